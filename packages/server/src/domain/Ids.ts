@@ -1,0 +1,34 @@
+/** The names things go by. Each is checked once, where bytes enter, and trusted after. */
+import { Schema } from "effect"
+
+/** A tenant: the unit of tokens and eviction. 1–200 printable characters, not starting with `@`. */
+export const LibraryId = Schema.String.check(Schema.isPattern(/^(?!@)[^\p{C}\p{Z}/]{1,200}$/u)).pipe(
+  Schema.brand("LibraryId")
+)
+export type LibraryId = typeof LibraryId.Type
+
+/** A Secsync document, and the stream that holds its events. Ids beginning with `@` are kept for our own streams. */
+export const DocumentId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-][A-Za-z0-9._~:-]{0,127}$/)).pipe(
+  Schema.brand("DocumentId")
+)
+export type DocumentId = typeof DocumentId.Type
+
+/** 32 bytes in URL-safe base64 without padding: BLAKE2b-256 digests and Ed25519 public keys. */
+const base64url32 = Schema.isPattern(/^[A-Za-z0-9_-]{43}$/)
+
+/** BLAKE2b-256, URL-safe base64 without padding. */
+export const Hash = Schema.String.check(base64url32).pipe(Schema.brand("Hash"))
+export type Hash = typeof Hash.Type
+
+/** An author's Ed25519 public key. The exact shape keeps names like `constructor` out of every map keyed by it. */
+export const PublicKey = Schema.String.check(base64url32).pipe(Schema.brand("PublicKey"))
+export type PublicKey = typeof PublicKey.Type
+
+/** A snapshot's id, chosen by its author. */
+export const SnapshotId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(
+  Schema.brand("SnapshotId")
+)
+export type SnapshotId = typeof SnapshotId.Type
+
+/** Position of an update among one author's updates to one snapshot: 0, 1, 2 … */
+export const UpdateClock = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))

@@ -1,0 +1,105 @@
+/**
+ * A stream is the append-only history of one document: versions 1, 2, 3 … without gaps, each event chained to the one
+ * before, so that two stores hold the same stream exactly when their last chain values are equal.
+ */
+import { blake2b256 } from "./Blake2b.ts"
+import { canonicalJson } from "./CanonicalJson.ts"
+import type { Hash, LibraryId } from "./Ids.ts"
+
+export interface StreamKey {
+  readonly libraryId: LibraryId
+  /** A document's id, or one of our own beginning with `@`. */
+  readonly streamId: string
+}
+
+/** Where a stream ends. Version 0 is a stream that does not exist. */
+export interface StreamHead {
+  readonly version: number
+  /** How often the stream was evicted. */
+  readonly generation: number
+  /** The last event's chain value; "" at version 0. */
+  readonly chain: Hash | ""
+}
+
+/** What a decision yields: not yet placed in a stream. */
+export interface NewEvent {
+  readonly type: string
+  /** Small JSON: ids, clocks, proofs. Never the sealed bytes. */
+  readonly data: object
+  /** The sealed bytes; null for an event that has none. */
+  readonly payload: Uint8Array | null
+  /** A fold can start at this event: it says all that earlier ones said and later ones need. */
+  readonly checkpoint: boolean
+}
+
+/** An event in its place: never changed, never deleted. Its payload can be purged, `payloadHash` stays. */
+export interface StreamEvent {
+  readonly version: number
+  readonly generation: number
+  readonly type: string
+  readonly data: object
+  /** BLAKE2b-256 of the payload; "" for an event without one. */
+  readonly payloadHash: Hash | ""
+  readonly chain: Hash
+  /** Who wrote it: a session's id, or the name of an administrative command. */
+  readonly origin: string
+  /** Milliseconds since 1970, by the writer's clock: for people, never for order. */
+  readonly recordedAt: number
+  readonly checkpoint: boolean
+}
+
+export const emptyHead: StreamHead = { version: 0, generation: 0, chain: "" }
+
+export const streamName = (key: StreamKey): string => `${key.libraryId}/${key.streamId}`
+
+/**
+ * The chain value of an event: BLAKE2b-256 over the previous chain value and the canonical JSON (RFC 8785) of the
+ * envelope, which includes the payload's hash; so it can be checked also after the payload was purged.
+ */
+export const chainOf = (key: StreamKey, previous: Hash | "", event: Omit<StreamEvent, "chain">): Hash =>
+  blake2b256(
+    previous +
+      canonicalJson({
+        libraryId: key.libraryId,
+        streamId: key.streamId,
+        version: event.version,
+        generation: event.generation,
+        type: event.type,
+        data: event.data,
+        payloadHash: event.payloadHash,
+        origin: event.origin,
+        recordedAt: event.recordedAt,
+        checkpoint: event.checkpoint
+      })
+  )
+
+/** Places an event after `head`. */
+export const place = (
+  key: StreamKey,
+  head: StreamHead,
+  event: NewEvent & { readonly payloadHash: Hash | "" },
+  origin: string,
+  recordedAt: number
+): StreamEvent => {
+  const placed = {
+    version: head.version + 1,
+    generation: head.generation,
+    type: event.type,
+    data: event.data,
+    payloadHash: event.payloadHash,
+    origin,
+    recordedAt,
+    checkpoint: event.checkpoint
+  }
+  return { ...placed, chain: chainOf(key, head.chain, placed) }
+}
+
+/** The type of the event that ends a generation, in every protocol. */
+export const EVICTED = "Evicted"
+
+/** The head after `event`. An eviction belongs to the generation that it ends. */
+export const advance = (head: StreamHead, event: StreamEvent): StreamHead => ({
+  version: event.version,
+  generation: event.type === EVICTED ? head.generation + 1 : head.generation,
+  chain: event.chain
+})

@@ -1,0 +1,5 @@
+export * from "./Access.ts"
+export * from "./domain/Ids.ts"
+export * from "./domain/Stream.ts"
+export * from "./EventLog.ts"
+export * from "./Signals.ts"
