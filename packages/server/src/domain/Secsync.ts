@@ -8,7 +8,7 @@ import { Result, Schema } from "effect"
 import { blake2b256 } from "./Blake2b.ts"
 import { canonicalJson } from "./CanonicalJson.ts"
 import { type DocumentId, Hash, PublicKey, SnapshotId, UpdateClock } from "./Ids.ts"
-import { EVICTED } from "./Stream.ts"
+import { EVICTED, type NewEvent, type StreamEvent } from "./Stream.ts"
 
 // ---------------------------------------------------------------------------------------------------------- events
 
@@ -47,6 +47,19 @@ export type Evicted = typeof Evicted.Type
 
 export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted])
 export type DocumentEvent = typeof DocumentEvent.Type
+
+/** The event as a stream holds it. */
+export const toNewEvent = ({ _tag, ...data }: DocumentEvent, payloadHash: Hash | ""): NewEvent => ({
+  type: _tag,
+  data,
+  payloadHash,
+  checkpoint: _tag !== "UpdateStored"
+})
+
+const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
+
+/** The event that a stream holds. Throws when the row is not one of ours: a damaged log is not served. */
+export const fromStreamEvent = (event: StreamEvent): DocumentEvent => decodeEvent({ ...event.data, _tag: event.type })
 
 // ----------------------------------------------------------------------------------------------------------- state
 

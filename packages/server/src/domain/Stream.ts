@@ -26,26 +26,21 @@ export interface NewEvent {
   readonly type: string
   /** Small JSON: ids, clocks, proofs. Never the sealed bytes. */
   readonly data: object
-  /** The sealed bytes; null for an event that has none. */
-  readonly payload: Uint8Array | null
+  /** BLAKE2b-256 of the sealed bytes; "" for an event without any. */
+  readonly payloadHash: Hash | ""
   /** A fold can start at this event: it says all that earlier ones said and later ones need. */
   readonly checkpoint: boolean
 }
 
 /** An event in its place: never changed, never deleted. Its payload can be purged, `payloadHash` stays. */
-export interface StreamEvent {
+export interface StreamEvent extends NewEvent {
   readonly version: number
   readonly generation: number
-  readonly type: string
-  readonly data: object
-  /** BLAKE2b-256 of the payload; "" for an event without one. */
-  readonly payloadHash: Hash | ""
   readonly chain: Hash
   /** Who wrote it: a session's id, or the name of an administrative command. */
   readonly origin: string
   /** Milliseconds since 1970, by the writer's clock: for people, never for order. */
   readonly recordedAt: number
-  readonly checkpoint: boolean
 }
 
 export const emptyHead: StreamHead = { version: 0, generation: 0, chain: "" }
@@ -77,20 +72,11 @@ export const chainOf = (key: StreamKey, previous: Hash | "", event: Omit<StreamE
 export const place = (
   key: StreamKey,
   head: StreamHead,
-  event: NewEvent & { readonly payloadHash: Hash | "" },
+  event: NewEvent,
   origin: string,
   recordedAt: number
 ): StreamEvent => {
-  const placed = {
-    version: head.version + 1,
-    generation: head.generation,
-    type: event.type,
-    data: event.data,
-    payloadHash: event.payloadHash,
-    origin,
-    recordedAt,
-    checkpoint: event.checkpoint
-  }
+  const placed = { ...event, version: head.version + 1, generation: head.generation, origin, recordedAt }
   return { ...placed, chain: chainOf(key, head.chain, placed) }
 }
 

@@ -1,0 +1,77 @@
+/** Every stream's room: opened at its first connection, closed a while after its last. */
+import { Clock, type Duration, Effect, FiberSet, RcMap, type Scope, Stream } from "effect"
+import { Committer } from "./Committer.ts"
+import type { LibraryId } from "./domain/Ids.ts"
+import { type StreamKey, streamName } from "./domain/Stream.ts"
+import { EventLog, type StorageUnavailable } from "./EventLog.ts"
+import { makeRoom, type Room, type RoomProtocol } from "./Room.ts"
+import { Signals } from "./Signals.ts"
+import { makeTails } from "./Tails.ts"
+
+export interface Rooms<State, Command, Refusal, Local> {
+  /** The room of a stream, opened when it is not; it stays open for as long as the scope, and a while after. */
+  readonly get: (key: StreamKey) => Effect.Effect<Room<State, Command, Refusal, Local>, StorageUnavailable, Scope.Scope>
+  /** Waits until everything decided is durable. */
+  readonly drain: Effect.Effect<void>
+}
+
+/** How long a room stays open for the next connection after the last has gone. */
+const IDLE: Duration.Input = "30 seconds"
+
+/** The rooms of one protocol. */
+export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
+  protocol: RoomProtocol<State, Command, Refusal, Local>
+) {
+  const log = yield* EventLog
+  const committer = yield* Committer
+  const signals = yield* Signals
+  const clock = yield* Clock.Clock
+  const tails = yield* makeTails(log)
+  const run = yield* FiberSet.makeRuntime<never>()
+  const open = new Map<string, Room<State, Command, Refusal, Local>>()
+
+  const lookup = Effect.fnUntraced(function* (name: string) {
+    const key = keyOf(name)
+    const { head, events } = yield* log.tail(key, { payloads: false })
+    const state = events.reduce((state, { event }) => protocol.evolve(state, event), protocol.initial(key))
+    const services = {
+      log,
+      committer,
+      announce: (key: StreamKey) => void run(signals.announce([key])),
+      now: () => clock.currentTimeMillisUnsafe(),
+      run: (effect: Effect.Effect<void>) => void run(effect),
+      tails
+    }
+    const room = makeRoom(key, protocol, { head, state }, services)
+    return yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        open.set(name, room)
+        return room
+      }),
+      () => Effect.sync(() => void open.delete(name))
+    )
+  })
+  const rooms = yield* RcMap.make({ lookup, idleTimeToLive: IDLE })
+
+  const wake = (keys: ReadonlyArray<StreamKey> | "all") => {
+    if (keys === "all") for (const room of open.values()) room.wake()
+    else for (const key of keys) open.get(streamName(key))?.wake()
+  }
+  yield* Effect.forkScoped(Stream.runForEach(signals.wakeups, (keys) => Effect.sync(() => wake(keys))))
+
+  const isIdle = () => Array.from(open.values()).every((room) => room.isIdle())
+  const drain = Effect.suspend(() =>
+    isIdle() ? Effect.void : Effect.asVoid(Effect.repeat(Effect.sleep("5 millis"), { until: isIdle }))
+  )
+
+  return {
+    get: (key: StreamKey) => RcMap.get(rooms, streamName(key)),
+    drain
+  } satisfies Rooms<State, Command, Refusal, Local>
+})
+
+/** Undoes `streamName`: a library's id has no slash. */
+const keyOf = (name: string): StreamKey => {
+  const slash = name.indexOf("/")
+  return { libraryId: name.slice(0, slash) as LibraryId, streamId: name.slice(slash + 1) }
+}

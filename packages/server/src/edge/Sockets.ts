@@ -1,0 +1,265 @@
+/** WebSockets: from an HTTP upgrade to a session, and the limits that hold whatever a client does. */
+import { randomBytes } from "node:crypto"
+import type { IncomingMessage } from "node:http"
+import type { Duplex } from "node:stream"
+import { Cause, type Duration, Effect, Exit, FiberSet, Option, Queue, Schema } from "effect"
+import { type RawData, type WebSocket, WebSocketServer } from "ws"
+import { Access } from "../Access.ts"
+import { DocumentId, SnapshotId } from "../domain/Ids.ts"
+import { nothingKnown } from "../protocols/secsync/Document.ts"
+import { CloseCode, type Connection, SecsyncSessions, type SessionRequest } from "../protocols/secsync/Session.ts"
+import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
+
+export interface SocketLimits {
+  /** Largest frame a client may send, bytes. Default 32 MiB: a snapshot is one frame. */
+  readonly maxFrameBytes: number
+  /** Open sockets. Default 10,000; more are refused with 503. */
+  readonly maxConnections: number
+  /** Bytes that a client may be behind in receiving. Default 16 MiB; then it is closed with 1013 and comes back. */
+  readonly maxBufferedBytes: number
+  /** From the upgrade to the document being sent. Default 10 s. */
+  readonly handshakeTimeout: Duration.Input
+  /** How often a client is pinged; one that missed two is dropped. Default 30 s. */
+  readonly heartbeat: Duration.Input
+}
+
+export const defaultLimits: SocketLimits = {
+  maxFrameBytes: 32 * 1024 * 1024,
+  maxConnections: 10_000,
+  maxBufferedBytes: 16 * 1024 * 1024,
+  handshakeTimeout: "10 seconds",
+  heartbeat: "30 seconds"
+}
+
+/** Bytes of frames that wait to be handled before the socket is not read any more. */
+const MAX_INBOX_BYTES = 1024 * 1024
+/** Bytes that a client may be behind before frames that may be lost are dropped. */
+const MAX_VOLATILE_BYTES = 256 * 1024
+/** How long a closing handshake may take, ms. */
+const CLOSE_TIMEOUT = 5000
+
+export interface Sockets {
+  /** Node's `upgrade` event. */
+  readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** From now on upgrades are refused and no frame is read; what was read is still answered. */
+  readonly quiesce: Effect.Effect<void>
+  /** Closes every socket with 1001. */
+  readonly close: Effect.Effect<void>
+}
+
+export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
+  const access = yield* Access
+  const sessions = yield* SecsyncSessions
+  const server = yield* Effect.acquireRelease(
+    Effect.sync(
+      () =>
+        new WebSocketServer({
+          noServer: true,
+          clientTracking: true,
+          maxPayload: limits.maxFrameBytes,
+          // Sealed bytes do not compress, and decompression is a way to be attacked.
+          perMessageDeflate: false,
+          // @ts-expect-error Known to ws 8.23, not yet to its types.
+          closeTimeout: CLOSE_TIMEOUT
+        })
+    ),
+    (server) => Effect.sync(() => server.close())
+  )
+  const fibers = yield* FiberSet.make<void, never>()
+  const run = yield* FiberSet.runtime(fibers)()
+  let accepting = true
+
+  const serve = Effect.fnUntraced(function* (ws: WebSocket, target: Target) {
+    const connection = makeConnection(ws, limits.maxBufferedBytes)
+    const inbox = yield* makeInbox(ws)
+    const opening = Effect.gen(function* () {
+      if (target.documentId === undefined) {
+        connection.send(documentError)
+        return connection.close(CloseCode.policy, "the path names no document")
+      }
+      const grant = yield* access.verify(target.token)
+      const { documentId, mode, known } = target
+      const request: SessionRequest = { grant, documentId, mode, known }
+      const session = yield* sessions.open(connection, request)
+      return session === undefined ? undefined : { session, grant }
+    })
+    const opened = yield* Effect.timeoutOption(opening, limits.handshakeTimeout)
+    if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
+    if (opened.value === undefined) return
+    const { grant, session } = opened.value
+    const handle = Effect.forever(Effect.flatMap(inbox.next, session.receive))
+    const expire = Effect.andThen(
+      access.ended(grant),
+      Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))
+    )
+    yield* Effect.raceFirst(handle, expire)
+  })
+
+  const onConnection = (ws: WebSocket, target: Target): void => {
+    const connected = serve(ws, target).pipe(
+      Effect.scoped,
+      Effect.catchTags({
+        TokenRefused: () =>
+          Effect.sync(() => {
+            send(ws, unauthorized)
+            ws.close(CloseCode.tokenRefused, "the token is not valid")
+          }),
+        StorageUnavailable: (error) =>
+          Effect.andThen(
+            Effect.logWarning(error.message),
+            Effect.sync(() => ws.close(CloseCode.tryAgainLater, "the storage is not available"))
+          )
+      }),
+      Effect.onExit((exit) =>
+        Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+          ? Effect.andThen(
+              Effect.logError("A connection failed", exit.cause),
+              Effect.sync(() => ws.close(CloseCode.internalError, "internal error"))
+            )
+          : Effect.void
+      ),
+      Effect.ignoreCause
+    )
+    const fiber = run(connected)
+    ws.on("close", () => fiber.interruptUnsafe())
+    // What is wrong with a frame, ws answers itself with 1002, 1007 or 1009; without a listener it would be thrown.
+    ws.on("error", () => {})
+  }
+
+  const beat = Effect.sync(() => {
+    for (const ws of server.clients) {
+      if (unanswered.has(ws)) {
+        ws.terminate()
+      } else {
+        unanswered.add(ws)
+        ws.ping()
+      }
+    }
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(limits.heartbeat), beat)))
+
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const target = parseTarget(request.url ?? "/")
+    if (!accepting || server.clients.size >= limits.maxConnections)
+      return refuseUpgrade(socket, "503 Service Unavailable")
+    if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
+    socket.on("error", () => socket.destroy())
+    server.handleUpgrade(request, socket, head, (ws) => {
+      ws.on("pong", () => unanswered.delete(ws))
+      onConnection(ws, target)
+    })
+  }
+
+  const quiesce = Effect.andThen(
+    Effect.sync(() => {
+      accepting = false
+    }),
+    FiberSet.clear(fibers)
+  )
+
+  const close = Effect.callback<void>((resume) => {
+    const left = new Set(server.clients)
+    if (left.size === 0) return resume(Effect.void)
+    for (const ws of left) {
+      ws.once("close", () => {
+        left.delete(ws)
+        if (left.size === 0) resume(Effect.void)
+      })
+      ws.close(1001, "the server is shutting down")
+    }
+  }).pipe(
+    Effect.timeoutOption("3 seconds"),
+    Effect.andThen(
+      Effect.sync(() => {
+        for (const ws of server.clients) ws.terminate()
+      })
+    )
+  )
+
+  return { upgrade, quiesce, close } satisfies Sockets
+})
+
+/** Sockets that were pinged and have not answered. */
+const unanswered = new WeakSet<WebSocket>()
+
+// ---------------------------------------------------------------------------------------------------- the request
+
+interface Target {
+  /** undefined: the path names nothing that can be a document. */
+  readonly documentId: DocumentId | undefined
+  readonly token: string
+  readonly mode: "complete" | "delta"
+  readonly known: SessionRequest["known"]
+}
+
+const decodeDocumentId = Schema.decodeUnknownOption(DocumentId)
+const decodeSnapshotId = Schema.decodeUnknownOption(SnapshotId)
+
+/** `/<documentId>?sessionKey=…&mode=…&knownSnapshotId=…&knownSnapshotUpdateClocks=…` */
+const parseTarget = (url: string): Target | undefined => {
+  let path: string
+  let query: URLSearchParams
+  try {
+    const parsed = new URL(url, "ws://server")
+    path = decodeURIComponent(parsed.pathname.slice(1))
+    query = parsed.searchParams
+  } catch {
+    return undefined
+  }
+  const snapshotId = Option.getOrUndefined(decodeSnapshotId(query.get("knownSnapshotId")))
+  return {
+    documentId: Option.getOrUndefined(decodeDocumentId(path)),
+    token: query.get("sessionKey") ?? "",
+    mode: query.get("mode") === "delta" ? "delta" : "complete",
+    known:
+      snapshotId === undefined
+        ? nothingKnown
+        : { snapshotId, clocks: parseKnownClocks(query.get("knownSnapshotUpdateClocks")) }
+  }
+}
+
+const refuseUpgrade = (socket: Duplex, status: string): void => {
+  socket.on("error", () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
+
+// ------------------------------------------------------------------------------------------------------ the socket
+
+const send = (ws: WebSocket, frame: Uint8Array): void => {
+  if (ws.readyState === ws.OPEN) ws.send(frame, { binary: false })
+}
+
+const makeConnection = (ws: WebSocket, maxBufferedBytes: number): Connection => ({
+  id: randomBytes(12).toString("base64url"),
+  send: (frame) => {
+    // A frame larger than the bound is sent to a client that has taken all before it.
+    if (ws.bufferedAmount > 0 && ws.bufferedAmount + frame.length > maxBufferedBytes) {
+      ws.close(CloseCode.tryAgainLater, "the client does not keep up")
+    } else {
+      send(ws, frame)
+    }
+  },
+  sendVolatile: (frame) => {
+    if (ws.bufferedAmount + frame.length <= MAX_VOLATILE_BYTES) send(ws, frame)
+  },
+  close: (code, reason) => ws.close(code, reason)
+})
+
+/** A client's frames in order; while too many wait, its socket is not read. */
+const makeInbox = Effect.fnUntraced(function* (ws: WebSocket) {
+  const queue = yield* Queue.unbounded<string>()
+  let bytes = 0
+  ws.on("message", (data: RawData, isBinary: boolean) => {
+    if (isBinary) return ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
+    const text = data.toString()
+    bytes += text.length
+    if (bytes > MAX_INBOX_BYTES) ws.pause()
+    Queue.offerUnsafe(queue, text)
+  })
+  const next = Effect.map(Queue.take(queue), (text) => {
+    bytes -= text.length
+    if (bytes <= MAX_INBOX_BYTES && ws.isPaused) ws.resume()
+    return text
+  })
+  return { next }
+})

@@ -1,0 +1,98 @@
+/**
+ * The server: HTTP and WebSocket on one port, over whatever log is provided.
+ *
+ * ```ts
+ * SyncServer.layer({ port: 4000 }).pipe(
+ *   Layer.provide(SqliteStorage.layer({ filename: "sealog.db" })),
+ *   Layer.launch,
+ *   NodeRuntime.runMain
+ * )
+ * ```
+ */
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Context, Effect, Layer, Schema, Scope } from "effect"
+import { HttpRouter } from "effect/http"
+import { Access } from "../Access.ts"
+import { Committer } from "../Committer.ts"
+import { DocumentRooms } from "../protocols/secsync/DocumentRooms.ts"
+import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Session.ts"
+import { Signatures } from "../Signatures.ts"
+import { HealthRoute } from "./Health.ts"
+import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
+
+export interface SyncServerOptions {
+  /** 0: any free port; see `SyncServer.port`. */
+  readonly port: number
+  /** Default: all interfaces. */
+  readonly host?: string
+  readonly limits?: Partial<SocketLimits>
+  readonly secsync?: SecsyncOptions
+}
+
+/** The port could not be opened. */
+export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
+  port: Schema.Number,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `Cannot listen on port ${this.port}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+  }
+}
+
+/** How long a shutdown waits for commits that are under way. */
+const DRAIN_TIMEOUT = "5 seconds"
+/** A URL carries a token and the clocks of a document's authors, some 60 bytes each. */
+const MAX_HEADER_BYTES = 64 * 1024
+
+export class SyncServer extends Context.Service<
+  SyncServer,
+  {
+    /** The port that is listened on. */
+    readonly port: number
+  }
+>()("@sealog/server/SyncServer") {
+  /** With an `Access` of the app's own. */
+  static readonly layerWithAccess = (options: SyncServerOptions) =>
+    Layer.effect(SyncServer, make(options)).pipe(
+      Layer.provide(SecsyncSessions.layer(options.secsync)),
+      Layer.provideMerge(DocumentRooms.layer),
+      Layer.provide([Committer.layer, Signatures.layer, NodeHttpServer.layerHttpServices])
+    )
+
+  /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `Access.layerConfig`). */
+  static readonly layer = (options: SyncServerOptions) =>
+    SyncServer.layerWithAccess(options).pipe(Layer.provide(Access.layerConfig))
+}
+
+const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
+  const scope = yield* Effect.scope
+  const rooms = yield* DocumentRooms
+  const sockets = yield* makeSockets({ ...defaultLimits, ...options.limits })
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: 10_000,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 5_000
+  })
+  const app = yield* HttpRouter.toHttpEffect(HealthRoute)
+  server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
+  server.on("upgrade", sockets.upgrade)
+
+  yield* Effect.callback<void, ListenError>((resume) => {
+    server.once("error", (cause) => resume(Effect.fail(new ListenError({ port: options.port, cause }))))
+    server.listen(options.port, options.host, () => resume(Effect.void))
+  })
+  // Stop accepting, let what was read be committed and answered, and only then say goodbye.
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      server.close()
+      yield* sockets.quiesce
+      yield* Effect.timeoutOption(rooms.drain, DRAIN_TIMEOUT)
+      yield* sockets.close
+      server.closeAllConnections()
+    })
+  )
+  return SyncServer.of({ port: (server.address() as AddressInfo).port })
+})

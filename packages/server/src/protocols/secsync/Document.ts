@@ -1,0 +1,102 @@
+/** What a client gets of a document: all of it, or what it misses of what it says it knows. */
+import { Effect } from "effect"
+import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import * as Secsync from "../../domain/Secsync.ts"
+import type { StreamKey } from "../../domain/Stream.ts"
+import { EventLog, type PlacedEvent } from "../../EventLog.ts"
+import type { Tail } from "../../Tails.ts"
+import { contentFrame, type DocumentContent, type Frame } from "./Wire.ts"
+
+/** A tail, read as a document. */
+export interface Document {
+  readonly snapshot: { readonly snapshotId: SnapshotId; readonly payload: Uint8Array } | undefined
+  readonly updates: ReadonlyArray<{ readonly pubKey: PublicKey; readonly clock: number; readonly payload: Uint8Array }>
+}
+
+/** What a client says it has. */
+export interface Known {
+  readonly snapshotId: SnapshotId | undefined
+  readonly clocks: ReadonlyMap<PublicKey, number>
+}
+
+export const nothingKnown: Known = { snapshotId: undefined, clocks: new Map() }
+
+const documents = new WeakMap<Tail, Document>()
+const completeFrames = new WeakMap<Tail, Frame>()
+
+/** Once per tail, however many ask. */
+export const documentOf = (tail: Tail): Document => once(documents, tail, readDocument)
+
+/** The whole document as the first frame of a connection; built once per tail. */
+export const completeFrame = (tail: Tail): Frame =>
+  once(completeFrames, tail, (tail) => contentFrame("document", complete(documentOf(tail))))
+
+/** What a connection that knows something is sent first. */
+export const loadContent = Effect.fnUntraced(function* (
+  key: StreamKey,
+  document: Document,
+  mode: "complete" | "delta",
+  known: Known
+) {
+  if (document.snapshot === undefined) return complete(document)
+  if (known.snapshotId === document.snapshot.snapshotId) {
+    return mode === "delta" ? missed(document, known.clocks) : complete(document)
+  }
+  return { ...complete(document), proofChain: yield* chainFrom(key, known.snapshotId) }
+})
+
+/** What the author of a refused snapshot misses: the active snapshot with its lineage, or only some updates. */
+export const refusedContent = Effect.fnUntraced(function* (
+  key: StreamKey,
+  document: Document,
+  parent: SnapshotId | "",
+  clocks: ReadonlyMap<PublicKey, number>
+) {
+  if (document.snapshot?.snapshotId === parent) return missed(document, clocks)
+  return { ...complete(document), proofChain: yield* chainFrom(key, parent === "" ? undefined : parent) }
+})
+
+const complete = (document: Document): DocumentContent => ({
+  snapshot: document.snapshot?.payload,
+  updates: document.updates.map(({ payload }) => payload)
+})
+
+/** Author by author: an author's older updates may be missing where another's newer ones are known. */
+const missed = (document: Document, clocks: ReadonlyMap<PublicKey, number>): DocumentContent => ({
+  updates: document.updates
+    .filter(({ pubKey, clock }) => clock > (clocks.get(pubKey) ?? -1))
+    .map(({ payload }) => payload)
+})
+
+const chainFrom = Effect.fnUntraced(function* (key: StreamKey, known: SnapshotId | undefined) {
+  if (known === undefined) return []
+  const ancestors = yield* (yield* EventLog).proofs(key, known)
+  return ancestors === undefined ? [] : Secsync.proofChain(known, ancestors)
+})
+
+const readDocument = (tail: Tail): Document => {
+  let snapshot: Document["snapshot"]
+  const updates: Array<Document["updates"][number]> = []
+  for (const placed of tail.events) {
+    const event = Secsync.fromStreamEvent(placed.event)
+    if (event._tag === "SnapshotStored") {
+      snapshot = { snapshotId: event.snapshotId, payload: payloadOf(placed) }
+    } else if (event._tag === "UpdateStored") {
+      updates.push({ pubKey: event.pubKey, clock: event.clock, payload: payloadOf(placed) })
+    }
+  }
+  return { snapshot, updates }
+}
+
+const payloadOf = ({ event, payload }: PlacedEvent): Uint8Array => {
+  if (payload === null) throw new Error(`The payload of version ${event.version} is missing, though nothing purged it`)
+  return payload
+}
+
+const once = <K extends object, V>(memo: WeakMap<K, V>, key: K, make: (key: K) => V): V => {
+  const found = memo.get(key)
+  if (found !== undefined) return found
+  const made = make(key)
+  memo.set(key, made)
+  return made
+}

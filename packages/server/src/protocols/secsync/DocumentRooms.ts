@@ -1,0 +1,32 @@
+/** Secsync documents as rooms: what the pure core decides, and the frames that tell others of it. */
+import { Context, Effect, Layer, Result } from "effect"
+import type { DocumentId, Hash } from "../../domain/Ids.ts"
+import * as Secsync from "../../domain/Secsync.ts"
+import type { Room, RoomProtocol } from "../../Room.ts"
+import { makeRooms, type Rooms } from "../../Rooms.ts"
+import { makeRestoration, type Restoration } from "./Restoration.ts"
+import { snapshotFrame, updateFrame } from "./Wire.ts"
+
+type Command = Secsync.DocumentCommand & { readonly payloadHash: Hash }
+
+export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, Restoration>
+
+const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, Restoration> = {
+  initial: (key) => Secsync.initial(key.streamId as DocumentId),
+  decide: (state, command) =>
+    Result.map(Secsync.decide(state, command), (event) => Secsync.toNewEvent(event, command.payloadHash)),
+  evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
+  isSettled: (refusal) => refusal._tag === "AlreadyStored",
+  frame: (event, payload) => {
+    if (payload === null) return undefined
+    return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
+  },
+  local: makeRestoration
+}
+
+export class DocumentRooms extends Context.Service<
+  DocumentRooms,
+  Rooms<Secsync.DocumentState, Command, Secsync.DocumentRefusal, Restoration>
+>()("@sealog/server/DocumentRooms") {
+  static readonly layer = Layer.effect(DocumentRooms, makeRooms(protocol).pipe(Effect.map(DocumentRooms.of)))
+}

@@ -1,0 +1,369 @@
+/**
+ * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
+ * else's events out, in one order for all.
+ */
+import { Context, Effect, Latch, Layer, type Scope } from "effect"
+import { Access, type Action, type Grant } from "../../Access.ts"
+import { blake2b256 } from "../../domain/Blake2b.ts"
+import type { DocumentId, PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import { covers, type DocumentRefusal, type Evicted, fromStreamEvent } from "../../domain/Secsync.ts"
+import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
+import type { Committed, Outcome, Subscriber } from "../../Room.ts"
+import { Signatures } from "../../Signatures.ts"
+import type { Tail } from "../../Tails.ts"
+import { completeFrame, documentOf, type Known, loadContent, refusedContent } from "./Document.ts"
+import { type DocumentRoom, DocumentRooms } from "./DocumentRooms.ts"
+import type { Holder } from "./Restoration.ts"
+import * as Wire from "./Wire.ts"
+
+/** A client's socket, as a session sees it. After `close` the rest are no-ops. */
+export interface Connection {
+  /** Unique: the `origin` of what is stored for it. */
+  readonly id: string
+  readonly send: (frame: Wire.Frame) => void
+  /** For frames that may be lost: dropped when the client is slow. */
+  readonly sendVolatile: (frame: Wire.Frame) => void
+  readonly close: (code: number, reason: string) => void
+}
+
+export interface SessionRequest {
+  readonly grant: Grant
+  readonly documentId: DocumentId
+  readonly mode: "complete" | "delta"
+  readonly known: Known
+}
+
+export interface SecsyncOptions {
+  /**
+   * Updates that a snapshot may gather before its clients are asked for the next one. Default: no limit, the clients
+   * decide alone. The protocol's authors recommend 200–500.
+   */
+  readonly maxUpdatesPerSnapshot?: number
+  /** An app's demands on the additional fields of `publicData`. */
+  readonly publicData?: Wire.PublicDataSchemas
+}
+
+export interface Session {
+  /** Handles one text frame; done when the next may be handled. */
+  readonly receive: (text: string) => Effect.Effect<void, StorageUnavailable>
+}
+
+/** WebSocket close codes: RFC 6455 section 7.4.1, and 4400–4499 for what trying again cannot mend. */
+export const CloseCode = {
+  notUtf8OrJson: 1007,
+  policy: 1008,
+  internalError: 1011,
+  tryAgainLater: 1013,
+  tokenRefused: 4401,
+  forbidden: 4403
+} as const
+
+/** Updates of one connection that may wait for their commit; its next frame is read when there are fewer. */
+const MAX_IN_FLIGHT = 128
+/** Bytes of events that may gather while a connection's document is being read. */
+const MAX_BACKLOG_BYTES = 32 * 1024 * 1024
+
+export class SecsyncSessions extends Context.Service<
+  SecsyncSessions,
+  {
+    /** Sends the document, and then what happens to it until the scope closes. */
+    readonly open: (
+      connection: Connection,
+      request: SessionRequest
+    ) => Effect.Effect<Session | undefined, StorageUnavailable, Scope.Scope>
+  }
+>()("@sealog/server/SecsyncSessions") {
+  static readonly layer = (options: SecsyncOptions = {}) =>
+    Layer.effect(
+      SecsyncSessions,
+      Effect.gen(function* () {
+        const rooms = yield* DocumentRooms
+        const services = {
+          access: yield* Access,
+          signatures: yield* Signatures,
+          log: yield* EventLog,
+          decode: Wire.makeDecoder(options.publicData),
+          maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY
+        }
+        const open = Effect.fn("SecsyncSessions.open")(function* (connection: Connection, request: SessionRequest) {
+          if (!(yield* services.access.allows(request.grant, { _tag: "Read", documentId: request.documentId }))) {
+            refuseAccess(connection)
+            return undefined
+          }
+          const key = { libraryId: request.grant.libraryId, streamId: request.documentId }
+          return yield* openSession(services, yield* rooms.get(key), connection, request)
+        })
+        return SecsyncSessions.of({ open })
+      })
+    )
+}
+
+interface Services {
+  readonly access: Access["Service"]
+  readonly signatures: Signatures["Service"]
+  readonly log: EventLog["Service"]
+  readonly decode: (text: string) => Wire.ClientMessage
+  readonly maxUpdates: number
+}
+
+const refuseAccess = (connection: Connection): void => {
+  connection.send(Wire.unauthorized)
+  connection.close(CloseCode.forbidden, "not allowed by this token")
+}
+
+const openSession = Effect.fnUntraced(function* (
+  { access, signatures, log, decode, maxUpdates }: Services,
+  room: DocumentRoom,
+  connection: Connection,
+  request: SessionRequest
+) {
+  const { documentId, grant } = request
+
+  // ---- out: everybody's events, in version order, each once
+
+  /** Events of versions up to this one are part of what the client was sent as a document. */
+  let cut = -1
+  /** Events that wait for such a document to be read and sent; undefined when none is. */
+  let backlog: Array<Committed> | undefined = []
+  let backlogBytes = 0
+  let holds: SnapshotId | undefined
+  /** The snapshot that the client was last told to replace; "" when there was none. */
+  let askedToReplace: SnapshotId | "" | undefined
+
+  const holder: Holder = {
+    holds: () => holds,
+    ask: () => requireSnapshot(holds ?? "", 0)
+  }
+
+  const pass = ({ event, frame }: Committed): void => {
+    if (event.version <= cut) return
+    if (frame !== undefined && event.origin !== connection.id) connection.send(frame)
+    if (!event.checkpoint) return
+    const decoded = fromStreamEvent(event)
+    if (decoded._tag === "SnapshotStored") {
+      holds = decoded.snapshotId
+      askedToReplace = undefined
+      room.local.restored()
+    } else if (decoded._tag === "Evicted") {
+      room.local.evicted(decoded.snapshot.snapshotId)
+    }
+  }
+
+  const subscriber: Subscriber = {
+    id: connection.id,
+    deliver: (committed) => {
+      if (backlog === undefined) return pass(committed)
+      backlog.push(committed)
+      backlogBytes += committed.frame?.length ?? 0
+      if (backlogBytes > MAX_BACKLOG_BYTES) connection.close(CloseCode.tryAgainLater, "too much to catch up with")
+    },
+    relay: (frame) => {
+      if (backlog === undefined) connection.sendVolatile(frame)
+    }
+  }
+
+  /** Reads the document and sends what `frameOf` makes of it, then what was committed meanwhile and is not in it. */
+  const sendDocument = Effect.fnUntraced(function* (
+    frameOf: (tail: Tail) => Effect.Effect<Wire.Frame, StorageUnavailable>
+  ) {
+    const tail = yield* room.tail
+    connection.send(yield* frameOf(tail))
+    cut = tail.head.version
+    const behind = backlog ?? []
+    backlog = undefined
+    backlogBytes = 0
+    for (const committed of behind) pass(committed)
+    return tail
+  })
+
+  // ---- in: the client's messages
+
+  let inFlight = 0
+  const belowLimit = yield* Latch.make(true)
+  /** The last update refused, while those that its author sent after it may still come. */
+  let refused: { readonly refSnapshotId: SnapshotId; readonly pubKey: PublicKey; readonly clock: number } | undefined
+
+  /**
+   * A client answers every one of these with a full snapshot, so it is asked once for each snapshot that it is to
+   * replace; after that, it is told to send again.
+   */
+  const requireSnapshot = (snapshotId: string, clock: number): void => {
+    const active = room.state().active?.snapshotId ?? ""
+    connection.send(Wire.updateSaveFailed(snapshotId, clock, askedToReplace !== active))
+    askedToReplace = active
+  }
+
+  const answerUpdate = (message: Wire.UpdateMessage, outcome: Outcome<DocumentRefusal>): void => {
+    const { refSnapshotId, clock, pubKey } = message
+    if (outcome._tag === "Unavailable") {
+      connection.send(Wire.updateSaveFailed(refSnapshotId, clock, false))
+      connection.close(CloseCode.tryAgainLater, "the storage is not available")
+      return
+    }
+    if (outcome._tag === "Stored" || outcome.refusal._tag === "AlreadyStored") {
+      connection.send(Wire.updateSaved(refSnapshotId, clock))
+      return
+    }
+    switch (outcome.refusal._tag) {
+      case "NoSnapshot":
+        room.local.offer(holder, { asked: true })
+        return requireSnapshot(refSnapshotId, clock)
+      case "SnapshotDue":
+      case "ClockTaken":
+        return requireSnapshot(refSnapshotId, clock)
+      default: {
+        // At its first refusal a client sends again everything that it has in flight. Refusing the rest of the same
+        // burst as well would make it do so again, over what it sends then.
+        const isRest =
+          refused?.refSnapshotId === refSnapshotId && refused.pubKey === pubKey && refused.clock + 1 === clock
+        connection.send(
+          isRest ? Wire.updateSuperseded(refSnapshotId, clock) : Wire.updateSaveFailed(refSnapshotId, clock, false)
+        )
+        refused = { refSnapshotId, pubKey, clock }
+      }
+    }
+  }
+
+  const receiveUpdate = Effect.fnUntraced(function* (message: Wire.UpdateMessage) {
+    const due = askedToReplace === message.refSnapshotId ? Number.POSITIVE_INFINITY : maxUpdates
+    const command = {
+      _tag: "StoreUpdate",
+      documentId: message.documentId,
+      refSnapshotId: message.refSnapshotId,
+      pubKey: message.pubKey,
+      clock: message.clock,
+      payloadHash: blake2b256(message.payload),
+      snapshotDueAfter: due
+    } as const
+    inFlight += 1
+    if (inFlight >= MAX_IN_FLIGHT) belowLimit.closeUnsafe()
+    room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
+      inFlight -= 1
+      if (inFlight < MAX_IN_FLIGHT) belowLimit.openUnsafe()
+      answerUpdate(message, outcome)
+    })
+    yield* belowLimit.await
+  })
+
+  const receiveSnapshot = Effect.fnUntraced(function* (message: Wire.SnapshotMessage) {
+    const used = (yield* log.proofs(room.key, message.snapshotId)) !== undefined
+    const command = { ...message, _tag: "StoreSnapshot", payloadHash: blake2b256(message.payload), used } as const
+    const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
+      room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
+        // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
+        if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
+          connection.send(Wire.snapshotSaved(message.snapshotId))
+          resume(Effect.undefined)
+        } else if (outcome._tag === "Unavailable") {
+          connection.send(Wire.snapshotSaveFailed)
+          connection.close(CloseCode.tryAgainLater, "the storage is not available")
+          resume(Effect.undefined)
+        } else {
+          if (carriesContent(outcome.refusal)) backlog = []
+          resume(Effect.succeed(outcome.refusal))
+        }
+      })
+    })
+    if (refusal === undefined) return
+    if (!carriesContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
+    yield* sendDocument((tail) => {
+      const document = documentOf(tail)
+      if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
+      return refusedContent(room.key, document, message.parentSnapshotId, message.parentSnapshotUpdateClocks).pipe(
+        Effect.map((content) => Wire.contentFrame("snapshot-save-failed", content)),
+        Effect.provideService(EventLog, log)
+      )
+    })
+  })
+
+  const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
+    access.allows(grant, actionOf(message, documentId))
+
+  const receive = Effect.fnUntraced(function* (text: string) {
+    const message = decode(text)
+    switch (message._tag) {
+      case "NotJson":
+        return connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
+      case "NotAMessage":
+        return connection.close(CloseCode.policy, "not a snapshot, update or ephemeral message")
+      case "MalformedSnapshot":
+        return connection.send(Wire.snapshotSaveFailed)
+      case "MalformedUpdate":
+        return connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false))
+    }
+    if (!(yield* isAllowed(message))) return refuseAccess(connection)
+    const isGenuine = yield* signatures.verify(message.signed)
+    switch (message._tag) {
+      case "Snapshot":
+        if (!isGenuine) return connection.send(Wire.snapshotSaveFailed)
+        return yield* receiveSnapshot(message)
+      case "Update":
+        if (!isGenuine) return connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false))
+        return yield* receiveUpdate(message)
+      case "Ephemeral":
+        if (!isGenuine) return connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
+        if (message.documentId !== documentId) return connection.close(CloseCode.policy, "another document's message")
+        return room.relay(Wire.ephemeralFrame(message.payload), subscriber)
+    }
+  })
+
+  // ---- opening
+
+  yield* room.subscribe(subscriber)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => room.local.join(holder)),
+    () => Effect.sync(() => room.local.leave(holder))
+  )
+  const tail = yield* sendDocument((tail) =>
+    request.known.snapshotId === undefined
+      ? Effect.sync(() => completeFrame(tail))
+      : loadContent(room.key, documentOf(tail), request.mode, request.known).pipe(
+          Effect.map((content) => Wire.contentFrame("document", content)),
+          Effect.provideService(EventLog, log)
+        )
+  )
+  holds ??= heldAfterLoading(tail, request.known)
+  const { evicted } = room.state()
+  if (evicted !== undefined) {
+    room.local.evicted(evicted.snapshot.snapshotId)
+    room.local.offer(holder, { asked: false })
+  }
+  return { receive } satisfies Session
+})
+
+/** What the client has once its document has arrived: the active snapshot, or the evicted one if it had all of it. */
+const heldAfterLoading = (tail: Tail, known: Known): SnapshotId | undefined => {
+  const { snapshot } = documentOf(tail)
+  if (snapshot !== undefined) return snapshot.snapshotId
+  const evicted = evictedOf(tail)
+  return evicted !== undefined &&
+    evicted.snapshot.snapshotId === known.snapshotId &&
+    covers(known.clocks, evicted.clocks)
+    ? known.snapshotId
+    : undefined
+}
+
+const evictedOf = (tail: Tail): Evicted | undefined => {
+  const last = tail.events.at(-1)
+  const event = last === undefined ? undefined : fromStreamEvent(last.event)
+  return event?._tag === "Evicted" ? event : undefined
+}
+
+/** Refusals whose answer brings the author up to date. */
+const carriesContent = (refusal: DocumentRefusal): boolean =>
+  refusal._tag === "SnapshotOutdated" || refusal._tag === "SnapshotMissesUpdates" || refusal._tag === "SnapshotIdUsed"
+
+const actionOf = (
+  message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage,
+  documentId: DocumentId
+): Action => {
+  const { pubKey } = message
+  switch (message._tag) {
+    case "Snapshot":
+      return { _tag: "WriteSnapshot", documentId, pubKey, additionalServerData: message.additionalServerData }
+    case "Update":
+      return { _tag: "WriteUpdate", documentId, pubKey }
+    case "Ephemeral":
+      return { _tag: "SendEphemeralMessage", documentId, pubKey }
+  }
+}

@@ -1,0 +1,271 @@
+/** Secsync's frames: what a client may send, decoded once; and what it is sent, built as bytes once for everybody. */
+import { Option, Schema } from "effect"
+import { blake2b256 } from "../../domain/Blake2b.ts"
+import { canonicalJson } from "../../domain/CanonicalJson.ts"
+import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock } from "../../domain/Ids.ts"
+import type { SnapshotProof } from "../../domain/Secsync.ts"
+import type { SignedText } from "../../Signatures.ts"
+
+// ---------------------------------------------------------------------------------------------- client → server
+
+/** What every message is once decoded. */
+export interface Sealed {
+  readonly documentId: string
+  readonly pubKey: PublicKey
+  /** What the signature must cover. */
+  readonly signed: SignedText
+  /** The message as it is stored and relayed: canonical JSON, with every signed field and nothing else. */
+  readonly payload: Uint8Array
+}
+
+export interface SnapshotMessage extends Sealed {
+  readonly _tag: "Snapshot"
+  readonly snapshotId: SnapshotId
+  readonly parentSnapshotId: SnapshotId | ""
+  readonly parentSnapshotProof: Hash
+  readonly parentSnapshotUpdateClocks: ReadonlyMap<PublicKey, number>
+  readonly ciphertextHash: Hash
+  /** For the access policy alone. */
+  readonly additionalServerData: unknown
+}
+
+export interface UpdateMessage extends Sealed {
+  readonly _tag: "Update"
+  readonly refSnapshotId: SnapshotId
+  readonly clock: number
+}
+
+export interface EphemeralMessage extends Sealed {
+  readonly _tag: "Ephemeral"
+}
+
+/** What is wrong with a frame decides what it gets: an answer of its kind, or a closed connection. */
+export type Malformed =
+  | { readonly _tag: "NotJson" }
+  | { readonly _tag: "NotAMessage" }
+  | { readonly _tag: "MalformedSnapshot" }
+  | { readonly _tag: "MalformedUpdate"; readonly snapshotId: string; readonly clock: number }
+
+export type ClientMessage = SnapshotMessage | UpdateMessage | EphemeralMessage | Malformed
+
+/** An app's own demands on the additional fields of `publicData`; a message that fails them is malformed. */
+export interface PublicDataSchemas {
+  readonly snapshot?: Schema.Decoder<unknown>
+  readonly update?: Schema.Decoder<unknown>
+  readonly ephemeralMessage?: Schema.Decoder<unknown>
+}
+
+const base64url = (characters?: number) =>
+  Schema.String.check(Schema.isPattern(characters ? new RegExp(`^[A-Za-z0-9_-]{${characters}}$`) : /^[A-Za-z0-9_-]+$/))
+
+const message = <Fields extends Schema.Struct.Fields>(publicData: Fields) =>
+  Schema.Struct({
+    ciphertext: base64url(),
+    nonce: base64url(32),
+    signature: base64url(86),
+    publicData: Schema.Struct({ docId: Schema.String, pubKey: PublicKey, ...publicData }),
+    additionalServerData: Schema.optionalKey(Schema.Unknown)
+  })
+
+const decodeSnapshot = Schema.decodeUnknownOption(
+  message({
+    snapshotId: SnapshotId,
+    parentSnapshotId: Schema.Union([SnapshotId, Schema.Literal("")]),
+    parentSnapshotProof: HashSchema,
+    parentSnapshotUpdateClocks: Schema.Record(PublicKey, UpdateClock)
+  })
+)
+const decodeUpdate = Schema.decodeUnknownOption(message({ refSnapshotId: SnapshotId, clock: UpdateClock }))
+const decodeEphemeral = Schema.decodeUnknownOption(message({}))
+
+/** Additional fields may nest this deep: canonical JSON is made by recursion. */
+const MAX_DEPTH = 32
+
+export const makeDecoder = (schemas: PublicDataSchemas = {}) => {
+  const accepts = {
+    snapshot: acceptsWith(schemas.snapshot),
+    update: acceptsWith(schemas.update),
+    ephemeralMessage: acceptsWith(schemas.ephemeralMessage)
+  }
+  return (text: string): ClientMessage => {
+    let json: unknown
+    try {
+      json = JSON.parse(text)
+    } catch {
+      return { _tag: "NotJson" }
+    }
+    const publicData = fieldOf(json, "publicData")
+    if (fieldOf(publicData, "snapshotId") !== undefined) return asSnapshot(json, publicData, accepts.snapshot)
+    if (fieldOf(publicData, "refSnapshotId") !== undefined) return asUpdate(json, publicData, accepts.update)
+    return asEphemeral(json, publicData, accepts.ephemeralMessage)
+  }
+}
+
+const acceptsWith = (schema: Schema.Decoder<unknown> | undefined): ((publicData: unknown) => boolean) =>
+  schema === undefined ? () => true : (publicData) => Option.isSome(Schema.decodeUnknownOption(schema)(publicData))
+
+const asSnapshot = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
+  const decoded = decodeSnapshot(json)
+  if (Option.isNone(decoded) || !isShallow(publicData) || !accepts(publicData)) return { _tag: "MalformedSnapshot" }
+  const { ciphertext, publicData: data, additionalServerData } = decoded.value
+  return {
+    _tag: "Snapshot",
+    ...sealed("secsync_snapshot", decoded.value, publicData),
+    snapshotId: data.snapshotId,
+    parentSnapshotId: data.parentSnapshotId,
+    parentSnapshotProof: data.parentSnapshotProof,
+    parentSnapshotUpdateClocks: clocksOf(data.parentSnapshotUpdateClocks),
+    ciphertextHash: blake2b256(ciphertext),
+    additionalServerData
+  }
+}
+
+const asUpdate = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
+  const decoded = decodeUpdate(json)
+  if (Option.isNone(decoded) || !isShallow(publicData) || !accepts(publicData)) {
+    const snapshotId = fieldOf(publicData, "refSnapshotId")
+    const clock = fieldOf(publicData, "clock")
+    return {
+      _tag: "MalformedUpdate",
+      snapshotId: typeof snapshotId === "string" && snapshotId.length <= 64 ? snapshotId : "",
+      clock: Number.isSafeInteger(clock) ? (clock as number) : 0
+    }
+  }
+  const { refSnapshotId, clock } = decoded.value.publicData
+  return { _tag: "Update", ...sealed("secsync_update", decoded.value, publicData), refSnapshotId, clock }
+}
+
+const asEphemeral = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
+  const decoded = decodeEphemeral(json)
+  if (Option.isNone(decoded) || !isShallow(publicData) || !accepts(publicData)) return { _tag: "NotAMessage" }
+  return { _tag: "Ephemeral", ...sealed("secsync_ephemeral_message", decoded.value, publicData) }
+}
+
+/**
+ * `publicData` comes in twice: decoded, to be read; and as it was sent, because every field of it is signed and must
+ * survive. The other fields are base64url and need no escaping, so canonical JSON is put together by hand.
+ */
+const sealed = (
+  domain: string,
+  message: {
+    readonly ciphertext: string
+    readonly nonce: string
+    readonly signature: string
+    readonly publicData: { readonly docId: string; readonly pubKey: PublicKey }
+  },
+  publicData: unknown
+): Sealed => {
+  const { ciphertext, nonce, signature } = message
+  const canonical = canonicalJson(publicData as object)
+  const encoded = Buffer.from(canonical).toString("base64url")
+  return {
+    documentId: message.publicData.docId,
+    pubKey: message.publicData.pubKey,
+    signed: {
+      text: `${domain}{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":"${encoded}"}`,
+      signature,
+      pubKey: message.publicData.pubKey
+    },
+    payload: encoder.encode(
+      `{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":${canonical},"signature":"${signature}"}`
+    )
+  }
+}
+
+const clocksOf = (clocks: Readonly<Record<PublicKey, number>>): ReadonlyMap<PublicKey, number> =>
+  new Map(Object.entries(clocks) as Array<[PublicKey, number]>)
+
+const fieldOf = (value: unknown, key: string): unknown =>
+  typeof value === "object" && value !== null && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined
+
+const isShallow = (value: unknown, depth = MAX_DEPTH): boolean =>
+  typeof value !== "object" ||
+  value === null ||
+  (depth > 0 && Object.values(value).every((field) => isShallow(field, depth - 1)))
+
+const decodeClocks = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(PublicKey, UpdateClock)))
+
+/** The `knownSnapshotUpdateClocks` of a connection's URL; what cannot be read is as if it had not been sent. */
+export const parseKnownClocks = (json: string | null): ReadonlyMap<PublicKey, number> =>
+  Option.match(json === null ? Option.none() : decodeClocks(json), { onNone: () => new Map(), onSome: clocksOf })
+
+// ---------------------------------------------------------------------------------------------- server → client
+
+/** One WebSocket text frame. */
+export type Frame = Uint8Array
+
+const encoder = new TextEncoder()
+const json = (value: object): Frame => encoder.encode(JSON.stringify(value))
+
+export const unauthorized = json({ type: "unauthorized" })
+export const documentNotFound = json({ type: "document-not-found" })
+export const documentError = json({ type: "document-error" })
+export const snapshotSaveFailed = json({ type: "snapshot-save-failed" })
+
+export const snapshotSaved = (snapshotId: SnapshotId): Frame => json({ type: "snapshot-saved", snapshotId })
+
+export const updateSaved = (snapshotId: SnapshotId, clock: number): Frame =>
+  json({ type: "update-saved", snapshotId, clock })
+
+export const updateSaveFailed = (snapshotId: string, clock: number, requiresNewSnapshot: boolean): Frame =>
+  json({ type: "update-save-failed", snapshotId, clock, requiresNewSnapshot })
+
+/**
+ * Not part of Secsync: clients hand it to `onCustomMessage` or ignore it. Says that an update was not stored and that
+ * an `update-save-failed` before it already told its author to send everything unconfirmed again.
+ */
+export const updateSuperseded = (snapshotId: string, clock: number): Frame =>
+  json({ type: "update-superseded", snapshotId, clock })
+
+export const snapshotFrame = (payload: Uint8Array): Frame =>
+  concat([encoder.encode('{"type":"snapshot","snapshot":'), payload, encoder.encode("}")])
+
+export const updateFrame = (payload: Uint8Array): Frame => withType("update", payload)
+
+export const ephemeralFrame = (payload: Uint8Array): Frame => withType("ephemeral-message", payload)
+
+/** What a document consists of for one client. Payloads are stored JSON: they are copied, not parsed. */
+export interface DocumentContent {
+  readonly snapshot?: Uint8Array | undefined
+  readonly updates: ReadonlyArray<Uint8Array>
+  readonly proofChain?: ReadonlyArray<SnapshotProof> | undefined
+}
+
+export const contentFrame = (type: "document" | "snapshot-save-failed", content: DocumentContent): Frame => {
+  const parts: Array<Uint8Array> = [encoder.encode(`{"type":"${type}"`)]
+  if (content.snapshot !== undefined) parts.push(encoder.encode(',"snapshot":'), content.snapshot)
+  parts.push(encoder.encode(',"updates":['))
+  content.updates.forEach((update, i) => {
+    if (i > 0) parts.push(comma)
+    parts.push(update)
+  })
+  parts.push(encoder.encode("]"))
+  if (content.proofChain !== undefined) {
+    const chain = content.proofChain.map(({ snapshotId, ciphertextHash, parentSnapshotProof }) => ({
+      snapshotId,
+      snapshotCiphertextHash: ciphertextHash,
+      parentSnapshotProof
+    }))
+    parts.push(encoder.encode(`,"snapshotProofChain":${JSON.stringify(chain)}`))
+  }
+  parts.push(encoder.encode("}"))
+  return concat(parts)
+}
+
+const comma = encoder.encode(",")
+
+/** A stored message with its type put before its own fields. */
+const withType = (type: string, payload: Uint8Array): Frame =>
+  concat([encoder.encode(`{"type":"${type}",`), payload.subarray(1)])
+
+const concat = (parts: ReadonlyArray<Uint8Array>): Frame => {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}
