@@ -2,7 +2,7 @@
  * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
  * else's events out, in one order for all.
  */
-import { Context, Effect, Latch, Layer, type Scope } from "effect"
+import { Context, type Duration, Effect, Latch, Layer, type Scope } from "effect"
 import { Access, type Action, type Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, PublicKey, SnapshotId } from "../../domain/Ids.ts"
@@ -60,6 +60,8 @@ export const CloseCode = {
 
 /** Updates of one connection that may wait for their commit; its next frame is read when there are fewer. */
 const MAX_IN_FLIGHT = 128
+/** How long a client that has been sent a snapshot may take to say something before it is sent what came after. */
+const SETTLING: Duration.Input = "500 millis"
 /** Bytes of events that may gather while a connection's document is being read. */
 const MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 
@@ -162,22 +164,28 @@ const openSession = Effect.fnUntraced(function* (
     }
   }
 
-  /** Reads the document and sends what `frameOf` makes of it, then what was committed meanwhile and is not in it. */
+  /** Reads the document and sends what `frameOf` makes of it; the backlog then holds what is not in it. */
   const sendDocument = Effect.fnUntraced(function* (
     frameOf: (tail: Tail) => Effect.Effect<Wire.Frame, StorageUnavailable>
   ) {
     const tail = yield* room.tail
     connection.send(yield* frameOf(tail))
     cut = tail.head.version
+    return tail
+  })
+
+  /** What was committed while a document was read, and from now on everything at once. */
+  const sendBacklog = (): void => {
     const behind = backlog ?? []
     backlog = undefined
     backlogBytes = 0
     for (const committed of behind) pass(committed)
-    return tail
-  })
+  }
 
   // ---- in: the client's messages
 
+  /** Whether the client has sent anything yet. */
+  let heard = false
   let inFlight = 0
   const belowLimit = yield* Latch.make(true)
   /** The last update refused, while those that its author sent after it may still come. */
@@ -274,12 +282,17 @@ const openSession = Effect.fnUntraced(function* (
         Effect.provideService(EventLog, log)
       )
     })
+    sendBacklog()
   })
 
   const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
     access.allows(grant, actionOf(message, documentId))
 
   const receive = Effect.fnUntraced(function* (text: string) {
+    if (!heard) {
+      heard = true
+      sendBacklog()
+    }
     const message = decode(text)
     switch (message._tag) {
       case "NotJson":
@@ -322,7 +335,18 @@ const openSession = Effect.fnUntraced(function* (
           Effect.provideService(EventLog, log)
         )
   )
-  holds ??= heldAfterLoading(tail, request.known)
+  holds = heldAfterLoading(tail, request.known)
+  if (documentOf(tail).snapshot === undefined) sendBacklog()
+  else {
+    // The client queues a document only once it has the snapshot's key, and whatever comes meanwhile before it. When
+    // it has, it sends a message of its own; a client that sends none gets the rest a little later.
+    yield* Effect.forkScoped(
+      Effect.andThen(
+        Effect.sleep(SETTLING),
+        Effect.sync(() => heard || sendBacklog())
+      )
+    )
+  }
   const { evicted } = room.state()
   if (evicted !== undefined) {
     room.local.evicted(evicted.snapshot.snapshotId)
