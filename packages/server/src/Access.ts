@@ -26,7 +26,7 @@ export const Grant = Schema.Struct({
   documents: Schema.UndefinedOr(Schema.Array(DocumentId)),
   readOnly: Schema.Boolean,
   /** Seconds since 1970. */
-  expiresAt: Schema.Number,
+  expiresAt: Schema.Finite,
   /** `jti`: what a revocation names. */
   tokenId: Schema.UndefinedOr(Schema.String)
 })
@@ -94,7 +94,7 @@ export class Access extends Context.Service<
 const MIN_SECRET_BYTES = 32
 
 export class SecretTooShort extends Schema.TaggedError<SecretTooShort>()("SecretTooShort", {
-  bytes: Schema.Number
+  bytes: Schema.Finite
 }) {
   override get message(): string {
     return `A token secret has ${this.bytes} bytes; HS256 needs at least ${MIN_SECRET_BYTES} (RFC 7518, 3.2).`
@@ -108,7 +108,7 @@ const Claims = Schema.Struct({
   type: Schema.optionalKey(
     Schema.Union([Schema.Literals([0, 1, 2, 3, 4, 5]), Schema.Literals(["0", "1", "2", "3", "4", "5"])])
   ),
-  exp: Schema.Number,
+  exp: Schema.Finite,
   docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
   jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
 })

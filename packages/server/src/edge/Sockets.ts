@@ -70,8 +70,8 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   let accepting = true
 
   const serve = Effect.fnUntraced(function* (ws: WebSocket, target: Target) {
-    const connection = makeConnection(ws, limits.maxBufferedBytes)
     const inbox = yield* makeInbox(ws)
+    const connection = makeConnection(ws, limits.maxBufferedBytes, inbox.stop)
     const opening = Effect.gen(function* () {
       if (target.documentId === undefined) {
         connection.send(documentError)
@@ -87,7 +87,9 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
     if (opened.value === undefined) return
     const { grant, session } = opened.value
-    const handle = Effect.forever(Effect.flatMap(inbox.next, session.receive))
+    const handle = Effect.forever(Effect.flatMap(inbox.next, session.receive)).pipe(
+      Effect.catchTag("Done", () => Effect.void)
+    )
     const expire = Effect.andThen(
       access.ended(grant),
       Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))
@@ -120,8 +122,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
       ),
       Effect.ignoreCause
     )
-    const fiber = run(connected)
-    ws.on("close", () => fiber.interruptUnsafe())
+    run(connected)
     // What is wrong with a frame, ws answers itself with 1002, 1007 or 1009; without a listener it would be thrown.
     ws.on("error", () => {})
   }
@@ -229,25 +230,34 @@ const send = (ws: WebSocket, frame: Uint8Array): void => {
   if (ws.readyState === ws.OPEN) ws.send(frame, { binary: false })
 }
 
-const makeConnection = (ws: WebSocket, maxBufferedBytes: number): Connection => ({
-  id: randomBytes(12).toString("base64url"),
-  send: (frame) => {
-    // A frame larger than the bound is sent to a client that has taken all before it.
-    if (ws.bufferedAmount > 0 && ws.bufferedAmount + frame.length > maxBufferedBytes) {
-      ws.close(CloseCode.tryAgainLater, "the client does not keep up")
-    } else {
-      send(ws, frame)
-    }
-  },
-  sendVolatile: (frame) => {
-    if (ws.bufferedAmount + frame.length <= MAX_VOLATILE_BYTES) send(ws, frame)
-  },
-  close: (code, reason) => ws.close(code, reason)
-})
+const makeConnection = (ws: WebSocket, maxBufferedBytes: number, stopReading: () => void): Connection => {
+  const close = (code: number, reason: string) => {
+    stopReading()
+    ws.close(code, reason)
+  }
+  return {
+    id: randomBytes(12).toString("base64url"),
+    send: (frame) => {
+      // A frame larger than the bound is sent to a client that has taken all before it.
+      if (ws.bufferedAmount > 0 && ws.bufferedAmount + frame.length > maxBufferedBytes) {
+        close(CloseCode.tryAgainLater, "the client does not keep up")
+      } else {
+        send(ws, frame)
+      }
+    },
+    sendVolatile: (frame) => {
+      if (ws.bufferedAmount + frame.length <= MAX_VOLATILE_BYTES) send(ws, frame)
+    },
+    close
+  }
+}
 
-/** A client's frames in order; while too many wait, its socket is not read. */
+/**
+ * A client's frames in order; while too many wait, its socket is not read. When the client goes, what it sent before is
+ * still handled; when the server sends it away, nothing more is.
+ */
 const makeInbox = Effect.fnUntraced(function* (ws: WebSocket) {
-  const queue = yield* Queue.unbounded<string>()
+  const queue = yield* Queue.unbounded<string, Cause.Done>()
   let bytes = 0
   ws.on("message", (data: RawData, isBinary: boolean) => {
     if (isBinary) return ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
@@ -256,10 +266,11 @@ const makeInbox = Effect.fnUntraced(function* (ws: WebSocket) {
     if (bytes > MAX_INBOX_BYTES) ws.pause()
     Queue.offerUnsafe(queue, text)
   })
+  ws.on("close", () => Queue.endUnsafe(queue))
   const next = Effect.map(Queue.take(queue), (text) => {
     bytes -= text.length
     if (bytes <= MAX_INBOX_BYTES && ws.isPaused) ws.resume()
     return text
   })
-  return { next }
+  return { next, stop: () => void Queue.shutdownUnsafe(queue) }
 })

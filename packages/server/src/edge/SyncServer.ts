@@ -33,7 +33,7 @@ export interface SyncServerOptions {
 
 /** The port could not be opened. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
-  port: Schema.Number,
+  port: Schema.Finite,
   cause: Schema.Defect()
 }) {
   override get message(): string {

@@ -1,0 +1,2 @@
+/** Test suites and helpers for those who implement or drive a part of the server. */
+export * from "./SealedMessages.ts"
