@@ -47,7 +47,9 @@ export class Committer extends Context.Service<
         if (waiting.length === 0) some.closeUnsafe()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
-        return Effect.exit(log.append(appends)).pipe(
+        return log.append(appends).pipe(
+          Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
+          Effect.exit,
           Effect.map((exit) => {
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
             for (const [i, { done }] of batch.entries()) done(Exit.map(exit, (results) => results[i]!))

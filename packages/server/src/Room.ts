@@ -5,7 +5,15 @@
 import { Effect, Exit, Result, type Scope } from "effect"
 import { isReadonlyArrayNonEmpty } from "effect/Array"
 import type { Committer } from "./Committer.ts"
-import { advance, type NewEvent, place, type StreamEvent, type StreamHead, type StreamKey } from "./domain/Stream.ts"
+import {
+  advance,
+  type NewEvent,
+  place,
+  type StreamEvent,
+  type StreamHead,
+  type StreamKey,
+  streamName
+} from "./domain/Stream.ts"
 import type { Appended, EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
 import type { Tail, Tails } from "./Tails.ts"
 
@@ -223,19 +231,21 @@ export const makeRoom = <State, Command, Refusal, Local>(
     reading = true
     const present = waiting.length
     services.run(
-      Effect.exit(services.log.read(key, { after: committed.head.version, limit: READ_PAGE })).pipe(
-        Effect.map((exit) => {
-          reading = false
-          if (Exit.isFailure(exit)) {
-            giveUp([])
-            return
-          }
-          for (const { event, payload } of exit.value) {
+      services.log.read(key, { after: committed.head.version, limit: READ_PAGE }).pipe(
+        Effect.map((events) => {
+          for (const { event, payload } of events) {
             committed = { head: advance(committed.head, event), state: protocol.evolve(committed.state, event) }
             deliver(event, payload)
           }
+          return events.length
+        }),
+        Effect.tapCause((cause) => Effect.logWarning(`Reading ${streamName(key)} failed`, cause)),
+        Effect.exit,
+        Effect.map((exit) => {
+          reading = false
+          if (Exit.isFailure(exit)) return giveUp([])
           tip = committed
-          stale = exit.value.length === READ_PAGE
+          stale = exit.value === READ_PAGE
           confirmed = present
           pump()
         })

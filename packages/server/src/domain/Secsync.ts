@@ -197,7 +197,8 @@ const decideSnapshot = (
   const parent = state.active ?? restorable(state, command)
   if (parent !== undefined && command.parentSnapshotId !== parent.snapshotId)
     return refuse({ _tag: "SnapshotOutdated" })
-  if (command.used || command.snapshotId === state.active?.snapshotId) return refuse({ _tag: "SnapshotIdUsed" })
+  // The parent's id is in use, whether or not this log ever held that parent.
+  if (command.used || command.snapshotId === command.parentSnapshotId) return refuse({ _tag: "SnapshotIdUsed" })
   if (state.active !== undefined && !sameClocks(state.clocks, command.parentSnapshotUpdateClocks)) {
     return refuse({ _tag: "SnapshotMissesUpdates" })
   }

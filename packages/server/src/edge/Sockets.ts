@@ -6,8 +6,9 @@ import { Cause, type Duration, Effect, Exit, FiberSet, Option, Queue, Schema } f
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { Access } from "../Access.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
+import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
-import { CloseCode, type Connection, SecsyncSessions, type SessionRequest } from "../protocols/secsync/Session.ts"
+import { SecsyncSessions, type SessionRequest } from "../protocols/secsync/Session.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
 
 export interface SocketLimits {
@@ -166,7 +167,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
         left.delete(ws)
         if (left.size === 0) resume(Effect.void)
       })
-      ws.close(1001, "the server is shutting down")
+      ws.close(CloseCode.goingAway, "the server is shutting down")
     }
   }).pipe(
     Effect.timeoutOption("3 seconds"),

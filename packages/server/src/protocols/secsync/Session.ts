@@ -5,26 +5,18 @@
 import { Context, type Duration, Effect, Latch, Layer, type Scope } from "effect"
 import { Access, type Action, type Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
-import type { DocumentId, PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
 import { covers, type DocumentRefusal, type Evicted, fromStreamEvent } from "../../domain/Secsync.ts"
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
-import type { Committed, Outcome, Subscriber } from "../../Room.ts"
 import { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
+import { CloseCode, type Connection } from "../Connection.ts"
 import { completeFrame, documentOf, type Known, loadContent, refusedContent } from "./Document.ts"
 import { type DocumentRoom, DocumentRooms } from "./DocumentRooms.ts"
+import { makeFeed } from "./Feed.ts"
 import type { Holder } from "./Restoration.ts"
+import { makeUpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
-
-/** A client's socket, as a session sees it. After `close` the rest are no-ops. */
-export interface Connection {
-  /** Unique: the `origin` of what is stored for it. */
-  readonly id: string
-  readonly send: (frame: Wire.Frame) => void
-  /** For frames that may be lost: dropped when the client is slow. */
-  readonly sendVolatile: (frame: Wire.Frame) => void
-  readonly close: (code: number, reason: string) => void
-}
 
 export interface SessionRequest {
   readonly grant: Grant
@@ -48,22 +40,10 @@ export interface Session {
   readonly receive: (text: string) => Effect.Effect<void, StorageUnavailable>
 }
 
-/** WebSocket close codes: RFC 6455 section 7.4.1, and 4400–4499 for what trying again cannot mend. */
-export const CloseCode = {
-  notUtf8OrJson: 1007,
-  policy: 1008,
-  internalError: 1011,
-  tryAgainLater: 1013,
-  tokenRefused: 4401,
-  forbidden: 4403
-} as const
-
 /** Updates of one connection that may wait for their commit; its next frame is read when there are fewer. */
 const MAX_IN_FLIGHT = 128
 /** How long a client that has been sent a snapshot may take to say something before it is sent what came after. */
 const SETTLING: Duration.Input = "500 millis"
-/** Bytes of events that may gather while a connection's document is being read. */
-const MAX_BACKLOG_BYTES = 32 * 1024 * 1024
 
 export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
@@ -121,119 +101,26 @@ const openSession = Effect.fnUntraced(function* (
 ) {
   const { documentId, grant } = request
 
-  // ---- out: everybody's events, in version order, each once
-
-  /** Events of versions up to this one are part of what the client was sent as a document. */
-  let cut = -1
-  /** Events that wait for such a document to be read and sent; undefined when none is. */
-  let backlog: Array<Committed> | undefined = []
-  let backlogBytes = 0
   let holds: SnapshotId | undefined
-  /** The snapshot that the client was last told to replace; "" when there was none. */
-  let askedToReplace: SnapshotId | "" | undefined
-
-  const holder: Holder = {
-    holds: () => holds,
-    ask: () => requireSnapshot(holds ?? "", 0)
-  }
-
-  const pass = ({ event, frame }: Committed): void => {
-    if (event.version <= cut) return
-    if (frame !== undefined && event.origin !== connection.id) connection.send(frame)
+  const answers = makeUpdateAnswers(room, connection)
+  const holder: Holder = { holds: () => holds, ask: () => answers.requireSnapshot(holds ?? "", 0) }
+  const feed = makeFeed(room, connection, ({ event }) => {
     if (!event.checkpoint) return
     const decoded = fromStreamEvent(event)
     if (decoded._tag === "SnapshotStored") {
       holds = decoded.snapshotId
-      askedToReplace = undefined
+      answers.snapshotStored()
       room.local.restored()
     } else if (decoded._tag === "Evicted") {
       room.local.evicted(decoded.snapshot.snapshotId)
     }
-  }
-
-  const subscriber: Subscriber = {
-    id: connection.id,
-    deliver: (committed) => {
-      if (backlog === undefined) return pass(committed)
-      backlog.push(committed)
-      backlogBytes += committed.frame?.length ?? 0
-      if (backlogBytes > MAX_BACKLOG_BYTES) connection.close(CloseCode.tryAgainLater, "too much to catch up with")
-    },
-    relay: (frame) => {
-      if (backlog === undefined) connection.sendVolatile(frame)
-    }
-  }
-
-  /** Reads the document and sends what `frameOf` makes of it; the backlog then holds what is not in it. */
-  const sendDocument = Effect.fnUntraced(function* (
-    frameOf: (tail: Tail) => Effect.Effect<Wire.Frame, StorageUnavailable>
-  ) {
-    const tail = yield* room.tail
-    connection.send(yield* frameOf(tail))
-    cut = tail.head.version
-    return tail
   })
-
-  /** What was committed while a document was read, and from now on everything at once. */
-  const sendBacklog = (): void => {
-    const behind = backlog ?? []
-    backlog = undefined
-    backlogBytes = 0
-    for (const committed of behind) pass(committed)
-  }
-
-  // ---- in: the client's messages
-
   /** Whether the client has sent anything yet. */
   let heard = false
   let inFlight = 0
   const belowLimit = yield* Latch.make(true)
-  /** The last update refused, while those that its author sent after it may still come. */
-  let refused: { readonly refSnapshotId: SnapshotId; readonly pubKey: PublicKey; readonly clock: number } | undefined
-
-  /**
-   * A client answers every one of these with a full snapshot, so it is asked once for each snapshot that it is to
-   * replace; after that, it is told to send again.
-   */
-  const requireSnapshot = (snapshotId: string, clock: number): void => {
-    const active = room.state().active?.snapshotId ?? ""
-    connection.send(Wire.updateSaveFailed(snapshotId, clock, askedToReplace !== active))
-    askedToReplace = active
-  }
-
-  const answerUpdate = (message: Wire.UpdateMessage, outcome: Outcome<DocumentRefusal>): void => {
-    const { refSnapshotId, clock, pubKey } = message
-    if (outcome._tag === "Unavailable") {
-      connection.send(Wire.updateSaveFailed(refSnapshotId, clock, false))
-      connection.close(CloseCode.tryAgainLater, "the storage is not available")
-      return
-    }
-    if (outcome._tag === "Stored" || outcome.refusal._tag === "AlreadyStored") {
-      connection.send(Wire.updateSaved(refSnapshotId, clock))
-      return
-    }
-    switch (outcome.refusal._tag) {
-      case "NoSnapshot":
-        room.local.offer(holder, { asked: true })
-        return requireSnapshot(refSnapshotId, clock)
-      case "SnapshotDue":
-      case "ClockTaken":
-        return requireSnapshot(refSnapshotId, clock)
-      default: {
-        // At its first refusal a client sends again everything that it has in flight. Refusing the rest of the same
-        // burst as well would make it do so again, over what it sends then.
-        const isRest =
-          refused?.refSnapshotId === refSnapshotId && refused.pubKey === pubKey && refused.clock + 1 === clock
-        connection.send(
-          isRest ? Wire.updateSuperseded(refSnapshotId, clock) : Wire.updateSaveFailed(refSnapshotId, clock, false)
-        )
-        refused = { refSnapshotId, pubKey, clock }
-      }
-    }
-  }
 
   const receiveUpdate = Effect.fnUntraced(function* (message: Wire.UpdateMessage) {
-    const due = askedToReplace === message.refSnapshotId ? Number.POSITIVE_INFINITY : maxUpdates
     const command = {
       _tag: "StoreUpdate",
       documentId: message.documentId,
@@ -241,14 +128,14 @@ const openSession = Effect.fnUntraced(function* (
       pubKey: message.pubKey,
       clock: message.clock,
       payloadHash: blake2b256(message.payload),
-      snapshotDueAfter: due
+      snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId) ? Number.POSITIVE_INFINITY : maxUpdates
     } as const
     inFlight += 1
     if (inFlight >= MAX_IN_FLIGHT) belowLimit.closeUnsafe()
     room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
       inFlight -= 1
       if (inFlight < MAX_IN_FLIGHT) belowLimit.openUnsafe()
-      answerUpdate(message, outcome)
+      answers.answer(message, outcome, holder)
     })
     yield* belowLimit.await
   })
@@ -267,14 +154,14 @@ const openSession = Effect.fnUntraced(function* (
           connection.close(CloseCode.tryAgainLater, "the storage is not available")
           resume(Effect.undefined)
         } else {
-          if (carriesContent(outcome.refusal)) backlog = []
+          if (carriesContent(outcome.refusal)) feed.hold()
           resume(Effect.succeed(outcome.refusal))
         }
       })
     })
     if (refusal === undefined) return
     if (!carriesContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
-    yield* sendDocument((tail) => {
+    yield* feed.sendDocument((tail) => {
       const document = documentOf(tail)
       if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
       return refusedContent(room.key, document, message.parentSnapshotId, message.parentSnapshotUpdateClocks).pipe(
@@ -282,7 +169,7 @@ const openSession = Effect.fnUntraced(function* (
         Effect.provideService(EventLog, log)
       )
     })
-    sendBacklog()
+    feed.release()
   })
 
   const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
@@ -291,7 +178,7 @@ const openSession = Effect.fnUntraced(function* (
   const receive = Effect.fnUntraced(function* (text: string) {
     if (!heard) {
       heard = true
-      sendBacklog()
+      feed.release()
     }
     const message = decode(text)
     switch (message._tag) {
@@ -316,18 +203,18 @@ const openSession = Effect.fnUntraced(function* (
       case "Ephemeral":
         if (!isGenuine) return connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
         if (message.documentId !== documentId) return connection.close(CloseCode.policy, "another document's message")
-        return room.relay(Wire.ephemeralFrame(message.payload), subscriber)
+        return room.relay(Wire.ephemeralFrame(message.payload), feed.subscriber)
     }
   })
 
   // ---- opening
 
-  yield* room.subscribe(subscriber)
+  yield* room.subscribe(feed.subscriber)
   yield* Effect.acquireRelease(
     Effect.sync(() => room.local.join(holder)),
     () => Effect.sync(() => room.local.leave(holder))
   )
-  const tail = yield* sendDocument((tail) =>
+  const tail = yield* feed.sendDocument((tail) =>
     request.known.snapshotId === undefined
       ? Effect.sync(() => completeFrame(tail))
       : loadContent(room.key, documentOf(tail), request.mode, request.known).pipe(
@@ -336,14 +223,14 @@ const openSession = Effect.fnUntraced(function* (
         )
   )
   holds = heldAfterLoading(tail, request.known)
-  if (documentOf(tail).snapshot === undefined) sendBacklog()
+  if (documentOf(tail).snapshot === undefined) feed.release()
   else {
     // The client queues a document only once it has the snapshot's key, and whatever comes meanwhile before it. When
     // it has, it sends a message of its own; a client that sends none gets the rest a little later.
     yield* Effect.forkScoped(
       Effect.andThen(
         Effect.sleep(SETTLING),
-        Effect.sync(() => heard || sendBacklog())
+        Effect.sync(() => heard || feed.release())
       )
     )
   }

@@ -5,6 +5,7 @@ import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock } from "../../domain/Ids.ts"
 import type { SnapshotProof } from "../../domain/Secsync.ts"
 import type { SignedText } from "../../Signatures.ts"
+import type { Frame } from "../Connection.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
 
@@ -192,9 +193,6 @@ export const parseKnownClocks = (json: string | null): ReadonlyMap<PublicKey, nu
   Option.match(json === null ? Option.none() : decodeClocks(json), { onNone: () => new Map(), onSome: clocksOf })
 
 // ---------------------------------------------------------------------------------------------- server → client
-
-/** One WebSocket text frame. */
-export type Frame = Uint8Array
 
 const encoder = new TextEncoder()
 const json = (value: object): Frame => encoder.encode(JSON.stringify(value))
