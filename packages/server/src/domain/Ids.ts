@@ -32,3 +32,9 @@ export type SnapshotId = typeof SnapshotId.Type
 
 /** Position of an update among one author's updates to one snapshot: 0, 1, 2 … */
 export const UpdateClock = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+
+/**
+ * Clocks by author. Written so because a Record whose keys are branded drops the keys that do not fit, and what was
+ * signed would not be what is compared.
+ */
+export const UpdateClocks = Schema.Record(Schema.String, UpdateClock).check(Schema.isPropertyNames(PublicKey))

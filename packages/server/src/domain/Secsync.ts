@@ -7,12 +7,10 @@
 import { Result, Schema } from "effect"
 import { blake2b256 } from "./Blake2b.ts"
 import { canonicalJson } from "./CanonicalJson.ts"
-import { type DocumentId, Hash, PublicKey, SnapshotId, UpdateClock } from "./Ids.ts"
+import { type DocumentId, Hash, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "./Ids.ts"
 import { EVICTED, type NewEvent, type StreamEvent } from "./Stream.ts"
 
 // ---------------------------------------------------------------------------------------------------------- events
-
-const Clocks = Schema.Record(PublicKey, UpdateClock)
 
 /** What the proof of a later snapshot is made from. */
 export const SnapshotProof = Schema.Struct({
@@ -26,7 +24,7 @@ export const SnapshotStored = Schema.TaggedStruct("SnapshotStored", {
   ...SnapshotProof.fields,
   /** "" for a document's first snapshot. */
   parentSnapshotId: Schema.Union([SnapshotId, Schema.Literal("")]),
-  parentSnapshotUpdateClocks: Clocks,
+  parentSnapshotUpdateClocks: UpdateClocks,
   pubKey: PublicKey
 })
 export type SnapshotStored = typeof SnapshotStored.Type
@@ -41,7 +39,7 @@ export type UpdateStored = typeof UpdateStored.Type
 /** The sealed bytes are gone; what was active then is kept, because a client that still has it can restore it. */
 export const Evicted = Schema.TaggedStruct(EVICTED, {
   snapshot: SnapshotProof,
-  clocks: Clocks
+  clocks: UpdateClocks
 })
 export type Evicted = typeof Evicted.Type
 

@@ -1,2 +1,4 @@
 /** Test suites and helpers for those who implement or drive a part of the server. */
+
+export * from "./EventLogSuite.ts"
 export * from "./SealedMessages.ts"

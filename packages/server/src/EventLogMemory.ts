@@ -1,0 +1,121 @@
+/** The log in memory: for tests, and the plainest statement of what a storage does. */
+import { Effect, Layer } from "effect"
+import type { LibraryId } from "./domain/Ids.ts"
+import type { Ancestor } from "./domain/Secsync.ts"
+import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
+import {
+  type Append,
+  type Appended,
+  EventLog,
+  type LibrarySummary,
+  type PlacedEvent,
+  type StreamSummary
+} from "./EventLog.ts"
+
+interface Stored {
+  readonly key: StreamKey
+  readonly head: StreamHead
+  readonly events: ReadonlyArray<PlacedEvent>
+}
+
+export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
+  const streams = new Map<string, Stored>()
+  const get = (key: StreamKey): Stored => streams.get(streamName(key)) ?? { key, head: emptyHead, events: [] }
+
+  const appendOne = ({ key, expectedVersion, events, purge }: Append): Appended => {
+    const stored = get(key)
+    const ids = [...stored.events, ...events].flatMap(({ event }) => snapshotIdOf(event) ?? [])
+    if (stored.head.version !== expectedVersion || new Set(ids).size < ids.length) {
+      return { _tag: "Conflict", actualVersion: stored.head.version }
+    }
+    const before = purge === true ? stored.events.map(({ event }) => ({ event, payload: null })) : stored.events
+    streams.set(streamName(key), {
+      key,
+      head: events.reduce((head, { event }) => advance(head, event), stored.head),
+      events: [...before, ...events.map(({ event, payload }) => ({ event, payload: payload?.slice() ?? null }))]
+    })
+    return { _tag: "Committed" }
+  }
+
+  const sorted = (libraryId?: LibraryId): ReadonlyArray<Stored> =>
+    Array.from(streams.values())
+      .filter(({ key }) => libraryId === undefined || key.libraryId === libraryId)
+      .sort((a, b) => compareKeys(a.key, b.key))
+
+  return EventLog.of({
+    append: (batch) => Effect.sync(() => batch.map(appendOne)),
+    heads: (keys) => Effect.sync(() => keys.map((key) => get(key).head)),
+    read: (key, { after, limit, payloads }) =>
+      Effect.sync(() =>
+        get(key)
+          .events.filter(({ event }) => event.version > after)
+          .slice(0, limit)
+          .map((placed) => (payloads === false ? { event: placed.event, payload: null } : placed))
+      ),
+    tail: (key, options) =>
+      Effect.sync(() => {
+        const { head, events } = get(key)
+        const newest = Math.max(
+          0,
+          events.findLastIndex(({ event }) => event.checkpoint)
+        )
+        const tail = events.slice(newest)
+        return {
+          head,
+          events: options?.payloads === false ? tail.map(({ event }) => ({ event, payload: null })) : tail
+        }
+      }),
+    proofs: (key, after) =>
+      Effect.sync(() => {
+        const snapshots = get(key)
+          .events.map(({ event }) => event)
+          .filter((event) => snapshotIdOf(event) !== undefined)
+        const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
+        return known < 0 ? undefined : snapshots.slice(known + 1).map(({ data }) => data as Ancestor)
+      }),
+    streams: ({ libraryId, after, limit }) =>
+      Effect.sync(() =>
+        sorted(libraryId)
+          .filter(({ key }) => after === undefined || compareKeys(key, after) > 0)
+          .slice(0, limit)
+          .map(summary)
+      ),
+    libraries: ({ after, limit }) =>
+      Effect.sync(() => {
+        const ids = Array.from(new Set(sorted().map(({ key }) => key.libraryId)))
+        return ids
+          .filter((id) => after === undefined || compare(id, after) > 0)
+          .slice(0, limit)
+          .map((id) => librarySummary(id, sorted(id).map(summary)))
+      })
+  })
+})
+
+const snapshotIdOf = (event: StreamEvent): unknown =>
+  event.type === "SnapshotStored" && "snapshotId" in event.data ? event.data.snapshotId : undefined
+
+const summary = ({ key, head, events }: Stored): StreamSummary => {
+  const kept = events.filter(({ payload }) => payload !== null)
+  return {
+    ...head,
+    key,
+    payloads: kept.length,
+    payloadBytes: kept.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0),
+    createdAt: events[0]?.event.recordedAt ?? 0,
+    updatedAt: events.at(-1)?.event.recordedAt ?? 0
+  }
+}
+
+const librarySummary = (libraryId: LibraryId, streams: ReadonlyArray<StreamSummary>): LibrarySummary => ({
+  libraryId,
+  streams: streams.length,
+  events: streams.reduce((sum, stream) => sum + stream.version, 0),
+  payloadBytes: streams.reduce((sum, stream) => sum + stream.payloadBytes, 0),
+  updatedAt: Math.max(...streams.map((stream) => stream.updatedAt))
+})
+
+/** By UTF-8 bytes, as the databases compare: so pages are the same everywhere. */
+const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+const compareKeys = (a: StreamKey, b: StreamKey): number =>
+  compare(a.libraryId, b.libraryId) || compare(a.streamId, b.streamId)

@@ -1,0 +1,332 @@
+/** What every storage must do; a storage's own test file only names its layer. */
+import { assert, layer } from "@effect/vitest"
+import { Effect, type Layer } from "effect"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import { blake2b256 } from "../domain/Blake2b.ts"
+import { type Hash, LibraryId, SnapshotId } from "../domain/Ids.ts"
+import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import { type Append, EventLog, type PlacedEvent } from "../EventLog.ts"
+
+const hashOf = (text: string): Hash => blake2b256(text)
+const randomLibrary = () => LibraryId.make(`lib-${crypto.randomUUID()}`)
+const randomKey = (): StreamKey => ({ libraryId: randomLibrary(), streamId: crypto.randomUUID() })
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+const update = (payload: Uint8Array | null): [NewEvent, Uint8Array | null] => [
+  {
+    type: "UpdateStored",
+    data: { n: 1, text: "é\u0000\"'%_" },
+    payloadHash: payload === null ? "" : blake2b256(payload),
+    checkpoint: false
+  },
+  payload
+]
+
+const snapshot = (snapshotId: string, parentSnapshotId = ""): [NewEvent, Uint8Array | null] => {
+  const payload = bytes(`snapshot ${snapshotId}`)
+  const data = {
+    snapshotId,
+    parentSnapshotId,
+    ciphertextHash: hashOf(`ciphertext ${snapshotId}`),
+    parentSnapshotProof: hashOf(`proof ${snapshotId}`),
+    pubKey: "k".repeat(43),
+    parentSnapshotUpdateClocks: {}
+  }
+  return [{ type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: true }, payload]
+}
+
+const evicted: [NewEvent, null] = [{ type: EVICTED, data: {}, payloadHash: "", checkpoint: true }, null]
+
+/** Events placed after a head, as one append, and the head after them. */
+const after = (
+  key: StreamKey,
+  head: StreamHead,
+  events: NonEmptyReadonlyArray<[NewEvent, Uint8Array | null]>
+): { readonly append: Append; readonly head: StreamHead } => {
+  let end = head
+  const placed = events.map(([event, payload], i): PlacedEvent => {
+    const at = place(key, end, event, "suite", 1_700_000_000_000 + end.version + i)
+    end = advance(end, at)
+    return { event: at, payload }
+  })
+  const [first, ...rest] = placed
+  return { append: { key, expectedVersion: head.version, events: [first!, ...rest] }, head: end }
+}
+
+const appendAll = Effect.fnUntraced(function* (
+  key: StreamKey,
+  head: StreamHead,
+  events: NonEmptyReadonlyArray<[NewEvent, Uint8Array | null]>
+) {
+  const log = yield* EventLog
+  const { append, head: end } = after(key, head, events)
+  assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
+  return end
+})
+
+export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unknown>): void =>
+  layer(storage)(`EventLog (${name})`, (it) => {
+    it.effect("keeps events as they were placed, and says where the stream ends", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const { append, head } = after(key, emptyHead, [snapshot("a"), update(bytes("one")), update(null)])
+        yield* log.append([append])
+        assert.deepStrictEqual(yield* log.heads([key]), [head])
+        assert.deepStrictEqual(yield* log.read(key, { after: 0 }), append.events)
+      })
+    )
+
+    it.effect("gives the same chain as every other storage", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = { libraryId: LibraryId.make(`chain-${crypto.randomUUID()}`), streamId: "chain" }
+        // The chain covers the library's id, which is random here: so it is compared with one computed on the side.
+        const first = after(key, emptyHead, [snapshot("a"), update(bytes("x"))])
+        const second = after(key, first.head, [evicted, snapshot("b", "a")])
+        yield* log.append([first.append])
+        yield* log.append([{ ...second.append, purge: true }])
+        assert.strictEqual((yield* log.heads([key]))[0]?.chain, second.head.chain)
+        assert.strictEqual((yield* log.heads([key]))[0]?.generation, 1)
+      })
+    )
+
+    it.effect("knows nothing of streams that do not exist", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const [known, unknown] = [randomKey(), randomKey()]
+        const head = yield* appendAll(known, emptyHead, [update(null)])
+        assert.deepStrictEqual(yield* log.heads([unknown, known, unknown]), [emptyHead, head, emptyHead])
+        assert.deepStrictEqual(yield* log.heads([]), [])
+        assert.deepStrictEqual(yield* log.read(unknown, { after: 0 }), [])
+        assert.deepStrictEqual(yield* log.tail(unknown), { head: emptyHead, events: [] })
+      })
+    )
+
+    it.effect("refuses an append that expects another version, and nothing else of its batch", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const keys = [randomKey(), randomKey(), randomKey(), randomKey()] as const
+        const head = yield* appendAll(keys[1], emptyHead, [update(null), update(null)])
+        const results = yield* log.append([
+          after(keys[0], emptyHead, [update(bytes("0"))]).append,
+          after(keys[1], emptyHead, [update(bytes("stale"))]).append,
+          after(keys[2], { ...emptyHead, version: 3 }, [update(bytes("ahead"))]).append,
+          after(keys[3], emptyHead, [update(bytes("3"))]).append
+        ])
+        assert.deepStrictEqual(results, [
+          { _tag: "Committed" },
+          { _tag: "Conflict", actualVersion: 2 },
+          { _tag: "Conflict", actualVersion: 0 },
+          { _tag: "Committed" }
+        ])
+        assert.deepStrictEqual(
+          (yield* log.heads(keys)).map(({ version }) => version),
+          [1, 2, 0, 1]
+        )
+        assert.deepStrictEqual((yield* log.heads([keys[1]]))[0], head)
+      })
+    )
+
+    it.effect("stores large batches and many events of one stream", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const libraryId = randomLibrary()
+        const keys = Array.from({ length: 300 }, (_, i) => ({ libraryId, streamId: `s${i}` }))
+        const events: NonEmptyReadonlyArray<[NewEvent, Uint8Array]> = [
+          [...update(bytes("first"))] as [NewEvent, Uint8Array],
+          ...Array.from({ length: 4 }, (_, i) => update(bytes(`${i}`)) as [NewEvent, Uint8Array])
+        ]
+        const [first, ...rest] = keys.map((key) => after(key, emptyHead, events).append)
+        const results = yield* log.append([first!, ...rest])
+        assert.isTrue(results.every(({ _tag }) => _tag === "Committed"))
+        assert.isTrue((yield* log.heads(keys)).every(({ version }) => version === 5))
+        assert.deepStrictEqual(yield* log.read(keys[299]!, { after: 0 }), rest[298]!.events)
+      })
+    )
+
+    it.effect("lets exactly one of many writers have a version", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const attempts = Array.from({ length: 20 }, (_, i) => after(key, emptyHead, [update(bytes(`${i}`))]).append)
+        const results = yield* Effect.all(
+          attempts.map((append) => log.append([append])),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual(results.flat().filter(({ _tag }) => _tag === "Committed").length, 1)
+        assert.strictEqual((yield* log.read(key, { after: 0 })).length, 1)
+      })
+    )
+
+    it.effect("reads in pages, with payloads or without", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        yield* appendAll(key, emptyHead, [update(bytes("1")), update(bytes("2")), update(bytes("3"))])
+        const versions = (events: ReadonlyArray<PlacedEvent>) => events.map(({ event }) => event.version)
+        assert.deepStrictEqual(versions(yield* log.read(key, { after: 0, limit: 2 })), [1, 2])
+        assert.deepStrictEqual(versions(yield* log.read(key, { after: 2, limit: 2 })), [3])
+        assert.deepStrictEqual(versions(yield* log.read(key, { after: 3 })), [])
+        const bare = yield* log.read(key, { after: 0, payloads: false })
+        assert.isTrue(bare.every(({ payload }) => payload === null))
+        assert.strictEqual(bare[0]?.event.payloadHash, blake2b256(bytes("1")))
+      })
+    )
+
+    it.effect("keeps payloads byte for byte, each in memory of its own", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const every = Uint8Array.from({ length: 256 }, (_, i) => i)
+        const large = new Uint8Array(1024 * 1024).fill(7)
+        yield* appendAll(key, emptyHead, [update(every), update(new Uint8Array(0)), update(large)])
+        const stored = yield* log.read(key, { after: 0 })
+        for (const [i, expected] of [every, new Uint8Array(0), large].entries()) {
+          const payload = stored[i]?.payload
+          assert.isTrue(payload !== undefined && payload !== null && Buffer.compare(payload, expected) === 0)
+          assert.strictEqual(payload?.buffer.byteLength, expected.length)
+        }
+      })
+    )
+
+    it.effect("serves a stream's tail from its newest checkpoint", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const first = yield* appendAll(key, emptyHead, [update(bytes("before"))])
+        assert.deepStrictEqual(
+          (yield* log.tail(key)).events.map(({ event }) => event.version),
+          [1]
+        )
+        const { append, head } = after(key, first, [
+          snapshot("a"),
+          update(bytes("1")),
+          snapshot("b", "a"),
+          update(bytes("2")),
+          update(bytes("3"))
+        ])
+        yield* log.append([append])
+        assert.deepStrictEqual(yield* log.tail(key), { head, events: append.events.slice(2) })
+        const bare = yield* log.tail(key, { payloads: false })
+        assert.deepStrictEqual(
+          bare.events.map(({ event }) => event),
+          append.events.slice(2).map(({ event }) => event)
+        )
+        assert.isTrue(bare.events.every(({ payload }) => payload === null))
+      })
+    )
+
+    it.effect("purges the payloads before an eviction in the same transaction, and nothing else", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const [key, other] = [randomKey(), randomKey()]
+        const head = yield* appendAll(key, emptyHead, [snapshot("a"), update(bytes("gone"))])
+        yield* appendAll(other, emptyHead, [update(bytes("stays"))])
+        const stale = after(key, emptyHead, [evicted])
+        assert.deepStrictEqual((yield* log.append([{ ...stale.append, purge: true }]))[0]?._tag, "Conflict")
+        assert.isNotNull((yield* log.read(key, { after: 0 }))[1]?.payload)
+
+        const eviction = after(key, head, [evicted])
+        yield* log.append([{ ...eviction.append, purge: true }])
+        yield* appendAll(key, eviction.head, [snapshot("b", "a")])
+        const stored = yield* log.read(key, { after: 0 })
+        assert.deepStrictEqual(
+          stored.map(({ payload }) => payload !== null),
+          [false, false, false, true]
+        )
+        assert.strictEqual(stored[1]?.event.payloadHash, blake2b256(bytes("gone")))
+        assert.deepStrictEqual(
+          stored.map(({ event }) => event.generation),
+          [0, 0, 0, 1]
+        )
+        assert.isNotNull((yield* log.read(other, { after: 0 }))[0]?.payload)
+      })
+    )
+
+    it.effect("proves the line of snapshots, also when their payloads are gone", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const [key, other] = [randomKey(), randomKey()]
+        const head = yield* appendAll(key, emptyHead, [snapshot("a"), update(null), snapshot("b", "a")])
+        yield* appendAll(other, emptyHead, [snapshot("a"), snapshot("z", "a")])
+        const eviction = after(key, head, [evicted, snapshot("c", "b")])
+        yield* log.append([{ ...eviction.append, purge: true }])
+        const ids = (proofs: ReadonlyArray<{ readonly snapshotId: string }> | undefined) =>
+          proofs?.map(({ snapshotId }) => snapshotId)
+        assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("a"))), ["b", "c"])
+        assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("c"))), [])
+        assert.isUndefined(yield* log.proofs(key, SnapshotId.make("z")))
+        assert.deepStrictEqual(
+          (yield* log.proofs(key, SnapshotId.make("a")))?.map(({ parentSnapshotId, parentSnapshotProof }) => [
+            parentSnapshotId,
+            parentSnapshotProof
+          ]),
+          [
+            ["a", hashOf("proof b")],
+            ["b", hashOf("proof c")]
+          ]
+        )
+      })
+    )
+
+    it.effect("holds a snapshot's id at most once per stream, and reports another as a conflict", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const [key, other] = [randomKey(), randomKey()]
+        const head = yield* appendAll(key, emptyHead, [snapshot("a"), snapshot("b", "a")])
+        const results = yield* log.append([
+          after(key, head, [snapshot("a", "b")]).append,
+          after(other, emptyHead, [snapshot("a")]).append
+        ])
+        assert.deepStrictEqual(
+          results.map(({ _tag }) => _tag),
+          ["Conflict", "Committed"]
+        )
+        const twice = after(randomKey(), emptyHead, [snapshot("c"), snapshot("c", "c")])
+        assert.deepStrictEqual((yield* log.append([twice.append]))[0]?._tag, "Conflict")
+      })
+    )
+
+    it.effect("lists streams and libraries in pages, with what they hold", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        // "~" sorts after what the other tests made, so the library listing can start right before these.
+        const prefix = `~${crypto.randomUUID()}`
+        const ids = ["a", "b%", "b_", "bé", "c'\""].map((id) => LibraryId.make(`${prefix}${id}`))
+        for (const libraryId of ids) {
+          for (const streamId of ["1", "2", "3"]) {
+            yield* appendAll({ libraryId, streamId }, emptyHead, [update(bytes("12345")), update(null)])
+          }
+        }
+        const page = yield* log.streams({ libraryId: ids[1]!, limit: 2 })
+        assert.deepStrictEqual(
+          page.map(({ key, version, payloads, payloadBytes }) => [key.streamId, version, payloads, payloadBytes]),
+          [
+            ["1", 2, 1, 5],
+            ["2", 2, 1, 5]
+          ]
+        )
+        assert.strictEqual(page[0]?.createdAt, 1_700_000_000_000)
+        assert.isAbove(page[0]?.updatedAt ?? 0, 1_700_000_000_000)
+        const rest = yield* log.streams({ libraryId: ids[1]!, after: page[1]!.key, limit: 2 })
+        assert.deepStrictEqual(
+          rest.map(({ key }) => key.streamId),
+          ["3"]
+        )
+        const across = yield* log.streams({ after: { libraryId: ids[0]!, streamId: "3" }, limit: 3 })
+        assert.deepStrictEqual(
+          across.map(({ key }) => key),
+          ["1", "2", "3"].map((streamId) => ({ libraryId: ids[1]!, streamId }))
+        )
+        const libraries = yield* log.libraries({ after: LibraryId.make(prefix), limit: 4 })
+        assert.deepStrictEqual(
+          libraries.map(({ libraryId, streams, events, payloadBytes }) => [libraryId, streams, events, payloadBytes]),
+          ids.slice(0, 4).map((id) => [id, 3, 6, 15])
+        )
+        const last = yield* log.libraries({ after: ids[3]!, limit: 4 })
+        assert.strictEqual(last[0]?.libraryId, ids[4])
+      })
+    )
+  })

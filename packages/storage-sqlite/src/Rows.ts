@@ -1,0 +1,48 @@
+/** Between rows and events: hashes are 32 bytes in the database and URL-safe base64 everywhere else. */
+
+import type { Hash } from "@sealog/server/domain/Ids"
+import type { Ancestor } from "@sealog/server/domain/Secsync"
+import type { StreamEvent } from "@sealog/server/domain/Stream"
+import type { PlacedEvent } from "@sealog/server/EventLog"
+
+export interface EventRow {
+  readonly version: number
+  readonly generation: number
+  readonly type: string
+  readonly data: string
+  readonly payload_hash: Uint8Array | null
+  readonly chain: Uint8Array
+  readonly origin: string
+  readonly recorded_at: number
+  readonly checkpoint: number
+  readonly payload: Uint8Array | null
+}
+
+export const hashBytes = (hash: Hash): Uint8Array => Uint8Array.from(Buffer.from(hash, "base64url"))
+
+export const hashText = (bytes: Uint8Array): Hash =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url") as Hash
+
+export const placedOf = (row: EventRow): PlacedEvent => ({
+  event: {
+    version: row.version,
+    generation: row.generation,
+    type: row.type,
+    data: JSON.parse(row.data),
+    payloadHash: row.payload_hash === null ? "" : hashText(row.payload_hash),
+    chain: hashText(row.chain),
+    origin: row.origin,
+    recordedAt: row.recorded_at,
+    checkpoint: row.checkpoint === 1
+  },
+  payload: row.payload
+})
+
+/** Snapshots are found by their id; other events have none. */
+export const snapshotIdOf = (event: StreamEvent): string | undefined =>
+  event.type === "SnapshotStored" ? (event.data as Ancestor).snapshotId : undefined
+
+export const ancestorOf = (data: string): Ancestor => {
+  const { snapshotId, ciphertextHash, parentSnapshotProof, parentSnapshotId } = JSON.parse(data) as Ancestor
+  return { snapshotId, ciphertextHash, parentSnapshotProof, parentSnapshotId }
+}

@@ -1,0 +1,299 @@
+/** The log in one SQLite file. One connection, so one transaction at a time: a batch is one transaction. */
+
+import type { LibraryId } from "@sealog/server/domain/Ids"
+import type { Ancestor } from "@sealog/server/domain/Secsync"
+import { advance, emptyHead, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
+import {
+  type Append,
+  type Appended,
+  type EventLog,
+  type LibrarySummary,
+  type PlacedEvent,
+  StorageUnavailable,
+  type StreamSummary
+} from "@sealog/server/EventLog"
+import { Effect } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import { ancestorOf, type EventRow, hashBytes, hashText, placedOf, snapshotIdOf } from "./Rows.ts"
+
+/** Rows per INSERT: few sizes, so that few statements are prepared and all of them once. */
+const CHUNKS = [64, 16, 4, 1] as const
+
+const EVENT_COLUMNS = [
+  "position",
+  "library_id",
+  "stream_id",
+  "version",
+  "generation",
+  "type",
+  "data",
+  "payload_hash",
+  "chain",
+  "origin",
+  "recorded_at",
+  "checkpoint",
+  "snapshot_id"
+]
+const PAYLOAD_COLUMNS = ["position", "payload"]
+const STREAM_COLUMNS = [
+  "library_id",
+  "stream_id",
+  "version",
+  "generation",
+  "chain",
+  "checkpoint",
+  "created_at",
+  "updated_at"
+]
+const UPSERT_STREAM = `ON CONFLICT (library_id, stream_id) DO UPDATE SET
+  version = excluded.version, generation = excluded.generation, chain = excluded.chain,
+  checkpoint = max(checkpoint, excluded.checkpoint), updated_at = excluded.updated_at`
+
+const SELECT_EVENTS = `SELECT e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin, e.recorded_at, e.checkpoint`
+
+export const makeEventLog = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  const insert = Effect.fnUntraced(function* (
+    table: string,
+    columns: ReadonlyArray<string>,
+    rows: ReadonlyArray<ReadonlyArray<unknown>>,
+    suffix = ""
+  ) {
+    let from = 0
+    for (const size of CHUNKS) {
+      while (rows.length - from >= size) {
+        const row = `(${columns.map(() => "?").join(", ")})`
+        const text = `INSERT INTO ${table} (${columns.join(", ")}) VALUES ${Array(size).fill(row).join(", ")} ${suffix}`
+        yield* sql.unsafe(text, rows.slice(from, from + size).flat())
+        from += size
+      }
+    }
+  })
+
+  /** Where the streams end, in the order asked. */
+  const versionsOf = (keys: ReadonlyArray<StreamKey>) =>
+    Effect.map(
+      sql.unsafe<{ version: number | null }>(
+        `SELECT s.version FROM json_each(?) k LEFT JOIN streams s
+         ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
+        [keysJson(keys)]
+      ),
+      (rows) => rows.map(({ version }) => version ?? 0)
+    )
+
+  const hasSnapshot = ({ key, events }: Append) => {
+    const ids = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
+    if (ids.length === 0) return Effect.succeed(false)
+    if (new Set(ids).size < ids.length) return Effect.succeed(true)
+    return Effect.map(
+      sql`SELECT 1 FROM events WHERE library_id = ${key.libraryId} AND stream_id = ${key.streamId} AND snapshot_id IN ${sql.in(ids)}`,
+      (rows) => rows.length > 0
+    )
+  }
+
+  const purge = ({ libraryId, streamId }: StreamKey) => sql`
+    DELETE FROM payloads WHERE position IN
+      (SELECT position FROM events WHERE library_id = ${libraryId} AND stream_id = ${streamId})`
+
+  const append = Effect.fnUntraced(
+    function* (batch: ReadonlyArray<Append>) {
+      const versions = yield* versionsOf(batch.map(({ key }) => key))
+      const [last] = yield* sql<{ position: number }>`SELECT coalesce(max(position), 0) AS position FROM events`
+      let position = last!.position
+      const results: Array<Appended> = []
+      const eventRows: Array<ReadonlyArray<unknown>> = []
+      const payloadRows: Array<ReadonlyArray<unknown>> = []
+      const streamRows: Array<ReadonlyArray<unknown>> = []
+      for (const [i, item] of batch.entries()) {
+        const actualVersion = versions[i]!
+        if (actualVersion !== item.expectedVersion || (yield* hasSnapshot(item))) {
+          results.push({ _tag: "Conflict", actualVersion })
+          continue
+        }
+        if (item.purge === true) yield* purge(item.key)
+        for (const { event, payload } of item.events) {
+          position += 1
+          eventRows.push([
+            position,
+            item.key.libraryId,
+            item.key.streamId,
+            event.version,
+            event.generation,
+            event.type,
+            JSON.stringify(event.data),
+            event.payloadHash === "" ? null : hashBytes(event.payloadHash),
+            hashBytes(event.chain),
+            event.origin,
+            event.recordedAt,
+            event.checkpoint ? 1 : 0,
+            snapshotIdOf(event) ?? null
+          ])
+          if (payload !== null) payloadRows.push([position, payload])
+        }
+        streamRows.push(streamRow(item))
+        results.push({ _tag: "Committed" })
+      }
+      yield* insert("events", EVENT_COLUMNS, eventRows)
+      yield* insert("payloads", PAYLOAD_COLUMNS, payloadRows)
+      yield* insert("streams", STREAM_COLUMNS, streamRows, UPSERT_STREAM)
+      return results
+    },
+    sql.withTransaction,
+    unavailable("append")
+  )
+
+  const heads = Effect.fnUntraced(function* (keys: ReadonlyArray<StreamKey>) {
+    const rows = yield* sql.unsafe<{ version: number | null; generation: number; chain: Uint8Array }>(
+      `SELECT s.version, s.generation, s.chain FROM json_each(?) k LEFT JOIN streams s
+       ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
+      [keysJson(keys)]
+    )
+    return rows.map(
+      ({ version, generation, chain }): StreamHead =>
+        version === null ? emptyHead : { version, generation, chain: hashText(chain) }
+    )
+  }, unavailable("read heads"))
+
+  const read: EventLog["Service"]["read"] = Effect.fnUntraced(function* (key, { after, limit, payloads }) {
+    const rows = yield* sql.unsafe<EventRow>(
+      `${SELECT_EVENTS}, ${payloads === false ? "NULL AS payload" : "p.payload"} FROM events e
+       ${payloads === false ? "" : "LEFT JOIN payloads p ON p.position = e.position"}
+       WHERE e.library_id = ? AND e.stream_id = ? AND e.version > ? ORDER BY e.version LIMIT ?`,
+      [key.libraryId, key.streamId, after, limit ?? -1]
+    )
+    return rows.map(placedOf)
+  }, unavailable("read events"))
+
+  const tail: EventLog["Service"]["tail"] = Effect.fnUntraced(function* (key, options) {
+    const payloads = options?.payloads !== false
+    // One statement, so it sees one moment, whatever other processes write.
+    const rows = yield* sql.unsafe<EventRow>(
+      `${SELECT_EVENTS}, ${payloads ? "p.payload" : "NULL AS payload"} FROM streams s
+       JOIN events e ON e.library_id = s.library_id AND e.stream_id = s.stream_id AND e.version >= s.checkpoint
+       ${payloads ? "LEFT JOIN payloads p ON p.position = e.position" : ""}
+       WHERE s.library_id = ? AND s.stream_id = ? ORDER BY e.version`,
+      [key.libraryId, key.streamId]
+    )
+    const events = rows.map(placedOf)
+    return { head: headAfter(events), events }
+  }, unavailable("read a stream's tail"))
+
+  const proofs: EventLog["Service"]["proofs"] = Effect.fnUntraced(function* (key, after) {
+    const [known] = yield* sql<{ version: number }>`
+      SELECT version FROM events
+      WHERE library_id = ${key.libraryId} AND stream_id = ${key.streamId} AND snapshot_id = ${after}`
+    if (known === undefined) return undefined
+    const rows = yield* sql<{ data: string }>`
+      SELECT data FROM events
+      WHERE library_id = ${key.libraryId} AND stream_id = ${key.streamId} AND snapshot_id IS NOT NULL
+        AND version > ${known.version} ORDER BY version`
+    return rows.map(({ data }): Ancestor => ancestorOf(data))
+  }, unavailable("read proofs"))
+
+  const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* ({ libraryId, after, limit }) {
+    const rows = yield* sql.unsafe<StreamRow>(
+      `SELECT s.*, (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
+                    WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payloads,
+              (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
+               WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payload_bytes
+       FROM streams s
+       WHERE (? IS NULL OR s.library_id = ?) AND (s.library_id, s.stream_id) > (?, ?)
+       ORDER BY s.library_id, s.stream_id LIMIT ?`,
+      [libraryId ?? null, libraryId ?? null, after?.libraryId ?? "", after?.streamId ?? "", limit]
+    )
+    return rows.map(summaryOf)
+  }, unavailable("list streams"))
+
+  const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
+    const rows = yield* sql.unsafe<LibraryRow>(
+      `SELECT s.library_id, count(*) AS streams, sum(s.version) AS events, max(s.updated_at) AS updated_at,
+              (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
+               WHERE e.library_id = s.library_id) AS payload_bytes
+       FROM streams s WHERE s.library_id > ? GROUP BY s.library_id ORDER BY s.library_id LIMIT ?`,
+      [after ?? "", limit]
+    )
+    return rows.map(
+      (row): LibrarySummary => ({
+        libraryId: row.library_id,
+        streams: row.streams,
+        events: row.events,
+        payloadBytes: row.payload_bytes,
+        updatedAt: row.updated_at
+      })
+    )
+  }, unavailable("list libraries"))
+
+  return { append, heads, read, tail, proofs, streams, libraries } satisfies EventLog["Service"]
+})
+
+interface StreamRow {
+  readonly library_id: LibraryId
+  readonly stream_id: string
+  readonly version: number
+  readonly generation: number
+  readonly chain: Uint8Array
+  readonly created_at: number
+  readonly updated_at: number
+  readonly payloads: number
+  readonly payload_bytes: number
+}
+
+interface LibraryRow {
+  readonly library_id: LibraryId
+  readonly streams: number
+  readonly events: number
+  readonly payload_bytes: number
+  readonly updated_at: number
+}
+
+const summaryOf = (row: StreamRow): StreamSummary => ({
+  key: { libraryId: row.library_id, streamId: row.stream_id },
+  version: row.version,
+  generation: row.generation,
+  chain: hashText(row.chain),
+  payloads: row.payloads,
+  payloadBytes: row.payload_bytes,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at
+})
+
+const keysJson = (keys: ReadonlyArray<StreamKey>): string =>
+  JSON.stringify(keys.map(({ libraryId, streamId }) => [libraryId, streamId]))
+
+const streamRow = ({ key, events }: Append): ReadonlyArray<unknown> => {
+  const head = headAfter(events)
+  const checkpoint = events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0
+  const first = events[0].event.recordedAt
+  const last = events.at(-1)?.event.recordedAt ?? first
+  return [
+    key.libraryId,
+    key.streamId,
+    head.version,
+    head.generation,
+    head.chain === "" ? null : hashBytes(head.chain),
+    checkpoint,
+    first,
+    last
+  ]
+}
+
+const headAfter = (events: ReadonlyArray<PlacedEvent>): StreamHead => {
+  const last = events.at(-1)?.event
+  return last === undefined ? emptyHead : advance({ ...last, version: last.version - 1 }, last)
+}
+
+/**
+ * What goes wrong with a statement of ours is the storage's trouble, and may pass; except what can only be a mistake
+ * of ours, which is a defect.
+ */
+const unavailable =
+  (operation: string) =>
+  <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, StorageUnavailable, R> =>
+    Effect.catch(effect, (error) =>
+      MISTAKES.has(error.reason._tag)
+        ? Effect.die(error)
+        : Effect.fail(new StorageUnavailable({ operation, cause: error }))
+    )
+
+const MISTAKES: ReadonlySet<string> = new Set(["ConstraintError", "UniqueViolation", "SqlSyntaxError"])

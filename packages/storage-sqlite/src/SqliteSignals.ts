@@ -1,0 +1,59 @@
+/**
+ * What other processes wrote to the same file: SQLite counts their commits in `PRAGMA data_version`, and the events
+ * say which streams they were.
+ */
+
+import type { LibraryId } from "@sealog/server/domain/Ids"
+import type { StreamKey } from "@sealog/server/domain/Stream"
+import { Signals } from "@sealog/server/Signals"
+import { Effect, Schedule, Stream } from "effect"
+import { SqlClient } from "effect/sql"
+
+/** How soon another process's write is noticed. */
+const POLL = "250 millis"
+/** Streams worth naming one by one. */
+const MAX_NAMED = 1000
+
+export const makeSignals = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+
+  const dataVersion = Effect.map(sql<{ data_version: number }>`PRAGMA data_version`, ([row]) => row?.data_version ?? 0)
+  const lastPosition = Effect.map(
+    sql<{ position: number }>`SELECT coalesce(max(position), 0) AS position FROM events`,
+    ([row]) => row?.position ?? 0
+  )
+
+  /** Streams written since `position`; own writes may be among them, which is harmless. */
+  const writtenSince = (position: number) =>
+    Effect.map(
+      sql<{ library_id: LibraryId; stream_id: string }>`
+        SELECT DISTINCT library_id, stream_id FROM events WHERE position > ${position} LIMIT ${MAX_NAMED + 1}`,
+      (rows): ReadonlyArray<StreamKey> | "all" =>
+        rows.length > MAX_NAMED ? "all" : rows.map((row) => ({ libraryId: row.library_id, streamId: row.stream_id }))
+    )
+
+  const wakeups = Stream.unwrap(
+    Effect.gen(function* () {
+      let version = yield* dataVersion
+      let position = yield* lastPosition
+      const poll = Effect.gen(function* () {
+        const now = yield* dataVersion
+        if (now === version) {
+          return []
+        }
+        const written = yield* writtenSince(position)
+        position = yield* lastPosition
+        version = now
+        return written
+      }).pipe(
+        // A file that cannot be read now is read at the next turn; the version seen last is kept until then.
+        Effect.catch((error) => Effect.as(Effect.logDebug("Looking for other processes' writes failed", error), []))
+      )
+      return Stream.fromEffectSchedule(poll, Schedule.spaced(POLL)).pipe(
+        Stream.filter((written) => written === "all" || written.length > 0)
+      )
+    }).pipe(Effect.orDie)
+  )
+
+  return Signals.of({ announce: () => Effect.void, wakeups })
+})

@@ -1,0 +1,2 @@
+export type { MigrationStatus } from "./Migrations.ts"
+export * as SqliteStorage from "./SqliteStorage.ts"

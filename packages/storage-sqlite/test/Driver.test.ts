@@ -1,0 +1,157 @@
+/** What the patched driver mends: each of these fails on `@effect/sql-sqlite-node` 4.0.0-beta.102 as it is published. */
+import { mkdtempSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Effect, Fiber, Latch, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import * as SqliteClient from "#driver"
+import { SqliteStorage } from "../src/index.ts"
+
+const freshFile = () => join(mkdtempSync(join(tmpdir(), "sealog-driver-")), "test.db")
+
+const client = (filename: string, busyTimeout = 0) =>
+  Effect.map(Layer.build(SqliteClient.layer({ filename, busyTimeout })), (context) =>
+    Context.get(context, SqlClient.SqlClient)
+  )
+
+describe("the SQLite driver", () => {
+  it.effect("goes on after a COMMIT that failed", () =>
+    Effect.gen(function* () {
+      const sql = yield* client(freshFile())
+      yield* sql`PRAGMA foreign_keys = ON`
+      yield* sql`CREATE TABLE parent (id INTEGER PRIMARY KEY)`
+      yield* sql`CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)`
+      const failed = yield* Effect.exit(sql.withTransaction(sql`INSERT INTO child VALUES (1)`))
+      assert.strictEqual(failed._tag, "Failure")
+      yield* sql.withTransaction(sql`INSERT INTO parent VALUES (2)`)
+      assert.strictEqual((yield* sql`SELECT * FROM parent`).length, 1)
+      assert.strictEqual((yield* sql`SELECT * FROM child`).length, 0)
+    })
+  )
+
+  it.effect("takes the write lock at BEGIN, so that of two transactions that read and then write both succeed", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const sql = yield* client(filename)
+      yield* sql`CREATE TABLE counter (n INTEGER)`
+      yield* sql`INSERT INTO counter VALUES (0)`
+      const other = new DatabaseSync(filename)
+      yield* sql.withTransaction(
+        Effect.gen(function* () {
+          const [row] = yield* sql<{ n: number }>`SELECT n FROM counter`
+          // A second writer finds the file locked now, not when both have read.
+          assert.throws(() => other.exec("BEGIN IMMEDIATE"), /locked/)
+          yield* sql`UPDATE counter SET n = ${row!.n + 1}`
+        })
+      )
+      other.exec("BEGIN IMMEDIATE; UPDATE counter SET n = n + 1; COMMIT")
+      other.close()
+      assert.deepStrictEqual(yield* sql`SELECT n FROM counter`, [{ n: 2 }])
+    })
+  )
+
+  it.effect("reports a busy file as an error that may pass, and works once it is free", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const sql = yield* client(filename, 50)
+      yield* sql`CREATE TABLE t (n INTEGER)`
+      const other = new DatabaseSync(filename)
+      other.exec("BEGIN IMMEDIATE")
+      const error = yield* Effect.flip(sql.withTransaction(sql`INSERT INTO t VALUES (1)`))
+      assert.strictEqual(error._tag, "SqlError")
+      assert.strictEqual(error.reason._tag, "LockTimeoutError")
+      other.exec("ROLLBACK")
+      other.close()
+      yield* sql.withTransaction(sql`INSERT INTO t VALUES (1)`)
+      assert.strictEqual((yield* sql`SELECT * FROM t`).length, 1)
+    })
+  )
+
+  it.effect("keeps a plain statement out of another fiber's transaction", () =>
+    Effect.gen(function* () {
+      const sql = yield* client(freshFile())
+      yield* sql`CREATE TABLE t (n INTEGER)`
+      const inside = yield* Latch.make()
+      const leave = yield* Latch.make()
+      const transaction = yield* Effect.forkChild(
+        Effect.exit(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              yield* sql`INSERT INTO t VALUES (1)`
+              yield* inside.open
+              yield* leave.await
+              return yield* Effect.fail("roll back")
+            })
+          )
+        )
+      )
+      yield* inside.await
+      const plain = yield* Effect.forkChild(sql`INSERT INTO t VALUES (2)`)
+      yield* Effect.yieldNow
+      yield* leave.open
+      yield* Fiber.join(transaction)
+      yield* Fiber.join(plain)
+      assert.deepStrictEqual(yield* sql`SELECT n FROM t`, [{ n: 2 }])
+    })
+  )
+
+  it.effect("rolls back a transaction that is interrupted, and lets the next one in", () =>
+    Effect.gen(function* () {
+      const sql = yield* client(freshFile())
+      yield* sql`CREATE TABLE t (n INTEGER)`
+      const inside = yield* Latch.make()
+      const transaction = yield* Effect.forkChild(
+        sql.withTransaction(Effect.andThen(sql`INSERT INTO t VALUES (1)`, Effect.andThen(inside.open, Effect.never)))
+      )
+      yield* inside.await
+      const waiting = yield* Effect.forkChild(sql`INSERT INTO t VALUES (2)`)
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(waiting)
+      yield* Fiber.interrupt(transaction)
+      yield* sql.withTransaction(sql`INSERT INTO t VALUES (3)`)
+      assert.deepStrictEqual(yield* sql`SELECT n FROM t`, [{ n: 3 }])
+    })
+  )
+
+  it.effect("releases savepoints", () =>
+    Effect.gen(function* () {
+      const sql = yield* client(freshFile())
+      yield* sql`CREATE TABLE t (n INTEGER)`
+      yield* sql.withTransaction(
+        Effect.gen(function* () {
+          yield* sql.withTransaction(sql`INSERT INTO t VALUES (1)`)
+          // A savepoint that was released cannot be rolled back to.
+          const error = yield* Effect.flip(sql.unsafe("ROLLBACK TO SAVEPOINT effect_sql_1"))
+          assert.match(String(error.reason.cause), /no such savepoint/)
+          yield* Effect.exit(sql.withTransaction(Effect.andThen(sql`INSERT INTO t VALUES (2)`, Effect.fail("undo"))))
+        })
+      )
+      assert.deepStrictEqual(yield* sql`SELECT n FROM t`, [{ n: 1 }])
+    })
+  )
+
+  it.effect("fails, and does not die, when a file cannot be opened or is no database", () =>
+    Effect.gen(function* () {
+      const notADatabase = freshFile()
+      writeFileSync(notADatabase, "this is not a database, however long it may be".repeat(100))
+      for (const filename of [join(freshFile(), "is", "not", "a", "folder.db"), notADatabase]) {
+        const error = yield* Effect.flip(client(filename))
+        assert.strictEqual(error._tag, "SqlError")
+      }
+    })
+  )
+})
+
+describe("SqliteStorage", () => {
+  it.effect("says which file it could not open, and why", () =>
+    Effect.gen(function* () {
+      const missing = freshFile()
+      const error = yield* Effect.flip(Layer.build(SqliteStorage.layerWithoutMigrations({ filename: missing })))
+      assert.strictEqual(error._tag, "StorageUnavailable")
+      assert.include(error.message, missing)
+      assert.include(error.message, "no such file")
+    })
+  )
+})
