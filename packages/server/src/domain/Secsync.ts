@@ -226,7 +226,8 @@ const decideUpdate = (state: DocumentState, command: StoreUpdate): Result.Result
     return refuse(isRepeat(author, command) ? { _tag: "AlreadyStored" } : { _tag: "ClockTaken", expected })
   }
   if (command.clock > expected) return refuse({ _tag: "ClockAhead", expected })
-  if (state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
+  const isCrowded = author === undefined && state.clocks.size >= MAX_AUTHORS
+  if (isCrowded || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
   return Result.succeed({
     _tag: "UpdateStored",
     refSnapshotId: command.refSnapshotId,
@@ -234,6 +235,12 @@ const decideUpdate = (state: DocumentState, command: StoreUpdate): Result.Result
     clock: command.clock
   })
 }
+
+/**
+ * Authors that may write to one snapshot: keys cost a client nothing, and every update copies the map of them. The next
+ * author is asked for a snapshot, with which the count begins anew.
+ */
+const MAX_AUTHORS = 1000
 
 const refuse = (refusal: DocumentRefusal): Result.Result<never, DocumentRefusal> => Result.fail(refusal)
 

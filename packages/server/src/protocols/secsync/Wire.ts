@@ -2,7 +2,7 @@
 import { Option, Schema } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
-import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock } from "../../domain/Ids.ts"
+import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../../domain/Ids.ts"
 import type { SnapshotProof } from "../../domain/Secsync.ts"
 import type { SignedText } from "../../Signatures.ts"
 import type { Frame } from "../Connection.ts"
@@ -73,7 +73,7 @@ const decodeSnapshot = Schema.decodeUnknownOption(
     snapshotId: SnapshotId,
     parentSnapshotId: Schema.Union([SnapshotId, Schema.Literal("")]),
     parentSnapshotProof: HashSchema,
-    parentSnapshotUpdateClocks: Schema.Record(PublicKey, UpdateClock)
+    parentSnapshotUpdateClocks: UpdateClocks
   })
 )
 const decodeUpdate = Schema.decodeUnknownOption(message({ refSnapshotId: SnapshotId, clock: UpdateClock }))
@@ -107,7 +107,7 @@ const acceptsWith = (schema: Schema.Decoder<unknown> | undefined): ((publicData:
 
 const asSnapshot = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
   const decoded = decodeSnapshot(json)
-  if (Option.isNone(decoded) || !isShallow(publicData) || !accepts(publicData)) return { _tag: "MalformedSnapshot" }
+  if (Option.isNone(decoded) || !isCanonical(publicData) || !accepts(publicData)) return { _tag: "MalformedSnapshot" }
   const { ciphertext, publicData: data, additionalServerData } = decoded.value
   return {
     _tag: "Snapshot",
@@ -123,7 +123,7 @@ const asSnapshot = (json: unknown, publicData: unknown, accepts: (data: unknown)
 
 const asUpdate = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
   const decoded = decodeUpdate(json)
-  if (Option.isNone(decoded) || !isShallow(publicData) || !accepts(publicData)) {
+  if (Option.isNone(decoded) || !isCanonical(publicData) || !accepts(publicData)) {
     const snapshotId = fieldOf(publicData, "refSnapshotId")
     const clock = fieldOf(publicData, "clock")
     return {
@@ -138,7 +138,7 @@ const asUpdate = (json: unknown, publicData: unknown, accepts: (data: unknown) =
 
 const asEphemeral = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
   const decoded = decodeEphemeral(json)
-  if (Option.isNone(decoded) || !isShallow(publicData) || !accepts(publicData)) return { _tag: "NotAMessage" }
+  if (Option.isNone(decoded) || !isCanonical(publicData) || !accepts(publicData)) return { _tag: "NotAMessage" }
   return { _tag: "Ephemeral", ...sealed("secsync_ephemeral_message", decoded.value, publicData) }
 }
 
@@ -181,12 +181,15 @@ const fieldOf = (value: unknown, key: string): unknown =>
     ? (value as Record<string, unknown>)[key]
     : undefined
 
-const isShallow = (value: unknown, depth = MAX_DEPTH): boolean =>
-  typeof value !== "object" ||
-  value === null ||
-  (depth > 0 && Object.values(value).every((field) => isShallow(field, depth - 1)))
+/** Whether canonical JSON can be made of a value: RFC 8785 has no infinity, no lone surrogates, and we no abyss. */
+const isCanonical = (value: unknown, depth = MAX_DEPTH): boolean => {
+  if (typeof value === "string") return value.isWellFormed()
+  if (typeof value === "number") return Number.isFinite(value)
+  if (typeof value !== "object" || value === null) return true
+  return depth > 0 && Object.entries(value).every(([key, field]) => key.isWellFormed() && isCanonical(field, depth - 1))
+}
 
-const decodeClocks = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(PublicKey, UpdateClock)))
+const decodeClocks = Schema.decodeUnknownOption(Schema.fromJsonString(UpdateClocks))
 
 /** The `knownSnapshotUpdateClocks` of a connection's URL; what cannot be read is as if it had not been sent. */
 export const parseKnownClocks = (json: string | null): ReadonlyMap<PublicKey, number> =>

@@ -1,0 +1,64 @@
+/** What every command shares: the database, the output rules, and how an Effect becomes an exit code. */
+import { Command, Flags } from "@oclif/core"
+import type { Effect, Exit } from "effect"
+import { failureOf } from "./CliFailure.ts"
+
+export abstract class BaseCommand<Result> extends Command {
+  static override enableJsonFlag = true
+  static override baseFlags = {
+    database: Flags.string({
+      description: "where the log is: sqlite:PATH",
+      env: "DATABASE_URL",
+      default: "sqlite:./data/sealog.db",
+      helpGroup: "GLOBAL"
+    })
+  }
+
+  /** The command's work; what it returns is its `--json` output. */
+  abstract override run(): Promise<Result>
+
+  /** Runs an Effect. SIGINT and SIGTERM interrupt it, which is a failure. */
+  protected async execute<A, E>(effect: Effect.Effect<A, E>): Promise<A> {
+    const { Cause, Exit } = await import("effect")
+    const exit = await runToExit(effect)
+    if (Exit.isSuccess(exit)) return exit.value
+    throw Cause.squash(exit.cause)
+  }
+
+  /** Runs an Effect that ends when it is told to stop, by SIGINT or SIGTERM. */
+  protected async executeUntilStopped<E>(effect: Effect.Effect<never, E>): Promise<void> {
+    const { Cause, Exit } = await import("effect")
+    const exit = await runToExit(effect)
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
+  }
+
+  /** Prints what a person reads; nothing with `--json`, where stdout is one JSON value. */
+  protected print(text: string): void {
+    if (!this.jsonEnabled()) this.log(text)
+  }
+
+  protected override async catch(error: unknown): Promise<void> {
+    // Help and version end by an "error" with exit code 0.
+    if (error instanceof Error && "oclif" in error && isExitZero(error.oclif)) throw error
+    const { code, message, exitCode, tryThis } = failureOf(error)
+    process.exitCode = exitCode
+    if (this.jsonEnabled()) {
+      this.logJson({ error: { code, message, ...(tryThis === undefined ? {} : { try: tryThis }) } })
+    } else {
+      process.stderr.write(`Error: ${message} [${code}]\n${tryThis === undefined ? "" : `Try: ${tryThis}\n`}`)
+    }
+  }
+}
+
+const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A, E>> => {
+  const { runPromiseExit } = await import("effect/Effect")
+  const controller = new AbortController()
+  const stop = () => controller.abort()
+  process.once("SIGINT", stop).once("SIGTERM", stop)
+  const exit = await runPromiseExit(effect, { signal: controller.signal })
+  process.off("SIGINT", stop).off("SIGTERM", stop)
+  return exit
+}
+
+const isExitZero = (oclif: unknown): boolean =>
+  typeof oclif === "object" && oclif !== null && "exit" in oclif && oclif.exit === 0

@@ -1,0 +1,61 @@
+/** What went wrong, for the person at the terminal and for the script: a code that stays, and what to try. */
+
+/** 1: refused, or problems were found. 2: usage or configuration. 3: the storage is not available. */
+export type ExitCode = 1 | 2 | 3
+
+export class CliFailure extends Error {
+  readonly code: string
+  readonly exitCode: ExitCode
+  readonly tryThis: string | undefined
+
+  constructor(options: {
+    readonly code: string
+    readonly message: string
+    readonly exitCode: ExitCode
+    readonly tryThis?: string
+  }) {
+    super(options.message)
+    this.name = "CliFailure"
+    this.code = options.code
+    this.exitCode = options.exitCode
+    this.tryThis = options.tryThis
+  }
+}
+
+/** Any failure as one that can be shown. */
+export const failureOf = (error: unknown): CliFailure => {
+  if (error instanceof CliFailure) return error
+  if (isTagged(error, "StorageUnavailable")) {
+    return new CliFailure({
+      code: "STORAGE_UNAVAILABLE",
+      message: error.message,
+      exitCode: 3,
+      tryThis: "check --database (or DATABASE_URL); `sync-admin migrate` makes a new database"
+    })
+  }
+  if (isTagged(error, "ListenError")) {
+    return new CliFailure({
+      code: "PORT_UNAVAILABLE",
+      message: error.message,
+      exitCode: 2,
+      tryThis: "another --port, or stop what listens there"
+    })
+  }
+  if (isTagged(error, "SecretTooShort")) {
+    return new CliFailure({
+      code: "SECRET_TOO_SHORT",
+      message: error.message,
+      exitCode: 2,
+      tryThis: "TOKEN_SECRET=$(node -p 'crypto.randomBytes(32).toString(\"hex\")')"
+    })
+  }
+  // What oclif throws for unknown commands, flags and missing arguments.
+  if (error instanceof Error && "oclif" in error) {
+    return new CliFailure({ code: "USAGE", message: error.message, exitCode: 2, tryThis: "--help" })
+  }
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
+}
+
+const isTagged = (error: unknown, tag: string): error is Error =>
+  error instanceof Error && "_tag" in error && error._tag === tag

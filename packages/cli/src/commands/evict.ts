@@ -1,0 +1,90 @@
+import { Args, Flags } from "@oclif/core"
+import { BaseCommand } from "../BaseCommand.ts"
+import { CliFailure } from "../CliFailure.ts"
+
+interface EvictResult {
+  readonly libraryId: string
+  readonly dryRun: boolean
+  readonly documents: ReadonlyArray<{
+    readonly documentId: string
+    readonly events: number
+    readonly payloadBytes: number
+  }>
+  /** Bytes of sealed payloads freed. */
+  readonly payloadBytes: number
+}
+
+export default class Evict extends BaseCommand<EvictResult> {
+  static override description = `Drop the sealed bytes of a library's documents, or of one.
+
+The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone.`
+  static override examples = [
+    "<%= config.bin %> evict notes --dry-run",
+    "<%= config.bin %> evict notes --document welcome --yes"
+  ]
+  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override flags = {
+    document: Flags.string({ description: "only this document" }),
+    "dry-run": Flags.boolean({ description: "only say what would be freed" }),
+    yes: Flags.boolean({ char: "y", description: "do not ask" })
+  }
+
+  async run(): Promise<EvictResult> {
+    const { args, flags } = await this.parse(Evict)
+    const { documentIdOf, libraryIdOf } = await import("../names.ts")
+    const { evict } = await import("@sealog/server/admin/Eviction")
+    const { Effect } = await import("effect")
+    const { existingStorage } = await import("../storage.ts")
+    const { bytes, count } = await import("../format.ts")
+    const target = {
+      libraryId: libraryIdOf(args.libraryId),
+      ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
+    }
+    const run = (dryRun: boolean) =>
+      this.execute(evict({ ...target, dryRun }).pipe(Effect.provide(existingStorage(flags.database))))
+    const summarise = (documents: EvictResult["documents"], dryRun: boolean): EvictResult => ({
+      libraryId: target.libraryId,
+      dryRun,
+      documents,
+      payloadBytes: documents.reduce((sum, document) => sum + document.payloadBytes, 0)
+    })
+
+    const planned = summarise(await run(true), true)
+    const scope = `${count(planned.documents.length, "document")}, ${bytes(planned.payloadBytes)} of sealed bytes`
+    if (planned.documents.length === 0) {
+      this.print(`Nothing to evict in ${target.libraryId}.`)
+      return { ...planned, dryRun: flags["dry-run"] }
+    }
+    if (flags["dry-run"]) {
+      this.print(`Would evict ${scope}.`)
+      return planned
+    }
+    if (!flags.yes) await confirm(target.libraryId, scope)
+    const done = summarise(await run(false), false)
+    this.print(`Evicted ${count(done.documents.length, "document")}, freed ${bytes(done.payloadBytes)}.`)
+    return done
+  }
+}
+
+/** Has the library's name typed again; without a terminal there is nobody to ask. */
+const confirm = async (libraryId: string, scope: string): Promise<void> => {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    throw new CliFailure({
+      code: "NOT_CONFIRMED",
+      message: `This would evict ${scope}, and there is no terminal to ask at.`,
+      exitCode: 2,
+      tryThis: "--yes, or --dry-run to see what would go"
+    })
+  }
+  const { createInterface } = await import("node:readline/promises")
+  const prompt = createInterface({ input: process.stdin, output: process.stderr })
+  const typed = await prompt.question(`This evicts ${scope}. Type the library's name to go on: `)
+  prompt.close()
+  if (typed.trim() !== libraryId) {
+    throw new CliFailure({
+      code: "NOT_CONFIRMED",
+      message: "That is not the library's name; nothing was evicted.",
+      exitCode: 1
+    })
+  }
+}

@@ -1,0 +1,39 @@
+import { BaseCommand } from "../../BaseCommand.ts"
+
+interface LibraryListResult {
+  readonly libraries: ReadonlyArray<{
+    readonly libraryId: string
+    readonly streams: number
+    readonly events: number
+    readonly payloadBytes: number
+    /** Milliseconds since 1970. */
+    readonly updatedAt: number
+  }>
+}
+
+export default class LibraryList extends BaseCommand<LibraryListResult> {
+  static override description = "List the libraries."
+  static override examples = ["<%= config.bin %> library list"]
+
+  async run(): Promise<LibraryListResult> {
+    const { flags } = await this.parse(LibraryList)
+    const { listLibraries } = await import("@sealog/server/admin/Documents")
+    const { Effect } = await import("effect")
+    const { existingStorage } = await import("../../storage.ts")
+    const { bytes, table, time } = await import("../../format.ts")
+    const libraries = await this.execute(listLibraries().pipe(Effect.provide(existingStorage(flags.database))))
+    const rows = libraries.map(({ libraryId, streams, events, payloadBytes, updatedAt }) => [
+      libraryId,
+      String(streams),
+      String(events),
+      bytes(payloadBytes),
+      time(updatedAt)
+    ])
+    this.print(
+      libraries.length === 0
+        ? "No libraries."
+        : table(["LIBRARY", "DOCUMENTS", "EVENTS", "SIZE", "LAST CHANGE (UTC)"], rows)
+    )
+    return { libraries }
+  }
+}

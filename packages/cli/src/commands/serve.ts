@@ -1,0 +1,78 @@
+import { Flags } from "@oclif/core"
+import { BaseCommand } from "../BaseCommand.ts"
+
+const DEV_SECRET = "./data/dev-secret"
+const DEV_LIBRARY = "playground"
+
+interface ServeResult {
+  readonly port: number
+  readonly dev: boolean
+}
+
+export default class Serve extends BaseCommand<ServeResult> {
+  static override description = `Run the server.
+
+Migrates its SQLite database first. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
+  static override examples = [
+    "<%= config.bin %> serve --dev",
+    "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db"
+  ]
+  static override flags = {
+    port: Flags.integer({
+      description: "port to listen on; 0 takes any that is free",
+      default: 4000,
+      min: 0,
+      max: 65_535
+    }),
+    host: Flags.string({ description: "address to listen on (default: all; with --dev 127.0.0.1)" }),
+    dev: Flags.boolean({ description: "for development: makes a secret, prints a URL and a token", default: false })
+  }
+
+  async run(): Promise<ServeResult> {
+    const { flags } = await this.parse(Serve)
+    const { devSecrets, tokenSecrets } = await import("../secrets.ts")
+    const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
+    const { Access, LibraryId, SyncServer } = await import("@sealog/server")
+    const { Context, Duration, Effect, Layer, Logger } = await import("effect")
+    const { migratedStorage } = await import("../storage.ts")
+    const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
+    const options = { port: flags.port, ...(host === undefined ? {} : { host }) }
+    const layer = SyncServer.layerWithAccess(options).pipe(
+      Layer.provideMerge(Access.layerTokens(secrets)),
+      Layer.provide(migratedStorage(flags.database)),
+      // The log is for people and collectors; stdout is for what the command says.
+      Layer.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+    )
+    let port = flags.port
+    const running = Effect.gen({ self: this }, function* () {
+      const services = yield* Layer.build(layer)
+      port = Context.get(services, SyncServer).port
+      const url = `ws://${host === undefined || host === "127.0.0.1" ? "localhost" : host}:${port}`
+      if (flags.dev) {
+        const request = { userId: "dev", libraryId: LibraryId.make(DEV_LIBRARY), expiresIn: Duration.days(30) }
+        const token = yield* Context.get(services, Access).mint(request)
+        this.print(devText(url, token, flags.database))
+      } else {
+        this.print(`Listening on ${url}, log in ${flags.database.replace(/\/\/.*@/, "//…@")}`)
+      }
+      return yield* Effect.never
+    })
+    await this.executeUntilStopped(Effect.scoped(running))
+    return { port, dev: flags.dev }
+  }
+}
+
+const devText = (url: string, token: string, database: string): string => `Sealog is running, log in ${database}
+
+  websocketEndpoint    ${url}
+  websocketSessionKey  ${token}
+
+Sync a document with it, in two terminals:
+
+  npx -y pnpm@12.21.0 exec node examples/secsync-client.ts ${url} my-document ${token}
+
+Look inside:
+
+  npx -y pnpm@12.21.0 exec sync-admin library list
+
+The token reaches the library "${DEV_LIBRARY}" for 30 days. Stop with Ctrl-C.`

@@ -1,0 +1,61 @@
+import { Flags } from "@oclif/core"
+import { BaseCommand } from "../../BaseCommand.ts"
+import { CliFailure } from "../../CliFailure.ts"
+
+const TYPES = ["realtime", "push", "passive-realtime", "passive-push", "read-only-pull", "read-only"] as const
+
+interface MintResult {
+  readonly token: string
+}
+
+export default class TokenMint extends BaseCommand<MintResult> {
+  static override description = "Make an access token. Prints the token alone."
+  static override examples = [
+    "<%= config.bin %> token mint --library notes --user ada",
+    "<%= config.bin %> token mint --library notes --user guest --document welcome --type read-only --expires 1h"
+  ]
+  static override flags = {
+    library: Flags.string({ description: "the library it reaches", required: true }),
+    user: Flags.string({ description: "whose it is", required: true }),
+    document: Flags.string({ description: "only this document (can be given again)", multiple: true }),
+    type: Flags.option({ options: TYPES })({ description: "what its bearer may do", default: "realtime" }),
+    expires: Flags.string({ description: "how long it is good for: 30s, 15m, 1h, 1d …", default: "1d" }),
+    endpoint: Flags.string({ description: "where clients find the server (claim `url`)" })
+  }
+
+  async run(): Promise<MintResult> {
+    const { flags } = await this.parse(TokenMint)
+    const { tokenSecrets } = await import("../../secrets.ts")
+    const secrets = tokenSecrets()
+    const { documentIdOf, libraryIdOf } = await import("../../names.ts")
+    const { Access } = await import("@sealog/server")
+    const { Effect } = await import("effect")
+    const request = {
+      userId: flags.user,
+      libraryId: libraryIdOf(flags.library),
+      type: flags.type,
+      expiresIn: await durationOf(flags.expires),
+      ...(flags.document === undefined ? {} : { documents: flags.document.map(documentIdOf) }),
+      ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint })
+    }
+    const mint = Effect.flatMap(Access, (access) => access.mint(request))
+    const token = await this.execute(Effect.provide(mint, Access.layerTokens(secrets)))
+    this.print(token)
+    return { token }
+  }
+}
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+const durationOf = async (text: string) => {
+  const { Duration } = await import("effect")
+  const [, amount, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  const seconds = Number(amount) * (SECONDS[unit ?? ""] ?? Number.NaN)
+  if (seconds > 0) return Duration.seconds(seconds)
+  throw new CliFailure({
+    code: "DURATION_INVALID",
+    message: `${text} is not a duration.`,
+    exitCode: 2,
+    tryThis: "a number and a unit: 30s, 15m, 1h, 1d"
+  })
+}

@@ -1,0 +1,143 @@
+/**
+ * Holds the import directions of the architecture, so that no part comes to know what it must not:
+ * `node scripts/check-imports.ts [root]` prints every import that breaks them and exits with 1 if there is any.
+ */
+import { existsSync, globSync, readFileSync } from "node:fs"
+import { dirname, join, posix } from "node:path"
+
+/** What a part may import besides itself. A part that is not named here is a storage. */
+const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
+  domain: [],
+  ports: ["domain"],
+  rooms: ["domain", "ports"],
+  protocols: ["domain", "ports", "rooms"],
+  edge: ["domain", "ports", "rooms", "protocols"],
+  admin: ["domain", "ports", "rooms", "protocols"],
+  server: ["domain", "ports", "rooms", "protocols", "edge", "admin"],
+  testing: ["domain", "ports", "rooms", "protocols", "edge", "admin", "server"]
+}
+const storageMayImport = mayImport["testing"] ?? []
+
+/** Parts of the server that are one file each, or several that belong together; every other file is a port. */
+const partsByFile: Readonly<Record<string, string>> = {
+  "Room.ts": "rooms",
+  "Rooms.ts": "rooms",
+  "Committer.ts": "rooms",
+  "Signatures.ts": "rooms",
+  "Tails.ts": "rooms",
+  "Admin.ts": "admin",
+  "index.ts": "server"
+}
+
+/** The domain computes: of Effect it may use what makes values, not what runs. */
+const domainPackages = ["libsodium-wrappers", "canonicalize"]
+const domainEffectModules = ["Array", "Brand", "Option", "Order", "Predicate", "Record", "Result", "Schema", "Struct"]
+
+const databaseDriver =
+  /^(node:sqlite|better-sqlite3|pg|pg-.*|postgres|@electric-sql\/.*|effect\/sql|@effect\/sql-.*)(\/|$)/
+
+interface Import {
+  readonly file: string
+  readonly line: number
+  readonly specifier: string
+  /** Names taken from the module; "*" for all of them. */
+  readonly names: ReadonlyArray<string>
+  /** The file meant, from the root; undefined for a package that is not ours. */
+  readonly target: string | undefined
+}
+
+const main = (root: string): void => {
+  const files = globSync("packages/*/src/**/*.ts", { cwd: root }).map((file) => file.replaceAll("\\", "/"))
+  const imports = files.flatMap((file) => importsOf(root, file))
+  const violations = [...imports.flatMap(violationsOf), ...cyclesIn(imports)]
+  for (const { file, line, rule } of violations) console.error(`${file}:${line}: ${rule}`)
+  if (files.length === 0) console.error(`No packages in ${root}`)
+  process.exitCode = violations.length > 0 || files.length === 0 ? 1 : 0
+}
+
+const statement =
+  /^[ \t]*(?:import|export)\s+(?:type\s+)?(\*[^'"{}]*?|\w+|(?:\w+\s*,\s*)?\{[^}]*\})\s*from\s+["']([^"']+)["']|^[ \t]*import\s+["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm
+
+const importsOf = (root: string, file: string): ReadonlyArray<Import> => {
+  const source = readFileSync(join(root, file), "utf8")
+  return [...source.matchAll(statement)].map((match) => {
+    const specifier = match[2] ?? match[3] ?? match[4] ?? ""
+    const clause = match[1] ?? "*"
+    const names = clause.startsWith("{")
+      ? clause
+          .slice(1, -1)
+          .split(",")
+          .flatMap((name) => /^(?:\s*type\s)?\s*(\w+)/.exec(name)?.[1] ?? [])
+      : ["*"]
+    const line = source.slice(0, match.index + match[0].length).split("\n").length
+    return { file, line, specifier, names, target: targetOf(root, file, specifier) }
+  })
+}
+
+const targetOf = (root: string, file: string, specifier: string): string | undefined => {
+  if (specifier.startsWith(".")) return posix.join(posix.dirname(file), specifier)
+  const [, name, path = "index"] = /^@sealog\/([^/]+)(?:\/(.+))?$/.exec(specifier) ?? []
+  if (name === undefined) return undefined
+  const target = `packages/${name}/src/${path}`
+  return existsSync(join(root, `${target}.ts`)) ? `${target}.ts` : `${target}/index.ts`
+}
+
+const partOf = (file: string): string => {
+  const [, name = "", inside = ""] = /^packages\/([^/]+)\/(?:src\/)?(.*)$/.exec(file) ?? []
+  if (name !== "server") return name
+  const folder = dirname(inside)
+  return folder === "." ? (partsByFile[inside] ?? "ports") : (folder.split("/")[0] ?? "")
+}
+
+interface Violation {
+  readonly file: string
+  readonly line: number
+  readonly rule: string
+}
+
+const violationsOf = ({ file, line, specifier, names, target }: Import): ReadonlyArray<Violation> => {
+  const part = partOf(file)
+  const violate = (rule: string) => [{ file, line, rule: `${rule}, but this imports ${specifier}` }]
+  if (target !== undefined) {
+    const imported = partOf(target)
+    const allowed = mayImport[part] ?? storageMayImport
+    if (part === "cli" || imported === part || allowed.includes(imported)) return []
+    return violate(`${part} may import ${["itself", ...allowed].join(", ")}`)
+  }
+  if (part === "domain") {
+    const [name = "", module] = specifier.split("/")
+    const modules = module === undefined ? names : [module]
+    const isData = name === "effect" && modules.every((module) => domainEffectModules.includes(module))
+    if (!isData && !domainPackages.includes(name)) {
+      return violate(`domain may import ${domainPackages.join(", ")} and effect's ${domainEffectModules.join(", ")}`)
+    }
+  }
+  if (file.startsWith("packages/server/") && databaseDriver.test(specifier)) {
+    return violate("the server knows no database")
+  }
+  return []
+}
+
+/** Every import that leads back to a file from which it was reached. */
+const cyclesIn = (imports: ReadonlyArray<Import>): ReadonlyArray<Violation> => {
+  const importsByFile = Map.groupBy(imports, ({ file }) => file)
+  const done = new Set<string>()
+  const violations: Array<Violation> = []
+  const visit = (file: string, path: ReadonlyArray<string>): void => {
+    if (done.has(file)) return
+    for (const { line, target } of importsByFile.get(file) ?? []) {
+      if (target === undefined) continue
+      const start = [...path, file].indexOf(target)
+      if (start === -1) visit(target, [...path, file])
+      else {
+        const cycle = [...path, file].slice(start).concat(target)
+        violations.push({ file, line, rule: `files may not import each other in a circle: ${cycle.join(" → ")}` })
+      }
+    }
+    done.add(file)
+  }
+  for (const file of importsByFile.keys()) visit(file, [])
+  return violations
+}
+
+main(process.argv[2] ?? join(import.meta.dirname, ".."))

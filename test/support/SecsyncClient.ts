@@ -1,0 +1,182 @@
+/** A real client: the state machine of the npm package `secsync` with a Yjs document, as an app uses it. */
+import { Deferred, Effect, type Scope } from "effect"
+import sodium from "libsodium-wrappers"
+import {
+  createSignatureKeyPair,
+  createSyncMachine,
+  deserializeUint8ArrayUpdates,
+  type LoadDocumentParams,
+  serializeUint8ArrayUpdates
+} from "secsync"
+import { createActor } from "xstate"
+import * as Y from "yjs"
+
+await sodium.ready
+
+/** What clients encrypt with; the server has never seen it. */
+const SNAPSHOT_KEY = sodium.crypto_generichash(32, "the key that all test clients share", null)
+
+export interface SecsyncClientOptions {
+  /** Where the server is: ws://HOST:PORT. */
+  readonly url: string
+  readonly documentId: string
+  readonly token: string
+  /** A snapshot instead of an update once the active one has gathered so many. Default: never after the first. */
+  readonly snapshotEvery?: number
+  /** A document that was loaded before, with what its client knew of it: what an app keeps on the device. */
+  readonly from?: { readonly doc: Y.Doc; readonly known: LoadDocumentParams | undefined }
+}
+
+export interface SecsyncClient {
+  readonly doc: Y.Doc
+  /** Its author key, URL-safe base64. */
+  readonly pubKey: string
+  /** Appends to the document's list. */
+  readonly write: (...items: ReadonlyArray<string>) => void
+  readonly list: () => ReadonlyArray<string>
+  /** The client's own list of errors. */
+  readonly errors: () => ReadonlyArray<string>
+  readonly state: () => "connecting" | "connected" | "disconnected" | "noAccess" | "failed"
+  /** Loaded, and everything it wrote is acknowledged. */
+  readonly isSettled: () => boolean
+  /** What it would say it knows when it connects again. */
+  readonly known: () => LoadDocumentParams | undefined
+  readonly activeSnapshotId: () => string | undefined
+  /** How often it has connected. */
+  readonly connections: () => number
+  readonly customMessages: ReadonlyArray<unknown>
+  /** Waits until it is so; looked at whenever the client's state or document changes. */
+  readonly until: (what: string, predicate: () => boolean) => Effect.Effect<void>
+  readonly disconnect: () => void
+  readonly reconnect: () => void
+  readonly onChange: (listener: () => void) => () => void
+}
+
+/** Generous: what is waited for takes milliseconds on an idle machine. */
+const TIMEOUT = "45 seconds"
+
+export const connectClient = (options: SecsyncClientOptions): Effect.Effect<SecsyncClient, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => makeClient(options)),
+    ({ stop }) => Effect.sync(stop)
+  )
+
+/** Waits until all of them are so together. */
+export const untilAll = (
+  clients: ReadonlyArray<SecsyncClient>,
+  what: string,
+  predicate: (client: SecsyncClient) => boolean
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const done = yield* Deferred.make<void>()
+    const look = () => {
+      if (clients.every(predicate)) Deferred.doneUnsafe(done, Effect.void)
+    }
+    const undo = clients.map((client) => client.onChange(look))
+    look()
+    yield* Deferred.await(done).pipe(
+      Effect.timeoutOrElse({
+        duration: TIMEOUT,
+        orElse: () => Effect.die(new Error(`Never came true: ${what}\n${clients.map(describe).join("\n")}`))
+      }),
+      Effect.ensuring(Effect.sync(() => undo.forEach((off) => void off())))
+    )
+  })
+
+const describe = (client: SecsyncClient): string =>
+  JSON.stringify({
+    state: client.state(),
+    settled: client.isSettled(),
+    items: client.list().length,
+    known: client.known(),
+    errors: client.errors(),
+    connections: client.connections()
+  })
+
+const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly stop: () => void } => {
+  const { url, documentId, token, snapshotEvery = Number.POSITIVE_INFINITY, from } = options
+  const doc = from?.doc ?? new Y.Doc()
+  const list = doc.getArray<string>("list")
+  const signatureKeyPair = createSignatureKeyPair(sodium)
+  const listeners = new Set<() => void>()
+  const customMessages: Array<unknown> = []
+  const remote = Symbol("remote")
+
+  const actor = createActor(createSyncMachine(), {
+    input: {
+      documentId,
+      signatureKeyPair,
+      websocketEndpoint: url,
+      websocketSessionKey: token,
+      applySnapshot: (snapshot: Uint8Array) => Y.applyUpdateV2(doc, snapshot, remote),
+      applyChanges: (changes: ReadonlyArray<Uint8Array>) =>
+        changes.forEach((change) => void Y.applyUpdateV2(doc, change, remote)),
+      getSnapshotKey: () => SNAPSHOT_KEY,
+      getNewSnapshotData: () => ({ data: Y.encodeStateAsUpdateV2(doc), key: SNAPSHOT_KEY, publicData: {} }),
+      applyEphemeralMessage: () => {},
+      shouldSendSnapshot: ({ snapshotUpdatesCount }) => snapshotUpdatesCount >= snapshotEvery,
+      isValidClient: () => true,
+      serializeChanges: (changes) => serializeUint8ArrayUpdates(changes, sodium),
+      deserializeChanges: (text) => deserializeUint8ArrayUpdates(text, sodium),
+      onCustomMessage: (message) => void customMessages.push(message),
+      sodium,
+      ...(from?.known === undefined ? {} : { loadDocumentParams: from.known })
+    }
+  })
+
+  let connections = 0
+  let connected = false
+  const notify = () => {
+    for (const listener of listeners) listener()
+  }
+  actor.subscribe((snapshot) => {
+    const now = snapshot.matches("connected")
+    if (now && !connected) connections += 1
+    connected = now
+    notify()
+  })
+  doc.on("updateV2", (update: Uint8Array, origin: unknown) => {
+    if (origin !== remote) actor.send({ type: "ADD_CHANGES", data: [update] })
+    notify()
+  })
+  actor.start()
+
+  const context = () => actor.getSnapshot().context
+  const active = () => context()._snapshotInfosWithUpdateClocks.at(-1)
+  const client: SecsyncClient = {
+    doc,
+    pubKey: sodium.to_base64(signatureKeyPair.publicKey),
+    write: (...items) => list.push([...items]),
+    list: () => list.toArray(),
+    errors: () => context()._snapshotAndUpdateErrors.map((error) => error.message),
+    state: () => {
+      const { value } = actor.getSnapshot()
+      return typeof value === "string" ? value : "connecting" in value ? "connecting" : "connected"
+    },
+    isSettled: () => {
+      const { _documentDecryptionState, _incomingQueue, _pendingChangesQueue, _snapshotInFlight, _updatesInFlight } =
+        context()
+      return (
+        actor.getSnapshot().matches({ connected: "idle" }) &&
+        _documentDecryptionState === "complete" &&
+        _snapshotInFlight === null &&
+        _incomingQueue.length + _pendingChangesQueue.length + _updatesInFlight.length === 0
+      )
+    },
+    known: () => {
+      const knownSnapshotInfo = active()
+      return knownSnapshotInfo === undefined ? undefined : { knownSnapshotInfo, mode: "delta" }
+    },
+    activeSnapshotId: () => active()?.snapshotId,
+    connections: () => connections,
+    customMessages,
+    until: (what, predicate) => untilAll([client], what, predicate),
+    disconnect: () => actor.send({ type: "DISCONNECT" }),
+    reconnect: () => actor.send({ type: "CONNECT" }),
+    onChange: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    }
+  }
+  return { ...client, stop: () => actor.stop() }
+}
