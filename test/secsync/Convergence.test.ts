@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Fiber } from "effect"
 import * as Y from "yjs"
-import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
 import { randomName, startServer, type TestServer } from "../support/TestServer.ts"
 
 const RUNS = 20
@@ -71,9 +71,6 @@ const writeAll = Effect.fnUntraced(function* (client: SecsyncClient, name: strin
     else if (Math.random() < 0.7) yield* nextTurn
   }
 })
-
-/** What has arrived is handled before the next. */
-const nextTurn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 const assertSame = (clients: ReadonlyArray<SecsyncClient>) => {
   for (const client of clients) {

@@ -79,9 +79,14 @@ export const untilAll = (
         duration: TIMEOUT,
         orElse: () => Effect.die(new Error(`Never came true: ${what}\n${clients.map(describe).join("\n")}`))
       }),
-      Effect.ensuring(Effect.sync(() => undo.forEach((off) => void off())))
+      Effect.ensuring(Effect.sync(() => undo.forEach((off) => void off()))),
+      // Looked at in the middle of a client's own transition, which must end before the client is used.
+      Effect.andThen(nextTurn)
     )
   })
+
+/** Whatever is under way in this turn of the event loop is done. */
+export const nextTurn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 const describe = (client: SecsyncClient): string =>
   JSON.stringify({

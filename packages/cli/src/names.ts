@@ -8,11 +8,11 @@ const invalid = (what: string, rule: string): CliFailure =>
   new CliFailure({ code: "NAME_INVALID", message: `That cannot be the name of a ${what}.`, exitCode: 2, tryThis: rule })
 
 export const libraryIdOf = (text: string): LibraryId =>
-  Option.getOrThrowWith(Schema.decodeUnknownOption(LibraryId)(text), () =>
+  Option.getOrThrowWith(Schema.decodeOption(LibraryId)(text), () =>
     invalid("library", "1 to 200 printable characters, no slash, not beginning with @")
   )
 
 export const documentIdOf = (text: string): DocumentId =>
-  Option.getOrThrowWith(Schema.decodeUnknownOption(DocumentId)(text), () =>
+  Option.getOrThrowWith(Schema.decodeOption(DocumentId)(text), () =>
     invalid("document", "1 to 128 letters, digits and . _ ~ : -, beginning with a letter, digit, _ or -")
   )

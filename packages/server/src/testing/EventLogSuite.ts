@@ -151,10 +151,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const log = yield* EventLog
         const key = randomKey()
         const attempts = Array.from({ length: 20 }, (_, i) => after(key, emptyHead, [update(bytes(`${i}`))]).append)
-        const results = yield* Effect.all(
-          attempts.map((append) => log.append([append])),
-          { concurrency: "unbounded" }
-        )
+        const results = yield* Effect.forEach(attempts, (append) => log.append([append]), { concurrency: "unbounded" })
         assert.strictEqual(results.flat().filter(({ _tag }) => _tag === "Committed").length, 1)
         assert.strictEqual((yield* log.read(key, { after: 0 })).length, 1)
       })

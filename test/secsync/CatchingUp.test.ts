@@ -1,0 +1,141 @@
+/** Real clients that missed something: behind, away, cut off, or never told. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { isBroadcast, type Proxied, startProxy } from "../support/Proxy.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
+import { randomName, startServer } from "../support/TestServer.ts"
+
+describe("catching up", () => {
+  it.live("a client two snapshots behind merges by the proof chain, without reconnecting", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const proxy = yield* startProxy(server.url)
+      // Both send a snapshot for every change.
+      const options = { documentId: randomName(), token: yield* server.token(randomName()), snapshotEvery: 0 }
+      const ahead = yield* connectClient({ ...options, url: server.url })
+      yield* writeSettled(ahead, "one")
+      const behind = yield* connectClient({ ...options, url: proxy.url })
+      yield* behind.until("it has loaded", () => behind.isSettled() && behind.list().length === 1)
+
+      proxy.drop(isBroadcast)
+      yield* writeSettled(ahead, "two")
+      yield* writeSettled(ahead, "three")
+      assert.deepStrictEqual(behind.list(), ["one"])
+      proxy.drop(() => false)
+      behind.write("four")
+      yield* untilAll([ahead, behind], "both have all", (client) => client.isSettled() && client.list().length === 4)
+
+      const refusal = proxy.received.find(({ type }) => type === "snapshot-save-failed")
+      assert.lengthOf(refusal?.["snapshotProofChain"] as ReadonlyArray<unknown>, 2)
+      assert.deepStrictEqual(behind.list(), ahead.list())
+      assert.strictEqual(behind.connections(), 1)
+      assertNoComplaints(ahead, behind)
+    })
+  )
+
+  it.live("a client that comes back is sent exactly what it misses of several authors", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const proxy = yield* startProxy(server.url)
+      const options = { documentId: randomName(), token: yield* server.token(randomName()) }
+      const [a, b] = yield* Effect.all([
+        connectClient({ ...options, url: server.url }),
+        connectClient({ ...options, url: server.url })
+      ])
+      yield* untilAll([a, b], "they have loaded", (client) => client.isSettled())
+      yield* writeSettled(a, "the snapshot")
+      const away = yield* connectClient({ ...options, url: proxy.url })
+      for (const item of ["a 0", "a 1"]) yield* writeSettled(a, item)
+      yield* b.until("it has all", () => b.list().length === 3)
+      for (const item of ["b 0", "b 1", "b 2"]) yield* writeSettled(b, item)
+      yield* untilAll([a, b, away], "all have all", (client) => client.isSettled() && client.list().length === 6)
+
+      away.disconnect()
+      for (const item of ["2", "3"]) {
+        yield* writeSettled(b, `b ${Number(item) + 1}`)
+        yield* writeSettled(a, `a ${item}`)
+      }
+      proxy.received.length = 0
+      away.reconnect()
+      yield* untilAll([a, b, away], "all have all", (client) => client.isSettled() && client.list().length === 10)
+
+      const document = proxy.received[0]
+      assert.strictEqual(document?.type, "document")
+      assert.isUndefined(document?.["snapshot"])
+      const names = new Map([
+        [a.pubKey, "a"],
+        [b.pubKey, "b"]
+      ])
+      assert.deepStrictEqual(
+        (document?.["updates"] as ReadonlyArray<{ publicData: { pubKey: string; clock: number } }>).map(
+          ({ publicData }) => `${names.get(publicData.pubKey)} ${publicData.clock}`
+        ),
+        ["b 3", "a 2", "b 4", "a 3"]
+      )
+      assert.deepStrictEqual(away.errors(), [])
+    })
+  )
+
+  it.live("what was written offline arrives, also over a snapshot that came meanwhile", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
+      const online = yield* connectClient({ ...options, snapshotEvery: 3 })
+      yield* writeSettled(online, "one")
+      const offline = yield* connectClient(options)
+      yield* offline.until("it has loaded", () => offline.isSettled() && offline.list().length === 1)
+      const before = offline.activeSnapshotId()
+      offline.disconnect()
+      offline.write("offline 0")
+      offline.write("offline 1")
+      for (let i = 0; i < 9; i++) yield* writeSettled(online, `online ${i}`)
+      assert.notStrictEqual(online.activeSnapshotId(), before)
+      offline.reconnect()
+      yield* untilAll([online, offline], "both have all", (client) => client.isSettled() && client.list().length === 12)
+      assert.deepStrictEqual(online.list(), offline.list())
+      assertNoComplaints(online, offline)
+    })
+  )
+
+  it.live("a connection that breaks before the acknowledgements come costs nothing", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const proxy = yield* startProxy(server.url)
+      const options = { documentId: randomName(), token: yield* server.token(randomName()) }
+      const witness = yield* connectClient({ ...options, url: server.url })
+      yield* writeSettled(witness, "the snapshot")
+      const unlucky = yield* connectClient({ ...options, url: proxy.url })
+      yield* unlucky.until("it has loaded", () => unlucky.isSettled() && unlucky.list().length === 1)
+      const items = Array.from({ length: 4 }, (_, i) => i + 2)
+      for (const length of items) {
+        proxy.drop(({ type }: Proxied) => type === "update-saved")
+        unlucky.write(`item ${length}`)
+        // The update was stored, and its author never heard of it.
+        yield* witness.until("it is stored", () => witness.list().length === length)
+        proxy.drop(() => false)
+        proxy.cut()
+        yield* unlucky.until("it is back", unlucky.isSettled)
+      }
+      yield* witness.until("it has seen all", witness.isSettled)
+      assert.strictEqual(unlucky.connections(), 1 + items.length)
+      assert.deepStrictEqual(unlucky.list(), witness.list())
+      assert.strictEqual(new Set(witness.list()).size, 1 + items.length)
+      assertNoComplaints(witness, unlucky)
+    })
+  )
+})
+
+const writeSettled = Effect.fnUntraced(function* (client: SecsyncClient, item: string) {
+  yield* client.until("it may write", client.isSettled)
+  client.write(item)
+  yield* client.until("it is acknowledged", client.isSettled)
+})
+
+const assertNoComplaints = (...clients: ReadonlyArray<SecsyncClient>) => {
+  for (const client of clients) {
+    assert.deepStrictEqual(
+      client.errors().filter((error) => error !== "SECSYNC_ERROR_214"),
+      []
+    )
+  }
+}
