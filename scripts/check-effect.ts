@@ -11,5 +11,7 @@ const projects = [
 
 for (const project of projects) {
   const path = project.endsWith(".json") ? project : `${project}/tsconfig.json`
-  execFileSync("effect-tsgo", ["diagnostics", "--strict", "--severity", "error,warning", "--project", path], { stdio: "inherit" })
+  execFileSync("effect-tsgo", ["diagnostics", "--strict", "--severity", "error,warning", "--project", path], {
+    stdio: "inherit"
+  })
 }

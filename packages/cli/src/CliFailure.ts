@@ -46,7 +46,7 @@ export const failureOf = (error: unknown): CliFailure => {
       code: "SECRET_TOO_SHORT",
       message: error.message,
       exitCode: 2,
-      tryThis: "TOKEN_SECRET=$(node -p 'crypto.randomBytes(32).toString(\"hex\")')"
+      tryThis: 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'
     })
   }
   // What oclif throws for unknown commands, flags and missing arguments.

@@ -25,8 +25,8 @@ The events stay, so the history can still be checked. Clients that are connected
   static override args = { libraryId: Args.string({ description: "the library", required: true }) }
   static override flags = {
     document: Flags.string({ description: "only this document" }),
-    "dry-run": Flags.boolean({ description: "only say what would be freed" }),
-    yes: Flags.boolean({ char: "y", description: "do not ask" })
+    "dry-run": Flags.boolean({ description: "only say what would be freed", default: false }),
+    yes: Flags.boolean({ char: "y", description: "do not ask", default: false })
   }
 
   async run(): Promise<EvictResult> {

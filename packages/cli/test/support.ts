@@ -1,0 +1,84 @@
+/** The built binary as a child process, without a terminal: as a script runs it. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, readFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { Ajv2020 } from "ajv/dist/2020.js"
+
+const packageFolder = join(dirname(fileURLToPath(import.meta.url)), "..")
+export const binary = join(packageFolder, "bin", "sync-admin.js")
+export const secret = "a-secret-for-tests-alone-of-32-bytes-at-least"
+
+export interface Ran {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly cwd: string
+  readonly env?: Record<string, string | undefined>
+  readonly stdin?: string
+  readonly node?: string
+}
+
+const start = (args: ReadonlyArray<string>, options: RunOptions): ChildProcess =>
+  spawn(options.node ?? process.execPath, [binary, ...args], {
+    cwd: options.cwd,
+    env: { PATH: process.env["PATH"], HOME: options.cwd, TOKEN_SECRET: secret, ...options.env }
+  })
+
+export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<Ran> =>
+  new Promise((resolve, reject) => {
+    const child = start(args, options)
+    let [stdout, stderr] = ["", ""]
+    child.stdout?.on("data", (data) => {
+      stdout += data
+    })
+    child.stderr?.on("data", (data) => {
+      stderr += data
+    })
+    child.on("error", reject)
+    child.on("close", (code) => resolve({ code, stdout, stderr }))
+    child.stdin?.end(options.stdin ?? "")
+  })
+
+export interface Served {
+  readonly stdout: () => string
+  readonly port: number
+  /** Sends a signal and waits for the end. */
+  readonly stop: (signal: NodeJS.Signals) => Promise<{ readonly code: number | null; readonly stdout: string }>
+}
+
+/** `serve`, once it says that it listens. */
+export const serve = (args: ReadonlyArray<string>, options: RunOptions): Promise<Served> =>
+  new Promise((resolve, reject) => {
+    const child = start(["serve", "--port", "0", ...args], options)
+    let [stdout, stderr] = ["", ""]
+    const ended = new Promise<number | null>((done) => void child.on("close", done))
+    child.stderr?.on("data", (data) => {
+      stderr += data
+    })
+    child.stdout?.on("data", (data) => {
+      stdout += data
+      const port = /ws:\/\/[^:\s]+:(\d+)/.exec(stdout)?.[1]
+      if (port === undefined) return
+      const stop: Served["stop"] = async (signal) => {
+        child.kill(signal)
+        return { code: await ended, stdout }
+      }
+      resolve({ stdout: () => stdout, port: Number(port), stop })
+    })
+    void ended.then((code) => reject(new Error(`serve ended with ${code}: ${stderr}`)))
+  })
+
+export const freshFolder = (): string => mkdtempSync(join(tmpdir(), "sealog-cli-"))
+
+const ajv = new Ajv2020({ allErrors: true })
+
+/** What is wrong with a command's JSON by its committed schema; "" when nothing is. */
+export const schemaErrors = (name: string, json: unknown): string => {
+  const schema: object = JSON.parse(readFileSync(join(packageFolder, "schemas", `${name}.json`), "utf8"))
+  return ajv.validate(schema, json) ? "" : ajv.errorsText()
+}

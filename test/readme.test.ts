@@ -1,0 +1,150 @@
+/** The README is held to what it says: its snippets are the example files, and its commands run. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { delimiter, dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "vitest"
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const readme = readFileSync(join(root, "README.md"), "utf8")
+const { scripts, packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+
+const blocks = Array.from(readme.matchAll(/^```(\w+)(?: file=(\S+))?\n(.*?)^```/gms), ([, language, file, text]) => ({
+  language,
+  file,
+  text: text ?? ""
+}))
+const shell = blocks.filter(({ language }) => language === "sh").map(({ text }) => text.trim())
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const address = probe.address()
+      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
+    })
+  })
+
+/** A folder where `sync-admin`, `node` and `npx` are this checkout's. */
+const makeFolder = () => {
+  const folder = mkdtempSync(join(tmpdir(), "sealog-readme-"))
+  const bin = join(folder, "bin")
+  mkdirSync(bin)
+  symlinkSync(process.execPath, join(bin, "node"))
+  const script = (name: string, text: string) => writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+  script("sync-admin", `exec node "${join(root, "packages/cli/bin/sync-admin.js")}" "$@"`)
+  // The package manager's part, an install, is what brought this test here; what it then executes is run.
+  script("npx", `[ "$1 $2 $3" = "-y ${packageManager} exec" ] || exit 64\nshift 3\nexec "$@"`)
+  symlinkSync(join(root, "examples"), join(folder, "examples"))
+  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env["PATH"]}`, TOKEN_SECRET: undefined }
+  return { folder, env }
+}
+
+/** Waits for a text on a process's stdout. */
+const untilPrinted = (child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> =>
+  new Promise((resolve, reject) => {
+    let printed = ""
+    const look = (data: Buffer) => {
+      printed += data.toString()
+      const found = pattern.exec(printed)
+      if (found !== null) resolve(found)
+    }
+    child.stdout?.on("data", look)
+    child.stderr?.on("data", look)
+    child.once("close", (code) => reject(new Error(`Ended with ${code} before ${pattern}: ${printed}`)))
+  })
+
+const ended = (child: ChildProcess): Promise<number | null> =>
+  new Promise((resolve) => void child.once("close", resolve))
+
+describe("README", () => {
+  it("shows the examples as they are", () => {
+    const shown = blocks.flatMap(({ file, text }) => (file === undefined ? [] : [{ file, text }]))
+    assert.sameMembers(
+      shown.map(({ file }) => file),
+      ["examples/secsync-client.ts", "examples/embed-sqlite.ts"]
+    )
+    for (const { file, text } of shown) assert.strictEqual(text, readFileSync(join(root, file), "utf8"), file)
+  })
+
+  it("names the two commands that do everything, with the package manager that is pinned", () => {
+    assert.deepStrictEqual(shell.slice(0, 2), [`npx -y ${packageManager} start`, `npx -y ${packageManager} test`])
+    assert.strictEqual(scripts.start, "pnpm run build && node packages/cli/bin/sync-admin.js serve --dev")
+    assert.match(scripts.test, /^pnpm run build && pnpm run check && vitest run$/)
+  })
+
+  it("starts in dev mode what its client example then shares a text through", async () => {
+    const { folder, env } = makeFolder()
+    const port = String(await freePort())
+    const start = scripts.start.replace("pnpm run build && node packages", `node ${root}/packages`)
+    const server = spawn("sh", ["-c", `exec ${start} --port ${port}`], { cwd: folder, env })
+    const [, token = ""] = await untilPrinted(server, /websocketSessionKey +(\S+)[^]*Ctrl-C/)
+    const example = shell.find((command) => command.includes("examples/secsync-client.ts")) ?? ""
+    const command = example.replace("localhost:4000", `localhost:${port}`).replace("<token>", token)
+    const writer = spawn("sh", ["-c", `exec ${command}`], { cwd: folder, env })
+    const reader = spawn("sh", ["-c", `exec ${command}`], { cwd: folder, env })
+    await Promise.all([untilPrinted(writer, /Type a line/), untilPrinted(reader, /Type a line/)])
+    const arrived = untilPrinted(reader, /sealed greetings/)
+    writer.stdin?.write("sealed greetings\n")
+    await arrived
+    for (const child of [writer, reader, server]) child.kill("SIGTERM")
+    assert.strictEqual(await ended(server), 0)
+  })
+
+  it("embeds a server that answers", async () => {
+    const { folder, env } = makeFolder()
+    const port = String(await freePort())
+    const embedding = { ...env, PORT: port, TOKEN_SECRET: "s".repeat(32) }
+    const server = spawn("node", ["examples/embed-sqlite.ts"], { cwd: folder, env: embedding })
+    let health = 0
+    while (health === 0) {
+      health = await fetch(`http://127.0.0.1:${port}/healthz`).then(
+        ({ status }) => status,
+        () => new Promise<number>((resolve) => setTimeout(() => resolve(0), 50))
+      )
+    }
+    assert.strictEqual(health, 200)
+    server.kill("SIGTERM")
+    await ended(server)
+  })
+
+  it("shows commands that run as they stand there, one after the other", async () => {
+    const { folder, env } = makeFolder()
+    const port = String(await freePort())
+    const lines = (shell.find((text) => text.includes("sync-admin migrate")) ?? "").split("\n")
+    assert.isAtLeast(lines.length, 10)
+    const secret = /^export (TOKEN_SECRET)=(.*)$/.exec(lines[0] ?? "")?.[2] ?? ""
+    const TOKEN_SECRET = spawnSync("sh", ["-c", `printf %s ${secret}`], { cwd: folder, env }).stdout.toString()
+    assert.lengthOf(TOKEN_SECRET, 64)
+    const withSecret = { ...env, TOKEN_SECRET }
+    let token = ""
+    let server: ChildProcess | undefined
+    for (const line of lines.slice(1)) {
+      const command = (line.split(" #")[0] ?? "").trim().replace("4000", port).replace("<token>", token)
+      if (command.startsWith("sync-admin serve")) {
+        server = spawn("sh", ["-c", `exec ${command}`], { cwd: folder, env: withSecret })
+        await untilPrinted(server, /Listening on/)
+        continue
+      }
+      if (command === "sync-admin library list") await writeDocument(folder, withSecret, port, token)
+      const ran = spawnSync("sh", ["-c", command], { cwd: folder, env: withSecret })
+      assert.strictEqual(ran.status, 0, `${command}: ${ran.stderr}`)
+      if (command.startsWith("sync-admin token mint --library notes --user ada")) token = ran.stdout.toString().trim()
+    }
+    server?.kill("SIGTERM")
+    if (server !== undefined) assert.strictEqual(await ended(server), 0)
+  })
+})
+
+/** Gives the commands that look at "notes/welcome" something to look at. */
+const writeDocument = async (cwd: string, env: NodeJS.ProcessEnv, port: string, token: string) => {
+  const client = () =>
+    spawn("node", ["examples/secsync-client.ts", `ws://localhost:${port}`, "welcome", token], { cwd, env })
+  const [writer, reader] = [client(), client()]
+  const arrived = untilPrinted(reader, /hello/)
+  writer.stdin?.write("hello\n")
+  await arrived
+  writer.kill()
+  reader.kill()
+}
