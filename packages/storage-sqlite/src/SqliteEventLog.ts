@@ -71,15 +71,13 @@ export const makeEventLog = Effect.gen(function* () {
     }
   })
 
-  /** Where the streams end, in the order asked. */
-  const versionsOf = (keys: ReadonlyArray<StreamKey>) =>
-    Effect.map(
-      sql.unsafe<{ version: number | null }>(
-        `SELECT s.version FROM json_each(?) k LEFT JOIN streams s
-         ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
-        [keysJson(keys)]
-      ),
-      (rows) => rows.map(({ version }) => version ?? 0)
+  /** Where the streams end, in the order asked, and the last position of the log. */
+  const ends = (keys: ReadonlyArray<StreamKey>) =>
+    sql.unsafe<{ version: number | null; position: number }>(
+      `SELECT s.version, (SELECT coalesce(max(position), 0) FROM events) AS position
+       FROM json_each(?) k LEFT JOIN streams s
+       ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
+      [keysJson(keys)]
     )
 
   const hasSnapshot = ({ key, events }: Append) => {
@@ -98,15 +96,14 @@ export const makeEventLog = Effect.gen(function* () {
 
   const append = Effect.fnUntraced(
     function* (batch: ReadonlyArray<Append>) {
-      const versions = yield* versionsOf(batch.map(({ key }) => key))
-      const [last] = yield* sql<{ position: number }>`SELECT coalesce(max(position), 0) AS position FROM events`
-      let position = last!.position
+      const found = yield* ends(batch.map(({ key }) => key))
+      let position = found[0]?.position ?? 0
       const results: Array<Appended> = []
       const eventRows: Array<ReadonlyArray<unknown>> = []
       const payloadRows: Array<ReadonlyArray<unknown>> = []
       const streamRows: Array<ReadonlyArray<unknown>> = []
       for (const [i, item] of batch.entries()) {
-        const actualVersion = versions[i]!
+        const actualVersion = found[i]?.version ?? 0
         if (actualVersion !== item.expectedVersion || (yield* hasSnapshot(item))) {
           results.push({ _tag: "Conflict", actualVersion })
           continue

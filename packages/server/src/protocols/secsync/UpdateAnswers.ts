@@ -26,6 +26,9 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
   /** The last update refused, while those that its author sent after it may still come. */
   let refused: { readonly refSnapshotId: SnapshotId; readonly pubKey: PublicKey; readonly clock: number } | undefined
 
+  /** The snapshot of the last update that was stored for this connection. */
+  let storedFor: SnapshotId | undefined
+
   const requireSnapshot = (snapshotId: string, clock: number): void => {
     const active = room.state().active?.snapshotId ?? ""
     connection.send(updateSaveFailed(snapshotId, clock, askedToReplace !== active))
@@ -39,6 +42,11 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
     connection.send(continues ? updateSuperseded(refSnapshotId, clock) : updateSaveFailed(refSnapshotId, clock, false))
   }
 
+  const saved = ({ refSnapshotId, clock }: UpdateMessage): void => {
+    storedFor = refSnapshotId
+    connection.send(updateSaved(refSnapshotId, clock))
+  }
+
   return {
     answer: (message, outcome, holder) => {
       const { refSnapshotId, clock } = message
@@ -46,15 +54,18 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
         connection.send(updateSaveFailed(refSnapshotId, clock, false))
         return connection.close(CloseCode.tryAgainLater, "the storage is not available")
       }
-      if (outcome._tag === "Stored") return connection.send(updateSaved(refSnapshotId, clock))
+      if (outcome._tag === "Stored") return saved(message)
       switch (outcome.refusal._tag) {
         case "AlreadyStored":
-          return connection.send(updateSaved(refSnapshotId, clock))
+          return saved(message)
         case "NoSnapshot":
           room.local.offer(holder, { asked: true })
           return requireSnapshot(refSnapshotId, clock)
-        case "SnapshotDue":
         case "ClockTaken":
+          // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in
+          // flight can only be wrong once an update of this connection was stored.
+          return storedFor === refSnapshotId ? requireSnapshot(refSnapshotId, clock) : refuse(message)
+        case "SnapshotDue":
           return requireSnapshot(refSnapshotId, clock)
         default:
           return refuse(message)
