@@ -101,9 +101,10 @@ export class EventLog extends Context.Service<
       after: SnapshotId
     ) => Effect.Effect<ReadonlyArray<Ancestor> | undefined, StorageUnavailable>
 
-    /** Streams in order of (library, stream), after a given one; of one library or of all. */
+    /** Streams in order of (library, stream), after a given one: of one library or of all, or of one name. */
     readonly streams: (options: {
       readonly libraryId?: LibraryId
+      readonly streamId?: string
       readonly after?: StreamKey
       readonly limit: number
     }) => Effect.Effect<ReadonlyArray<StreamSummary>, StorageUnavailable>

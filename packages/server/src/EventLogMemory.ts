@@ -73,9 +73,10 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
         const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
         return known < 0 ? undefined : snapshots.slice(known + 1).map(({ data }) => data as Ancestor)
       }),
-    streams: ({ libraryId, after, limit }) =>
+    streams: ({ libraryId, streamId, after, limit }) =>
       Effect.sync(() =>
         sorted(libraryId)
+          .filter(({ key }) => streamId === undefined || key.streamId === streamId)
           .filter(({ key }) => after === undefined || compareKeys(key, after) > 0)
           .slice(0, limit)
           .map(summary)

@@ -188,17 +188,23 @@ export const makeEventLog = Effect.gen(function* () {
     return rows.map(({ data }): Ancestor => ancestorOf(data))
   }, unavailable("read proofs"))
 
-  const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* ({ libraryId, after, limit }) {
-    const rows = yield* sql.unsafe<StreamRow>(
-      `SELECT s.*, (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
-                    WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payloads,
-              (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
-               WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payload_bytes
-       FROM streams s
-       WHERE (? IS NULL OR s.library_id = ?) AND (s.library_id, s.stream_id) > (?, ?)
-       ORDER BY s.library_id, s.stream_id LIMIT ?`,
-      [libraryId ?? null, libraryId ?? null, after?.libraryId ?? "", after?.streamId ?? "", limit]
-    )
+  const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* (options) {
+    const { after, libraryId, limit, streamId } = options
+    const rows = yield* sql<StreamRow>`
+      SELECT s.*,
+        (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
+         WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payloads,
+        (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
+         WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payload_bytes
+      FROM streams s
+      WHERE ${sql.and([
+        // Only what is asked for, so that the primary key serves every form of the question.
+        ...(libraryId === undefined ? [] : [sql`s.library_id = ${libraryId}`]),
+        ...(streamId === undefined ? [] : [sql`s.stream_id = ${streamId}`]),
+        ...(after === undefined ? [] : [sql`(s.library_id, s.stream_id) > (${after.libraryId}, ${after.streamId})`]),
+        sql`TRUE`
+      ])}
+      ORDER BY s.library_id, s.stream_id LIMIT ${limit}`
     return rows.map(summaryOf)
   }, unavailable("list streams"))
 

@@ -47,14 +47,13 @@ export interface DocumentDetails extends StreamSummary {
 /** One document; undefined when the library has none of that name. */
 export const showDocument = Effect.fn("showDocument")(function* (libraryId: LibraryId, documentId: DocumentId) {
   const log = yield* EventLog
-  const key = { libraryId, streamId: documentId }
-  const { head, events } = yield* log.tail(key, { payloads: false })
+  const { head, events } = yield* log.tail({ libraryId, streamId: documentId }, { payloads: false })
   if (head.version === 0) return undefined
-  const summary = yield* findStream(key)
+  const [summary] = yield* log.streams({ libraryId, streamId: documentId, limit: 1 })
   if (summary === undefined) return undefined
-  const state = events.reduce(
-    (state, { event }) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
-    Secsync.initial(documentId)
+  const state = Secsync.fold(
+    documentId,
+    events.map(({ event }) => event)
   )
   return {
     ...summary,
@@ -64,16 +63,4 @@ export const showDocument = Effect.fn("showDocument")(function* (libraryId: Libr
     clocks: Secsync.lastClocks(state.clocks),
     evictedSnapshotId: state.evicted?.snapshot.snapshotId
   } satisfies DocumentDetails
-})
-
-/** The summary of one stream: the listing's first entry at or after its name. */
-const findStream = Effect.fnUntraced(function* (key: StreamKey) {
-  const log = yield* EventLog
-  let after: StreamKey | undefined
-  while (true) {
-    const page = yield* log.streams({ libraryId: key.libraryId, limit: PAGE, ...(after && { after }) })
-    const found = page.find((stream) => stream.key.streamId === key.streamId)
-    if (found !== undefined || page.length < PAGE) return found
-    after = page.at(-1)?.key
-  }
 })

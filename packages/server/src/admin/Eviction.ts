@@ -32,11 +32,15 @@ export const evict = Effect.fn("evict")(function* (options: {
   const evicted: Array<EvictedDocument> = []
   let after: StreamKey | undefined
   while (true) {
-    const page = yield* log.streams({ libraryId: options.libraryId, limit: PAGE, ...(after && { after }) })
+    const page = yield* log.streams({
+      libraryId: options.libraryId,
+      limit: PAGE,
+      ...(options.documentId && { streamId: options.documentId }),
+      ...(after && { after })
+    })
     for (const { key, version, payloadBytes } of page) {
-      const isMeant = options.documentId === undefined || key.streamId === options.documentId
       // Our own streams are not documents.
-      if (!isMeant || key.streamId.startsWith("@")) continue
+      if (key.streamId.startsWith("@")) continue
       if (yield* evictStream(key, options.dryRun === true)) {
         evicted.push({ documentId: key.streamId, events: version, payloadBytes })
       }
@@ -51,9 +55,9 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
   const log = yield* EventLog
   while (true) {
     const { head, events } = yield* log.tail(key, { payloads: false })
-    const state = events.reduce(
-      (state, { event }) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
-      Secsync.initial(key.streamId as DocumentId)
+    const state = Secsync.fold(
+      key.streamId as DocumentId,
+      events.map(({ event }) => event)
     )
     const decision = Secsync.decide(state, { _tag: "Evict" })
     if (Result.isFailure(decision)) return false

@@ -103,6 +103,13 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
   }
 }
 
+/** The state after a stream's events, or after its newest checkpoint and what follows. */
+export const fold = (documentId: DocumentId, events: Iterable<StreamEvent>): DocumentState => {
+  let state = initial(documentId)
+  for (const event of events) state = evolve(state, fromStreamEvent(event), event.payloadHash)
+  return state
+}
+
 export const lastClocks = (clocks: DocumentState["clocks"]): Record<PublicKey, number> =>
   Object.fromEntries(Array.from(clocks, ([key, author]) => [key, author.clock]))
 

@@ -312,6 +312,9 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
           rest.map(({ key }) => key.streamId),
           ["3"]
         )
+        const [named, ...others] = yield* log.streams({ libraryId: ids[1]!, streamId: "2", limit: 2 })
+        assert.strictEqual(named?.key.streamId, "2")
+        assert.deepStrictEqual(others, [])
         const across = yield* log.streams({ after: { libraryId: ids[0]!, streamId: "3" }, limit: 3 })
         assert.deepStrictEqual(
           across.map(({ key }) => key),
