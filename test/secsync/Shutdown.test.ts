@@ -1,0 +1,43 @@
+/** A server that is told to stop answers what it has received, keeps it, and says goodbye. */
+import { assert, describe, it } from "@effect/vitest"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { EventLog } from "@sealog/server/EventLog"
+import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
+import { SqliteStorage } from "@sealog/storage-sqlite"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
+import { randomName, startServer } from "../support/TestServer.ts"
+
+const UPDATES = 400
+
+describe("a graceful shutdown", () => {
+  it.live("under load: closes with 1001, and every acknowledged update is in the log", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const server = yield* Scope.provide(startServer(), scope)
+      const library = randomName()
+      const docId = randomName()
+      const client = yield* connectRaw({ url: server.url, documentId: docId, token: yield* server.token(library) })
+      const author = makeAuthor()
+      const snapshot = snapshotMessage(author, { docId })
+      client.send(snapshot)
+      yield* client.next("snapshot-saved")
+      const refSnapshotId = snapshot.publicData.snapshotId
+      for (let clock = 0; clock < UPDATES; clock++) client.send(updateMessage(author, { docId, refSnapshotId, clock }))
+      yield* client.next("update-saved", ({ clock }) => clock === 20)
+
+      // Opened before, because the server's folder goes with its scope.
+      const storage = yield* Layer.build(SqliteStorage.layerWithoutMigrations({ filename: server.filename }))
+      yield* Scope.close(scope, Exit.void)
+      const log = Context.get(storage, EventLog)
+      const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 1 })
+      assert.strictEqual((yield* client.closed).code, 1001)
+      const acknowledged = client.frames.filter(({ type }) => type === "update-saved").map(({ clock }) => clock)
+      assert.isAtLeast(acknowledged.length, 21)
+      assert.deepStrictEqual(
+        stored.map(({ event }) => (event.data as { readonly clock: number }).clock),
+        acknowledged
+      )
+    })
+  )
+})
