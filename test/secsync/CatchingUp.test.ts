@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { isBroadcast, type Proxied, startProxy } from "../support/Proxy.ts"
-import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
 import { randomName, startServer } from "../support/TestServer.ts"
 
 describe("catching up", () => {
@@ -59,20 +59,70 @@ describe("catching up", () => {
       away.reconnect()
       yield* untilAll([a, b, away], "all have all", (client) => client.isSettled() && client.list().length === 10)
 
-      const document = proxy.received[0]
-      assert.strictEqual(document?.type, "document")
-      assert.isUndefined(document?.["snapshot"])
+      const { type, snapshot, updates } = proxy.received[0] as {
+        readonly type: string
+        readonly snapshot?: unknown
+        readonly updates: ReadonlyArray<{ readonly publicData: { readonly pubKey: string; readonly clock: number } }>
+      }
+      assert.strictEqual(type, "document")
+      assert.isUndefined(snapshot)
       const names = new Map([
         [a.pubKey, "a"],
         [b.pubKey, "b"]
       ])
       assert.deepStrictEqual(
-        (document?.["updates"] as ReadonlyArray<{ publicData: { pubKey: string; clock: number } }>).map(
-          ({ publicData }) => `${names.get(publicData.pubKey)} ${publicData.clock}`
-        ),
+        updates.map(({ publicData }) => `${names.get(publicData.pubKey)} ${publicData.clock}`),
         ["b 3", "a 2", "b 4", "a 3"]
       )
       assert.deepStrictEqual(away.errors(), [])
+    })
+  )
+
+  it.live("a client that comes back and writes costs an update, not a snapshot", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
+      const [client, witness] = yield* Effect.all([connectClient(options), connectClient(options)])
+      yield* untilAll([client, witness], "both have loaded", (client) => client.isSettled())
+      for (const item of ["the snapshot", "update 0", "update 1"]) yield* writeSettled(client, item)
+      const snapshotId = client.activeSnapshotId()
+      for (const item of ["a", "b"]) {
+        // When it comes back, the client has forgotten its own clock, and begins with 0 again.
+        client.disconnect()
+        client.reconnect()
+        yield* client.until("it is back", client.isSettled)
+        yield* writeSettled(client, item)
+      }
+      yield* witness.until("it has all", () => witness.isSettled() && witness.list().length === 5)
+      assert.strictEqual(client.activeSnapshotId(), snapshotId)
+      assert.deepStrictEqual(client.list(), witness.list())
+      assertNoComplaints(client, witness)
+    })
+  )
+
+  it.live("a client that comes back and writes faster than it is answered loses nothing", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
+      const [client, witness] = yield* Effect.all([connectClient(options), connectClient(options)])
+      yield* untilAll([client, witness], "both have loaded", (client) => client.isSettled())
+      for (const item of ["the snapshot", "update 0", "update 1"]) yield* writeSettled(client, item)
+      for (let round = 1; round <= 5; round++) {
+        client.disconnect()
+        client.reconnect()
+        yield* client.until("it is back", client.isSettledOnActive)
+        for (let i = 0; i < 5; i++) {
+          client.write(`round ${round}: ${i}`)
+          yield* nextTurn
+        }
+        yield* untilAll(
+          [client, witness],
+          "both have all",
+          (client) => client.isSettledOnActive() && client.list().length === 3 + 5 * round
+        )
+      }
+      assert.deepStrictEqual(client.list(), witness.list())
+      assertNoComplaints(client, witness)
     })
   )
 

@@ -39,6 +39,11 @@ export interface SecsyncClient {
   readonly state: () => "connecting" | "connected" | "disconnected" | "noAccess" | "failed"
   /** Loaded, and everything it wrote is acknowledged. */
   readonly isSettled: () => boolean
+  /**
+   * The same, but for updates to snapshots that are not active any more: when a client is asked for a snapshot instead
+   * of an update, it keeps the update among those in flight, though the snapshot holds what it said.
+   */
+  readonly isSettledOnActive: () => boolean
   /** What it would say it knows when it connects again. */
   readonly known: () => LoadDocumentParams | undefined
   readonly activeSnapshotId: () => string | undefined
@@ -148,6 +153,15 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
 
   const context = () => actor.getSnapshot().context
   const active = () => context()._snapshotInfosWithUpdateClocks.at(-1)
+  const isQuiet = (): boolean => {
+    const { _documentDecryptionState, _incomingQueue, _pendingChangesQueue, _snapshotInFlight } = context()
+    return (
+      actor.getSnapshot().matches({ connected: "idle" }) &&
+      _documentDecryptionState === "complete" &&
+      _snapshotInFlight === null &&
+      _incomingQueue.length + _pendingChangesQueue.length === 0
+    )
+  }
   const client: SecsyncClient = {
     doc,
     pubKey: sodium.to_base64(signatureKeyPair.publicKey),
@@ -158,16 +172,9 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
       const { value } = actor.getSnapshot()
       return typeof value === "string" ? value : "connecting" in value ? "connecting" : "connected"
     },
-    isSettled: () => {
-      const { _documentDecryptionState, _incomingQueue, _pendingChangesQueue, _snapshotInFlight, _updatesInFlight } =
-        context()
-      return (
-        actor.getSnapshot().matches({ connected: "idle" }) &&
-        _documentDecryptionState === "complete" &&
-        _snapshotInFlight === null &&
-        _incomingQueue.length + _pendingChangesQueue.length + _updatesInFlight.length === 0
-      )
-    },
+    isSettled: () => isQuiet() && context()._updatesInFlight.length === 0,
+    isSettledOnActive: () =>
+      isQuiet() && context()._updatesInFlight.every(({ snapshotId }) => snapshotId !== active()?.snapshotId),
     known: () => {
       const knownSnapshotInfo = active()
       return knownSnapshotInfo === undefined ? undefined : { knownSnapshotInfo, mode: "delta" }

@@ -9,7 +9,7 @@ import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServ
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 
-export const TOKEN_SECRET = "a secret of tests, longer than 32 bytes"
+export const TOKEN_SECRET = "a-secret-that-only-tests-have-0123456789"
 
 export interface TestServer {
   /** ws://127.0.0.1:PORT */

@@ -26,8 +26,10 @@ export interface RoomProtocol<State, Command, Refusal, Local> {
   readonly isSettled: (refusal: Refusal) => boolean
   /** The frame that tells other connections of an event; built once for all of them. */
   readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
-  /** State of the protocol's own that a room carries. */
-  readonly local: () => Local
+  /** State of the protocol's own that a room carries, beginning with the state that the room opens with. */
+  readonly local: (state: State) => Local
+  /** Tells it of every event that became durable, before any subscriber. */
+  readonly observe: (local: Local, event: StreamEvent) => void
 }
 
 export interface Submission<Command> {
@@ -131,7 +133,9 @@ export const makeRoom = <State, Command, Refusal, Local>(
 
   const isSettled = () => decided.length === 0 && committing.length === 0
 
+  const local = protocol.local(start.state)
   const deliver = (event: StreamEvent, payload: Uint8Array | null) => {
+    protocol.observe(local, event)
     if (subscribers.size === 0) return
     const announcement = { event, frame: protocol.frame(event, payload) }
     for (const subscriber of subscribers) subscriber.deliver(announcement)
@@ -260,7 +264,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
 
   return {
     key,
-    local: protocol.local(),
+    local,
     state: () => committed.state,
     submit: (submission, origin, respond) => {
       waiting.push({ ...submission, origin, respond, conflicts: 0 })

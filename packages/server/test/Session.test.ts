@@ -1,13 +1,7 @@
 /** What a connection is told, frame by frame. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import {
-  ephemeralMessage,
-  makeAuthor,
-  resign,
-  snapshotMessage,
-  updateMessage
-} from "../src/testing/SealedMessages.ts"
+import { ephemeralMessage, makeAuthor, resign, snapshotMessage, updateMessage } from "../src/testing/SealedMessages.ts"
 import { startDocument, startMemoryServer } from "./support/MemoryServer.ts"
 import { connectRaw, type ServerFrame } from "./support/RawClient.ts"
 

@@ -127,6 +127,8 @@ export interface StoreSnapshot {
   readonly payloadHash: Hash
   /** Whether the log holds a snapshot of this id already: the state remembers only the latest. */
   readonly used: boolean
+  /** Its author was sent everything: to restore an evicted document without some of it is too early. Default: false. */
+  readonly sentEverything?: boolean
 }
 
 export interface StoreUpdate {
@@ -207,6 +209,8 @@ const decideSnapshot = (
   if (state.active !== undefined && !sameClocks(state.clocks, command.parentSnapshotUpdateClocks)) {
     return refuse({ _tag: "SnapshotMissesUpdates" })
   }
+  // Who wrote what is missing could not go on from such a snapshot; its author has it by the next try.
+  if (parent !== undefined && restoresTooEarly(state, command)) return refuse({ _tag: "SnapshotMissesUpdates" })
   // An empty server cannot check the proof of a parent it never saw: the log begins with what a client still has.
   const begins = state.active === undefined && state.evicted === undefined
   if (!(begins && command.parentSnapshotId !== "") && command.parentSnapshotProof !== nextProof(parent)) {
@@ -254,6 +258,12 @@ const refuse = (refusal: DocumentRefusal): Result.Result<never, DocumentRefusal>
 /** The evicted snapshot, when this command means to continue it; a snapshot without a parent begins anew. */
 const restorable = (state: DocumentState, command: StoreSnapshot): SnapshotProof | undefined =>
   command.parentSnapshotId === "" ? undefined : state.evicted?.snapshot
+
+const restoresTooEarly = ({ active, evicted }: DocumentState, command: StoreSnapshot): boolean =>
+  command.sentEverything === true &&
+  active === undefined &&
+  evicted !== undefined &&
+  !covers(command.parentSnapshotUpdateClocks, evicted.clocks)
 
 const isRepeat = (newest: AuthorClock | undefined, command: StoreUpdate): boolean => {
   let author = newest

@@ -16,6 +16,8 @@ export interface RawClient {
   readonly sendBinary: (bytes: Uint8Array) => void
   /** The first frame that fits and that no other call has returned. */
   readonly next: (type?: string, fits?: (frame: ServerFrame) => boolean) => Effect.Effect<ServerFrame>
+  /** Called with every later frame. */
+  readonly onFrame: (listener: (frame: ServerFrame) => void) => void
   /** How the connection ended. */
   readonly closed: Effect.Effect<{ readonly code: number; readonly reason: string }>
   readonly isOpen: () => boolean
@@ -50,10 +52,13 @@ export const openRaw: (options: RawClientOptions) => Effect.Effect<RawClient, ne
     const frames: Array<ServerFrame> = []
     const taken = new Set<ServerFrame>()
     const waiting = new Set<() => void>()
+    const listeners: Array<(frame: ServerFrame) => void> = []
     const ended = yield* Deferred.make<{ readonly code: number; readonly reason: string }>()
     socket.on("message", (data) => {
-      frames.push(JSON.parse(String(data)))
+      const frame: ServerFrame = JSON.parse(String(data))
+      frames.push(frame)
       for (const look of waiting) look()
+      for (const listener of listeners) listener(frame)
     })
     socket.on("close", (code, reason) => Deferred.doneUnsafe(ended, Effect.succeed({ code, reason: String(reason) })))
     yield* Effect.callback<void>((resume) => {
@@ -75,7 +80,11 @@ export const openRaw: (options: RawClientOptions) => Effect.Effect<RawClient, ne
         waiting.add(look)
         look()
         return Effect.sync(() => waiting.delete(look))
-      }).pipe(orDieWith(() => `No frame ${type ?? ""} among ${JSON.stringify(frames).slice(0, 2000)}`))
+      }).pipe(
+        orDieWith(
+          () => `No frame ${type ?? ""}; open: ${socket.readyState === WebSocket.OPEN}; last: ${lastOf(frames)}`
+        )
+      )
 
     return {
       socket,
@@ -83,7 +92,8 @@ export const openRaw: (options: RawClientOptions) => Effect.Effect<RawClient, ne
       send: (message) => socket.send(typeof message === "string" ? message : JSON.stringify(message)),
       sendBinary: (bytes) => socket.send(bytes),
       next,
-      closed: Deferred.await(ended).pipe(orDieWith(() => `Still open; frames: ${JSON.stringify(frames).slice(0, 2000)}`)),
+      onFrame: (listener) => void listeners.push(listener),
+      closed: Deferred.await(ended).pipe(orDieWith(() => `Still open; last: ${lastOf(frames)}`)),
       isOpen: () => socket.readyState === WebSocket.OPEN
     }
   }
@@ -91,3 +101,5 @@ export const openRaw: (options: RawClientOptions) => Effect.Effect<RawClient, ne
 
 const orDieWith = (message: () => string) =>
   Effect.timeoutOrElse({ duration: TIMEOUT, orElse: () => Effect.die(new Error(message())) })
+
+const lastOf = (frames: ReadonlyArray<ServerFrame>): string => JSON.stringify(frames.slice(-5)).slice(0, 2000)

@@ -21,7 +21,14 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     if (payload === null) return undefined
     return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
   },
-  local: makeRestoration
+  local: (state) => makeRestoration(state.evicted?.snapshot.snapshotId),
+  observe: (restoration, event) => {
+    // Updates are most of what happens, and nothing here.
+    if (!event.checkpoint) return
+    const decoded = Secsync.fromStreamEvent(event)
+    if (decoded._tag === "Evicted") restoration.evicted(decoded.snapshot.snapshotId)
+    else restoration.restored()
+  }
 }
 
 export class DocumentRooms extends Context.Service<

@@ -17,6 +17,8 @@ export interface Feed {
   readonly sendDocument: (
     frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>
   ) => Effect.Effect<Tail, StorageUnavailable>
+  /** Whether events gather, so that the client does not have all of them. */
+  readonly isHolding: () => boolean
   /** Sends what has gathered, and from now on everything at once. */
   readonly release: () => void
 }
@@ -27,30 +29,31 @@ const MAX_GATHERED_BYTES = 32 * 1024 * 1024
 export const makeFeed = (
   room: DocumentRoom,
   connection: Connection,
-  /** Told of every event after the document, own ones included, once the client has been sent it. */
-  onEvent: (committed: Committed) => void
+  /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
+  onEvent: (committed: Committed) => boolean
 ): Feed => {
   /** Events up to this version are in what the client was sent as a document. */
   let cut = -1
   let gathered: Array<Committed> | undefined = []
   let bytes = 0
 
+  const deliver = (committed: Committed): void => {
+    if (gathered === undefined) return pass(committed)
+    gathered.push(committed)
+    bytes += committed.frame?.length ?? 0
+    if (bytes > MAX_GATHERED_BYTES) connection.close(CloseCode.tryAgainLater, "too much to catch up with")
+  }
+
   const pass = (committed: Committed): void => {
     const { event, frame } = committed
-    if (event.version <= cut) return
+    if (event.version <= cut || onEvent(committed)) return
     if (frame !== undefined && event.origin !== connection.id) connection.send(frame)
-    onEvent(committed)
   }
 
   return {
     subscriber: {
       id: connection.id,
-      deliver: (committed) => {
-        if (gathered === undefined) return pass(committed)
-        gathered.push(committed)
-        bytes += committed.frame?.length ?? 0
-        if (bytes > MAX_GATHERED_BYTES) connection.close(CloseCode.tryAgainLater, "too much to catch up with")
-      },
+      deliver,
       relay: (frame) => {
         if (gathered === undefined) connection.sendVolatile(frame)
       }
@@ -58,6 +61,7 @@ export const makeFeed = (
     hold: () => {
       gathered ??= []
     },
+    isHolding: () => gathered !== undefined,
     sendDocument: Effect.fnUntraced(function* (frameOf) {
       const tail = yield* room.tail
       connection.send(yield* frameOf(tail))
@@ -68,7 +72,8 @@ export const makeFeed = (
       const behind = gathered ?? []
       gathered = undefined
       bytes = 0
-      for (const committed of behind) pass(committed)
+      // One of them may have a document read again: then the rest gather once more.
+      for (const committed of behind) deliver(committed)
     }
   }
 }

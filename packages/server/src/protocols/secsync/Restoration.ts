@@ -2,6 +2,7 @@
  * Getting an evicted document back: one connection that still has all of it is asked for a snapshot, never two, and
  * never one that has nothing, or its emptiness would become the document.
  */
+import { Effect } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
 
 /** A connection, as one that may be asked. */
@@ -18,14 +19,23 @@ export interface Restoration {
   readonly leave: (holder: Holder) => void
   /** The document was evicted when this snapshot was active. */
   readonly evicted: (snapshotId: SnapshotId) => void
-  /** A connection that came to hold what is missing, or that is about to send it anyhow. */
-  readonly offer: (holder: Holder, options: { readonly asked: boolean }) => void
+  /** A connection may have come to hold what is missing. */
+  readonly offer: () => void
+  /** A connection was asked already, in answer to a message of its own. */
+  readonly wasAsked: (holder: Holder) => void
   readonly restored: () => void
+  /** Waits while somebody else than this connection can be expected to restore the document. */
+  readonly awaitOthers: (from: Holder) => Effect.Effect<void>
 }
 
-export const makeRestoration = (): Restoration => {
+/** How often it is looked whether a restoration that was waited for has happened. */
+const LOOK = "20 millis"
+/** A holder that has not answered by then is not waited for: it may be asleep. */
+const PATIENCE = "5 seconds"
+
+export const makeRestoration = (evicted: SnapshotId | undefined): Restoration => {
   const holders = new Set<Holder>()
-  let missing: SnapshotId | undefined
+  let missing = evicted
   let asked: Holder | undefined
 
   const askOne = () => {
@@ -38,7 +48,20 @@ export const makeRestoration = (): Restoration => {
     }
   }
 
+  const isExpected = (from: Holder) =>
+    missing !== undefined && Array.from(holders).some((holder) => holder !== from && holder.holds() === missing)
+
   return {
+    awaitOthers: (from) =>
+      Effect.suspend(() =>
+        isExpected(from)
+          ? Effect.sleep(LOOK).pipe(
+              Effect.repeat({ while: () => isExpected(from) }),
+              Effect.timeoutOption(PATIENCE),
+              Effect.asVoid
+            )
+          : Effect.void
+      ),
     join: (holder) => void holders.add(holder),
     leave: (holder) => {
       holders.delete(holder)
@@ -47,14 +70,13 @@ export const makeRestoration = (): Restoration => {
       askOne()
     },
     evicted: (snapshotId) => {
-      if (missing === snapshotId) return
       missing = snapshotId
       asked = undefined
       askOne()
     },
-    offer: (holder, options) => {
-      if (options.asked) asked ??= holder
-      else askOne()
+    offer: askOne,
+    wasAsked: (holder) => {
+      asked ??= holder
     },
     restored: () => {
       missing = undefined

@@ -2,7 +2,7 @@
  * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
  * else's events out, in one order for all.
  */
-import { Context, type Duration, Effect, Latch, Layer, type Scope } from "effect"
+import { Context, type Duration, Effect, FiberSet, Latch, Layer, type Scope, Semaphore } from "effect"
 import { Access, type Action, type Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
@@ -10,7 +10,7 @@ import { covers, type DocumentRefusal, type Evicted, fromStreamEvent } from "../
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
 import { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
-import { CloseCode, type Connection } from "../Connection.ts"
+import { CloseCode, type Connection, type Frame } from "../Connection.ts"
 import { completeFrame, documentOf, type Known, loadContent, refusedContent } from "./Document.ts"
 import { type DocumentRoom, DocumentRooms } from "./DocumentRooms.ts"
 import { makeFeed } from "./Feed.ts"
@@ -103,18 +103,40 @@ const openSession = Effect.fnUntraced(function* (
 
   let holds: SnapshotId | undefined
   const answers = makeUpdateAnswers(room, connection)
-  const holder: Holder = { holds: () => holds, ask: () => answers.requireSnapshot(holds ?? "", 0) }
+  const holder: Holder = {
+    holds: () => (feed.isHolding() ? undefined : holds),
+    ask: () => answers.requireSnapshot(holds ?? "", 0)
+  }
+  /** The document was evicted when the client came, and the client knows something of it, but not all. */
+  let isBehind = false
+  const run = yield* FiberSet.makeRuntime<never>()
   const feed = makeFeed(room, connection, ({ event }) => {
-    if (!event.checkpoint) return
+    if (!event.checkpoint) return false
     const decoded = fromStreamEvent(event)
-    if (decoded._tag === "SnapshotStored") {
-      holds = decoded.snapshotId
-      answers.snapshotStored()
-      room.local.restored()
-    } else if (decoded._tag === "Evicted") {
-      room.local.evicted(decoded.snapshot.snapshotId)
+    if (decoded._tag !== "SnapshotStored") return false
+    holds = decoded.snapshotId
+    answers.snapshotStored()
+    const reloads = isBehind && event.origin !== connection.id
+    isBehind = false
+    if (reloads) {
+      // To this client the snapshot does not follow from what it knows: it needs the line of proofs as well.
+      feed.hold()
+      run(reload)
     }
+    return reloads
   })
+  /** A document is sent and what came after it released before the next is read. */
+  const documentTurn = yield* Semaphore.make(1)
+  const release = () => {
+    feed.release()
+    room.local.offer()
+  }
+  const sendAnew = (frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>) =>
+    Effect.sync(feed.hold).pipe(
+      Effect.andThen(feed.sendDocument(frameOf)),
+      Effect.andThen(Effect.sync(release)),
+      documentTurn.withPermit
+    )
   /** Whether the client has sent anything yet. */
   let heard = false
   let inFlight = 0
@@ -141,8 +163,15 @@ const openSession = Effect.fnUntraced(function* (
   })
 
   const receiveSnapshot = Effect.fnUntraced(function* (message: Wire.SnapshotMessage) {
+    yield* letOthersRestore(message)
     const used = (yield* log.proofs(room.key, message.snapshotId)) !== undefined
-    const command = { ...message, _tag: "StoreSnapshot", payloadHash: blake2b256(message.payload), used } as const
+    const command = {
+      ...message,
+      _tag: "StoreSnapshot",
+      payloadHash: blake2b256(message.payload),
+      used,
+      sentEverything: holder.holds() === message.parentSnapshotId
+    } as const
     const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
       room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
         // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
@@ -161,7 +190,7 @@ const openSession = Effect.fnUntraced(function* (
     })
     if (refusal === undefined) return
     if (!carriesContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
-    yield* feed.sendDocument((tail) => {
+    yield* sendAnew((tail) => {
       const document = documentOf(tail)
       if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
       return refusedContent(room.key, document, message.parentSnapshotId, message.parentSnapshotUpdateClocks).pipe(
@@ -169,8 +198,22 @@ const openSession = Effect.fnUntraced(function* (
         Effect.provideService(EventLog, log)
       )
     })
-    feed.release()
   })
+
+  /**
+   * After an eviction, a snapshot without all of what was evicted would drop what other clients still have, and they
+   * could not follow it. While one that has all is connected, and so was asked, it goes first.
+   */
+  const letOthersRestore = (message: Wire.SnapshotMessage): Effect.Effect<void> => {
+    const { evicted } = room.state()
+    if (evicted === undefined) return Effect.void
+    const hasAll =
+      message.parentSnapshotId === evicted.snapshot.snapshotId &&
+      covers(message.parentSnapshotUpdateClocks, evicted.clocks)
+    // Who was sent all is refused and tries again with it at once.
+    const canHaveAll = holder.holds() === evicted.snapshot.snapshotId
+    return hasAll || canHaveAll ? Effect.void : room.local.awaitOthers(holder)
+  }
 
   const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
     access.allows(grant, actionOf(message, documentId))
@@ -178,7 +221,7 @@ const openSession = Effect.fnUntraced(function* (
   const receive = Effect.fnUntraced(function* (text: string) {
     if (!heard) {
       heard = true
-      feed.release()
+      release()
     }
     const message = decode(text)
     switch (message._tag) {
@@ -214,30 +257,29 @@ const openSession = Effect.fnUntraced(function* (
     Effect.sync(() => room.local.join(holder)),
     () => Effect.sync(() => room.local.leave(holder))
   )
-  const tail = yield* feed.sendDocument((tail) =>
+  const documentFrame = (tail: Tail) =>
     request.known.snapshotId === undefined
       ? Effect.sync(() => completeFrame(tail))
       : loadContent(room.key, documentOf(tail), request.mode, request.known).pipe(
           Effect.map((content) => Wire.contentFrame("document", content)),
           Effect.provideService(EventLog, log)
         )
+  const reload = sendAnew(documentFrame).pipe(
+    Effect.catch(() => Effect.sync(() => connection.close(CloseCode.tryAgainLater, "the storage is not available")))
   )
+  const tail = yield* feed.sendDocument(documentFrame)
   holds = heldAfterLoading(tail, request.known)
-  if (documentOf(tail).snapshot === undefined) feed.release()
+  isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
+  if (documentOf(tail).snapshot === undefined) release()
   else {
     // The client queues a document only once it has the snapshot's key, and whatever comes meanwhile before it. When
     // it has, it sends a message of its own; a client that sends none gets the rest a little later.
     yield* Effect.forkScoped(
       Effect.andThen(
         Effect.sleep(SETTLING),
-        Effect.sync(() => heard || feed.release())
+        Effect.sync(() => heard || release())
       )
     )
-  }
-  const { evicted } = room.state()
-  if (evicted !== undefined) {
-    room.local.evicted(evicted.snapshot.snapshotId)
-    room.local.offer(holder, { asked: false })
   }
   return { receive } satisfies Session
 })

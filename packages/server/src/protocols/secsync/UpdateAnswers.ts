@@ -59,7 +59,7 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
         case "AlreadyStored":
           return saved(message)
         case "NoSnapshot":
-          room.local.offer(holder, { asked: true })
+          room.local.wasAsked(holder)
           return requireSnapshot(refSnapshotId, clock)
         case "ClockTaken":
           // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in

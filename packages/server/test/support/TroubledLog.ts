@@ -1,0 +1,57 @@
+/** The log in memory, with the trouble that a database and other processes make, when a test asks for it. */
+import { Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
+import type { StreamKey } from "../../src/domain/Stream.ts"
+import { EventLog, StorageUnavailable } from "../../src/EventLog.ts"
+import { layerMemory } from "../../src/EventLogMemory.ts"
+import { Signals } from "../../src/Signals.ts"
+
+export interface TroubledLog {
+  readonly layer: Layer.Layer<EventLog>
+  /** The log itself, without trouble: another process. */
+  readonly log: EventLog["Service"]
+  readonly trouble: {
+    /** Nothing can be read or written. */
+    down: boolean
+    /** Appends are done, and said to have failed. */
+    losesAnswers: boolean
+    /** Happens once, right before the next append. */
+    beforeNextAppend: Effect.Effect<unknown> | undefined
+  }
+}
+
+export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = Effect.gen(function* () {
+  const log = Context.get(yield* Layer.build(Layer.fresh(layerMemory)), EventLog)
+  const trouble: TroubledLog["trouble"] = { down: false, losesAnswers: false, beforeNextAppend: undefined }
+  const fail = (operation: string) => new StorageUnavailable({ operation, cause: new Error("made to fail") })
+  const whenUp = <A>(operation: string, effect: Effect.Effect<A, StorageUnavailable>) =>
+    Effect.suspend(() => (trouble.down ? Effect.fail(fail(operation)) : effect))
+  const troubled = EventLog.of({
+    append: (batch) =>
+      Effect.gen(function* () {
+        const before = trouble.beforeNextAppend ?? Effect.void
+        trouble.beforeNextAppend = undefined
+        yield* before
+        const results = yield* whenUp("append", log.append(batch))
+        return trouble.losesAnswers ? yield* fail("append") : results
+      }),
+    heads: (keys) => whenUp("read heads", log.heads(keys)),
+    read: (key, options) => whenUp("read", log.read(key, options)),
+    tail: (key, options) => whenUp("read a tail", log.tail(key, options)),
+    proofs: (key, after) => whenUp("read proofs", log.proofs(key, after)),
+    streams: (options) => whenUp("list streams", log.streams(options)),
+    libraries: (options) => whenUp("list libraries", log.libraries(options))
+  })
+  return { layer: Layer.succeed(EventLog, troubled), log, trouble }
+})
+
+/** Signals between servers in one process, each of which hears of the others' writes and its own. */
+export const makeSharedSignals: Effect.Effect<Layer.Layer<Signals>> = Effect.gen(function* () {
+  const written = yield* PubSub.unbounded<ReadonlyArray<StreamKey>>()
+  return Layer.succeed(
+    Signals,
+    Signals.of({
+      announce: (keys) => Effect.asVoid(PubSub.publish(written, keys)),
+      wakeups: Stream.fromPubSub(written)
+    })
+  )
+})

@@ -1,0 +1,212 @@
+/** Real clients bring an evicted library back, and nothing is lost. */
+import { assert, describe, it } from "@effect/vitest"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import type { StreamKey } from "@sealog/server/domain/Stream"
+import { Array, Effect } from "effect"
+import { evict } from "../support/evict.ts"
+import { startProxy } from "../support/Proxy.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
+import { randomName, startServer, type TestServer, temporaryFile } from "../support/TestServer.ts"
+
+describe("eviction", () => {
+  it.live("of a library whose clients are connected: it is back by itself, nothing lost", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = randomName()
+      const token = yield* server.token(library)
+      const documentIds = Array.makeBy(3, randomName)
+      const groups = yield* Effect.forEach(documentIds, (documentId) =>
+        Effect.gen(function* () {
+          const options = { url: server.url, documentId, token, snapshotEvery: 15 }
+          const clients = yield* Effect.all(Array.makeBy(3, () => connectClient(options)))
+          for (const [i, client] of clients.entries()) {
+            yield* client.until("it has loaded", client.isSettled)
+            client.write(`before ${i}`)
+            yield* untilAll(clients, "all have it", (client) => client.isSettled() && client.list().length === i + 1)
+          }
+          return { documentId, clients, evictedSnapshotId: clients[0]?.activeSnapshotId() }
+        })
+      )
+      const evicted = yield* evict(server.filename, library)
+      assert.deepStrictEqual(evicted.map(({ documentId }) => documentId).sort(), [...documentIds].sort())
+
+      for (const { documentId, clients, evictedSnapshotId } of groups) {
+        yield* untilAll(
+          clients,
+          "it is restored",
+          (client) => client.isSettled() && client.activeSnapshotId() !== evictedSnapshotId
+        )
+        const stored = yield* storedTail(server, { libraryId: LibraryId.make(library), streamId: documentId })
+        // One client was asked, and one snapshot followed the eviction.
+        assert.deepStrictEqual(stored, ["SnapshotStored"])
+        const newcomer = yield* connectClient({ url: server.url, documentId, token })
+        yield* newcomer.until("it has loaded", () => newcomer.isSettled() && newcomer.list().length > 0)
+        assertSame([...clients, newcomer], ["before 0", "before 1", "before 2"])
+        assert.deepStrictEqual(
+          clients.map((client) => client.connections()),
+          [1, 1, 1]
+        )
+      }
+    })
+  )
+
+  it.live("by `sync-admin evict` while `sync-admin serve` runs", () =>
+    Effect.gen(function* () {
+      const filename = yield* temporaryFile
+      const server = yield* spawnServer(filename)
+      const library = randomName()
+      const options = { url: server.url, documentId: randomName(), token: yield* mintToken(library) }
+      const clients = yield* Effect.all(Array.makeBy(2, () => connectClient(options)))
+      yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
+      clients[0]?.write("one")
+      yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
+      const evictedSnapshotId = clients[0]?.activeSnapshotId()
+
+      const { exitCode, stdout } = yield* runCommand(filename, "evict", library, "--yes")
+      assert.strictEqual(exitCode, 0)
+      assert.deepStrictEqual(
+        JSON.parse(stdout).documents.map(({ documentId }: { readonly documentId: string }) => documentId),
+        [options.documentId]
+      )
+      yield* untilAll(
+        clients,
+        "it is restored",
+        (client) => client.isSettled() && client.activeSnapshotId() !== evictedSnapshotId
+      )
+      const newcomer = yield* connectClient(options)
+      yield* newcomer.until("it has loaded", () => newcomer.isSettled() && newcomer.list().length === 1)
+      assertSame([...clients, newcomer], ["one"])
+      assert.strictEqual((yield* runCommand(filename, "replay")).exitCode, 0)
+    })
+  )
+
+  it.live("while clients are writing: nothing that was written is lost", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = randomName()
+      const options = {
+        url: server.url,
+        documentId: randomName(),
+        token: yield* server.token(library),
+        snapshotEvery: 15
+      }
+      const clients = yield* Effect.all(Array.makeBy(3, () => connectClient(options)))
+      yield* untilAll(clients, "all have loaded", (client) => client.isSettled())
+      const items = 40
+      const write = (client: SecsyncClient, name: number) =>
+        Effect.forEach(Array.range(1, items), (i) => {
+          client.write(`writer ${name}: ${i}`)
+          return i % 3 === 0 ? client.until("it is acknowledged", client.isSettledOnActive) : nextTurn
+        })
+      const evictions = Effect.forEach(Array.range(1, 3), (i) =>
+        Effect.andThen(
+          clients[0]!.until("some is written", () => clients[0]!.list().length > i * 25),
+          evict(server.filename, library)
+        )
+      )
+      yield* Effect.all([evictions, ...clients.map(write)], { concurrency: "unbounded" })
+      yield* untilAll(
+        clients,
+        "all have all",
+        (client) => client.isSettledOnActive() && client.list().length === clients.length * items
+      )
+      const newcomer = yield* connectClient(options)
+      yield* newcomer.until("it has all", () => newcomer.list().length === clients.length * items)
+      assertSame([...clients, newcomer], clients[0]!.list())
+      assert.strictEqual(new Set(newcomer.list()).size, clients.length * items)
+      const [head] = yield* server.log
+        .heads([{ libraryId: LibraryId.make(library), streamId: options.documentId }])
+        .pipe(Effect.orDie)
+      assert.strictEqual(head?.generation, 3)
+    })
+  )
+
+  it.live("while everybody is away: the first that has it restores it, an empty newcomer is never asked", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const newcomersLine = yield* startProxy(server.url)
+      const library = randomName()
+      const options = { documentId: randomName(), token: yield* server.token(library) }
+      const [complete, behind] = yield* Effect.all(
+        Array.makeBy(2, () => connectClient({ ...options, url: server.url }))
+      )
+      yield* untilAll([complete!, behind!], "they have loaded", (client) => client.isSettled())
+      complete!.write("one")
+      yield* untilAll(
+        [complete!, behind!],
+        "both have it",
+        (client) => client.isSettled() && client.list().length === 1
+      )
+      behind!.disconnect()
+      complete!.write("two")
+      yield* complete!.until("it is acknowledged", complete!.isSettled)
+      complete!.disconnect()
+      yield* evict(server.filename, library)
+
+      const newcomer = yield* connectClient({ ...options, url: newcomersLine.url })
+      yield* newcomer.until("it has an empty document", newcomer.isSettled)
+      // It has the right snapshot, but not all of its updates.
+      behind!.reconnect()
+      yield* behind!.until("it is back", behind!.isSettled)
+      assert.deepStrictEqual(newcomer.list(), [])
+
+      complete!.reconnect()
+      yield* untilAll(
+        [newcomer, complete!],
+        "it is restored",
+        (client) => client.isSettled() && client.list().length === 2
+      )
+      assertSame([newcomer, complete!], ["one", "two"])
+      assert.deepStrictEqual(
+        newcomersLine.received.map(({ type }) => type).filter((type) => type !== "ephemeral-message"),
+        ["document", "snapshot"]
+      )
+      // What is written afterwards reaches everybody that was there before.
+      newcomer.write("three")
+      yield* untilAll(
+        [newcomer, complete!, behind!],
+        "all have it",
+        (client) => client.isSettled() && client.list().length === 3
+      )
+      assertSame([newcomer, complete!, behind!], ["one", "two", "three"])
+    })
+  )
+
+  it.live("a client that comes back with something of its own restores the document with it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = randomName()
+      const options = { url: server.url, documentId: randomName(), token: yield* server.token(library) }
+      const client = yield* connectClient(options)
+      yield* client.until("it has loaded", client.isSettled)
+      client.write("one")
+      yield* client.until("it is acknowledged", client.isSettled)
+      client.disconnect()
+      yield* evict(server.filename, library)
+      client.write("two")
+      client.reconnect()
+      yield* client.until("it is stored", client.isSettled)
+      const newcomer = yield* connectClient(options)
+      yield* newcomer.until("it has all", () => newcomer.isSettled() && newcomer.list().length === 2)
+      assertSame([client, newcomer], ["one", "two"])
+    })
+  )
+})
+
+/** The types of the events since the stream's newest checkpoint. */
+const storedTail = (server: TestServer, key: StreamKey) =>
+  server.log.tail(key, { payloads: false }).pipe(
+    Effect.map(({ events }) => events.map(({ event }) => event.type)),
+    Effect.orDie
+  )
+
+const assertSame = (clients: ReadonlyArray<SecsyncClient>, expected: ReadonlyArray<string>) => {
+  for (const client of clients) {
+    assert.deepStrictEqual(client.list(), expected)
+    assert.deepStrictEqual(
+      client.errors().filter((error) => error !== "SECSYNC_ERROR_214"),
+      []
+    )
+  }
+}

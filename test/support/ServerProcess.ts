@@ -1,0 +1,65 @@
+/** The server as people run it: `sync-admin serve`, a process of its own that can be killed. */
+import { execFile, spawn } from "node:child_process"
+import { join } from "node:path"
+import { Access } from "@sealog/server/Access"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { Effect, Redacted, type Scope } from "effect"
+import { TOKEN_SECRET } from "./TestServer.ts"
+
+const syncAdmin = join(import.meta.dirname, "../../packages/cli/bin/sync-admin.js")
+const env = { ...process.env, TOKEN_SECRET }
+
+export interface ServerProcess {
+  /** ws://127.0.0.1:PORT */
+  readonly url: string
+  /** SIGKILL: the process ends between two instructions. Done when it is gone. */
+  readonly kill: Effect.Effect<void>
+}
+
+export const spawnServer = (filename: string, port = 0): Effect.Effect<ServerProcess, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const child = yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        spawn(
+          process.execPath,
+          [syncAdmin, "serve", "--port", String(port), "--host", "127.0.0.1", "--database", `sqlite:${filename}`],
+          { env, stdio: ["ignore", "pipe", "pipe"] }
+        )
+      ),
+      (child) => Effect.sync(() => child.kill("SIGKILL"))
+    )
+    let output = ""
+    const listening = yield* Effect.callback<string, Error>((resume) => {
+      const look = (chunk: Buffer) => {
+        output += String(chunk)
+        const found = /Listening on ws:\/\/[^:]+:(\d+)/.exec(output)
+        if (found?.[1] !== undefined) resume(Effect.succeed(found[1]))
+      }
+      child.stdout.on("data", look)
+      child.stderr.on("data", look)
+      child.on("exit", (code) => resume(Effect.fail(new Error(`The server ended with ${code}:\n${output}`))))
+    }).pipe(Effect.orDie)
+    const kill = Effect.callback<void>((resume) => {
+      if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+      child.on("exit", () => resume(Effect.void))
+      child.kill("SIGKILL")
+    })
+    return { url: `ws://127.0.0.1:${listening}`, kill }
+  })
+
+/** A `sync-admin` command with `--json`: how it ended and what it said. */
+export const runCommand = (filename: string, ...args: ReadonlyArray<string>) =>
+  Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
+    const options = { env, maxBuffer: 64 * 1024 * 1024 }
+    const all = [syncAdmin, ...args, "--json", "--database", `sqlite:${filename}`]
+    execFile(process.execPath, all, options, (error, stdout, stderr) => {
+      const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1
+      resume(Effect.succeed({ exitCode, stdout, stderr }))
+    })
+  })
+
+export const mintToken = (libraryId: string) =>
+  Effect.flatMap(Access, (access) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId) })).pipe(
+    Effect.provide(Access.layerTokens([Redacted.make(TOKEN_SECRET)])),
+    Effect.orDie
+  )
