@@ -79,7 +79,7 @@ describe("README", () => {
     const port = String(await freePort())
     const start = scripts.start.replace("pnpm run build && node packages", `node ${root}/packages`)
     const server = spawn("sh", ["-c", `exec ${start} --port ${port}`], { cwd: folder, env })
-    const [, token = ""] = await untilPrinted(server, /websocketSessionKey +(\S+)[^]*Ctrl-C/)
+    const [, token = ""] = await untilPrinted(server, /websocketSessionKey +(\S+)[\s\S]*Ctrl-C/)
     const example = shell.find((command) => command.includes("examples/secsync-client.ts")) ?? ""
     const command = example.replace("localhost:4000", `localhost:${port}`).replace("<token>", token)
     const writer = spawn("sh", ["-c", `exec ${command}`], { cwd: folder, env })

@@ -7,8 +7,10 @@ import type { SnapshotId } from "../../domain/Ids.ts"
 
 /** A connection, as one that may be asked. */
 export interface Holder {
-  /** The snapshot whose complete state its client holds, with every update that was stored. */
+  /** The snapshot whose complete state its client holds, once it has been sent all that is on its way. */
   readonly holds: () => SnapshotId | undefined
+  /** Whether it has been sent all. */
+  readonly isReady: () => boolean
   /** Asks for a snapshot. */
   readonly ask: () => void
 }
@@ -41,7 +43,7 @@ export const makeRestoration = (evicted: SnapshotId | undefined): Restoration =>
   const askOne = () => {
     if (missing === undefined || asked !== undefined) return
     for (const holder of holders) {
-      if (holder.holds() !== missing) continue
+      if (holder.holds() !== missing || !holder.isReady()) continue
       asked = holder
       holder.ask()
       return

@@ -104,7 +104,8 @@ const openSession = Effect.fnUntraced(function* (
   let holds: SnapshotId | undefined
   const answers = makeUpdateAnswers(room, connection)
   const holder: Holder = {
-    holds: () => (feed.isHolding() ? undefined : holds),
+    holds: () => holds,
+    isReady: () => !feed.isHolding(),
     ask: () => answers.requireSnapshot(holds ?? "", 0)
   }
   /** The document was evicted when the client came, and the client knows something of it, but not all. */
