@@ -1,17 +1,10 @@
 /** Effect's own diagnostics (an Effect that nobody yields, and the like), which neither tsc nor the linter sees. */
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 
-const projects = [
-  "packages/server",
-  "packages/storage-sqlite",
-  "packages/storage-pg",
-  "packages/cli",
-  "tsconfig.test.json"
-]
+const projects = ["server", "storage-sqlite", "storage-pg", "cli"].map((name) => `packages/${name}/tsconfig.json`)
 
-for (const project of projects) {
-  const path = project.endsWith(".json") ? project : `${project}/tsconfig.json`
-  execFileSync("effect-tsgo", ["diagnostics", "--strict", "--severity", "error,warning", "--project", path], {
-    stdio: "inherit"
-  })
+for (const project of [...projects, "tsconfig.test.json"]) {
+  const args = ["diagnostics", "--strict", "--severity", "error,warning", "--project", project]
+  const { status } = spawnSync("effect-tsgo", args, { stdio: "inherit" })
+  if (status !== 0) process.exit(1)
 }

@@ -37,7 +37,7 @@ export const spawnServer = (filename: string, port = 0): Effect.Effect<ServerPro
       }
       child.stdout.on("data", look)
       child.stderr.on("data", look)
-      child.on("exit", (code) => resume(Effect.fail(new Error(`The server ended with ${code}:\n${output}`))))
+      child.on("exit", (code) => resume(Effect.die(new Error(`The server ended with ${code}:\n${output}`))))
     }).pipe(Effect.orDie)
     const kill = Effect.callback<void>((resume) => {
       if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
