@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite"
 import { evict } from "@sealog/server/admin/Eviction"
 import { type Problem, replay } from "@sealog/server/admin/Replay"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
+import { DocumentId, LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
 import { evolve, fromStreamEvent, initial, toNewEvent } from "@sealog/server/domain/Secsync"
 import { advance, emptyHead, place, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/EventLog"
@@ -20,7 +20,7 @@ import {
   updateMessage
 } from "@sealog/server/testing"
 import { SqliteStorage } from "@sealog/storage-sqlite"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { assert, describe, it } from "vitest"
 
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: DocumentId.make("welcome") }
@@ -114,7 +114,117 @@ const makeScene = async (messages: (author: Author) => ReadonlyArray<object> = h
 const named = (problems: ReadonlyArray<Omit<Problem, "libraryId" | "streamId">>) =>
   problems.map(({ version, problem }) => `${version} ${problem}`)
 
+/** What one changed value gives: one report, that names it. Versions 1 to 6, see `history`. */
+const changes: ReadonlyArray<readonly [what: string, sql: string, report: string]> = [
+  ["JSON that is none", `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 3`, "3 unreadable-event"],
+  [
+    "no JSON at the start",
+    `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 1`,
+    "1 unreadable-event"
+  ],
+  ["no JSON at the end", `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 6`, "6 unreadable-event"],
+  [
+    "a field's name",
+    `UPDATE events SET data = replace(data, '"clock"', '"clocl"') WHERE version = 3`,
+    "3 chain-broken"
+  ],
+  ["the type", "UPDATE events SET type = 'UpdateStoree' WHERE version = 3", "3 chain-broken"],
+  ["an update into an eviction", "UPDATE events SET type = 'Evicted' WHERE version = 3", "3 chain-broken"],
+  ["the last update into an eviction", "UPDATE events SET type = 'Evicted' WHERE version = 6", "6 chain-broken"],
+  ["a snapshot", `UPDATE events SET data = replace(data, 'first', 'firsx') WHERE version = 1`, "1 chain-broken"],
+  ["the generation", "UPDATE events SET generation = 5 WHERE version = 3", "3 chain-broken"],
+  ["the payload's hash", "UPDATE events SET payload_hash = zeroblob(32) WHERE version = 3", "3 chain-broken"],
+  ["the mark of a checkpoint", "UPDATE events SET checkpoint = 1 WHERE version = 3", "3 chain-broken"],
+  ["the chain value", "UPDATE events SET chain = zeroblob(32) WHERE version = 3", "3 chain-broken"],
+  ["the last chain value", "UPDATE events SET chain = zeroblob(32) WHERE version = 6", "6 chain-broken"],
+  ["the stream's generation", "UPDATE streams SET generation = 1", "6 wrong-head"],
+  ["the stream's version, to more", "UPDATE streams SET version = 9", "7 missing-event"],
+  ["the stream's version, to less", "UPDATE streams SET version = 4", "5 wrong-head"],
+  ["where the document is read from", "UPDATE streams SET checkpoint = 5", "4 wrong-index"],
+  ["what the first snapshot is found by", "UPDATE events SET snapshot_id = 'x' WHERE version = 1", "6 wrong-index"],
+  ["what a later snapshot is found by", "UPDATE events SET snapshot_id = NULL WHERE version = 4", "6 wrong-index"],
+  ["every event, taken away", "DELETE FROM events", "1 missing-event"]
+]
+
+/** The log with something done, once, at the moment that a replay asks where a stream ends. */
+const interposed = <E>(act: Effect.Effect<unknown, E, EventLog>) =>
+  Layer.effect(
+    EventLog,
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const once = yield* Effect.cached(Effect.orDie(Effect.provideService(act, EventLog, log)))
+      return EventLog.of({ ...log, heads: (keys) => Effect.andThen(once, log.heads(keys)) })
+    })
+  )
+
 describe("replay", () => {
+  for (const [what, sql, report] of changes) {
+    it(`reports once, and precisely, a change of ${what}`, async () => {
+      const scene = await makeScene()
+      scene.tamper(sql)
+      assert.deepStrictEqual(named(await scene.problems()), [report])
+    })
+  }
+
+  it("goes on with the events that follow one that cannot be read", async () => {
+    const scene = await makeScene()
+    scene.tamper(`
+      UPDATE events SET data = replace(data, '{"', '["') WHERE version = 2;
+      UPDATE payloads SET payload = x'00' WHERE position = 5;
+      UPDATE events SET origin = 'x' WHERE version = 6`)
+    const problems = named(await scene.problems())
+    assert.deepStrictEqual(problems, ["2 unreadable-event", "5 payload-changed", "6 chain-broken"])
+  })
+
+  it("finds what is missing between pages and after them", async () => {
+    const scene = await makeScene((author) => [
+      snapshotMessage(author, { docId, snapshotId: "first" }),
+      ...Array.from({ length: 39 }, (_, clock) => updateMessage(author, { docId, refSnapshotId: "first", clock }))
+    ])
+    const progress: Array<readonly [number, number]> = []
+    const report = await scene.run(
+      replay({ documentId: DocumentId.make(docId), onProgress: (...now) => progress.push(now) })
+    )
+    assert.deepInclude(report, { events: 40, payloads: 40, problemCount: 0 })
+    assert.deepStrictEqual(progress.at(-1), [40, 40])
+    assert.isAbove(progress.length, 1)
+    scene.tamper("DELETE FROM events WHERE version IN (16, 17, 40)")
+    const problems = await scene.problems()
+    assert.deepStrictEqual(named(problems), ["16 missing-event", "40 missing-event"])
+    assert.include(problems[0]?.detail ?? "", "versions 16 to 17 missing before version 18")
+  })
+
+  it("takes what is written meanwhile for what it is, and nothing for missing", async () => {
+    const scene = await makeScene()
+    const writes = Effect.gen(function* () {
+      const [head] = yield* (yield* EventLog).heads([key])
+      yield* store(head ?? emptyHead, [
+        updateMessage(scene.author, { docId, refSnapshotId: "second", clock: 2 }),
+        updateMessage(scene.author, { docId, refSnapshotId: "second", clock: 3 })
+      ])
+    })
+    const written = await scene.run(Effect.provide(replay(), interposed(writes)))
+    assert.deepStrictEqual(written, { streams: 1, events: 8, payloads: 8, problems: [], problemCount: 0 })
+    const evicts = evict({ libraryId: key.libraryId })
+    const evicted = await scene.run(Effect.provide(replay(), interposed(evicts)))
+    assert.deepStrictEqual(evicted, { streams: 1, events: 9, payloads: 8, problems: [], problemCount: 0 })
+  })
+
+  it("finds an event that names no payload though its kind has one", async () => {
+    const scene = await makeScene()
+    await scene.run(
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const { head } = yield* log.tail(key)
+        const { pubKey } = scene.author
+        const data = { _tag: "UpdateStored" as const, refSnapshotId: SnapshotId.make("second"), pubKey, clock: 2 }
+        const event = place(key, head, toNewEvent(data, ""), "test", 0)
+        yield* log.append([{ key, expectedVersion: 6, events: [{ event, payload: null }] }])
+      })
+    )
+    assert.deepStrictEqual(named(await scene.problems()), ["7 payload-mismatch"])
+  })
+
   it("finds nothing wrong with a log as it was written", async () => {
     const scene = await makeScene()
     const report = await scene.run(replay())

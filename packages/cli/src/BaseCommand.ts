@@ -1,7 +1,7 @@
 /** What every command shares: the database, the output rules, and how an Effect becomes an exit code. */
 import { Command, Flags } from "@oclif/core"
 import type { Effect, Exit } from "effect"
-import { failureOf } from "./CliFailure.ts"
+import { CliFailure, failureOf } from "./CliFailure.ts"
 
 export abstract class BaseCommand<Result> extends Command {
   static override enableJsonFlag = true
@@ -22,6 +22,14 @@ export abstract class BaseCommand<Result> extends Command {
     const { Cause, Exit } = await import("effect")
     const exit = await runToExit(effect)
     if (Exit.isSuccess(exit)) return exit.value
+    if (Cause.hasInterruptsOnly(exit.cause)) {
+      throw new CliFailure({
+        code: "INTERRUPTED",
+        message: "Stopped by a signal before it was done; what was done stays done.",
+        exitCode: 1,
+        tryThis: "the same command again"
+      })
+    }
     throw Cause.squash(exit.cause)
   }
 
@@ -37,16 +45,19 @@ export abstract class BaseCommand<Result> extends Command {
     if (!this.jsonEnabled()) this.log(text)
   }
 
+  /** Prints what a person needs to know while the command still runs: with `--json` on stderr. */
+  protected announce(text: string): void {
+    if (this.jsonEnabled()) process.stderr.write(`${text}\n`)
+    else this.log(text)
+  }
+
   protected override async catch(error: unknown): Promise<void> {
     // Help and version end by an "error" with exit code 0.
     if (error instanceof Error && "oclif" in error && isExitZero(error.oclif)) throw error
-    const { code, message, exitCode, tryThis } = failureOf(error)
-    process.exitCode = exitCode
-    if (this.jsonEnabled()) {
-      this.logJson({ error: { code, message, ...(tryThis === undefined ? {} : { try: tryThis }) } })
-    } else {
-      process.stderr.write(`Error: ${message} [${code}]\n${tryThis === undefined ? "" : `Try: ${tryThis}\n`}`)
-    }
+    const failure = failureOf(error)
+    process.exitCode = failure.exitCode
+    if (this.jsonEnabled()) this.logJson(failure.toJSON())
+    else process.stderr.write(failure.toText())
   }
 }
 

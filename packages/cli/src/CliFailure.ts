@@ -20,17 +20,30 @@ export class CliFailure extends Error {
     this.exitCode = options.exitCode
     this.tryThis = options.tryThis
   }
+
+  /** As `--json` shows it. */
+  toJSON() {
+    const { code, message, tryThis } = this
+    return { error: { code, message, ...(tryThis === undefined ? {} : { try: tryThis }) } }
+  }
+
+  /** As people read it. */
+  toText(): string {
+    return `Error: ${this.message} [${this.code}]\n${this.tryThis === undefined ? "" : `Try: ${this.tryThis}\n`}`
+  }
 }
 
 /** Any failure as one that can be shown. */
 export const failureOf = (error: unknown): CliFailure => {
   if (error instanceof CliFailure) return error
   if (isTagged(error, "StorageUnavailable")) {
+    const root = rootMessage(error)
+    const operation = "operation" in error ? error.operation : "answer"
     return new CliFailure({
       code: "STORAGE_UNAVAILABLE",
-      message: error.message,
+      message: `The storage failed to ${operation}: ${root}`,
       exitCode: 3,
-      tryThis: "check --database (or DATABASE_URL); `sync-admin migrate` makes a new database"
+      tryThis: storageAdvice(root)
     })
   }
   if (isTagged(error, "ListenError")) {
@@ -55,6 +68,19 @@ export const failureOf = (error: unknown): CliFailure => {
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
+}
+
+/** What a person can act on is at the bottom of the causes: "no such table", not "failed to prepare statement". */
+const rootMessage = (error: Error): string => {
+  let root = error
+  while (root.cause instanceof Error) root = root.cause
+  return root.message
+}
+
+const storageAdvice = (message: string): string => {
+  if (/locked|busy/i.test(message)) return "again in a moment, or stop the process that holds the database"
+  if (/no such table/.test(message)) return "`sync-admin migrate`: nothing was set up in this database yet"
+  return "check --database (or DATABASE_URL); `sync-admin migrate` makes a new database"
 }
 
 const isTagged = (error: unknown, tag: string): error is Error =>

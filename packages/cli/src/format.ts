@@ -22,9 +22,9 @@ export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
   return [emphasis(line(header)), ...rows.map(line)].join("\n")
 }
 
-/** Bold where the terminal shows it. */
+/** Bold where the terminal shows it, and NO_COLOR (https://no-color.org) is not set. */
 const emphasis = (text: string): string =>
-  process.stdout.isTTY && process.env["NO_COLOR"] === undefined ? `\u001b[1m${text}\u001b[22m` : text
+  process.stdout.isTTY && !process.env["NO_COLOR"] ? `\u001b[1m${text}\u001b[22m` : text
 
 /** One line on stderr that is drawn over; nothing when stderr is not a terminal. */
 export const makeProgress = (label: string) => {

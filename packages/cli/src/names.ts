@@ -1,5 +1,5 @@
 /** Names given on the command line, checked as those in tokens and URLs are. */
-import { DocumentId, LibraryId } from "@sealog/server"
+import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CliFailure } from "./CliFailure.ts"

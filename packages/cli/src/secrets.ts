@@ -11,13 +11,10 @@ type Secrets = ReadonlyArray<Redacted.Redacted<string>>
 export const tokenSecrets = (): Secrets => {
   const secrets = findSecrets()
   if (secrets !== undefined) return secrets
-  throw new CliFailure({
-    code: "NO_TOKEN_SECRET",
-    message: "There is no secret to sign and verify tokens with.",
-    exitCode: 2,
-    tryThis:
-      "set TOKEN_SECRET (32 bytes or more) or TOKEN_SECRET_FILE; for a first look, `sync-admin serve --dev` makes one"
-  })
+  throw noSecret(
+    "There is no secret to sign and verify tokens with.",
+    "set TOKEN_SECRET (32 bytes or more) or TOKEN_SECRET_FILE; for a first look, `sync-admin serve --dev` makes one"
+  )
 }
 
 /** The secrets of the environment; else one that is made once and kept, so that printed tokens outlive a restart. */
@@ -30,15 +27,19 @@ export const devSecrets = (path: string): Secrets => {
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
   }
-  return split(readFileSync(path, "utf8"))
+  return someOf(readFileSync(path, "utf8"), path)
 }
 
 const findSecrets = (): Secrets | undefined => {
   const { TOKEN_SECRET, TOKEN_SECRET_FILE } = process.env
-  if (TOKEN_SECRET) return split(TOKEN_SECRET)
+  if (TOKEN_SECRET) return someOf(TOKEN_SECRET, "TOKEN_SECRET")
   if (!TOKEN_SECRET_FILE) return undefined
+  return someOf(readSecretFile(TOKEN_SECRET_FILE), TOKEN_SECRET_FILE)
+}
+
+const readSecretFile = (path: string): string => {
   try {
-    return split(readFileSync(TOKEN_SECRET_FILE, "utf8"))
+    return readFileSync(path, "utf8")
   } catch (error) {
     throw new CliFailure({
       code: "SECRET_FILE_UNREADABLE",
@@ -49,9 +50,15 @@ const findSecrets = (): Secrets | undefined => {
   }
 }
 
-const split = (text: string): Secrets =>
-  text
+/** At least one: a server without any would start and refuse everybody. */
+const someOf = (text: string, source: string): Secrets => {
+  const secrets = text
     .split(",")
     .map((secret) => secret.trim())
     .filter((secret) => secret !== "")
-    .map((secret) => Redacted.make(secret))
+  if (secrets.length === 0) throw noSecret(`There is no secret in ${source}.`, `put one of 32 bytes or more there`)
+  return secrets.map((secret) => Redacted.make(secret))
+}
+
+const noSecret = (message: string, tryThis: string): CliFailure =>
+  new CliFailure({ code: "NO_TOKEN_SECRET", message, exitCode: 2, tryThis })

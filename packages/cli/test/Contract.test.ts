@@ -6,19 +6,20 @@ import { DatabaseSync } from "node:sqlite"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { toNewEvent } from "@sealog/server/domain/Secsync"
-import { emptyHead, place } from "@sealog/server/domain/Stream"
-import { EventLog } from "@sealog/server/EventLog"
+import { advance, emptyHead, place } from "@sealog/server/domain/Stream"
+import { EventLog, type PlacedEvent } from "@sealog/server/EventLog"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
-import { makeAuthor, snapshotMessage } from "@sealog/server/testing"
+import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { SqliteStorage } from "@sealog/storage-sqlite"
-import { Effect } from "effect"
+import { type Array, Effect } from "effect"
 import { assert, describe, it } from "vitest"
 import { freshFolder, type Ran, run, schemaErrors, secret, serve } from "./support.ts"
 
-/** A folder with a log of one document, "notes/welcome", of one snapshot. */
-const withDocument = async (): Promise<string> => {
+/** A folder with a log of one document, "notes/welcome", of one snapshot and some updates. */
+const withDocument = async (updates = 0): Promise<string> => {
   const cwd = freshFolder()
-  const message = makeDecoder()(JSON.stringify(snapshotMessage(makeAuthor(), { docId: "welcome" })))
+  const [author, decode] = [makeAuthor(), makeDecoder()]
+  const message = decode(JSON.stringify(snapshotMessage(author, { docId: "welcome" })))
   if (message._tag !== "Snapshot") throw new Error(message._tag)
   const { snapshotId, parentSnapshotId, parentSnapshotProof, ciphertextHash, pubKey, payload } = message
   const stored = {
@@ -28,8 +29,17 @@ const withDocument = async (): Promise<string> => {
   }
   const key = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
   const event = place(key, emptyHead, toNewEvent(stored, blake2b256(payload)), "test", 1_700_000_000_000)
+  const events: Array.NonEmptyArray<PlacedEvent> = [{ event, payload }]
+  for (let clock = 0, head = advance(emptyHead, event); clock < updates; clock++) {
+    const update = decode(JSON.stringify(updateMessage(author, { docId: "welcome", refSnapshotId: snapshotId, clock })))
+    if (update._tag !== "Update") throw new Error(update._tag)
+    const data = { _tag: "UpdateStored" as const, refSnapshotId: snapshotId, pubKey, clock }
+    const placed = place(key, head, toNewEvent(data, blake2b256(update.payload)), "test", 1_700_000_000_000)
+    events.push({ event: placed, payload: update.payload })
+    head = advance(head, placed)
+  }
   await Effect.runPromise(
-    Effect.flatMap(EventLog, (log) => log.append([{ key, expectedVersion: 0, events: [{ event, payload }] }])).pipe(
+    Effect.flatMap(EventLog, (log) => log.append([{ key, expectedVersion: 0, events }])).pipe(
       Effect.provide(SqliteStorage.layer({ filename: join(cwd, "data", "sealog.db") }))
     )
   )
@@ -93,6 +103,10 @@ describe("token", () => {
     const nonsense = await run(["token", "inspect", "nonsense"], { cwd })
     assert.strictEqual(nonsense.code, 1)
     assert.include(nonsense.stderr, "NOT_A_TOKEN")
+    const claims = Buffer.from(JSON.stringify({ exp: 1e300 })).toString("base64url")
+    const farOff = await run(["token", "inspect", `e30.${claims}.e30`], { cwd })
+    assert.strictEqual(farOff.code, 1)
+    assert.include(farOff.stdout, "1e+300")
   })
 
   it("takes the secret from the environment or a file, and refuses a short one or none", async () => {
@@ -110,6 +124,13 @@ describe("token", () => {
     assert.notInclude(short.stdout + short.stderr, "too short a secret")
     const missing = await run(mint, { cwd, env: { TOKEN_SECRET: undefined, TOKEN_SECRET_FILE: "not-there" } })
     assert.strictEqual(missing.code, 2)
+    writeFileSync(join(cwd, "empty"), "\n")
+    for (const env of [{ TOKEN_SECRET: undefined, TOKEN_SECRET_FILE: "empty" }, { TOKEN_SECRET: " , " }]) {
+      for (const command of [mint, ["serve", "--port", "0"]]) {
+        const empty = await run([...command, "--json"], { cwd, env })
+        assert.deepStrictEqual([empty.code, errorOf(empty).code], [2, "NO_TOKEN_SECRET"], command[0])
+      }
+    }
   })
 
   it("refuses names and durations that cannot be, with exit code 2", async () => {
@@ -140,16 +161,39 @@ describe("looking inside", () => {
     assert.include((await run(["document", "show", "notes", "welcome"], { cwd })).stdout, "version     1, generation 0")
   })
 
-  it("says that a document is not there, with exit code 1", async () => {
+  it("shows a library, also when it was evicted", async () => {
+    const cwd = await withDocument(2)
+    const library = async () => jsonOf("library-show", await run(["library", "show", "notes", "--json"], { cwd }))
+    assert.deepInclude(await library(), { documents: 1, evictedDocuments: 0, events: 3, payloads: 3 })
+    assert.match((await run(["library", "show", "notes"], { cwd })).stdout, /^notes\ndocuments +1\nevents +3\n/)
+    await run(["evict", "notes", "--yes"], { cwd })
+    assert.deepInclude(await library(), { documents: 1, evictedDocuments: 1, events: 4, payloads: 0, payloadBytes: 0 })
+    assert.include((await run(["library", "show", "notes"], { cwd })).stdout, "1, of which 1 evicted")
+  })
+
+  it("says that a document or library is not there, with exit code 1", async () => {
     const cwd = await withDocument()
-    const ran = await run(["document", "show", "notes", "nothing", "--json"], { cwd })
-    assert.strictEqual(ran.code, 1)
-    assert.strictEqual(errorOf(ran).code, "NO_SUCH_DOCUMENT")
+    for (const [args, code] of [
+      [["document", "show", "notes", "nothing"], "NO_SUCH_DOCUMENT"],
+      [["library", "show", "nothing"], "NO_SUCH_LIBRARY"],
+      [["replay", "--library", "nothing"], "NO_SUCH_LIBRARY"],
+      [["replay", "--library", "notes", "--document", "nothing"], "NO_SUCH_DOCUMENT"]
+    ] as const) {
+      const ran = await run([...args, "--json"], { cwd })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, code], args.join(" "))
+    }
   })
 
   it("does not make a database that is not there, and exits with 3", async () => {
     const cwd = freshFolder()
-    for (const args of [["library", "list"], ["document", "show", "a", "b"], ["replay"], ["evict", "a", "--yes"]]) {
+    for (const args of [
+      ["library", "list"],
+      ["library", "show", "a"],
+      ["document", "show", "a", "b"],
+      ["migrate", "--status"],
+      ["replay"],
+      ["evict", "a", "--yes"]
+    ]) {
       const ran = await run([...args, "--json"], { cwd })
       assert.strictEqual(ran.code, 3, args.join(" "))
       assert.strictEqual(errorOf(ran).code, "STORAGE_UNAVAILABLE")
@@ -162,9 +206,15 @@ describe("looking inside", () => {
     const cwd = await withDocument()
     writeFileSync(join(cwd, "text.db"), "no database, ".repeat(1000))
     assert.strictEqual((await run(["library", "list", "--database", "sqlite:text.db"], { cwd })).code, 3)
+    writeFileSync(join(cwd, "empty.db"), "")
+    const empty = await run(["library", "list", "--database", "sqlite:empty.db"], { cwd })
+    assert.strictEqual(empty.code, 3)
+    assert.match(empty.stderr, /no such table.*\nTry: `sync-admin migrate`/)
     const lock = new DatabaseSync(join(cwd, "data", "sealog.db"))
     lock.exec("BEGIN IMMEDIATE")
-    assert.strictEqual((await run(["evict", "notes", "--yes"], { cwd })).code, 3)
+    const locked = await run(["evict", "notes", "--yes"], { cwd })
+    assert.strictEqual(locked.code, 3)
+    assert.match(locked.stderr, /locked.*\nTry: again in a moment/)
     lock.exec("ROLLBACK")
     lock.close()
     for (const database of ["postgres://user:pass-word@host/db", "mysql://host", "sqlite:", "data/sealog.db"]) {
@@ -204,6 +254,47 @@ describe("evict", () => {
   })
 })
 
+describe("at a terminal", () => {
+  const terminal = ["stdin", "stderr"] as const
+
+  it("evict has the library's name typed again, and evicts nothing without it", async () => {
+    const cwd = await withDocument()
+    const isEvicted = async () =>
+      jsonOf("library-show", await run(["library", "show", "notes", "--json"], { cwd }))["evictedDocuments"] === 1
+    for (const stdin of ["another\n", ""]) {
+      const ran = await run(["evict", "notes", "--json"], { cwd, stdin, terminal })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, "NOT_CONFIRMED"])
+      assert.include(ran.stderr, "This evicts 1 document")
+      assert.isFalse(await isEvicted())
+    }
+    const ran = await run(["evict", "notes"], { cwd, stdin: "notes\n", terminal })
+    assert.strictEqual(ran.code, 0)
+    assert.match(ran.stdout, /^Evicted 1 document, freed /)
+    assert.isTrue(await isEvicted())
+  })
+
+  it("replay draws its progress on stderr alone, and a signal ends it", async () => {
+    const cwd = await withDocument(3000)
+    const ran = await run(["replay"], { cwd, terminal })
+    assert.deepStrictEqual([ran.code, ran.stdout], [0, "3,001 events in 1 stream, 3,001 payloads: all as written.\n"])
+    assert.match(ran.stderr, /replay [█░]+ 16\/3,001 {2}[\d,]+\/s {2}\d+ s left/)
+    const stopped = await run(["replay", "--json"], {
+      cwd,
+      terminal,
+      signalAtStderr: "SIGINT"
+    })
+    assert.deepStrictEqual([stopped.code, errorOf(stopped).code], [1, "INTERRUPTED"])
+  })
+
+  it("tables have a bold header, unless NO_COLOR is set", async () => {
+    const cwd = await withDocument()
+    const list = (env: Record<string, string>) => run(["library", "list"], { cwd, terminal: ["stdout"], env })
+    assert.include((await list({})).stdout, "\u001b[1mLIBRARY")
+    assert.include((await list({ NO_COLOR: "" })).stdout, "\u001b[1mLIBRARY")
+    assert.notInclude((await list({ NO_COLOR: "1" })).stdout, "\u001b")
+  })
+})
+
 describe("replay", () => {
   it("exits with 0 on a log as it was written, and with 1 and a line for what is off", async () => {
     const cwd = await withDocument()
@@ -237,38 +328,15 @@ describe("serve", () => {
     }
   })
 
-  it("prints one JSON value with --json, when it has ended", async () => {
-    // Where it listens is said nowhere then: so the port is chosen here.
-    const probe = createServer().listen(0, "127.0.0.1")
-    await new Promise((resolve) => probe.once("listening", resolve))
-    const address = probe.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    await new Promise((resolve) => probe.close(resolve))
-    const cwd = freshFolder()
-    const ended = new Promise<Ran>((resolve) => {
-      import("node:child_process").then(({ spawn }) => {
-        const child = spawn(
-          process.execPath,
-          [new URL("../bin/sync-admin.js", import.meta.url).pathname, "serve", "--port", String(port), "--json"],
-          {
-            cwd,
-            env: { PATH: process.env["PATH"], TOKEN_SECRET: secret }
-          }
-        )
-        let stdout = ""
-        child.stdout.on("data", (data) => {
-          stdout += data
-        })
-        child.on("close", (code) => resolve({ code, stdout, stderr: "" }))
-        const ping = (): Promise<void> =>
-          fetch(`http://127.0.0.1:${port}/healthz`).then(
-            () => void child.kill("SIGTERM"),
-            () => new Promise((again) => setTimeout(again, 50)).then(ping)
-          )
-        void ping()
-      })
-    })
-    assert.deepStrictEqual(jsonOf("serve", await ended), { port, dev: false })
+  it("prints one JSON value with --json, when it has ended, and meanwhile on stderr where it listens", async () => {
+    for (const args of [[], ["--dev"]]) {
+      const server = await serve([...args, "--json"], { cwd: freshFolder() })
+      assert.strictEqual(server.stdout(), "")
+      const { code, stdout } = await server.stop("SIGTERM")
+      assert.strictEqual(code, 0)
+      const json = jsonOf("serve", { code, stdout, stderr: "" })
+      assert.deepStrictEqual(json, { port: server.port, dev: args.length > 0 })
+    }
   })
 
   it("in dev makes a secret of its own that outlives a restart, and prints a token that works", async () => {
@@ -310,6 +378,7 @@ describe("every command", () => {
       "token mint",
       "token inspect",
       "library list",
+      "library show",
       "document show"
     ]) {
       const help = await run([...command.split(" "), "--help"], { cwd })
@@ -319,7 +388,9 @@ describe("every command", () => {
       assert.strictEqual(wrong.code, 2, command)
       assert.strictEqual(wrong.stdout, "", command)
     }
-    assert.strictEqual((await run(["no-such-command"], { cwd })).code, 2)
+    const unknown = await run(["token", "steal", "--json"], { cwd })
+    assert.deepStrictEqual([unknown.code, errorOf(unknown).code], [2, "USAGE"])
+    assert.match((await run(["no-such-command"], { cwd })).stderr, /^Error: There is no command no-such-command\./)
   })
 
   it("is refused by an older Node in one line", async () => {

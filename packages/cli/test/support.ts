@@ -1,6 +1,6 @@
 /** The built binary as a child process, without a terminal: as a script runs it. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { mkdtempSync, readFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -21,13 +21,27 @@ export interface RunOptions {
   readonly env?: Record<string, string | undefined>
   readonly stdin?: string
   readonly node?: string
+  /** Streams that the command takes for a terminal's. */
+  readonly terminal?: ReadonlyArray<"stdin" | "stdout" | "stderr">
+  /** Sent once, as soon as something comes on stderr. */
+  readonly signalAtStderr?: NodeJS.Signals
 }
 
 const start = (args: ReadonlyArray<string>, options: RunOptions): ChildProcess =>
-  spawn(options.node ?? process.execPath, [binary, ...args], {
+  spawn(options.node ?? process.execPath, [...terminalArgs(options), binary, ...args], {
     cwd: options.cwd,
     env: { PATH: process.env["PATH"], HOME: options.cwd, TOKEN_SECRET: secret, ...options.env }
   })
+
+const terminalArgs = ({ cwd, terminal = [] }: RunOptions): ReadonlyArray<string> => {
+  if (terminal.length === 0) return []
+  const file = join(cwd, "terminal.cjs")
+  writeFileSync(
+    file,
+    terminal.map((name) => `Object.assign(process.${name}, { isTTY: true, getWindowSize: () => [200, 50] })`).join("\n")
+  )
+  return ["--require", file]
+}
 
 export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<Ran> =>
   new Promise((resolve, reject) => {
@@ -39,6 +53,7 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
     child.stderr?.on("data", (data) => {
       stderr += data
     })
+    if (options.signalAtStderr !== undefined) child.stderr?.once("data", () => child.kill(options.signalAtStderr))
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
     child.stdin?.end(options.stdin ?? "")
@@ -57,18 +72,22 @@ export const serve = (args: ReadonlyArray<string>, options: RunOptions): Promise
     const child = start(["serve", "--port", "0", ...args], options)
     let [stdout, stderr] = ["", ""]
     const ended = new Promise<number | null>((done) => void child.on("close", done))
-    child.stderr?.on("data", (data) => {
-      stderr += data
-    })
-    child.stdout?.on("data", (data) => {
-      stdout += data
-      const port = /ws:\/\/[^:\s]+:(\d+)/.exec(stdout)?.[1]
+    const look = () => {
+      const port = /ws:\/\/(?:\[[^\]]+\]|[^:\s]+):(\d+)/.exec(stdout + stderr)?.[1]
       if (port === undefined) return
       const stop: Served["stop"] = async (signal) => {
         child.kill(signal)
         return { code: await ended, stdout }
       }
       resolve({ stdout: () => stdout, port: Number(port), stop })
+    }
+    child.stdout?.on("data", (data) => {
+      stdout += data
+      look()
+    })
+    child.stderr?.on("data", (data) => {
+      stderr += data
+      look()
     })
     void ended.then((code) => reject(new Error(`serve ended with ${code}: ${stderr}`)))
   })

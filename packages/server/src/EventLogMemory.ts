@@ -24,8 +24,13 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
 
   const appendOne = ({ key, expectedVersion, events, purge }: Append): Appended => {
     const stored = get(key)
-    const ids = [...stored.events, ...events].flatMap(({ event }) => snapshotIdOf(event) ?? [])
-    if (stored.head.version !== expectedVersion || new Set(ids).size < ids.length) {
+    const added = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
+    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => snapshotIdOf(event)))
+    if (
+      stored.head.version !== expectedVersion ||
+      new Set(added).size < added.length ||
+      added.some((id) => held.has(id))
+    ) {
       return { _tag: "Conflict", actualVersion: stored.head.version }
     }
     const before = purge === true ? stored.events.map(({ event }) => ({ event, payload: null })) : stored.events
@@ -71,7 +76,7 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
           .events.map(({ event }) => event)
           .filter((event) => snapshotIdOf(event) !== undefined)
         const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
-        return known < 0 ? undefined : snapshots.slice(known + 1).map(({ data }) => data as Ancestor)
+        return known < 0 ? undefined : snapshots.slice(known + 1).map(ancestorOf)
       }),
     streams: ({ libraryId, streamId, after, limit }) =>
       Effect.sync(() =>
@@ -94,6 +99,11 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
 
 const snapshotIdOf = (event: StreamEvent): unknown =>
   event.type === "SnapshotStored" && "snapshotId" in event.data ? event.data.snapshotId : undefined
+
+const ancestorOf = (event: StreamEvent): Ancestor => {
+  const { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof } = event.data as Ancestor
+  return { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof }
+}
 
 const summary = ({ key, head, events }: Stored): StreamSummary => {
   const kept = events.filter(({ payload }) => payload !== null)

@@ -181,9 +181,10 @@ export const makeRoom = <State, Command, Refusal, Local>(
   }
 
   const settle = (exit: Exit.Exit<Appended, StorageUnavailable>): void => {
+    // Until all of it is told, the batch counts as being committed: whoever is told may at once ask for more.
     const batch = committing
-    committing = []
     if (Exit.isFailure(exit)) {
+      committing = []
       giveUp([...batch, ...decided])
     } else if (exit.value._tag === "Committed") {
       for (const { waiting, result } of batch) {
@@ -194,18 +195,20 @@ export const makeRoom = <State, Command, Refusal, Local>(
           deliver(placed.event, placed.payload)
         }
       }
+      committing = []
       services.announce(key)
       flush()
     } else {
       // Another process was faster: read what it wrote, then decide again.
       const again = [...batch, ...decided].map(({ waiting }) => waiting)
       for (const item of again) item.conflicts += 1
-      for (const item of again) if (item.conflicts > MAX_CONFLICTS) item.respond({ _tag: "Unavailable" })
       waiting = [...again.filter((item) => item.conflicts <= MAX_CONFLICTS), ...waiting]
+      committing = []
       decided = []
       confirmed = 0
       tip = committed
       stale = true
+      for (const item of again) if (item.conflicts > MAX_CONFLICTS) item.respond({ _tag: "Unavailable" })
     }
     pump()
   }

@@ -32,28 +32,30 @@ export const makeSignals = Effect.gen(function* () {
         rows.length > MAX_NAMED ? "all" : rows.map((row) => ({ libraryId: row.library_id, streamId: row.stream_id }))
     )
 
-  const wakeups = Stream.unwrap(
-    Effect.gen(function* () {
-      let version = yield* dataVersion
-      let position = yield* lastPosition
-      const poll = Effect.gen(function* () {
-        const now = yield* dataVersion
-        if (now === version) {
-          return []
-        }
-        const written = yield* writtenSince(position)
-        position = yield* lastPosition
-        version = now
-        return written
-      }).pipe(
-        // A file that cannot be read now is read at the next turn; the version seen last is kept until then.
-        Effect.catch((error) => Effect.as(Effect.logDebug("Looking for other processes' writes failed", error), []))
-      )
-      return Stream.fromEffectSchedule(poll, Schedule.spaced(POLL)).pipe(
-        Stream.filter((written) => written === "all" || written.length > 0)
-      )
-    }).pipe(Effect.orDie)
-  )
+  // Since the storage was opened, not since somebody listens: nothing is lost between the two.
+  const opened = yield* lastPosition
+
+  const wakeups = Stream.suspend(() => {
+    let position = opened
+    // No count of commits: so the first look always reads.
+    let version = -1
+    const look = Effect.gen(function* () {
+      const now = yield* dataVersion
+      if (now === version) return []
+      // Before the events: what is written in between is found again at the next look, rather than never.
+      const last = yield* lastPosition
+      const written = yield* writtenSince(position)
+      position = last
+      version = now
+      return written
+    }).pipe(
+      // A file that cannot be read now is read at the next look; what was seen last is kept until then.
+      Effect.catch((error) => Effect.as(Effect.logDebug("Looking for other processes' writes failed", error), []))
+    )
+    return Stream.fromEffectSchedule(look, Schedule.spaced(POLL)).pipe(
+      Stream.filter((written) => written === "all" || written.length > 0)
+    )
+  })
 
   return Signals.of({ announce: () => Effect.void, wakeups })
 })

@@ -1,21 +1,23 @@
 import { mkdtempSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/EventLog"
 import { Signals } from "@sealog/server/Signals"
-import { Effect, Fiber, Layer, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Queue, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { SqliteStorage } from "../src/index.ts"
+import { migrate } from "../src/Migrations.ts"
+import { makeEventLog } from "../src/SqliteEventLog.ts"
 
 const freshFile = () => join(mkdtempSync(join(tmpdir(), "sealog-storage-")), "log.db")
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
 
-const firstEvent = (key: StreamKey): Append => {
-  const payload = new TextEncoder().encode("sealed")
+const firstEvent = (key: StreamKey, payload = new TextEncoder().encode("sealed")): Append => {
   const event = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
   return { key, expectedVersion: 0, events: [{ event: place(key, emptyHead, event, "test", 0), payload }] }
 }
@@ -68,29 +70,69 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.live("wakes when another connection has written, naming the stream", () =>
+  it.effect("says that it is unavailable while another process holds the file, and goes on after", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename, busyTimeout: 20 })), EventLog)
+      const other = new DatabaseSync(filename)
+      other.exec("BEGIN IMMEDIATE")
+      const error = yield* Effect.flip(log.append([firstEvent(key)]))
+      assert.strictEqual(error._tag, "StorageUnavailable")
+      assert.deepStrictEqual(yield* log.read(key, { after: 0 }), [])
+      other.exec("ROLLBACK")
+      other.close()
+      assert.deepStrictEqual(yield* log.append([firstEvent(key)]), [{ _tag: "Committed" }])
+    })
+  )
+
+  it.effect("says that it is unavailable while there is no room, keeps nothing half done, and goes on after", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* migrate
+      const log = yield* makeEventLog
+      const large = firstEvent({ ...key, streamId: "large" }, new Uint8Array(1024 * 1024))
+      const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
+      yield* sql.unsafe(`PRAGMA max_page_count = ${pages!.page_count + 10}`)
+      const error = yield* Effect.flip(log.append([firstEvent(key), large]))
+      assert.strictEqual(error._tag, "StorageUnavailable")
+      assert.match(error.message, /append/)
+      assert.deepStrictEqual(yield* log.heads([key, large.key]), [emptyHead, emptyHead])
+      yield* sql`PRAGMA max_page_count = 100000`
+      const results = yield* log.append([firstEvent(key), large])
+      assert.isTrue(results.every(({ _tag }) => _tag === "Committed"))
+    }).pipe(Effect.provide(SqliteStorage.layerClient({ filename: freshFile() })))
+  )
+
+  it.effect("dies of a row that is not as it was written", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
+      yield* log.append([firstEvent(key)])
+      const other = new DatabaseSync(filename)
+      other.exec("DROP TRIGGER events_are_not_changed; UPDATE events SET data = '{'")
+      other.close()
+      const exit = yield* Effect.exit(log.read(key, { after: 0 }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    })
+  )
+
+  it.live("wakes when another connection has written, naming the streams as long as they are few", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const here = yield* Layer.build(SqliteStorage.layer({ filename }))
-      const there = yield* Layer.build(SqliteStorage.layer({ filename }))
-      const woken = yield* Signals.pipe(
-        Effect.flatMap(({ wakeups }) => Stream.runHead(wakeups)),
-        Effect.provide(here),
-        Effect.forkChild
+      const there = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
+      const stream = (streamId: string): StreamKey => ({ ...key, streamId })
+      const woken = yield* Queue.unbounded<ReadonlyArray<StreamKey> | "all">()
+      yield* there.append([firstEvent(stream("before anybody listens"))])
+      yield* Effect.forkScoped(
+        Stream.runForEach(Context.get(here, Signals).wakeups, (streams) => Queue.offer(woken, streams))
       )
-      // Written again and again: the first write may come before the listener has looked for the first time.
-      const write = Effect.gen(function* () {
-        const log = yield* EventLog
-        const fresh = { ...key, streamId: crypto.randomUUID() }
-        yield* log.append([firstEvent(fresh)])
-        yield* Effect.sleep("20 millis")
-      }).pipe(Effect.provide(there))
-      yield* Effect.forkChild(Effect.forever(write))
-      const streams = yield* Fiber.join(woken)
-      assert.strictEqual(
-        streams._tag === "Some" && streams.value !== "all" && streams.value[0]?.libraryId,
-        key.libraryId
-      )
+      assert.deepStrictEqual(yield* Queue.take(woken), [stream("before anybody listens")])
+      yield* there.append([firstEvent(stream("1")), firstEvent(stream("2"))])
+      assert.deepStrictEqual(yield* Queue.take(woken), [stream("1"), stream("2")])
+      const many = Array.from({ length: 1000 }, () => firstEvent(stream(crypto.randomUUID())))
+      yield* there.append([firstEvent(stream("one more")), ...many])
+      assert.strictEqual(yield* Queue.take(woken), "all")
     })
   )
 })

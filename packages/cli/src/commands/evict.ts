@@ -49,19 +49,21 @@ The events stay, so the history can still be checked. Clients that are connected
       payloadBytes: documents.reduce((sum, document) => sum + document.payloadBytes, 0)
     })
 
-    const planned = summarise(await run(true), true)
-    const scope = `${count(planned.documents.length, "document")}, ${bytes(planned.payloadBytes)} of sealed bytes`
-    if (planned.documents.length === 0) {
-      this.print(`Nothing to evict in ${target.libraryId}.`)
-      return { ...planned, dryRun: flags["dry-run"] }
+    const nothing = `Nothing to evict in ${target.libraryId}.`
+    if (flags["dry-run"] || !flags.yes) {
+      const planned = summarise(await run(true), true)
+      const scope = `${count(planned.documents.length, "document")}, ${bytes(planned.payloadBytes)} of sealed bytes`
+      if (planned.documents.length === 0 || flags["dry-run"]) {
+        this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
+        return { ...planned, dryRun: flags["dry-run"] }
+      }
+      await confirm(target.libraryId, scope)
     }
-    if (flags["dry-run"]) {
-      this.print(`Would evict ${scope}.`)
-      return planned
-    }
-    if (!flags.yes) await confirm(target.libraryId, scope)
     const done = summarise(await run(false), false)
-    this.print(`Evicted ${count(done.documents.length, "document")}, freed ${bytes(done.payloadBytes)}.`)
+    const { documents, payloadBytes } = done
+    this.print(
+      documents.length === 0 ? nothing : `Evicted ${count(documents.length, "document")}, freed ${bytes(payloadBytes)}.`
+    )
     return done
   }
 }
@@ -76,15 +78,29 @@ const confirm = async (libraryId: string, scope: string): Promise<void> => {
       tryThis: "--yes, or --dry-run to see what would go"
     })
   }
-  const { createInterface } = await import("node:readline/promises")
-  const prompt = createInterface({ input: process.stdin, output: process.stderr })
-  const typed = await prompt.question(`This evicts ${scope}. Type the library's name to go on: `)
-  prompt.close()
-  if (typed.trim() !== libraryId) {
+  const typed = await ask(`This evicts ${scope}. Type the library's name to go on: `)
+  if (typed?.trim() !== libraryId) {
     throw new CliFailure({
       code: "NOT_CONFIRMED",
-      message: "That is not the library's name; nothing was evicted.",
+      message: `${typed === undefined ? "The library's name was not typed" : "That is not the library's name"}; nothing was evicted.`,
       exitCode: 1
     })
   }
+}
+
+/** The line typed; undefined when the prompt was left with Ctrl-C or Ctrl-D. */
+const ask = async (question: string): Promise<string | undefined> => {
+  const { createInterface } = await import("node:readline")
+  return new Promise((resolve) => {
+    const prompt = createInterface({ input: process.stdin, output: process.stderr })
+    prompt.once("SIGINT", () => prompt.close())
+    prompt.once("close", () => {
+      process.stderr.write("\n")
+      resolve(undefined)
+    })
+    prompt.question(question, (answer) => {
+      prompt.removeAllListeners("close").close()
+      resolve(answer)
+    })
+  })
 }

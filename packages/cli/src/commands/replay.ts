@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { CliFailure } from "../CliFailure.ts"
 
 interface ReplayResult {
   readonly streams: number
@@ -41,6 +42,19 @@ Versions, the chain of hashes, the hash and signature of every payload that is s
     const report = await this.execute(replay(options).pipe(Effect.provide(existingStorage(flags.database)))).finally(
       progress.end
     )
+    // A misspelt name must not look like a log that was found in order.
+    if (flags.library !== undefined && report.streams === 0) {
+      const [code, name] =
+        flags.document === undefined
+          ? ["NO_SUCH_LIBRARY", `library ${flags.library}`]
+          : ["NO_SUCH_DOCUMENT", `document ${flags.library}/${flags.document}`]
+      throw new CliFailure({
+        code,
+        message: `The log has no ${name}.`,
+        exitCode: 1,
+        tryThis: "sync-admin library list"
+      })
+    }
     for (const { libraryId, streamId, version, problem, detail } of report.problems) {
       this.print(`${libraryId}/${streamId} version ${version}: ${problem}: ${detail}`)
     }

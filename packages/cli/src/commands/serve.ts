@@ -47,19 +47,24 @@ Migrates its SQLite database first. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; wit
     const running = Effect.gen({ self: this }, function* () {
       const services = yield* Layer.build(layer)
       port = Context.get(services, SyncServer).port
-      const url = `ws://${host === undefined || host === "127.0.0.1" ? "localhost" : host}:${port}`
+      const url = `ws://${hostInUrl(host)}:${port}`
       if (flags.dev) {
         const request = { userId: "dev", libraryId: LibraryId.make(DEV_LIBRARY), expiresIn: Duration.days(30) }
         const token = yield* Context.get(services, Access).mint(request)
-        this.print(devText(url, token, flags.database))
+        this.announce(devText(url, token, flags.database))
       } else {
-        this.print(`Listening on ${url}, log in ${flags.database.replace(/\/\/.*@/, "//…@")}`)
+        this.announce(`Listening on ${url}, log in ${flags.database.replace(/\/\/.*@/, "//…@")}`)
       }
       return yield* Effect.never
     })
     await this.executeUntilStopped(Effect.scoped(running))
     return { port, dev: flags.dev }
   }
+}
+
+const hostInUrl = (host: string | undefined): string => {
+  if (host === undefined || host === "127.0.0.1") return "localhost"
+  return host.includes(":") ? `[${host}]` : host
 }
 
 const devText = (url: string, token: string, database: string): string => `Sealog is running, log in ${database}

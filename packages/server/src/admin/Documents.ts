@@ -19,20 +19,59 @@ export const listLibraries = Effect.fn("listLibraries")(function* () {
   }
 })
 
-/** Every stream of a library, or of all, page by page. */
+/** Every stream of a library or of all, or of one name, page by page. */
 export const eachStream = Effect.fn("eachStream")(function* <E, R>(
-  libraryId: LibraryId | undefined,
+  filter: { readonly libraryId?: LibraryId; readonly streamId?: string },
   visit: (stream: StreamSummary) => Effect.Effect<void, E, R>
 ) {
   const log = yield* EventLog
   let after: StreamKey | undefined
   while (true) {
-    const page = yield* log.streams({ limit: PAGE, ...(libraryId && { libraryId }), ...(after && { after }) })
+    const page = yield* log.streams({ limit: PAGE, ...filter, ...(after && { after }) })
     yield* Effect.forEach(page, visit, { discard: true })
     after = page.at(-1)?.key
     if (page.length < PAGE) return
   }
 })
+
+export interface LibraryDetails {
+  readonly libraryId: LibraryId
+  readonly documents: number
+  /** Of those, how many hold no sealed bytes. */
+  readonly evictedDocuments: number
+  readonly events: number
+  readonly payloads: number
+  readonly payloadBytes: number
+  /** Milliseconds since 1970. */
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/** One library; undefined when the log has none of that name. */
+export const showLibrary = Effect.fn("showLibrary")(function* (libraryId: LibraryId) {
+  let details: LibraryDetails | undefined
+  yield* eachStream({ libraryId }, (stream) =>
+    Effect.sync(() => {
+      details = withStream(details, stream)
+    })
+  )
+  return details
+})
+
+const withStream = (details: LibraryDetails | undefined, stream: StreamSummary): LibraryDetails => {
+  // Our own streams are not documents.
+  const documents = stream.key.streamId.startsWith("@") ? 0 : 1
+  return {
+    libraryId: stream.key.libraryId,
+    documents: (details?.documents ?? 0) + documents,
+    evictedDocuments: (details?.evictedDocuments ?? 0) + (stream.payloads === 0 ? documents : 0),
+    events: (details?.events ?? 0) + stream.version,
+    payloads: (details?.payloads ?? 0) + stream.payloads,
+    payloadBytes: (details?.payloadBytes ?? 0) + stream.payloadBytes,
+    createdAt: Math.min(details?.createdAt ?? stream.createdAt, stream.createdAt),
+    updatedAt: Math.max(details?.updatedAt ?? stream.updatedAt, stream.updatedAt)
+  }
+}
 
 export interface DocumentDetails extends StreamSummary {
   readonly activeSnapshotId: string | undefined

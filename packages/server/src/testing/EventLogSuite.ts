@@ -3,8 +3,17 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { blake2b256 } from "../domain/Blake2b.ts"
-import { type Hash, LibraryId, SnapshotId } from "../domain/Ids.ts"
-import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import { Hash, LibraryId, SnapshotId } from "../domain/Ids.ts"
+import {
+  advance,
+  chainOf,
+  EVICTED,
+  emptyHead,
+  type NewEvent,
+  place,
+  type StreamHead,
+  type StreamKey
+} from "../domain/Stream.ts"
 import { type Append, EventLog, type PlacedEvent } from "../EventLog.ts"
 
 const hashOf = (text: string): Hash => blake2b256(text)
@@ -35,6 +44,9 @@ const snapshot = (snapshotId: string, parentSnapshotId = ""): [NewEvent, Uint8Ar
   }
   return [{ type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: true }, payload]
 }
+
+/** The last chain value of the events chained under a fixed key below; computed once by another program. */
+const FIXED_CHAIN = Hash.make("YWJIqGq3nujHnP5VvNcjUMNe7wvcJmsrrCi0eVoXiLM")
 
 const evicted: [NewEvent, null] = [{ type: EVICTED, data: {}, payloadHash: "", checkpoint: true }, null]
 
@@ -78,17 +90,20 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("gives the same chain as every other storage", () =>
+    it.effect("gives back events of which the chain is computed again, the same in every storage", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        const key = { libraryId: LibraryId.make(`chain-${crypto.randomUUID()}`), streamId: "chain" }
-        // The chain covers the library's id, which is random here: so it is compared with one computed on the side.
-        const first = after(key, emptyHead, [snapshot("a"), update(bytes("x"))])
-        const second = after(key, first.head, [evicted, snapshot("b", "a")])
-        yield* log.append([first.append])
-        yield* log.append([{ ...second.append, purge: true }])
-        assert.strictEqual((yield* log.heads([key]))[0]?.chain, second.head.chain)
-        assert.strictEqual((yield* log.heads([key]))[0]?.generation, 1)
+        // Chained under one fixed key and kept under a random one, which a storage cannot know: it stores bytes.
+        const chained: StreamKey = { libraryId: LibraryId.make("chain"), streamId: "chain" }
+        const key = randomKey()
+        const first = after(chained, emptyHead, [snapshot("a"), update(bytes("x"))])
+        const second = after(chained, first.head, [evicted, snapshot("b", "a")])
+        yield* log.append([{ ...first.append, key }])
+        yield* log.append([{ ...second.append, key, purge: true }])
+        let chain: Hash | "" = ""
+        for (const { event } of yield* log.read(key, { after: 0 })) chain = chainOf(chained, chain, event)
+        assert.strictEqual(chain, FIXED_CHAIN)
+        assert.deepStrictEqual(yield* log.heads([key]), [{ version: 4, generation: 1, chain: FIXED_CHAIN }])
       })
     )
 
@@ -215,6 +230,59 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
+    it.effect("cuts a stream's tail at one moment, while it is written to", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const write = Effect.gen(function* () {
+          let head = emptyHead
+          for (let i = 0; i < 20; i++) {
+            head = yield* appendAll(key, head, [i % 3 === 0 ? snapshot(`s${i}`) : update(bytes(`${i}`))])
+            yield* Effect.yieldNow
+          }
+        })
+        const look = Effect.gen(function* () {
+          let seen = 0
+          while (seen < 20) {
+            const { head, events } = yield* log.tail(key)
+            assert.strictEqual(events.at(-1)?.event.version ?? 0, head.version)
+            assert.strictEqual(events.at(-1)?.event.chain ?? "", head.chain)
+            assert.strictEqual(events.filter(({ event }) => event.checkpoint).length, head.version === 0 ? 0 : 1)
+            assert.isAtLeast(head.version, seen)
+            seen = head.version
+            yield* Effect.yieldNow
+          }
+        })
+        yield* Effect.all([write, look, look], { concurrency: "unbounded" })
+      })
+    )
+
+    it.effect("takes names as they are", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const libraryId = LibraryId.make(`été-日本-😀-%_'"\\-${crypto.randomUUID()}`)
+        const names = ["%", "_", "'", '"', "\\", "1", "null", "[0]", "été", "日本", "😀", "@library", "a.b~c:d-e"]
+        const keys = names.map((streamId): StreamKey => ({ libraryId, streamId }))
+        const [first, ...rest] = keys.map((key) => after(key, emptyHead, [update(bytes(key.streamId))]))
+        yield* log.append([first!.append, ...rest.map(({ append }) => append)])
+        assert.deepStrictEqual(
+          yield* log.heads(keys),
+          [first!, ...rest].map(({ head }) => head)
+        )
+        for (const key of keys) {
+          assert.deepStrictEqual(
+            (yield* log.tail(key)).events.map(({ payload }) => payload),
+            [bytes(key.streamId)]
+          )
+        }
+        const byBytes = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+        assert.deepStrictEqual(
+          (yield* log.streams({ libraryId, limit: 100 })).map(({ key }) => key.streamId),
+          byBytes
+        )
+      })
+    )
+
     it.effect("purges the payloads before an eviction in the same transaction, and nothing else", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
@@ -255,16 +323,14 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("a"))), ["b", "c"])
         assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("c"))), [])
         assert.isUndefined(yield* log.proofs(key, SnapshotId.make("z")))
-        assert.deepStrictEqual(
-          (yield* log.proofs(key, SnapshotId.make("a")))?.map(({ parentSnapshotId, parentSnapshotProof }) => [
-            parentSnapshotId,
-            parentSnapshotProof
-          ]),
-          [
-            ["a", hashOf("proof b")],
-            ["b", hashOf("proof c")]
-          ]
-        )
+        assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("b")), [
+          {
+            snapshotId: SnapshotId.make("c"),
+            parentSnapshotId: SnapshotId.make("b"),
+            ciphertextHash: hashOf("ciphertext c"),
+            parentSnapshotProof: hashOf("proof c")
+          }
+        ])
       })
     )
 

@@ -22,7 +22,7 @@ Reads the token from the argument or, better, from stdin: arguments are seen by 
     const secrets = tokenSecrets()
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)
-    const { Access } = await import("@sealog/server")
+    const { Access } = await import("@sealog/server/Access")
     const { Effect } = await import("effect")
     const verify = Effect.flatMap(Access, (access) => Effect.result(access.verify(token)))
     const verdict = await this.execute(Effect.provide(verify, Access.layerTokens(secrets)))
@@ -60,6 +60,7 @@ const decodeClaims = (token: string): Readonly<Record<string, unknown>> => {
 }
 
 const describe = (name: string, value: unknown): string =>
-  (name === "exp" || name === "iat") && typeof value === "number"
+  // A date has at most 8.64e15 milliseconds; a token may claim anything.
+  (name === "exp" || name === "iat") && typeof value === "number" && Math.abs(value) <= 8.64e12
     ? `${value} (${new Date(value * 1000).toISOString()})`
     : JSON.stringify(value)

@@ -28,7 +28,7 @@ export default class TokenMint extends BaseCommand<MintResult> {
     const { tokenSecrets } = await import("../../secrets.ts")
     const secrets = tokenSecrets()
     const { documentIdOf, libraryIdOf } = await import("../../names.ts")
-    const { Access } = await import("@sealog/server")
+    const { Access } = await import("@sealog/server/Access")
     const { Effect } = await import("effect")
     const request = {
       userId: flags.user,

@@ -6,12 +6,19 @@ import type { Room, RoomProtocol } from "../../Room.ts"
 import { makeRooms, type Rooms } from "../../Rooms.ts"
 import { makeRestoration, type Restoration } from "./Restoration.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
+import { makeWriteTurn, type WriteTurn } from "./WriteTurn.ts"
 
 type Command = Secsync.DocumentCommand & { readonly payloadHash: Hash }
 
-export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, Restoration>
+/** What a room of documents carries beside its state. */
+export interface DocumentLocal {
+  readonly restoration: Restoration
+  readonly turn: WriteTurn
+}
 
-const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, Restoration> = {
+export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
+
+const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal> = {
   initial: (key) => Secsync.initial(key.streamId as DocumentId),
   decide: (state, command) =>
     Result.map(Secsync.decide(state, command), (event) => Secsync.toNewEvent(event, command.payloadHash)),
@@ -21,8 +28,11 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     if (payload === null) return undefined
     return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
   },
-  local: (state) => makeRestoration(state.evicted?.snapshot.snapshotId),
-  observe: (restoration, event) => {
+  local: (state) => ({
+    restoration: makeRestoration(state.evicted?.snapshot.snapshotId),
+    turn: makeWriteTurn()
+  }),
+  observe: ({ restoration }, event) => {
     // Updates are most of what happens, and nothing here.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)
@@ -33,7 +43,7 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
 
 export class DocumentRooms extends Context.Service<
   DocumentRooms,
-  Rooms<Secsync.DocumentState, Command, Secsync.DocumentRefusal, Restoration>
+  Rooms<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
 >()("@sealog/server/DocumentRooms") {
   static readonly layer = Layer.effect(DocumentRooms, makeRooms(protocol).pipe(Effect.map(DocumentRooms.of)))
 }

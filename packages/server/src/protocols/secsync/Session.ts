@@ -42,6 +42,8 @@ export interface Session {
 
 /** Updates of one connection that may wait for their commit; its next frame is read when there are fewer. */
 const MAX_IN_FLIGHT = 128
+/** So often a snapshot is refused before the others let its author go first; at the fifth, the client disconnects. */
+const REFUSALS_BEFORE_TURN = 2
 /** How long a client that has been sent a snapshot may take to say something before it is sent what came after. */
 const SETTLING: Duration.Input = "500 millis"
 
@@ -116,6 +118,9 @@ const openSession = Effect.fnUntraced(function* (
     const decoded = fromStreamEvent(event)
     if (decoded._tag !== "SnapshotStored") return false
     holds = decoded.snapshotId
+    // With another one on its way, the client ignores that this one was saved: until that other is refused, and brings
+    // it up to date, it could make nothing of what follows.
+    if (event.origin === connection.id && answers.mayHaveSeveral()) settle()
     answers.snapshotStored()
     const reloads = isBehind && event.origin !== connection.id
     isBehind = false
@@ -130,7 +135,7 @@ const openSession = Effect.fnUntraced(function* (
   const documentTurn = yield* Semaphore.make(1)
   const release = () => {
     feed.release()
-    room.local.offer()
+    room.local.restoration.offer()
   }
   const sendAnew = (frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>) =>
     Effect.sync(feed.hold).pipe(
@@ -138,12 +143,31 @@ const openSession = Effect.fnUntraced(function* (
       Effect.andThen(Effect.sync(release)),
       documentTurn.withPermit
     )
-  /** Whether the client has sent anything yet. */
-  let heard = false
+  /** How often the client was given time to take what it was sent; 0 while it is not. */
+  let settling = 0
+  let settles = 0
+  /** Holds back what follows until the client says something, or is silent for a while. */
+  const settle = (): void => {
+    settles += 1
+    const mine = settles
+    settling = mine
+    feed.hold()
+    const end = Effect.sync(() => {
+      if (settling !== mine) return
+      settling = 0
+      release()
+    })
+    run(Effect.andThen(Effect.sleep(SETTLING), end))
+  }
   let inFlight = 0
   const belowLimit = yield* Latch.make(true)
 
+  const { turn } = room.local
+  /** Refusals of snapshots since the last one that was stored. */
+  let refusals = 0
+
   const receiveUpdate = Effect.fnUntraced(function* (message: Wire.UpdateMessage) {
+    yield* turn.await(connection.id)
     const command = {
       _tag: "StoreUpdate",
       documentId: message.documentId,
@@ -165,6 +189,7 @@ const openSession = Effect.fnUntraced(function* (
 
   const receiveSnapshot = Effect.fnUntraced(function* (message: Wire.SnapshotMessage) {
     yield* letOthersRestore(message)
+    yield* turn.await(connection.id)
     const used = (yield* log.proofs(room.key, message.snapshotId)) !== undefined
     const command = {
       ...message,
@@ -178,13 +203,19 @@ const openSession = Effect.fnUntraced(function* (
         // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
         if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
           connection.send(Wire.snapshotSaved(message.snapshotId))
+          refusals = 0
+          turn.release(connection.id)
           resume(Effect.undefined)
         } else if (outcome._tag === "Unavailable") {
           connection.send(Wire.snapshotSaveFailed)
           connection.close(CloseCode.tryAgainLater, "the storage is not available")
           resume(Effect.undefined)
         } else {
-          if (carriesContent(outcome.refusal)) feed.hold()
+          if (carriesContent(outcome.refusal)) {
+            feed.hold()
+            refusals += 1
+            if (refusals >= REFUSALS_BEFORE_TURN && room.state().active !== undefined) turn.reserve(connection.id)
+          }
           resume(Effect.succeed(outcome.refusal))
         }
       })
@@ -213,18 +244,24 @@ const openSession = Effect.fnUntraced(function* (
       covers(message.parentSnapshotUpdateClocks, evicted.clocks)
     // Who was sent all is refused and tries again with it at once.
     const canHaveAll = holder.holds() === evicted.snapshot.snapshotId
-    return hasAll || canHaveAll ? Effect.void : room.local.awaitOthers(holder)
+    return hasAll || canHaveAll ? Effect.void : room.local.restoration.awaitOthers(holder)
   }
 
   const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
     access.allows(grant, actionOf(message, documentId))
 
   const receive = Effect.fnUntraced(function* (text: string) {
-    if (!heard) {
-      heard = true
-      release()
-    }
     const message = decode(text)
+    const wasSettling = settling > 0
+    settling = 0
+    if (!wasSettling) return yield* handle(message)
+    // A snapshot that is refused is answered before what follows.
+    if (message._tag !== "Snapshot") release()
+    yield* handle(message)
+    if (settling === 0) release()
+  })
+
+  const handle = Effect.fnUntraced(function* (message: Wire.ClientMessage) {
     switch (message._tag) {
       case "NotJson":
         return connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
@@ -255,8 +292,12 @@ const openSession = Effect.fnUntraced(function* (
 
   yield* room.subscribe(feed.subscriber)
   yield* Effect.acquireRelease(
-    Effect.sync(() => room.local.join(holder)),
-    () => Effect.sync(() => room.local.leave(holder))
+    Effect.sync(() => room.local.restoration.join(holder)),
+    () =>
+      Effect.sync(() => {
+        room.local.restoration.leave(holder)
+        turn.release(connection.id)
+      })
   )
   const documentFrame = (tail: Tail) =>
     request.known.snapshotId === undefined
@@ -271,17 +312,10 @@ const openSession = Effect.fnUntraced(function* (
   const tail = yield* feed.sendDocument(documentFrame)
   holds = heldAfterLoading(tail, request.known)
   isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
+  // The client queues a document only once it has the snapshot's key, and whatever comes meanwhile before it. When it
+  // has, it sends a message of its own; a client that sends none gets the rest a little later.
   if (documentOf(tail).snapshot === undefined) release()
-  else {
-    // The client queues a document only once it has the snapshot's key, and whatever comes meanwhile before it. When
-    // it has, it sends a message of its own; a client that sends none gets the rest a little later.
-    yield* Effect.forkScoped(
-      Effect.andThen(
-        Effect.sleep(SETTLING),
-        Effect.sync(() => heard || release())
-      )
-    )
-  }
+  else settle()
   return { receive } satisfies Session
 })
 

@@ -16,6 +16,11 @@ export interface UpdateAnswers {
   readonly requireSnapshot: (snapshotId: string, clock: number) => void
   /** Whether the client was asked to replace this snapshot. */
   readonly wasAskedToReplace: (snapshotId: SnapshotId) => boolean
+  /**
+   * Whether the client may have more than one snapshot on its way: it was asked for one, perhaps while it was sending
+   * another, and no update has shown since that it knows the active one.
+   */
+  readonly mayHaveSeveral: () => boolean
   /** A snapshot was stored: what was asked for before is done. */
   readonly snapshotStored: () => void
 }
@@ -29,8 +34,12 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
   /** The snapshot of the last update that was stored for this connection. */
   let storedFor: SnapshotId | undefined
 
+  /** Since the client was asked for a snapshot, until an update shows that it knows the active one. */
+  let mayHaveSeveral = false
+
   const requireSnapshot = (snapshotId: string, clock: number): void => {
     const active = room.state().active?.snapshotId ?? ""
+    mayHaveSeveral = true
     connection.send(updateSaveFailed(snapshotId, clock, askedToReplace !== active))
     askedToReplace = active
   }
@@ -54,12 +63,15 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
         connection.send(updateSaveFailed(refSnapshotId, clock, false))
         return connection.close(CloseCode.tryAgainLater, "the storage is not available")
       }
-      if (outcome._tag === "Stored") return saved(message)
+      if (outcome._tag === "Stored") {
+        mayHaveSeveral = false
+        return saved(message)
+      }
       switch (outcome.refusal._tag) {
         case "AlreadyStored":
           return saved(message)
         case "NoSnapshot":
-          room.local.wasAsked(holder)
+          room.local.restoration.wasAsked(holder)
           return requireSnapshot(refSnapshotId, clock)
         case "ClockTaken":
           // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in
@@ -72,6 +84,7 @@ export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): U
       }
     },
     requireSnapshot,
+    mayHaveSeveral: () => mayHaveSeveral,
     wasAskedToReplace: (snapshotId) => askedToReplace === snapshotId,
     snapshotStored: () => {
       askedToReplace = undefined
