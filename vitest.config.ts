@@ -3,15 +3,38 @@ import { defineConfig } from "vitest/config"
 // Workspace packages are tested from their sources, not from what was last built.
 const conditions = ["@sealog/source", "node", "import", "module", "default"]
 
+/** Tests that say nothing of a storage, and so run on each. */
+const onEachStorage = ["test/secsync/**/*.test.ts"]
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
     testTimeout: 120_000,
     hookTimeout: 60_000,
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
-    server: { deps: { inline: [/@sealog\//] } }
+    server: { deps: { inline: [/@sealog\//] } },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "sqlite",
+          globalSetup: ["test/support/postgresForAll.ts"],
+          provide: { storage: "SQLite" },
+          include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
+          exclude: ["test/processes/**", "test/system/**"]
+        }
+      },
+      {
+        extends: true,
+        test: {
+          name: "postgres",
+          globalSetup: ["test/support/postgresForAll.ts"],
+          provide: { storage: "Postgres" },
+          include: [...onEachStorage, "test/processes/**/*.test.ts"]
+        }
+      }
+    ]
   }
 })

@@ -11,6 +11,7 @@ import { evolve, fromStreamEvent, initial, toNewEvent } from "@sealog/server/dom
 import { advance, emptyHead, place, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/EventLog"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
+import type { Signals } from "@sealog/server/Signals"
 import {
   type Author,
   makeAuthor,
@@ -79,7 +80,7 @@ interface Scene {
   /** Runs SQL with the triggers out of the way. */
   readonly tamper: (sql: string) => void
   readonly problems: () => Promise<ReadonlyArray<Omit<Problem, "libraryId" | "streamId">>>
-  readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog>) => Promise<A>
+  readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals>) => Promise<A>
 }
 
 const makeScene = async (messages: (author: Author) => ReadonlyArray<object> = history): Promise<Scene> => {

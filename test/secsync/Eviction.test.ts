@@ -5,9 +5,10 @@ import type { StreamKey } from "@sealog/server/domain/Stream"
 import { Array, Effect } from "effect"
 import { evict } from "../support/evict.ts"
 import { startProxy } from "../support/Proxy.ts"
+import { freshStorage } from "../support/postgres.ts"
 import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
 import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, startServer, type TestServer, temporaryFile } from "../support/TestServer.ts"
+import { randomName, startServer, type TestServer } from "../support/TestServer.ts"
 
 describe("eviction", () => {
   it.live("of a library whose clients are connected: it is back by itself, nothing lost", () =>
@@ -28,7 +29,7 @@ describe("eviction", () => {
           return { documentId, clients, evictedSnapshotId: clients[0]?.activeSnapshotId() }
         })
       )
-      const evicted = yield* evict(server.filename, library)
+      const evicted = yield* evict(server.database, library)
       assert.deepStrictEqual(evicted.map(({ documentId }) => documentId).sort(), [...documentIds].sort())
 
       for (const { documentId, clients, evictedSnapshotId } of groups) {
@@ -53,8 +54,8 @@ describe("eviction", () => {
 
   it.live("by `sync-admin evict` while `sync-admin serve` runs", () =>
     Effect.gen(function* () {
-      const filename = yield* temporaryFile
-      const server = yield* spawnServer(filename)
+      const database = yield* freshStorage
+      const server = yield* spawnServer(database)
       const library = randomName()
       const options = { url: server.url, documentId: randomName(), token: yield* mintToken(library) }
       const clients = yield* Effect.all(Array.makeBy(2, () => connectClient(options)))
@@ -63,7 +64,7 @@ describe("eviction", () => {
       yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
       const evictedSnapshotId = clients[0]?.activeSnapshotId()
 
-      const { exitCode, stdout } = yield* runCommand(filename, "evict", library, "--yes")
+      const { exitCode, stdout } = yield* runCommand(database, "evict", library, "--yes")
       assert.strictEqual(exitCode, 0)
       assert.deepStrictEqual(
         JSON.parse(stdout).documents.map(({ documentId }: { readonly documentId: string }) => documentId),
@@ -77,7 +78,7 @@ describe("eviction", () => {
       const newcomer = yield* connectClient(options)
       yield* newcomer.until("it has loaded", () => newcomer.isSettled() && newcomer.list().length === 1)
       assertSame([...clients, newcomer], ["one"])
-      assert.strictEqual((yield* runCommand(filename, "replay")).exitCode, 0)
+      assert.strictEqual((yield* runCommand(database, "replay")).exitCode, 0)
     })
   )
 
@@ -102,7 +103,7 @@ describe("eviction", () => {
       const evictions = Effect.forEach(Array.range(1, 3), (i) =>
         Effect.andThen(
           clients[0]!.until("some is written", () => clients[0]!.list().length > i * 25),
-          evict(server.filename, library)
+          evict(server.database, library)
         )
       )
       yield* Effect.all([evictions, ...clients.map(write)], { concurrency: "unbounded" })
@@ -142,7 +143,7 @@ describe("eviction", () => {
       complete!.write("two")
       yield* complete!.until("it is acknowledged", complete!.isSettled)
       complete!.disconnect()
-      yield* evict(server.filename, library)
+      yield* evict(server.database, library)
 
       const newcomer = yield* connectClient({ ...options, url: newcomersLine.url })
       yield* newcomer.until("it has an empty document", newcomer.isSettled)
@@ -183,7 +184,7 @@ describe("eviction", () => {
       client.write("one")
       yield* client.until("it is acknowledged", client.isSettled)
       client.disconnect()
-      yield* evict(server.filename, library)
+      yield* evict(server.database, library)
       client.write("two")
       client.reconnect()
       yield* client.until("it is stored", client.isSettled)

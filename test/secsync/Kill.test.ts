@@ -3,13 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/EventLog"
 import { type Author, makeAuthor, type SealedUpdate, snapshotMessage, updateMessage } from "@sealog/server/testing"
-import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Array, Deferred, Effect } from "effect"
 import { connectRaw, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
+import { freshStorage, layerOf } from "../support/postgres.ts"
 import { makeRandom } from "../support/random.ts"
 import { connectClient, untilAll } from "../support/SecsyncClient.ts"
 import { mintToken, runCommand, type ServerProcess, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, temporaryFile } from "../support/TestServer.ts"
+import { randomName } from "../support/TestServer.ts"
 
 const ROUNDS = 6
 /** Updates that a writer sends ahead of their acknowledgements. */
@@ -28,7 +28,7 @@ describe("kill -9", () => {
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`kill -9 with TEST_SEED=${random.seed}`)
-      const filename = yield* temporaryFile
+      const database = yield* freshStorage
       const libraryId = LibraryId.make(randomName())
       const token = yield* mintToken(libraryId)
       const [shared, own] = [randomName(), randomName()]
@@ -39,7 +39,7 @@ describe("kill -9", () => {
       for (const round of Array.range(1, ROUNDS)) {
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const server = yield* spawnServer(filename)
+            const server = yield* spawnServer(database)
             if (round === 1) {
               for (const documentId of [shared, own]) yield* begin(server, documentId, token)
             }
@@ -56,7 +56,7 @@ describe("kill -9", () => {
             yield* server.kill
           })
         )
-        const stored = yield* readUpdates(filename, libraryId, [shared, own])
+        const stored = yield* readUpdates(database, libraryId, [shared, own])
         for (const { author, sent, acknowledged } of writers) {
           const found = stored.filter(({ publicData }) => publicData.pubKey === author.pubKey)
           const clocks = found.map(({ publicData }) => publicData.clock)
@@ -71,7 +71,7 @@ describe("kill -9", () => {
             sent.slice(0, found.length).map(({ ciphertext }) => ciphertext)
           )
         }
-        const replayed = yield* runCommand(filename, "replay")
+        const replayed = yield* runCommand(database, "replay")
         assert.strictEqual(replayed.exitCode, 0, replayed.stdout + replayed.stderr)
         assert.strictEqual(JSON.parse(replayed.stdout).problemCount, 0)
       }
@@ -82,9 +82,9 @@ describe("kill -9", () => {
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`kill -9 under clients with TEST_SEED=${random.seed}`)
-      const filename = yield* temporaryFile
+      const database = yield* freshStorage
       const options = { documentId: randomName(), token: yield* mintToken(randomName()) }
-      const first = yield* spawnServer(filename)
+      const first = yield* spawnServer(database)
       const port = Number(new URL(first.url).port)
       const clients = yield* Effect.all(Array.makeBy(3, () => connectClient({ ...options, url: first.url })))
       yield* untilAll(clients, "all have loaded", (client) => client.isSettled())
@@ -92,7 +92,7 @@ describe("kill -9", () => {
       yield* untilAll(clients, "all have it", (client) => client.isSettled() && client.list().length === 1)
       let items = 1
       for (const round of Array.range(1, 2)) {
-        const server = round === 1 ? first : yield* spawnServer(filename, port)
+        const server = round === 1 ? first : yield* spawnServer(database, port)
         yield* untilAll(clients, "all are back", (client) => client.isSettledOnActive())
         const until = items + 10 + random.next(30)
         while (items < until) clients[items++ % 3]?.write(`item ${items}`)
@@ -103,7 +103,7 @@ describe("kill -9", () => {
           items += 1
         }
       }
-      yield* spawnServer(filename, port)
+      yield* spawnServer(database, port)
       yield* untilAll(clients, "all have all", (client) => client.isSettledOnActive() && client.list().length === items)
       for (const client of clients) {
         assert.deepStrictEqual(client.list(), clients[0]?.list())
@@ -112,7 +112,7 @@ describe("kill -9", () => {
           []
         )
       }
-      const replayed = yield* runCommand(filename, "replay")
+      const replayed = yield* runCommand(database, "replay")
       assert.strictEqual(replayed.exitCode, 0, replayed.stdout + replayed.stderr)
     })
   )
@@ -150,7 +150,7 @@ const writeOn = Effect.fnUntraced(function* (
   while (next < writer.acknowledged + AHEAD) send(next++)
 })
 
-const readUpdates = (filename: string, libraryId: LibraryId, documentIds: ReadonlyArray<string>) =>
+const readUpdates = (database: string, libraryId: LibraryId, documentIds: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const log = yield* EventLog
     const streams = yield* Effect.forEach(documentIds, (streamId) => log.read({ libraryId, streamId }, { after: 0 }))
@@ -159,4 +159,4 @@ const readUpdates = (filename: string, libraryId: LibraryId, documentIds: Readon
         .filter(({ event }) => event.type === "UpdateStored")
         .map(({ payload }): SealedUpdate => JSON.parse(Buffer.from(payload ?? []).toString()))
     )
-  }).pipe(Effect.provide(SqliteStorage.layerWithoutMigrations({ filename })), Effect.orDie)
+  }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/EventLog"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
-import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
+import { freshStorage, layerOf } from "../support/postgres.ts"
 import { randomName, startServer } from "../support/TestServer.ts"
 
 const UPDATES = 400
@@ -14,7 +14,9 @@ describe("a graceful shutdown", () => {
   it.live("under load: closes with 1001, and every acknowledged update is in the log", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const server = yield* Scope.provide(startServer(), scope)
+      // Of this scope: it outlives the server.
+      const database = yield* freshStorage
+      const server = yield* Scope.provide(startServer({ database }), scope)
       const library = randomName()
       const docId = randomName()
       const client = yield* connectRaw({ url: server.url, documentId: docId, token: yield* server.token(library) })
@@ -27,7 +29,7 @@ describe("a graceful shutdown", () => {
       yield* client.next("update-saved", ({ clock }) => clock === 20)
 
       // Opened before, because the server's folder goes with its scope.
-      const storage = yield* Layer.build(SqliteStorage.layerWithoutMigrations({ filename: server.filename }))
+      const storage = yield* Layer.build(layerOf(server.database))
       yield* Scope.close(scope, Exit.void)
       const log = Context.get(storage, EventLog)
       const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 1 })

@@ -16,13 +16,13 @@ export interface ServerProcess {
   readonly kill: Effect.Effect<void>
 }
 
-export const spawnServer = (filename: string, port = 0): Effect.Effect<ServerProcess, never, Scope.Scope> =>
+export const spawnServer = (database: string, port = 0): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
         spawn(
           process.execPath,
-          [syncAdmin, "serve", "--port", String(port), "--host", "127.0.0.1", "--database", `sqlite:${filename}`],
+          [syncAdmin, "serve", "--port", String(port), "--host", "127.0.0.1", "--database", database],
           { env, stdio: ["ignore", "pipe", "pipe"] }
         )
       ),
@@ -48,10 +48,10 @@ export const spawnServer = (filename: string, port = 0): Effect.Effect<ServerPro
   })
 
 /** A `sync-admin` command with `--json`: how it ended and what it said. */
-export const runCommand = (filename: string, ...args: ReadonlyArray<string>) =>
+export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
   Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
     const options = { env, maxBuffer: 64 * 1024 * 1024 }
-    const all = [syncAdmin, ...args, "--json", "--database", `sqlite:${filename}`]
+    const all = [syncAdmin, ...args, "--json", "--database", database]
     execFile(process.execPath, all, options, (error, stdout, stderr) => {
       const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1
       resume(Effect.succeed({ exitCode, stdout, stderr }))

@@ -1,5 +1,7 @@
 /** What every command shares: the database, the output rules, and how an Effect becomes an exit code. */
 import { Command, Flags } from "@oclif/core"
+import type { EventLog } from "@sealog/server/EventLog"
+import type { Signals } from "@sealog/server/Signals"
 import type { Effect, Exit } from "effect"
 import { CliFailure, failureOf } from "./CliFailure.ts"
 
@@ -7,7 +9,7 @@ export abstract class BaseCommand<Result> extends Command {
   static override enableJsonFlag = true
   static override baseFlags = {
     database: Flags.string({
-      description: "where the log is: sqlite:PATH",
+      description: "where the log is: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
       env: "DATABASE_URL",
       default: "sqlite:./data/sealog.db",
       helpGroup: "GLOBAL"
@@ -31,6 +33,13 @@ export abstract class BaseCommand<Result> extends Command {
       })
     }
     throw Cause.squash(exit.cause)
+  }
+
+  /** Runs an Effect on the log of a database that was migrated. */
+  protected async executeOn<A, E>(database: string, effect: Effect.Effect<A, E, EventLog | Signals>): Promise<A> {
+    const { provide } = await import("effect/Effect")
+    const { backendOf } = await import("./storage.ts")
+    return this.execute(provide(effect, (await backendOf(database)).existing))
   }
 
   /** Runs an Effect that ends when it is told to stop, by SIGINT or SIGTERM. */
@@ -62,11 +71,14 @@ export abstract class BaseCommand<Result> extends Command {
 }
 
 const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A, E>> => {
-  const { runPromiseExit } = await import("effect/Effect")
+  const { provide, runPromiseExit } = await import("effect/Effect")
+  const Logger = await import("effect/Logger")
   const controller = new AbortController()
   const stop = () => controller.abort()
   process.once("SIGINT", stop).once("SIGTERM", stop)
-  const exit = await runPromiseExit(effect, { signal: controller.signal })
+  // What is logged is for people and collectors; stdout is for what the command says.
+  const logged = provide(effect, Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+  const exit = await runPromiseExit(logged, { signal: controller.signal })
   process.off("SIGINT", stop).off("SIGTERM", stop)
   return exit
 }

@@ -1,22 +1,79 @@
-/** From a database URL to a storage. */
-import { SqliteStorage } from "@sealog/storage-sqlite"
+/** From a database URL to a storage; only the one that is asked for is loaded. */
+import type { EventLog, StorageUnavailable } from "@sealog/server/EventLog"
+import type { Signals } from "@sealog/server/Signals"
+import type { Effect, Layer } from "effect"
 import { CliFailure } from "./CliFailure.ts"
 
-/** The file that `sqlite:PATH` names. */
-export const sqliteFile = (url: string): string => {
-  if (url.startsWith("sqlite:") && url.length > "sqlite:".length)
-    return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "")
-  const isPostgres = /^postgres(ql)?:/.test(url)
+/** One thing that was looked at, for `doctor`. */
+export interface Finding {
+  readonly check: string
+  readonly ok: boolean
+  readonly detail: string
+  readonly tryThis?: string
+}
+
+export interface MigrationStatus {
+  readonly id: number
+  readonly name: string
+  readonly applied: boolean
+}
+
+export interface Backend {
+  readonly kind: "sqlite" | "postgres"
+  /** The URL without a password, for people. */
+  readonly label: string
+  /** The log of a database that exists and was migrated: for everything but `serve` and `migrate`. */
+  readonly existing: Layer.Layer<EventLog | Signals, StorageUnavailable>
+  /** The log, made and migrated first. */
+  readonly migrated: Layer.Layer<EventLog | Signals, StorageUnavailable>
+  readonly applyMigrations: Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, StorageUnavailable>
+  readonly readMigrationStatus: Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable>
+  /** Gives a role what a server needs and no more; only where there are roles. */
+  readonly grant?: (role: string) => Effect.Effect<void, StorageUnavailable>
+}
+
+export const backendOf = async (url: string): Promise<Backend> => {
+  if (url.startsWith("sqlite:") && url.length > "sqlite:".length) return sqlite(url)
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return postgres(url)
   throw new CliFailure({
-    code: isPostgres ? "POSTGRES_NOT_SUPPORTED" : "DATABASE_URL_INVALID",
+    code: "DATABASE_URL_INVALID",
     // Not the URL itself: it may hold a password.
-    message: isPostgres ? "Postgres storage is not built yet." : "The database URL is not of the form sqlite:PATH.",
+    message: "The database URL is neither of the form sqlite:PATH nor postgres://USER:PASSWORD@HOST:PORT/DATABASE.",
     exitCode: 2,
     tryThis: "--database sqlite:./data/sealog.db"
   })
 }
 
-/** The log of a database that exists and was migrated: for everything but `serve` and `migrate`. */
-export const existingStorage = (url: string) => SqliteStorage.layerWithoutMigrations({ filename: sqliteFile(url) })
+const sqlite = async (url: string): Promise<Backend> => {
+  const { SqliteStorage } = await import("@sealog/storage-sqlite")
+  const filename = url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "")
+  return {
+    kind: "sqlite",
+    label: url,
+    existing: SqliteStorage.layerWithoutMigrations({ filename }),
+    migrated: SqliteStorage.layer({ filename }),
+    applyMigrations: SqliteStorage.applyMigrations({ filename }),
+    readMigrationStatus: SqliteStorage.readMigrationStatus({ filename })
+  }
+}
 
-export const migratedStorage = (url: string) => SqliteStorage.layer({ filename: sqliteFile(url) })
+const postgres = async (url: string): Promise<Backend> => {
+  const { PgStorage } = await import("@sealog/storage-pg")
+  return {
+    kind: "postgres",
+    label: withoutPassword(url),
+    existing: PgStorage.layerWithoutMigrations({ url }),
+    migrated: PgStorage.layer({ url }),
+    applyMigrations: PgStorage.applyMigrations({ url }),
+    readMigrationStatus: PgStorage.readMigrationStatus({ url }),
+    grant: (role) => PgStorage.grant({ url }, role)
+  }
+}
+
+const withoutPassword = (url: string): string => {
+  const parsed = new URL(url)
+  parsed.password = ""
+  // A password may also be a parameter, as any of the others may hold a path of somebody's.
+  parsed.search = ""
+  return parsed.href
+}

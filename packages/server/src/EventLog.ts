@@ -19,8 +19,8 @@ export interface Append {
   readonly key: StreamKey
   readonly expectedVersion: number
   readonly events: NonEmptyReadonlyArray<PlacedEvent>
-  /** In the same transaction, delete the payloads of all events before these: an eviction. */
-  readonly purge?: boolean
+  /** In the same transaction, delete the payloads of the stream's events with a smaller version: an eviction, a pruning. */
+  readonly purgeBefore?: number
 }
 
 export type Appended =
@@ -100,6 +100,12 @@ export class EventLog extends Context.Service<
       key: StreamKey,
       after: SnapshotId
     ) => Effect.Effect<ReadonlyArray<Ancestor> | undefined, StorageUnavailable>
+
+    /** How many payloads the events with a version before this one still hold, and their size together. */
+    readonly held: (
+      key: StreamKey,
+      before: number
+    ) => Effect.Effect<{ readonly payloads: number; readonly payloadBytes: number }, StorageUnavailable>
 
     /** Streams in order of (library, stream), after a given one: of one library or of all, or of one name. */
     readonly streams: (options: {

@@ -22,7 +22,7 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
   const streams = new Map<string, Stored>()
   const get = (key: StreamKey): Stored => streams.get(streamName(key)) ?? { key, head: emptyHead, events: [] }
 
-  const appendOne = ({ key, expectedVersion, events, purge }: Append): Appended => {
+  const appendOne = ({ key, expectedVersion, events, purgeBefore = 0 }: Append): Appended => {
     const stored = get(key)
     const added = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
     const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => snapshotIdOf(event)))
@@ -33,7 +33,9 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
     ) {
       return { _tag: "Conflict", actualVersion: stored.head.version }
     }
-    const before = purge === true ? stored.events.map(({ event }) => ({ event, payload: null })) : stored.events
+    const before = stored.events.map((placed) =>
+      placed.event.version < purgeBefore ? { event: placed.event, payload: null } : placed
+    )
     streams.set(streamName(key), {
       key,
       head: events.reduce((head, { event }) => advance(head, event), stored.head),
@@ -78,6 +80,7 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
         const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
         return known < 0 ? undefined : snapshots.slice(known + 1).map(ancestorOf)
       }),
+    held: (key, before) => Effect.sync(() => sizes(get(key).events.filter(({ event }) => event.version < before))),
     streams: ({ libraryId, streamId, after, limit }) =>
       Effect.sync(() =>
         sorted(libraryId)
@@ -105,17 +108,18 @@ const ancestorOf = (event: StreamEvent): Ancestor => {
   return { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof }
 }
 
-const summary = ({ key, head, events }: Stored): StreamSummary => {
-  const kept = events.filter(({ payload }) => payload !== null)
-  return {
-    ...head,
-    key,
-    payloads: kept.length,
-    payloadBytes: kept.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0),
-    createdAt: events[0]?.event.recordedAt ?? 0,
-    updatedAt: events.at(-1)?.event.recordedAt ?? 0
-  }
+const sizes = (events: ReadonlyArray<PlacedEvent>) => {
+  const kept = events.flatMap(({ payload }) => payload ?? [])
+  return { payloads: kept.length, payloadBytes: kept.reduce((sum, { length }) => sum + length, 0) }
 }
+
+const summary = ({ key, head, events }: Stored): StreamSummary => ({
+  ...head,
+  ...sizes(events),
+  key,
+  createdAt: events[0]?.event.recordedAt ?? 0,
+  updatedAt: events.at(-1)?.event.recordedAt ?? 0
+})
 
 const librarySummary = (libraryId: LibraryId, streams: ReadonlyArray<StreamSummary>): LibrarySummary => ({
   libraryId,

@@ -73,8 +73,12 @@ export interface Room<State, Command, Refusal, Local> {
   readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
   /** The stream's tail, at or after the version that the room had when this was called; one read serves many. */
   readonly tail: Effect.Effect<Tail, StorageUnavailable>
-  /** Relays a frame to every subscriber but the sender. */
+  /** Relays a frame to everybody else who is connected, to whatever process. */
   readonly relay: (frame: Uint8Array, from: Subscriber) => void
+  /** Relays a frame that came from another process. */
+  readonly relayFromElsewhere: (frame: Uint8Array) => void
+  /** The last version that subscribers were told of. */
+  readonly version: () => number
   /** Looks whether other processes have written to the stream. */
   readonly wake: () => void
   /** Nothing decided waits for its commit. */
@@ -113,6 +117,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
     readonly log: EventLog["Service"]
     readonly committer: Committer["Service"]
     readonly announce: (key: StreamKey) => void
+    readonly broadcast: (frame: Uint8Array) => void
     readonly now: () => number
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: Tails
@@ -283,7 +288,12 @@ export const makeRoom = <State, Command, Refusal, Local>(
     ),
     relay: (frame, from) => {
       for (const subscriber of subscribers) if (subscriber !== from) subscriber.relay(frame)
+      services.broadcast(frame)
     },
+    relayFromElsewhere: (frame) => {
+      for (const subscriber of subscribers) subscriber.relay(frame)
+    },
+    version: () => committed.head.version,
     wake,
     isIdle: () => isSettled() && waiting.length === 0
   }

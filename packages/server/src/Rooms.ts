@@ -1,5 +1,5 @@
 /** Every stream's room: opened at its first connection, closed a while after its last. */
-import { Clock, type Duration, Effect, FiberSet, RcMap, type Scope, Stream } from "effect"
+import { Array as Arr, Clock, type Duration, Effect, FiberSet, RcMap, type Scope, Stream } from "effect"
 import { Committer } from "./Committer.ts"
 import type { LibraryId } from "./domain/Ids.ts"
 import { type StreamKey, streamName } from "./domain/Stream.ts"
@@ -17,6 +17,8 @@ export interface Rooms<State, Command, Refusal, Local> {
 
 /** How long a room stays open for the next connection after the last has gone. */
 const IDLE: Duration.Input = "30 seconds"
+/** Streams that are looked for at a time. */
+const HEADS_PAGE = 500
 
 /** The rooms of one protocol. */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
@@ -38,6 +40,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       log,
       committer,
       announce: (key: StreamKey) => void run(signals.announce([key])),
+      broadcast: (frame: Uint8Array) => void run(signals.broadcast({ key, frame })),
       now: () => clock.currentTimeMillisUnsafe(),
       run: (effect: Effect.Effect<void>) => void run(effect),
       tails
@@ -53,11 +56,27 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   })
   const rooms = yield* RcMap.make({ lookup, idleTimeToLive: IDLE })
 
-  const wake = (keys: ReadonlyArray<StreamKey> | "all") => {
-    if (keys === "all") for (const room of open.values()) room.wake()
-    else for (const key of keys) open.get(streamName(key))?.wake()
+  const wake = (keys: ReadonlyArray<StreamKey>) => {
+    for (const key of keys) open.get(streamName(key))?.wake()
   }
-  yield* Effect.forkScoped(Stream.runForEach(signals.wakeups, (keys) => Effect.sync(() => wake(keys))))
+  /** Wakes the rooms whose streams have grown: one read for many, rather than one each. */
+  const wakeGrown = Effect.gen(function* () {
+    for (const rooms of Arr.chunksOf(open.values(), HEADS_PAGE)) {
+      const heads = yield* log.heads(rooms.map(({ key }) => key))
+      for (const [i, room] of rooms.entries()) if (heads[i]!.version > room.version()) room.wake()
+    }
+  }).pipe(
+    // They are all looked at again at the next "all"; until then each room still reads before it refuses.
+    Effect.catch((error) => Effect.logWarning(error.message))
+  )
+  yield* Effect.forkScoped(
+    Stream.runForEach(signals.wakeups, (keys) => (keys === "all" ? wakeGrown : Effect.sync(() => wake(keys))))
+  )
+  yield* Effect.forkScoped(
+    Stream.runForEach(signals.broadcasts, ({ key, frame }) =>
+      Effect.sync(() => open.get(streamName(key))?.relayFromElsewhere(frame))
+    )
+  )
 
   const isIdle = () => Array.from(open.values()).every((room) => room.isIdle())
   const drain = Effect.suspend(() =>

@@ -9,6 +9,7 @@ import { type DocumentEvent, nextProof, toNewEvent } from "../src/domain/Secsync
 import { place } from "../src/domain/Stream.ts"
 import { EventLog } from "../src/EventLog.ts"
 import { layerMemory } from "../src/EventLogMemory.ts"
+import { Signals } from "../src/Signals.ts"
 
 const libraryId = LibraryId.make("notes")
 const pubKey = PublicKey.make("k".repeat(43))
@@ -68,7 +69,7 @@ describe("evict", () => {
       assert.deepInclude(yield* showLibrary(libraryId), { documents: 450, evictedDocuments: 450, payloadBytes: 0 })
       assert.deepInclude(yield* showLibrary(LibraryId.make("other")), { evictedDocuments: 0, payloadBytes: 100 })
       assert.deepStrictEqual(yield* evict({ libraryId }), [])
-    }).pipe(Effect.provide(layerMemory))
+    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
   it.effect("goes on where it was stopped", () =>
@@ -82,7 +83,7 @@ describe("evict", () => {
         ["two"]
       )
       assert.strictEqual((yield* showDocument(libraryId, DocumentId.make("one")))?.version, 2)
-    }).pipe(Effect.provide(layerMemory))
+    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
   it.effect("also evicts what somebody writes meanwhile", () =>
@@ -95,7 +96,7 @@ describe("evict", () => {
       const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: "one" })
       assert.strictEqual(events[0]?.event.origin, "sync-admin evict")
       assert.deepInclude(events[0]?.event.data ?? {}, { clocks: { [pubKey]: 0 } })
-    }).pipe(Effect.provide(layerMemory))
+    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
   it.effect("leaves our own streams alone", () =>
@@ -104,7 +105,7 @@ describe("evict", () => {
       yield* store(libraryId, "one", snapshot("first"))
       assert.strictEqual((yield* evict({ libraryId })).length, 1)
       assert.deepInclude(yield* showLibrary(libraryId), { documents: 1, evictedDocuments: 1, payloadBytes: 100 })
-    }).pipe(Effect.provide(layerMemory))
+    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 })
 
@@ -119,7 +120,7 @@ describe("looking", () => {
       )
       assert.isUndefined(yield* showLibrary(libraryId))
       assert.isUndefined(yield* showDocument(ids[0]!, DocumentId.make("two")))
-    }).pipe(Effect.provide(layerMemory))
+    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
   it.effect("shows a document's authors and clocks, and a library's first and last change", () =>
@@ -147,6 +148,6 @@ describe("looking", () => {
         createdAt: 1000,
         updatedAt: 1002
       })
-    }).pipe(Effect.provide(layerMemory))
+    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 })

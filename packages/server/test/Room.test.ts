@@ -199,11 +199,7 @@ describe("other processes on the same log", () => {
       const server = yield* startMemoryServer({}, layer, signals)
       const { client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
       const second = yield* connectRaw(options)
-      yield* evict({ libraryId: key.libraryId }).pipe(Effect.provideService(EventLog, log))
-      yield* Effect.provide(
-        Effect.flatMap(Signals, (signals) => signals.announce([key])),
-        signals
-      )
+      yield* evict({ libraryId: key.libraryId }).pipe(Effect.provideService(EventLog, log), Effect.provide(signals))
       const asked = yield* client.next("update-save-failed")
       assert.deepStrictEqual([asked["snapshotId"], asked["requiresNewSnapshot"]], [refSnapshotId, true])
       const newcomer = yield* connectRaw(options)
@@ -238,7 +234,10 @@ describe("other processes on the same log", () => {
         yield* client.next("ephemeral-message")
         client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
         yield* hasty.next("update")
-        yield* evict({ libraryId: key.libraryId }).pipe(Effect.provideService(EventLog, log))
+        yield* evict({ libraryId: key.libraryId }).pipe(
+          Effect.provideService(EventLog, log),
+          Effect.provide(Signals.layerNone)
+        )
 
         const other = makeAuthor()
         // Made before the update was taken: without it, the update would be gone, and its author could not go on.

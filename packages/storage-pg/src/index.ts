@@ -1,2 +1,2 @@
-/** Holds the place of the Postgres storage; nothing is exported until the log passes the same suite as SQLite's. */
-export {}
+export type { MigrationStatus } from "./Migrations.ts"
+export * as PgStorage from "./PgStorage.ts"

@@ -90,9 +90,9 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }
 
-  const purge = ({ libraryId, streamId }: StreamKey) => sql`
+  const purge = ({ libraryId, streamId }: StreamKey, before: number) => sql`
     DELETE FROM payloads WHERE position IN
-      (SELECT position FROM events WHERE library_id = ${libraryId} AND stream_id = ${streamId})`
+      (SELECT position FROM events WHERE library_id = ${libraryId} AND stream_id = ${streamId} AND version < ${before})`
 
   const append = Effect.fnUntraced(
     function* (batch: ReadonlyArray<Append>) {
@@ -108,7 +108,7 @@ export const makeEventLog = Effect.gen(function* () {
           results.push({ _tag: "Conflict", actualVersion })
           continue
         }
-        if (item.purge === true) yield* purge(item.key)
+        if (item.purgeBefore !== undefined) yield* purge(item.key, item.purgeBefore)
         for (const { event, payload } of item.events) {
           position += 1
           eventRows.push([
@@ -188,6 +188,14 @@ export const makeEventLog = Effect.gen(function* () {
     return rows.map(({ data }): Ancestor => ancestorOf(data))
   }, unavailable("read proofs"))
 
+  const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* ({ libraryId, streamId }, before) {
+    const [row] = yield* sql<{ payloads: number; bytes: number }>`
+      SELECT count(*) AS payloads, coalesce(sum(length(p.payload)), 0) AS bytes
+      FROM events e JOIN payloads p ON p.position = e.position
+      WHERE e.library_id = ${libraryId} AND e.stream_id = ${streamId} AND e.version < ${before}`
+    return { payloads: row?.payloads ?? 0, payloadBytes: row?.bytes ?? 0 }
+  }, unavailable("measure payloads"))
+
   const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* (options) {
     const { after, libraryId, limit, streamId } = options
     const rows = yield* sql<StreamRow>`
@@ -227,7 +235,7 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, proofs, streams, libraries } satisfies EventLog["Service"]
+  return { append, heads, read, tail, proofs, held, streams, libraries } satisfies EventLog["Service"]
 })
 
 interface StreamRow {

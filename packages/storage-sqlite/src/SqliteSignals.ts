@@ -57,5 +57,6 @@ export const makeSignals = Effect.gen(function* () {
     )
   })
 
-  return Signals.of({ announce: () => Effect.void, wakeups })
+  // One process serves a SQLite file; the others that open it are commands, which have nobody to tell.
+  return Signals.of({ announce: () => Effect.void, wakeups, broadcast: () => Effect.void, broadcasts: Stream.never })
 })

@@ -33,15 +33,12 @@ The events stay, so the history can still be checked. Clients that are connected
     const { args, flags } = await this.parse(Evict)
     const { documentIdOf, libraryIdOf } = await import("../names.ts")
     const { evict } = await import("@sealog/server/admin/Eviction")
-    const { Effect } = await import("effect")
-    const { existingStorage } = await import("../storage.ts")
     const { bytes, count } = await import("../format.ts")
     const target = {
       libraryId: libraryIdOf(args.libraryId),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
-    const run = (dryRun: boolean) =>
-      this.execute(evict({ ...target, dryRun }).pipe(Effect.provide(existingStorage(flags.database))))
+    const run = (dryRun: boolean) => this.executeOn(flags.database, evict({ ...target, dryRun }))
     const summarise = (documents: EvictResult["documents"], dryRun: boolean): EvictResult => ({
       libraryId: target.libraryId,
       dryRun,

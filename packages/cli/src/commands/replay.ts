@@ -30,8 +30,6 @@ Versions, the chain of hashes, the hash and signature of every payload that is s
     const { flags } = await this.parse(Replay)
     const { documentIdOf, libraryIdOf } = await import("../names.ts")
     const { replay } = await import("@sealog/server/admin/Replay")
-    const { Effect } = await import("effect")
-    const { existingStorage } = await import("../storage.ts")
     const { count, makeProgress } = await import("../format.ts")
     const progress = makeProgress("replay")
     const options = {
@@ -39,9 +37,7 @@ Versions, the chain of hashes, the hash and signature of every payload that is s
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) }),
       onProgress: progress.update
     }
-    const report = await this.execute(replay(options).pipe(Effect.provide(existingStorage(flags.database)))).finally(
-      progress.end
-    )
+    const report = await this.executeOn(flags.database, replay(options)).finally(progress.end)
     // A misspelt name must not look like a log that was found in order.
     if (flags.library !== undefined && report.streams === 0) {
       const [code, name] =

@@ -12,7 +12,7 @@ interface ServeResult {
 export default class Serve extends BaseCommand<ServeResult> {
   static override description = `Run the server.
 
-Migrates its SQLite database first. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
+A SQLite database is migrated first; Postgres only with --migrate, which needs the tables' owner. Any number of servers may run on one Postgres database. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
   static override examples = [
     "<%= config.bin %> serve --dev",
     "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db"
@@ -25,6 +25,7 @@ Migrates its SQLite database first. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; wit
       max: 65_535
     }),
     host: Flags.string({ description: "address to listen on (default: all; with --dev 127.0.0.1)" }),
+    migrate: Flags.boolean({ description: "migrate the database first (SQLite: always)", default: false }),
     dev: Flags.boolean({ description: "for development: makes a secret, prints a URL and a token", default: false })
   }
 
@@ -33,15 +34,15 @@ Migrates its SQLite database first. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; wit
     const { devSecrets, tokenSecrets } = await import("../secrets.ts")
     const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
     const { Access, LibraryId, SyncServer } = await import("@sealog/server")
-    const { Context, Duration, Effect, Layer, Logger } = await import("effect")
-    const { migratedStorage } = await import("../storage.ts")
+    const { Context, Duration, Effect, Layer } = await import("effect")
+    const { backendOf } = await import("../storage.ts")
+    const backend = await backendOf(flags.database)
+    const storage = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const options = { port: flags.port, ...(host === undefined ? {} : { host }) }
     const layer = SyncServer.layerWithAccess(options).pipe(
       Layer.provideMerge(Access.layerTokens(secrets)),
-      Layer.provide(migratedStorage(flags.database)),
-      // The log is for people and collectors; stdout is for what the command says.
-      Layer.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+      Layer.provide(storage)
     )
     let port = flags.port
     const running = Effect.gen({ self: this }, function* () {
@@ -51,9 +52,9 @@ Migrates its SQLite database first. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; wit
       if (flags.dev) {
         const request = { userId: "dev", libraryId: LibraryId.make(DEV_LIBRARY), expiresIn: Duration.days(30) }
         const token = yield* Context.get(services, Access).mint(request)
-        this.announce(devText(url, token, flags.database))
+        this.announce(devText(url, token, backend.label))
       } else {
-        this.announce(`Listening on ${url}, log in ${flags.database.replace(/\/\/.*@/, "//…@")}`)
+        this.announce(`Listening on ${url}, log in ${backend.label}`)
       }
       return yield* Effect.never
     })

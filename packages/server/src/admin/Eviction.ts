@@ -7,6 +7,7 @@ import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import * as Secsync from "../domain/Secsync.ts"
 import { place, type StreamKey } from "../domain/Stream.ts"
 import { EventLog } from "../EventLog.ts"
+import { Signals } from "../Signals.ts"
 
 /** Documents listed at a time. */
 const PAGE = 200
@@ -53,6 +54,7 @@ export const evict = Effect.fn("evict")(function* (options: {
 /** Whether there was something to evict. */
 const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
   const log = yield* EventLog
+  const signals = yield* Signals
   while (true) {
     const { head, events } = yield* log.tail(key, { payloads: false })
     const state = Secsync.fold(
@@ -64,9 +66,12 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
     if (dryRun) return true
     const event = place(key, head, Secsync.toNewEvent(decision.success, ""), ORIGIN, yield* Clock.currentTimeMillis)
     const [result] = yield* log.append([
-      { key, expectedVersion: head.version, events: [{ event, payload: null }], purge: true }
+      { key, expectedVersion: head.version, events: [{ event, payload: null }], purgeBefore: event.version }
     ])
     // A conflict: somebody wrote meanwhile, and that is evicted as well.
-    if (result?._tag === "Committed") return true
+    if (result?._tag === "Committed") {
+      yield* signals.announce([key])
+      return true
+    }
   }
 })

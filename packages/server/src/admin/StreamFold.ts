@@ -75,7 +75,7 @@ export const makeStreamFold = (key: StreamKey, report: Report) => {
       const isPayloadAsWritten = checkPayload(event, decoded, payload)
       const found = isPayloadAsWritten && payload !== null ? contentProblem(key, decoded, payload) : undefined
       if (found !== undefined) report(event.version, found.problem, found.detail)
-      if (isStateKnown) checkRules(event, decoded)
+      if (isStateKnown && decoded._tag !== "Pruned") checkRules(event, decoded)
     }
     if (payload === null && event.payloadHash !== "") withoutPayload.push(event.version)
     const { generation } = head
@@ -138,7 +138,7 @@ export const makeStreamFold = (key: StreamKey, report: Report) => {
     return false
   }
 
-  const checkRules = (event: StreamEvent, decoded: Secsync.DocumentEvent): void => {
+  const checkRules = (event: StreamEvent, decoded: Decided): void => {
     const decision = Secsync.decide(state, commandOf(key, event, decoded, snapshotIds))
     if (Result.isFailure(decision)) report(event.version, "rule-broken", describe(decision.failure))
     else if (
@@ -193,11 +193,14 @@ export const makeStreamFold = (key: StreamKey, report: Report) => {
 const decode = (event: StreamEvent): Secsync.DocumentEvent | undefined =>
   Result.getOrUndefined(Result.try(() => Secsync.fromStreamEvent(event)))
 
+/** Events that a rule of the document's decided. */
+type Decided = Exclude<Secsync.DocumentEvent, Secsync.Pruned>
+
 /** The command that the event must have come from. */
 const commandOf = (
   key: StreamKey,
   event: StreamEvent,
-  decoded: Secsync.DocumentEvent,
+  decoded: Decided,
   snapshotIds: ReadonlySet<SnapshotId>
 ): Secsync.DocumentCommand => {
   const payloadHash = event.payloadHash as Hash

@@ -8,7 +8,7 @@ import { Result, Schema } from "effect"
 import { blake2b256 } from "./Blake2b.ts"
 import { canonicalJson } from "./CanonicalJson.ts"
 import { type DocumentId, Hash, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "./Ids.ts"
-import { EVICTED, type NewEvent, type StreamEvent } from "./Stream.ts"
+import { EVICTED, type NewEvent, PRUNED, type StreamEvent } from "./Stream.ts"
 
 // ---------------------------------------------------------------------------------------------------------- events
 
@@ -43,7 +43,11 @@ export const Evicted = Schema.TaggedStruct(EVICTED, {
 })
 export type Evicted = typeof Evicted.Type
 
-export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted])
+/** Superseded sealed bytes are gone: those of events with a version before this. Nothing of the state depends on them. */
+export const Pruned = Schema.TaggedStruct(PRUNED, { before: Schema.Int.check(Schema.isGreaterThan(0)) })
+export type Pruned = typeof Pruned.Type
+
+export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted, Pruned])
 export type DocumentEvent = typeof DocumentEvent.Type
 
 /** The event as a stream holds it. */
@@ -51,7 +55,7 @@ export const toNewEvent = ({ _tag, ...data }: DocumentEvent, payloadHash: Hash |
   type: _tag,
   data,
   payloadHash,
-  checkpoint: _tag !== "UpdateStored"
+  checkpoint: _tag === "SnapshotStored" || _tag === EVICTED
 })
 
 const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
@@ -100,6 +104,8 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
     }
     case EVICTED:
       return { ...state, active: undefined, clocks: new Map(), updates: 0, evicted: event }
+    case PRUNED:
+      return state
   }
 }
 

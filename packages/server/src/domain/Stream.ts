@@ -83,6 +83,12 @@ export const place = (
 /** The type of the event that ends a generation, in every protocol. */
 export const EVICTED = "Evicted"
 
+/**
+ * The type of the event that says which payloads were superseded and then deleted, in every protocol: those of events
+ * with a version before its `before`. It changes nothing else.
+ */
+export const PRUNED = "Pruned"
+
 /** The head after `event`. An eviction belongs to the generation that it ends. */
 export const advance = (head: StreamHead, event: StreamEvent): StreamHead => ({
   version: event.version,

@@ -10,6 +10,7 @@ import {
   EVICTED,
   emptyHead,
   type NewEvent,
+  PRUNED,
   place,
   type StreamHead,
   type StreamKey
@@ -49,6 +50,11 @@ const snapshot = (snapshotId: string, parentSnapshotId = ""): [NewEvent, Uint8Ar
 const FIXED_CHAIN = Hash.make("YWJIqGq3nujHnP5VvNcjUMNe7wvcJmsrrCi0eVoXiLM")
 
 const evicted: [NewEvent, null] = [{ type: EVICTED, data: {}, payloadHash: "", checkpoint: true }, null]
+
+const pruned = (before: number): [NewEvent, null] => [
+  { type: PRUNED, data: { before }, payloadHash: "", checkpoint: false },
+  null
+]
 
 /** Events placed after a head, as one append, and the head after them. */
 const after = (
@@ -99,7 +105,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const first = after(chained, emptyHead, [snapshot("a"), update(bytes("x"))])
         const second = after(chained, first.head, [evicted, snapshot("b", "a")])
         yield* log.append([{ ...first.append, key }])
-        yield* log.append([{ ...second.append, key, purge: true }])
+        yield* log.append([{ ...second.append, key, purgeBefore: 3 }])
         let chain: Hash | "" = ""
         for (const { event } of yield* log.read(key, { after: 0 })) chain = chainOf(chained, chain, event)
         assert.strictEqual(chain, FIXED_CHAIN)
@@ -290,11 +296,11 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const head = yield* appendAll(key, emptyHead, [snapshot("a"), update(bytes("gone"))])
         yield* appendAll(other, emptyHead, [update(bytes("stays"))])
         const stale = after(key, emptyHead, [evicted])
-        assert.deepStrictEqual((yield* log.append([{ ...stale.append, purge: true }]))[0]?._tag, "Conflict")
+        assert.deepStrictEqual((yield* log.append([{ ...stale.append, purgeBefore: 1 }]))[0]?._tag, "Conflict")
         assert.isNotNull((yield* log.read(key, { after: 0 }))[1]?.payload)
 
         const eviction = after(key, head, [evicted])
-        yield* log.append([{ ...eviction.append, purge: true }])
+        yield* log.append([{ ...eviction.append, purgeBefore: eviction.head.version }])
         yield* appendAll(key, eviction.head, [snapshot("b", "a")])
         const stored = yield* log.read(key, { after: 0 })
         assert.deepStrictEqual(
@@ -310,6 +316,29 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
+    it.effect("purges superseded payloads and says beforehand how many there are", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const [key, other] = [randomKey(), randomKey()]
+        const head = yield* appendAll(key, emptyHead, [
+          update(bytes("one")),
+          update(null),
+          update(bytes("three")),
+          snapshot("a")
+        ])
+        yield* appendAll(other, emptyHead, [update(bytes("stays"))])
+        assert.deepStrictEqual(yield* log.held(key, 1), { payloads: 0, payloadBytes: 0 })
+        assert.deepStrictEqual(yield* log.held(key, 4), { payloads: 2, payloadBytes: 8 })
+        yield* log.append([{ ...after(key, head, [pruned(4)]).append, purgeBefore: 4 }])
+        assert.deepStrictEqual(yield* log.held(key, 4), { payloads: 0, payloadBytes: 0 })
+        assert.deepStrictEqual(
+          (yield* log.read(key, { after: 0 })).map(({ payload }) => payload !== null),
+          [false, false, false, true, false]
+        )
+        assert.isNotNull((yield* log.read(other, { after: 0 }))[0]?.payload)
+      })
+    )
+
     it.effect("proves the line of snapshots, also when their payloads are gone", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
@@ -317,7 +346,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const head = yield* appendAll(key, emptyHead, [snapshot("a"), update(null), snapshot("b", "a")])
         yield* appendAll(other, emptyHead, [snapshot("a"), snapshot("z", "a")])
         const eviction = after(key, head, [evicted, snapshot("c", "b")])
-        yield* log.append([{ ...eviction.append, purge: true }])
+        yield* log.append([{ ...eviction.append, purgeBefore: eviction.head.version }])
         const ids = (proofs: ReadonlyArray<{ readonly snapshotId: string }> | undefined) =>
           proofs?.map(({ snapshotId }) => snapshotId)
         assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("a"))), ["b", "c"])

@@ -38,6 +38,7 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
     read: (key, options) => whenUp("read", log.read(key, options)),
     tail: (key, options) => whenUp("read a tail", log.tail(key, options)),
     proofs: (key, after) => whenUp("read proofs", log.proofs(key, after)),
+    held: (key, before) => whenUp("measure", log.held(key, before)),
     streams: (options) => whenUp("list streams", log.streams(options)),
     libraries: (options) => whenUp("list libraries", log.libraries(options))
   })
@@ -51,7 +52,9 @@ export const makeSharedSignals: Effect.Effect<Layer.Layer<Signals>> = Effect.gen
     Signals,
     Signals.of({
       announce: (keys) => Effect.asVoid(PubSub.publish(written, keys)),
-      wakeups: Stream.fromPubSub(written)
+      wakeups: Stream.fromPubSub(written),
+      broadcast: () => Effect.void,
+      broadcasts: Stream.never
     })
   )
 })

@@ -32,13 +32,9 @@ export default class DocumentShow extends BaseCommand<DocumentShowResult> {
     const { args, flags } = await this.parse(DocumentShow)
     const { documentIdOf, libraryIdOf } = await import("../../names.ts")
     const { showDocument } = await import("@sealog/server/admin/Documents")
-    const { Effect } = await import("effect")
-    const { existingStorage } = await import("../../storage.ts")
     const { bytes, time } = await import("../../format.ts")
     const [libraryId, documentId] = [libraryIdOf(args.libraryId), documentIdOf(args.documentId)]
-    const shown = await this.execute(
-      showDocument(libraryId, documentId).pipe(Effect.provide(existingStorage(flags.database)))
-    )
+    const shown = await this.executeOn(flags.database, showDocument(libraryId, documentId))
     if (shown === undefined) {
       throw new CliFailure({
         code: "NO_SUCH_DOCUMENT",

@@ -18,10 +18,8 @@ export default class LibraryList extends BaseCommand<LibraryListResult> {
   async run(): Promise<LibraryListResult> {
     const { flags } = await this.parse(LibraryList)
     const { listLibraries } = await import("@sealog/server/admin/Documents")
-    const { Effect } = await import("effect")
-    const { existingStorage } = await import("../../storage.ts")
     const { bytes, table, time } = await import("../../format.ts")
-    const libraries = await this.execute(listLibraries().pipe(Effect.provide(existingStorage(flags.database))))
+    const libraries = await this.executeOn(flags.database, listLibraries())
     const rows = libraries.map(({ libraryId, streams, events, payloadBytes, updatedAt }) => [
       libraryId,
       String(streams),

@@ -24,11 +24,9 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
     const { libraryIdOf } = await import("../../names.ts")
     const { showLibrary } = await import("@sealog/server/admin/Documents")
-    const { Effect } = await import("effect")
-    const { existingStorage } = await import("../../storage.ts")
     const { bytes, time } = await import("../../format.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const shown = await this.execute(showLibrary(libraryId).pipe(Effect.provide(existingStorage(flags.database))))
+    const shown = await this.executeOn(flags.database, showLibrary(libraryId))
     if (shown === undefined) {
       throw new CliFailure({
         code: "NO_SUCH_LIBRARY",

@@ -332,8 +332,9 @@ const heldAfterLoading = (tail: Tail, known: Known): SnapshotId | undefined => {
 }
 
 const evictedOf = (tail: Tail): Evicted | undefined => {
-  const last = tail.events.at(-1)
-  const event = last === undefined ? undefined : fromStreamEvent(last.event)
+  // A tail begins with the newest snapshot or eviction.
+  const [first] = tail.events
+  const event = first === undefined ? undefined : fromStreamEvent(first.event)
   return event?._tag === "Evicted" ? event : undefined
 }
 

