@@ -11,7 +11,7 @@ import { evolve, fromStreamEvent, initial, toNewEvent } from "@sealog/server/dom
 import { advance, emptyHead, place, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/EventLog"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
-import type { Signals } from "@sealog/server/Signals"
+import { Signals } from "@sealog/server/Signals"
 import {
   type Author,
   makeAuthor,
@@ -148,12 +148,14 @@ const changes: ReadonlyArray<readonly [what: string, sql: string, report: string
 ]
 
 /** The log with something done, once, at the moment that a replay asks where a stream ends. */
-const interposed = <E>(act: Effect.Effect<unknown, E, EventLog>) =>
+const interposed = <E>(act: Effect.Effect<unknown, E, EventLog | Signals>) =>
   Layer.effect(
     EventLog,
     Effect.gen(function* () {
       const log = yield* EventLog
-      const once = yield* Effect.cached(Effect.orDie(Effect.provideService(act, EventLog, log)))
+      const once = yield* Effect.cached(
+        Effect.orDie(Effect.provideService(act, EventLog, log)).pipe(Effect.provide(Signals.layerNone))
+      )
       return EventLog.of({ ...log, heads: (keys) => Effect.andThen(once, log.heads(keys)) })
     })
   )

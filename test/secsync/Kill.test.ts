@@ -92,7 +92,7 @@ describe("kill -9", () => {
       yield* untilAll(clients, "all have it", (client) => client.isSettled() && client.list().length === 1)
       let items = 1
       for (const round of Array.range(1, 2)) {
-        const server = round === 1 ? first : yield* spawnServer(database, port)
+        const server = round === 1 ? first : yield* spawnServer(database, { port })
         yield* untilAll(clients, "all are back", (client) => client.isSettledOnActive())
         const until = items + 10 + random.next(30)
         while (items < until) clients[items++ % 3]?.write(`item ${items}`)
@@ -103,7 +103,7 @@ describe("kill -9", () => {
           items += 1
         }
       }
-      yield* spawnServer(database, port)
+      yield* spawnServer(database, { port })
       yield* untilAll(clients, "all have all", (client) => client.isSettledOnActive() && client.list().length === items)
       for (const client of clients) {
         assert.deepStrictEqual(client.list(), clients[0]?.list())

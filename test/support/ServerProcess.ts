@@ -12,39 +12,48 @@ const env = { ...process.env, TOKEN_SECRET }
 export interface ServerProcess {
   /** ws://127.0.0.1:PORT */
   readonly url: string
+  readonly port: number
   /** SIGKILL: the process ends between two instructions. Done when it is gone. */
   readonly kill: Effect.Effect<void>
+  /** SIGTERM: the process finishes what it has received. Done when it is gone. */
+  readonly stop: Effect.Effect<void>
 }
 
-export const spawnServer = (database: string, port = 0): Effect.Effect<ServerProcess, never, Scope.Scope> =>
+export interface ServerProcessOptions {
+  /** Default: any that is free. */
+  readonly port?: number
+  /** More of the command line. */
+  readonly args?: ReadonlyArray<string>
+}
+
+export const spawnServer = (
+  database: string,
+  { port = 0, args = [] }: ServerProcessOptions = {}
+): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
+    const serve = ["serve", "--port", String(port), "--host", "127.0.0.1", "--database", database, ...args]
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(
-          process.execPath,
-          [syncAdmin, "serve", "--port", String(port), "--host", "127.0.0.1", "--database", database],
-          { env, stdio: ["ignore", "pipe", "pipe"] }
-        )
-      ),
+      Effect.sync(() => spawn(process.execPath, [syncAdmin, ...serve], { env, stdio: ["ignore", "pipe", "pipe"] })),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     let output = ""
-    const listening = yield* Effect.callback<string, Error>((resume) => {
+    const listening = yield* Effect.callback<number, Error>((resume) => {
       const look = (chunk: Buffer) => {
         output += String(chunk)
         const found = /Listening on ws:\/\/[^:]+:(\d+)/.exec(output)
-        if (found?.[1] !== undefined) resume(Effect.succeed(found[1]))
+        if (found?.[1] !== undefined) resume(Effect.succeed(Number(found[1])))
       }
       child.stdout.on("data", look)
       child.stderr.on("data", look)
       child.on("exit", (code) => resume(Effect.die(new Error(`The server ended with ${code}:\n${output}`))))
     }).pipe(Effect.orDie)
-    const kill = Effect.callback<void>((resume) => {
-      if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-      child.on("exit", () => resume(Effect.void))
-      child.kill("SIGKILL")
-    })
-    return { url: `ws://127.0.0.1:${listening}`, kill }
+    const end = (signal: NodeJS.Signals) =>
+      Effect.callback<void>((resume) => {
+        if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+        child.on("exit", () => resume(Effect.void))
+        child.kill(signal)
+      })
+    return { url: `ws://127.0.0.1:${listening}`, port: listening, kill: end("SIGKILL"), stop: end("SIGTERM") }
   })
 
 /** A `sync-admin` command with `--json`: how it ended and what it said. */
@@ -58,8 +67,8 @@ export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
     })
   })
 
-export const mintToken = (libraryId: string) =>
-  Effect.flatMap(Access, (access) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId) })).pipe(
+export const mintToken = (libraryId: string, userId = "somebody") =>
+  Effect.flatMap(Access, (access) => access.mint({ userId, libraryId: LibraryId.make(libraryId) })).pipe(
     Effect.provide(Access.layerTokens([Redacted.make(TOKEN_SECRET)])),
     Effect.orDie
   )

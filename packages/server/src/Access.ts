@@ -28,7 +28,9 @@ export const Grant = Schema.Struct({
   /** Seconds since 1970. */
   expiresAt: Schema.Finite,
   /** `jti`: what a revocation names. */
-  tokenId: Schema.UndefinedOr(Schema.String)
+  tokenId: Schema.UndefinedOr(Schema.String),
+  /** Seconds since 1970, with fractions; a token that does not say so is older than any revocation. */
+  issuedAt: Schema.UndefinedOr(Schema.Finite)
 })
 export type Grant = typeof Grant.Type
 
@@ -109,6 +111,7 @@ const Claims = Schema.Struct({
     Schema.Union([Schema.Literals([0, 1, 2, 3, 4, 5]), Schema.Literals(["0", "1", "2", "3", "4", "5"])])
   ),
   exp: Schema.Finite,
+  iat: Schema.optionalKey(Schema.Finite),
   docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
   jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
 })
@@ -137,12 +140,14 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
       documents: claims.docs,
       readOnly: type === ReplicaType["read-only-pull"] || type === ReplicaType["read-only"],
       expiresAt: claims.exp,
-      tokenId: claims.jti
+      tokenId: claims.jti,
+      issuedAt: claims.iat
     } satisfies Grant
   })
 
   const mint = Effect.fn("Access.mint")(function* (request: TokenRequest) {
-    const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    // With its fraction (RFC 7519, 2, NumericDate): a token that is made right after a revocation is good.
+    const now = (yield* Clock.currentTimeMillis) / 1000
     const jwt = new SignJWT({
       lib: request.libraryId,
       type: ReplicaType[request.type ?? "realtime"],
@@ -152,7 +157,7 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
       .setProtectedHeader({ alg: "HS256" })
       .setSubject(request.userId)
       .setIssuedAt(now)
-      .setExpirationTime(now + Math.floor(Duration.toSeconds(request.expiresIn ?? Duration.days(1))))
+      .setExpirationTime(Math.floor(now) + Math.floor(Duration.toSeconds(request.expiresIn ?? Duration.days(1))))
       .setJti(crypto.randomUUID())
     return yield* Effect.promise(() => jwt.sign(keys[0]!))
   })

@@ -74,7 +74,8 @@ describe("an embedding app", () => {
         documents: undefined,
         readOnly: false,
         expiresAt: Number.MAX_SAFE_INTEGER,
-        tokenId: undefined
+        tokenId: undefined,
+        issuedAt: undefined
       }
       const policy = Layer.succeed(
         Access,

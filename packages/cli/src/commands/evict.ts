@@ -12,6 +12,8 @@ interface EvictResult {
   }>
   /** Bytes of sealed payloads freed. */
   readonly payloadBytes: number
+  /** The library is closed until `sync-admin resume`. */
+  readonly suspended: boolean
 }
 
 export default class Evict extends BaseCommand<EvictResult> {
@@ -20,11 +22,17 @@ export default class Evict extends BaseCommand<EvictResult> {
 The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone.`
   static override examples = [
     "<%= config.bin %> evict notes --dry-run",
-    "<%= config.bin %> evict notes --document welcome --yes"
+    "<%= config.bin %> evict notes --document welcome --yes",
+    "<%= config.bin %> evict notes --suspend --yes"
   ]
   static override args = { libraryId: Args.string({ description: "the library", required: true }) }
   static override flags = {
     document: Flags.string({ description: "only this document" }),
+    suspend: Flags.boolean({
+      description: "close the library first, so that nobody restores it before `sync-admin resume`",
+      default: false,
+      exclusive: ["document"]
+    }),
     "dry-run": Flags.boolean({ description: "only say what would be freed", default: false }),
     yes: Flags.boolean({ char: "y", description: "do not ask", default: false })
   }
@@ -33,6 +41,7 @@ The events stay, so the history can still be checked. Clients that are connected
     const { args, flags } = await this.parse(Evict)
     const { documentIdOf, libraryIdOf } = await import("../names.ts")
     const { evict } = await import("@sealog/server/admin/Eviction")
+    const { suspend } = await import("@sealog/server/admin/Exclusion")
     const { bytes, count } = await import("../format.ts")
     const target = {
       libraryId: libraryIdOf(args.libraryId),
@@ -43,21 +52,24 @@ The events stay, so the history can still be checked. Clients that are connected
       libraryId: target.libraryId,
       dryRun,
       documents,
-      payloadBytes: documents.reduce((sum, document) => sum + document.payloadBytes, 0)
+      payloadBytes: documents.reduce((sum, document) => sum + document.payloadBytes, 0),
+      suspended: flags.suspend && !dryRun
     })
 
     const nothing = `Nothing to evict in ${target.libraryId}.`
     if (flags["dry-run"] || !flags.yes) {
       const planned = summarise(await run(true), true)
       const scope = `${count(planned.documents.length, "document")}, ${bytes(planned.payloadBytes)} of sealed bytes`
-      if (planned.documents.length === 0 || flags["dry-run"]) {
+      if ((planned.documents.length === 0 && !flags.suspend) || flags["dry-run"]) {
         this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
         return { ...planned, dryRun: flags["dry-run"] }
       }
       await confirm(target.libraryId, scope)
     }
+    if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId))
     const done = summarise(await run(false), false)
     const { documents, payloadBytes } = done
+    if (flags.suspend) this.print(`Suspended ${target.libraryId}.`)
     this.print(
       documents.length === 0 ? nothing : `Evicted ${count(documents.length, "document")}, freed ${bytes(payloadBytes)}.`
     )

@@ -2,12 +2,12 @@
  * Evicting documents: their sealed bytes go, their events stay. Clients that still have a document restore it; what no
  * client has is gone.
  */
-import { Clock, Effect, Result } from "effect"
+import { Effect, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import * as Secsync from "../domain/Secsync.ts"
-import { place, type StreamKey } from "../domain/Stream.ts"
+import type { StreamKey } from "../domain/Stream.ts"
 import { EventLog } from "../EventLog.ts"
-import { Signals } from "../Signals.ts"
+import { appendDecided } from "./Decision.ts"
 
 /** Documents listed at a time. */
 const PAGE = 200
@@ -51,27 +51,17 @@ export const evict = Effect.fn("evict")(function* (options: {
   }
 })
 
-/** Whether there was something to evict. */
+/** Whether there was something to evict; what somebody writes meanwhile is evicted as well. */
 const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
-  const log = yield* EventLog
-  const signals = yield* Signals
-  while (true) {
-    const { head, events } = yield* log.tail(key, { payloads: false })
+  const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, (tail) => {
     const state = Secsync.fold(
       key.streamId as DocumentId,
-      events.map(({ event }) => event)
+      tail.map(({ event }) => event)
     )
-    const decision = Secsync.decide(state, { _tag: "Evict" })
-    if (Result.isFailure(decision)) return false
-    if (dryRun) return true
-    const event = place(key, head, Secsync.toNewEvent(decision.success, ""), ORIGIN, yield* Clock.currentTimeMillis)
-    const [result] = yield* log.append([
-      { key, expectedVersion: head.version, events: [{ event, payload: null }], purgeBefore: event.version }
-    ])
-    // A conflict: somebody wrote meanwhile, and that is evicted as well.
-    if (result?._tag === "Committed") {
-      yield* signals.announce([key])
-      return true
-    }
-  }
+    return Result.map(Secsync.decide(state, { _tag: "Evict" }), (event) => ({
+      event: Secsync.toNewEvent(event, ""),
+      purgeBefore: "all" as const
+    }))
+  })
+  return Result.isSuccess(decided)
 })

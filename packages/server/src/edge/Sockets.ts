@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream"
 import { Cause, type Duration, Effect, Exit, FiberSet, Option, Queue, Schema } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { Access } from "../Access.ts"
+import { Administration } from "../Administration.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
@@ -50,6 +51,7 @@ export interface Sockets {
 
 export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const access = yield* Access
+  const administration = yield* Administration
   const sessions = yield* SecsyncSessions
   const server = yield* Effect.acquireRelease(
     Effect.sync(
@@ -79,15 +81,16 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
         return connection.close(CloseCode.policy, "the path names no document")
       }
       const grant = yield* access.verify(target.token)
+      const ended = yield* administration.admit(grant)
       const { documentId, mode, known } = target
       const request: SessionRequest = { grant, documentId, mode, known }
       const session = yield* sessions.open(connection, request)
-      return session === undefined ? undefined : { session, grant }
+      return session === undefined ? undefined : { session, grant, ended }
     })
     const opened = yield* Effect.timeoutOption(opening, limits.handshakeTimeout)
     if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
     if (opened.value === undefined) return
-    const { grant, session } = opened.value
+    const { grant, session, ended } = opened.value
     const handle = Effect.forever(Effect.flatMap(inbox.next, session.receive)).pipe(
       Effect.catchTag("Done", () => Effect.void)
     )
@@ -95,18 +98,21 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
       access.ended(grant),
       Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))
     )
-    yield* Effect.raceFirst(handle, expire)
+    yield* Effect.raceAllFirst([handle, expire, ended])
   })
 
   const onConnection = (ws: WebSocket, target: Target): void => {
     const connected = serve(ws, target).pipe(
       Effect.scoped,
       Effect.catchTags({
-        TokenRefused: () =>
-          Effect.sync(() => {
-            send(ws, unauthorized)
-            ws.close(CloseCode.tokenRefused, "the token is not valid")
-          }),
+        TokenRefused: () => Effect.sync(() => refuseToken(ws, "the token is not valid")),
+        GrantEnded: ({ reason }) =>
+          Effect.sync(() =>
+            reason === "suspended"
+              ? // Without a word that would have the client give up: it comes back once the library does.
+                ws.close(CloseCode.tryAgainLater, "the library is suspended")
+              : refuseToken(ws, "the token was revoked")
+          ),
         StorageUnavailable: (error) =>
           Effect.andThen(
             Effect.logWarning(error.message),
@@ -218,6 +224,11 @@ const parseTarget = (url: string): Target | undefined => {
         ? nothingKnown
         : { snapshotId, clocks: parseKnownClocks(query.get("knownSnapshotUpdateClocks")) }
   }
+}
+
+const refuseToken = (ws: WebSocket, reason: string): void => {
+  send(ws, unauthorized)
+  ws.close(CloseCode.tokenRefused, reason)
 }
 
 const refuseUpgrade = (socket: Duplex, status: string): void => {

@@ -15,6 +15,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { Context, Effect, Layer, Schema, Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { Access } from "../Access.ts"
+import { Administration } from "../Administration.ts"
 import { Committer } from "../Committer.ts"
 import { DocumentRooms } from "../protocols/secsync/DocumentRooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Session.ts"
@@ -58,7 +59,7 @@ export class SyncServer extends Context.Service<
     Layer.effect(SyncServer, make(options)).pipe(
       Layer.provide(SecsyncSessions.layer(options.secsync)),
       Layer.provideMerge(DocumentRooms.layer),
-      Layer.provide([Committer.layer, Signatures.layer, NodeHttpServer.layerHttpServices])
+      Layer.provide([Administration.layer, Committer.layer, Signatures.layer, NodeHttpServer.layerHttpServices])
     )
 
   /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `Access.layerConfig`). */

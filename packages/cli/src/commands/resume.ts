@@ -1,0 +1,24 @@
+import { Args } from "@oclif/core"
+import { BaseCommand } from "../BaseCommand.ts"
+
+interface ResumeResult {
+  readonly libraryId: string
+  /** False: it was not suspended. */
+  readonly changed: boolean
+}
+
+export default class Resume extends BaseCommand<ResumeResult> {
+  static override description = "Open a suspended library again; its clients come back by themselves."
+  static override examples = ["<%= config.bin %> resume notes"]
+  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+
+  async run(): Promise<ResumeResult> {
+    const { args, flags } = await this.parse(Resume)
+    const { libraryIdOf } = await import("../names.ts")
+    const { resume } = await import("@sealog/server/admin/Exclusion")
+    const libraryId = libraryIdOf(args.libraryId)
+    const changed = await this.executeOn(flags.database, resume(libraryId))
+    this.print(changed ? `Resumed ${libraryId}.` : `${libraryId} was not suspended.`)
+    return { libraryId, changed }
+  }
+}

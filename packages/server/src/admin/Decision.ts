@@ -1,0 +1,45 @@
+/** How a command writes to the log: decide on what is there, append, and begin again when somebody else was faster. */
+import { Clock, Effect, Result } from "effect"
+import { type NewEvent, place, type StreamKey } from "../domain/Stream.ts"
+import { EventLog, type PlacedEvent } from "../EventLog.ts"
+import { Signals } from "../Signals.ts"
+
+export interface Decision {
+  readonly event: NewEvent
+  /** Delete the payloads of the stream's events with a smaller version than this; "all": of all before the event. */
+  readonly purgeBefore?: number | "all"
+}
+
+/**
+ * Appends what `decide` makes of the stream's tail, and tells the servers on the log; the refusal when it refuses. With
+ * `dryRun` nothing is written.
+ *
+ * `origin`: the command, as the event names it.
+ */
+export const appendDecided = Effect.fnUntraced(function* <Refusal>(
+  key: StreamKey,
+  options: { readonly origin: string; readonly dryRun?: boolean },
+  decide: (tail: ReadonlyArray<PlacedEvent>) => Result.Result<Decision, Refusal>
+) {
+  const log = yield* EventLog
+  const signals = yield* Signals
+  while (true) {
+    const { head, events } = yield* log.tail(key, { payloads: false })
+    const decision = decide(events)
+    if (Result.isFailure(decision) || options.dryRun === true) return decision
+    const { event, purgeBefore } = decision.success
+    const placed = place(key, head, event, options.origin, yield* Clock.currentTimeMillis)
+    const [result] = yield* log.append([
+      {
+        key,
+        expectedVersion: head.version,
+        events: [{ event: placed, payload: null }],
+        ...(purgeBefore === undefined ? {} : { purgeBefore: purgeBefore === "all" ? placed.version : purgeBefore })
+      }
+    ])
+    if (result?._tag === "Committed") {
+      yield* signals.announce([key])
+      return decision
+    }
+  }
+})
