@@ -23,7 +23,7 @@ export default defineConfig({
           globalSetup: ["test/support/postgresForAll.ts"],
           provide: { storage: "SQLite" },
           include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: ["test/processes/**", "test/system/**"]
+          exclude: ["test/postgres/**", "test/processes/**", "test/system/**"]
         }
       },
       {
@@ -32,7 +32,7 @@ export default defineConfig({
           name: "postgres",
           globalSetup: ["test/support/postgresForAll.ts"],
           provide: { storage: "Postgres" },
-          include: [...onEachStorage, "test/processes/**/*.test.ts"]
+          include: [...onEachStorage, "test/postgres/**/*.test.ts", "test/processes/**/*.test.ts"]
         }
       }
     ]

@@ -1,28 +1,15 @@
 /** What was acknowledged is there after `kill -9`: once, and in its author's order. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { EventLog } from "@sealog/server/EventLog"
-import { type Author, makeAuthor, type SealedUpdate, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Array, Deferred, Effect } from "effect"
-import { connectRaw, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
+import { freshStorage } from "../support/postgres.ts"
 import { makeRandom } from "../support/random.ts"
 import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, type ServerProcess, spawnServer } from "../support/ServerProcess.ts"
+import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
 import { randomName } from "../support/TestServer.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
 
 const ROUNDS = 6
-/** Updates that a writer sends ahead of their acknowledgements. */
-const AHEAD = 24
-
-interface Writer {
-  readonly author: Author
-  readonly documentId: string
-  /** By clock. */
-  readonly sent: Array<SealedUpdate>
-  acknowledged: number
-}
-
 describe("kill -9", () => {
   it.live("under load, again and again: every acknowledged update is there once and in order", () =>
     Effect.gen(function* () {
@@ -32,16 +19,14 @@ describe("kill -9", () => {
       const libraryId = LibraryId.make(randomName())
       const token = yield* mintToken(libraryId)
       const [shared, own] = [randomName(), randomName()]
-      const writers = [shared, shared, own].map(
-        (documentId): Writer => ({ author: makeAuthor(), documentId, sent: [], acknowledged: 0 })
-      )
+      const writers = [shared, shared, own].map(makeWriter)
 
       for (const round of Array.range(1, ROUNDS)) {
         yield* Effect.scoped(
           Effect.gen(function* () {
             const server = yield* spawnServer(database)
             if (round === 1) {
-              for (const documentId of [shared, own]) yield* begin(server, documentId, token)
+              for (const documentId of [shared, own]) yield* begin(server.url, documentId, token)
             }
             const enough = yield* Deferred.make<void>()
             let left = 20 + random.next(400)
@@ -49,28 +34,14 @@ describe("kill -9", () => {
               left -= 1
               if (left === 0) Deferred.doneUnsafe(enough, Effect.void)
             }
-            yield* Effect.forEach(writers, (writer) => writeOn(server, writer, token, onAcknowledged))
+            yield* Effect.forEach(writers, (writer) => writeOn(server.url, writer, token, onAcknowledged))
             yield* Deferred.await(enough)
             // Anywhere in what the server is doing just then.
             for (let turn = random.next(50); turn > 0; turn--) yield* Effect.yieldNow
             yield* server.kill
           })
         )
-        const stored = yield* readUpdates(database, libraryId, [shared, own])
-        for (const { author, sent, acknowledged } of writers) {
-          const found = stored.filter(({ publicData }) => publicData.pubKey === author.pubKey)
-          const clocks = found.map(({ publicData }) => publicData.clock)
-          assert.deepStrictEqual(
-            clocks,
-            found.map((_, i) => i),
-            `round ${round}, seed ${random.seed}`
-          )
-          assert.isAtLeast(found.length, acknowledged, `round ${round}, seed ${random.seed}`)
-          assert.deepStrictEqual(
-            found.map(({ ciphertext }) => ciphertext),
-            sent.slice(0, found.length).map(({ ciphertext }) => ciphertext)
-          )
-        }
+        yield* assertStored(database, libraryId, writers, `round ${round}, seed ${random.seed}`)
         const replayed = yield* runCommand(database, "replay")
         assert.strictEqual(replayed.exitCode, 0, replayed.stdout + replayed.stderr)
         assert.strictEqual(JSON.parse(replayed.stdout).problemCount, 0)
@@ -117,46 +88,3 @@ describe("kill -9", () => {
     })
   )
 })
-
-const begin = Effect.fnUntraced(function* (server: ServerProcess, documentId: string, token: string) {
-  const client = yield* connectRaw({ url: server.url, documentId, token })
-  client.send(snapshotMessage(makeAuthor(), { docId: documentId }))
-  yield* client.next("snapshot-saved")
-})
-
-/** Sends again what was not acknowledged, and then always some updates ahead. */
-const writeOn = Effect.fnUntraced(function* (
-  server: ServerProcess,
-  writer: Writer,
-  token: string,
-  onAcknowledged: () => void
-) {
-  const { author, documentId, sent } = writer
-  const client = yield* connectRaw({ url: server.url, documentId, token })
-  const { publicData } = client.first["snapshot"] as { readonly publicData: { readonly snapshotId: string } }
-  const send = (clock: number) => {
-    sent[clock] ??= updateMessage(author, { docId: documentId, refSnapshotId: publicData.snapshotId, clock })
-    client.send(sent[clock])
-  }
-  let next = writer.acknowledged
-  client.onFrame((frame: ServerFrame) => {
-    if (frame.type === "update-save-failed") throw new Error(`Refused: ${JSON.stringify(frame)}`)
-    if (frame.type !== "update-saved") return
-    assert.strictEqual(frame["clock"], writer.acknowledged)
-    writer.acknowledged += 1
-    onAcknowledged()
-    send(next++)
-  })
-  while (next < writer.acknowledged + AHEAD) send(next++)
-})
-
-const readUpdates = (database: string, libraryId: LibraryId, documentIds: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const log = yield* EventLog
-    const streams = yield* Effect.forEach(documentIds, (streamId) => log.read({ libraryId, streamId }, { after: 0 }))
-    return streams.flatMap((events) =>
-      events
-        .filter(({ event }) => event.type === "UpdateStored")
-        .map(({ payload }): SealedUpdate => JSON.parse(Buffer.from(payload ?? []).toString()))
-    )
-  }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

@@ -2,7 +2,7 @@
  * Keeps out, at once and on every process, whom an operator does not want in: revoked tokens, users and libraries,
  * suspended libraries. Who comes is checked against the log itself; who is in is told when another process writes to it.
  */
-import { Context, Deferred, Effect, Layer, RcMap, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import type { Grant } from "./Access.ts"
 import {
   type AdministrationState,
@@ -17,6 +17,7 @@ import {
 import type { LibraryId } from "./domain/Ids.ts"
 import { advance, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
 import { EventLog, type StorageUnavailable } from "./EventLog.ts"
+import { makeShared } from "./Shared.ts"
 import { Signals } from "./Signals.ts"
 
 /** The token is valid, and its bearer is not let in. */
@@ -44,7 +45,7 @@ export class Administration extends Context.Service<
       const signals = yield* Signals
       const open = new Map<string, Watched>()
 
-      const lookup = Effect.fnUntraced(function* (libraryId: LibraryId) {
+      const openLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
         const key =
           libraryId === serverAdministration.libraryId ? serverAdministration : libraryAdministration(libraryId)
         const { head, events } = yield* log.tail(key, { payloads: false })
@@ -58,7 +59,7 @@ export class Administration extends Context.Service<
           () => Effect.sync(() => void open.delete(streamName(key)))
         )
       })
-      const watches = yield* RcMap.make({ lookup, idleTimeToLive: IDLE })
+      const watches = yield* makeShared({ open: openLibrary, idle: IDLE })
 
       const readOn = Effect.fnUntraced(function* (watched: Watched) {
         const events = yield* log.read(watched.key, { after: watched.head.version, payloads: false })
@@ -95,10 +96,7 @@ export class Administration extends Context.Service<
       )
 
       const admit = Effect.fn("Administration.admit")(function* (grant: Grant) {
-        const all = [
-          yield* RcMap.get(watches, serverAdministration.libraryId),
-          yield* RcMap.get(watches, grant.libraryId)
-        ]
+        const all = [yield* watches.get(serverAdministration.libraryId), yield* watches.get(grant.libraryId)]
         const leave = yield* Deferred.make<never, GrantEnded>()
         const guest = { grant, leave }
         yield* Effect.acquireRelease(

@@ -1,10 +1,11 @@
 /** Every stream's room: opened at its first connection, closed a while after its last. */
-import { Array as Arr, Clock, type Duration, Effect, FiberSet, RcMap, type Scope, Stream } from "effect"
+import { Array as Arr, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import { Committer } from "./Committer.ts"
 import type { LibraryId } from "./domain/Ids.ts"
 import { type StreamKey, streamName } from "./domain/Stream.ts"
 import { EventLog, type StorageUnavailable } from "./EventLog.ts"
 import { makeRoom, type Room, type RoomProtocol } from "./Room.ts"
+import { makeShared } from "./Shared.ts"
 import { Signals } from "./Signals.ts"
 import { makeTails } from "./Tails.ts"
 
@@ -32,7 +33,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
 
-  const lookup = Effect.fnUntraced(function* (name: string) {
+  const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
     const { head, events } = yield* log.tail(key, { payloads: false })
     const state = events.reduce((state, { event }) => protocol.evolve(state, event), protocol.initial(key))
@@ -54,7 +55,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       () => Effect.sync(() => void open.delete(name))
     )
   })
-  const rooms = yield* RcMap.make({ lookup, idleTimeToLive: IDLE })
+  const rooms = yield* makeShared({ open: openRoom, idle: IDLE })
 
   const wake = (keys: ReadonlyArray<StreamKey>) => {
     for (const key of keys) open.get(streamName(key))?.wake()
@@ -84,7 +85,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   )
 
   return {
-    get: (key: StreamKey) => RcMap.get(rooms, streamName(key)),
+    get: (key: StreamKey) => rooms.get(streamName(key)),
     drain
   } satisfies Rooms<State, Command, Refusal, Local>
 })

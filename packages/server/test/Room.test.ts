@@ -53,6 +53,21 @@ describe("a storage that fails", () => {
     })
   )
 
+  it.live("while a document is opened: it opens as soon as the storage is back", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { options } = yield* startDocument(server)
+      const unopened = { ...options, token: yield* server.token(crypto.randomUUID()) }
+      trouble.down = true
+      for (const client of [yield* openRaw(unopened), yield* openRaw(unopened)]) {
+        assert.strictEqual((yield* client.closed).code, 1013)
+      }
+      trouble.down = false
+      assert.strictEqual((yield* connectRaw(unopened)).first.type, "document")
+    })
+  )
+
   it.live("that stored and then failed: what is sent again is acknowledged, and stored once", () =>
     Effect.gen(function* () {
       const { layer, log, trouble } = yield* makeTroubledLog

@@ -1,0 +1,160 @@
+/** The database goes away, in every way it can, and comes back: nothing is acknowledged that it has not kept. */
+import { assert, describe, it } from "@effect/vitest"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { PgStorage } from "@sealog/storage-pg"
+import { Array, Deferred, Effect, Schedule } from "effect"
+import { connectRaw, openRaw } from "../../packages/server/test/support/RawClient.ts"
+import { makeCluster } from "../support/PostgresCluster.ts"
+import { makeRandom } from "../support/random.ts"
+import { connectClient, untilAll } from "../support/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
+import { randomName, startServer } from "../support/TestServer.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
+
+/** A Postgres of its own, migrated. */
+const ownCluster = Effect.acquireRelease(
+  Effect.promise(() => makeCluster()),
+  (cluster) => Effect.sync(cluster.remove)
+).pipe(Effect.tap(({ url }) => Effect.orDie(PgStorage.applyMigrations({ url }))))
+
+const health = (url: string) =>
+  Effect.promise(async () => {
+    const { status } = await fetch(`${url.replace("ws:", "http:")}/healthz`)
+    return status
+  })
+
+const untilHealth = (url: string, status: number) =>
+  health(url).pipe(
+    Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: (now) => now === status }),
+    Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die(new Error(`never ${status}`)) })
+  )
+
+describe("a database that is away", () => {
+  it.live(
+    "when the server starts: clients are told to try again, health is red, and all is well once it is there",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* ownCluster
+        cluster.stop("fast")
+        const server = yield* spawnServer(cluster.url)
+        assert.strictEqual(yield* health(server.url), 503)
+        const options = { url: server.url, documentId: randomName(), token: yield* mintToken(randomName()) }
+        const { closed } = yield* openRaw(options)
+        assert.strictEqual((yield* closed).code, 1013)
+        const command = yield* runCommand(cluster.url, "library", "list")
+        assert.strictEqual(command.exitCode, 3)
+        assert.strictEqual(JSON.parse(command.stdout).error.code, "STORAGE_UNAVAILABLE")
+
+        const client = yield* connectClient(options)
+        client.write("written while it was away")
+        yield* Effect.sync(cluster.start)
+        yield* untilHealth(server.url, 200)
+        yield* client.until("it is stored", () => client.isSettled() && client.activeSnapshotId() !== undefined)
+        const other = yield* connectClient(options)
+        yield* other.until("it has it", () => other.list().length === 1)
+      })
+  )
+
+  it.live("crashes under load, again and again: every acknowledged update is there once and in order", () =>
+    Effect.gen(function* () {
+      const random = makeRandom()
+      console.log(`Postgres crashes with TEST_SEED=${random.seed}`)
+      const cluster = yield* ownCluster
+      const server = yield* startServer({ database: cluster.url })
+      const libraryId = LibraryId.make(randomName())
+      const token = yield* server.token(libraryId)
+      const [shared, own] = [randomName(), randomName()]
+      for (const documentId of [shared, own]) yield* begin(server.url, documentId, token)
+      const writers = [shared, shared, own].map(makeWriter)
+      for (const round of Array.range(1, 3)) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const enough = yield* Deferred.make<void>()
+            let left = 20 + random.next(200)
+            const onAcknowledged = () => {
+              left -= 1
+              if (left === 0) Deferred.doneUnsafe(enough, Effect.void)
+            }
+            const clients = yield* Effect.forEach(writers, (writer) =>
+              writeOn(server.url, writer, token, onAcknowledged)
+            )
+            yield* Deferred.await(enough)
+            yield* Effect.sync(() => cluster.stop("immediate"))
+            for (const client of clients) assert.strictEqual((yield* client.closed).code, 1013)
+            yield* untilHealth(server.url, 503)
+          })
+        )
+        yield* Effect.sync(cluster.start)
+        yield* untilHealth(server.url, 200)
+        yield* assertStored(cluster.url, libraryId, writers, `round ${round}, seed ${random.seed}`)
+      }
+      // The server still serves what it had open all the while.
+      for (const writer of writers) {
+        const before = writer.acknowledged
+        const done = yield* Deferred.make<void>()
+        yield* writeOn(server.url, writer, token, () => {
+          if (writer.acknowledged > before + 50) Deferred.doneUnsafe(done, Effect.void)
+        })
+        yield* Deferred.await(done)
+      }
+      const replayed = yield* runCommand(cluster.url, "replay")
+      assert.strictEqual(replayed.exitCode, 0, replayed.stdout + replayed.stderr)
+    })
+  )
+
+  it.live("restarts under real clients: they come back, go on, and have the same document", () =>
+    Effect.gen(function* () {
+      const cluster = yield* ownCluster
+      const server = yield* startServer({ database: cluster.url })
+      const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
+      const clients = yield* Effect.all(Array.makeBy(3, () => connectClient(options)))
+      yield* untilAll(clients, "all have loaded", (client) => client.isSettled())
+      clients[0]?.write("the first")
+      yield* untilAll(clients, "all have it", (client) => client.isSettled() && client.list().length === 1)
+      let items = 1
+      for (const mode of ["immediate", "fast"] as const) {
+        while (items % 20 !== 0) clients[items++ % 3]?.write(`item ${items}`)
+        yield* Effect.sync(() => {
+          cluster.stop(mode)
+          cluster.start()
+        })
+        clients[items++ % 3]?.write(`item ${items}`)
+        yield* untilAll(
+          clients,
+          "all have all",
+          (client) => client.isSettledOnActive() && client.list().length === items
+        )
+      }
+      for (const client of clients) assert.deepStrictEqual(client.list(), clients[0]?.list())
+      assert.strictEqual((yield* runCommand(cluster.url, "replay")).exitCode, 0)
+    })
+  )
+
+  it.live("cuts single connections: nobody notices", () =>
+    Effect.gen(function* () {
+      const cluster = yield* ownCluster
+      const server = yield* startServer({ database: cluster.url })
+      const libraryId = LibraryId.make(randomName())
+      const token = yield* server.token(libraryId)
+      const documentId = randomName()
+      yield* begin(server.url, documentId, token)
+      const reader = yield* connectRaw({ url: server.url, documentId, token })
+      assert.strictEqual(reader.first.type, "document")
+      const sql = yield* Effect.promise(() => terminateAll(cluster.url))
+      assert.isAbove(sql, 0)
+      const again = yield* connectRaw({ url: server.url, documentId, token })
+      assert.strictEqual(again.first.type, "document")
+      assert.isTrue(reader.isOpen())
+    })
+  )
+})
+
+/** Ends every connection of ours to the database; how many. */
+const terminateAll = (url: string): Promise<number> =>
+  Effect.gen(function* () {
+    const { SqlClient } = yield* Effect.promise(() => import("effect/sql"))
+    const sql = yield* SqlClient.SqlClient
+    const rows = yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE application_name = 'sealog' AND pid <> pg_backend_pid()`
+    return rows.length
+  }).pipe(Effect.provide(PgStorage.layerClient({ url })), Effect.runPromise)

@@ -1,0 +1,105 @@
+/** A load whose every acknowledgement is remembered, to be held against the log afterwards. */
+import { assert } from "@effect/vitest"
+import type { LibraryId } from "@sealog/server/domain/Ids"
+import { EventLog } from "@sealog/server/EventLog"
+import { type Author, makeAuthor, type SealedUpdate, snapshotMessage, updateMessage } from "@sealog/server/testing"
+import { Effect, type Scope } from "effect"
+import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
+import { layerOf } from "./postgres.ts"
+
+/** Updates that a writer sends ahead of their acknowledgements. */
+const AHEAD = 24
+
+export interface Writer {
+  readonly author: Author
+  readonly documentId: string
+  /** By clock. */
+  readonly sent: Array<SealedUpdate>
+  acknowledged: number
+}
+
+export const makeWriter = (documentId: string): Writer => ({
+  author: makeAuthor(),
+  documentId,
+  sent: [],
+  acknowledged: 0
+})
+
+/** Stores a document's first snapshot. */
+export const begin = Effect.fnUntraced(function* (url: string, documentId: string, token: string) {
+  const client = yield* connectRaw({ url, documentId, token })
+  client.send(snapshotMessage(makeAuthor(), { docId: documentId }))
+  yield* client.next("snapshot-saved")
+})
+
+/**
+ * Sends again what was not acknowledged, and then always some updates ahead, until an update is refused: that must only
+ * happen when the server says that it cannot store anything and closes.
+ */
+export const writeOn: (
+  url: string,
+  writer: Writer,
+  token: string,
+  onAcknowledged?: () => void
+) => Effect.Effect<RawClient, never, Scope.Scope> = Effect.fnUntraced(function* (
+  url: string,
+  writer: Writer,
+  token: string,
+  onAcknowledged = () => {}
+) {
+  const { author, documentId, sent } = writer
+  const client = yield* connectRaw({ url, documentId, token })
+  const { publicData } = client.first["snapshot"] as { readonly publicData: { readonly snapshotId: string } }
+  let next = writer.acknowledged
+  let isRefused = false
+  const send = () => {
+    const clock = next++
+    sent[clock] ??= updateMessage(author, { docId: documentId, refSnapshotId: publicData.snapshotId, clock })
+    client.send(sent[clock])
+  }
+  client.onFrame((frame: ServerFrame) => {
+    if (frame.type === "update-save-failed") isRefused = true
+    if (frame.type !== "update-saved") return
+    assert.isFalse(isRefused, "what comes after a refused update is not acknowledged")
+    assert.strictEqual(frame["clock"], writer.acknowledged)
+    writer.acknowledged += 1
+    onAcknowledged()
+    if (client.isOpen()) send()
+  })
+  while (next < writer.acknowledged + AHEAD) send()
+  return client
+})
+
+/** Every update that was acknowledged is stored; and whatever is stored is what was sent, once and in order. */
+export const assertStored = Effect.fnUntraced(function* (
+  database: string,
+  libraryId: LibraryId,
+  writers: ReadonlyArray<Writer>,
+  what: string
+) {
+  const stored = yield* readUpdates(database, libraryId, [...new Set(writers.map(({ documentId }) => documentId))])
+  for (const { author, sent, acknowledged } of writers) {
+    const found = stored.filter(({ publicData }) => publicData.pubKey === author.pubKey)
+    assert.deepStrictEqual(
+      found.map(({ publicData }) => publicData.clock),
+      found.map((_, i) => i),
+      what
+    )
+    assert.isAtLeast(found.length, acknowledged, what)
+    assert.deepStrictEqual(
+      found.map(({ ciphertext }) => ciphertext),
+      sent.slice(0, found.length).map(({ ciphertext }) => ciphertext)
+    )
+  }
+})
+
+const readUpdates = (database: string, libraryId: LibraryId, documentIds: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const streams = yield* Effect.forEach(documentIds, (streamId) => log.read({ libraryId, streamId }, { after: 0 }))
+    return streams.flatMap((events) =>
+      events
+        .filter(({ event }) => event.type === "UpdateStored")
+        .map(({ payload }): SealedUpdate => JSON.parse(Buffer.from(payload ?? []).toString()))
+    )
+  }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
