@@ -65,14 +65,21 @@ const log = Effect.gen(function* () {
 const migrations = { "0001_log": log }
 
 const TABLE = "sealog.migrations"
+/** Any number that nobody else is likely to lock by. */
+const LOCK = 0x5ea106
 
 /** Applies what is missing, as the tables' owner; the ids and names of what was applied. */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  // Only when it is not there: who owns the schema need not be able to make one.
-  const schemas = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = 'sealog'`
-  if (schemas.length === 0) yield* sql`CREATE SCHEMA IF NOT EXISTS sealog`
-  return yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
+  const apply = Effect.gen(function* () {
+    // Several servers that migrate as they start: one does it, the others find it done.
+    yield* sql`SELECT pg_advisory_xact_lock(${LOCK})`
+    // Only when it is not there: who owns the schema need not be able to make one.
+    const schemas = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = 'sealog'`
+    if (schemas.length === 0) yield* sql`CREATE SCHEMA sealog`
+    return yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
+  })
+  return yield* sql.withTransaction(apply)
 })
 
 /** What a server needs and no more: it cannot change tables, and neither change nor delete an event. */

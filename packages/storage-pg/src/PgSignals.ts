@@ -10,6 +10,7 @@ import { streamName } from "@sealog/server/domain/Stream"
 import { type Broadcast, Signals } from "@sealog/server/Signals"
 import { Effect, Latch, PubSub, Queue, Schedule, Stream } from "effect"
 import { announcements, broadcastParts, MAX_BROADCAST_BYTES, makeReader } from "./Notifications.ts"
+import { rootOf } from "./Unavailable.ts"
 
 const CHANNEL = "sealog"
 /** How long the end of a process may wait for others to be told. */
@@ -47,7 +48,7 @@ export const makeSignals = Effect.gen(function* () {
     messages = []
     bytes = 0
     yield* sql`SELECT pg_notify(${CHANNEL}, payload) FROM json_array_elements_text(${JSON.stringify(payloads)}::json) payload`
-  }).pipe(Effect.catch((error) => Effect.logDebug("Other processes were not told", error)))
+  }).pipe(Effect.catch((error) => Effect.logDebug("Other processes were not told", rootOf(error))))
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(some.await, tell)))
   // A command that was done tells before it ends.
   yield* Effect.addFinalizer(() =>
@@ -77,7 +78,7 @@ export const makeSignals = Effect.gen(function* () {
     )
   }).pipe(
     Effect.scoped,
-    Effect.tapError((error) => Effect.logWarning("Lost the connection that hears of other processes' writes", error)),
+    Effect.tapError((error) => Effect.logWarning("No connection to hear of other processes' writes", rootOf(error))),
     Effect.retry(RECONNECT),
     Effect.ignore
   )

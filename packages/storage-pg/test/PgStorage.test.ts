@@ -1,0 +1,276 @@
+import { chmodSync, chownSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { blake2b256 } from "@sealog/server/domain/Blake2b"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamKey } from "@sealog/server/domain/Stream"
+import { type Append, EventLog } from "@sealog/server/EventLog"
+import { Context, Effect, Layer } from "effect"
+import { SqlClient } from "effect/sql"
+import { generate } from "selfsigned"
+import { makeCluster } from "../../../test/support/PostgresCluster.ts"
+import { emptyDatabase, freshDatabase } from "../../../test/support/postgres.ts"
+import { PgStorage } from "../src/index.ts"
+
+const payload = new TextEncoder().encode("sealed")
+const update: NewEvent = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
+const eviction: NewEvent = { type: EVICTED, data: {}, payloadHash: "", checkpoint: true }
+
+const keyOf = (streamId: string): StreamKey => ({ libraryId: LibraryId.make("notes"), streamId })
+const firstUpdate = (streamId: string): Append => {
+  const key = keyOf(streamId)
+  return { key, expectedVersion: 0, events: [{ event: place(key, emptyHead, update, "test", 1), payload }] }
+}
+
+const openLog = (url: string) =>
+  Effect.map(Layer.build(PgStorage.layerWithoutMigrations({ url })), (services) => Context.get(services, EventLog))
+
+const openSql = (url: string) =>
+  Effect.map(Layer.build(PgStorage.layerClient({ url })), (services) => Context.get(services, SqlClient.SqlClient))
+
+const as = (url: string, role: string): string => {
+  const other = new URL(url)
+  other.username = role
+  return other.href
+}
+
+describe("migrations", () => {
+  it.effect("are applied once, and said to be missing before", () =>
+    Effect.gen(function* () {
+      const url = yield* emptyDatabase
+      assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), [{ id: 1, name: "log", applied: false }])
+      const refused = yield* Effect.flip(openLog(url))
+      assert.match(refused.message, /lacks the migrations log/)
+      // Several servers that migrate as they start.
+      const applied = yield* Effect.all(
+        [1, 2, 3].map(() => PgStorage.applyMigrations({ url })),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(applied.flat().length, 1)
+      assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), [{ id: 1, name: "log", applied: true }])
+      yield* (yield* openLog(url)).append([firstUpdate("welcome")])
+    })
+  )
+
+  it.effect("make tables that can be distributed by library", () =>
+    Effect.gen(function* () {
+      const sql = yield* openSql(yield* freshDatabase)
+      const keys = yield* sql<{ table: string; name: string; first: string }>`
+        SELECT i.indrelid::regclass::text AS table, i.indexrelid::regclass::text AS name, a.attname AS first
+        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid::regclass::text LIKE 'sealog.%' AND i.indrelid <> 'sealog.migrations'::regclass`
+      assert.sameMembers(
+        [...new Set(keys.map(({ table }) => table))],
+        ["sealog.streams", "sealog.events", "sealog.payloads"]
+      )
+      assert.isTrue(keys.every(({ first }) => first === "library_id"))
+      const foreign =
+        yield* sql`SELECT 1 FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'sealog.%'`
+      const sequences = yield* sql`SELECT 1 FROM pg_sequences WHERE schemaname = 'sealog'`
+      assert.deepStrictEqual([foreign, sequences], [[], []])
+    })
+  )
+})
+
+describe("rights", () => {
+  it.effect("a server's role reads, appends and evicts, and can change neither tables nor events", () =>
+    Effect.gen(function* () {
+      const url = yield* emptyDatabase
+      const [owner, server] = ["owner", "server"].map((name) => `${name}_${crypto.randomUUID().slice(0, 8)}`) as [
+        string,
+        string
+      ]
+      const superuser = yield* openSql(url)
+      yield* Effect.acquireRelease(
+        Effect.gen(function* () {
+          yield* superuser.unsafe(`CREATE ROLE "${owner}" LOGIN`)
+          yield* superuser.unsafe(`CREATE ROLE "${server}" LOGIN`)
+          yield* superuser.unsafe(`GRANT CREATE ON DATABASE "${new URL(url).pathname.slice(1)}" TO "${owner}"`)
+        }),
+        () =>
+          Effect.orDie(
+            Effect.andThen(
+              superuser.unsafe(`DROP OWNED BY "${owner}", "${server}"`),
+              superuser.unsafe(`DROP ROLE "${owner}", "${server}"`)
+            )
+          )
+      )
+      yield* PgStorage.applyMigrations({ url: as(url, owner) })
+      yield* PgStorage.grant({ url: as(url, owner) }, server)
+
+      const log = yield* openLog(as(url, server))
+      const first = firstUpdate("welcome")
+      const head = advance(emptyHead, first.events[0].event)
+      const evicted = place(first.key, head, eviction, "test", 2)
+      assert.deepStrictEqual(yield* log.append([first]), [{ _tag: "Committed" }])
+      assert.deepStrictEqual(
+        yield* log.append([
+          { key: first.key, expectedVersion: 1, events: [{ event: evicted, payload: null }], purgeBefore: 2 }
+        ]),
+        [{ _tag: "Committed" }]
+      )
+      assert.deepStrictEqual(yield* log.held(first.key, 3), { payloads: 0, payloadBytes: 0 })
+      assert.deepStrictEqual(
+        (yield* PgStorage.readMigrationStatus({ url: as(url, server) })).map(({ applied }) => applied),
+        [true]
+      )
+
+      const sql = yield* openSql(as(url, server))
+      for (const statement of [
+        "UPDATE sealog.events SET origin = 'somebody else'",
+        "DELETE FROM sealog.events",
+        "TRUNCATE sealog.events",
+        "DELETE FROM sealog.streams",
+        "UPDATE sealog.payloads SET payload = ''",
+        "ALTER TABLE sealog.events ADD COLUMN more text",
+        "ALTER TABLE sealog.events DISABLE TRIGGER ALL",
+        "DROP TABLE sealog.payloads",
+        "CREATE TABLE sealog.more (id int)",
+        "DELETE FROM sealog.migrations"
+      ]) {
+        const error = yield* Effect.flip(sql.unsafe(statement))
+        assert.strictEqual(error.reason._tag, "AuthorizationError", statement)
+      }
+    })
+  )
+
+  it.effect("nobody changes or deletes an event, not even who owns them", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      yield* (yield* openLog(url)).append([firstUpdate("welcome")])
+      const sql = yield* openSql(url)
+      for (const statement of [
+        "UPDATE sealog.events SET origin = 'somebody else'",
+        "DELETE FROM sealog.events",
+        "TRUNCATE sealog.events"
+      ]) {
+        const error = yield* Effect.flip(sql.unsafe(statement))
+        assert.match(String(error.reason.cause), /events are never changed or deleted/, statement)
+      }
+    })
+  )
+})
+
+describe("many writers", () => {
+  it.live("that append to the same streams in any order wait for each other, never for ever", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const logs = yield* Effect.all([1, 2, 3, 4].map(() => openLog(url)))
+      const names = Array.from({ length: 30 }, (_, i) => `stream-${i}`)
+      let heads = names.map(() => emptyHead)
+      for (let round = 0; round < 10; round++) {
+        const batches = logs.map((_, writer) =>
+          names
+            .map((name, i): Append => {
+              const key = keyOf(name)
+              const event = place(key, heads[i]!, update, `writer ${writer}`, 1)
+              return { key, expectedVersion: heads[i]!.version, events: [{ event, payload }] }
+            })
+            // Each begins elsewhere and goes another way round.
+            .toSorted((a, b) => (writer % 2 === 0 ? 1 : -1) * (orderOf(a, writer) - orderOf(b, writer)))
+        )
+        const results = yield* Effect.forEach(
+          logs,
+          (log, writer) => log.append(batches[writer] as [Append, ...Array<Append>]),
+          { concurrency: "unbounded" }
+        )
+        const winners = results.flatMap((result, writer) =>
+          result.flatMap(({ _tag }, i) => (_tag === "Committed" ? batches[writer]![i]!.key.streamId : []))
+        )
+        assert.sameMembers(winners, names, `round ${round}`)
+        heads = [...(yield* logs[0]!.heads(names.map(keyOf)))]
+        assert.isTrue(heads.every(({ version }) => version === round + 1))
+      }
+    })
+  )
+})
+
+const orderOf = ({ key }: Append, writer: number): number => (Number(key.streamId.slice(7)) + 7 * writer) % 30
+
+describe("durability", () => {
+  it.live("what is appended is on the disk, also in a database that is set to acknowledge earlier", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Effect.acquireRelease(
+        // Nothing else writes what is committed to the disk for as long as this test runs.
+        Effect.promise(() => makeCluster({ synchronous_commit: "off", wal_writer_delay: "10s", autovacuum: "off" })),
+        (cluster) => Effect.sync(cluster.remove)
+      )
+      const { url } = cluster
+      yield* PgStorage.applyMigrations({ url })
+      const log = yield* openLog(url)
+      const sql = yield* openSql(url)
+      const lag = Effect.map(
+        sql<{ bytes: number }>`SELECT (pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn())::float8 AS bytes`,
+        ([row]) => row?.bytes
+      )
+      yield* sql`CREATE TABLE other (id int)`
+      yield* sql`INSERT INTO other VALUES (1)`
+      assert.isAbove((yield* lag) ?? 0, 0, "without more, a commit does not reach the disk")
+      yield* log.append([firstUpdate("welcome")])
+      assert.strictEqual(yield* lag, 0)
+    })
+  )
+})
+
+describe("TLS", () => {
+  it.live("is spoken as the URL says, and a certificate is checked against the authority that it names", () =>
+    Effect.gen(function* () {
+      const authority = yield* Effect.promise(() => certificate("an authority of this test"))
+      const stranger = yield* Effect.promise(() => certificate("somebody else"))
+      const cluster = yield* Effect.acquireRelease(
+        Effect.promise(() => makeCluster()),
+        (cluster) => Effect.sync(cluster.remove)
+      )
+      const file = (name: string, text: string) => {
+        const path = join(cluster.folder, name)
+        writeFileSync(path, text)
+        chmodSync(path, 0o600)
+        if (process.getuid?.() === 0) chownSync(path, 65_534, 65_534)
+        return path
+      }
+      const [ca, other] = [file("ca.pem", authority.cert), file("other.pem", stranger.cert)]
+      const key = file("key.pem", authority.private)
+      const sql = yield* openSql(cluster.url)
+      yield* sql.unsafe(`ALTER SYSTEM SET ssl_cert_file = '${ca}'`)
+      yield* sql.unsafe(`ALTER SYSTEM SET ssl_key_file = '${key}'`)
+      yield* sql.unsafe("ALTER SYSTEM SET ssl = on")
+      yield* Effect.sync(() => {
+        cluster.stop("fast")
+        cluster.start()
+      })
+      const isEncrypted = (query: string, host = "localhost") => {
+        const url = new URL(cluster.url)
+        url.hostname = host
+        url.search = query
+        return Effect.flatMap(openSql(url.href), (sql) =>
+          Effect.map(
+            sql<{ ssl: boolean }>`SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()`,
+            ([row]) => row?.ssl
+          )
+        )
+      }
+      assert.isFalse(yield* isEncrypted("sslmode=disable"))
+      assert.isTrue(yield* isEncrypted(`sslmode=verify-full&sslrootcert=${encodeURIComponent(ca)}`))
+      assert.isTrue(yield* isEncrypted(`sslmode=verify-ca&sslrootcert=${encodeURIComponent(ca)}`, "127.0.0.1"))
+      for (const [query, host] of [
+        ["sslmode=require", "localhost"],
+        [`sslmode=verify-full&sslrootcert=${encodeURIComponent(other)}`, "localhost"],
+        [`sslmode=verify-full&sslrootcert=${encodeURIComponent(ca)}`, "127.0.0.1"]
+      ] as const) {
+        assert.strictEqual((yield* Effect.exit(isEncrypted(query, host)))._tag, "Failure", query)
+      }
+      const missing = yield* Effect.flip(isEncrypted("sslmode=verify-full&sslrootcert=/not/there.pem"))
+      assert.match(String(missing), /no such file/)
+    })
+  )
+})
+
+const certificate = (name: string) =>
+  generate([{ name: "commonName", value: name }], {
+    keySize: 2048,
+    algorithm: "sha256",
+    extensions: [
+      { name: "basicConstraints", cA: true },
+      { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] }
+    ]
+  })
