@@ -1,20 +1,20 @@
-/** Real clients that write at the same time end up with the same document, and none complains. */
+/** Real clients of one document end up with the same content, and without an error that is not of their own making. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect, Fiber } from "effect"
-import * as Y from "yjs"
-import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer, type TestServer } from "../support/TestServer.ts"
+import { Array, Effect } from "effect"
+import { connectClient, untilAll } from "../support/SecsyncClient.ts"
+import { randomName, startServer } from "../support/TestServer.ts"
+import { assertSame, writeTogether } from "../support/writeTogether.ts"
 
 const RUNS = 20
-const WRITERS = 3
-const ITEMS_PER_WRITER = 24
-const SNAPSHOT_EVERY = 15
 
 describe("convergence", () => {
   it.live(`three writers with snapshots and a late joiner, ${RUNS} runs of ${RUNS}`, () =>
     Effect.gen(function* () {
       const server = yield* startServer()
-      yield* Effect.forEach(Array.range(1, RUNS), (i) => Effect.scoped(run(server, i)), { concurrency: 2 })
+      const run = Effect.fnUntraced(function* (number: number) {
+        yield* writeTogether([server.url], yield* server.token(randomName()), `run ${number}`)
+      }, Effect.scoped)
+      yield* Effect.forEach(Array.range(1, RUNS), run, { concurrency: 2 })
     })
   )
 
@@ -32,53 +32,3 @@ describe("convergence", () => {
     })
   )
 })
-
-const run = Effect.fnUntraced(function* (server: TestServer, number: number) {
-  const options = {
-    url: server.url,
-    documentId: randomName(),
-    token: yield* server.token(randomName()),
-    snapshotEvery: SNAPSHOT_EVERY
-  }
-  const writers = yield* Effect.all(Array.makeBy(WRITERS, () => connectClient(options)))
-  yield* untilAll(writers, "every writer has loaded", (client) => client.isSettled())
-  const late = yield* Effect.forkChild(
-    Effect.gen(function* () {
-      yield* untilAll(writers, "half is written", (client) => client.list().length > (WRITERS * ITEMS_PER_WRITER) / 2)
-      return yield* connectClient(options)
-    })
-  )
-  yield* Effect.forEach(writers, (writer, i) => writeAll(writer, `run ${number}, writer ${i}`), {
-    concurrency: "unbounded",
-    discard: true
-  })
-  const clients = [...writers, yield* Fiber.join(late)]
-  yield* untilAll(
-    clients,
-    "every client has everything",
-    (client) => client.isSettled() && client.list().length >= WRITERS * ITEMS_PER_WRITER
-  )
-  assertSame(clients)
-  assert.strictEqual(new Set(clients[0]?.list()).size, WRITERS * ITEMS_PER_WRITER)
-  assert.strictEqual(new Set(clients.map((client) => client.activeSnapshotId())).size, 1)
-})
-
-/** Now several at once, now one after the other is acknowledged. */
-const writeAll = Effect.fnUntraced(function* (client: SecsyncClient, name: string) {
-  for (let i = 0; i < ITEMS_PER_WRITER; i++) {
-    client.write(`${name}: ${i}`)
-    if (Math.random() < 0.3) yield* client.until("it is acknowledged", client.isSettled)
-    else if (Math.random() < 0.7) yield* nextTurn
-  }
-})
-
-const assertSame = (clients: ReadonlyArray<SecsyncClient>) => {
-  for (const client of clients) {
-    assert.deepStrictEqual(client.list(), clients[0]?.list())
-    assert.deepStrictEqual(Y.encodeStateVector(client.doc), Y.encodeStateVector(clients[0]!.doc))
-    assert.deepStrictEqual(
-      client.errors().filter((error) => error !== "SECSYNC_ERROR_214"),
-      []
-    )
-  }
-}

@@ -1,0 +1,205 @@
+/** Several servers on one database are one server to their clients. */
+import { assert, describe, it } from "@effect/vitest"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { ephemeralMessage, makeAuthor } from "@sealog/server/testing"
+import { Array, Deferred, Effect, Fiber, Ref, Schedule } from "effect"
+import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
+import { freshStorage } from "../support/postgres.ts"
+import { makeRandom } from "../support/random.ts"
+import { connectClient, nextTurn, untilAll } from "../support/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
+import { randomName } from "../support/TestServer.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
+import { assertSame, writeTogether } from "../support/writeTogether.ts"
+
+const RUNS = 20
+
+const startServers = Effect.fnUntraced(function* (count: number) {
+  const database = yield* freshStorage
+  const servers = yield* Effect.all(
+    Array.makeBy(count, () => spawnServer(database)),
+    { concurrency: count }
+  )
+  return { database, servers, urls: servers.map(({ url }) => url) }
+})
+
+const replays = Effect.fnUntraced(function* (database: string) {
+  const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
+  assert.strictEqual(exitCode, 0, stdout + stderr)
+})
+
+/** Author and clock of the updates that a client was told of, in its order. */
+const updatesOf = ({ frames }: RawClient) =>
+  frames
+    .filter(({ type }) => type === "update")
+    .map(({ publicData }) => publicData as { readonly pubKey: string; readonly clock: number })
+
+const authorOf = ({ publicData }: ServerFrame) => (publicData as { readonly pubKey: string } | undefined)?.pubKey
+
+for (const count of [2, 3]) {
+  describe(`${count} processes`, () => {
+    it.live(`converge, ${RUNS} runs of ${RUNS}`, () =>
+      Effect.gen(function* () {
+        const { database, urls } = yield* startServers(count)
+        const run = Effect.fnUntraced(function* (number: number) {
+          // Each process is somebody's first.
+          const turned = [...urls.slice(number % count), ...urls.slice(0, number % count)]
+          yield* writeTogether(turned, yield* mintToken(randomName()), `run ${number}`)
+        }, Effect.scoped)
+        yield* Effect.forEach(Array.range(1, RUNS), run, { concurrency: 2 })
+        yield* replays(database)
+      })
+    )
+
+    it.live("tell every connection of each event once and in one order", () =>
+      Effect.gen(function* () {
+        const { database, urls } = yield* startServers(count)
+        const libraryId = LibraryId.make(randomName())
+        const token = yield* mintToken(libraryId)
+        const documentId = randomName()
+        yield* begin(urls[0]!, documentId, token)
+        const readers = yield* Effect.forEach([...urls, ...urls], (url) => connectRaw({ url, documentId, token }))
+        const writers = urls.map(() => makeWriter(documentId))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const done = yield* Deferred.make<void>()
+            const onAcknowledged = () => {
+              if (writers.every(({ acknowledged }) => acknowledged > 150)) Deferred.doneUnsafe(done, Effect.void)
+            }
+            yield* Effect.forEach(writers, (writer, i) => writeOn(urls[i]!, writer, token, onAcknowledged))
+            yield* Deferred.await(done)
+          })
+        )
+        yield* assertStored(database, libraryId, writers, "all of it")
+        const shown = JSON.parse((yield* runCommand(database, "document", "show", libraryId, documentId)).stdout)
+        const last = (reader: RawClient) => reader.next("update", () => updatesOf(reader).length === shown.updates)
+        yield* Effect.forEach(readers, last)
+        for (const reader of readers) {
+          assert.strictEqual(updatesOf(reader).length, shown.updates)
+          assert.deepStrictEqual(updatesOf(reader), updatesOf(readers[0]!))
+        }
+      })
+    )
+
+    it.live("relay ephemeral messages", () =>
+      Effect.gen(function* () {
+        const { urls } = yield* startServers(count)
+        const token = yield* mintToken(randomName())
+        const documentId = randomName()
+        yield* begin(urls[0]!, documentId, token)
+        const clients = yield* Effect.forEach(urls, (url) => connectRaw({ url, documentId, token }))
+        const authors = clients.map(() => makeAuthor())
+        // May be lost, as to a client that is just taking its document: sent until it is heard.
+        const sending = Effect.sync(() => {
+          for (const [i, client] of clients.entries()) client.send(ephemeralMessage(authors[i]!, { docId: documentId }))
+        })
+        yield* Effect.forkScoped(Effect.repeat(sending, Schedule.spaced("50 millis")))
+        for (const [i, client] of clients.entries()) {
+          for (const other of authors.filter((author) => author !== authors[i])) {
+            yield* client.next("ephemeral-message", (frame) => authorOf(frame) === other.pubKey)
+          }
+          assert.isFalse(client.frames.some((frame) => authorOf(frame) === authors[i]!.pubKey))
+        }
+      })
+    )
+
+    it.live("all react to an eviction by the command line, and the library is restored by itself", () =>
+      Effect.gen(function* () {
+        const { database, urls } = yield* startServers(count)
+        const library = randomName()
+        const options = { documentId: randomName(), token: yield* mintToken(library) }
+        const clients = yield* Effect.forEach(urls, (url) => connectClient({ url, ...options }))
+        yield* untilAll(clients, "all have loaded", (client) => client.isSettled())
+        for (const [i, client] of clients.entries()) client.write(`client ${i}`)
+        yield* untilAll(clients, "all have it", (client) => client.isSettled() && client.list().length === count)
+        const evicted = clients[0]?.activeSnapshotId()
+        assert.strictEqual((yield* runCommand(database, "evict", library, "--yes")).exitCode, 0)
+        yield* untilAll(
+          clients,
+          "it is restored",
+          (client) => client.isSettled() && client.activeSnapshotId() !== evicted && client.list().length === count
+        )
+        assertSame(clients)
+        yield* replays(database)
+      })
+    )
+
+    it.live("lose nothing when one of them is killed again and again", () =>
+      Effect.gen(function* () {
+        const random = makeRandom()
+        console.log(`killed processes with TEST_SEED=${random.seed}`)
+        const { database, servers, urls } = yield* startServers(count)
+        const libraryId = LibraryId.make(randomName())
+        const token = yield* mintToken(libraryId)
+        const documentId = randomName()
+        yield* begin(urls[0]!, documentId, token)
+        const [reader] = yield* Effect.forEach(urls.slice(1, 2), (url) => connectRaw({ url, documentId, token }))
+        const writers = urls.map(() => makeWriter(documentId))
+        const first = yield* Ref.make(servers[0]!)
+        for (const round of Array.range(1, 3)) {
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const server = yield* Ref.get(first)
+              const enough = yield* Deferred.make<void>()
+              let left = 30 + random.next(200)
+              const onAcknowledged = () => {
+                left -= 1
+                if (left === 0) Deferred.doneUnsafe(enough, Effect.void)
+              }
+              yield* Effect.forEach(writers, (writer, i) =>
+                writeOn(i === 0 ? server.url : urls[i]!, writer, token, onAcknowledged)
+              )
+              yield* Deferred.await(enough)
+              yield* server.kill
+            })
+          )
+          yield* assertStored(database, libraryId, writers, `round ${round}, seed ${random.seed}`)
+          yield* Ref.set(first, yield* spawnServer(database))
+        }
+        // Who was on another process heard of everything, what the killed one had stored and not told of included.
+        const shown = JSON.parse((yield* runCommand(database, "document", "show", libraryId, documentId)).stdout)
+        yield* reader!.next("update", () => updatesOf(reader!).length === shown.updates)
+        assert.strictEqual(
+          new Set(updatesOf(reader!).map(({ pubKey, clock }) => `${pubKey} ${clock}`)).size,
+          shown.updates
+        )
+        yield* replays(database)
+      })
+    )
+  })
+}
+
+describe("a rolling restart", () => {
+  it.live("under load: every client goes on, and nothing that was written is lost", () =>
+    Effect.gen(function* () {
+      const { database, servers, urls } = yield* startServers(2)
+      const options = { documentId: randomName(), token: yield* mintToken(randomName()), snapshotEvery: 50 }
+      const clients = yield* Effect.forEach([...urls, ...urls], (url) => connectClient({ url, ...options }))
+      yield* untilAll(clients, "all have loaded", (client) => client.isSettled())
+      let items = 0
+      const isOver = yield* Deferred.make<void>()
+      const writing = yield* Effect.forkChild(
+        Effect.gen(function* () {
+          while (!(yield* Deferred.isDone(isOver))) {
+            clients[items % clients.length]?.write(`item ${items}`)
+            items += 1
+            // As fast as a person's clients, and not as their queues could take it.
+            yield* Effect.sleep("5 millis")
+          }
+        })
+      )
+      for (const server of servers) {
+        yield* server.stop
+        const back = items
+        yield* spawnServer(database, { port: server.port })
+        yield* untilAll(clients, "all are back", (client) => client.list().length > back)
+        yield* nextTurn
+      }
+      yield* Deferred.succeed(isOver, undefined)
+      yield* Fiber.join(writing)
+      yield* untilAll(clients, "all have all", (client) => client.isSettledOnActive() && client.list().length === items)
+      for (const client of clients) assert.deepStrictEqual(client.list(), clients[0]?.list())
+      yield* replays(database)
+    })
+  )
+})

@@ -1,0 +1,58 @@
+/** Several clients write to one document at the same time, with snapshots, and one comes late: all end up with the same. */
+import { assert } from "@effect/vitest"
+import { Array, Effect, Fiber } from "effect"
+import * as Y from "yjs"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "./SecsyncClient.ts"
+import { randomName } from "./TestServer.ts"
+
+const WRITERS = 3
+const ITEMS_PER_WRITER = 24
+const SNAPSHOT_EVERY = 15
+
+/** `urls`: the clients connect to them in turn. */
+export const writeTogether = Effect.fnUntraced(function* (urls: ReadonlyArray<string>, token: string, name: string) {
+  const documentId = randomName()
+  const connect = (i: number) =>
+    connectClient({ url: urls[i % urls.length]!, documentId, token, snapshotEvery: SNAPSHOT_EVERY })
+  const writers = yield* Effect.all(Array.makeBy(WRITERS, connect))
+  yield* untilAll(writers, "every writer has loaded", (client) => client.isSettled())
+  const late = yield* Effect.forkChild(
+    Effect.gen(function* () {
+      yield* untilAll(writers, "half is written", (client) => client.list().length > (WRITERS * ITEMS_PER_WRITER) / 2)
+      return yield* connect(WRITERS)
+    })
+  )
+  yield* Effect.forEach(writers, (writer, i) => writeAll(writer, `${name}, writer ${i}`), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  const clients = [...writers, yield* Fiber.join(late)]
+  yield* untilAll(
+    clients,
+    "every client has everything",
+    (client) => client.isSettled() && client.list().length >= WRITERS * ITEMS_PER_WRITER
+  )
+  assertSame(clients)
+  assert.strictEqual(new Set(clients[0]?.list()).size, WRITERS * ITEMS_PER_WRITER)
+  assert.strictEqual(new Set(clients.map((client) => client.activeSnapshotId())).size, 1)
+})
+
+/** Now several at once, now one after the other is acknowledged. */
+const writeAll = Effect.fnUntraced(function* (client: SecsyncClient, name: string) {
+  for (let i = 0; i < ITEMS_PER_WRITER; i++) {
+    client.write(`${name}: ${i}`)
+    if (Math.random() < 0.3) yield* client.until("it is acknowledged", client.isSettled)
+    else if (Math.random() < 0.7) yield* nextTurn
+  }
+})
+
+export const assertSame = (clients: ReadonlyArray<SecsyncClient>) => {
+  for (const client of clients) {
+    assert.deepStrictEqual(client.list(), clients[0]?.list())
+    assert.deepStrictEqual(Y.encodeStateVector(client.doc), Y.encodeStateVector(clients[0]!.doc))
+    assert.deepStrictEqual(
+      client.errors().filter((error) => error !== "SECSYNC_ERROR_214"),
+      []
+    )
+  }
+}
