@@ -4,7 +4,16 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { blake2b256 } from "@sealog/server/domain/Blake2b"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { toNewEvent } from "@sealog/server/domain/Secsync"
+import { advance, emptyHead, place } from "@sealog/server/domain/Stream"
+import { EventLog, type PlacedEvent } from "@sealog/server/EventLog"
+import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
+import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Ajv2020 } from "ajv/dist/2020.js"
+import { type Array, Effect } from "effect"
+import { assert } from "vitest"
 
 const packageFolder = join(dirname(fileURLToPath(import.meta.url)), "..")
 export const binary = join(packageFolder, "bin", "sync-admin.js")
@@ -101,3 +110,38 @@ export const schemaErrors = (name: string, json: unknown): string => {
   const schema: object = JSON.parse(readFileSync(join(packageFolder, "schemas", `${name}.json`), "utf8"))
   return ajv.validate(schema, json) ? "" : ajv.errorsText()
 }
+
+/** The one JSON value on stdout, checked against the command's schema. */
+export const jsonOf = (name: string, { stdout }: Ran): Record<string, unknown> => {
+  const json: unknown = JSON.parse(stdout)
+  assert.strictEqual(schemaErrors(name, json), "")
+  return json as Record<string, unknown>
+}
+
+export const errorOf = (ran: Ran) =>
+  (jsonOf("error", ran) as { error: { code: string; message: string; try?: string } }).error
+
+/** Appends a document, "notes/welcome", of one snapshot and some updates to an empty log. */
+export const storeDocument = Effect.fnUntraced(function* (updates: number) {
+  const [author, decode] = [makeAuthor(), makeDecoder()]
+  const message = decode(JSON.stringify(snapshotMessage(author, { docId: "welcome" })))
+  if (message._tag !== "Snapshot") throw new Error(message._tag)
+  const { snapshotId, parentSnapshotId, parentSnapshotProof, ciphertextHash, pubKey, payload } = message
+  const stored = {
+    _tag: "SnapshotStored" as const,
+    ...{ snapshotId, parentSnapshotId, parentSnapshotProof, ciphertextHash, pubKey },
+    parentSnapshotUpdateClocks: {}
+  }
+  const key = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
+  const event = place(key, emptyHead, toNewEvent(stored, blake2b256(payload)), "test", 1_700_000_000_000)
+  const events: Array.NonEmptyArray<PlacedEvent> = [{ event, payload }]
+  for (let clock = 0, head = advance(emptyHead, event); clock < updates; clock++) {
+    const update = decode(JSON.stringify(updateMessage(author, { docId: "welcome", refSnapshotId: snapshotId, clock })))
+    if (update._tag !== "Update") throw new Error(update._tag)
+    const data = { _tag: "UpdateStored" as const, refSnapshotId: snapshotId, pubKey, clock }
+    const placed = place(key, head, toNewEvent(data, blake2b256(update.payload)), "test", 1_700_000_000_000)
+    events.push({ event: placed, payload: update.payload })
+    head = advance(head, placed)
+  }
+  yield* (yield* EventLog).append([{ key, expectedVersion: 0, events }])
+})

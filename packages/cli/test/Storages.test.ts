@@ -1,0 +1,105 @@
+/** Every command that looks at a log or changes it, on each storage, without a terminal. */
+import { Effect, Exit, Scope } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { emptyDatabase, layerOf, storages } from "../../../test/support/postgres.ts"
+import { errorOf, freshFolder, jsonOf, run, serve, storeDocument } from "./support.ts"
+
+for (const { name, fresh } of storages) {
+  describe(name, () => {
+    const scope = Scope.makeUnsafe()
+    const cwd = freshFolder()
+    let database = ""
+    const sealog = (...args: ReadonlyArray<string>) => run(args, { cwd, env: { DATABASE_URL: database } })
+    /** Both ways of saying it: JSON by its schema, and something for people. */
+    const both = async (schema: string, ...args: ReadonlyArray<string>) => {
+      const told = await sealog(...args)
+      assert.strictEqual(told.code, 0, told.stderr)
+      assert.isNotEmpty(told.stdout)
+      const json = await sealog(...args, "--json")
+      assert.strictEqual(json.code, 0, json.stderr)
+      return { text: told.stdout, json: jsonOf(schema, json) }
+    }
+
+    beforeAll(async () => {
+      database = await Effect.runPromise(Scope.provide(fresh, scope))
+      await Effect.runPromise(Effect.provide(storeDocument(3), layerOf(database)))
+    })
+    afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+    it("library list, library show, document show, replay", async () => {
+      assert.lengthOf((await both("library-list", "library", "list")).json["libraries"] as [], 1)
+      assert.strictEqual((await both("library-show", "library", "show", "notes")).json["events"], 4)
+      assert.strictEqual((await both("document-show", "document", "show", "notes", "welcome")).json["updates"], 3)
+      assert.deepInclude((await both("replay", "replay")).json, { events: 4, problemCount: 0 })
+    })
+
+    it("suspend, resume, token revoke", async () => {
+      const [first, again] = [await sealog("suspend", "notes"), await sealog("suspend", "notes", "--json")]
+      assert.deepStrictEqual([first.code, first.stdout], [0, "Suspended notes.\n"])
+      assert.isFalse(jsonOf("suspend", again)["changed"])
+      assert.strictEqual((await both("resume", "resume", "notes")).text, "Resumed notes.\n")
+      for (const args of [["1234"], ["1234", "--library", "notes"], ["--user", "ada"], ["--library", "notes"]]) {
+        assert.isTrue(jsonOf("token-revoke", await sealog("token", "revoke", ...args, "--json"))["changed"])
+        assert.match((await sealog("token", "revoke", ...args)).stdout, /evoked/)
+      }
+      for (const args of [[], ["1234", "--user", "ada"], ["a.b.c"], ["--user", ""]]) {
+        const ran = await sealog("token", "revoke", ...args, "--json")
+        assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "USAGE"], args.join(" "))
+      }
+      assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
+    })
+
+    it("evict", async () => {
+      const planned = await both("evict", "evict", "notes", "--dry-run")
+      assert.include(planned.text, "1 document")
+      const done = jsonOf("evict", await sealog("evict", "notes", "--yes", "--json"))
+      assert.strictEqual(done["payloadBytes"], planned.json["payloadBytes"])
+      assert.include((await sealog("evict", "notes", "--yes")).stdout, "Nothing to evict")
+      assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
+    })
+
+    it("serve, until it is told to stop", async () => {
+      const served = await serve(["--database", database], { cwd })
+      const health = await fetch(`http://127.0.0.1:${served.port}/healthz`)
+      assert.strictEqual(health.status, 200)
+      assert.strictEqual((await served.stop("SIGTERM")).code, 0)
+    })
+
+    it("says that a storage which cannot be reached is not available, and never a password", async () => {
+      const url = name === "SQLite" ? "sqlite:./not/there.db" : "postgres://sealog:a-password@127.0.0.1:1/none"
+      const ran = await run(["library", "list", "--json"], { cwd, env: { DATABASE_URL: url } })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [3, "STORAGE_UNAVAILABLE"])
+      assert.notInclude(ran.stdout + ran.stderr, "a-password")
+    })
+  })
+}
+
+describe("migrate on Postgres", () => {
+  it("makes the tables, gives a role its rights, and says what it did", async () => {
+    const cwd = freshFolder()
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const env = { DATABASE_URL: yield* emptyDatabase }
+          const sealog = (...args: ReadonlyArray<string>) => Effect.promise(() => run(args, { cwd, env }))
+          const before = jsonOf("migrate", yield* sealog("migrate", "--dry-run", "--json"))
+          assert.deepStrictEqual(before["migrations"], [{ id: 1, name: "log", applied: false }])
+          const early = yield* sealog("library", "list", "--json")
+          assert.strictEqual(early.code, 3)
+          assert.include(errorOf(early).try ?? "", "sync-admin migrate")
+          const first = yield* sealog("migrate", "--grant-to", "pg_monitor")
+          assert.deepStrictEqual([first.code, first.stdout], [0, "Applied 1 log.\n"])
+          assert.include((yield* sealog("migrate", "--status")).stdout, "applied")
+          const unknown = yield* sealog("migrate", "--grant-to", 'no "such" role', "--json")
+          assert.strictEqual(unknown.code, 3)
+          assert.include(errorOf(unknown).message, "does not exist")
+        })
+      )
+    )
+  })
+
+  it("has no roles to give rights to on SQLite", async () => {
+    const ran = await run(["migrate", "--grant-to", "somebody", "--json"], { cwd: freshFolder() })
+    assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "NO_ROLES"])
+  })
+})
