@@ -69,6 +69,26 @@ const missed = (document: Document, clocks: ReadonlyMap<PublicKey, number>): Doc
     .map(({ payload }) => payload)
 })
 
+/** What the client has once its document has arrived: the active snapshot, or the evicted one if it had all of it. */
+export const heldAfterLoading = (tail: Tail, known: Known): SnapshotId | undefined => {
+  const { snapshot } = documentOf(tail)
+  if (snapshot !== undefined) return snapshot.snapshotId
+  const evicted = evictedOf(tail)
+  return evicted !== undefined &&
+    evicted.snapshot.snapshotId === known.snapshotId &&
+    Secsync.covers(known.clocks, evicted.clocks)
+    ? known.snapshotId
+    : undefined
+}
+
+/** What an eviction left, when the document is evicted. */
+export const evictedOf = (tail: Tail): Secsync.Evicted | undefined => {
+  // A tail begins with the newest snapshot or eviction.
+  const [first] = tail.events
+  const event = first === undefined ? undefined : Secsync.fromStreamEvent(first.event)
+  return event?._tag === "Evicted" ? event : undefined
+}
+
 const chainFrom = Effect.fnUntraced(function* (key: StreamKey, known: SnapshotId | undefined) {
   if (known === undefined) return []
   const ancestors = yield* (yield* EventLog).proofs(key, known)

@@ -2,19 +2,28 @@
  * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
  * else's events out, in one order for all.
  */
-import { Context, type Duration, Effect, FiberSet, Latch, Layer, type Scope, Semaphore } from "effect"
+import { Context, Effect, FiberSet, Latch, Layer, type Scope, Semaphore } from "effect"
 import { Access, type Action, type Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
-import { covers, type DocumentRefusal, type Evicted, fromStreamEvent } from "../../domain/Secsync.ts"
+import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/Secsync.ts"
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
 import { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
 import { CloseCode, type Connection, type Frame } from "../Connection.ts"
-import { completeFrame, documentOf, type Known, loadContent, refusedContent } from "./Document.ts"
+import {
+  completeFrame,
+  documentOf,
+  evictedOf,
+  heldAfterLoading,
+  type Known,
+  loadContent,
+  refusedContent
+} from "./Document.ts"
 import { type DocumentRoom, DocumentRooms } from "./DocumentRooms.ts"
 import { makeFeed } from "./Feed.ts"
 import type { Holder } from "./Restoration.ts"
+import { makeSettling } from "./Settling.ts"
 import { makeUpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
 
@@ -44,8 +53,6 @@ export interface Session {
 const MAX_IN_FLIGHT = 128
 /** So often a snapshot is refused before the others let its author go first; at the fifth, the client disconnects. */
 const REFUSALS_BEFORE_TURN = 2
-/** How long a client that has been sent a snapshot may take to say something before it is sent what came after. */
-const SETTLING: Duration.Input = "500 millis"
 
 export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
@@ -120,7 +127,7 @@ const openSession = Effect.fnUntraced(function* (
     holds = decoded.snapshotId
     // With another one on its way, the client ignores that this one was saved: until that other is refused, and brings
     // it up to date, it could make nothing of what follows.
-    if (event.origin === connection.id && answers.mayHaveSeveral()) settle()
+    if (event.origin === connection.id && answers.mayHaveSeveral()) settling.begin()
     answers.snapshotStored()
     const reloads = isBehind && event.origin !== connection.id
     isBehind = false
@@ -143,22 +150,7 @@ const openSession = Effect.fnUntraced(function* (
       Effect.andThen(Effect.sync(release)),
       documentTurn.withPermit
     )
-  /** How often the client was given time to take what it was sent; 0 while it is not. */
-  let settling = 0
-  let settles = 0
-  /** Holds back what follows until the client says something, or is silent for a while. */
-  const settle = (): void => {
-    settles += 1
-    const mine = settles
-    settling = mine
-    feed.hold()
-    const end = Effect.sync(() => {
-      if (settling !== mine) return
-      settling = 0
-      release()
-    })
-    run(Effect.andThen(Effect.sleep(SETTLING), end))
-  }
+  const settling = makeSettling({ hold: feed.hold, release, run: (effect) => void run(effect) })
   let inFlight = 0
   const belowLimit = yield* Latch.make(true)
 
@@ -252,13 +244,11 @@ const openSession = Effect.fnUntraced(function* (
 
   const receive = Effect.fnUntraced(function* (text: string) {
     const message = decode(text)
-    const wasSettling = settling > 0
-    settling = 0
-    if (!wasSettling) return yield* handle(message)
+    if (!settling.heard()) return yield* handle(message)
     // A snapshot that is refused is answered before what follows.
     if (message._tag !== "Snapshot") release()
     yield* handle(message)
-    if (settling === 0) release()
+    if (!settling.isUnderWay()) release()
   })
 
   const handle = Effect.fnUntraced(function* (message: Wire.ClientMessage) {
@@ -312,31 +302,10 @@ const openSession = Effect.fnUntraced(function* (
   const tail = yield* feed.sendDocument(documentFrame)
   holds = heldAfterLoading(tail, request.known)
   isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
-  // The client queues a document only once it has the snapshot's key, and whatever comes meanwhile before it. When it
-  // has, it sends a message of its own; a client that sends none gets the rest a little later.
   if (documentOf(tail).snapshot === undefined) release()
-  else settle()
+  else settling.begin()
   return { receive } satisfies Session
 })
-
-/** What the client has once its document has arrived: the active snapshot, or the evicted one if it had all of it. */
-const heldAfterLoading = (tail: Tail, known: Known): SnapshotId | undefined => {
-  const { snapshot } = documentOf(tail)
-  if (snapshot !== undefined) return snapshot.snapshotId
-  const evicted = evictedOf(tail)
-  return evicted !== undefined &&
-    evicted.snapshot.snapshotId === known.snapshotId &&
-    covers(known.clocks, evicted.clocks)
-    ? known.snapshotId
-    : undefined
-}
-
-const evictedOf = (tail: Tail): Evicted | undefined => {
-  // A tail begins with the newest snapshot or eviction.
-  const [first] = tail.events
-  const event = first === undefined ? undefined : fromStreamEvent(first.event)
-  return event?._tag === "Evicted" ? event : undefined
-}
 
 /** Refusals whose answer brings the author up to date. */
 const carriesContent = (refusal: DocumentRefusal): boolean =>
