@@ -5,7 +5,9 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
+import { administer, emptyDatabase } from "./support/postgres.ts"
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const readme = readFileSync(join(root, "README.md"), "utf8")
@@ -63,7 +65,7 @@ describe("README", () => {
     const shown = blocks.flatMap(({ file, text }) => (file === undefined ? [] : [{ file, text }]))
     assert.sameMembers(
       shown.map(({ file }) => file),
-      ["examples/secsync-client.ts", "examples/embed-sqlite.ts"]
+      ["examples/secsync-client.ts", "examples/embed-sqlite.ts", "examples/embed-postgres.ts"]
     )
     for (const { file, text } of shown) assert.strictEqual(text, readFileSync(join(root, file), "utf8"), file)
   })
@@ -92,27 +94,34 @@ describe("README", () => {
     assert.strictEqual(await ended(server), 0)
   })
 
-  it("embeds a server that answers", async () => {
-    const { folder, env } = makeFolder()
-    const port = String(await freePort())
-    const embedding = { ...env, PORT: port, TOKEN_SECRET: "s".repeat(32) }
-    const server = spawn("node", ["examples/embed-sqlite.ts"], { cwd: folder, env: embedding })
-    let health = 0
-    while (health === 0) {
-      health = await fetch(`http://127.0.0.1:${port}/healthz`).then(
-        ({ status }) => status,
-        () => new Promise<number>((resolve) => setTimeout(() => resolve(0), 50))
+  it("embeds a server that answers", () => embed("examples/embed-sqlite.ts"))
+
+  it("runs several servers on one Postgres, as a role that can do little", async () => {
+    await Effect.runPromise(
+      Effect.scoped(
+        Effect.gen(function* () {
+          const url = yield* emptyDatabase
+          yield* administer("CREATE ROLE sealog_server LOGIN")
+          yield* Effect.addFinalizer(() =>
+            Effect.andThen(administer("DROP OWNED BY sealog_server", url), administer("DROP ROLE sealog_server"))
+          )
+          yield* Effect.promise(() => runPostgresExample(url))
+        })
       )
-    }
-    assert.strictEqual(health, 200)
-    server.kill("SIGTERM")
-    await ended(server)
+    )
   })
+
+  it("embeds a server on Postgres", () =>
+    Effect.runPromise(
+      Effect.scoped(
+        Effect.flatMap(emptyDatabase, (url) => Effect.promise(() => embed("examples/embed-postgres.ts", url)))
+      )
+    ))
 
   it("shows commands that run as they stand there, one after the other", async () => {
     const { folder, env } = makeFolder()
     const port = String(await freePort())
-    const lines = (shell.find((text) => text.includes("sync-admin migrate")) ?? "").split("\n")
+    const lines = (shell.find((text) => text.includes("export TOKEN_SECRET")) ?? "").split("\n")
     assert.isAtLeast(lines.length, 10)
     const secret = /^export (TOKEN_SECRET)=(.*)$/.exec(lines[0] ?? "")?.[2] ?? ""
     const TOKEN_SECRET = spawnSync("sh", ["-c", `printf %s ${secret}`], { cwd: folder, env }).stdout.toString()
@@ -136,6 +145,60 @@ describe("README", () => {
     if (server !== undefined) assert.strictEqual(await ended(server), 0)
   })
 })
+
+/** Runs an example until it answers. */
+const embed = async (example: string, DATABASE_URL?: string) => {
+  const { folder, env } = makeFolder()
+  const port = String(await freePort())
+  const embedding = { ...env, DATABASE_URL, PORT: port, TOKEN_SECRET: "s".repeat(32) }
+  const server = spawn("node", [example], { cwd: folder, env: embedding })
+  assert.strictEqual(await firstHealth(port), 200)
+  server.kill("SIGTERM")
+  await ended(server)
+}
+
+/** The first answer of a server that is just starting. */
+const firstHealth = async (port: string): Promise<number> => {
+  while (true) {
+    const status = await fetch(`http://127.0.0.1:${port}/healthz`).then(
+      ({ status }) => status,
+      () => new Promise<number>((resolve) => setTimeout(() => resolve(0), 50))
+    )
+    if (status > 0) return status
+  }
+}
+
+/** The commands of the section on Postgres, with this database for theirs. */
+const runPostgresExample = async (url: string) => {
+  const { folder, env } = makeFolder()
+  const withSecret = { ...env, TOKEN_SECRET: "s".repeat(32) }
+  const asServer = new URL(url)
+  asServer.username = "sealog_server"
+  const lines = (shell.find((text) => text.includes("postgres://owner@")) ?? "").split("\n")
+  assert.lengthOf(lines, 3)
+  const servers: Array<ChildProcess> = []
+  for (const line of lines) {
+    const port = String(await freePort())
+    const command = (line.split(" #")[0] ?? "")
+      .trim()
+      .replace("postgres://owner@localhost/sealog", url)
+      .replace("postgres://sealog_server@localhost/sealog", asServer.href)
+      .replace(/--port \d+/, `--port ${port}`)
+    if (command.startsWith("sync-admin serve")) {
+      const server = spawn("sh", ["-c", `exec ${command}`], { cwd: folder, env: withSecret })
+      servers.push(server)
+      await untilPrinted(server, /Listening on/)
+      assert.strictEqual(await firstHealth(port), 200)
+    } else {
+      const ran = spawnSync("sh", ["-c", command], { cwd: folder, env: withSecret })
+      assert.strictEqual(ran.status, 0, `${command}: ${ran.stderr}`)
+    }
+  }
+  for (const server of servers) {
+    server.kill("SIGTERM")
+    assert.strictEqual(await ended(server), 0)
+  }
+}
 
 /** Gives the commands that look at "notes/welcome" something to look at. */
 const writeDocument = async (cwd: string, env: NodeJS.ProcessEnv, port: string, token: string) => {

@@ -8,9 +8,10 @@ import { Effect, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 
-const administer = (statement: string) =>
+/** A statement as superuser, in the cluster's own database or in the one given. */
+export const administer = (statement: string, url = inject("postgresUrl")) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(statement)).pipe(
-    Effect.provide(PgStorage.layerClient({ url: inject("postgresUrl") })),
+    Effect.provide(PgStorage.layerClient({ url })),
     Effect.orDie
   )
 

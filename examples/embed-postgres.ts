@@ -1,0 +1,11 @@
+// The same on Postgres: DATABASE_URL=postgres://… TOKEN_SECRET=… node examples/embed-postgres.ts, as often as you like.
+import { NodeRuntime } from "@effect/platform-node"
+import { SyncServer } from "@sealog/server"
+import { PgStorage } from "@sealog/storage-pg"
+import { Layer } from "effect"
+
+SyncServer.layer({ port: Number(process.env["PORT"] ?? 4000) }).pipe(
+  Layer.provide(PgStorage.layer({ url: process.env["DATABASE_URL"] ?? "postgres://localhost/sealog" })),
+  Layer.launch,
+  NodeRuntime.runMain
+)
