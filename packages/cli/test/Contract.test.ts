@@ -178,7 +178,12 @@ describe("looking inside", () => {
     assert.match(locked.stderr, /locked.*\nTry: again in a moment/)
     lock.exec("ROLLBACK")
     lock.close()
-    for (const database of ["postgres:user:pass-word@host", "mysql://user:pass-word@host", "sqlite:", "data/sealog.db"]) {
+    for (const database of [
+      "postgres:user:pass-word@host",
+      "mysql://user:pass-word@host",
+      "sqlite:",
+      "data/sealog.db"
+    ]) {
       const ran = await run(["library", "list"], { cwd, env: { DATABASE_URL: database } })
       assert.strictEqual(ran.code, 2, database)
       assert.notInclude(ran.stderr, "pass-word")

@@ -33,12 +33,16 @@ export interface ReadOptions {
   readonly after: number
   /** At most this many. Default: all. */
   readonly limit?: number
+  /** As many as have payloads of at most this size together, and at least one. Default: any size. */
+  readonly maxBytes?: number
   /** Whether payloads are read as well. Default: true. */
   readonly payloads?: boolean
 }
 
 export interface StreamSummary extends StreamHead {
   readonly key: StreamKey
+  /** Version of the newest checkpoint: what is read as the stream's tail begins there. 0: there is none. */
+  readonly checkpoint: number
   /** Payloads still held, and their size together. */
   readonly payloads: number
   readonly payloadBytes: number
@@ -76,6 +80,16 @@ export class EventLog extends Context.Service<
     readonly append: (
       batch: NonEmptyReadonlyArray<Append>
     ) => Effect.Effect<ReadonlyArray<Appended>, StorageUnavailable>
+
+    /**
+     * While `use` runs, nobody else appends to the stream: what it reads and appends through this log is one transaction.
+     * For a stream that others write to faster than one can read it and answer. A stream that does not exist yet cannot
+     * be held still.
+     */
+    readonly exclusively: <A>(
+      key: StreamKey,
+      use: Effect.Effect<A, StorageUnavailable>
+    ) => Effect.Effect<A, StorageUnavailable>
 
     /** Where the streams end, in the order asked; unknown streams are at version 0. */
     readonly heads: (keys: ReadonlyArray<StreamKey>) => Effect.Effect<ReadonlyArray<StreamHead>, StorageUnavailable>

@@ -1,5 +1,5 @@
 /** The log in memory: for tests, and the plainest statement of what a storage does. */
-import { Effect, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import type { LibraryId } from "./domain/Ids.ts"
 import type { Ancestor } from "./domain/Secsync.ts"
 import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
@@ -18,8 +18,12 @@ interface Stored {
   readonly events: ReadonlyArray<PlacedEvent>
 }
 
-export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
+/** Whether this fiber is the one that holds a stream still. */
+const IsHolder = Context.Reference("@sealog/server/EventLogMemory/IsHolder", { defaultValue: () => false })
+
+const make = Effect.gen(function* () {
   const streams = new Map<string, Stored>()
+  const writing = yield* Semaphore.make(1)
   const get = (key: StreamKey): Stored => streams.get(streamName(key)) ?? { key, head: emptyHead, events: [] }
 
   const appendOne = ({ key, expectedVersion, events, purgeBefore = 0 }: Append): Appended => {
@@ -50,15 +54,28 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
       .sort((a, b) => compareKeys(a.key, b.key))
 
   return EventLog.of({
-    append: (batch) => Effect.sync(() => batch.map(appendOne)),
+    append: Effect.fnUntraced(function* (batch) {
+      const append = Effect.sync(() => batch.map(appendOne))
+      return yield* (yield* IsHolder) ? append : writing.withPermit(append)
+    }),
+    exclusively: (key, use) =>
+      Effect.suspend(() => {
+        const before = streams.get(streamName(key))
+        const undo = Effect.sync(() => {
+          if (before === undefined) streams.delete(streamName(key))
+          else streams.set(streamName(key), before)
+        })
+        return use.pipe(
+          Effect.provideService(IsHolder, true),
+          Effect.onExit((exit) => (Exit.isFailure(exit) ? undo : Effect.void))
+        )
+      }).pipe(writing.withPermit),
     heads: (keys) => Effect.sync(() => keys.map((key) => get(key).head)),
-    read: (key, { after, limit, payloads }) =>
-      Effect.sync(() =>
-        get(key)
-          .events.filter(({ event }) => event.version > after)
-          .slice(0, limit)
-          .map((placed) => (payloads === false ? { event: placed.event, payload: null } : placed))
-      ),
+    read: (key, { after, limit, maxBytes, payloads }) =>
+      Effect.sync(() => {
+        const events = get(key).events.slice(after, limit === undefined ? undefined : after + limit)
+        return payloads === false ? events.map(({ event }) => ({ event, payload: null })) : fitting(events, maxBytes)
+      }),
     tail: (key, options) =>
       Effect.sync(() => {
         const { head, events } = get(key)
@@ -100,12 +117,24 @@ export const layerMemory: Layer.Layer<EventLog> = Layer.sync(EventLog, () => {
   })
 })
 
+export const layerMemory: Layer.Layer<EventLog> = Layer.effect(EventLog, make)
+
 const snapshotIdOf = (event: StreamEvent): unknown =>
   event.type === "SnapshotStored" && "snapshotId" in event.data ? event.data.snapshotId : undefined
 
 const ancestorOf = (event: StreamEvent): Ancestor => {
   const { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof } = event.data as Ancestor
   return { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof }
+}
+
+/** The first events, as many as have payloads of `maxBytes` together, and at least one. */
+const fitting = (events: ReadonlyArray<PlacedEvent>, maxBytes = Number.POSITIVE_INFINITY) => {
+  let bytes = 0
+  const end = events.findIndex(({ payload }, i) => {
+    bytes += payload?.length ?? 0
+    return bytes > maxBytes && i > 0
+  })
+  return end < 0 ? events : events.slice(0, end)
 }
 
 const sizes = (events: ReadonlyArray<PlacedEvent>) => {
@@ -117,6 +146,7 @@ const summary = ({ key, head, events }: Stored): StreamSummary => ({
   ...head,
   ...sizes(events),
   key,
+  checkpoint: events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0,
   createdAt: events[0]?.event.recordedAt ?? 0,
   updatedAt: events.at(-1)?.event.recordedAt ?? 0
 })

@@ -2,88 +2,13 @@
  * The live side of one stream. A room decides commands against its head, commits of its own that are still under way
  * included, so that a writer is never held up by a commit; it answers and fans out only what is durable.
  */
-import { Effect, Exit, Result, type Scope } from "effect"
+import { Effect, Exit, Result } from "effect"
 import { isReadonlyArrayNonEmpty } from "effect/Array"
 import type { Committer } from "./Committer.ts"
-import {
-  advance,
-  type NewEvent,
-  place,
-  type StreamEvent,
-  type StreamHead,
-  type StreamKey,
-  streamName
-} from "./domain/Stream.ts"
-import type { Appended, EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
-import type { Tail, Tails } from "./Tails.ts"
-
-/** What a protocol brings: its pure core, and what its connections are told. */
-export interface RoomProtocol<State, Command, Refusal, Local> {
-  readonly initial: (key: StreamKey) => State
-  readonly decide: (state: State, command: Command) => Result.Result<NewEvent, Refusal>
-  readonly evolve: (state: State, event: StreamEvent) => State
-  /** A refusal that says "already done": true whatever other processes have written since. */
-  readonly isSettled: (refusal: Refusal) => boolean
-  /** The frame that tells other connections of an event; built once for all of them. */
-  readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
-  /** State of the protocol's own that a room carries, beginning with the state that the room opens with. */
-  readonly local: (state: State) => Local
-  /** Tells it of every event that became durable, before any subscriber. */
-  readonly observe: (local: Local, event: StreamEvent) => void
-}
-
-export interface Submission<Command> {
-  readonly command: Command
-  readonly payload: Uint8Array | null
-}
-
-export type Outcome<Refusal> =
-  | { readonly _tag: "Stored"; readonly event: StreamEvent }
-  | { readonly _tag: "Refused"; readonly refusal: Refusal }
-  /** The storage failed, and whether the event was stored is not known. */
-  | { readonly _tag: "Unavailable" }
-
-/** An event that is durable, as subscribers are told of it. */
-export interface Committed {
-  readonly event: StreamEvent
-  readonly frame: Uint8Array | undefined
-}
-
-export interface Subscriber {
-  /** Written into every event of this subscriber, which so knows its own. */
-  readonly id: string
-  /** Called in version order, and for every version after the one that `join` returned. Must not throw. */
-  readonly deliver: (committed: Committed) => void
-  /** A message to everybody else that is not stored; may be dropped. */
-  readonly relay: (frame: Uint8Array) => void
-}
-
-export interface Room<State, Command, Refusal, Local> {
-  readonly key: StreamKey
-  readonly local: Local
-  /** The state as committed, never ahead of the log. */
-  readonly state: () => State
-  /** Decides in order of arrival; `respond` is called once, in the same order for the same origin. */
-  readonly submit: (
-    submission: Submission<Command>,
-    origin: string,
-    respond: (outcome: Outcome<Refusal>) => void
-  ) => void
-  /** From now on the subscriber is told of every event; undone when the scope closes. */
-  readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
-  /** The stream's tail, at or after the version that the room had when this was called; one read serves many. */
-  readonly tail: Effect.Effect<Tail, StorageUnavailable>
-  /** Relays a frame to everybody else who is connected, to whatever process. */
-  readonly relay: (frame: Uint8Array, from: Subscriber) => void
-  /** Relays a frame that came from another process. */
-  readonly relayFromElsewhere: (frame: Uint8Array) => void
-  /** The last version that subscribers were told of. */
-  readonly version: () => number
-  /** Looks whether other processes have written to the stream. */
-  readonly wake: () => void
-  /** Nothing decided waits for its commit. */
-  readonly isIdle: () => boolean
-}
+import { advance, place, type StreamEvent, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
+import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
+import type { Outcome, Room, RoomProtocol, Submission, Subscriber } from "./RoomProtocol.ts"
+import type { Tails } from "./Tails.ts"
 
 interface Waiting<Command, Refusal> extends Submission<Command> {
   readonly origin: string
@@ -105,10 +30,15 @@ interface Tip<State> {
 
 /** Events of one append: bounds what a conflict throws away and what one transaction writes. */
 const MAX_EVENTS = 500
-/** Conflicts after which a command is given up: the stream is written faster elsewhere than this process reads it. */
+/** Conflicts of one command after which the stream is held still for it. */
+const CONFLICTS_BEFORE_TURN = 2
+/** Conflicts after which a command is given up. */
 const MAX_CONFLICTS = 20
+/** The first byte of what rooms of one stream send each other between processes. */
+const [RELAYED, TOLD] = [Uint8Array.of(0), Uint8Array.of(1)] as const
 /** Events that one read of what others wrote brings. */
 const READ_PAGE = 1000
+
 export const makeRoom = <State, Command, Refusal, Local>(
   key: StreamKey,
   protocol: RoomProtocol<State, Command, Refusal, Local>,
@@ -117,7 +47,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
     readonly log: EventLog["Service"]
     readonly committer: Committer["Service"]
     readonly announce: (key: StreamKey) => void
-    readonly broadcast: (frame: Uint8Array) => void
+    readonly broadcast: (message: Uint8Array) => void
     readonly now: () => number
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: Tails
@@ -148,41 +78,56 @@ export const makeRoom = <State, Command, Refusal, Local>(
 
   const pump = (): void => {
     while (!reading) {
-      if (stale && isSettled()) return refresh()
-      const next = waiting[0]
-      if (next === undefined || stale) break
-      const result = protocol.decide(tip.state, next.command)
-      if (Result.isSuccess(result)) {
-        const event = place(key, tip.head, result.success, next.origin, services.now())
-        tip = { head: advance(tip.head, event), state: protocol.evolve(tip.state, event) }
-        decided.push({ waiting: next, result: Result.succeed({ placed: { event, payload: next.payload }, tip }) })
-      } else if (protocol.isSettled(result.failure)) {
-        decided.push({ waiting: next, result: Result.fail(result.failure) })
-      } else if (!isSettled()) {
-        break
-      } else if (confirmed > 0) {
-        next.respond({ _tag: "Refused", refusal: result.failure })
-      } else {
-        // A cached head may say yes, never no: another process may have written what makes this right.
-        return refresh()
-      }
-      waiting.shift()
-      if (confirmed > 0) confirmed -= 1
+      if (stale && isSettled()) return isContended() ? takeTurn() : refresh()
+      if (stale) break
+      const decision = decideNext()
+      if (decision === "unconfirmed") return refresh()
+      if (decision === "none") break
     }
     flush()
   }
 
+  /** Decides the command that has waited longest; "none" when there is none, or it has to wait for a commit. */
+  const decideNext = (): "decided" | "unconfirmed" | "none" => {
+    const next = waiting[0]
+    if (next === undefined) return "none"
+    const result = protocol.decide(tip.state, next.command)
+    if (Result.isSuccess(result)) {
+      const event = place(key, tip.head, result.success, next.origin, services.now())
+      tip = { head: advance(tip.head, event), state: protocol.evolve(tip.state, event) }
+      decided.push({ waiting: next, result: Result.succeed({ placed: { event, payload: next.payload }, tip }) })
+    } else if (protocol.isSettled(result.failure)) {
+      decided.push({ waiting: next, result: Result.fail(result.failure) })
+    } else if (!isSettled()) {
+      return "none"
+    } else if (confirmed > 0) {
+      next.respond({ _tag: "Refused", refusal: result.failure })
+    } else {
+      // A cached head may say yes, never no: another process may have written what makes this right.
+      return "unconfirmed"
+    }
+    waiting.shift()
+    if (confirmed > 0) confirmed -= 1
+    return "decided"
+  }
+
   const flush = (): void => {
     while (committing.length === 0 && decided.length > 0) {
-      const batch = decided.splice(0, MAX_EVENTS)
-      const events = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success.placed] : []))
-      if (isReadonlyArrayNonEmpty(events)) {
-        committing = batch
-        services.committer.submit({ key, expectedVersion: committed.head.version, events }, settle)
-      } else {
-        for (const { waiting, result } of batch) respondTo(waiting, result)
-      }
+      const append = nextAppend()
+      if (append !== undefined) services.committer.submit(append, settle)
     }
+  }
+
+  /** Takes what was decided first into a commit; undefined when there is nothing to commit of it, and it is answered. */
+  const nextAppend = (): Append | undefined => {
+    const batch = decided.splice(0, MAX_EVENTS)
+    const events = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success.placed] : []))
+    if (isReadonlyArrayNonEmpty(events)) {
+      committing = batch
+      return { key, expectedVersion: committed.head.version, events }
+    }
+    for (const { waiting, result } of batch) respondTo(waiting, result)
+    return undefined
   }
 
   const settle = (exit: Exit.Exit<Appended, StorageUnavailable>): void => {
@@ -239,27 +184,57 @@ export const makeRoom = <State, Command, Refusal, Local>(
     for (const { respond } of all) respond({ _tag: "Unavailable" })
   }
 
+  /** Takes over what others wrote, a page of it; how many events that was. */
+  const readOn = Effect.suspend(() => services.log.read(key, { after: committed.head.version, limit: READ_PAGE })).pipe(
+    Effect.map((events) => {
+      for (const { event, payload } of events) {
+        committed = { head: advance(committed.head, event), state: protocol.evolve(committed.state, event) }
+        deliver(event, payload)
+      }
+      tip = committed
+      return events.length
+    })
+  )
+
   const refresh = (): void => {
     reading = true
     const present = waiting.length
     services.run(
-      services.log.read(key, { after: committed.head.version, limit: READ_PAGE }).pipe(
-        Effect.map((events) => {
-          for (const { event, payload } of events) {
-            committed = { head: advance(committed.head, event), state: protocol.evolve(committed.state, event) }
-            deliver(event, payload)
-          }
-          return events.length
-        }),
+      readOn.pipe(
         Effect.tapCause((cause) => Effect.logWarning(`Reading ${streamName(key)} failed`, cause)),
         Effect.exit,
         Effect.map((exit) => {
           reading = false
           if (Exit.isFailure(exit)) return giveUp([])
-          tip = committed
           stale = exit.value === READ_PAGE
           confirmed = present
           pump()
+        })
+      )
+    )
+  }
+
+  const isContended = () => waiting.some(({ conflicts }) => conflicts >= CONFLICTS_BEFORE_TURN)
+
+  /** Other processes write faster than this one reads and answers: they are made to wait for one commit. */
+  const takeTurn = (): void => {
+    reading = true
+    const turn = Effect.gen(function* () {
+      while ((yield* readOn) === READ_PAGE);
+      stale = false
+      confirmed = waiting.length
+      while (decided.length < MAX_EVENTS && decideNext() === "decided");
+      const append = nextAppend()
+      return append === undefined ? undefined : (yield* services.log.append([append]))[0]
+    })
+    services.run(
+      services.log.exclusively(key, turn).pipe(
+        Effect.tapCause((cause) => Effect.logWarning(`Writing to ${streamName(key)} failed`, cause)),
+        Effect.exit,
+        Effect.map((exit) => {
+          reading = false
+          if (Exit.isSuccess(exit) && exit.value === undefined) pump()
+          else settle(Exit.map(exit, (result) => result!))
         })
       )
     )
@@ -288,10 +263,13 @@ export const makeRoom = <State, Command, Refusal, Local>(
     ),
     relay: (frame, from) => {
       for (const subscriber of subscribers) if (subscriber !== from) subscriber.relay(frame)
-      services.broadcast(frame)
+      services.broadcast(Buffer.concat([RELAYED, frame]))
     },
-    relayFromElsewhere: (frame) => {
-      for (const subscriber of subscribers) subscriber.relay(frame)
+    tell: (message) => services.broadcast(Buffer.concat([TOLD, message])),
+    receive: (message) => {
+      const content = message.subarray(1)
+      if (message[0] === TOLD[0]) protocol.hear(local, content)
+      else if (message[0] === RELAYED[0]) for (const subscriber of subscribers) subscriber.relay(content)
     },
     version: () => committed.head.version,
     wake,

@@ -4,7 +4,8 @@ import { Committer } from "./Committer.ts"
 import type { LibraryId } from "./domain/Ids.ts"
 import { type StreamKey, streamName } from "./domain/Stream.ts"
 import { EventLog, type StorageUnavailable } from "./EventLog.ts"
-import { makeRoom, type Room, type RoomProtocol } from "./Room.ts"
+import { makeRoom } from "./Room.ts"
+import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeShared } from "./Shared.ts"
 import { Signals } from "./Signals.ts"
 import { makeTails } from "./Tails.ts"
@@ -41,7 +42,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       log,
       committer,
       announce: (key: StreamKey) => void run(signals.announce([key])),
-      broadcast: (frame: Uint8Array) => void run(signals.broadcast({ key, frame })),
+      broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
       now: () => clock.currentTimeMillisUnsafe(),
       run: (effect: Effect.Effect<void>) => void run(effect),
       tails
@@ -75,7 +76,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   )
   yield* Effect.forkScoped(
     Stream.runForEach(signals.broadcasts, ({ key, frame }) =>
-      Effect.sync(() => open.get(streamName(key))?.relayFromElsewhere(frame))
+      Effect.sync(() => open.get(streamName(key))?.receive(frame))
     )
   )
 

@@ -12,6 +12,14 @@ import { unavailable } from "./Unavailable.ts"
 /** How long a statement of the live server may take; then it is cancelled, and whether it was done is not known. */
 const TIMEOUT = "30 seconds"
 
+/** The version up to which payloads are of size $5 together, and at least the first; by their lengths alone. */
+const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::float8), min(version)) FROM
+  (SELECT version, sum(length) OVER (ORDER BY version) AS bytes FROM
+    (SELECT e.version, coalesce(length(p.payload), 0) AS length
+     FROM sealog.events e LEFT JOIN sealog.payloads p USING (library_id, stream_id, version)
+     WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint
+     ORDER BY e.version LIMIT $4::float8::bigint) AS page) AS sums`
+
 export const makeEventLog = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
@@ -46,14 +54,23 @@ export const makeEventLog = Effect.gen(function* () {
     unavailable("append", TIMEOUT)
   )
 
+  const exclusively: EventLog["Service"]["exclusively"] = ({ libraryId, streamId }, use) =>
+    sql`SELECT FROM sealog.streams WHERE library_id = ${libraryId} AND stream_id = ${streamId} FOR NO KEY UPDATE`.pipe(
+      unavailable("hold a stream", TIMEOUT),
+      Effect.andThen(use),
+      sql.withTransaction,
+      unavailable("hold a stream")
+    )
+
   const read: EventLog["Service"]["read"] = Effect.fnUntraced(
-    function* (key, { after, limit, payloads }) {
+    function* (key, { after, limit, maxBytes, payloads }) {
+      const isBounded = payloads !== false && maxBytes !== undefined
       const rows = yield* sql.unsafe<EventRow>(
         `SELECT ${EVENT_COLUMNS}, ${payloads === false ? "NULL::bytea AS payload" : "p.payload"} FROM sealog.events e
          ${payloads === false ? "" : "LEFT JOIN sealog.payloads p USING (library_id, stream_id, version)"}
-         WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint ORDER BY e.version
-         LIMIT $4::float8::bigint`,
-        [key.libraryId, key.streamId, after, limit ?? null]
+         WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint
+         ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
+        [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
       )
       return rows.map(placedOf)
     },
@@ -105,7 +122,7 @@ export const makeEventLog = Effect.gen(function* () {
     const { after, libraryId, limit, streamId } = options
     const rows = yield* sql<StreamRow>`
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
-        s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at, p.payloads, p.payload_bytes
+        s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at, p.payloads, p.payload_bytes
       FROM sealog.streams s, LATERAL (
         SELECT count(*)::float8 AS payloads, coalesce(sum(length(p.payload)), 0)::float8 AS payload_bytes
         FROM sealog.payloads p WHERE p.library_id = s.library_id AND p.stream_id = s.stream_id
@@ -144,7 +161,7 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, proofs, held, streams, libraries } satisfies EventLog["Service"]
+  return { append, heads, read, tail, proofs, held, streams, libraries, exclusively } satisfies EventLog["Service"]
 })
 
 interface StreamRow {
@@ -153,6 +170,7 @@ interface StreamRow {
   readonly version: number
   readonly generation: number
   readonly chain: Uint8Array
+  readonly checkpoint: number
   readonly created_at: number
   readonly updated_at: number
   readonly payloads: number
@@ -172,6 +190,7 @@ const summaryOf = (row: StreamRow): StreamSummary => ({
   version: row.version,
   generation: row.generation,
   chain: hashText(row.chain),
+  checkpoint: row.checkpoint,
   payloads: row.payloads,
   payloadBytes: row.payload_bytes,
   createdAt: row.created_at,

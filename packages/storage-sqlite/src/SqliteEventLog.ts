@@ -51,6 +51,13 @@ const UPSERT_STREAM = `ON CONFLICT (library_id, stream_id) DO UPDATE SET
 
 const SELECT_EVENTS = `SELECT e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin, e.recorded_at, e.checkpoint`
 
+/** The version up to which payloads are of some size together, and at least the first; by their lengths alone. */
+const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= ?), min(version)) FROM
+  (SELECT version, sum(length) OVER (ORDER BY version) AS bytes FROM
+    (SELECT e.version, coalesce(length(p.payload), 0) AS length
+     FROM events e LEFT JOIN payloads p ON p.position = e.position
+     WHERE e.library_id = ? AND e.stream_id = ? AND e.version > ? ORDER BY e.version LIMIT ?))`
+
 export const makeEventLog = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
 
@@ -140,6 +147,10 @@ export const makeEventLog = Effect.gen(function* () {
     unavailable("append")
   )
 
+  // A transaction holds the whole file.
+  const exclusively: EventLog["Service"]["exclusively"] = (_, use) =>
+    unavailable("hold a stream")(sql.withTransaction(use))
+
   const heads = Effect.fnUntraced(function* (keys: ReadonlyArray<StreamKey>) {
     const rows = yield* sql.unsafe<{ version: number | null; generation: number; chain: Uint8Array }>(
       `SELECT s.version, s.generation, s.chain FROM json_each(?) k LEFT JOIN streams s
@@ -152,12 +163,15 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("read heads"))
 
-  const read: EventLog["Service"]["read"] = Effect.fnUntraced(function* (key, { after, limit, payloads }) {
+  const read: EventLog["Service"]["read"] = Effect.fnUntraced(function* (key, { after, limit, maxBytes, payloads }) {
+    const isBounded = payloads !== false && maxBytes !== undefined
+    const page = [key.libraryId, key.streamId, after, limit ?? -1]
     const rows = yield* sql.unsafe<EventRow>(
       `${SELECT_EVENTS}, ${payloads === false ? "NULL AS payload" : "p.payload"} FROM events e
        ${payloads === false ? "" : "LEFT JOIN payloads p ON p.position = e.position"}
-       WHERE e.library_id = ? AND e.stream_id = ? AND e.version > ? ORDER BY e.version LIMIT ?`,
-      [key.libraryId, key.streamId, after, limit ?? -1]
+       WHERE e.library_id = ? AND e.stream_id = ? AND e.version > ?
+       ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT ?`,
+      isBounded ? [...page.slice(0, 3), maxBytes, ...page, page[3]] : page
     )
     return rows.map(placedOf)
   }, unavailable("read events"))
@@ -235,7 +249,7 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, proofs, held, streams, libraries } satisfies EventLog["Service"]
+  return { append, heads, read, tail, proofs, held, streams, libraries, exclusively } satisfies EventLog["Service"]
 })
 
 interface StreamRow {
@@ -244,6 +258,7 @@ interface StreamRow {
   readonly version: number
   readonly generation: number
   readonly chain: Uint8Array
+  readonly checkpoint: number
   readonly created_at: number
   readonly updated_at: number
   readonly payloads: number
@@ -263,6 +278,7 @@ const summaryOf = (row: StreamRow): StreamSummary => ({
   version: row.version,
   generation: row.generation,
   chain: hashText(row.chain),
+  checkpoint: row.checkpoint,
   payloads: row.payloads,
   payloadBytes: row.payload_bytes,
   createdAt: row.created_at,
@@ -300,11 +316,14 @@ const headAfter = (events: ReadonlyArray<PlacedEvent>): StreamHead => {
  */
 const unavailable =
   (operation: string) =>
-  <A, R>(effect: Effect.Effect<A, SqlError.SqlError, R>): Effect.Effect<A, StorageUnavailable, R> =>
-    Effect.catch(effect, (error) =>
-      MISTAKES.has(error.reason._tag)
+  <A, R>(
+    effect: Effect.Effect<A, SqlError.SqlError | StorageUnavailable, R>
+  ): Effect.Effect<A, StorageUnavailable, R> =>
+    Effect.catch(effect, (error) => {
+      if (error instanceof StorageUnavailable) return Effect.fail(error)
+      return MISTAKES.has(error.reason._tag)
         ? Effect.die(error)
         : Effect.fail(new StorageUnavailable({ operation, cause: error }))
-    )
+    })
 
 const MISTAKES: ReadonlySet<string> = new Set(["ConstraintError", "UniqueViolation", "SqlSyntaxError"])

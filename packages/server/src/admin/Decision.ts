@@ -1,4 +1,4 @@
-/** How a command writes to the log: decide on what is there, append, and begin again when somebody else was faster. */
+/** How a command writes to the log: decide on what is there and append, whatever others write meanwhile. */
 import { Clock, Effect, Result } from "effect"
 import { type NewEvent, place, type StreamKey } from "../domain/Stream.ts"
 import { EventLog, type PlacedEvent } from "../EventLog.ts"
@@ -23,7 +23,8 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
 ) {
   const log = yield* EventLog
   const signals = yield* Signals
-  while (true) {
+  /** undefined: somebody else was faster. */
+  const attempt = Effect.gen(function* () {
     const { head, events } = yield* log.tail(key, { payloads: false })
     const decision = decide(events)
     if (Result.isFailure(decision) || options.dryRun === true) return decision
@@ -37,9 +38,11 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
         ...(purgeBefore === undefined ? {} : { purgeBefore: purgeBefore === "all" ? placed.version : purgeBefore })
       }
     ])
-    if (result?._tag === "Committed") {
-      yield* signals.announce([key])
-      return decision
-    }
-  }
+    return result?._tag === "Committed" ? decision : undefined
+  })
+  // Without holding anybody up at first; a stream that is written all the time is held still.
+  let decision = yield* attempt
+  while (decision === undefined) decision = yield* log.exclusively(key, attempt)
+  if (Result.isSuccess(decision) && options.dryRun !== true) yield* signals.announce([key])
+  return decision
 })

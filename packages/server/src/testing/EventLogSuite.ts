@@ -15,7 +15,7 @@ import {
   type StreamHead,
   type StreamKey
 } from "../domain/Stream.ts"
-import { type Append, EventLog, type PlacedEvent } from "../EventLog.ts"
+import { type Append, EventLog, type PlacedEvent, StorageUnavailable } from "../EventLog.ts"
 
 const hashOf = (text: string): Hash => blake2b256(text)
 const randomLibrary = () => LibraryId.make(`lib-${crypto.randomUUID()}`)
@@ -178,6 +178,50 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
+    it.effect("lets one who holds a stream still read it and append to it, however fast others append", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        yield* appendAll(key, emptyHead, [update(bytes("first"))])
+        let isOver = false
+        const others = Effect.gen(function* () {
+          while (!isOver) {
+            const [head] = yield* log.heads([key])
+            yield* log.append([after(key, head!, [update(bytes("others"))]).append])
+            yield* Effect.yieldNow
+          }
+        })
+        const turn = Effect.gen(function* () {
+          const { head } = yield* log.tail(key)
+          return yield* log.append([after(key, head, [update(bytes("mine"))]).append])
+        })
+        yield* Effect.forkChild(others)
+        for (let i = 0; i < 20; i++) {
+          assert.deepStrictEqual(yield* log.exclusively(key, turn), [{ _tag: "Committed" }])
+        }
+        isOver = true
+        const unknown = randomKey()
+        assert.deepStrictEqual(yield* log.exclusively(unknown, log.heads([unknown])), [emptyHead])
+      })
+    )
+
+    it.effect("keeps nothing of a turn that failed", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const head = yield* appendAll(key, emptyHead, [update(bytes("first"))])
+        const failure = new StorageUnavailable({ operation: "fail", cause: new Error("on purpose") })
+        const failed = yield* Effect.flip(
+          log.exclusively(
+            key,
+            Effect.andThen(log.append([after(key, head, [update(bytes("second"))]).append]), Effect.fail(failure))
+          )
+        )
+        assert.strictEqual(failed, failure)
+        assert.deepStrictEqual(yield* log.heads([key]), [head])
+      })
+    )
+
     it.effect("reads in pages, with payloads or without", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
@@ -190,6 +234,27 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const bare = yield* log.read(key, { after: 0, payloads: false })
         assert.isTrue(bare.every(({ payload }) => payload === null))
         assert.strictEqual(bare[0]?.event.payloadHash, blake2b256(bytes("1")))
+      })
+    )
+
+    it.effect("reads as much as has payloads of some size, and at least one event", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const events = [update(bytes("22")), update(null), update(bytes("333")), update(bytes("1")), update(bytes(""))]
+        yield* appendAll(key, emptyHead, [snapshot("a"), ...events])
+        const read = Effect.fnUntraced(function* (after: number, maxBytes: number, limit?: number) {
+          const page = yield* log.read(key, { after, maxBytes, ...(limit === undefined ? {} : { limit }) })
+          assert.isTrue(page.every(({ event, payload }) => (payload === null) === (event.payloadHash === "")))
+          return page.map(({ event }) => event.version)
+        })
+        assert.deepStrictEqual(yield* read(0, 1), [1])
+        assert.deepStrictEqual(yield* read(1, 2), [2, 3])
+        assert.deepStrictEqual(yield* read(1, 5), [2, 3, 4])
+        assert.deepStrictEqual(yield* read(1, 6), [2, 3, 4, 5, 6])
+        assert.deepStrictEqual(yield* read(1, 1000, 2), [2, 3])
+        assert.deepStrictEqual(yield* read(6, 1), [])
+        assert.lengthOf(yield* log.read(key, { after: 0, maxBytes: 1, payloads: false }), 6)
       })
     )
 
@@ -400,6 +465,10 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
             ["2", 2, 1, 5]
           ]
         )
+        assert.strictEqual(page[0]?.checkpoint, 0)
+        const key = randomKey()
+        yield* appendAll(key, emptyHead, [update(null), snapshot("a"), update(null)])
+        assert.strictEqual((yield* log.streams({ ...key, limit: 1 }))[0]?.checkpoint, 2)
         assert.strictEqual(page[0]?.createdAt, 1_700_000_000_000)
         assert.isAbove(page[0]?.updatedAt ?? 0, 1_700_000_000_000)
         const rest = yield* log.streams({ libraryId: ids[1]!, after: page[1]!.key, limit: 2 })

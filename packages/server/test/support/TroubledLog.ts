@@ -34,6 +34,7 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
         const results = yield* whenUp("append", log.append(batch))
         return trouble.losesAnswers ? yield* fail("append") : results
       }),
+    exclusively: (_, use) => whenUp("hold a stream", use),
     heads: (keys) => whenUp("read heads", log.heads(keys)),
     read: (key, options) => whenUp("read", log.read(key, options)),
     tail: (key, options) => whenUp("read a tail", log.tail(key, options)),

@@ -2,11 +2,11 @@
 import { Context, Effect, Layer, Result } from "effect"
 import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import * as Secsync from "../../domain/Secsync.ts"
-import type { Room, RoomProtocol } from "../../Room.ts"
+import type { Room, RoomProtocol } from "../../RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../Rooms.ts"
 import { makeRestoration, type Restoration } from "./Restoration.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
-import { makeWriteTurn, type WriteTurn } from "./WriteTurn.ts"
+import { hearReservation, makeWriteTurn, type WriteTurn } from "./WriteTurn.ts"
 
 type Command = Secsync.DocumentCommand & { readonly payloadHash: Hash }
 
@@ -32,13 +32,15 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     restoration: makeRestoration(state.evicted?.snapshot.snapshotId),
     turn: makeWriteTurn()
   }),
-  observe: ({ restoration }, event) => {
-    // Updates are most of what happens, and nothing here.
+  observe: ({ restoration, turn }, event) => {
+    turn.release(event.origin)
+    // Updates are most of what happens, and nothing more.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)
-    if (decoded._tag === "Evicted") restoration.evicted(decoded.snapshot.snapshotId)
-    else restoration.restored()
-  }
+    if (decoded._tag === "Evicted") return restoration.evicted(decoded.snapshot.snapshotId)
+    restoration.restored()
+  },
+  hear: ({ turn }, message) => hearReservation(turn, message)
 }
 
 export class DocumentRooms extends Context.Service<

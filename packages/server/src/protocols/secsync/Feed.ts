@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import type { StorageUnavailable } from "../../EventLog.ts"
-import type { Committed, Subscriber } from "../../Room.ts"
+import type { Committed, Subscriber } from "../../RoomProtocol.ts"
 import type { Tail } from "../../Tails.ts"
 import { CloseCode, type Connection, type Frame } from "../Connection.ts"
 import type { DocumentRoom } from "./DocumentRooms.ts"

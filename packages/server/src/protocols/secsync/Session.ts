@@ -2,7 +2,7 @@
  * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
  * else's events out, in one order for all.
  */
-import { Context, Effect, FiberSet, Latch, Layer, type Scope, Semaphore } from "effect"
+import { Clock, Context, Effect, FiberSet, Latch, Layer, type Scope, Semaphore } from "effect"
 import { Access, type Action, type Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
@@ -26,6 +26,7 @@ import type { Holder } from "./Restoration.ts"
 import { makeSettling } from "./Settling.ts"
 import { makeUpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
+import { reservationMessage } from "./WriteTurn.ts"
 
 export interface SessionRequest {
   readonly grant: Grant
@@ -51,8 +52,6 @@ export interface Session {
 
 /** Updates of one connection that may wait for their commit; its next frame is read when there are fewer. */
 const MAX_IN_FLIGHT = 128
-/** So often a snapshot is refused before the others let its author go first; at the fifth, the client disconnects. */
-const REFUSALS_BEFORE_TURN = 2
 
 export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
@@ -110,6 +109,7 @@ const openSession = Effect.fnUntraced(function* (
 ) {
   const { documentId, grant } = request
 
+  const clock = yield* Clock.Clock
   let holds: SnapshotId | undefined
   const answers = makeUpdateAnswers(room, connection)
   const holder: Holder = {
@@ -155,8 +155,11 @@ const openSession = Effect.fnUntraced(function* (
   const belowLimit = yield* Latch.make(true)
 
   const { turn } = room.local
-  /** Refusals of snapshots since the last one that was stored. */
-  let refusals = 0
+  const goFirst = (): void => {
+    const at = clock.currentTimeMillisUnsafe()
+    turn.reserve(connection.id, at)
+    room.tell(reservationMessage(connection.id, at))
+  }
 
   const receiveUpdate = Effect.fnUntraced(function* (message: Wire.UpdateMessage) {
     yield* turn.await(connection.id)
@@ -195,7 +198,6 @@ const openSession = Effect.fnUntraced(function* (
         // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
         if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
           connection.send(Wire.snapshotSaved(message.snapshotId))
-          refusals = 0
           turn.release(connection.id)
           resume(Effect.undefined)
         } else if (outcome._tag === "Unavailable") {
@@ -205,8 +207,7 @@ const openSession = Effect.fnUntraced(function* (
         } else {
           if (carriesContent(outcome.refusal)) {
             feed.hold()
-            refusals += 1
-            if (refusals >= REFUSALS_BEFORE_TURN && room.state().active !== undefined) turn.reserve(connection.id)
+            if (room.state().active !== undefined) goFirst()
           }
           resume(Effect.succeed(outcome.refusal))
         }

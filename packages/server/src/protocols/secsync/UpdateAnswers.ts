@@ -4,7 +4,7 @@
  */
 import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/Secsync.ts"
-import type { Outcome } from "../../Room.ts"
+import type { Outcome } from "../../RoomProtocol.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { DocumentRoom } from "./DocumentRooms.ts"
 import type { Holder } from "./Restoration.ts"
