@@ -16,6 +16,9 @@ export interface Proxy {
   readonly sent: Array<Proxied>
   /** Frames from the server that fit are not passed on, until this is called again. */
   readonly drop: (fits: (frame: Proxied) => boolean) => void
+  /** A slow network: frames from the server wait, in their order, until `flow`. */
+  readonly stall: () => void
+  readonly flow: () => void
   /** Every connection is gone at once, without a closing handshake. */
   readonly cut: () => void
 }
@@ -25,6 +28,7 @@ export const startProxy = (target: string): Effect.Effect<Proxy, never, Scope.Sc
     const received: Array<Proxied> = []
     const sent: Array<Proxied> = []
     let drops: (frame: Proxied) => boolean = () => false
+    let stalled: Array<() => void> | undefined
     const server = yield* Effect.acquireRelease(
       Effect.callback<WebSocketServer>((resume) => {
         const starting: WebSocketServer = new WebSocketServer({ port: 0, host: "127.0.0.1" }, () =>
@@ -52,7 +56,10 @@ export const startProxy = (target: string): Effect.Effect<Proxy, never, Scope.Sc
       upstream.on("message", (data) => {
         const frame: Proxied = JSON.parse(String(data))
         received.push(frame)
-        if (!drops(frame)) client.send(String(data))
+        if (drops(frame)) return
+        const pass = () => client.send(String(data))
+        if (stalled === undefined) pass()
+        else stalled.push(pass)
       })
       client.on("close", () => upstream.terminate())
       upstream.on("close", () => client.terminate())
@@ -65,11 +72,16 @@ export const startProxy = (target: string): Effect.Effect<Proxy, never, Scope.Sc
       drop: (fits) => {
         drops = fits
       },
+      stall: () => {
+        stalled ??= []
+      },
+      flow: () => {
+        const passes = stalled ?? []
+        stalled = undefined
+        for (const pass of passes) pass()
+      },
       cut: () => {
         for (const socket of server.clients) socket.terminate()
       }
     }
   })
-
-/** What one client writes and others are told of. */
-export const isBroadcast = ({ type }: Proxied): boolean => type === "snapshot" || type === "update"

@@ -243,7 +243,7 @@ describe("at a terminal", () => {
     const cwd = await withDocument(3000)
     const ran = await run(["replay"], { cwd, terminal })
     assert.deepStrictEqual([ran.code, ran.stdout], [0, "3,001 events in 1 stream, 3,001 payloads: all as written.\n"])
-    assert.match(ran.stderr, /replay [█░]+ 16\/3,001 {2}[\d,]+\/s {2}\d+ s left/)
+    assert.match(ran.stderr, /replay [█░]+ 500\/3,001 {2}[\d,]+\/s {2}\d+ s left/)
     const stopped = await run(["replay", "--json"], {
       cwd,
       terminal,

@@ -12,6 +12,7 @@ import { Signals } from "../src/Signals.ts"
 import {
   ephemeralMessage,
   makeAuthor,
+  resign,
   type SealedSnapshot,
   type SealedUpdate,
   snapshotMessage,
@@ -266,6 +267,48 @@ describe("other processes on the same log", () => {
       })
   )
 })
+
+describe("a refused snapshot", () => {
+  it.live("is answered with the lineage from what its author was told last, also of what came during the answer", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const behind = yield* connectRaw(options)
+      behind.send(ephemeralMessage(author, { docId }))
+      yield* client.next("ephemeral-message")
+      // So that what the document was last served from is not enough.
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* behind.next("update")
+      const second = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
+      const third = snapshotMessage(author, { docId, parent: second })
+      trouble.beforeNextTail = Effect.gen(function* () {
+        for (const next of [second, third]) {
+          client.send(next)
+          yield* client.next("snapshot-saved")
+        }
+      })
+      // Refused because its id is used, so that nothing newer was there before the answer is made.
+      behind.send(resign(author, snapshotMessage(author, { docId, parent: snapshot }), { snapshotId: idOf(snapshot) }))
+      const answer = yield* behind.next("snapshot-save-failed")
+      assert.deepStrictEqual(chainOf(answer), [idOf(second), idOf(third)])
+      assert.deepStrictEqual(answer["snapshot"], JSON.parse(JSON.stringify(third)))
+
+      const fourth = snapshotMessage(author, { docId, parent: third })
+      client.send(fourth)
+      yield* behind.next("snapshot")
+      behind.send(snapshotMessage(makeAuthor(), { docId, parent: snapshot }))
+      assert.deepStrictEqual(chainOf(yield* behind.next("snapshot-save-failed")), [])
+    })
+  )
+})
+
+const idOf = ({ publicData }: ReturnType<typeof snapshotMessage>): string => publicData.snapshotId
+
+const chainOf = (frame: ServerFrame): ReadonlyArray<string> =>
+  ((frame["snapshotProofChain"] ?? []) as ReadonlyArray<{ readonly snapshotId: string }>).map(
+    ({ snapshotId }) => snapshotId
+  )
 
 describe("a document under heavy writing", () => {
   it.live("one connection's messages are handled in the order they came", () =>

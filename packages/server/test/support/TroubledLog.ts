@@ -14,6 +14,8 @@ export interface TroubledLog {
     down: boolean
     /** Appends are done, and said to have failed. */
     losesAnswers: boolean
+    /** Happens once, right before the next tail is read. */
+    beforeNextTail: Effect.Effect<unknown> | undefined
     /** Happens once, right before the next append. */
     beforeNextAppend: Effect.Effect<unknown> | undefined
   }
@@ -21,7 +23,12 @@ export interface TroubledLog {
 
 export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = Effect.gen(function* () {
   const log = Context.get(yield* Layer.build(Layer.fresh(layerMemory)), EventLog)
-  const trouble: TroubledLog["trouble"] = { down: false, losesAnswers: false, beforeNextAppend: undefined }
+  const trouble: TroubledLog["trouble"] = {
+    down: false,
+    losesAnswers: false,
+    beforeNextTail: undefined,
+    beforeNextAppend: undefined
+  }
   const fail = (operation: string) => new StorageUnavailable({ operation, cause: new Error("made to fail") })
   const whenUp = <A>(operation: string, effect: Effect.Effect<A, StorageUnavailable>) =>
     Effect.suspend(() => (trouble.down ? Effect.fail(fail(operation)) : effect))
@@ -37,7 +44,12 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
     exclusively: (_, use) => whenUp("hold a stream", use),
     heads: (keys) => whenUp("read heads", log.heads(keys)),
     read: (key, options) => whenUp("read", log.read(key, options)),
-    tail: (key, options) => whenUp("read a tail", log.tail(key, options)),
+    tail: (key, options) =>
+      Effect.suspend(() => {
+        const before = trouble.beforeNextTail ?? Effect.void
+        trouble.beforeNextTail = undefined
+        return Effect.andThen(before, whenUp("read a tail", log.tail(key, options)))
+      }),
     proofs: (key, after) => whenUp("read proofs", log.proofs(key, after)),
     held: (key, before) => whenUp("measure", log.held(key, before)),
     streams: (options) => whenUp("list streams", log.streams(options)),

@@ -46,15 +46,23 @@ export const loadContent = Effect.fnUntraced(function* (
   return { ...complete(document), proofChain: yield* chainFrom(key, known.snapshotId) }
 })
 
-/** What the author of a refused snapshot misses: the active snapshot with its lineage, or only some updates. */
+/**
+ * What the author of a refused snapshot misses: the active snapshot with its lineage, or only some updates.
+ *
+ * `told`: the last snapshot that the author was told of. The client checks the lineage from there, when that came after
+ * the parent that it had when it made its own.
+ */
 export const refusedContent = Effect.fnUntraced(function* (
   key: StreamKey,
   document: Document,
   parent: SnapshotId | "",
-  clocks: ReadonlyMap<PublicKey, number>
+  clocks: ReadonlyMap<PublicKey, number>,
+  told: SnapshotId | undefined
 ) {
   if (document.snapshot?.snapshotId === parent) return missed(document, clocks)
-  return { ...complete(document), proofChain: yield* chainFrom(key, parent === "" ? undefined : parent) }
+  const chain = yield* chainFrom(key, parent === "" ? undefined : parent)
+  const since = chain.findIndex(({ snapshotId }) => snapshotId === told)
+  return { ...complete(document), proofChain: chain.slice(since + 1) }
 })
 
 const complete = (document: Document): DocumentContent => ({

@@ -111,6 +111,8 @@ const openSession = Effect.fnUntraced(function* (
 
   const clock = yield* Clock.Clock
   let holds: SnapshotId | undefined
+  /** The last snapshot that the client was told of and took; its own among them. */
+  let told: SnapshotId | undefined
   const answers = makeUpdateAnswers(room, connection)
   const holder: Holder = {
     holds: () => holds,
@@ -127,7 +129,9 @@ const openSession = Effect.fnUntraced(function* (
     holds = decoded.snapshotId
     // With another one on its way, the client ignores that this one was saved: until that other is refused, and brings
     // it up to date, it could make nothing of what follows.
-    if (event.origin === connection.id && answers.mayHaveSeveral()) settling.begin()
+    const isIgnored = event.origin === connection.id && answers.mayHaveSeveral()
+    if (isIgnored) settling.begin()
+    else told = decoded.snapshotId
     answers.snapshotStored()
     const reloads = isBehind && event.origin !== connection.id
     isBehind = false
@@ -147,7 +151,12 @@ const openSession = Effect.fnUntraced(function* (
   const sendAnew = (frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>) =>
     Effect.sync(feed.hold).pipe(
       Effect.andThen(feed.sendDocument(frameOf)),
-      Effect.andThen(Effect.sync(release)),
+      Effect.andThen((tail) =>
+        Effect.sync(() => {
+          told = documentOf(tail).snapshot?.snapshotId ?? told
+          release()
+        })
+      ),
       documentTurn.withPermit
     )
   const settling = makeSettling({ hold: feed.hold, release, run: (effect) => void run(effect) })
@@ -218,7 +227,13 @@ const openSession = Effect.fnUntraced(function* (
     yield* sendAnew((tail) => {
       const document = documentOf(tail)
       if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
-      return refusedContent(room.key, document, message.parentSnapshotId, message.parentSnapshotUpdateClocks).pipe(
+      return refusedContent(
+        room.key,
+        document,
+        message.parentSnapshotId,
+        message.parentSnapshotUpdateClocks,
+        told
+      ).pipe(
         Effect.map((content) => Wire.contentFrame("snapshot-save-failed", content)),
         Effect.provideService(EventLog, log)
       )
@@ -302,6 +317,7 @@ const openSession = Effect.fnUntraced(function* (
   )
   const tail = yield* feed.sendDocument(documentFrame)
   holds = heldAfterLoading(tail, request.known)
+  told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
   isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
   if (documentOf(tail).snapshot === undefined) release()
   else settling.begin()
