@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Deferred, Effect, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
 import { connectRaw, openRaw } from "../../packages/server/test/support/RawClient.ts"
 import { makeCluster } from "../support/PostgresCluster.ts"
 import { makeRandom } from "../support/random.ts"
@@ -130,6 +131,42 @@ describe("a database that is away", () => {
     })
   )
 
+  it.live("only for signals, again and again: who is on another process still hears of everything, in order", () =>
+    Effect.gen(function* () {
+      const cluster = yield* ownCluster
+      const [here, there] = [
+        yield* startServer({ database: cluster.url }),
+        yield* startServer({ database: cluster.url })
+      ]
+      const libraryId = LibraryId.make(randomName())
+      const token = yield* here.token(libraryId)
+      const documentId = randomName()
+      yield* begin(here.url, documentId, token)
+      const reader = yield* connectRaw({ url: there.url, documentId, token })
+      const writer = makeWriter(documentId)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const enough = yield* Deferred.make<void>()
+          yield* writeOn(here.url, writer, token, () => {
+            if (writer.acknowledged === 1000) Deferred.doneUnsafe(enough, Effect.void)
+          })
+          const cut = terminate(cluster.url, "query ILIKE 'LISTEN%'")
+          yield* Effect.forkScoped(Effect.repeat(cut, Schedule.spaced("100 millis")))
+          yield* Deferred.await(enough)
+        })
+      )
+      const clocks = () =>
+        reader.frames
+          .filter(({ type }) => type === "update")
+          .map(({ publicData }) => (publicData as { readonly clock: number }).clock)
+      yield* reader.next("update", () => clocks().length >= writer.acknowledged)
+      assert.deepStrictEqual(
+        clocks(),
+        clocks().map((_, i) => i)
+      )
+    })
+  )
+
   it.live("cuts single connections: nobody notices", () =>
     Effect.gen(function* () {
       const cluster = yield* ownCluster
@@ -140,8 +177,7 @@ describe("a database that is away", () => {
       yield* begin(server.url, documentId, token)
       const reader = yield* connectRaw({ url: server.url, documentId, token })
       assert.strictEqual(reader.first.type, "document")
-      const sql = yield* Effect.promise(() => terminateAll(cluster.url))
-      assert.isAbove(sql, 0)
+      assert.isAbove(yield* terminate(cluster.url), 0)
       const again = yield* connectRaw({ url: server.url, documentId, token })
       assert.strictEqual(again.first.type, "document")
       assert.isTrue(reader.isOpen())
@@ -149,12 +185,13 @@ describe("a database that is away", () => {
   )
 })
 
-/** Ends every connection of ours to the database; how many. */
-const terminateAll = (url: string): Promise<number> =>
-  Effect.gen(function* () {
-    const { SqlClient } = yield* Effect.promise(() => import("effect/sql"))
-    const sql = yield* SqlClient.SqlClient
-    const rows = yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE application_name = 'sealog' AND pid <> pg_backend_pid()`
-    return rows.length
-  }).pipe(Effect.provide(PgStorage.layerClient({ url })), Effect.runPromise)
+/** Ends connections of ours to the database; how many. */
+const terminate = (url: string, which = "TRUE") =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql.unsafe(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE application_name = 'sealog' AND pid <> pg_backend_pid() AND ${which}`)
+  ).pipe(
+    Effect.map((rows) => rows.length),
+    Effect.provide(PgStorage.layerClient({ url })),
+    Effect.orDie
+  )
