@@ -91,7 +91,7 @@ export const makeCluster = async (settings: Readonly<Record<string, string>> = {
   }
 }
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const probe = createServer()
     probe.once("error", reject)

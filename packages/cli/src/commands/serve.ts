@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { CliFailure } from "../CliFailure.ts"
 
 const DEV_SECRET = "./data/dev-secret"
 const DEV_LIBRARY = "playground"
@@ -15,7 +16,8 @@ export default class Serve extends BaseCommand<ServeResult> {
 A SQLite database is migrated first; Postgres only with --migrate, which needs the tables' owner. Any number of servers may run on one Postgres database. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
   static override examples = [
     "<%= config.bin %> serve --dev",
-    "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db"
+    "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db",
+    "<%= config.bin %> serve --database postgres://sealog_server@localhost/sealog --signals redis://localhost"
   ]
   static override flags = {
     port: Flags.integer({
@@ -26,6 +28,10 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     }),
     host: Flags.string({ description: "address to listen on (default: all; with --dev 127.0.0.1)" }),
     migrate: Flags.boolean({ description: "migrate the database first (SQLite: always)", default: false }),
+    signals: Flags.string({
+      description: "how servers tell each other of writes: redis://… (default: by the database)",
+      env: "SEALOG_SIGNALS"
+    }),
     dev: Flags.boolean({ description: "for development: makes a secret, prints a URL and a token", default: false })
   }
 
@@ -37,7 +43,8 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const { Context, Duration, Effect, Layer } = await import("effect")
     const { backendOf } = await import("../storage.ts")
     const backend = await backendOf(flags.database)
-    const storage = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
+    const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
+    const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const options = { port: flags.port, ...(host === undefined ? {} : { host }) }
     const layer = SyncServer.layerWithAccess(options).pipe(
@@ -61,6 +68,20 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     await this.executeUntilStopped(Effect.scoped(running))
     return { port, dev: flags.dev }
   }
+}
+
+const redisSignals = async (url: string) => {
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new CliFailure({
+      code: "SIGNALS_URL_INVALID",
+      // Not the URL itself: it may hold a password.
+      message: "The URL of --signals is not of the form redis://USER:PASSWORD@HOST:PORT.",
+      exitCode: 2,
+      tryThis: "--signals redis://localhost:6379, or leave it out"
+    })
+  }
+  const [RedisSignals, Redacted] = await Promise.all([import("@sealog/server/RedisSignals"), import("effect/Redacted")])
+  return RedisSignals.layer({ url: Redacted.make(url) })
 }
 
 const hostInUrl = (host: string | undefined): string => {

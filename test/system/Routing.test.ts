@@ -1,0 +1,118 @@
+/** The shipped configurations of load balancers: one document goes to one server, and to another when that is gone. */
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { PgStorage } from "@sealog/storage-pg"
+import { Array, Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import { freePort } from "../support/PostgresCluster.ts"
+import { freshStorage } from "../support/postgres.ts"
+import { connectClient, untilAll } from "../support/SecsyncClient.ts"
+import { mintToken, spawnServer } from "../support/ServerProcess.ts"
+import { randomName } from "../support/TestServer.ts"
+import { type Program, runProgram } from "./Binary.ts"
+
+const deploy = join(import.meta.dirname, "../../deploy")
+
+/** A configuration as it is shipped, on other ports. */
+const configure = (file: string, ports: Readonly<Record<number, number>>): string => {
+  const folder = mkdtempSync(join(tmpdir(), "sealog-deploy-"))
+  const text = readFileSync(join(deploy, file), "utf8").replace(/(?<=:|listen )400\d/g, (port) => {
+    const other = ports[Number(port)]
+    assert.isDefined(other, port)
+    return String(other)
+  })
+  writeFileSync(join(folder, file), text)
+  return join(folder, file)
+}
+
+const balancers: ReadonlyArray<{
+  readonly program: Program
+  readonly args: (file: string) => ReadonlyArray<string>
+  readonly file: string
+}> = [
+  { program: "haproxy", file: "haproxy.cfg", args: (file) => ["-W", "-db", "-f", file] },
+  {
+    program: "nginx",
+    file: "nginx.conf",
+    args: (file) => ["-c", file, "-g", "daemon off; pid /dev/null; error_log stderr;"]
+  }
+]
+
+for (const { program, args, file } of balancers) {
+  describe(program, () => {
+    it.live("sends a document's clients to one server, and to the other when that one is gone; nothing is lost", () =>
+      Effect.gen(function* () {
+        const database = yield* freshStorage
+        const [one, two] = yield* Effect.all([spawnServer(database), spawnServer(database)], { concurrency: 2 })
+        const port = yield* Effect.promise(freePort)
+        yield* runProgram(program, args(configure(file, { 4000: port, 4001: one.port, 4002: two.port })), port)
+        const url = `ws://127.0.0.1:${port}`
+        const token = yield* mintToken(randomName())
+
+        const documents = yield* Effect.forEach(Array.range(1, 12), (number) =>
+          Effect.gen(function* () {
+            const documentId = randomName()
+            const clients = yield* Effect.all(Array.makeBy(2, () => connectClient({ url, documentId, token })))
+            yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
+            clients[0]?.write(`document ${number}`)
+            yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
+            clients[1]?.write("and more")
+            yield* untilAll(clients, "both have both", (client) => client.isSettled() && client.list().length === 2)
+            return clients
+          })
+        )
+        // Who wrote an event is in it: one server's connections can only be told from another's by where they went.
+        const share = yield* connectionsTo([one.port, two.port])
+        assert.strictEqual(share[0]! + share[1]!, 24)
+        assert.isTrue(
+          share.every((count) => count > 0 && count % 2 === 0),
+          `both clients of a document: ${share}`
+        )
+
+        yield* one.kill
+        for (const clients of documents) clients[0]?.write("after one was killed")
+        for (const clients of documents) {
+          yield* untilAll(
+            clients,
+            "both have all",
+            (client) => client.isSettledOnActive() && client.list().length === 3
+          )
+        }
+        assert.deepStrictEqual(yield* connectionsTo([one.port, two.port]), [0, 24])
+
+        yield* spawnServer(database, { port: one.port })
+        for (const clients of documents) clients[1]?.write("and after it came back")
+        for (const clients of documents) {
+          yield* untilAll(
+            clients,
+            "both have all",
+            (client) => client.isSettledOnActive() && client.list().length === 4
+          )
+        }
+        const stored = yield* Effect.provide(
+          Effect.flatMap(
+            SqlClient.SqlClient,
+            (sql) => sql<{ n: number }>`SELECT count(*)::float8 AS n FROM sealog.streams`
+          ),
+          PgStorage.layerClient({ url: database })
+        )
+        assert.strictEqual(stored[0]?.n, 12)
+      })
+    )
+  })
+}
+
+/** Established connections to these ports of this machine, one number each, as the kernel counts them. */
+const connectionsTo = (ports: ReadonlyArray<number>) =>
+  Effect.sync(() => {
+    const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) =>
+      readFileSync(file, "utf8").trim().split("\n").slice(1)
+    )
+    const remote = rows
+      .map((row) => row.trim().split(/\s+/))
+      .filter(([, , , state]) => state === "01")
+      .map(([, , address]) => Number.parseInt(address?.split(":").at(-1) ?? "", 16))
+    return ports.map((port) => remote.filter((other) => other === port).length)
+  })

@@ -1,0 +1,3 @@
+import { requirePrograms } from "./Binary.ts"
+
+export default requirePrograms
