@@ -21,6 +21,7 @@ const storageMayImport = mayImport["testing"] ?? []
 /** Parts of the server that are one file each, or several that belong together; every other file is a port. */
 const partsByFile: Readonly<Record<string, string>> = {
   "Room.ts": "rooms",
+  "RoomProtocol.ts": "rooms",
   "Rooms.ts": "rooms",
   "Committer.ts": "rooms",
   "Signatures.ts": "rooms",

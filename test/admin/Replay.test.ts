@@ -4,13 +4,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { evict } from "@sealog/server/admin/Eviction"
-import { type Problem, replay } from "@sealog/server/admin/Replay"
+import { resume, revoke, suspend } from "@sealog/server/admin/Exclusion"
+import { type Problem, replay, type Until } from "@sealog/server/admin/Replay"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { DocumentId, LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
 import { evolve, fromStreamEvent, initial, toNewEvent } from "@sealog/server/domain/Secsync"
-import { advance, emptyHead, place, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
+import { emptyHead, place } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/EventLog"
-import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { Signals } from "@sealog/server/Signals"
 import {
   type Author,
@@ -23,55 +23,7 @@ import {
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Layer } from "effect"
 import { assert, describe, it } from "vitest"
-
-const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: DocumentId.make("welcome") }
-const docId = key.streamId
-const decode = makeDecoder()
-
-/** Messages stored as they are, by no rule: some of these tests store what no server would. */
-const store = Effect.fnUntraced(function* (start: StreamHead, messages: ReadonlyArray<object>) {
-  const log = yield* EventLog
-  let head = start
-  for (const json of messages) {
-    const message = decode(JSON.stringify(json))
-    if (message._tag !== "Snapshot" && message._tag !== "Update") throw new Error(`not a message: ${message._tag}`)
-    const { payload } = message
-    const data =
-      message._tag === "Snapshot"
-        ? {
-            _tag: "SnapshotStored" as const,
-            snapshotId: message.snapshotId,
-            ciphertextHash: message.ciphertextHash,
-            parentSnapshotProof: message.parentSnapshotProof,
-            parentSnapshotId: message.parentSnapshotId,
-            parentSnapshotUpdateClocks: Object.fromEntries(message.parentSnapshotUpdateClocks),
-            pubKey: message.pubKey
-          }
-        : {
-            _tag: "UpdateStored" as const,
-            refSnapshotId: message.refSnapshotId,
-            pubKey: message.pubKey,
-            clock: message.clock
-          }
-    const event = place(key, head, toNewEvent(data, blake2b256(payload)), "test", 0)
-    yield* log.append([{ key, expectedVersion: head.version, events: [{ event, payload }] }])
-    head = advance(head, event)
-  }
-  return head
-})
-
-/** Snapshot, two updates, snapshot, two updates: versions 1 to 6. */
-const history = (author: Author) => {
-  const first = snapshotMessage(author, { docId, snapshotId: "first" })
-  const update = (refSnapshotId: string, clock: number) => updateMessage(author, { docId, refSnapshotId, clock })
-  const second = snapshotMessage(author, {
-    docId,
-    snapshotId: "second",
-    parent: first,
-    clocks: { [author.pubKey]: 1 }
-  })
-  return [first, update("first", 0), update("first", 1), second, update("second", 0), update("second", 1)] as const
-}
+import { append, decode, docId, history, key, store, update } from "./support.ts"
 
 interface Scene {
   readonly filename: string
@@ -182,19 +134,22 @@ describe("replay", () => {
   it("finds what is missing between pages and after them", async () => {
     const scene = await makeScene((author) => [
       snapshotMessage(author, { docId, snapshotId: "first" }),
-      ...Array.from({ length: 39 }, (_, clock) => updateMessage(author, { docId, refSnapshotId: "first", clock }))
+      ...Array.from({ length: 1019 }, (_, clock) => updateMessage(author, { docId, refSnapshotId: "first", clock }))
     ])
     const progress: Array<readonly [number, number]> = []
     const report = await scene.run(
       replay({ documentId: DocumentId.make(docId), onProgress: (...now) => progress.push(now) })
     )
-    assert.deepInclude(report, { events: 40, payloads: 40, problemCount: 0 })
-    assert.deepStrictEqual(progress.at(-1), [40, 40])
-    assert.isAbove(progress.length, 1)
-    scene.tamper("DELETE FROM events WHERE version IN (16, 17, 40)")
+    assert.deepInclude(report, { events: 1020, payloads: 1020, problemCount: 0 })
+    assert.deepStrictEqual(progress, [
+      [500, 1020],
+      [1000, 1020],
+      [1020, 1020]
+    ])
+    scene.tamper("DELETE FROM events WHERE version IN (500, 501, 1020)")
     const problems = await scene.problems()
-    assert.deepStrictEqual(named(problems), ["16 missing-event", "40 missing-event"])
-    assert.include(problems[0]?.detail ?? "", "versions 16 to 17 missing before version 18")
+    assert.deepStrictEqual(named(problems), ["500 missing-event", "1020 missing-event"])
+    assert.include(problems[0]?.detail ?? "", "versions 500 to 501 missing before version 502")
   })
 
   it("takes what is written meanwhile for what it is, and nothing for missing", async () => {
@@ -367,5 +322,60 @@ describe("replay", () => {
     assert.deepStrictEqual(named(await scene.problems()), ["2 chain-broken", "5 payload-changed"])
     const elsewhere = await scene.run(replay({ libraryId: LibraryId.make("elsewhere") }))
     assert.deepStrictEqual(elsewhere, { streams: 0, events: 0, payloads: 0, problems: [], problemCount: 0 })
+  })
+
+  it("takes what was pruned for gone, and a pruning of what is needed for a problem", async () => {
+    const scene = await makeScene()
+    const prune = (before: number) => scene.run(append(key, [{ _tag: "Pruned", before }]))
+    await prune(4)
+    assert.deepStrictEqual(await scene.problems(), [])
+    scene.tamper("DELETE FROM payloads WHERE position = 4")
+    assert.deepStrictEqual(named(await scene.problems()), ["4 payload-missing"])
+    await prune(5)
+    assert.deepStrictEqual(named(await scene.problems()), ["8 rule-broken"])
+  })
+
+  it("stops at a version or a time, without taking what comes after for missing", async () => {
+    const scene = await makeScene()
+    const scope = { libraryId: key.libraryId, documentId: docId }
+    await scene.run(append(key, [update(2, "second")], { recordedAt: 5000 }))
+    const until = (until: Until) => scene.run(replay({ ...scope, until }))
+    assert.deepInclude(await until({ version: 4 }), { streams: 1, events: 4, payloads: 4, problemCount: 0 })
+    assert.deepInclude(await until({ time: 5005 }), { events: 6, problemCount: 0 })
+    assert.deepInclude(await until({ time: -1 }), { streams: 0, events: 0, problemCount: 0 })
+    assert.strictEqual((await until({ version: 100 })).problems[0]?.version, 7)
+    await scene.run(append(key, [{ _tag: "Pruned", before: 4 }], { recordedAt: 9000 }))
+    assert.deepInclude(await until({ version: 5 }), { events: 5, payloads: 2, problemCount: 0 })
+    scene.tamper("DELETE FROM payloads WHERE position IN (1, 5)")
+    assert.deepStrictEqual(named((await until({ version: 5 })).problems), ["5 payload-missing"])
+  })
+
+  it("folds what was decided of a library and of all, and finds what was not decided so", async () => {
+    const scene = await makeScene()
+    const decisions = [
+      suspend(key.libraryId),
+      resume(key.libraryId),
+      suspend(key.libraryId),
+      revoke({ tokenId: "1234" }),
+      revoke({ userId: "ada" })
+    ]
+    await scene.run(Effect.all(decisions))
+    assert.deepInclude(await scene.run(replay()), { streams: 3, events: 11, problemCount: 0 })
+    scene.tamper("UPDATE events SET data = replace(data, '1234', '1235') WHERE stream_id = '@access'")
+    const again = place(
+      { libraryId: key.libraryId, streamId: "@library" },
+      (await scene.run(EventLog.use((log) => log.heads([{ ...key, streamId: "@library" }]))))[0]!,
+      { type: "LibrarySuspended", data: {}, payloadHash: "", checkpoint: false },
+      "test",
+      0
+    )
+    const library = { ...key, streamId: "@library" }
+    const event = { event: again, payload: null }
+    await scene.run(EventLog.use((log) => log.append([{ key: library, expectedVersion: 3, events: [event] }])))
+    const { problems } = await scene.run(replay())
+    assert.deepStrictEqual(
+      problems.map(({ streamId, version, problem }) => `${streamId} ${version} ${problem}`),
+      ["@access 1 chain-broken", "@library 4 rule-broken"]
+    )
   })
 })

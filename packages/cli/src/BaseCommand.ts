@@ -42,8 +42,8 @@ export abstract class BaseCommand<Result> extends Command {
     return this.execute(provide(effect, (await backendOf(database)).existing))
   }
 
-  /** Runs an Effect that ends when it is told to stop, by SIGINT or SIGTERM. */
-  protected async executeUntilStopped<E>(effect: Effect.Effect<never, E>): Promise<void> {
+  /** Runs an Effect that may end when it is told to stop, by SIGINT or SIGTERM. */
+  protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
     const { Cause, Exit } = await import("effect")
     const exit = await runToExit(effect)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)

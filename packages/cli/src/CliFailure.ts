@@ -62,12 +62,22 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'
     })
   }
+  for (const [tag, { code, tryThis }] of Object.entries(REFUSALS)) {
+    if (isTagged(error, tag)) return new CliFailure({ code, message: error.message, exitCode: 1, tryThis })
+  }
   // What oclif throws for unknown commands, flags and missing arguments.
   if (error instanceof Error && "oclif" in error) {
     return new CliFailure({ code: "USAGE", message: error.message, exitCode: 2, tryThis: "--help" })
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
+}
+
+/** What is found wrong with a log or an export while it is carried over. */
+const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThis: string }>> = {
+  StreamDiverged: { code: "STREAM_DIVERGED", tryThis: "an empty database, or one that holds a copy of the same log" },
+  StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists all that is wrong" },
+  LineRefused: { code: "LINE_REFUSED", tryThis: "the export as it was written; what of it is stored will be skipped" }
 }
 
 /** What a person can act on is at the bottom of the causes: "no such table", not "failed to prepare statement". */

@@ -7,24 +7,50 @@ export const bytes = (count: number): string => {
   return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`
 }
 
-export const count = (value: number, noun: string): string =>
-  `${value.toLocaleString("en")} ${noun}${value === 1 ? "" : "s"}`
+export const number = (value: number): string => value.toLocaleString("en")
+
+export const count = (value: number, noun: string): string => `${number(value)} ${noun}${value === 1 ? "" : "s"}`
 
 export const time = (millis: number): string => new Date(millis).toISOString().replace("T", " ").slice(0, 19)
 
-export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
-  const line = (cells: ReadonlyArray<string>) =>
-    cells
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join("  ")
-      .trimEnd()
-  return [emphasis(line(header)), ...rows.map(line)].join("\n")
+/** How long ago, for people; the exact time when that is long. */
+export const ago = (millis: number, now = Date.now()): string => {
+  const seconds = Math.round((now - millis) / 1000)
+  if (seconds < 0 || seconds >= 30 * 86_400) return `${time(millis)} UTC`
+  if (seconds < 60) return `${seconds} s ago`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`
+  return count(Math.floor(seconds / 86_400), "day").concat(" ago")
 }
 
+/** A name as it can be shown: what would move the cursor or change colours is shown as a space. */
+export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, " ")
+
+/** Numbers and sizes to the right, the rest to the left. */
+export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {
+  const texts = rows.map((row) => row.map((cell) => (typeof cell === "number" ? number(cell) : printable(cell))))
+  const widths = header.map((title, i) => Math.max(title.length, ...texts.map((row) => row[i]?.length ?? 0)))
+  const isRight = header.map((title, i) => title === "SIZE" || typeof rows[0]?.[i] === "number")
+  const line = (cells: ReadonlyArray<string>) =>
+    cells
+      .map((cell, i) => (isRight[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join("  ")
+      .trimEnd()
+  return [emphasis(line(header)), ...texts.map(line)].join("\n")
+}
+
+const MARKS = { ok: ["ok  ", 32], warn: ["warn", 33], fail: ["FAIL", 31] } as const
+
+/** The state of a finding, in the colour that people expect. */
+export const mark = (state: keyof typeof MARKS): string => {
+  const [text, colour] = MARKS[state]
+  return isColoured() ? `\u001b[${colour}m${text}\u001b[39m` : text
+}
+
+const isColoured = (): boolean => process.stdout.isTTY && !process.env["NO_COLOR"]
+
 /** Bold where the terminal shows it, and NO_COLOR (https://no-color.org) is not set. */
-const emphasis = (text: string): string =>
-  process.stdout.isTTY && !process.env["NO_COLOR"] ? `\u001b[1m${text}\u001b[22m` : text
+const emphasis = (text: string): string => (isColoured() ? `\u001b[1m${text}\u001b[22m` : text)
 
 /** One line on stderr that is drawn over; nothing when stderr is not a terminal. */
 export const makeProgress = (label: string) => {

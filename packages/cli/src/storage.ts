@@ -1,16 +1,9 @@
 /** From a database URL to a storage; only the one that is asked for is loaded. */
+import type { Finding } from "@sealog/server/Diagnosis"
 import type { EventLog, StorageUnavailable } from "@sealog/server/EventLog"
 import type { Signals } from "@sealog/server/Signals"
 import type { Effect, Layer } from "effect"
 import { CliFailure } from "./CliFailure.ts"
-
-/** One thing that was looked at, for `doctor`. */
-export interface Finding {
-  readonly check: string
-  readonly ok: boolean
-  readonly detail: string
-  readonly tryThis?: string
-}
 
 export interface MigrationStatus {
   readonly id: number
@@ -28,6 +21,10 @@ export interface Backend {
   readonly migrated: Layer.Layer<EventLog | Signals, StorageUnavailable>
   readonly applyMigrations: Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, StorageUnavailable>
   readonly readMigrationStatus: Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable>
+  /** Looks whether a server could rely on the database. */
+  readonly diagnose: Effect.Effect<ReadonlyArray<Finding>, StorageUnavailable>
+  /** Bytes that the log takes on the disk. */
+  readonly size: Effect.Effect<number, StorageUnavailable>
   /** Gives a role what a server needs and no more; only where there are roles. */
   readonly grant?: (role: string) => Effect.Effect<void, StorageUnavailable>
 }
@@ -53,7 +50,9 @@ const sqlite = async (url: string): Promise<Backend> => {
     existing: SqliteStorage.layerWithoutMigrations({ filename }),
     migrated: SqliteStorage.layer({ filename }),
     applyMigrations: SqliteStorage.applyMigrations({ filename }),
-    readMigrationStatus: SqliteStorage.readMigrationStatus({ filename })
+    readMigrationStatus: SqliteStorage.readMigrationStatus({ filename }),
+    diagnose: SqliteStorage.diagnose({ filename }),
+    size: SqliteStorage.size({ filename })
   }
 }
 
@@ -66,6 +65,8 @@ const postgres = async (url: string): Promise<Backend> => {
     migrated: PgStorage.layer({ url }),
     applyMigrations: PgStorage.applyMigrations({ url }),
     readMigrationStatus: PgStorage.readMigrationStatus({ url }),
+    diagnose: PgStorage.diagnose({ url }),
+    size: PgStorage.size({ url }),
     grant: (role) => PgStorage.grant({ url }, role)
   }
 }

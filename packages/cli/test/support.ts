@@ -65,7 +65,8 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
     if (options.signalAtStderr !== undefined) child.stderr?.once("data", () => child.kill(options.signalAtStderr))
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
-    child.stdin?.end(options.stdin ?? "")
+    // A command may end before it has read all of it.
+    child.stdin?.on("error", () => {}).end(options.stdin ?? "")
   })
 
 export interface Served {

@@ -12,11 +12,17 @@ import { unavailable } from "./Unavailable.ts"
 /** How long a statement of the live server may take; then it is cancelled, and whether it was done is not known. */
 const TIMEOUT = "30 seconds"
 
+/**
+ * The payload of the event `e`. Not by a join: before a table has statistics, it was joined by the beginning of its key,
+ * which read a stream's payloads once for every event.
+ */
+const PAYLOAD = `(SELECT p.payload FROM sealog.payloads p
+  WHERE p.library_id = e.library_id AND p.stream_id = e.stream_id AND p.version = e.version)`
+
 /** The version up to which payloads are of size $5 together, and at least the first; by their lengths alone. */
 const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::float8), min(version)) FROM
   (SELECT version, sum(length) OVER (ORDER BY version) AS bytes FROM
-    (SELECT e.version, coalesce(length(p.payload), 0) AS length
-     FROM sealog.events e LEFT JOIN sealog.payloads p USING (library_id, stream_id, version)
+    (SELECT e.version, coalesce(length(${PAYLOAD}), 0) AS length FROM sealog.events e
      WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint
      ORDER BY e.version LIMIT $4::float8::bigint) AS page) AS sums`
 
@@ -66,8 +72,7 @@ export const makeEventLog = Effect.gen(function* () {
     function* (key, { after, limit, maxBytes, payloads }) {
       const isBounded = payloads !== false && maxBytes !== undefined
       const rows = yield* sql.unsafe<EventRow>(
-        `SELECT ${EVENT_COLUMNS}, ${payloads === false ? "NULL::bytea AS payload" : "p.payload"} FROM sealog.events e
-         ${payloads === false ? "" : "LEFT JOIN sealog.payloads p USING (library_id, stream_id, version)"}
+        `SELECT ${EVENT_COLUMNS}, ${payloads === false ? "NULL::bytea" : PAYLOAD} AS payload FROM sealog.events e
          WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint
          ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
         [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
@@ -82,9 +87,8 @@ export const makeEventLog = Effect.gen(function* () {
       const payloads = options?.payloads !== false
       // One statement, so it sees one moment, whatever other processes write.
       const rows = yield* sql.unsafe<EventRow>(
-        `SELECT ${EVENT_COLUMNS}, ${payloads ? "p.payload" : "NULL::bytea AS payload"} FROM sealog.streams s
+        `SELECT ${EVENT_COLUMNS}, ${payloads ? PAYLOAD : "NULL::bytea"} AS payload FROM sealog.streams s
          JOIN sealog.events e ON e.library_id = s.library_id AND e.stream_id = s.stream_id AND e.version >= s.checkpoint
-         ${payloads ? "LEFT JOIN sealog.payloads p ON p.library_id = e.library_id AND p.stream_id = e.stream_id AND p.version = e.version" : ""}
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]
       )

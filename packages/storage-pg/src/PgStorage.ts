@@ -9,7 +9,8 @@ import { PgClient } from "@effect/sql-pg"
 import { EventLog, StorageUnavailable } from "@sealog/server/EventLog"
 import { Signals } from "@sealog/server/Signals"
 import { Context, Effect, Layer, Redacted } from "effect"
-import type { SqlClient } from "effect/sql"
+import { SqlClient } from "effect/sql"
+import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
 import { grantTo, type MigrationStatus, migrate, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals } from "./PgSignals.ts"
@@ -53,6 +54,14 @@ export const readMigrationStatus = (
 ): Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable> =>
   prepare("read the migrations", migrationStatus).pipe(Effect.provide(layerClient(options)))
 
+/** Looks whether a server could rely on the database; fails when it cannot be reached. */
+export const diagnose = (options: PgStorageOptions) =>
+  prepare("look at the database", diagnoseDatabase).pipe(Effect.provide(layerClient(options)))
+
+/** Bytes that the log takes on the disk, with its indexes. */
+export const size = (options: PgStorageOptions) =>
+  prepare("measure the tables", tableSize).pipe(Effect.provide(layerClient(options)))
+
 /** The client alone, for tools and tests. */
 export const layerClient = (
   options: PgStorageOptions
@@ -73,6 +82,14 @@ export const layerClient = (
       })
     }).pipe(Effect.mapError((error) => unavailableOf("connect", error)))
   )
+
+const tableSize = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const [row] = yield* sql<{ bytes: number }>`
+    SELECT sum(pg_total_relation_size(name::regclass))::float8 AS bytes
+    FROM unnest(ARRAY['sealog.streams', 'sealog.events', 'sealog.payloads']) AS name`
+  return row?.bytes ?? 0
+})
 
 /** The database is there and was not set up, or by an older version. */
 const requireMigrations = Effect.gen(function* () {

@@ -4,13 +4,14 @@
  * Durable as SQLite can be: WAL with `synchronous=FULL`, so what was acknowledged survives a killed process and a
  * machine that lost power, as far as the disk keeps what it was told to.
  */
-import { closeSync, mkdirSync, openSync } from "node:fs"
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { EventLog, StorageUnavailable } from "@sealog/server/EventLog"
 import { Signals } from "@sealog/server/Signals"
 import { Context, type Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as SqliteClient from "#driver"
+import { diagnose as diagnoseFile } from "./Diagnosis.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./SqliteEventLog.ts"
 import { makeSignals } from "./SqliteSignals.ts"
@@ -42,6 +43,24 @@ export const readMigrationStatus = (options: SqliteStorageOptions) =>
     Effect.provide(layerClient({ ...options, mustExist: true })),
     asUnavailable("read the migrations")
   )
+
+/** Looks whether a server could rely on the file; fails when it cannot be opened. */
+export const diagnose = (options: SqliteStorageOptions) =>
+  diagnoseFile(options.filename).pipe(
+    Effect.provide(layerClient({ ...options, mustExist: true })),
+    asUnavailable("look at the database")
+  )
+
+/** Bytes that the log takes on the disk. */
+export const size = ({ filename }: SqliteStorageOptions) =>
+  Effect.try({
+    try: () =>
+      [filename, `${filename}-wal`].reduce(
+        (sum, name) => sum + (statSync(name, { throwIfNoEntry: false })?.size ?? 0),
+        0
+      ),
+    catch: (cause) => new StorageUnavailable({ operation: "measure the file", cause })
+  })
 
 /** The client alone, for tools and tests. */
 export const layerClient = (

@@ -1,6 +1,5 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
 
 interface EvictResult {
   readonly libraryId: string
@@ -43,6 +42,7 @@ The events stay, so the history can still be checked. Clients that are connected
     const { evict } = await import("@sealog/server/admin/Eviction")
     const { suspend } = await import("@sealog/server/admin/Exclusion")
     const { bytes, count } = await import("../format.ts")
+    const { confirm } = await import("../confirm.ts")
     const target = {
       libraryId: libraryIdOf(args.libraryId),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
@@ -64,7 +64,7 @@ The events stay, so the history can still be checked. Clients that are connected
         this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
         return { ...planned, dryRun: flags["dry-run"] }
       }
-      await confirm(target.libraryId, scope)
+      await confirm(`evict ${scope}`, target.libraryId)
     }
     if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId))
     const done = summarise(await run(false), false)
@@ -75,41 +75,4 @@ The events stay, so the history can still be checked. Clients that are connected
     )
     return done
   }
-}
-
-/** Has the library's name typed again; without a terminal there is nobody to ask. */
-const confirm = async (libraryId: string, scope: string): Promise<void> => {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) {
-    throw new CliFailure({
-      code: "NOT_CONFIRMED",
-      message: `This would evict ${scope}, and there is no terminal to ask at.`,
-      exitCode: 2,
-      tryThis: "--yes, or --dry-run to see what would go"
-    })
-  }
-  const typed = await ask(`This evicts ${scope}. Type the library's name to go on: `)
-  if (typed?.trim() !== libraryId) {
-    throw new CliFailure({
-      code: "NOT_CONFIRMED",
-      message: `${typed === undefined ? "The library's name was not typed" : "That is not the library's name"}; nothing was evicted.`,
-      exitCode: 1
-    })
-  }
-}
-
-/** The line typed; undefined when the prompt was left with Ctrl-C or Ctrl-D. */
-const ask = async (question: string): Promise<string | undefined> => {
-  const { createInterface } = await import("node:readline")
-  return new Promise((resolve) => {
-    const prompt = createInterface({ input: process.stdin, output: process.stderr })
-    prompt.once("SIGINT", () => prompt.close())
-    prompt.once("close", () => {
-      process.stderr.write("\n")
-      resolve(undefined)
-    })
-    prompt.question(question, (answer) => {
-      prompt.removeAllListeners("close").close()
-      resolve(answer)
-    })
-  })
 }

@@ -34,6 +34,19 @@ export const eachStream = Effect.fn("eachStream")(function* <E, R>(
   }
 })
 
+/** The documents of a library, in order of their id; undefined when the log has no library of that name. */
+export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: LibraryId) {
+  let streams: Array<StreamSummary> | undefined
+  yield* eachStream({ libraryId }, (stream) =>
+    Effect.sync(() => {
+      streams ??= []
+      // Our own streams are not documents.
+      if (!stream.key.streamId.startsWith("@")) streams.push(stream)
+    })
+  )
+  return streams as ReadonlyArray<StreamSummary> | undefined
+})
+
 export interface LibraryDetails {
   readonly libraryId: LibraryId
   readonly documents: number

@@ -2,135 +2,100 @@
  * The log, folded again from its first event: every version, chain value, payload, signature, clock and parent proof
  * checked anew by the rules that accepted them.
  */
-import { Effect, Result } from "effect"
-import type { DocumentId, LibraryId } from "../domain/Ids.ts"
-import { emptyHead, type StreamKey } from "../domain/Stream.ts"
-import { EventLog, type PlacedEvent, type StorageUnavailable } from "../EventLog.ts"
-import { eachStream, listLibraries } from "./Documents.ts"
-import { makeStreamFold, type ProblemKind } from "./StreamFold.ts"
+import { Effect } from "effect"
+import { isAdministration } from "../domain/Administration.ts"
+import type { SnapshotId } from "../domain/Ids.ts"
+import type { StreamKey } from "../domain/Stream.ts"
+import { EventLog, type StreamSummary } from "../EventLog.ts"
+import { eachStream } from "./Documents.ts"
+import { makeAdministrationRules } from "./fold/AdministrationRules.ts"
+import { makeDocumentRules } from "./fold/DocumentRules.ts"
+import { eachPage, purgedAfter, type Until } from "./fold/Pages.ts"
+import { makeProblems, type Problems } from "./fold/Problems.ts"
+import { countEvents, filterOf, type Scope } from "./fold/Scope.ts"
+import { makeStreamFold, type Report, type StreamFold } from "./fold/StreamFold.ts"
 
-export interface Problem {
-  readonly libraryId: LibraryId
-  readonly streamId: string
-  readonly version: number
-  readonly problem: ProblemKind
-  readonly detail: string
-}
+export type { Until } from "./fold/Pages.ts"
+export type { Problem } from "./fold/Problems.ts"
 
-export interface ReplayReport {
+export interface ReplayReport extends Problems {
   readonly streams: number
   readonly events: number
   /** Payloads that are still there; each had its hash, its content and its signature checked. */
   readonly payloads: number
-  /** The first of the problems that were found, at most 1,000. */
-  readonly problems: ReadonlyArray<Problem>
-  readonly problemCount: number
 }
 
-export interface ReplayOptions {
-  readonly libraryId?: LibraryId
-  readonly documentId?: DocumentId
+export interface ReplayOptions extends Scope {
+  /** Where every stream's fold ends: events after it are taken for not there. */
+  readonly until?: Until
   /** Called after every page. The total is of the moment the replay began: a running server goes past it. */
   readonly onProgress?: (events: number, total: number) => void
 }
 
-/** Events read at a time: as many as fit into this much if each is as large as the largest of the page before. */
-const PAGE_BYTES = 16 * 1024 * 1024
-const MAX_PAGE = 500
-const FIRST_PAGE = 16
-const MAX_PROBLEMS = 1000
-
 /** Checks all streams, or those of a library or of a document's name. Servers may go on writing meanwhile. */
 export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}) {
-  const log = yield* EventLog
-  const total = yield* countEvents(options)
-  const problems: Array<Problem> = []
-  let [streams, events, payloads, problemCount] = [0, 0, 0, 0]
+  const total = yield* countEvents(options, options.until)
+  const problems = makeProblems()
+  let [streams, events, payloads] = [0, 0, 0]
 
-  const replayStream = Effect.fnUntraced(function* (key: StreamKey) {
-    const fold = makeStreamFold(key, (version, problem, detail) => {
-      problemCount += 1
-      if (problems.length < MAX_PROBLEMS) problems.push({ ...key, version, problem, detail })
-    })
-    streams += 1
-    let limit = FIRST_PAGE
-    while (true) {
-      const after = fold.head().version
-      const read = yield* readPage(key, after, limit)
-      if (Result.isFailure(read)) {
-        if (limit === 1) fold.skip(after + 1, read.failure)
-        limit = 1
-        continue
+  const replayStream = Effect.fnUntraced(function* ({ key, version }: StreamSummary) {
+    const report = problems.reportOf(key)
+    const { rules, snapshotIds } = rulesOf(key, report)
+    const fold = makeStreamFold(key, report, { rules })
+    const end = yield* eachPage(
+      key,
+      { after: 0, reaches: version, until: options.until },
+      {
+        page: (page) =>
+          Effect.sync(() => {
+            for (const placed of page) {
+              fold.check(placed)
+              events += 1
+              if (placed.payload !== null) payloads += 1
+            }
+            options.onProgress?.(events, total)
+          }),
+        unreadable: (version, why) => Effect.sync(() => fold.skip(version, why))
       }
-      const page = read.success
-      for (const placed of page) {
-        fold.check(placed)
-        events += 1
-        if (placed.payload !== null) payloads += 1
-      }
-      options.onProgress?.(events, total)
-      // Let the progress be drawn and an interruption be noticed: checking signatures leaves no other pause.
-      yield* Effect.yieldNow
-      if (page.length === limit) {
-        limit = nextLimit(page)
-        continue
-      }
-      // The end, unless somebody wrote after that page was read; where nothing more can be read, something is missing.
-      const [head = emptyHead] = yield* log.heads([key])
-      if (page.length > 0 && head.version > fold.head().version) continue
-      fold.end(head)
-      break
+    )
+    if (end !== "cut") {
+      fold.end(end)
+      if (fold.isIntact()) yield* checkIndexes(key, fold, snapshotIds, report)
+    } else if (fold.lacksPayloads()) {
+      // What is gone may have been taken by an event that comes after.
+      fold.endBefore(yield* purgedAfter(key, fold.head()))
     }
-    if (fold.isIntact()) yield* checkIndexes(key, fold)
+    if (end !== "cut" || fold.head().version > 0) streams += 1
   })
 
-  yield* eachStream(filterOf(options), ({ key }) => replayStream(key))
-  return { streams, events, payloads, problems, problemCount } satisfies ReplayReport
+  yield* eachStream(filterOf(options), replayStream)
+  return { streams, events, payloads, ...problems.found() } satisfies ReplayReport
 })
 
-/** What the storage keeps beside the events, to find them by: it must lead to what the events say. */
-const checkIndexes = Effect.fnUntraced(function* (key: StreamKey, fold: ReturnType<typeof makeStreamFold>) {
-  const log = yield* EventLog
-  const tail = yield* log.tail(key, { payloads: false })
-  // A tail that somebody wrote to meanwhile may begin later.
-  if (tail.head.version === fold.head().version) fold.checkTail(tail.events[0]?.event.version)
-  const first = fold.firstSnapshot()
-  if (first !== undefined) fold.checkDescendants(yield* log.proofs(key, first))
-})
-
-/** A page of events, or why it cannot be read: a storage dies of a row that it cannot decode. */
-const readPage = (
-  key: StreamKey,
-  after: number,
-  limit: number
-): Effect.Effect<Result.Result<ReadonlyArray<PlacedEvent>, string>, StorageUnavailable, EventLog> =>
-  Effect.flatMap(EventLog, (log) => log.read(key, { after, limit })).pipe(
-    Effect.map((page) => Result.succeed(page)),
-    Effect.catchDefect((defect) => Effect.succeed(Result.fail(String(defect))))
-  )
-
-const nextLimit = (page: ReadonlyArray<PlacedEvent>): number => {
-  const largest = page.reduce((max, { payload }) => Math.max(max, payload?.length ?? 0), 1)
-  return Math.min(MAX_PAGE, Math.max(1, Math.floor(PAGE_BYTES / largest)))
+/** What the events of a stream are held to, by its name. */
+export const rulesOf = (key: StreamKey, report: Report) => {
+  if (isAdministration(key)) return { rules: makeAdministrationRules(report), snapshotIds: new Set<SnapshotId>() }
+  const rules = makeDocumentRules(key, report)
+  return { rules, snapshotIds: rules.snapshotIds }
 }
 
-const filterOf = ({ libraryId, documentId }: ReplayOptions) => ({
-  ...(libraryId && { libraryId }),
-  ...(documentId && { streamId: documentId })
-})
-
-const countEvents = Effect.fnUntraced(function* (options: ReplayOptions) {
-  let total = 0
-  if (options.documentId === undefined) {
-    for (const { libraryId, events } of yield* listLibraries()) {
-      if (options.libraryId === undefined || libraryId === options.libraryId) total += events
-    }
-  } else {
-    yield* eachStream(filterOf(options), ({ version }) =>
-      Effect.sync(() => {
-        total += version
-      })
-    )
+/** What the storage keeps beside the events, to find them by: it must lead to what the events say. */
+const checkIndexes = Effect.fnUntraced(function* (
+  key: StreamKey,
+  fold: StreamFold,
+  snapshotIds: ReadonlySet<SnapshotId>,
+  report: Report
+) {
+  const log = yield* EventLog
+  const [stored] = yield* log.streams({ ...key, limit: 1 })
+  // A stream that somebody wrote to meanwhile may have a later one.
+  if (stored?.version === fold.head().version && stored.checkpoint !== fold.checkpoint()) {
+    report(fold.checkpoint(), "wrong-index", `what it is now is read from version ${stored.checkpoint}, not from here`)
   }
-  return total
+  const [first, ...later] = snapshotIds
+  if (first === undefined) return
+  const found = yield* log.proofs(key, first)
+  // Later ones may have come meanwhile.
+  const wrong = found === undefined ? first : later.find((snapshotId, i) => found[i]?.snapshotId !== snapshotId)
+  if (wrong !== undefined) report(fold.head().version, "wrong-index", `the snapshot ${wrong} is not found by its id`)
 })

@@ -89,6 +89,13 @@ export const EVICTED = "Evicted"
  */
 export const PRUNED = "Pruned"
 
+/** Versions before this one have no payload any more because of the event. 0: it takes none. */
+export const purgesBefore = (event: StreamEvent): number => {
+  if (event.type === EVICTED) return event.version
+  if (event.type !== PRUNED || !("before" in event.data) || typeof event.data.before !== "number") return 0
+  return Math.min(event.data.before, event.version)
+}
+
 /** The head after `event`. An eviction belongs to the generation that it ends. */
 export const advance = (head: StreamHead, event: StreamEvent): StreamHead => ({
   version: event.version,

@@ -18,19 +18,17 @@ export default class LibraryList extends BaseCommand<LibraryListResult> {
   async run(): Promise<LibraryListResult> {
     const { flags } = await this.parse(LibraryList)
     const { listLibraries } = await import("@sealog/server/admin/Documents")
-    const { bytes, table, time } = await import("../../format.ts")
+    const { ago, bytes, table } = await import("../../format.ts")
     const libraries = await this.executeOn(flags.database, listLibraries())
     const rows = libraries.map(({ libraryId, streams, events, payloadBytes, updatedAt }) => [
       libraryId,
-      String(streams),
-      String(events),
+      streams,
+      events,
       bytes(payloadBytes),
-      time(updatedAt)
+      ago(updatedAt)
     ])
     this.print(
-      libraries.length === 0
-        ? "No libraries."
-        : table(["LIBRARY", "DOCUMENTS", "EVENTS", "SIZE", "LAST CHANGE (UTC)"], rows)
+      libraries.length === 0 ? "No libraries." : table(["LIBRARY", "STREAMS", "EVENTS", "SIZE", "LAST CHANGE"], rows)
     )
     return { libraries }
   }

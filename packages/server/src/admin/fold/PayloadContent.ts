@@ -1,8 +1,8 @@
 /** The sealed message against the event that stands for it: the same document, ids and clocks, and signed by its author. */
-import type * as Secsync from "../domain/Secsync.ts"
-import type { StreamKey } from "../domain/Stream.ts"
-import { makeDecoder } from "../protocols/secsync/Wire.ts"
-import { verifySignature } from "../Signatures.ts"
+import type * as Secsync from "../../domain/Secsync.ts"
+import type { StreamKey } from "../../domain/Stream.ts"
+import { makeDecoder } from "../../protocols/secsync/Wire.ts"
+import { verifySignature } from "../../Signatures.ts"
 
 const decodeMessage = makeDecoder()
 

@@ -1,0 +1,82 @@
+import { Args, Flags } from "@oclif/core"
+import { BaseCommand } from "../../BaseCommand.ts"
+import { CliFailure } from "../../CliFailure.ts"
+
+const ORDERS = ["changed", "size", "events", "name"] as const
+
+interface DocumentListResult {
+  readonly libraryId: string
+  /** How many there are, also when fewer are listed. */
+  readonly total: number
+  readonly documents: ReadonlyArray<{
+    readonly documentId: string
+    readonly version: number
+    readonly generation: number
+    readonly evicted: boolean
+    readonly payloads: number
+    readonly payloadBytes: number
+    /** Milliseconds since 1970. */
+    readonly createdAt: number
+    readonly updatedAt: number
+  }>
+}
+
+type Document = DocumentListResult["documents"][number]
+
+export default class DocumentList extends BaseCommand<DocumentListResult> {
+  static override description = "List the documents of a library."
+  static override examples = [
+    "<%= config.bin %> document list notes",
+    "<%= config.bin %> document list notes --sort size --limit 10"
+  ]
+  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override flags = {
+    sort: Flags.option({ options: ORDERS })({
+      description: "what comes first: the newest, largest …",
+      default: "changed"
+    }),
+    limit: Flags.integer({ description: "at most so many", min: 1 })
+  }
+
+  async run(): Promise<DocumentListResult> {
+    const { args, flags } = await this.parse(DocumentList)
+    const { libraryIdOf } = await import("../../names.ts")
+    const { listDocuments } = await import("@sealog/server/admin/Documents")
+    const { ago, bytes, table } = await import("../../format.ts")
+    const libraryId = libraryIdOf(args.libraryId)
+    const found = await this.executeOn(flags.database, listDocuments(libraryId))
+    if (found === undefined) {
+      throw new CliFailure({
+        code: "NO_SUCH_LIBRARY",
+        message: `The log has no library ${libraryId}.`,
+        exitCode: 1,
+        tryThis: "sync-admin library list"
+      })
+    }
+    const all = found.map(
+      ({ key, version, generation, payloads, payloadBytes, createdAt, updatedAt }): Document => ({
+        documentId: key.streamId,
+        ...{ version, generation, evicted: payloads === 0, payloads, payloadBytes, createdAt, updatedAt }
+      })
+    )
+    const documents = all.toSorted(comparisons[flags.sort]).slice(0, flags.limit)
+    const rows = documents.map(({ documentId, version, evicted, payloadBytes, updatedAt }) => [
+      documentId,
+      version,
+      evicted ? "evicted" : bytes(payloadBytes),
+      ago(updatedAt)
+    ])
+    this.print(documents.length === 0 ? "No documents." : table(["DOCUMENT", "EVENTS", "SIZE", "LAST CHANGE"], rows))
+    if (documents.length < all.length) this.print(`… and ${all.length - documents.length} more.`)
+    return { libraryId, total: all.length, documents }
+  }
+}
+
+const byName = (a: Document, b: Document): number => (a.documentId < b.documentId ? -1 : 1)
+
+const comparisons: Readonly<Record<(typeof ORDERS)[number], (a: Document, b: Document) => number>> = {
+  changed: (a, b) => b.updatedAt - a.updatedAt || byName(a, b),
+  size: (a, b) => b.payloadBytes - a.payloadBytes || byName(a, b),
+  events: (a, b) => b.version - a.version || byName(a, b),
+  name: byName
+}

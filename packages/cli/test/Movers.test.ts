@@ -1,0 +1,362 @@
+/** Logs carried from one place to another by the built binary, and looked into: on each storage and between them. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import type { replay } from "@sealog/server/admin/Replay"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { Effect, Exit, Scope } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { append, document, holdings, key, snapshot, update } from "../../../test/admin/support.ts"
+import { emptyDatabase, freshDatabase, layerOf, storages } from "../../../test/support/postgres.ts"
+import { binary, errorOf, freshFolder, jsonOf, type Ran, run, schemaErrors, storeDocument } from "./support.ts"
+
+const scope = Scope.makeUnsafe()
+const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>) => Effect.runPromise(Scope.provide(effect, scope))
+const [{ fresh: freshFile }, { fresh: freshPostgres }] = storages as [(typeof storages)[0], (typeof storages)[0]]
+afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+const cwd = freshFolder()
+const sealog = (database: string, ...args: ReadonlyArray<string>) => run(args, { cwd, env: { DATABASE_URL: database } })
+const on = <A, E>(database: string, effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof replay>>>) =>
+  Effect.runPromise(Effect.provide(effect, layerOf(database)))
+const held = (database: string) => on(database, holdings)
+const eventsIn = async (database: string) => (await held(database)).reduce((sum, { version }) => sum + version, 0)
+
+const ok = (ran: Ran): Ran => {
+  assert.strictEqual(ran.code, 0, ran.stderr + ran.stdout)
+  return ran
+}
+
+/** A command that is not waited for. */
+const start = (database: string, ...args: ReadonlyArray<string>) => {
+  const child = spawn(process.execPath, [binary, ...args], { cwd, env: { ...process.env, DATABASE_URL: database } })
+  const ended = new Promise<number | null>((resolve) => void child.on("close", resolve))
+  return { child, ended, lines: linesOf(child) }
+}
+
+/** What a command has printed, once it is so many lines. */
+const linesOf = (child: ChildProcess) => {
+  let text = ""
+  let look = () => {}
+  child.stdout?.on("data", (data) => {
+    text += data
+    look()
+  })
+  return (count: number) =>
+    new Promise<ReadonlyArray<string>>((resolve) => {
+      look = () => {
+        const lines = text.split("\n").slice(0, -1)
+        if (lines.length >= count) resolve(lines)
+      }
+      look()
+    })
+}
+
+/** As a shell runs it; what comes before the first pipe says its exit code on stderr. */
+const shell = (database: string, script: string) =>
+  new Promise<Ran>((resolve) => {
+    const env = { ...process.env, DATABASE_URL: database, ADMIN: `${process.execPath} ${binary}` }
+    const child = spawn("sh", ["-c", script], { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
+    let [stdout, stderr] = ["", ""]
+    child.stdout.on("data", (data) => {
+      stdout += data
+    })
+    child.stderr.on("data", (data) => {
+      stderr += data
+    })
+    child.on("close", (code) => resolve({ code, stdout, stderr }))
+  })
+
+/** Documents of small updates, some of them evicted or pruned, in two libraries. */
+const storeMany = (events: number) =>
+  Effect.gen(function* () {
+    const largest = Math.floor(events / 2)
+    yield* append(key, document(largest - 1))
+    const rest = events - largest
+    for (let i = 0; i < 20; i++) {
+      const at = { libraryId: LibraryId.make(i % 2 === 0 ? "notes" : "plans"), streamId: `document-${i}` }
+      const evicted = { _tag: "Evicted", snapshot: { ...snapshot("first") }, clocks: {} } as never
+      const tail =
+        i % 3 === 0 ? [evicted, snapshot("again")] : [snapshot("again"), { _tag: "Pruned" as const, before: 5 }]
+      yield* append(at, [...document(Math.floor(rest / 20) - 3), ...tail])
+    }
+  })
+
+describe("replay --to", () => {
+  it("copies 100,000 events from SQLite to Postgres and back", async () => {
+    const databases = [await make(freshFile), await make(freshPostgres), await make(freshFile)] as const
+    await on(databases[0], storeMany(100_000))
+    assert.strictEqual(await eventsIn(databases[0]), 100_000)
+    for (const [from, to] of [databases.slice(0, 2), databases.slice(1, 3)] as const) {
+      const copy = { to, written: 100_000, present: 0 }
+      const first = jsonOf("replay", ok(await sealog(from!, "replay", "--to", to!, "--json")))
+      assert.deepStrictEqual(first["copy"], copy)
+      assert.deepStrictEqual(await held(to!), await held(from!))
+      const again = ok(await sealog(from!, "replay", "--to", to!))
+      assert.match(
+        again.stdout,
+        /^Copied 0 events to .*, which had 100,000 events before: 21 streams, the same at both/
+      )
+    }
+    assert.deepStrictEqual(await held(databases[2]), await held(databases[0]))
+  })
+
+  for (const [name, source, target] of [
+    ["SQLite to Postgres", freshFile, freshPostgres],
+    ["Postgres to SQLite", freshPostgres, freshFile]
+  ] as const) {
+    it(`goes on after it was killed: ${name}`, async () => {
+      const [from, to] = [await make(source), await make(target)]
+      const events = 60_000
+      await on(from, storeMany(events))
+      const first = start(from, "replay", "--to", to)
+      while ((await eventsIn(to)) === 0) assert.isNull(first.child.exitCode)
+      first.child.kill("SIGKILL")
+      await first.ended
+      const present = await eventsIn(to)
+      assert.isAbove(present, 0)
+      assert.isBelow(present, events)
+      const { copy } = jsonOf("replay", ok(await sealog(from, "replay", "--to", to, "--json")))
+      const went = copy as { present: number; written: number }
+      // What the killed one had sent last may have been stored since.
+      assert.isAtLeast(went.present, present)
+      assert.strictEqual(went.present + went.written, events)
+      assert.deepStrictEqual(await held(to), await held(from))
+    })
+  }
+
+  for (const { name, fresh } of storages) {
+    it(`copies a part, verifies it, and brings later purges, on ${name}`, async () => {
+      const [from, to] = [await make(freshFile), await make(fresh)]
+      await on(from, storeDocument(5))
+      const copy = ["replay", "--library", "notes", "--to", to, "--verify"]
+      ok(await sealog(from, ...copy, "--document", "welcome", "--until", "3"))
+      assert.strictEqual((await held(to))[0]?.version, 3)
+      ok(await sealog(from, "suspend", "notes"))
+      ok(await sealog(from, "evict", "notes", "--yes"))
+      ok(await sealog(from, "token", "revoke", "1234"))
+      const { copy: copied } = jsonOf("replay", ok(await sealog(from, ...copy, "--json")))
+      assert.deepInclude(copied as object, { written: 5, present: 3 })
+      ok(await sealog(from, "replay", "--to", to))
+      assert.deepStrictEqual(await held(to), await held(from))
+      assert.include(ok(await sealog(to, "replay")).stdout, "all as written")
+      assert.include(ok(await sealog(from, "replay", "--until", "1d")).stdout, "6 events in 1 stream")
+    })
+
+    it(`refuses a target that is another log, on ${name}`, async () => {
+      const [from, to] = [await make(freshFile), await make(fresh)]
+      await on(from, append(key, document(10)))
+      await on(to, append(key, document(3)))
+      await on(to, append(key, [update(3)], { recordedAt: 99 }))
+      const before = await held(to)
+      const ran = await sealog(from, "replay", "--to", to, "--json")
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, "STREAM_DIVERGED"])
+      assert.include(errorOf(ran).message, "notes/welcome version 5")
+      assert.deepStrictEqual(await held(to), before)
+    })
+  }
+
+  it("says how to set up a target that was not, and makes none", async () => {
+    const from = await make(freshFile)
+    await on(from, storeDocument(1))
+    const empty = await make(emptyDatabase)
+    writeFileSync(join(cwd, "empty.db"), "")
+    for (const to of [empty, "sqlite:empty.db", "sqlite:not-there.db"]) {
+      const ran = await sealog(from, "replay", "--to", to, "--json")
+      assert.strictEqual(ran.code, 3, ran.stdout)
+      assert.include(errorOf(ran).try ?? "", `sync-admin migrate --database ${to}`)
+    }
+    assert.isFalse(existsSync(join(cwd, "not-there.db")))
+    for (const [args, code] of [
+      [["--to", from], "SAME_DATABASE"],
+      [["--to", "mysql://host"], "DATABASE_URL_INVALID"],
+      [["--until", "7"], "USAGE"],
+      [["--until", "soon"], "TIME_INVALID"],
+      [["--until", "2026-02-30T25:00"], "TIME_INVALID"]
+    ] as const) {
+      const ran = await sealog(from, "replay", ...args, "--json")
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, code], args.join(" "))
+    }
+  })
+
+  it("takes the target's URL from the environment, so that its password is seen by nobody", async () => {
+    const [from, to] = [await make(freshFile), await make(freshDatabase)]
+    await on(from, storeDocument(1))
+    const ran = await run(["replay", "--to", "env:TARGET"], { cwd, env: { DATABASE_URL: from, TARGET: to } })
+    assert.match(ok(ran).stdout, /^Copied 2 events to postgres:/)
+  })
+})
+
+/** Runs a command, and says how much memory it took at most. */
+const peakOf = async (database: string, ...args: ReadonlyArray<string>): Promise<number> => {
+  const file = join(cwd, "peak.cjs")
+  writeFileSync(file, `process.on("exit", () => process.stderr.write("\\n" + process.resourceUsage().maxRSS))`)
+  const env = { DATABASE_URL: database, NODE_OPTIONS: `--require ${file}` }
+  const { stderr } = ok(await run(args, { cwd, env }))
+  return Number(stderr.split("\n").at(-1)) * 1024
+}
+
+describe("memory", () => {
+  it("no stream is ever held whole: one of 400 payloads of 1 MB", async () => {
+    const [from, to, last] = [await make(freshFile), await make(freshFile), await make(freshFile)]
+    const size = 1_000_000
+    for (let i = 0; i < 10; i++) {
+      const updates = Array.from({ length: 40 }, (_, n) => update(i * 40 + n))
+      await on(from, append(key, i === 0 ? [snapshot("first"), ...updates] : updates, { size }))
+    }
+    const output = join(cwd, "large.jsonl")
+    const limit = 400 * size
+    assert.isBelow(await peakOf(from, "replay", "--to", to), limit)
+    assert.isBelow(await peakOf(from, "export", "--output", output), limit)
+    assert.isBelow(await peakOf(last, "import", "--input", output), limit)
+    assert.isBelow(await peakOf(from, "events", "notes", "--last", "400"), limit)
+    assert.deepStrictEqual(await held(last), await held(from))
+  })
+})
+
+for (const { name, fresh } of storages) {
+  describe(`export and import on ${name}`, () => {
+    let from = ""
+    beforeAll(async () => {
+      from = await make(fresh)
+      await on(from, storeMany(3000))
+    })
+
+    it("give the same log through a pipe and through a file, into either storage", async () => {
+      for (const [i, target] of [freshFile, freshPostgres].entries()) {
+        const [piped, filed] = [await make(target), await make(target)]
+        ok(await shell(from, `$ADMIN export | $ADMIN import --database ${piped}`))
+        assert.deepStrictEqual(await held(piped), await held(from))
+        const output = join(cwd, `${name}-${i}.jsonl`)
+        const exported = jsonOf("export", ok(await sealog(from, "export", "--output", output, "--json")))
+        assert.deepInclude(exported, { streams: 21, events: 3000, problemCount: 0 })
+        const first = jsonOf("import", ok(await sealog(filed, "import", "--input", output, "--json")))
+        assert.deepInclude(first, { events: 3000, written: 3000, present: 0 })
+        const again = ok(await sealog(filed, "import", "--input", output))
+        assert.strictEqual(again.stdout, "Imported 0 events of 3,000 in 21 streams; 3,000 were there.\n")
+        assert.deepStrictEqual(await held(filed), await held(from))
+      }
+    })
+
+    it("leave stdout to the lines, and say the rest on stderr", async () => {
+      const told = ok(await sealog(from, "export", "--library", "plans"))
+      assert.match(told.stderr, /^Exported 750 events in 10 streams, .* of sealed bytes\.\n$/)
+      const json = ok(await sealog(from, "export", "--library", "plans", "--json"))
+      assert.strictEqual(json.stdout, told.stdout)
+      assert.strictEqual(jsonOf("export", { ...json, stdout: json.stderr })["events"], 750)
+      const nothing = await sealog(from, "export", "--library", "nothing", "--json")
+      assert.deepStrictEqual([nothing.code, nothing.stdout], [1, ""])
+      assert.strictEqual(errorOf({ ...nothing, stdout: nothing.stderr }).code, "NO_SUCH_LIBRARY")
+      const peek = await shell(from, "{ $ADMIN export; echo $? >&2; } | head -c 100")
+      assert.match(peek.stderr, /OUTPUT_FAILED[\s\S]*\n1\n$/)
+    })
+
+    it("refuse what was cut off, changed or moved, by its line, and store nothing from there on", async () => {
+      const { stdout } = ok(await sealog(from, "export"))
+      const lines = stdout.split("\n").slice(0, -1)
+      const changed = lines[9]!.replace(/"recordedAt":\d+/, '"recordedAt":1234')
+      for (const [broken, line] of [
+        [lines.slice(0, 10), 11],
+        [lines.with(9, changed), 10],
+        [lines.with(9, lines[10]!).with(10, lines[9]!), 10],
+        [lines.toSpliced(9, 1), 10]
+      ] as const) {
+        const to = await make(fresh)
+        const input = join(cwd, `${name}-broken.jsonl`)
+        writeFileSync(input, `${broken.join("\n")}\n`)
+        const ran = await sealog(to, "import", "--input", input, "--json")
+        assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, "LINE_REFUSED"])
+        assert.match(errorOf(ran).message, new RegExp(`^Line ${line}: `))
+        assert.isBelow(await eventsIn(to), 10)
+        // And with all of it, it is all there.
+        ok(await run(["import"], { cwd, env: { DATABASE_URL: to }, stdin: stdout }))
+        assert.deepStrictEqual(await held(to), await held(from))
+      }
+      const to = await make(fresh)
+      await on(to, append({ ...key, streamId: "document-0" }, document(5), { recordedAt: 7 }))
+      const ran = await run(["import", "--json"], { cwd, env: { DATABASE_URL: to }, stdin: stdout })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, "STREAM_DIVERGED"])
+      assert.include(errorOf(ran).message, "notes/document-0 version 1")
+    })
+
+    it("keep the file that was there until the new one is whole", async () => {
+      const output = join(cwd, `${name}-kept.jsonl`)
+      writeFileSync(output, "what was there")
+      const failed = await sealog(from, "export", "--library", "nothing", "--output", output)
+      assert.strictEqual(failed.code, 1)
+      assert.strictEqual(readFileSync(output, "utf8"), "what was there")
+      assert.isFalse(existsSync(`${output}.part`))
+      ok(await sealog(from, "export", "--output", output))
+      assert.match(readFileSync(output, "utf8"), /^{"format"[\s\S]*}\n{"end"/)
+      const nowhere = await sealog(from, "export", "--output", join(cwd, "not/there.jsonl"), "--json")
+      assert.deepStrictEqual([nowhere.code, errorOf(nowhere).code], [1, "OUTPUT_FAILED"])
+      const unread = await sealog(from, "import", "--input", join(cwd, "not-there.jsonl"), "--json")
+      assert.deepStrictEqual([unread.code, errorOf(unread).code], [2, "INPUT_UNREADABLE"])
+    })
+  })
+
+  describe(`events on ${name}`, () => {
+    let database = ""
+    beforeAll(async () => {
+      database = await make(fresh)
+      await on(database, storeDocument(8))
+    })
+
+    it("are one line each, newest last, and JSON by its schema", async () => {
+      const told = ok(await sealog(database, "events", "notes", "--last", "2")).stdout.split("\n")
+      assert.lengthOf(told, 3)
+      assert.match(told[1]!, /^2023-11-14 22:13:20 {2}welcome +9 {2}UpdateStored +[\d.]+ k?B {2}snapshot .*, clock 7$/)
+      const { events } = jsonOf(
+        "events",
+        ok(await sealog(database, "events", "notes", "welcome", "--after", "4", "--json"))
+      )
+      assert.deepStrictEqual(
+        (events as ReadonlyArray<{ version: number }>).map(({ version }) => version),
+        [5, 6, 7, 8, 9]
+      )
+      for (const [args, exit, code] of [
+        [["nothing"], 1, "NO_SUCH_LIBRARY"],
+        [["notes", "nothing", "--follow"], 1, "NO_SUCH_DOCUMENT"],
+        [["notes", "--after", "1"], 2, "USAGE"],
+        [["notes", "welcome", "--after", "1", "--last", "3"], 2, "USAGE"],
+        [["@other"], 2, "NAME_INVALID"]
+      ] as const) {
+        const ran = await sealog(database, "events", ...args, "--json")
+        assert.deepStrictEqual([ran.code, errorOf(ran).code], [exit, code], args.join(" "))
+      }
+    })
+
+    it("end cleanly when nobody reads any more", async () => {
+      for (const args of ["notes --follow", "notes welcome --after 0 --follow --json", "notes --last 9"]) {
+        const ran = await shell(database, `{ $ADMIN events ${args}; echo ended with $? >&2; } | head -3`)
+        assert.deepStrictEqual([ran.stdout.split("\n").length, ran.stderr], [4, "ended with 0\n"], args)
+      }
+    })
+
+    it("follow what others write, until they are stopped", async () => {
+      const told = start(database, "events", "notes", "--follow")
+      const json = start(database, "events", "notes", "--last", "0", "--follow", "--json")
+      assert.lengthOf(await told.lines(9), 9)
+      ok(await sealog(database, "suspend", "notes"))
+      ok(await sealog(database, "evict", "notes", "--yes"))
+      const [suspended, evicted] = (await told.lines(11)).slice(9)
+      assert.match(suspended!, /@library +1 {2}LibrarySuspended$/)
+      assert.match(evicted!, /welcome +10 {2}Evicted +snapshot /)
+      const lines = (await json.lines(2)).map((line) => JSON.parse(line))
+      assert.deepStrictEqual(
+        lines.map((line) => [line.type, schemaErrors("events-follow", line)]),
+        [
+          ["LibrarySuspended", ""],
+          ["Evicted", ""]
+        ]
+      )
+      told.child.kill("SIGINT")
+      json.child.kill("SIGINT")
+      assert.deepStrictEqual([await told.ended, await json.ended], [0, 0])
+      assert.include(ok(await sealog(database, "events", "notes", "welcome", "--last", "2")).stdout, "purged")
+      assert.include(ok(await sealog(database, "events", "notes", "@library")).stdout, "LibrarySuspended")
+      ok(await sealog(database, "token", "revoke", "--user", "ada"))
+      assert.match(ok(await sealog(database, "events", "@server")).stdout, /@access +1 {2}UserRevoked .*user ada/)
+    })
+  })
+}

@@ -1,0 +1,161 @@
+/** What happened in a library or in one of its streams, event by event; and what goes on to happen. */
+import { Effect, Stream } from "effect"
+import type { LibraryId } from "../domain/Ids.ts"
+import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { EventLog, type PlacedEvent } from "../EventLog.ts"
+import { Signals } from "../Signals.ts"
+import { eachStream } from "./Documents.ts"
+import { eachPage, type Until } from "./fold/Pages.ts"
+import { NoSuchStream } from "./fold/Scope.ts"
+
+export interface LoggedEvent {
+  readonly streamId: string
+  readonly version: number
+  readonly generation: number
+  readonly type: string
+  readonly data: object
+  readonly origin: string
+  /** Milliseconds since 1970, by the writer's clock. */
+  readonly recordedAt: number
+  /** null: it has no payload, or has it no more. */
+  readonly payloadBytes: number | null
+  /** Whether it had one that was deleted. */
+  readonly purged: boolean
+}
+
+export interface EventsScope {
+  readonly libraryId: LibraryId
+  /** A document, or one of our own streams. Default: all of the library's. */
+  readonly streamId?: string
+}
+
+export interface EventsOptions {
+  /** Where to begin: with the last so many, or, of one stream, after a version. */
+  readonly from: { readonly last: number } | { readonly after: number }
+  /** Go on with what comes, whoever writes it: without an end. */
+  readonly follow: boolean
+}
+
+/**
+ * Visits events in parts, of which no more is in memory than one: oldest first, those of a stream in their order, and those
+ * of several streams first in the order of the times they were recorded, and then as they come.
+ */
+export const eachEvent = Effect.fn("eachEvent")(function* <E, R>(
+  scope: EventsScope,
+  { follow, from }: EventsOptions,
+  visit: Visit<E, R>
+) {
+  const positions =
+    "last" in from ? yield* visitLast(scope, from.last, visit) : yield* visitFrom(scope, from.after, visit)
+  if (positions.size === 0) return yield* new NoSuchStream({ libraryId: scope.libraryId, streamId: scope.streamId })
+  if (follow) yield* visitNew(scope, positions, visit)
+})
+
+/** How far streams were looked at, by their names. */
+type Positions = Map<string, { readonly key: StreamKey; readonly version: number }>
+
+type Visit<E, R> = (events: ReadonlyArray<LoggedEvent>) => Effect.Effect<void, E, R>
+
+/** The last events; of most streams of a large scope, none is among them. */
+const visitLast = Effect.fnUntraced(function* <E, R>(scope: EventsScope, last: number, visit: Visit<E, R>) {
+  const log = yield* EventLog
+  const positions: Positions = new Map()
+  let newest: Array<{ readonly key: StreamKey; readonly version: number; readonly at: number }> = []
+  yield* eachStream(
+    scope,
+    Effect.fnUntraced(function* ({ key, updatedAt, version }) {
+      positions.set(streamName(key), { key, version })
+      if (newest.length >= last && updatedAt < (newest[0]?.at ?? Number.POSITIVE_INFINITY)) return
+      let at = Number.NEGATIVE_INFINITY
+      // Without payloads: of most there is no need to know the size.
+      const tail = yield* log.read(key, { after: Math.max(0, version - last), limit: last, payloads: false })
+      for (const { event } of tail) {
+        if (event.version > version) break
+        // Its own order stays, whatever its writers' clocks said.
+        at = Math.max(at, event.recordedAt)
+        newest.push({ key, version: event.version, at })
+      }
+      newest = last === 0 ? [] : newest.sort((a, b) => a.at - b.at).slice(-last)
+    })
+  )
+
+  const found = new Map<string, Map<number, LoggedEvent>>()
+  for (const [name, versions] of Map.groupBy(newest, ({ key }) => streamName(key))) {
+    const events = new Map<number, LoggedEvent>()
+    found.set(name, events)
+    const [first, until] = [versions[0]!, versions.at(-1)!]
+    yield* visitAfter(first.key, first.version - 1, { version: until.version }, (page) =>
+      Effect.sync(() => {
+        for (const event of page) events.set(event.version, event)
+      })
+    )
+  }
+  yield* visit(newest.flatMap(({ key, version }) => found.get(streamName(key))?.get(version) ?? []))
+  return positions
+})
+
+/** Every event after a version. */
+const visitFrom = Effect.fnUntraced(function* <E, R>(scope: EventsScope, after: number, visit: Visit<E, R>) {
+  const positions: Positions = new Map()
+  yield* eachStream(
+    scope,
+    Effect.fnUntraced(function* ({ key }) {
+      positions.set(streamName(key), { key, version: yield* visitAfter(key, after, undefined, visit) })
+    })
+  )
+  return positions
+})
+
+/** What comes after `positions`, without an end. */
+const visitNew = Effect.fnUntraced(function* <E, R>(scope: EventsScope, positions: Positions, visit: Visit<E, R>) {
+  const signals = yield* Signals
+  const catchUp = Effect.fnUntraced(function* (key: StreamKey) {
+    const name = streamName(key)
+    const { version } = positions.get(name) ?? { version: 0 }
+    const end = yield* visitAfter(key, version, undefined, visit)
+    positions.set(name, { key, version: end })
+  })
+  const catchUpAll = eachStream(scope, ({ key, version }) =>
+    version > (positions.get(streamName(key))?.version ?? 0) ? catchUp(key) : Effect.void
+  )
+  const isMeant = (key: StreamKey): boolean =>
+    key.libraryId === scope.libraryId && (scope.streamId === undefined || key.streamId === scope.streamId)
+  // The first wake-up comes for what was written between the look back and now.
+  return yield* Stream.runForEach(signals.wakeups, (keys) =>
+    keys === "all" ? catchUpAll : Effect.forEach(keys.filter(isMeant), catchUp, { discard: true })
+  )
+})
+
+/** The last version that was visited. */
+const visitAfter = Effect.fnUntraced(function* <E, R>(
+  key: StreamKey,
+  after: number,
+  until: Until | undefined,
+  visit: Visit<E, R>
+) {
+  let version = after
+  yield* eachPage(
+    key,
+    { after, reaches: after, until },
+    {
+      page: (page) =>
+        Effect.suspend(() => {
+          version = page.at(-1)?.event.version ?? version
+          return visit(page.map((placed) => loggedOf(key, placed)))
+        })
+    }
+  )
+  return version
+})
+
+const loggedOf = ({ streamId }: StreamKey, { event, payload }: PlacedEvent): LoggedEvent => ({
+  streamId,
+  version: event.version,
+  generation: event.generation,
+  type: event.type,
+  data: event.data,
+  origin: event.origin,
+  recordedAt: event.recordedAt,
+  payloadBytes: payload?.length ?? null,
+  purged: payload === null && event.payloadHash !== ""
+})

@@ -1,0 +1,86 @@
+/** The log, or a library of it, as JSON lines; see transfer/Format.ts. */
+import { Effect } from "effect"
+import type { LibraryId } from "../domain/Ids.ts"
+import type { StreamKey } from "../domain/Stream.ts"
+import type { PlacedEvent } from "../EventLog.ts"
+import { eachStream } from "./Documents.ts"
+import { makeProblems, type Problems, StreamDamaged } from "./fold/Problems.ts"
+import { countEvents, filterOf, NoSuchStream } from "./fold/Scope.ts"
+import { eachSoundPage } from "./fold/SoundStream.ts"
+import { eventLine, headerLine, MAX_LINE_BYTES, makeTally, trailerLine } from "./transfer/Format.ts"
+
+export interface ExportOptions {
+  readonly libraryId?: LibraryId
+  /** Called after every page. The total is of the moment the export began. */
+  readonly onProgress?: (events: number, total: number) => void
+}
+
+/** The problems are payloads that are gone for no reason: all else was written. */
+export interface ExportReport extends Problems {
+  readonly streams: number
+  readonly events: number
+  readonly payloads: number
+  readonly payloadBytes: number
+}
+
+/** Characters that are written at a time, if no line is longer. */
+const CHUNK = 256 * 1024
+
+/**
+ * Writes the log piece by piece, each once the one before was taken. Servers may go on writing to the log meanwhile.
+ * Versions, chain values and the hashes of payloads are checked on the way; it fails at the first stream that is damaged.
+ */
+export const exportLog = Effect.fn("exportLog")(function* <E, R>(
+  write: (text: string) => Effect.Effect<void, E, R>,
+  { libraryId, onProgress }: ExportOptions = {}
+) {
+  const scope = libraryId === undefined ? {} : { libraryId }
+  const total = yield* countEvents(scope, undefined)
+  if (libraryId !== undefined && total === 0) return yield* new NoSuchStream({ libraryId, streamId: undefined })
+  const problems = makeProblems()
+  const tally = makeTally()
+  let [events, payloads, payloadBytes] = [0, 0, 0]
+  let text = headerLine()
+  const flush = Effect.suspend(() => {
+    const chunk = text
+    text = ""
+    return write(chunk)
+  })
+
+  const exportEvent = (key: StreamKey, placed: PlacedEvent): Effect.Effect<void, E | StreamDamaged, R> => {
+    const line = eventLine(key, placed)
+    if (line.length > MAX_LINE_BYTES) {
+      const detail = "the payload is larger than what can be imported"
+      return new StreamDamaged({ ...key, version: placed.event.version, problem: "payload-too-large", detail })
+    }
+    text += line
+    events += 1
+    payloads += placed.payload === null ? 0 : 1
+    payloadBytes += placed.payload?.length ?? 0
+    return text.length >= CHUNK ? flush : Effect.void
+  }
+
+  yield* eachStream(
+    filterOf(scope),
+    Effect.fnUntraced(function* (stream) {
+      const { key } = stream
+      const report = problems.reportOf(key)
+      const onMissing: typeof report = (version, problem, detail) => {
+        tally.miss()
+        report(version, problem, detail)
+      }
+      const head = yield* eachSoundPage(stream, { onMissing }, (page) =>
+        Effect.andThen(
+          Effect.forEach(page, (placed) => exportEvent(key, placed), { discard: true }),
+          Effect.sync(() => onProgress?.(events, total))
+        )
+      )
+      tally.end(key, head)
+    })
+  )
+  const trailer = tally.trailer()
+  text += trailerLine(trailer)
+  yield* flush
+  const { streams } = trailer.end
+  return { streams, events, payloads, payloadBytes, ...problems.found() } satisfies ExportReport
+})

@@ -1,0 +1,57 @@
+/** Whether a file is a log that a server can rely on. Changes nothing. */
+import { statfsSync, statSync } from "node:fs"
+import { dirname } from "node:path"
+import type { Finding } from "@sealog/server/Diagnosis"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import { migrationStatus } from "./Migrations.ts"
+
+const MEGABYTE = 1_000_000
+/** Less room than this, and writes will soon be refused. */
+const [LITTLE, TOO_LITTLE] = [1000 * MEGABYTE, 100 * MEGABYTE]
+
+export const diagnose = Effect.fnUntraced(function* (filename: string) {
+  const sql = yield* SqlClient.SqlClient
+  const missing = (yield* migrationStatus).filter(({ applied }) => !applied)
+  const findings: Array<Finding> = [
+    { check: "database", state: "ok", detail: filename },
+    missing.length === 0
+      ? { check: "migrations", state: "ok", detail: "complete" }
+      : {
+          check: "migrations",
+          state: "fail",
+          detail: `missing: ${missing.map(({ name }) => name).join(", ")}`,
+          tryThis: "sync-admin migrate"
+        }
+  ]
+  if (missing.length === 0) {
+    const triggers = yield* sql`SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'events'
+      AND name IN ('events_are_not_changed', 'events_are_not_deleted')`
+    findings.push(
+      triggers.length === 2
+        ? { check: "append-only", state: "ok", detail: "events cannot be changed or deleted" }
+        : {
+            check: "append-only",
+            state: "fail",
+            detail: "a trigger that keeps events from being changed is gone",
+            tryThis: "`sync-admin replay`, to see whether something was changed"
+          }
+    )
+  }
+  const [mode] = yield* sql<{ journal_mode: string }>`PRAGMA journal_mode`
+  findings.push(
+    mode?.journal_mode === "wal"
+      ? { check: "durability", state: "ok", detail: "WAL, synchronous=FULL" }
+      : { check: "durability", state: "warn", detail: `journal_mode is ${mode?.journal_mode}, not wal` }
+  )
+  if (filename !== ":memory:") findings.push(disk(filename))
+  return findings
+})
+
+const disk = (filename: string): Finding => {
+  const { bavail, bsize } = statfsSync(dirname(filename))
+  const free = bavail * bsize
+  const detail = `${Math.round(free / MEGABYTE)} MB free, the log has ${Math.round(statSync(filename).size / MEGABYTE)} MB`
+  if (free >= LITTLE) return { check: "disk", state: "ok", detail }
+  return { check: "disk", state: free < TOO_LITTLE ? "fail" : "warn", detail, tryThis: "make room; `sync-admin prune`" }
+}
