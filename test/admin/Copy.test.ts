@@ -6,35 +6,32 @@ import { revoke, suspend } from "@sealog/server/admin/Exclusion"
 import { replay } from "@sealog/server/admin/Replay"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { emptyHead, type StreamKey } from "@sealog/server/domain/Stream"
-import { EventLog, StorageUnavailable } from "@sealog/server/EventLog"
-import type { Signals } from "@sealog/server/Signals"
+import { StorageUnavailable } from "@sealog/server/EventLog"
 import { makeAuthor, resign } from "@sealog/server/testing"
-import { Context, Effect } from "effect"
-import { append, docId, document, history, holdings, key, memory, snapshot, store, update } from "./support.ts"
-
-type Log = Context.Context<EventLog | Signals>
+import { Effect } from "effect"
+import {
+  append,
+  changed,
+  docId,
+  document,
+  history,
+  holdings,
+  interposed,
+  key,
+  type Log,
+  memory,
+  on,
+  snapshot,
+  store,
+  update
+} from "./support.ts"
 
 const other: StreamKey = { libraryId: LibraryId.make("other"), streamId: "plan" }
-const on = <A, E>(log: Log, effect: Effect.Effect<A, E, EventLog | Signals>) => Effect.provideContext(effect, log)
 const copied = (from: Log, to: Log, options?: CopyOptions) => on(from, copy(to, options))
 
 const requireEqual = Effect.fnUntraced(function* (from: Log, to: Log) {
   assert.deepStrictEqual(yield* on(to, holdings), yield* on(from, holdings))
 })
-
-/** The log with some of what it does done differently. */
-const changed = (log: Log, change: (log: EventLog["Service"]) => Partial<EventLog["Service"]>): Log => {
-  const service = Context.get(log, EventLog)
-  return Context.add(log, EventLog, EventLog.of({ ...service, ...change(service) }))
-}
-
-/** Does something once, before the n-th time. */
-const interposed = <A, E, R>(
-  n: number,
-  act: Effect.Effect<unknown>,
-  effect: Effect.Effect<A, E, R>,
-  count: { n: number }
-) => Effect.suspend(() => (++count.n === n ? Effect.andThen(act, effect) : effect))
 
 describe("copy", () => {
   it.effect("carries every stream over, our own as well, and does nothing the second time", () =>
@@ -117,11 +114,7 @@ describe("copy", () => {
       for (const page of [1, 2, 3, 4]) {
         const [from, to] = [yield* memory, yield* memory]
         yield* on(from, append(key, document(1700)))
-        const count = { n: 0 }
-        const evicting = Effect.orDie(on(from, evict({ libraryId: key.libraryId })))
-        const watched = changed(from, (log) => ({
-          read: (at, options) => interposed(page, evicting, log.read(at, options), count)
-        }))
+        const watched = interposed(from, "read", page, on(from, evict({ libraryId: key.libraryId })))
         yield* copied(watched, to)
         yield* requireEqual(from, to)
         assert.strictEqual((yield* on(to, holdings))[0]?.payloads, 0)
@@ -133,11 +126,7 @@ describe("copy", () => {
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
-      const count = { n: 0 }
-      const writing = on(from, append(key, [update(3), update(4)]))
-      const watched = changed(to, (log) => ({
-        append: (batch) => interposed(1, Effect.orDie(writing), log.append(batch), count)
-      }))
+      const watched = interposed(to, "append", 1, on(from, append(key, [update(3), update(4)])))
       assert.deepInclude(yield* copied(from, watched), { written: 4 })
       assert.deepInclude(yield* copied(from, to), { written: 2, present: 4 })
       yield* requireEqual(from, to)
@@ -182,11 +171,7 @@ describe("copy", () => {
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
-      const count = { n: 0 }
-      const writing = on(to, append(key, document(1), { recordedAt: 5 }))
-      const watched = changed(to, (log) => ({
-        append: (batch) => interposed(1, Effect.orDie(writing), log.append(batch), count)
-      }))
+      const watched = interposed(to, "append", 1, on(to, append(key, document(1), { recordedAt: 5 })))
       const error = yield* Effect.flip(copied(from, watched))
       assert.deepInclude(error, { _tag: "StreamDiverged", version: 1 })
       assert.include(error.message, "somebody else wrote to the target, which ends at version 2")

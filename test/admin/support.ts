@@ -8,7 +8,7 @@ import { layerMemory } from "@sealog/server/EventLogMemory"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { Signals } from "@sealog/server/Signals"
 import { type Author, snapshotMessage, updateMessage } from "@sealog/server/testing"
-import { Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 
 export const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: DocumentId.make("welcome") }
 export const docId = key.streamId
@@ -112,8 +112,35 @@ export const append = Effect.fnUntraced(function* (
   return head
 })
 
+export type Log = Context.Context<EventLog | Signals>
+
 /** A log in memory of its own. */
 export const memory = Layer.build(Layer.fresh(Layer.merge(layerMemory, Signals.layerNone)))
+
+export const on = <A, E>(log: Log, effect: Effect.Effect<A, E, EventLog | Signals>) =>
+  Effect.provideContext(effect, log)
+
+/** The log with some of what it does done differently. */
+export const changed = (log: Log, change: (log: EventLog["Service"]) => Partial<EventLog["Service"]>): Log => {
+  const service = Context.get(log, EventLog)
+  return Context.add(log, EventLog, EventLog.of({ ...service, ...change(service) }))
+}
+
+/** Does something once, before the n-th time that a log is read or appended to. */
+export const interposed = (
+  log: Log,
+  method: "read" | "append",
+  n: number,
+  act: Effect.Effect<unknown, unknown>
+): Log => {
+  let count = 0
+  const first = Effect.suspend(() => (++count === n ? Effect.orDie(act) : Effect.void))
+  return changed(log, (service) =>
+    method === "read"
+      ? { read: (at, options) => Effect.andThen(first, service.read(at, options)) }
+      : { append: (batch) => Effect.andThen(first, service.append(batch)) }
+  )
+}
 
 /** All that a log holds: where every stream ends, and how much is left of it. */
 export const holdings = Effect.gen(function* () {

@@ -50,6 +50,8 @@ export interface SecsyncClient {
   /** How often it has connected. */
   readonly connections: () => number
   readonly customMessages: ReadonlyArray<unknown>
+  /** What it has not been answered yet, for a failure's message. */
+  readonly underWay: () => object
   /** Waits until it is so; looked at whenever the client's state or document changes. */
   readonly until: (what: string, predicate: () => boolean) => Effect.Effect<void>
   readonly disconnect: () => void
@@ -99,6 +101,7 @@ const describe = (client: SecsyncClient): string =>
     settled: client.isSettled(),
     items: client.list().length,
     known: client.known(),
+    underWay: client.underWay(),
     errors: client.errors(),
     connections: client.connections()
   })
@@ -182,6 +185,18 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
     activeSnapshotId: () => active()?.snapshotId,
     connections: () => connections,
     customMessages,
+    underWay: () => {
+      const { _documentDecryptionState, _incomingQueue, _pendingChangesQueue, _snapshotInFlight, _updatesInFlight } =
+        context()
+      return {
+        value: actor.getSnapshot().value,
+        decryption: _documentDecryptionState,
+        incoming: _incomingQueue.length,
+        pending: _pendingChangesQueue.length,
+        snapshot: _snapshotInFlight?.snapshotId,
+        updates: _updatesInFlight.map(({ snapshotId, clock }) => [snapshotId, clock])
+      }
+    },
     until: (what, predicate) => untilAll([client], what, predicate),
     disconnect: () => actor.send({ type: "DISCONNECT" }),
     reconnect: () => actor.send({ type: "CONNECT" }),

@@ -116,7 +116,10 @@ describe("looking inside", () => {
     const libraries = jsonOf("library-list", await run(["library", "list", "--json"], { cwd }))["libraries"]
     assert.deepInclude((libraries as ReadonlyArray<object>)[0], { libraryId: "notes", streams: 1, events: 1 })
     const text = await run(["library", "list"], { cwd })
-    assert.match(text.stdout, /^LIBRARY +DOCUMENTS +EVENTS +SIZE +LAST CHANGE \(UTC\)\nnotes +1 +1 /)
+    assert.match(
+      text.stdout,
+      /^LIBRARY +STREAMS +EVENTS +SIZE +LAST CHANGE\nnotes +1 +1 +\d+ B +2023-11-14 22:13:20 UTC\n$/
+    )
     const shown = jsonOf("document-show", await run(["document", "show", "notes", "welcome", "--json"], { cwd }))
     assert.deepInclude(shown, { version: 1, generation: 0, updates: 0, evictedSnapshotId: null })
     assert.include((await run(["document", "show", "notes", "welcome"], { cwd })).stdout, "version     1, generation 0")
@@ -230,7 +233,7 @@ describe("at a terminal", () => {
     for (const stdin of ["another\n", ""]) {
       const ran = await run(["evict", "notes", "--json"], { cwd, stdin, terminal })
       assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, "NOT_CONFIRMED"])
-      assert.include(ran.stderr, "This evicts 1 document")
+      assert.include(ran.stderr, "This would evict 1 document")
       assert.isFalse(await isEvicted())
     }
     const ran = await run(["evict", "notes"], { cwd, stdin: "notes\n", terminal })

@@ -179,6 +179,28 @@ describe("replay --to", () => {
     }
   })
 
+  it("draws its progress at a terminal alone, and goes on after Ctrl-C", async () => {
+    const [from, to, last] = [await make(freshFile), await make(freshFile), await make(freshFile)]
+    await on(from, storeMany(20_000))
+    const output = join(cwd, "progress.jsonl")
+    const atTerminal = (database: string, ...args: ReadonlyArray<string>) =>
+      run(args, { cwd, env: { DATABASE_URL: database }, terminal: ["stderr"] })
+    const stopped = await run(["replay", "--to", to, "--json"], {
+      ...{ cwd, env: { DATABASE_URL: from }, terminal: ["stderr"] },
+      signalAtStderr: "SIGINT"
+    })
+    assert.deepStrictEqual([stopped.code, errorOf(stopped).code], [1, "INTERRUPTED"])
+    assert.isBelow(await eventsIn(to), 20_000)
+    const copied = ok(await atTerminal(from, "replay", "--to", to))
+    assert.match(copied.stderr, /copy [█░]+ [\d,]+\/[\d,]+ {2}[\d,]+\/s {2}\d+ s left/)
+    assert.deepStrictEqual(await held(to), await held(from))
+    const exported = ok(await atTerminal(from, "export", "--output", output))
+    assert.match(exported.stderr, /export [█░]+ 500\/20,000 /)
+    const imported = ok(await atTerminal(last, "import", "--input", output))
+    assert.match(imported.stderr, /import \(bytes\) [█░]+ [\d,]+\/[\d,]+ /)
+    assert.notInclude(ok(await sealog(from, "replay", "--to", to)).stderr, "copy")
+  })
+
   it("takes the target's URL from the environment, so that its password is seen by nobody", async () => {
     const [from, to] = [await make(freshFile), await make(freshDatabase)]
     await on(from, storeDocument(1))

@@ -37,6 +37,9 @@ for (const { name, fresh } of storages) {
       const [first, again] = [await sealog("suspend", "notes"), await sealog("suspend", "notes", "--json")]
       assert.deepStrictEqual([first.code, first.stdout], [0, "Suspended notes.\n"])
       assert.isFalse(jsonOf("suspend", again)["changed"])
+      const suspended = await both("library-show", "library", "show", "notes")
+      assert.isTrue(suspended.json["suspended"])
+      assert.include(suspended.text, "notes (suspended)")
       assert.strictEqual((await both("resume", "resume", "notes")).text, "Resumed notes.\n")
       for (const args of [["1234"], ["1234", "--library", "notes"], ["--user", "ada"], ["--library", "notes"]]) {
         assert.isTrue(jsonOf("token-revoke", await sealog("token", "revoke", ...args, "--json"))["changed"])
@@ -47,6 +50,8 @@ for (const { name, fresh } of storages) {
         assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "USAGE"], args.join(" "))
       }
       assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
+      // What holds for every library is kept with the log, and is no library.
+      assert.lengthOf((await both("library-list", "library", "list")).json["libraries"] as [], 1)
     })
 
     it("evict", async () => {

@@ -19,7 +19,9 @@ export default class LibraryList extends BaseCommand<LibraryListResult> {
     const { flags } = await this.parse(LibraryList)
     const { listLibraries } = await import("@sealog/server/admin/Documents")
     const { ago, bytes, table } = await import("../../format.ts")
-    const libraries = await this.executeOn(flags.database, listLibraries())
+    const all = await this.executeOn(flags.database, listLibraries())
+    // What the server keeps for itself is nobody's library.
+    const libraries = all.filter(({ libraryId }) => !libraryId.startsWith("@"))
     const rows = libraries.map(({ libraryId, streams, events, payloadBytes, updatedAt }) => [
       libraryId,
       streams,

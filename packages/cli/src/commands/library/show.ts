@@ -13,6 +13,8 @@ interface LibraryShowResult {
   /** Milliseconds since 1970. */
   readonly createdAt: number
   readonly updatedAt: number
+  /** Closed to everybody until `sync-admin resume`. */
+  readonly suspended: boolean
 }
 
 export default class LibraryShow extends BaseCommand<LibraryShowResult> {
@@ -24,9 +26,14 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
     const { libraryIdOf } = await import("../../names.ts")
     const { showLibrary } = await import("@sealog/server/admin/Documents")
+    const { isSuspended } = await import("@sealog/server/admin/Exclusion")
     const { bytes, time } = await import("../../format.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const shown = await this.executeOn(flags.database, showLibrary(libraryId))
+    const { all } = await import("effect/Effect")
+    const [shown, suspended] = await this.executeOn(
+      flags.database,
+      all([showLibrary(libraryId), isSuspended(libraryId)])
+    )
     if (shown === undefined) {
       throw new CliFailure({
         code: "NO_SUCH_LIBRARY",
@@ -38,7 +45,7 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted`
     this.print(
       [
-        libraryId,
+        suspended ? `${libraryId} (suspended)` : libraryId,
         `documents   ${shown.documents}${evicted}`,
         `events      ${shown.events}`,
         `payloads    ${shown.payloads}, ${bytes(shown.payloadBytes)}`,
@@ -46,6 +53,6 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
         `last change ${time(shown.updatedAt)} UTC`
       ].join("\n")
     )
-    return shown
+    return { ...shown, suspended }
   }
 }
