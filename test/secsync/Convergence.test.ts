@@ -18,6 +18,33 @@ describe("convergence", () => {
     })
   )
 
+  it.live("a client whose key is far away gets what is written meanwhile", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
+      const writer = yield* connectClient({ ...options, snapshotEvery: 3 })
+      yield* writer.until("it has loaded", writer.isSettled)
+      writer.write("0")
+      yield* writer.until("it is acknowledged", writer.isSettled)
+      const asked = Promise.withResolvers<void>()
+      const answered = Promise.withResolvers<void>()
+      const keyFetched = () => {
+        asked.resolve()
+        return answered.promise
+      }
+      const joiner = yield* connectClient({ ...options, keyFetched })
+      yield* Effect.promise(() => asked.promise)
+      for (const item of Array.range(1, 12)) {
+        writer.write(`${item}`)
+        yield* writer.until("it is acknowledged", writer.isSettled)
+      }
+      answered.resolve()
+      yield* joiner.until("it has all", () => joiner.isSettled() && joiner.list().length === 13)
+      assertSame([writer, joiner])
+      assert.deepStrictEqual([joiner.errors(), joiner.connections()], [[], 1])
+    })
+  )
+
   it.live("clients that race for the first snapshot", () =>
     Effect.gen(function* () {
       const server = yield* startServer()

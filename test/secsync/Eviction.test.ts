@@ -129,48 +129,48 @@ describe("eviction", () => {
       const newcomersLine = yield* startProxy(server.url)
       const library = randomName()
       const options = { documentId: randomName(), token: yield* server.token(library) }
-      const [complete, behind] = yield* Effect.all(
-        Array.makeBy(2, () => connectClient({ ...options, url: server.url }))
-      )
-      yield* untilAll([complete!, behind!], "they have loaded", (client) => client.isSettled())
-      complete!.write("one")
-      yield* untilAll(
-        [complete!, behind!],
-        "both have it",
-        (client) => client.isSettled() && client.list().length === 1
-      )
-      behind!.disconnect()
-      complete!.write("two")
-      yield* complete!.until("it is acknowledged", complete!.isSettled)
-      complete!.disconnect()
+      let keyFetched = Promise.resolve()
+      const complete = yield* connectClient({ ...options, url: server.url })
+      const behind = yield* connectClient({ ...options, url: server.url, keyFetched: () => keyFetched })
+      yield* untilAll([complete, behind], "they have loaded", (client) => client.isSettled())
+      complete.write("one")
+      yield* untilAll([complete, behind], "both have it", (client) => client.isSettled() && client.list().length === 1)
+      behind.disconnect()
+      complete.write("two")
+      yield* complete.until("it is acknowledged", complete.isSettled)
+      complete.disconnect()
       yield* evict(server.database, library)
 
       const newcomer = yield* connectClient({ ...options, url: newcomersLine.url })
       yield* newcomer.until("it has an empty document", newcomer.isSettled)
       // It has the right snapshot, but not all of its updates.
-      behind!.reconnect()
-      yield* behind!.until("it is back", behind!.isSettled)
+      behind.reconnect()
+      yield* behind.until("it is back", behind.isSettled)
       assert.deepStrictEqual(newcomer.list(), [])
 
-      complete!.reconnect()
+      const { promise, resolve } = Promise.withResolvers<void>()
+      keyFetched = promise
+      complete.reconnect()
       yield* untilAll(
-        [newcomer, complete!],
+        [newcomer, complete],
         "it is restored",
         (client) => client.isSettled() && client.list().length === 2
       )
-      assertSame([newcomer, complete!], ["one", "two"])
+      assertSame([newcomer, complete], ["one", "two"])
       assert.deepStrictEqual(
         newcomersLine.received.map(({ type }) => type).filter((type) => type !== "ephemeral-message"),
         ["document", "snapshot"]
       )
       // What is written afterwards reaches everybody that was there before.
       newcomer.write("three")
+      yield* newcomer.until("it is acknowledged", newcomer.isSettled)
+      resolve()
       yield* untilAll(
-        [newcomer, complete!, behind!],
+        [newcomer, complete, behind],
         "all have it",
         (client) => client.isSettled() && client.list().length === 3
       )
-      assertSame([newcomer, complete!, behind!], ["one", "two", "three"])
+      assertSame([newcomer, complete, behind], ["one", "two", "three"])
     })
   )
 

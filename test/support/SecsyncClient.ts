@@ -23,6 +23,8 @@ export interface SecsyncClientOptions {
   readonly token: string
   /** A snapshot instead of an update once the active one has gathered so many. Default: never after the first. */
   readonly snapshotEvery?: number
+  /** Done when it may have a snapshot's key, as one that is fetched from elsewhere. Default: at once. */
+  readonly keyFetched?: () => Promise<unknown>
   /** A document that was loaded before, with what its client knew of it: what an app keeps on the device. */
   readonly from?: { readonly doc: Y.Doc; readonly known: LoadDocumentParams | undefined }
 }
@@ -107,7 +109,7 @@ const describe = (client: SecsyncClient): string =>
   })
 
 const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly stop: () => void } => {
-  const { url, documentId, token, snapshotEvery = Number.POSITIVE_INFINITY, from } = options
+  const { url, documentId, token, snapshotEvery = Number.POSITIVE_INFINITY, keyFetched, from } = options
   const doc = from?.doc ?? new Y.Doc()
   const list = doc.getArray<string>("list")
   const signatureKeyPair = createSignatureKeyPair(sodium)
@@ -124,7 +126,7 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
       applySnapshot: (snapshot: Uint8Array) => Y.applyUpdateV2(doc, snapshot, remote),
       applyChanges: (changes: ReadonlyArray<Uint8Array>) =>
         changes.forEach((change) => void Y.applyUpdateV2(doc, change, remote)),
-      getSnapshotKey: () => SNAPSHOT_KEY,
+      getSnapshotKey: () => (keyFetched === undefined ? SNAPSHOT_KEY : keyFetched().then(() => SNAPSHOT_KEY)),
       getNewSnapshotData: () => ({ data: Y.encodeStateAsUpdateV2(doc), key: SNAPSHOT_KEY, publicData: {} }),
       applyEphemeralMessage: () => {},
       shouldSendSnapshot: ({ snapshotUpdatesCount }) => snapshotUpdatesCount >= snapshotEvery,

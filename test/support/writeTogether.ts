@@ -30,7 +30,7 @@ export const writeTogether = Effect.fnUntraced(function* (urls: ReadonlyArray<st
   yield* untilAll(
     clients,
     "every client has everything",
-    (client) => client.isSettled() && client.list().length >= WRITERS * ITEMS_PER_WRITER
+    (client) => client.isSettledOnActive() && client.list().length >= WRITERS * ITEMS_PER_WRITER
   )
   assertSame(clients)
   assert.strictEqual(new Set(clients[0]?.list()).size, WRITERS * ITEMS_PER_WRITER)
@@ -41,7 +41,7 @@ export const writeTogether = Effect.fnUntraced(function* (urls: ReadonlyArray<st
 const writeAll = Effect.fnUntraced(function* (client: SecsyncClient, name: string) {
   for (let i = 0; i < ITEMS_PER_WRITER; i++) {
     client.write(`${name}: ${i}`)
-    if (Math.random() < 0.3) yield* client.until("it is acknowledged", client.isSettled)
+    if (Math.random() < 0.3) yield* client.until("it is acknowledged", client.isSettledOnActive)
     else if (Math.random() < 0.7) yield* nextTurn
   }
 })

@@ -372,7 +372,7 @@ describe("a document under heavy writing", () => {
         if (!hasAll(reader, parent, each)) {
           yield* reader.next(undefined, () => hasAll(reader, parent, each))
         }
-        assertGapless(reader.frames)
+        assertGapless(reader.frames.filter(({ type }) => type !== "ephemeral-message"))
       }
     })
   )

@@ -118,8 +118,6 @@ describe("Session", () => {
       const server = yield* startMemoryServer()
       const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
       const reader = yield* connectRaw(options)
-      // A client that has said something has taken its document, and is sent the rest at once.
-      reader.send(ephemeralMessage(makeAuthor(), { docId }))
       yield* client.next("ephemeral-message")
       const additional = { app: { version: 3, tags: ["ä", "\u2028", "😀"] }, zero: -0, small: 1e-7 }
       const update = updateMessage(author, { docId, refSnapshotId, clock: 0, additional })

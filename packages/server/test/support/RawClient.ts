@@ -1,4 +1,8 @@
-/** A bare WebSocket on a document: sends whatever it is told to, and keeps every frame that comes. */
+/**
+ * A bare WebSocket on a document: sends whatever it is told to, and keeps every frame that comes. Like every client it
+ * says that it has taken a document with a snapshot, by an ephemeral message.
+ */
+import { ephemeralMessage, makeAuthor } from "@sealog/server/testing"
 import { Deferred, Effect, type Scope } from "effect"
 import { WebSocket } from "ws"
 
@@ -30,6 +34,8 @@ export interface RawClientOptions {
   readonly token: string
   /** More of the query, beginning with `&`. */
   readonly query?: string
+  /** Says nothing by itself. */
+  readonly silent?: boolean
 }
 
 /** Generous: what is waited for takes milliseconds on an idle machine. */
@@ -44,7 +50,7 @@ export const connectRaw = Effect.fnUntraced(function* (options: RawClientOptions
 
 /** As soon as the connection is open. */
 export const openRaw: (options: RawClientOptions) => Effect.Effect<RawClient, never, Scope.Scope> = Effect.fnUntraced(
-  function* ({ url, documentId, token, query = "" }: RawClientOptions) {
+  function* ({ url, documentId, token, query = "", silent = false }: RawClientOptions) {
     const socket = yield* Effect.acquireRelease(
       Effect.sync(() => new WebSocket(`${url}/${documentId}?sessionKey=${token}${query}`)),
       (socket) => Effect.sync(() => socket.terminate())
@@ -57,6 +63,9 @@ export const openRaw: (options: RawClientOptions) => Effect.Effect<RawClient, ne
     socket.on("message", (data) => {
       const frame: ServerFrame = JSON.parse(String(data))
       frames.push(frame)
+      if (!silent && frame.type === "document" && frame["snapshot"] !== undefined) {
+        socket.send(JSON.stringify(ephemeralMessage(makeAuthor(), { docId: documentId })))
+      }
       for (const look of waiting) look()
       for (const listener of listeners) listener(frame)
     })

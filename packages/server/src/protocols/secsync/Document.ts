@@ -32,6 +32,12 @@ export const documentOf = (tail: Tail): Document => once(documents, tail, readDo
 export const completeFrame = (tail: Tail): Frame =>
   once(completeFrames, tail, (tail) => contentFrame("document", complete(documentOf(tail))))
 
+/** Whether a client has the snapshot already, and is sent what it misses of the updates. */
+export const isSentUpdatesAlone = (
+  active: SnapshotId,
+  request: { mode: "complete" | "delta"; known: Known }
+): boolean => request.mode === "delta" && request.known.snapshotId === active
+
 /** What a connection that knows something is sent first. */
 export const loadContent = Effect.fnUntraced(function* (
   key: StreamKey,
@@ -40,9 +46,8 @@ export const loadContent = Effect.fnUntraced(function* (
   known: Known
 ) {
   if (document.snapshot === undefined) return complete(document)
-  if (known.snapshotId === document.snapshot.snapshotId) {
-    return mode === "delta" ? missed(document, known.clocks) : complete(document)
-  }
+  if (isSentUpdatesAlone(document.snapshot.snapshotId, { mode, known })) return missed(document, known.clocks)
+  if (known.snapshotId === document.snapshot.snapshotId) return complete(document)
   return { ...complete(document), proofChain: yield* chainFrom(key, known.snapshotId) }
 })
 

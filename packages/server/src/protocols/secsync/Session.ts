@@ -16,6 +16,7 @@ import {
   documentOf,
   evictedOf,
   heldAfterLoading,
+  isSentUpdatesAlone,
   type Known,
   loadContent,
   refusedContent
@@ -23,7 +24,7 @@ import {
 import { type DocumentRoom, DocumentRooms } from "./DocumentRooms.ts"
 import { makeFeed } from "./Feed.ts"
 import type { Holder } from "./Restoration.ts"
-import { makeSettling } from "./Settling.ts"
+import { makeSettling, PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT } from "./Settling.ts"
 import { makeUpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
 import { reservationMessage } from "./WriteTurn.ts"
@@ -130,7 +131,7 @@ const openSession = Effect.fnUntraced(function* (
     // With another one on its way, the client ignores that this one was saved: until that other is refused, and brings
     // it up to date, it could make nothing of what follows.
     const isIgnored = event.origin === connection.id && answers.mayHaveSeveral()
-    if (isIgnored) settling.begin()
+    if (isIgnored) settling.begin(PATIENCE_WITH_OWN_SNAPSHOT)
     else told = decoded.snapshotId
     answers.snapshotStored()
     const reloads = isBehind && event.origin !== connection.id
@@ -148,17 +149,23 @@ const openSession = Effect.fnUntraced(function* (
     feed.release()
     room.local.restoration.offer()
   }
-  const sendAnew = (frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>) =>
+  const sendAnew = (frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>, then: (tail: Tail) => void) =>
     Effect.sync(feed.hold).pipe(
       Effect.andThen(feed.sendDocument(frameOf)),
       Effect.andThen((tail) =>
         Effect.sync(() => {
           told = documentOf(tail).snapshot?.snapshotId ?? told
-          release()
+          then(tail)
         })
       ),
       documentTurn.withPermit
     )
+  /** After a document: a client queues one that has a snapshot late. */
+  const settle = (tail: Tail): void => {
+    const { snapshot } = documentOf(tail)
+    if (snapshot === undefined || isSentUpdatesAlone(snapshot.snapshotId, request)) release()
+    else settling.begin(PATIENCE_WITH_DOCUMENT)
+  }
   const settling = makeSettling({ hold: feed.hold, release, run: (effect) => void run(effect) })
   let inFlight = 0
   const belowLimit = yield* Latch.make(true)
@@ -237,7 +244,7 @@ const openSession = Effect.fnUntraced(function* (
         Effect.map((content) => Wire.contentFrame("snapshot-save-failed", content)),
         Effect.provideService(EventLog, log)
       )
-    })
+    }, release)
   })
 
   /**
@@ -312,15 +319,14 @@ const openSession = Effect.fnUntraced(function* (
           Effect.map((content) => Wire.contentFrame("document", content)),
           Effect.provideService(EventLog, log)
         )
-  const reload = sendAnew(documentFrame).pipe(
+  const reload = sendAnew(documentFrame, settle).pipe(
     Effect.catch(() => Effect.sync(() => connection.close(CloseCode.tryAgainLater, "the storage is not available")))
   )
   const tail = yield* feed.sendDocument(documentFrame)
   holds = heldAfterLoading(tail, request.known)
   told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
   isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
-  if (documentOf(tail).snapshot === undefined) release()
-  else settling.begin()
+  settle(tail)
   return { receive } satisfies Session
 })
 

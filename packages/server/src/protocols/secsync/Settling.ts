@@ -5,15 +5,17 @@
 import { type Duration, Effect } from "effect"
 
 export interface Settling {
-  /** Holds back what follows, until the client says something or was silent for a while. */
-  readonly begin: () => void
+  /** Holds back what follows, until the client says something or was silent for so long. */
+  readonly begin: (patience: Duration.Input) => void
   /** The client said something. Whether it was being given time. */
   readonly heard: () => boolean
   readonly isUnderWay: () => boolean
 }
 
-/** How long a client that has been sent a snapshot may take to say something before it is sent what came after. */
-const TIME: Duration.Input = "500 millis"
+/** A client may fetch a snapshot's key from far away. */
+export const PATIENCE_WITH_DOCUMENT: Duration.Input = "5 seconds"
+/** What a client says, or not, to a snapshot of its own is under way already. */
+export const PATIENCE_WITH_OWN_SNAPSHOT: Duration.Input = "500 millis"
 
 export const makeSettling = (options: {
   readonly hold: () => void
@@ -24,7 +26,7 @@ export const makeSettling = (options: {
   let underWay = 0
   let begun = 0
   return {
-    begin: () => {
+    begin: (patience) => {
       begun += 1
       const mine = begun
       underWay = mine
@@ -34,7 +36,7 @@ export const makeSettling = (options: {
         underWay = 0
         options.release()
       })
-      options.run(Effect.andThen(Effect.sleep(TIME), end))
+      options.run(Effect.andThen(Effect.sleep(patience), end))
     },
     heard: () => {
       const was = underWay > 0
