@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { PgStorage } from "@sealog/storage-pg"
-import { Array, Deferred, Effect, Schedule } from "effect"
+import { Array, Context, Deferred, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { connectRaw, openRaw } from "../../packages/server/test/support/RawClient.ts"
 import { makeCluster } from "../support/PostgresCluster.ts"
@@ -167,6 +167,31 @@ describe("a database that is away", () => {
     })
   )
 
+  it.live(
+    "hangs while a server is told to stop: the server ends, and what it did not keep it did not acknowledge",
+    () =>
+      Effect.gen(function* () {
+        const cluster = yield* ownCluster
+        const server = yield* spawnServer(cluster.url)
+        const options = { url: server.url, documentId: randomName(), token: yield* mintToken(randomName()) }
+        const client = yield* connectClient(options)
+        client.write("before")
+        yield* client.until("it is acknowledged", client.isSettled)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* holdTable(cluster.url, "sealog.streams")
+            client.write("meanwhile")
+            yield* server.stop
+            assert.isFalse(client.isSettled())
+          })
+        )
+        const back = yield* spawnServer(cluster.url, { port: server.port })
+        yield* client.until("it is acknowledged", client.isSettled)
+        const newcomer = yield* connectClient({ ...options, url: back.url })
+        yield* newcomer.until("it has all", () => newcomer.list().length === 2)
+      })
+  )
+
   it.live("cuts single connections: nobody notices", () =>
     Effect.gen(function* () {
       const cluster = yield* ownCluster
@@ -195,3 +220,15 @@ const terminate = (url: string, which = "TRUE") =>
     Effect.provide(PgStorage.layerClient({ url })),
     Effect.orDie
   )
+
+/** Nobody else reads or writes the table until the scope closes. */
+const holdTable = Effect.fnUntraced(function* (url: string, table: string) {
+  const client = yield* Layer.build(PgStorage.layerClient({ url }))
+  const sql = Context.get(client, SqlClient.SqlClient)
+  const held = yield* Deferred.make<void>()
+  const hold = sql
+    .unsafe(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
+    .pipe(Effect.andThen(Deferred.succeed(held, undefined)), Effect.andThen(Effect.never), sql.withTransaction)
+  yield* Effect.forkScoped(hold)
+  yield* Deferred.await(held)
+}, Effect.orDie)

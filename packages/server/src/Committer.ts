@@ -5,9 +5,10 @@
 import { Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "./EventLog.ts"
+import { type BatchLimits, takeBatch } from "./takeBatch.ts"
 
-/** A transaction takes at most so many appends, so that none waits long for the others. */
-const MAX_APPENDS = 1000
+/** A transaction takes at most so much, so that none waits long for the others. */
+const LIMITS: BatchLimits = { count: 1000, bytes: 32 * 1024 * 1024 }
 
 /** A failure is reported for so long; then the next commit is given its chance. */
 const FAILING_MILLIS = 10_000
@@ -43,7 +44,7 @@ export class Committer extends Context.Service<
         Effect.andThen(Effect.yieldNow)
       )
       const commit = Effect.suspend(() => {
-        const batch = waiting.splice(0, MAX_APPENDS)
+        const batch = takeBatch(waiting, LIMITS, bytesOf)
         if (waiting.length === 0) some.closeUnsafe()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
@@ -70,3 +71,6 @@ export class Committer extends Context.Service<
     })
   )
 }
+
+const bytesOf = ({ append }: Waiting): number =>
+  append.events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)

@@ -9,6 +9,7 @@ import { advance, place, type StreamEvent, type StreamHead, type StreamKey, stre
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
 import type { Outcome, Room, RoomProtocol, Submission, Subscriber } from "./RoomProtocol.ts"
 import type { Tails } from "./Tails.ts"
+import { type BatchLimits, takeBatch } from "./takeBatch.ts"
 
 interface Waiting<Command, Refusal> extends Submission<Command> {
   readonly origin: string
@@ -28,8 +29,8 @@ interface Tip<State> {
   readonly state: State
 }
 
-/** Events of one append: bounds what a conflict throws away and what one transaction writes. */
-const MAX_EVENTS = 500
+/** Of one append: bounds what a conflict throws away and what one transaction writes. */
+const LIMITS: BatchLimits = { count: 500, bytes: 16 * 1024 * 1024 }
 /** Conflicts of one command after which the stream is held still for it. */
 const CONFLICTS_BEFORE_TURN = 2
 /** Conflicts after which a command is given up. */
@@ -120,7 +121,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
 
   /** Takes what was decided first into a commit; undefined when there is nothing to commit of it, and it is answered. */
   const nextAppend = (): Append | undefined => {
-    const batch = decided.splice(0, MAX_EVENTS)
+    const batch = takeBatch(decided, LIMITS, ({ waiting }) => waiting.payload?.length ?? 0)
     const events = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success.placed] : []))
     if (isReadonlyArrayNonEmpty(events)) {
       committing = batch
@@ -223,7 +224,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
       while ((yield* readOn) === READ_PAGE);
       stale = false
       confirmed = waiting.length
-      while (decided.length < MAX_EVENTS && decideNext() === "decided");
+      while (decided.length < LIMITS.count && decideNext() === "decided");
       const append = nextAppend()
       return append === undefined ? undefined : (yield* services.log.append([append]))[0]
     })

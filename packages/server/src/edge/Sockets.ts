@@ -9,7 +9,8 @@ import { Administration } from "../Administration.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
-import { SecsyncSessions, type SessionRequest } from "../protocols/secsync/Session.ts"
+import type { SessionRequest } from "../protocols/secsync/Session.ts"
+import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
 
 export interface SocketLimits {
@@ -84,7 +85,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
       const ended = yield* administration.admit(grant)
       const { documentId, mode, known } = target
       const request: SessionRequest = { grant, documentId, mode, known }
-      const session = yield* sessions.open(connection, request)
+      const session = yield* Effect.raceFirst(sessions.open(connection, request), ended)
       return session === undefined ? undefined : { session, grant, ended }
     })
     const opened = yield* Effect.timeoutOption(opening, limits.handshakeTimeout)

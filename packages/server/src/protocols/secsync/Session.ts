@@ -2,13 +2,13 @@
  * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
  * else's events out, in one order for all.
  */
-import { Clock, Context, Effect, FiberSet, Latch, Layer, type Scope, Semaphore } from "effect"
-import { Access, type Action, type Grant } from "../../Access.ts"
+import { Clock, Effect, FiberSet, Latch, Semaphore } from "effect"
+import type { Access, Action, Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
 import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/Secsync.ts"
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
-import { Signatures } from "../../Signatures.ts"
+import type { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
 import { CloseCode, type Connection, type Frame } from "../Connection.ts"
 import {
@@ -21,7 +21,7 @@ import {
   loadContent,
   refusedContent
 } from "./Document.ts"
-import { type DocumentRoom, DocumentRooms } from "./DocumentRooms.ts"
+import type { DocumentRoom } from "./DocumentRooms.ts"
 import { makeFeed } from "./Feed.ts"
 import type { Holder } from "./Restoration.ts"
 import { makeSettling, PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT } from "./Settling.ts"
@@ -36,60 +36,17 @@ export interface SessionRequest {
   readonly known: Known
 }
 
-export interface SecsyncOptions {
-  /**
-   * Updates that a snapshot may gather before its clients are asked for the next one. Default: no limit, the clients
-   * decide alone. The protocol's authors recommend 200–500.
-   */
-  readonly maxUpdatesPerSnapshot?: number
-  /** An app's demands on the additional fields of `publicData`. */
-  readonly publicData?: Wire.PublicDataSchemas
-}
-
 export interface Session {
   /** Handles one text frame; done when the next may be handled. */
   readonly receive: (text: string) => Effect.Effect<void, StorageUnavailable>
 }
 
-/** Updates of one connection that may wait for their commit; its next frame is read when there are fewer. */
+/** Updates of one connection that may wait for their commit, and their bytes; its next frame is read when it is less. */
 const MAX_IN_FLIGHT = 128
+const MAX_BYTES_IN_FLIGHT = 8 * 1024 * 1024
 
-export class SecsyncSessions extends Context.Service<
-  SecsyncSessions,
-  {
-    /** Sends the document, and then what happens to it until the scope closes. */
-    readonly open: (
-      connection: Connection,
-      request: SessionRequest
-    ) => Effect.Effect<Session | undefined, StorageUnavailable, Scope.Scope>
-  }
->()("@sealog/server/SecsyncSessions") {
-  static readonly layer = (options: SecsyncOptions = {}) =>
-    Layer.effect(
-      SecsyncSessions,
-      Effect.gen(function* () {
-        const rooms = yield* DocumentRooms
-        const services = {
-          access: yield* Access,
-          signatures: yield* Signatures,
-          log: yield* EventLog,
-          decode: Wire.makeDecoder(options.publicData),
-          maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY
-        }
-        const open = Effect.fn("SecsyncSessions.open")(function* (connection: Connection, request: SessionRequest) {
-          if (!(yield* services.access.allows(request.grant, { _tag: "Read", documentId: request.documentId }))) {
-            refuseAccess(connection)
-            return undefined
-          }
-          const key = { libraryId: request.grant.libraryId, streamId: request.documentId }
-          return yield* openSession(services, yield* rooms.get(key), connection, request)
-        })
-        return SecsyncSessions.of({ open })
-      })
-    )
-}
-
-interface Services {
+/** What sessions are made of. */
+export interface Services {
   readonly access: Access["Service"]
   readonly signatures: Signatures["Service"]
   readonly log: EventLog["Service"]
@@ -97,12 +54,13 @@ interface Services {
   readonly maxUpdates: number
 }
 
-const refuseAccess = (connection: Connection): void => {
+export const refuseAccess = (connection: Connection): void => {
   connection.send(Wire.unauthorized)
   connection.close(CloseCode.forbidden, "not allowed by this token")
 }
 
-const openSession = Effect.fnUntraced(function* (
+/** Sends the document, and then what happens to it until the scope closes. */
+export const openSession = Effect.fnUntraced(function* (
   { access, signatures, log, decode, maxUpdates }: Services,
   room: DocumentRoom,
   connection: Connection,
@@ -168,6 +126,7 @@ const openSession = Effect.fnUntraced(function* (
   }
   const settling = makeSettling({ hold: feed.hold, release, run: (effect) => void run(effect) })
   let inFlight = 0
+  let bytesInFlight = 0
   const belowLimit = yield* Latch.make(true)
 
   const { turn } = room.local
@@ -189,10 +148,12 @@ const openSession = Effect.fnUntraced(function* (
       snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId) ? Number.POSITIVE_INFINITY : maxUpdates
     } as const
     inFlight += 1
-    if (inFlight >= MAX_IN_FLIGHT) belowLimit.closeUnsafe()
+    bytesInFlight += message.payload.length
+    if (inFlight >= MAX_IN_FLIGHT || bytesInFlight >= MAX_BYTES_IN_FLIGHT) belowLimit.closeUnsafe()
     room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
       inFlight -= 1
-      if (inFlight < MAX_IN_FLIGHT) belowLimit.openUnsafe()
+      bytesInFlight -= message.payload.length
+      if (inFlight < MAX_IN_FLIGHT && bytesInFlight < MAX_BYTES_IN_FLIGHT) belowLimit.openUnsafe()
       answers.answer(message, outcome, holder)
     })
     yield* belowLimit.await

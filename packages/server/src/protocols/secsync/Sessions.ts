@@ -1,0 +1,54 @@
+/** Opens sessions: decides whether a client may, and finds its document's room. */
+import { Context, Effect, Layer, type Scope } from "effect"
+import { Access } from "../../Access.ts"
+import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
+import { Signatures } from "../../Signatures.ts"
+import type { Connection } from "../Connection.ts"
+import { DocumentRooms } from "./DocumentRooms.ts"
+import { openSession, refuseAccess, type Session, type SessionRequest } from "./Session.ts"
+import * as Wire from "./Wire.ts"
+
+export interface SecsyncOptions {
+  /**
+   * Updates that a snapshot may gather before its clients are asked for the next one. Default: no limit, the clients
+   * decide alone. The protocol's authors recommend 200–500.
+   */
+  readonly maxUpdatesPerSnapshot?: number
+  /** An app's demands on the additional fields of `publicData`. */
+  readonly publicData?: Wire.PublicDataSchemas
+}
+
+export class SecsyncSessions extends Context.Service<
+  SecsyncSessions,
+  {
+    /** Sends the document, and then what happens to it until the scope closes. */
+    readonly open: (
+      connection: Connection,
+      request: SessionRequest
+    ) => Effect.Effect<Session | undefined, StorageUnavailable, Scope.Scope>
+  }
+>()("@sealog/server/SecsyncSessions") {
+  static readonly layer = (options: SecsyncOptions = {}) =>
+    Layer.effect(
+      SecsyncSessions,
+      Effect.gen(function* () {
+        const rooms = yield* DocumentRooms
+        const services = {
+          access: yield* Access,
+          signatures: yield* Signatures,
+          log: yield* EventLog,
+          decode: Wire.makeDecoder(options.publicData),
+          maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY
+        }
+        const open = Effect.fn("SecsyncSessions.open")(function* (connection: Connection, request: SessionRequest) {
+          if (!(yield* services.access.allows(request.grant, { _tag: "Read", documentId: request.documentId }))) {
+            refuseAccess(connection)
+            return undefined
+          }
+          const key = { libraryId: request.grant.libraryId, streamId: request.documentId }
+          return yield* openSession(services, yield* rooms.get(key), connection, request)
+        })
+        return SecsyncSessions.of({ open })
+      })
+    )
+}
