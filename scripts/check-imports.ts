@@ -9,12 +9,13 @@ import { dirname, join, posix } from "node:path"
 const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   domain: [],
   ports: ["domain"],
-  rooms: ["domain", "ports"],
-  protocols: ["domain", "ports", "rooms"],
-  edge: ["domain", "ports", "rooms", "protocols"],
-  admin: ["domain", "ports", "rooms", "protocols"],
-  server: ["domain", "ports", "rooms", "protocols", "edge", "admin"],
-  testing: ["domain", "ports", "rooms", "protocols", "edge", "admin", "server"]
+  signatures: ["domain", "ports"],
+  rooms: ["domain", "ports", "signatures"],
+  protocols: ["domain", "ports", "signatures", "rooms"],
+  edge: ["domain", "ports", "signatures", "rooms", "protocols"],
+  admin: ["domain", "ports", "signatures", "rooms", "protocols"],
+  server: ["domain", "ports", "signatures", "rooms", "protocols", "edge", "admin"],
+  testing: ["domain", "ports", "signatures", "rooms", "protocols", "edge", "admin", "server"]
 }
 const storageMayImport = mayImport["testing"] ?? []
 
@@ -24,7 +25,7 @@ const partsByFile: Readonly<Record<string, string>> = {
   "RoomProtocol.ts": "rooms",
   "Rooms.ts": "rooms",
   "Committer.ts": "rooms",
-  "Signatures.ts": "rooms",
+  "Signatures.ts": "signatures",
   "Tails.ts": "rooms",
   "Admin.ts": "admin",
   "index.ts": "server"

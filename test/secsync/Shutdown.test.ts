@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/EventLog"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
 import { freshStorage, layerOf } from "../support/postgres.ts"
 import { randomName, startServer } from "../support/TestServer.ts"
@@ -39,6 +39,35 @@ describe("a graceful shutdown", () => {
       assert.deepStrictEqual(
         stored.map(({ event }) => (event.data as { readonly clock: number }).clock),
         acknowledged
+      )
+    })
+  )
+  it.live("keeps what a client sent before it heard the goodbye", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const database = yield* freshStorage
+      const server = yield* Scope.provide(startServer({ database }), scope)
+      const library = randomName()
+      const docId = randomName()
+      const options = { url: server.url, documentId: docId, token: yield* server.token(library) }
+      const client = yield* connectRaw(options)
+      const witness = yield* connectRaw({ ...options, documentId: randomName() })
+      const storage = yield* Layer.build(layerOf(server.database))
+      client.socket.pause()
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* witness.closed
+      const author = makeAuthor()
+      const snapshot = snapshotMessage(author, { docId })
+      client.send(snapshot)
+      client.send(updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+      client.socket.resume()
+      yield* Fiber.join(stopping)
+      assert.strictEqual((yield* client.closed).code, 1001)
+      const log = Context.get(storage, EventLog)
+      const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 0 })
+      assert.deepStrictEqual(
+        stored.map(({ event }) => event.type),
+        ["SnapshotStored", "UpdateStored"]
       )
     })
   )

@@ -141,13 +141,18 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
 
   let connections = 0
   let connected = false
+  let underWay: ReadonlyArray<unknown> = []
   const notify = () => {
     for (const listener of listeners) listener()
   }
   actor.subscribe((snapshot) => {
     const now = snapshot.matches("connected")
     if (now && !connected) connections += 1
+    // What a snapshot that was under way had to say, the machine forgets when its connection ends.
+    const forgotten = connected && !now ? underWay : []
     connected = now
+    underWay = snapshot.context._snapshotInFlight?.changes ?? []
+    if (forgotten.length > 0) actor.send({ type: "ADD_CHANGES", data: [...forgotten] })
     notify()
   })
   doc.on("updateV2", (update: Uint8Array, origin: unknown) => {

@@ -5,16 +5,19 @@
 import { Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "./EventLog.ts"
-import { type BatchLimits, takeBatch } from "./takeBatch.ts"
 
-/** A transaction takes at most so much, so that none waits long for the others. */
-const LIMITS: BatchLimits = { count: 1000, bytes: 32 * 1024 * 1024 }
+/** A transaction is filled up to so much, so that none waits long for the others. */
+const MAX_APPENDS = 1000
+const MAX_BYTES = 32 * 1024 * 1024
+
+/** A commit waits for what is just coming, for this part of the time that the last one took. */
+const PATIENCE = 0.5
 
 /** A failure is reported for so long; then the next commit is given its chance. */
 const FAILING_MILLIS = 10_000
 
 interface Waiting {
-  readonly append: Append
+  readonly take: () => Append | undefined
   readonly done: (exit: Exit.Exit<Appended, StorageUnavailable>) => void
 }
 
@@ -22,10 +25,13 @@ export class Committer extends Context.Service<
   Committer,
   {
     /**
-     * Queues an append; `done` is called once it is durable, in conflict, or the storage failed. A room has at most
-     * one append queued or under way, so a batch never holds two of one stream.
+     * Queues a stream's next append: `take` is asked for it when its transaction begins, so that it holds what came until
+     * then; `done` is called once it is durable, in conflict, or the storage failed, unless there was none to take. A
+     * room has at most one append queued or under way, so a batch never holds two of one stream.
      */
-    readonly submit: (append: Append, done: Waiting["done"]) => void
+    readonly submit: (take: Waiting["take"], done: Waiting["done"]) => void
+    /** Says that what is queued has become more. */
+    readonly grown: () => void
     /** Whether a commit failed in the last ten seconds, and none has succeeded since. */
     readonly failing: () => boolean
   }
@@ -39,19 +45,47 @@ export class Committer extends Context.Service<
       const clock = yield* Clock.Clock
       let failedAt = Number.NEGATIVE_INFINITY
 
-      const gather = some.await.pipe(
-        // One more turn of the event loop, so that frames that have already arrived share this transaction.
-        Effect.andThen(Effect.yieldNow)
-      )
-      const commit = Effect.suspend(() => {
-        const batch = takeBatch(waiting, LIMITS, bytesOf)
+      let lastMillis = 0
+      let growth = 0
+
+      /**
+       * Frames that have arrived, or whose signatures are being checked, share this transaction: it waits as long as each
+       * turn of the event loop brings more, and for less than it would take them to wait for it.
+       */
+      const gather = Effect.gen(function* () {
+        yield* some.await
+        const until = performance.now() + lastMillis * PATIENCE
+        let before: number
+        do {
+          before = growth
+          yield* nextTurn
+        } while (growth > before && performance.now() < until)
+      })
+
+      const takeBatch = () => {
+        const batch: Array<{ readonly append: Append; readonly done: Waiting["done"] }> = []
+        let bytes = 0
+        for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+          const append = next.take()
+          if (append === undefined) continue
+          batch.push({ append, done: next.done })
+          bytes += bytesOf(append)
+          if (batch.length >= MAX_APPENDS || bytes >= MAX_BYTES) break
+        }
         if (waiting.length === 0) some.closeUnsafe()
+        return batch
+      }
+
+      const commit = Effect.suspend(() => {
+        const batch = takeBatch()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
+        const begun = performance.now()
         return log.append(appends).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
           Effect.map((exit) => {
+            lastMillis = performance.now() - begun
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
             for (const [i, { done }] of batch.entries()) done(Exit.map(exit, (results) => results[i]!))
           })
@@ -62,9 +96,13 @@ export class Committer extends Context.Service<
       )
 
       return Committer.of({
-        submit: (append, done) => {
-          waiting.push({ append, done })
+        submit: (take, done) => {
+          waiting.push({ take, done })
+          growth += 1
           some.openUnsafe()
+        },
+        grown: () => {
+          growth += 1
         },
         failing: () => clock.currentTimeMillisUnsafe() - failedAt < FAILING_MILLIS
       })
@@ -72,5 +110,7 @@ export class Committer extends Context.Service<
   )
 }
 
-const bytesOf = ({ append }: Waiting): number =>
-  append.events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)
+const bytesOf = ({ events }: Append): number => events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)
+
+/** What has arrived by then is handled first. */
+const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))

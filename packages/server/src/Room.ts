@@ -61,6 +61,8 @@ export const makeRoom = <State, Command, Refusal, Local>(
   let waiting: Array<Waiting<Command, Refusal>> = []
   let decided: Array<Decided<State, Command, Refusal>> = []
   let committing: ReadonlyArray<Decided<State, Command, Refusal>> = []
+  /** The committer will ask for what was decided. */
+  let isQueued = false
   /** A read of what others wrote is under way, or due as soon as nothing is being committed. */
   let reading = false
   let stale = false
@@ -113,21 +115,26 @@ export const makeRoom = <State, Command, Refusal, Local>(
   }
 
   const flush = (): void => {
-    while (committing.length === 0 && decided.length > 0) {
-      const append = nextAppend()
-      if (append !== undefined) services.committer.submit(append, settle)
-    }
+    if (isQueued) return services.committer.grown()
+    if (committing.length > 0 || decided.length === 0) return
+    isQueued = true
+    services.committer.submit(() => {
+      isQueued = false
+      return nextAppend()
+    }, settle)
   }
 
-  /** Takes what was decided first into a commit; undefined when there is nothing to commit of it, and it is answered. */
+  /** Takes what was decided first into a commit; undefined when none of it needs one, and all of it is answered. */
   const nextAppend = (): Append | undefined => {
-    const batch = takeBatch(decided, LIMITS, ({ waiting }) => waiting.payload?.length ?? 0)
-    const events = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success.placed] : []))
-    if (isReadonlyArrayNonEmpty(events)) {
-      committing = batch
-      return { key, expectedVersion: committed.head.version, events }
+    while (decided.length > 0) {
+      const batch = takeBatch(decided, LIMITS, ({ waiting }) => waiting.payload?.length ?? 0)
+      const events = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success.placed] : []))
+      if (isReadonlyArrayNonEmpty(events)) {
+        committing = batch
+        return { key, expectedVersion: committed.head.version, events }
+      }
+      for (const { waiting, result } of batch) respondTo(waiting, result)
     }
-    for (const { waiting, result } of batch) respondTo(waiting, result)
     return undefined
   }
 

@@ -1,39 +1,44 @@
-/** Who wrote a message: Ed25519 signatures (RFC 8032), checked exactly as the clients check them, with libsodium. */
+/** Who wrote a message: its signature, checked exactly as the clients check it. */
+import { availableParallelism } from "node:os"
 import { Context, Effect, Layer } from "effect"
-import sodium from "libsodium-wrappers"
-
-export interface SignedText {
-  /** What was signed, as UTF-8; it begins with the name of the kind of message. */
-  readonly text: string
-  /** URL-safe base64, 64 bytes. */
-  readonly signature: string
-  /** URL-safe base64, 32 bytes. */
-  readonly pubKey: string
-}
+import { makeVerifyPool } from "./signatures/VerifyPool.ts"
+import { type SignedText, verifySignature } from "./signatures/verifySignature.ts"
 
 export class Signatures extends Context.Service<
   Signatures,
   {
-    /** Never fails: what cannot be a signature or a key is an invalid signature. */
-    readonly verify: (signed: SignedText) => Effect.Effect<boolean>
+    /** Whether each is genuine, in the order given. What cannot be a signature or a key is not. */
+    readonly verify: (signed: ReadonlyArray<SignedText>) => Effect.Effect<ReadonlyArray<boolean>>
   }
 >()("@sealog/server/Signatures") {
   /** On the caller's thread. */
-  static readonly layer = Layer.effect(
+  static readonly layerInline = Layer.succeed(
     Signatures,
-    Effect.gen(function* () {
-      yield* Effect.promise(() => sodium.ready)
-      return Signatures.of({ verify: (signed) => Effect.sync(() => verifySignature(signed)) })
-    })
+    Signatures.of({ verify: (signed) => Effect.sync(() => signed.map(verifySignature)) })
   )
+
+  /** On threads of their own. */
+  static readonly layerThreads = (count: number) =>
+    Layer.effect(
+      Signatures,
+      Effect.gen(function* () {
+        const pool = yield* Effect.acquireRelease(
+          Effect.sync(() => makeVerifyPool(count)),
+          (pool) => Effect.promise(pool.close)
+        )
+        return Signatures.of({
+          verify: (signed) =>
+            Effect.callback((resume) => pool.verify(signed, (genuine) => resume(Effect.succeed(genuine))))
+        })
+      })
+    )
+
+  /** A thread for every core but the one that the rest runs on; inline where there is one core alone. */
+  static readonly layer = Layer.suspend(() => {
+    const threads = Math.min(availableParallelism() - 1, MAX_THREADS)
+    return threads === 0 ? Signatures.layerInline : Signatures.layerThreads(threads)
+  })
 }
 
-/** Needs libsodium to be ready. */
-export const verifySignature = ({ text, signature, pubKey }: SignedText): boolean => {
-  try {
-    return sodium.crypto_sign_verify_detached(sodium.from_base64(signature), text, sodium.from_base64(pubKey))
-  } catch {
-    // libsodium throws on lengths and base64 that no key or signature has.
-    return false
-  }
-}
+/** The rest of an update's way is on one core, which more threads than these would only wait for. */
+const MAX_THREADS = 8

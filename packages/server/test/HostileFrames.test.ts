@@ -233,6 +233,20 @@ describe("hostile frames", () => {
     })
   )
 
+  it.live("what arrives together with a frame that ends the connection counts until then, and not after it", () =>
+    Effect.gen(function* () {
+      const { attack, author, docId, refSnapshotId, reader } = yield* makeScene()
+      const attacker = yield* attack
+      const before = updateMessage(author, { docId, refSnapshotId, clock: 0 })
+      const after = updateMessage(author, { docId, refSnapshotId, clock: 1 })
+      for (const frame of [before, "not JSON", after]) attacker.send(frame)
+      assert.strictEqual((yield* attacker.closed).code, 1007)
+      yield* reader.next("update", ({ signature }) => signature === before.signature)
+      const newcomer = yield* attack
+      assert.deepStrictEqual(newcomer.first["updates"], [before])
+    })
+  )
+
   it.live("upgrades that are none, or for nothing that can be a document", () =>
     Effect.gen(function* () {
       const { options, othersGoOn, server } = yield* makeScene()

@@ -134,6 +134,7 @@ describe("Session", () => {
       )
       assert.deepStrictEqual(yield* reader.next("snapshot"), wire({ type: "snapshot", snapshot: next }) as never)
       // Nobody is sent what they wrote.
+      yield* client.next("snapshot-saved")
       assert.deepStrictEqual(
         client.frames.map(({ type }) => type),
         ["document", "snapshot-saved", "ephemeral-message", "update-saved", "snapshot-saved"]

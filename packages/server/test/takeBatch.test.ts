@@ -39,7 +39,7 @@ const appendOf = (number: number): Append => {
 }
 
 describe("Committer", () => {
-  it.effect("writes no more than 32 MiB at once", () => {
+  it.effect("begins no further append once a transaction holds 32 MiB", () => {
     const sizes: Array<number> = []
     const layerRecording = Layer.effect(
       EventLog,
@@ -60,12 +60,15 @@ describe("Committer", () => {
         appends,
         (append) =>
           Effect.callback<Exit.Exit<unknown, unknown>>((resume) =>
-            committer.submit(append, (exit) => resume(Effect.succeed(exit)))
+            committer.submit(
+              () => append,
+              (exit) => resume(Effect.succeed(exit))
+            )
           ),
         { concurrency: "unbounded" }
       )
       assert.isTrue(exits.every(Exit.isSuccess))
-      assert.deepStrictEqual(sizes, [3, 3, 2])
+      assert.deepStrictEqual(sizes, [4, 4])
     }).pipe(Effect.provide(Committer.layer.pipe(Layer.provide(layerRecording))))
   })
 })

@@ -8,6 +8,7 @@ import { Access } from "../Access.ts"
 import { Administration } from "../Administration.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
+import type { Frame } from "../protocols/Frame.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
 import type { SessionRequest } from "../protocols/secsync/Session.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -36,17 +37,24 @@ export const defaultLimits: SocketLimits = {
 
 /** Bytes of frames that wait to be handled before the socket is not read any more. */
 const MAX_INBOX_BYTES = 1024 * 1024
+/** Frames that are verified together, and then handled one after the other. */
+const MAX_FRAMES = 64
 /** Bytes that a client may be behind before frames that may be lost are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
 /** How long a closing handshake may take, ms. */
 const CLOSE_TIMEOUT = 5000
 
+/** How long a shutdown waits until what clients have sent is answered, and as long again until they have gone. */
+const GOODBYE_TIMEOUT = "3 seconds"
+
 export interface Sockets {
   /** Node's `upgrade` event. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
-  /** From now on upgrades are refused and no frame is read; what was read is still answered. */
-  readonly quiesce: Effect.Effect<void>
-  /** Closes every socket with 1001. */
+  /**
+   * Refuses upgrades, answers what has arrived, and closes every socket with 1001. What a client sent before it heard of
+   * that is handled as well, though it cannot be answered any more: the real client forgets a snapshot that was under way
+   * when its connection ended, and with it what its user wrote.
+   */
   readonly close: Effect.Effect<void>
 }
 
@@ -72,10 +80,12 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
+  /** For each session: answers what has arrived. */
+  const answering = new Map<WebSocket, Effect.Effect<void>>()
 
-  const serve = Effect.fnUntraced(function* (ws: WebSocket, target: Target) {
+  const serve = Effect.fnUntraced(function* (ws: WebSocket, socket: Duplex, target: Target) {
     const inbox = yield* makeInbox(ws)
-    const connection = makeConnection(ws, limits.maxBufferedBytes, inbox.stop)
+    const connection = makeConnection(ws, socket, limits.maxBufferedBytes, inbox.stop)
     const opening = Effect.gen(function* () {
       if (target.documentId === undefined) {
         connection.send(documentError)
@@ -92,6 +102,10 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
     if (opened.value === undefined) return
     const { grant, session, ended } = opened.value
+    yield* Effect.acquireRelease(
+      Effect.sync(() => answering.set(ws, Effect.andThen(inbox.handled, session.answered))),
+      () => Effect.sync(() => answering.delete(ws))
+    )
     const handle = Effect.forever(Effect.flatMap(inbox.next, session.receive)).pipe(
       Effect.catchTag("Done", () => Effect.void)
     )
@@ -102,17 +116,17 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     yield* Effect.raceAllFirst([handle, expire, ended])
   })
 
-  const onConnection = (ws: WebSocket, target: Target): void => {
-    const connected = serve(ws, target).pipe(
+  const onConnection = (ws: WebSocket, socket: Duplex, target: Target): void => {
+    const connected = serve(ws, socket, target).pipe(
       Effect.scoped,
       Effect.catchTags({
-        TokenRefused: () => Effect.sync(() => refuseToken(ws, "the token is not valid")),
+        TokenRefused: () => Effect.sync(() => refuseToken(ws, socket, "the token is not valid")),
         GrantEnded: ({ reason }) =>
           Effect.sync(() =>
             reason === "suspended"
               ? // Without a word that would have the client give up: it comes back once the library does.
                 ws.close(CloseCode.tryAgainLater, "the library is suspended")
-              : refuseToken(ws, "the token was revoked")
+              : refuseToken(ws, socket, "the token was revoked")
           ),
         StorageUnavailable: (error) =>
           Effect.andThen(
@@ -155,37 +169,26 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     socket.on("error", () => socket.destroy())
     server.handleUpgrade(request, socket, head, (ws) => {
       ws.on("pong", () => unanswered.delete(ws))
-      onConnection(ws, target)
+      onConnection(ws, socket, target)
     })
   }
 
-  const quiesce = Effect.andThen(
-    Effect.sync(() => {
-      accepting = false
-    }),
-    FiberSet.clear(fibers)
-  )
-
-  const close = Effect.callback<void>((resume) => {
-    const left = new Set(server.clients)
-    if (left.size === 0) return resume(Effect.void)
-    for (const ws of left) {
-      ws.once("close", () => {
-        left.delete(ws)
-        if (left.size === 0) resume(Effect.void)
-      })
-      ws.close(CloseCode.goingAway, "the server is shutting down")
-    }
-  }).pipe(
-    Effect.timeoutOption("3 seconds"),
-    Effect.andThen(
-      Effect.sync(() => {
-        for (const ws of server.clients) ws.terminate()
-      })
+  const goodbye = (ws: WebSocket) =>
+    Effect.suspend(() => answering.get(ws) ?? Effect.void).pipe(
+      Effect.timeoutOption(GOODBYE_TIMEOUT),
+      Effect.andThen(Effect.sync(() => ws.close(CloseCode.goingAway, "the server is shutting down")))
     )
-  )
 
-  return { upgrade, quiesce, close } satisfies Sockets
+  const close = Effect.gen(function* () {
+    accepting = false
+    yield* Effect.forEach(server.clients, goodbye, { concurrency: "unbounded", discard: true })
+    // A session ends once its client has gone and all that it sent is handled.
+    yield* Effect.timeoutOption(FiberSet.awaitEmpty(fibers), GOODBYE_TIMEOUT)
+    for (const ws of server.clients) ws.terminate()
+    yield* FiberSet.clear(fibers)
+  })
+
+  return { upgrade, close } satisfies Sockets
 })
 
 /** Sockets that were pinged and have not answered. */
@@ -227,8 +230,8 @@ const parseTarget = (url: string): Target | undefined => {
   }
 }
 
-const refuseToken = (ws: WebSocket, reason: string): void => {
-  send(ws, unauthorized)
+const refuseToken = (ws: WebSocket, socket: Duplex, reason: string): void => {
+  if (ws.readyState === ws.OPEN) socket.write(unauthorized)
   ws.close(CloseCode.tokenRefused, reason)
 }
 
@@ -239,12 +242,30 @@ const refuseUpgrade = (socket: Duplex, status: string): void => {
 
 // ------------------------------------------------------------------------------------------------------ the socket
 
-const send = (ws: WebSocket, frame: Uint8Array): void => {
-  if (ws.readyState === ws.OPEN) ws.send(frame, { binary: false })
-}
-
-const makeConnection = (ws: WebSocket, maxBufferedBytes: number, stopReading: () => void): Connection => {
+const makeConnection = (
+  ws: WebSocket,
+  socket: Duplex,
+  maxBufferedBytes: number,
+  stopReading: () => void
+): Connection => {
+  let isSentAway = false
+  let isCorked = false
+  const uncork = () => {
+    isCorked = false
+    socket.uncork()
+  }
+  /** Past `ws`, which would make the frame anew for each client; all that one turn brings goes in one write. */
+  const write = (frame: Frame): void => {
+    if (ws.readyState !== ws.OPEN) return
+    if (!isCorked) {
+      isCorked = true
+      socket.cork()
+      process.nextTick(uncork)
+    }
+    socket.write(frame)
+  }
   const close = (code: number, reason: string) => {
+    isSentAway = true
     stopReading()
     ws.close(code, reason)
   }
@@ -252,16 +273,17 @@ const makeConnection = (ws: WebSocket, maxBufferedBytes: number, stopReading: ()
     id: randomBytes(12).toString("base64url"),
     send: (frame) => {
       // A frame larger than the bound is sent to a client that has taken all before it.
-      if (ws.bufferedAmount > 0 && ws.bufferedAmount + frame.length > maxBufferedBytes) {
+      if (socket.writableLength > 0 && socket.writableLength + frame.length > maxBufferedBytes) {
         close(CloseCode.tryAgainLater, "the client does not keep up")
       } else {
-        send(ws, frame)
+        write(frame)
       }
     },
     sendVolatile: (frame) => {
-      if (ws.bufferedAmount + frame.length <= MAX_VOLATILE_BYTES) send(ws, frame)
+      if (socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) write(frame)
     },
-    close
+    close,
+    isSentAway: () => isSentAway
   }
 }
 
@@ -272,18 +294,35 @@ const makeConnection = (ws: WebSocket, maxBufferedBytes: number, stopReading: ()
 const makeInbox = Effect.fnUntraced(function* (ws: WebSocket) {
   const queue = yield* Queue.unbounded<string, Cause.Done>()
   let bytes = 0
+  let arrived = 0
+  let taken = 0
+  let done = 0
+  let waiting: Array<{ readonly arrived: number; readonly resume: () => void }> = []
   ws.on("message", (data: RawData, isBinary: boolean) => {
     if (isBinary) return ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
     const text = data.toString()
     bytes += text.length
+    arrived += 1
     if (bytes > MAX_INBOX_BYTES) ws.pause()
     Queue.offerUnsafe(queue, text)
   })
   ws.on("close", () => Queue.endUnsafe(queue))
-  const next = Effect.map(Queue.take(queue), (text) => {
-    bytes -= text.length
-    if (bytes <= MAX_INBOX_BYTES && ws.isPaused) ws.resume()
-    return text
+  /** Asked for when those before are handled. */
+  const next = Effect.suspend(() => {
+    done = taken
+    for (const { arrived, resume } of waiting) if (arrived <= done) resume()
+    waiting = waiting.filter(({ arrived }) => arrived > done)
+    return Effect.map(Queue.takeBetween(queue, 1, MAX_FRAMES), (texts) => {
+      taken += texts.length
+      for (const text of texts) bytes -= text.length
+      if (bytes <= MAX_INBOX_BYTES && ws.isPaused) ws.resume()
+      return texts
+    })
   })
-  return { next, stop: () => void Queue.shutdownUnsafe(queue) }
+  /** Waits until all that has arrived is handled. */
+  const handled = Effect.callback<void>((resume) => {
+    if (arrived <= done) resume(Effect.void)
+    else waiting.push({ arrived, resume: () => resume(Effect.void) })
+  })
+  return { next, handled, stop: () => void Queue.shutdownUnsafe(queue) }
 })

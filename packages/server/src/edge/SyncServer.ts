@@ -85,13 +85,12 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     server.once("error", (cause) => resume(Effect.fail(new ListenError({ port: options.port, cause }))))
     server.listen(options.port, options.host, () => resume(Effect.void))
   })
-  // Stop accepting, let what was read be committed and answered, and only then say goodbye.
+  // What clients sent is answered or at least kept before the storage goes.
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       server.close()
-      yield* sockets.quiesce
-      yield* Effect.timeoutOption(rooms.drain, DRAIN_TIMEOUT)
       yield* sockets.close
+      yield* Effect.timeoutOption(rooms.drain, DRAIN_TIMEOUT)
       server.closeAllConnections()
     })
   )

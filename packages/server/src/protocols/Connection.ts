@@ -1,7 +1,6 @@
 /** A client's socket, as the protocols see it. */
 
-/** One WebSocket text frame, as UTF-8. */
-export type Frame = Uint8Array
+import type { Frame } from "./Frame.ts"
 
 /** After `close` the rest are no-ops. */
 export interface Connection {
@@ -11,6 +10,8 @@ export interface Connection {
   /** For frames that may be lost: dropped when the client is slow. */
   readonly sendVolatile: (frame: Frame) => void
   readonly close: (code: number, reason: string) => void
+  /** Whether `close` was called; not whether the client went. */
+  readonly isSentAway: () => boolean
 }
 
 /** WebSocket close codes: RFC 6455 section 7.4.1, and 4400–4499 for what trying again cannot mend. */

@@ -2,7 +2,7 @@
 import type * as Secsync from "../../domain/Secsync.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import { makeDecoder } from "../../protocols/secsync/Wire.ts"
-import { verifySignature } from "../../Signatures.ts"
+import { verifySignature } from "../../signatures/verifySignature.ts"
 
 const decodeMessage = makeDecoder()
 

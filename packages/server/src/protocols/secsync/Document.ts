@@ -5,7 +5,7 @@ import * as Secsync from "../../domain/Secsync.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import { EventLog, type PlacedEvent } from "../../EventLog.ts"
 import type { Tail } from "../../Tails.ts"
-import type { Frame } from "../Connection.ts"
+import type { Frame } from "../Frame.ts"
 import { contentFrame, type DocumentContent } from "./Wire.ts"
 
 /** A tail, read as a document. */

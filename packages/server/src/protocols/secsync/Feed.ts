@@ -6,7 +6,8 @@ import { Effect } from "effect"
 import type { StorageUnavailable } from "../../EventLog.ts"
 import type { Committed, Subscriber } from "../../RoomProtocol.ts"
 import type { Tail } from "../../Tails.ts"
-import { CloseCode, type Connection, type Frame } from "../Connection.ts"
+import { CloseCode, type Connection } from "../Connection.ts"
+import type { Frame } from "../Frame.ts"
 import type { DocumentRoom } from "./DocumentRooms.ts"
 
 export interface Feed {

@@ -10,7 +10,8 @@ import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/Secs
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
 import type { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
-import { CloseCode, type Connection, type Frame } from "../Connection.ts"
+import { CloseCode, type Connection } from "../Connection.ts"
+import type { Frame } from "../Frame.ts"
 import {
   completeFrame,
   documentOf,
@@ -37,8 +38,10 @@ export interface SessionRequest {
 }
 
 export interface Session {
-  /** Handles one text frame; done when the next may be handled. */
-  readonly receive: (text: string) => Effect.Effect<void, StorageUnavailable>
+  /** Handles text frames in their order; done when the next may be handled. */
+  readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
+  /** Waits until what was received is answered. */
+  readonly answered: Effect.Effect<void>
 }
 
 /** Updates of one connection that may wait for their commit, and their bytes; its next frame is read when it is less. */
@@ -128,6 +131,7 @@ export const openSession = Effect.fnUntraced(function* (
   let inFlight = 0
   let bytesInFlight = 0
   const belowLimit = yield* Latch.make(true)
+  const noneInFlight = yield* Latch.make(true)
 
   const { turn } = room.local
   const goFirst = (): void => {
@@ -148,6 +152,7 @@ export const openSession = Effect.fnUntraced(function* (
       snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId) ? Number.POSITIVE_INFINITY : maxUpdates
     } as const
     inFlight += 1
+    noneInFlight.closeUnsafe()
     bytesInFlight += message.payload.length
     if (inFlight >= MAX_IN_FLIGHT || bytesInFlight >= MAX_BYTES_IN_FLIGHT) belowLimit.closeUnsafe()
     room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
@@ -155,6 +160,7 @@ export const openSession = Effect.fnUntraced(function* (
       bytesInFlight -= message.payload.length
       if (inFlight < MAX_IN_FLIGHT && bytesInFlight < MAX_BYTES_IN_FLIGHT) belowLimit.openUnsafe()
       answers.answer(message, outcome, holder)
+      if (inFlight === 0) noneInFlight.openUnsafe()
     })
     yield* belowLimit.await
   })
@@ -226,16 +232,34 @@ export const openSession = Effect.fnUntraced(function* (
   const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
     access.allows(grant, actionOf(message, documentId))
 
-  const receive = Effect.fnUntraced(function* (text: string) {
-    const message = decode(text)
-    if (!settling.heard()) return yield* handle(message)
+  const receive = Effect.fnUntraced(function* (texts: ReadonlyArray<string>) {
+    const messages = texts.map(decode)
+    const genuine = yield* verifyAll(messages)
+    for (const [i, message] of messages.entries()) {
+      if (connection.isSentAway()) return
+      yield* receiveMessage(message, genuine[i] ?? false)
+    }
+  })
+
+  /** For each message, whether its signature is; what is none has none. */
+  const verifyAll = (messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean>> => {
+    const signed = messages.flatMap((message) => ("signed" in message ? [message.signed] : []))
+    if (signed.length === 0) return Effect.succeed([])
+    return Effect.map(signatures.verify(signed), (genuine) => {
+      let next = 0
+      return messages.map((message) => "signed" in message && genuine[next++] === true)
+    })
+  }
+
+  const receiveMessage = Effect.fnUntraced(function* (message: Wire.ClientMessage, isGenuine: boolean) {
+    if (!settling.heard()) return yield* handle(message, isGenuine)
     // A snapshot that is refused is answered before what follows.
     if (message._tag !== "Snapshot") release()
-    yield* handle(message)
+    yield* handle(message, isGenuine)
     if (!settling.isUnderWay()) release()
   })
 
-  const handle = Effect.fnUntraced(function* (message: Wire.ClientMessage) {
+  const handle = Effect.fnUntraced(function* (message: Wire.ClientMessage, isGenuine: boolean) {
     switch (message._tag) {
       case "NotJson":
         return connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
@@ -247,7 +271,6 @@ export const openSession = Effect.fnUntraced(function* (
         return connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false))
     }
     if (!(yield* isAllowed(message))) return refuseAccess(connection)
-    const isGenuine = yield* signatures.verify(message.signed)
     switch (message._tag) {
       case "Snapshot":
         if (!isGenuine) return connection.send(Wire.snapshotSaveFailed)
@@ -288,7 +311,7 @@ export const openSession = Effect.fnUntraced(function* (
   told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
   isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
   settle(tail)
-  return { receive } satisfies Session
+  return { receive, answered: noneInFlight.await } satisfies Session
 })
 
 /** Refusals whose answer brings the author up to date. */

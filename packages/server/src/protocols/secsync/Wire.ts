@@ -4,8 +4,8 @@ import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../../domain/Ids.ts"
 import type { SnapshotProof } from "../../domain/Secsync.ts"
-import type { SignedText } from "../../Signatures.ts"
-import type { Frame } from "../Connection.ts"
+import type { SignedText } from "../../signatures/verifySignature.ts"
+import { type Frame, textFrame } from "../Frame.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
 
@@ -167,7 +167,7 @@ const sealed = (
       signature,
       pubKey: message.publicData.pubKey
     },
-    payload: encoder.encode(
+    payload: Buffer.from(
       `{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":${canonical},"signature":"${signature}"}`
     )
   }
@@ -197,8 +197,7 @@ export const parseKnownClocks = (json: string | null): ReadonlyMap<PublicKey, nu
 
 // ---------------------------------------------------------------------------------------------- server → client
 
-const encoder = new TextEncoder()
-const json = (value: object): Frame => encoder.encode(JSON.stringify(value))
+const json = (value: object): Frame => textFrame([JSON.stringify(value)])
 
 export const unauthorized = json({ type: "unauthorized" })
 export const documentNotFound = json({ type: "document-not-found" })
@@ -220,8 +219,7 @@ export const updateSaveFailed = (snapshotId: string, clock: number, requiresNewS
 export const updateSuperseded = (snapshotId: string, clock: number): Frame =>
   json({ type: "update-superseded", snapshotId, clock })
 
-export const snapshotFrame = (payload: Uint8Array): Frame =>
-  concat([encoder.encode('{"type":"snapshot","snapshot":'), payload, encoder.encode("}")])
+export const snapshotFrame = (payload: Uint8Array): Frame => textFrame(['{"type":"snapshot","snapshot":', payload, "}"])
 
 export const updateFrame = (payload: Uint8Array): Frame => withType("update", payload)
 
@@ -235,38 +233,25 @@ export interface DocumentContent {
 }
 
 export const contentFrame = (type: "document" | "snapshot-save-failed", content: DocumentContent): Frame => {
-  const parts: Array<Uint8Array> = [encoder.encode(`{"type":"${type}"`)]
-  if (content.snapshot !== undefined) parts.push(encoder.encode(',"snapshot":'), content.snapshot)
-  parts.push(encoder.encode(',"updates":['))
+  const parts: Array<string | Uint8Array> = [`{"type":"${type}"`]
+  if (content.snapshot !== undefined) parts.push(',"snapshot":', content.snapshot)
+  parts.push(',"updates":[')
   content.updates.forEach((update, i) => {
-    if (i > 0) parts.push(comma)
+    if (i > 0) parts.push(",")
     parts.push(update)
   })
-  parts.push(encoder.encode("]"))
+  parts.push("]")
   if (content.proofChain !== undefined) {
     const chain = content.proofChain.map(({ snapshotId, ciphertextHash, parentSnapshotProof }) => ({
       snapshotId,
       snapshotCiphertextHash: ciphertextHash,
       parentSnapshotProof
     }))
-    parts.push(encoder.encode(`,"snapshotProofChain":${JSON.stringify(chain)}`))
+    parts.push(`,"snapshotProofChain":${JSON.stringify(chain)}`)
   }
-  parts.push(encoder.encode("}"))
-  return concat(parts)
+  parts.push("}")
+  return textFrame(parts)
 }
-
-const comma = encoder.encode(",")
 
 /** A stored message with its type put before its own fields. */
-const withType = (type: string, payload: Uint8Array): Frame =>
-  concat([encoder.encode(`{"type":"${type}",`), payload.subarray(1)])
-
-const concat = (parts: ReadonlyArray<Uint8Array>): Frame => {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
-}
+const withType = (type: string, payload: Uint8Array): Frame => textFrame([`{"type":"${type}",`, payload.subarray(1)])
