@@ -1,0 +1,40 @@
+/** One real Postgres for a run of the bench, durable as it comes; databases of their own for every server. */
+
+import pg from "pg"
+import { makeCluster, type PostgresCluster } from "../../test/support/PostgresCluster.ts"
+
+let cluster: Promise<PostgresCluster> | undefined
+
+const startCluster = async () => {
+  const made = await makeCluster()
+  process.once("exit", made.remove)
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
+  return made
+}
+
+/** One connection, one statement, one row. */
+export const query = async (url: string, statement: string): Promise<Record<string, unknown> | undefined> => {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(statement)).rows[0]
+  } finally {
+    await client.end()
+  }
+}
+
+/** A new empty database; its URL. */
+export const createDatabase = async (): Promise<string> => {
+  cluster ??= startCluster()
+  const { url } = await cluster
+  const name = `bench_${crypto.randomUUID().replaceAll("-", "")}`
+  await query(url, `CREATE DATABASE ${name}`)
+  const created = new URL(url)
+  created.pathname = `/${name}`
+  return created.href
+}
+
+export const dropDatabase = async (url: string): Promise<void> => {
+  const name = new URL(url).pathname.slice(1)
+  await query((await cluster!).url, `DROP DATABASE ${name} WITH (FORCE)`)
+}

@@ -1,0 +1,106 @@
+/** The servers under test, each a process of its own on a fresh database. */
+import { spawn } from "node:child_process"
+import { createHmac } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createDatabase, dropDatabase } from "./postgres.ts"
+import { cpuSeconds, peakRssBytes, rssBytes } from "./processes.ts"
+
+export type Storage = "sqlite" | "postgres"
+export type ServerName = "sealog" | "sealog, not verifying" | "secsync-server" | "hocuspocus" | "y-websocket"
+
+export interface BenchServer {
+  readonly name: ServerName
+  readonly url: string
+  readonly pid: number
+  /** As `--database` takes it. */
+  readonly database: string
+  readonly cpuSeconds: () => number
+  readonly rssBytes: () => number
+  readonly peakRssBytes: () => number
+  /** Ends the process; the database stays until `remove`. */
+  readonly stop: () => Promise<void>
+  readonly remove: () => Promise<void>
+}
+
+const SECRET = "a-secret-that-only-the-bench-has-and-forgets"
+export const LIBRARY = "bench"
+
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
+const claims = { sub: "bench", lib: LIBRARY, type: 0, exp: Math.floor(Date.now() / 1000) + 86_400 }
+const unsigned = `${encode({ alg: "HS256" })}.${encode(claims)}`
+
+/** Reaches every document of the bench's library. */
+export const token = `${unsigned}.${createHmac("sha256", SECRET).update(unsigned).digest("base64url")}`
+
+export const cli = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
+  "packages/cli/bin/sync-admin.js",
+  ...args
+]
+
+const commandOf = (name: ServerName, database: string): ReadonlyArray<string> => {
+  switch (name) {
+    case "sealog":
+      return cli("serve", "--port", "0", "--host", "127.0.0.1", "--database", database, "--migrate")
+    case "sealog, not verifying":
+      return ["bench/peers/notVerifying.ts", database]
+    case "secsync-server":
+      return ["bench/peers/secsync.ts", database]
+    case "hocuspocus":
+      return ["bench/peers/hocuspocus.ts", database]
+    case "y-websocket":
+      return ["bench/peers/yWebsocket.ts"]
+  }
+}
+
+/** A fresh database's URL, and how to be rid of it. */
+export const freshDatabase = async (storage: Storage): Promise<{ url: string; remove: () => Promise<void> }> => {
+  if (storage === "postgres") {
+    const url = await createDatabase()
+    return { url, remove: () => dropDatabase(url) }
+  }
+  const folder = mkdtempSync(join(tmpdir(), "sealog-bench-"))
+  return { url: `sqlite:${join(folder, "log.db")}`, remove: async () => rmSync(folder, { recursive: true }) }
+}
+
+/** On a fresh database, or on the one given, which `remove` then leaves alone. */
+export const startServer = async (
+  name: ServerName,
+  on: { readonly storage: Storage } | { readonly database: string }
+): Promise<BenchServer> => {
+  const database = "database" in on ? { url: on.database, remove: async () => {} } : await freshDatabase(on.storage)
+  // For profiles: BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/profiles".
+  const flags = process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? []
+  const child = spawn(process.execPath, [...flags, ...commandOf(name, database.url)], {
+    env: { ...process.env, TOKEN_SECRET: SECRET },
+    stdio: ["ignore", "pipe", "inherit"]
+  })
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
+  const pid = child.pid ?? 0
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout.on("data", (data) => {
+      const found = /ws:\/\/\S+:\d+/.exec(data.toString())?.[0]
+      if (found !== undefined) resolve(found.replace("localhost", "127.0.0.1"))
+    })
+    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}`)))
+  })
+  const stop = () => {
+    child.kill("SIGTERM")
+    return ended
+  }
+  return {
+    name,
+    url,
+    pid,
+    database: database.url,
+    cpuSeconds: () => cpuSeconds(pid),
+    rssBytes: () => rssBytes(pid),
+    peakRssBytes: () => peakRssBytes(pid),
+    stop,
+    remove: async () => {
+      await stop()
+      await database.remove()
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/** The floor: what one core verifies of signatures of an update's size, and does nothing else. */
+import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
+import { type SignedText, verifySignature } from "@sealog/server/signatures/verifySignature"
+import { makeAuthor, updateMessage } from "@sealog/server/testing"
+
+export const signedUpdate = (): SignedText => {
+  const update = updateMessage(makeAuthor(), { docId: "floor", refSnapshotId: "floor", clock: 0, ciphertext: 100 })
+  const message = makeDecoder()(JSON.stringify(update))
+  if (message._tag !== "Update") throw new Error(message._tag)
+  return message.signed
+}
+
+const signed = signedUpdate()
+
+export const verifiedPerSecond = (milliseconds: number, verify = verifySignature): number => {
+  const start = performance.now()
+  let count = 0
+  while (performance.now() - start < milliseconds) {
+    if (!verify(signed)) throw new Error("the signature is not valid")
+    count += 1
+  }
+  return (count * 1000) / (performance.now() - start)
+}

@@ -1,0 +1,9 @@
+export const median = (numbers: ReadonlyArray<number>): number => quantile(numbers, 0.5)
+
+/** Of numbers in any order; NaN of none. */
+export const quantile = (numbers: ReadonlyArray<number>, q: number): number => {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  return sorted[Math.round(q * (sorted.length - 1))] ?? Number.NaN
+}
+
+export const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)

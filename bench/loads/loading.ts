@@ -1,0 +1,53 @@
+/** A document with many updates after its snapshot is loaded again and again, each time after one more update. */
+import { updateMessage } from "@sealog/server/testing"
+import { quantile } from "../harness/statistics.ts"
+import { begin, connect, type Target } from "./client.ts"
+
+export interface Loading extends Target {
+  readonly trailing: number
+  /** Updates that the client misses; undefined: it knows nothing. */
+  readonly missing?: number
+  readonly loads: number
+}
+
+export interface LoadingDone {
+  /** From connecting to the document, milliseconds. */
+  readonly p50: number
+  readonly p99: number
+  readonly loads: number
+}
+
+export const prepare = async (load: Loading): Promise<() => Promise<LoadingDone>> => {
+  const docId = `bench-${crypto.randomUUID()}`
+  const { author, snapshot, socket } = await begin(load, docId, 1000)
+  const refSnapshotId = snapshot.publicData.snapshotId
+  const updates = Array.from({ length: load.trailing + load.loads }, (_, clock) =>
+    JSON.stringify(updateMessage(author, { docId, refSnapshotId, clock, ciphertext: 100 }))
+  )
+  let clock = 0
+  const write = async () => {
+    const saved = new Promise((resolve) => socket.once("message", resolve))
+    socket.send(updates[clock++] ?? "")
+    await saved
+  }
+  while (clock < load.trailing) await write()
+  const query = () => {
+    if (load.missing === undefined) return "&mode=complete"
+    const known = encodeURIComponent(JSON.stringify({ [author.pubKey]: clock - 1 - load.missing }))
+    return `&mode=delta&knownSnapshotId=${refSnapshotId}&knownSnapshotUpdateClocks=${known}`
+  }
+  return async () => {
+    const times: Array<number> = []
+    for (let i = 0; i < load.loads; i++) {
+      await write()
+      const from = performance.now()
+      const reader = await connect(load, docId, { query: query(), answers: false })
+      times.push(performance.now() - from)
+      const expected = load.missing ?? clock
+      const got = reader.first.toString().split('"clock"').length - 1
+      if (got !== expected) throw new Error(`${got} updates of ${expected}`)
+      reader.socket.terminate()
+    }
+    return { p50: quantile(times, 0.5), p99: quantile(times, 0.99), loads: load.loads }
+  }
+}

@@ -1,0 +1,42 @@
+/** Opening a document whose snapshot has gathered 1,000 updates. */
+import { startLoad } from "../harness/generator.ts"
+import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
+import { type ServerName, token } from "../harness/servers.ts"
+import { median } from "../harness/statistics.ts"
+import type { LoadingDone } from "../loads/loading.ts"
+
+const TRAILING = 1000
+const LOADS = 100
+
+export const scenario: Scenario = {
+  title: "Loading a document with 1,000 trailing updates",
+  keys: ["server", "storage", "load"],
+  run: async (bench) => {
+    const servers: ReadonlyArray<ServerName> = ["sealog", "secsync-server"]
+    const variants = bench.storages.flatMap((storage) =>
+      servers.flatMap((server) => [
+        { server, storage, missing: undefined },
+        { server, storage, missing: 10 }
+      ])
+    )
+    const measured = await inTurns(bench, variants, ({ missing, server, storage }) =>
+      withServer(server, storage, async ({ cpuSeconds, url }) => {
+        const load = startLoad<LoadingDone>("loading", { url, token, trailing: TRAILING, missing, loads: LOADS })
+        await load.ready
+        const before = cpuSeconds()
+        load.go()
+        const done = await load.done
+        return { ...done, cpuSeconds: cpuSeconds() - before }
+      })
+    )
+    return measured.map(([{ missing, server, storage }, results]) => ({
+      server,
+      storage,
+      load: missing === undefined ? "complete" : `delta of ${missing}`,
+      "p50 ms": median(results.map(({ p50 }) => p50)),
+      "p99 ms": median(results.map(({ p99 }) => p99)),
+      // One update is written before each load, so that none is served what another has just been.
+      "server CPU ms/load": median(results.map(({ cpuSeconds, loads }) => (cpuSeconds * 1000) / loads))
+    }))
+  }
+}

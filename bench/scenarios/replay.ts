@@ -1,0 +1,38 @@
+/** Folding a whole log again, with and without its signatures. */
+import { runCli } from "../harness/command.ts"
+import { generate } from "../harness/generator.ts"
+import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { startServer, token } from "../harness/servers.ts"
+import { verifiedPerSecond } from "../harness/signatures.ts"
+import { median } from "../harness/statistics.ts"
+
+const [DOCUMENTS, EACH] = [200, 500] as const
+
+export const scenario: Scenario = {
+  title: "Replay",
+  keys: ["storage", "command"],
+  run: async (bench) => {
+    const servers = await Promise.all(bench.storages.map((storage) => startServer("sealog", { storage })))
+    for (const { url } of servers) {
+      await generate("updates", { url, token, documents: DOCUMENTS, inFlight: 16, readers: 0, each: EACH, seconds: 0 })
+    }
+    for (const { stop } of servers) await stop()
+    const variants = bench.storages.flatMap((storage, i) =>
+      [["replay"], ["replay", "--verify"]].map((command) => ({ storage, command, database: servers[i]!.database }))
+    )
+    const measured = await inTurns(bench, variants, async ({ command, database }) => {
+      const verified = verifiedPerSecond(500)
+      const { seconds } = await runCli(database, ...command)
+      return { rate: (DOCUMENTS * (EACH + 1)) / seconds, verified }
+    })
+    for (const { remove } of servers) await remove()
+    return measured.map(([{ command, storage }, results]) => ({
+      storage,
+      command: command.join(" "),
+      "events/s": median(results.map(({ rate }) => rate)),
+      "% of one core's signatures alone": command.includes("--verify")
+        ? median(results.map(({ rate, verified }) => (100 * rate) / verified))
+        : Number.NaN
+    }))
+  }
+}

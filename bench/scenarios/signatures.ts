@@ -1,0 +1,64 @@
+/** The floor: how many signatures of an update's size one core verifies, by implementation. */
+import { createPublicKey, verify } from "node:crypto"
+import { setImmediate as nextTurn } from "node:timers/promises"
+import { makeVerifyPool } from "@sealog/server/signatures/VerifyPool"
+import { implementations, verifyWith } from "@sealog/server/signatures/verifySignature"
+import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"
+import { median } from "../harness/statistics.ts"
+
+/** OpenSSL's, with the key made for each signature, as most authors' come seldom. It decides edge cases differently. */
+const nodeCrypto = verifyWith((signature, message, key) => {
+  const x = Buffer.from(key).toString("base64url")
+  return verify(null, message, createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }), signature)
+})
+
+/** On one thread beside this one, as many batches as keep it busy. */
+const pooledPerSecond = async (milliseconds: number): Promise<number> => {
+  const pool = makeVerifyPool(1)
+  const batch = Array.from({ length: 64 }, signedUpdate)
+  let verified = 0
+  let start = performance.now()
+  const keepBusy = (): Promise<void> =>
+    new Promise((resolve) => {
+      const again = () => {
+        if (performance.now() - start > milliseconds) return resolve()
+        pool.verify(batch, (genuine) => {
+          verified += genuine.length
+          again()
+        })
+      }
+      again()
+    })
+  // The thread's start is not what is measured.
+  await new Promise<void>((resolve) => pool.verify(batch, () => resolve()))
+  await nextTurn()
+  start = performance.now()
+  await Promise.all([keepBusy(), keepBusy(), keepBusy()])
+  const seconds = (performance.now() - start) / 1000
+  await pool.close()
+  return verified / seconds
+}
+
+export const scenario: Scenario = {
+  title: "Signatures verified by one core",
+  keys: ["implementation"],
+  run: async (bench) => {
+    const native = implementations["sodium-native"]
+    const milliseconds = bench.seconds * 1000
+    const variants = [
+      "libsodium-wrappers",
+      ...(native === undefined ? [] : ["sodium-native"]),
+      "node:crypto",
+      "one thread of the pool"
+    ]
+    const measured = await inTurns(bench, variants, async (variant) => {
+      if (variant === "libsodium-wrappers")
+        return verifiedPerSecond(milliseconds, verifyWith(implementations["libsodium-wrappers"]))
+      if (variant === "sodium-native" && native !== undefined)
+        return verifiedPerSecond(milliseconds, verifyWith(native))
+      return variant === "node:crypto" ? verifiedPerSecond(milliseconds, nodeCrypto) : pooledPerSecond(milliseconds)
+    })
+    return measured.map(([implementation, rates]) => ({ implementation, "verified/s": median(rates) }))
+  }
+}
