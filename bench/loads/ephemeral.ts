@@ -49,7 +49,7 @@ export const prepare = async (load: Ephemeral): Promise<() => Promise<EphemeralD
     await Promise.all(
       clients.map(async ({ messages, send }, i) => {
         for (const [n, message] of messages.entries()) {
-          await sleep(start + (n + i / clients.length) * interval - performance.now())
+          await sleep(Math.max(0, start + (n + i / clients.length) * interval - performance.now()))
           sentAt.set(signatureOf(Buffer.from(message)), performance.now())
           send(message)
         }

@@ -46,7 +46,7 @@ export const prepare = async (load: Fanout): Promise<() => Promise<FanoutDone>> 
   return async () => {
     const start = performance.now()
     for (const [i, update] of updates.entries()) {
-      await sleep(start + (i * 1000) / load.perSecond - performance.now())
+      await sleep(Math.max(0, start + (i * 1000) / load.perSecond - performance.now()))
       sentAt[i] = performance.now()
       socket.send(update)
     }

@@ -2,7 +2,7 @@
  * Keeps out, at once and on every process, whom an operator does not want in: revoked tokens, users and libraries,
  * suspended libraries. Who comes is checked against the log itself; who is in is told when another process writes to it.
  */
-import { Context, Deferred, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { Context, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import type { Grant } from "./Access.ts"
 import {
   type AdministrationState,
@@ -30,12 +30,13 @@ export class Administration extends Context.Service<
   Administration,
   {
     /**
-     * Lets a bearer in, unless the log says otherwise now. What it yields fails as soon as the bearer is to leave, for
-     * as long as the scope is open.
+     * Lets a bearer in, unless the log says otherwise now. `leave` is called as soon as the bearer is to leave, for as
+     * long as the scope is open.
      */
     readonly admit: (
-      grant: Grant
-    ) => Effect.Effect<Effect.Effect<never, GrantEnded>, GrantEnded | StorageUnavailable, Scope.Scope>
+      grant: Grant,
+      leave: (reason: GrantEnded) => void
+    ) => Effect.Effect<void, GrantEnded | StorageUnavailable, Scope.Scope>
   }
 >()("@sealog/server/Administration") {
   static readonly layer = Layer.effect(
@@ -71,7 +72,7 @@ export class Administration extends Context.Service<
         }
         for (const { grant, leave } of watched.guests) {
           const reason = reasonToLeave(watched.state, grant)
-          if (reason !== undefined) yield* Deferred.fail(leave, new GrantEnded({ reason }))
+          if (reason !== undefined) leave(new GrantEnded({ reason }))
         }
       })
 
@@ -95,10 +96,9 @@ export class Administration extends Context.Service<
         })
       )
 
-      const admit = Effect.fn("Administration.admit")(function* (grant: Grant) {
+      const admit = Effect.fnUntraced(function* (grant: Grant, leave: Guest["leave"]) {
         const all = [yield* watches.get(serverAdministration.libraryId), yield* watches.get(grant.libraryId)]
-        const leave = yield* Deferred.make<never, GrantEnded>()
-        const guest = { grant, leave }
+        const guest: Guest = { grant, leave }
         yield* Effect.acquireRelease(
           Effect.sync(() => all.forEach(({ guests }) => void guests.add(guest))),
           () => Effect.sync(() => all.forEach(({ guests }) => void guests.delete(guest)))
@@ -108,7 +108,6 @@ export class Administration extends Context.Service<
           const reason = reasonToLeave(state, grant)
           if (reason !== undefined) return yield* new GrantEnded({ reason })
         }
-        return Deferred.await(leave)
       })
 
       return Administration.of({ admit })
@@ -124,7 +123,12 @@ interface Watched {
   readonly key: StreamKey
   head: StreamHead
   state: AdministrationState
-  readonly guests: Set<{ readonly grant: Grant; readonly leave: Deferred.Deferred<never, GrantEnded> }>
+  readonly guests: Set<Guest>
+}
+
+interface Guest {
+  readonly grant: Grant
+  readonly leave: (reason: GrantEnded) => void
 }
 
 const reasonToLeave = (state: AdministrationState, grant: Grant): GrantEnded["reason"] | undefined => {

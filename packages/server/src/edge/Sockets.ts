@@ -1,18 +1,19 @@
 /** WebSockets: from an HTTP upgrade to a session, and the limits that hold whatever a client does. */
-import { randomBytes } from "node:crypto"
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { Cause, type Duration, Effect, Exit, FiberSet, Option, Queue, Schema } from "effect"
-import { type RawData, type WebSocket, WebSocketServer } from "ws"
-import { Access } from "../Access.ts"
-import { Administration } from "../Administration.ts"
+import { Cause, type Duration, Effect, type Fiber, FiberSet, Option, Schema } from "effect"
+import { type WebSocket, WebSocketServer } from "ws"
+import { Access, type TokenRefused } from "../Access.ts"
+import { Administration, type GrantEnded } from "../Administration.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
+import type { StorageUnavailable } from "../EventLog.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
-import type { Frame } from "../protocols/Frame.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
-import type { SessionRequest } from "../protocols/secsync/Session.ts"
+import type { Session, SessionRequest } from "../protocols/secsync/Session.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
+import { Inbox } from "./Inbox.ts"
+import { SocketConnection } from "./SocketConnection.ts"
 
 export interface SocketLimits {
   /** Largest frame a client may send, bytes. Default 32 MiB: a snapshot is one frame. */
@@ -35,12 +36,6 @@ export const defaultLimits: SocketLimits = {
   heartbeat: "30 seconds"
 }
 
-/** Bytes of frames that wait to be handled before the socket is not read any more. */
-const MAX_INBOX_BYTES = 1024 * 1024
-/** Frames that are verified together, and then handled one after the other. */
-const MAX_FRAMES = 64
-/** Bytes that a client may be behind before frames that may be lost are dropped. */
-const MAX_VOLATILE_BYTES = 256 * 1024
 /** How long a closing handshake may take, ms. */
 const CLOSE_TIMEOUT = 5000
 
@@ -80,73 +75,49 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
-  /** For each session: answers what has arrived. */
-  const answering = new Map<WebSocket, Effect.Effect<void>>()
+  const live = new Map<WebSocket, { readonly inbox: Inbox; readonly session: Session }>()
 
-  const serve = Effect.fnUntraced(function* (ws: WebSocket, socket: Duplex, target: Target) {
-    const inbox = yield* makeInbox(ws)
-    const connection = makeConnection(ws, socket, limits.maxBufferedBytes, inbox.stop)
+  /** From the upgrade until the client has gone; for most of that it only waits for its grant to end. */
+  const serve = Effect.fnUntraced(function* (ws: WebSocket, target: Target, connection: Connection, inbox: Inbox) {
     const opening = Effect.gen(function* () {
       if (target.documentId === undefined) {
         connection.send(documentError)
         return connection.close(CloseCode.policy, "the path names no document")
       }
       const grant = yield* access.verify(target.token)
-      const ended = yield* administration.admit(grant)
+      yield* administration.admit(grant, (ended) => void run(sendAway(connection, Cause.fail(ended))))
       const { documentId, mode, known } = target
-      const request: SessionRequest = { grant, documentId, mode, known }
-      const session = yield* Effect.raceFirst(sessions.open(connection, request), ended)
-      return session === undefined ? undefined : { session, grant, ended }
+      const session = yield* sessions.open(connection, { grant, documentId, mode, known })
+      return session === undefined ? undefined : { session, grant }
     })
     const opened = yield* Effect.timeoutOption(opening, limits.handshakeTimeout)
     if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
     if (opened.value === undefined) return
-    const { grant, session, ended } = opened.value
+    const { grant, session } = opened.value
     yield* Effect.acquireRelease(
-      Effect.sync(() => answering.set(ws, Effect.andThen(inbox.handled, session.answered))),
-      () => Effect.sync(() => answering.delete(ws))
+      Effect.sync(() => live.set(ws, { inbox, session })),
+      () => Effect.sync(() => live.delete(ws))
     )
-    const handle = Effect.forever(Effect.flatMap(inbox.next, session.receive)).pipe(
-      Effect.catchTag("Done", () => Effect.void)
-    )
-    const expire = Effect.andThen(
-      access.ended(grant),
-      Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))
-    )
-    yield* Effect.raceAllFirst([handle, expire, ended])
+    inbox.open((texts) => Effect.catchCause(session.receive(texts), (cause) => sendAway(connection, cause)))
+    yield* access.ended(grant)
+    connection.close(CloseCode.tokenRefused, "the token has ended")
   })
 
   const onConnection = (ws: WebSocket, socket: Duplex, target: Target): void => {
-    const connected = serve(ws, socket, target).pipe(
-      Effect.scoped,
-      Effect.catchTags({
-        TokenRefused: () => Effect.sync(() => refuseToken(ws, socket, "the token is not valid")),
-        GrantEnded: ({ reason }) =>
-          Effect.sync(() =>
-            reason === "suspended"
-              ? // Without a word that would have the client give up: it comes back once the library does.
-                ws.close(CloseCode.tryAgainLater, "the library is suspended")
-              : refuseToken(ws, socket, "the token was revoked")
-          ),
-        StorageUnavailable: (error) =>
-          Effect.andThen(
-            Effect.logWarning(error.message),
-            Effect.sync(() => ws.close(CloseCode.tryAgainLater, "the storage is not available"))
-          )
-      }),
-      Effect.onExit((exit) =>
-        Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-          ? Effect.andThen(
-              Effect.logError("A connection failed", exit.cause),
-              Effect.sync(() => ws.close(CloseCode.internalError, "internal error"))
-            )
-          : Effect.void
-      ),
-      Effect.ignoreCause
+    let life: Fiber.Fiber<void> | undefined
+    const inbox = new Inbox(ws, { run, onOver: () => life?.interruptUnsafe() })
+    const connection = new SocketConnection(ws, socket, {
+      maxBufferedBytes: limits.maxBufferedBytes,
+      onSentAway: () => inbox.stop()
+    })
+    life = run(
+      serve(ws, target, connection, inbox).pipe(
+        Effect.scoped,
+        Effect.catchCause((cause) => sendAway(connection, cause))
+      )
     )
-    run(connected)
     // What is wrong with a frame, ws answers itself with 1002, 1007 or 1009; without a listener it would be thrown.
-    ws.on("error", () => {})
+    ws.on("error", ignore)
   }
 
   const beat = Effect.sync(() => {
@@ -166,18 +137,21 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     if (!accepting || server.clients.size >= limits.maxConnections)
       return refuseUpgrade(socket, "503 Service Unavailable")
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
-    socket.on("error", () => socket.destroy())
+    socket.on("error", destroy)
     server.handleUpgrade(request, socket, head, (ws) => {
-      ws.on("pong", () => unanswered.delete(ws))
+      ws.on("pong", answerPing)
       onConnection(ws, socket, target)
     })
   }
 
-  const goodbye = (ws: WebSocket) =>
-    Effect.suspend(() => answering.get(ws) ?? Effect.void).pipe(
-      Effect.timeoutOption(GOODBYE_TIMEOUT),
-      Effect.andThen(Effect.sync(() => ws.close(CloseCode.goingAway, "the server is shutting down")))
-    )
+  const goodbye = Effect.fnUntraced(function* (ws: WebSocket) {
+    const found = live.get(ws)
+    if (found !== undefined) {
+      const answered = Effect.andThen(found.inbox.handled, found.session.answered)
+      yield* Effect.timeoutOption(answered, GOODBYE_TIMEOUT)
+    }
+    ws.close(CloseCode.goingAway, "the server is shutting down")
+  })
 
   const close = Effect.gen(function* () {
     accepting = false
@@ -193,6 +167,15 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
 
 /** Sockets that were pinged and have not answered. */
 const unanswered = new WeakSet<WebSocket>()
+
+// Listeners that are the same for all sockets.
+function answerPing(this: WebSocket): void {
+  unanswered.delete(this)
+}
+function destroy(this: Duplex): void {
+  this.destroy()
+}
+const ignore = (): void => {}
 
 // ---------------------------------------------------------------------------------------------------- the request
 
@@ -230,99 +213,42 @@ const parseTarget = (url: string): Target | undefined => {
   }
 }
 
-const refuseToken = (ws: WebSocket, socket: Duplex, reason: string): void => {
-  if (ws.readyState === ws.OPEN) socket.write(unauthorized)
-  ws.close(CloseCode.tokenRefused, reason)
-}
-
 const refuseUpgrade = (socket: Duplex, status: string): void => {
-  socket.on("error", () => socket.destroy())
+  socket.on("error", destroy)
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 
-// ------------------------------------------------------------------------------------------------------ the socket
+// --------------------------------------------------------------------------------------------------- being sent away
 
-const makeConnection = (
-  ws: WebSocket,
-  socket: Duplex,
-  maxBufferedBytes: number,
-  stopReading: () => void
-): Connection => {
-  let isSentAway = false
-  let isCorked = false
-  const uncork = () => {
-    isCorked = false
-    socket.uncork()
-  }
-  /** Past `ws`, which would make the frame anew for each client; all that one turn brings goes in one write. */
-  const write = (frame: Frame): void => {
-    if (ws.readyState !== ws.OPEN) return
-    if (!isCorked) {
-      isCorked = true
-      socket.cork()
-      process.nextTick(uncork)
-    }
-    socket.write(frame)
-  }
-  const close = (code: number, reason: string) => {
-    isSentAway = true
-    stopReading()
-    ws.close(code, reason)
-  }
-  return {
-    id: randomBytes(12).toString("base64url"),
-    send: (frame) => {
-      // A frame larger than the bound is sent to a client that has taken all before it.
-      if (socket.writableLength > 0 && socket.writableLength + frame.length > maxBufferedBytes) {
-        close(CloseCode.tryAgainLater, "the client does not keep up")
-      } else {
-        write(frame)
-      }
-    },
-    sendVolatile: (frame) => {
-      if (socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) write(frame)
-    },
-    close,
-    isSentAway: () => isSentAway
+const sendAway = (
+  connection: Connection,
+  cause: Cause.Cause<TokenRefused | GrantEnded | StorageUnavailable>
+): Effect.Effect<void> => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.void
+  const close = (code: number, reason: string) => Effect.sync(() => connection.close(code, reason))
+  const refuseToken = (reason: string) =>
+    Effect.andThen(
+      Effect.sync(() => connection.send(unauthorized)),
+      close(CloseCode.tokenRefused, reason)
+    )
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  switch (error?._tag) {
+    case "TokenRefused":
+      return refuseToken("the token is not valid")
+    case "GrantEnded":
+      return error.reason === "suspended"
+        ? // Without a word that would have the client give up: it comes back once the library does.
+          close(CloseCode.tryAgainLater, "the library is suspended")
+        : refuseToken("the token was revoked")
+    case "StorageUnavailable":
+      return Effect.andThen(
+        Effect.logWarning(error.message),
+        close(CloseCode.tryAgainLater, "the storage is not available")
+      )
+    case undefined:
+      return Effect.andThen(
+        Effect.logError("A connection failed", cause),
+        close(CloseCode.internalError, "internal error")
+      )
   }
 }
-
-/**
- * A client's frames in order; while too many wait, its socket is not read. When the client goes, what it sent before is
- * still handled; when the server sends it away, nothing more is.
- */
-const makeInbox = Effect.fnUntraced(function* (ws: WebSocket) {
-  const queue = yield* Queue.unbounded<string, Cause.Done>()
-  let bytes = 0
-  let arrived = 0
-  let taken = 0
-  let done = 0
-  let waiting: Array<{ readonly arrived: number; readonly resume: () => void }> = []
-  ws.on("message", (data: RawData, isBinary: boolean) => {
-    if (isBinary) return ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
-    const text = data.toString()
-    bytes += text.length
-    arrived += 1
-    if (bytes > MAX_INBOX_BYTES) ws.pause()
-    Queue.offerUnsafe(queue, text)
-  })
-  ws.on("close", () => Queue.endUnsafe(queue))
-  /** Asked for when those before are handled. */
-  const next = Effect.suspend(() => {
-    done = taken
-    for (const { arrived, resume } of waiting) if (arrived <= done) resume()
-    waiting = waiting.filter(({ arrived }) => arrived > done)
-    return Effect.map(Queue.takeBetween(queue, 1, MAX_FRAMES), (texts) => {
-      taken += texts.length
-      for (const text of texts) bytes -= text.length
-      if (bytes <= MAX_INBOX_BYTES && ws.isPaused) ws.resume()
-      return texts
-    })
-  })
-  /** Waits until all that has arrived is handled. */
-  const handled = Effect.callback<void>((resume) => {
-    if (arrived <= done) resume(Effect.void)
-    else waiting.push({ arrived, resume: () => resume(Effect.void) })
-  })
-  return { next, handled, stop: () => void Queue.shutdownUnsafe(queue) }
-})

@@ -10,71 +10,81 @@ import { CloseCode, type Connection } from "../Connection.ts"
 import type { Frame } from "../Frame.ts"
 import type { DocumentRoom } from "./DocumentRooms.ts"
 
-export interface Feed {
-  readonly subscriber: Subscriber
-  /** From now on events gather, until `release`. A feed begins like this. */
-  readonly hold: () => void
-  /** Reads the document and sends what `frameOf` makes of it; what gathers then is what is not in it. */
-  readonly sendDocument: (
-    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>
-  ) => Effect.Effect<Tail, StorageUnavailable>
-  /** Whether events gather, so that the client does not have all of them. */
-  readonly isHolding: () => boolean
-  /** Sends what has gathered, and from now on everything at once. */
-  readonly release: () => void
-}
-
 /** Bytes that may gather behind a document that is being read. */
 const MAX_GATHERED_BYTES = 32 * 1024 * 1024
 
-export const makeFeed = (
-  room: DocumentRoom,
-  connection: Connection,
-  /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
-  onEvent: (committed: Committed) => boolean
-): Feed => {
+/** A class, as every connection has one. */
+export class Feed implements Subscriber {
+  private readonly room: DocumentRoom
+  private readonly connection: Connection
+  private readonly onEvent: (committed: Committed) => boolean
   /** Events up to this version are in what the client was sent as a document. */
-  let cut = -1
-  let gathered: Array<Committed> | undefined = []
-  let bytes = 0
+  private cut = -1
+  private gathered: Array<Committed> | undefined = []
+  private bytes = 0
 
-  const deliver = (committed: Committed): void => {
-    if (gathered === undefined) return pass(committed)
-    gathered.push(committed)
-    bytes += committed.frame?.length ?? 0
-    if (bytes > MAX_GATHERED_BYTES) connection.close(CloseCode.tryAgainLater, "too much to catch up with")
+  constructor(
+    room: DocumentRoom,
+    connection: Connection,
+    /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
+    onEvent: (committed: Committed) => boolean
+  ) {
+    this.room = room
+    this.connection = connection
+    this.onEvent = onEvent
   }
 
-  const pass = (committed: Committed): void => {
+  get id(): string {
+    return this.connection.id
+  }
+
+  deliver(committed: Committed): void {
+    if (this.gathered === undefined) return this.pass(committed)
+    this.gathered.push(committed)
+    this.bytes += committed.frame?.length ?? 0
+    if (this.bytes > MAX_GATHERED_BYTES) this.connection.close(CloseCode.tryAgainLater, "too much to catch up with")
+  }
+
+  relay(frame: Frame): void {
+    if (this.gathered === undefined) this.connection.sendVolatile(frame)
+  }
+
+  /** From now on events gather, until `release`. A feed begins like this. */
+  hold(): void {
+    this.gathered ??= []
+  }
+
+  /** Whether events gather, so that the client does not have all of them. */
+  isHolding(): boolean {
+    return this.gathered !== undefined
+  }
+
+  /** Sends what has gathered, and from now on everything at once. */
+  release(): void {
+    const behind = this.gathered ?? []
+    this.gathered = undefined
+    this.bytes = 0
+    // One of them may have a document read again: then the rest gather once more.
+    for (const committed of behind) this.deliver(committed)
+  }
+
+  /** Reads the document and sends what `frameOf` makes of it; what gathers then is what is not in it. */
+  sendDocument(
+    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>
+  ): Effect.Effect<Tail, StorageUnavailable> {
+    const { connection, room } = this
+    return Effect.flatMap(room.tail, (tail) =>
+      Effect.map(frameOf(tail), (frame) => {
+        connection.send(frame)
+        this.cut = tail.head.version
+        return tail
+      })
+    )
+  }
+
+  private pass(committed: Committed): void {
     const { event, frame } = committed
-    if (event.version <= cut || onEvent(committed)) return
-    if (frame !== undefined && event.origin !== connection.id) connection.send(frame)
-  }
-
-  return {
-    subscriber: {
-      id: connection.id,
-      deliver,
-      relay: (frame) => {
-        if (gathered === undefined) connection.sendVolatile(frame)
-      }
-    },
-    hold: () => {
-      gathered ??= []
-    },
-    isHolding: () => gathered !== undefined,
-    sendDocument: Effect.fnUntraced(function* (frameOf) {
-      const tail = yield* room.tail
-      connection.send(yield* frameOf(tail))
-      cut = tail.head.version
-      return tail
-    }),
-    release: () => {
-      const behind = gathered ?? []
-      gathered = undefined
-      bytes = 0
-      // One of them may have a document read again: then the rest gather once more.
-      for (const committed of behind) deliver(committed)
-    }
+    if (event.version <= this.cut || this.onEvent(committed)) return
+    if (frame !== undefined && event.origin !== this.connection.id) this.connection.send(frame)
   }
 }

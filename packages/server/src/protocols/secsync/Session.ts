@@ -2,12 +2,13 @@
  * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
  * else's events out, in one order for all.
  */
-import { Clock, Effect, FiberSet, Latch, Semaphore } from "effect"
+import { Effect, type Fiber, type Scope, Semaphore } from "effect"
 import type { Access, Action, Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
 import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/Secsync.ts"
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
+import type { Committed } from "../../RoomProtocol.ts"
 import type { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
@@ -23,10 +24,11 @@ import {
   refusedContent
 } from "./Document.ts"
 import type { DocumentRoom } from "./DocumentRooms.ts"
-import { makeFeed } from "./Feed.ts"
+import { Feed } from "./Feed.ts"
+import { InFlight } from "./InFlight.ts"
 import type { Holder } from "./Restoration.ts"
-import { makeSettling, PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT } from "./Settling.ts"
-import { makeUpdateAnswers } from "./UpdateAnswers.ts"
+import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, Settling } from "./Settling.ts"
+import { UpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
 import { reservationMessage } from "./WriteTurn.ts"
 
@@ -44,10 +46,6 @@ export interface Session {
   readonly answered: Effect.Effect<void>
 }
 
-/** Updates of one connection that may wait for their commit, and their bytes; its next frame is read when it is less. */
-const MAX_IN_FLIGHT = 128
-const MAX_BYTES_IN_FLIGHT = 8 * 1024 * 1024
-
 /** What sessions are made of. */
 export interface Services {
   readonly access: Access["Service"]
@@ -55,6 +53,8 @@ export interface Services {
   readonly log: EventLog["Service"]
   readonly decode: (text: string) => Wire.ClientMessage
   readonly maxUpdates: number
+  readonly now: () => number
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
 export const refuseAccess = (connection: Connection): void => {
@@ -64,264 +64,330 @@ export const refuseAccess = (connection: Connection): void => {
 
 /** Sends the document, and then what happens to it until the scope closes. */
 export const openSession = Effect.fnUntraced(function* (
-  { access, signatures, log, decode, maxUpdates }: Services,
+  services: Services,
   room: DocumentRoom,
   connection: Connection,
   request: SessionRequest
 ) {
-  const { documentId, grant } = request
+  const session = new DocumentSession(services, room, connection, request)
+  yield* session.open()
+  return session satisfies Session
+})
 
-  const clock = yield* Clock.Clock
-  let holds: SnapshotId | undefined
+/** A class, as there may be ten thousand of them that have nothing to do. */
+class DocumentSession implements Session, Holder {
+  private readonly services: Services
+  private readonly room: DocumentRoom
+  private readonly connection: Connection
+  private readonly request: SessionRequest
+  private readonly feed: Feed
+  private readonly answers: UpdateAnswers
+  private readonly settling: Settling
+  private readonly inFlight = new InFlight()
+  private held: SnapshotId | undefined
   /** The last snapshot that the client was told of and took; its own among them. */
-  let told: SnapshotId | undefined
-  const answers = makeUpdateAnswers(room, connection)
-  const holder: Holder = {
-    holds: () => holds,
-    isReady: () => !feed.isHolding(),
-    ask: () => answers.requireSnapshot(holds ?? "", 0)
-  }
+  private told: SnapshotId | undefined
   /** The document was evicted when the client came, and the client knows something of it, but not all. */
-  let isBehind = false
-  const run = yield* FiberSet.makeRuntime<never>()
-  const feed = makeFeed(room, connection, ({ event }) => {
+  private isBehind = false
+  /** A document is sent and what came after it released before the next is read. */
+  private documentTurn: Semaphore.Semaphore | undefined
+
+  constructor(services: Services, room: DocumentRoom, connection: Connection, request: SessionRequest) {
+    this.services = services
+    this.room = room
+    this.connection = connection
+    this.request = request
+    this.answers = new UpdateAnswers(room, connection)
+    this.feed = new Feed(room, connection, (committed) => this.observe(committed))
+    this.settling = new Settling(this.feed, { release: () => this.release(), run: services.run })
+  }
+
+  get answered(): Effect.Effect<void> {
+    return this.inFlight.none
+  }
+
+  // ---- as one that may be asked to restore the document
+
+  holds(): SnapshotId | undefined {
+    return this.held
+  }
+
+  isReady(): boolean {
+    return !this.feed.isHolding()
+  }
+
+  ask(): void {
+    this.answers.requireSnapshot(this.held ?? "", 0)
+  }
+
+  // ---- what the client is told
+
+  open(): Effect.Effect<void, StorageUnavailable, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      const { connection, feed, request, room } = this
+      yield* room.subscribe(feed)
+      yield* Effect.acquireRelease(
+        Effect.sync(() => room.local.restoration.join(this)),
+        () =>
+          Effect.sync(() => {
+            this.settling.heard()
+            room.local.restoration.leave(this)
+            room.local.turn.release(connection.id)
+          })
+      )
+      const tail = yield* feed.sendDocument((tail) => this.documentFrame(tail))
+      this.held = heldAfterLoading(tail, request.known)
+      this.told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
+      this.isBehind = evictedOf(tail) !== undefined && this.held === undefined && request.known.snapshotId !== undefined
+      this.settle(tail)
+    })
+  }
+
+  /** Of every event after the document; true: the client is not sent this one. */
+  private observe({ event }: Committed): boolean {
     if (!event.checkpoint) return false
     const decoded = fromStreamEvent(event)
     if (decoded._tag !== "SnapshotStored") return false
-    holds = decoded.snapshotId
+    this.held = decoded.snapshotId
     // With another one on its way, the client ignores that this one was saved: until that other is refused, and brings
     // it up to date, it could make nothing of what follows.
-    const isIgnored = event.origin === connection.id && answers.mayHaveSeveral()
-    if (isIgnored) settling.begin(PATIENCE_WITH_OWN_SNAPSHOT)
-    else told = decoded.snapshotId
-    answers.snapshotStored()
-    const reloads = isBehind && event.origin !== connection.id
-    isBehind = false
+    const isIgnored = event.origin === this.connection.id && this.answers.mayHaveSeveral()
+    if (isIgnored) this.settling.begin(PATIENCE_WITH_OWN_SNAPSHOT)
+    else this.told = decoded.snapshotId
+    this.answers.snapshotStored()
+    const reloads = this.isBehind && event.origin !== this.connection.id
+    this.isBehind = false
     if (reloads) {
       // To this client the snapshot does not follow from what it knows: it needs the line of proofs as well.
-      feed.hold()
-      run(reload)
+      this.feed.hold()
+      this.services.run(this.reload())
     }
     return reloads
-  })
-  /** A document is sent and what came after it released before the next is read. */
-  const documentTurn = yield* Semaphore.make(1)
-  const release = () => {
-    feed.release()
-    room.local.restoration.offer()
   }
-  const sendAnew = (frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>, then: (tail: Tail) => void) =>
-    Effect.sync(feed.hold).pipe(
-      Effect.andThen(feed.sendDocument(frameOf)),
-      Effect.andThen((tail) =>
-        Effect.sync(() => {
-          told = documentOf(tail).snapshot?.snapshotId ?? told
-          then(tail)
-        })
-      ),
-      documentTurn.withPermit
+
+  private release(): void {
+    this.feed.release()
+    this.room.local.restoration.offer()
+  }
+
+  private documentFrame(tail: Tail): Effect.Effect<Frame, StorageUnavailable> {
+    const { known, mode } = this.request
+    if (known.snapshotId === undefined) return Effect.sync(() => completeFrame(tail))
+    return loadContent(this.room.key, documentOf(tail), mode, known).pipe(
+      Effect.map((content) => Wire.contentFrame("document", content)),
+      Effect.provideService(EventLog, this.services.log)
     )
-  /** After a document: a client queues one that has a snapshot late. */
-  const settle = (tail: Tail): void => {
-    const { snapshot } = documentOf(tail)
-    if (snapshot === undefined || isSentUpdatesAlone(snapshot.snapshotId, request)) release()
-    else settling.begin(PATIENCE_WITH_DOCUMENT)
-  }
-  const settling = makeSettling({ hold: feed.hold, release, run: (effect) => void run(effect) })
-  let inFlight = 0
-  let bytesInFlight = 0
-  const belowLimit = yield* Latch.make(true)
-  const noneInFlight = yield* Latch.make(true)
-
-  const { turn } = room.local
-  const goFirst = (): void => {
-    const at = clock.currentTimeMillisUnsafe()
-    turn.reserve(connection.id, at)
-    room.tell(reservationMessage(connection.id, at))
   }
 
-  const receiveUpdate = Effect.fnUntraced(function* (message: Wire.UpdateMessage) {
-    yield* turn.await(connection.id)
-    const command = {
-      _tag: "StoreUpdate",
-      documentId: message.documentId,
-      refSnapshotId: message.refSnapshotId,
-      pubKey: message.pubKey,
-      clock: message.clock,
-      payloadHash: blake2b256(message.payload),
-      snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId) ? Number.POSITIVE_INFINITY : maxUpdates
-    } as const
-    inFlight += 1
-    noneInFlight.closeUnsafe()
-    bytesInFlight += message.payload.length
-    if (inFlight >= MAX_IN_FLIGHT || bytesInFlight >= MAX_BYTES_IN_FLIGHT) belowLimit.closeUnsafe()
-    room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
-      inFlight -= 1
-      bytesInFlight -= message.payload.length
-      if (inFlight < MAX_IN_FLIGHT && bytesInFlight < MAX_BYTES_IN_FLIGHT) belowLimit.openUnsafe()
-      answers.answer(message, outcome, holder)
-      if (inFlight === 0) noneInFlight.openUnsafe()
-    })
-    yield* belowLimit.await
-  })
+  private sendAnew(
+    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>,
+    then: (tail: Tail) => void
+  ): Effect.Effect<void, StorageUnavailable> {
+    this.documentTurn ??= Semaphore.makeUnsafe(1)
+    return Effect.sync(() => this.feed.hold()).pipe(
+      Effect.andThen(this.feed.sendDocument(frameOf)),
+      Effect.map((tail) => {
+        this.told = documentOf(tail).snapshot?.snapshotId ?? this.told
+        then(tail)
+      }),
+      this.documentTurn.withPermit
+    )
+  }
 
-  const receiveSnapshot = Effect.fnUntraced(function* (message: Wire.SnapshotMessage) {
-    yield* letOthersRestore(message)
-    yield* turn.await(connection.id)
-    const used = (yield* log.proofs(room.key, message.snapshotId)) !== undefined
-    const command = {
-      ...message,
-      _tag: "StoreSnapshot",
-      payloadHash: blake2b256(message.payload),
-      used,
-      sentEverything: holder.holds() === message.parentSnapshotId
-    } as const
-    const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
-      room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
-        // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
-        if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
-          connection.send(Wire.snapshotSaved(message.snapshotId))
-          turn.release(connection.id)
-          resume(Effect.undefined)
-        } else if (outcome._tag === "Unavailable") {
-          connection.send(Wire.snapshotSaveFailed)
-          connection.close(CloseCode.tryAgainLater, "the storage is not available")
-          resume(Effect.undefined)
-        } else {
-          if (carriesContent(outcome.refusal)) {
-            feed.hold()
-            if (room.state().active !== undefined) goFirst()
-          }
-          resume(Effect.succeed(outcome.refusal))
-        }
-      })
-    })
-    if (refusal === undefined) return
-    if (!carriesContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
-    yield* sendAnew((tail) => {
-      const document = documentOf(tail)
-      if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
-      return refusedContent(
-        room.key,
-        document,
-        message.parentSnapshotId,
-        message.parentSnapshotUpdateClocks,
-        told
-      ).pipe(
-        Effect.map((content) => Wire.contentFrame("snapshot-save-failed", content)),
-        Effect.provideService(EventLog, log)
+  private reload(): Effect.Effect<void> {
+    return this.sendAnew(
+      (tail) => this.documentFrame(tail),
+      (tail) => this.settle(tail)
+    ).pipe(
+      Effect.catch(() =>
+        Effect.sync(() => this.connection.close(CloseCode.tryAgainLater, "the storage is not available"))
       )
-    }, release)
-  })
-
-  /**
-   * After an eviction, a snapshot without all of what was evicted would drop what other clients still have, and they
-   * could not follow it. While one that has all is connected, and so was asked, it goes first.
-   */
-  const letOthersRestore = (message: Wire.SnapshotMessage): Effect.Effect<void> => {
-    const { evicted } = room.state()
-    if (evicted === undefined) return Effect.void
-    const hasAll =
-      message.parentSnapshotId === evicted.snapshot.snapshotId &&
-      covers(message.parentSnapshotUpdateClocks, evicted.clocks)
-    // Who was sent all is refused and tries again with it at once.
-    const canHaveAll = holder.holds() === evicted.snapshot.snapshotId
-    return hasAll || canHaveAll ? Effect.void : room.local.restoration.awaitOthers(holder)
+    )
   }
 
-  const isAllowed = (message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage) =>
-    access.allows(grant, actionOf(message, documentId))
+  /** After a document: a client queues one that has a snapshot late. */
+  private settle(tail: Tail): void {
+    const { snapshot } = documentOf(tail)
+    if (snapshot === undefined || isSentUpdatesAlone(snapshot.snapshotId, this.request)) this.release()
+    else this.settling.begin(PATIENCE_WITH_DOCUMENT)
+  }
 
-  const receive = Effect.fnUntraced(function* (texts: ReadonlyArray<string>) {
-    const messages = texts.map(decode)
-    const genuine = yield* verifyAll(messages)
-    for (const [i, message] of messages.entries()) {
-      if (connection.isSentAway()) return
-      yield* receiveMessage(message, genuine[i] ?? false)
-    }
-  })
+  // ---- what the client says
+
+  receive(texts: ReadonlyArray<string>): Effect.Effect<void, StorageUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const messages = texts.map(this.services.decode)
+      const genuine = yield* this.verifyAll(messages)
+      for (const [i, message] of messages.entries()) {
+        if (this.connection.isSentAway()) return
+        yield* this.receiveMessage(message, genuine[i] ?? false)
+      }
+    })
+  }
 
   /** For each message, whether its signature is; what is none has none. */
-  const verifyAll = (messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean>> => {
+  private verifyAll(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean>> {
     const signed = messages.flatMap((message) => ("signed" in message ? [message.signed] : []))
     if (signed.length === 0) return Effect.succeed([])
-    return Effect.map(signatures.verify(signed), (genuine) => {
+    return Effect.map(this.services.signatures.verify(signed), (genuine) => {
       let next = 0
       return messages.map((message) => "signed" in message && genuine[next++] === true)
     })
   }
 
-  const receiveMessage = Effect.fnUntraced(function* (message: Wire.ClientMessage, isGenuine: boolean) {
-    if (!settling.heard()) return yield* handle(message, isGenuine)
+  private receiveMessage(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
+    if (!this.settling.heard()) return this.handle(message, isGenuine)
     // A snapshot that is refused is answered before what follows.
-    if (message._tag !== "Snapshot") release()
-    yield* handle(message, isGenuine)
-    if (!settling.isUnderWay()) release()
-  })
+    if (message._tag !== "Snapshot") this.release()
+    return Effect.map(this.handle(message, isGenuine), () => {
+      if (!this.settling.isUnderWay()) this.release()
+    })
+  }
 
-  const handle = Effect.fnUntraced(function* (message: Wire.ClientMessage, isGenuine: boolean) {
+  private handle(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
+    const { connection } = this
     switch (message._tag) {
       case "NotJson":
-        return connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
+        return Effect.sync(() => connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text"))
       case "NotAMessage":
-        return connection.close(CloseCode.policy, "not a snapshot, update or ephemeral message")
+        return Effect.sync(() => connection.close(CloseCode.policy, "not a snapshot, update or ephemeral message"))
       case "MalformedSnapshot":
-        return connection.send(Wire.snapshotSaveFailed)
+        return Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
       case "MalformedUpdate":
-        return connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false))
+        return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
+      default:
+        return Effect.flatMap(
+          this.services.access.allows(this.request.grant, actionOf(message, this.request.documentId)),
+          (isAllowed) =>
+            isAllowed ? this.handleSigned(message, isGenuine) : Effect.sync(() => refuseAccess(connection))
+        )
     }
-    if (!(yield* isAllowed(message))) return refuseAccess(connection)
+  }
+
+  private handleSigned(message: SignedMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
+    const { connection } = this
     switch (message._tag) {
       case "Snapshot":
-        if (!isGenuine) return connection.send(Wire.snapshotSaveFailed)
-        return yield* receiveSnapshot(message)
+        return isGenuine ? this.receiveSnapshot(message) : Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
       case "Update":
-        if (!isGenuine) return connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false))
-        return yield* receiveUpdate(message)
+        return isGenuine
+          ? this.receiveUpdate(message)
+          : Effect.sync(() => connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false)))
       case "Ephemeral":
-        if (!isGenuine) return connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
-        if (message.documentId !== documentId) return connection.close(CloseCode.policy, "another document's message")
-        return room.relay(Wire.ephemeralFrame(message.payload), feed.subscriber)
+        return Effect.sync(() => {
+          if (!isGenuine) connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
+          else if (message.documentId !== this.request.documentId)
+            connection.close(CloseCode.policy, "another document's message")
+          else this.room.relay(Wire.ephemeralFrame(message.payload), this.feed)
+        })
     }
-  })
+  }
 
-  // ---- opening
-
-  yield* room.subscribe(feed.subscriber)
-  yield* Effect.acquireRelease(
-    Effect.sync(() => room.local.restoration.join(holder)),
-    () =>
-      Effect.sync(() => {
-        room.local.restoration.leave(holder)
-        turn.release(connection.id)
+  private receiveUpdate(message: Wire.UpdateMessage): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const { answers, connection, inFlight, room } = this
+      yield* room.local.turn.await(connection.id)
+      const command = {
+        _tag: "StoreUpdate",
+        documentId: message.documentId,
+        refSnapshotId: message.refSnapshotId,
+        pubKey: message.pubKey,
+        clock: message.clock,
+        payloadHash: blake2b256(message.payload),
+        snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId)
+          ? Number.POSITIVE_INFINITY
+          : this.services.maxUpdates
+      } as const
+      inFlight.begin(message.payload.length)
+      room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
+        answers.answer(message, outcome, this)
+        inFlight.end(message.payload.length)
       })
-  )
-  const documentFrame = (tail: Tail) =>
-    request.known.snapshotId === undefined
-      ? Effect.sync(() => completeFrame(tail))
-      : loadContent(room.key, documentOf(tail), request.mode, request.known).pipe(
-          Effect.map((content) => Wire.contentFrame("document", content)),
-          Effect.provideService(EventLog, log)
-        )
-  const reload = sendAnew(documentFrame, settle).pipe(
-    Effect.catch(() => Effect.sync(() => connection.close(CloseCode.tryAgainLater, "the storage is not available")))
-  )
-  const tail = yield* feed.sendDocument(documentFrame)
-  holds = heldAfterLoading(tail, request.known)
-  told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
-  isBehind = evictedOf(tail) !== undefined && holds === undefined && request.known.snapshotId !== undefined
-  settle(tail)
-  return { receive, answered: noneInFlight.await } satisfies Session
-})
+      yield* inFlight.belowLimit
+    })
+  }
+
+  private receiveSnapshot(message: Wire.SnapshotMessage): Effect.Effect<void, StorageUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const { connection, feed, room } = this
+      yield* this.letOthersRestore(message)
+      yield* room.local.turn.await(connection.id)
+      const used = (yield* this.services.log.proofs(room.key, message.snapshotId)) !== undefined
+      const command = {
+        ...message,
+        _tag: "StoreSnapshot",
+        payloadHash: blake2b256(message.payload),
+        used,
+        sentEverything: this.held === message.parentSnapshotId
+      } as const
+      const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
+        room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
+          // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
+          if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
+            connection.send(Wire.snapshotSaved(message.snapshotId))
+            room.local.turn.release(connection.id)
+            resume(Effect.undefined)
+          } else if (outcome._tag === "Unavailable") {
+            connection.send(Wire.snapshotSaveFailed)
+            connection.close(CloseCode.tryAgainLater, "the storage is not available")
+            resume(Effect.undefined)
+          } else {
+            if (carriesContent(outcome.refusal)) {
+              feed.hold()
+              if (room.state().active !== undefined) this.goFirst()
+            }
+            resume(Effect.succeed(outcome.refusal))
+          }
+        })
+      })
+      if (refusal === undefined) return
+      if (!carriesContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
+      yield* this.sendAnew(
+        (tail) => this.refusedFrame(message, tail),
+        () => this.release()
+      )
+    })
+  }
+
+  private refusedFrame(message: Wire.SnapshotMessage, tail: Tail): Effect.Effect<Frame, StorageUnavailable> {
+    const document = documentOf(tail)
+    if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
+    const { parentSnapshotId, parentSnapshotUpdateClocks } = message
+    return refusedContent(this.room.key, document, parentSnapshotId, parentSnapshotUpdateClocks, this.told).pipe(
+      Effect.map((content) => Wire.contentFrame("snapshot-save-failed", content)),
+      Effect.provideService(EventLog, this.services.log)
+    )
+  }
+
+  private goFirst(): void {
+    const at = this.services.now()
+    this.room.local.turn.reserve(this.connection.id, at)
+    this.room.tell(reservationMessage(this.connection.id, at))
+  }
+
+  /**
+   * After an eviction, a snapshot without all of what was evicted would drop what other clients still have, and they
+   * could not follow it. While one that has all is connected, and so was asked, it goes first.
+   */
+  private letOthersRestore(message: Wire.SnapshotMessage): Effect.Effect<void> {
+    const { evicted } = this.room.state()
+    if (evicted === undefined) return Effect.void
+    const hasAll =
+      message.parentSnapshotId === evicted.snapshot.snapshotId &&
+      covers(message.parentSnapshotUpdateClocks, evicted.clocks)
+    // Who was sent all is refused and tries again with it at once.
+    const canHaveAll = this.held === evicted.snapshot.snapshotId
+    return hasAll || canHaveAll ? Effect.void : this.room.local.restoration.awaitOthers(this)
+  }
+}
+
+type SignedMessage = Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage
 
 /** Refusals whose answer brings the author up to date. */
 const carriesContent = (refusal: DocumentRefusal): boolean =>
   refusal._tag === "SnapshotOutdated" || refusal._tag === "SnapshotMissesUpdates" || refusal._tag === "SnapshotIdUsed"
 
-const actionOf = (
-  message: Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage,
-  documentId: DocumentId
-): Action => {
+const actionOf = (message: SignedMessage, documentId: DocumentId): Action => {
   const { pubKey } = message
   switch (message._tag) {
     case "Snapshot":

@@ -1,5 +1,5 @@
 /** Opens sessions: decides whether a client may, and finds its document's room. */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
 import { Access } from "../../Access.ts"
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
 import { Signatures } from "../../Signatures.ts"
@@ -33,14 +33,17 @@ export class SecsyncSessions extends Context.Service<
       SecsyncSessions,
       Effect.gen(function* () {
         const rooms = yield* DocumentRooms
+        const clock = yield* Clock.Clock
         const services = {
           access: yield* Access,
           signatures: yield* Signatures,
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
-          maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY
+          maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
+          now: () => clock.currentTimeMillisUnsafe(),
+          run: yield* FiberSet.makeRuntime<never>()
         }
-        const open = Effect.fn("SecsyncSessions.open")(function* (connection: Connection, request: SessionRequest) {
+        const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
           if (!(yield* services.access.allows(request.grant, { _tag: "Read", documentId: request.documentId }))) {
             refuseAccess(connection)
             return undefined

@@ -2,7 +2,7 @@
  * What the author of an update is answered. The client takes back everything it has in flight at any refusal, whichever
  * update that was about; why that matters is told in docs/decisions/0002-answers-to-refused-updates.md.
  */
-import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import type { SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/Secsync.ts"
 import type { Outcome } from "../../RoomProtocol.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
@@ -10,84 +10,89 @@ import type { DocumentRoom } from "./DocumentRooms.ts"
 import type { Holder } from "./Restoration.ts"
 import { type UpdateMessage, updateSaved, updateSaveFailed, updateSuperseded } from "./Wire.ts"
 
-export interface UpdateAnswers {
-  readonly answer: (message: UpdateMessage, outcome: Outcome<DocumentRefusal>, holder: Holder) => void
+/** A class, as every connection has one. */
+export class UpdateAnswers {
+  private readonly room: DocumentRoom
+  private readonly connection: Connection
+  /** The snapshot that the client was last told to replace; "" when there was none. */
+  private askedToReplace: SnapshotId | "" | undefined
+  /** The last update refused, while those that its author sent after it may still come. */
+  private refused: Pick<UpdateMessage, "refSnapshotId" | "pubKey" | "clock"> | undefined
+  /** The snapshot of the last update that was stored for this connection. */
+  private storedFor: SnapshotId | undefined
+  /** Since the client was asked for a snapshot, until an update shows that it knows the active one. */
+  private several = false
+
+  constructor(room: DocumentRoom, connection: Connection) {
+    this.room = room
+    this.connection = connection
+  }
+
+  answer(message: UpdateMessage, outcome: Outcome<DocumentRefusal>, holder: Holder): void {
+    const { refSnapshotId, clock } = message
+    if (outcome._tag === "Unavailable") {
+      this.connection.send(updateSaveFailed(refSnapshotId, clock, false))
+      return this.connection.close(CloseCode.tryAgainLater, "the storage is not available")
+    }
+    if (outcome._tag === "Stored") {
+      this.several = false
+      return this.saved(message)
+    }
+    switch (outcome.refusal._tag) {
+      case "AlreadyStored":
+        return this.saved(message)
+      case "NoSnapshot":
+        this.room.local.restoration.wasAsked(holder)
+        return this.requireSnapshot(refSnapshotId, clock)
+      case "ClockTaken":
+        // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in
+        // flight can only be wrong once an update of this connection was stored.
+        return this.storedFor === refSnapshotId ? this.requireSnapshot(refSnapshotId, clock) : this.refuse(message)
+      case "SnapshotDue":
+        return this.requireSnapshot(refSnapshotId, clock)
+      default:
+        return this.refuse(message)
+    }
+  }
+
   /** Refuses an update, real or not, by asking for a snapshot; only once for each snapshot that is to be replaced. */
-  readonly requireSnapshot: (snapshotId: string, clock: number) => void
+  requireSnapshot(snapshotId: string, clock: number): void {
+    const active = this.room.state().active?.snapshotId ?? ""
+    this.several = true
+    this.connection.send(updateSaveFailed(snapshotId, clock, this.askedToReplace !== active))
+    this.askedToReplace = active
+  }
+
   /** Whether the client was asked to replace this snapshot. */
-  readonly wasAskedToReplace: (snapshotId: SnapshotId) => boolean
+  wasAskedToReplace(snapshotId: SnapshotId): boolean {
+    return this.askedToReplace === snapshotId
+  }
+
   /**
    * Whether the client may have more than one snapshot on its way: it was asked for one, perhaps while it was sending
    * another, and no update has shown since that it knows the active one.
    */
-  readonly mayHaveSeveral: () => boolean
+  mayHaveSeveral(): boolean {
+    return this.several
+  }
+
   /** A snapshot was stored: what was asked for before is done. */
-  readonly snapshotStored: () => void
-}
-
-export const makeUpdateAnswers = (room: DocumentRoom, connection: Connection): UpdateAnswers => {
-  /** The snapshot that the client was last told to replace; "" when there was none. */
-  let askedToReplace: SnapshotId | "" | undefined
-  /** The last update refused, while those that its author sent after it may still come. */
-  let refused: { readonly refSnapshotId: SnapshotId; readonly pubKey: PublicKey; readonly clock: number } | undefined
-
-  /** The snapshot of the last update that was stored for this connection. */
-  let storedFor: SnapshotId | undefined
-
-  /** Since the client was asked for a snapshot, until an update shows that it knows the active one. */
-  let mayHaveSeveral = false
-
-  const requireSnapshot = (snapshotId: string, clock: number): void => {
-    const active = room.state().active?.snapshotId ?? ""
-    mayHaveSeveral = true
-    connection.send(updateSaveFailed(snapshotId, clock, askedToReplace !== active))
-    askedToReplace = active
+  snapshotStored(): void {
+    this.askedToReplace = undefined
   }
 
-  const refuse = ({ refSnapshotId, pubKey, clock }: UpdateMessage): void => {
+  private saved({ refSnapshotId, clock }: UpdateMessage): void {
+    this.storedFor = refSnapshotId
+    this.connection.send(updateSaved(refSnapshotId, clock))
+  }
+
+  private refuse({ refSnapshotId, pubKey, clock }: UpdateMessage): void {
     const continues =
-      refused?.refSnapshotId === refSnapshotId && refused.pubKey === pubKey && refused.clock + 1 === clock
-    refused = { refSnapshotId, pubKey, clock }
-    connection.send(continues ? updateSuperseded(refSnapshotId, clock) : updateSaveFailed(refSnapshotId, clock, false))
-  }
-
-  const saved = ({ refSnapshotId, clock }: UpdateMessage): void => {
-    storedFor = refSnapshotId
-    connection.send(updateSaved(refSnapshotId, clock))
-  }
-
-  return {
-    answer: (message, outcome, holder) => {
-      const { refSnapshotId, clock } = message
-      if (outcome._tag === "Unavailable") {
-        connection.send(updateSaveFailed(refSnapshotId, clock, false))
-        return connection.close(CloseCode.tryAgainLater, "the storage is not available")
-      }
-      if (outcome._tag === "Stored") {
-        mayHaveSeveral = false
-        return saved(message)
-      }
-      switch (outcome.refusal._tag) {
-        case "AlreadyStored":
-          return saved(message)
-        case "NoSnapshot":
-          room.local.restoration.wasAsked(holder)
-          return requireSnapshot(refSnapshotId, clock)
-        case "ClockTaken":
-          // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in
-          // flight can only be wrong once an update of this connection was stored.
-          return storedFor === refSnapshotId ? requireSnapshot(refSnapshotId, clock) : refuse(message)
-        case "SnapshotDue":
-          return requireSnapshot(refSnapshotId, clock)
-        default:
-          return refuse(message)
-      }
-    },
-    requireSnapshot,
-    mayHaveSeveral: () => mayHaveSeveral,
-    wasAskedToReplace: (snapshotId) => askedToReplace === snapshotId,
-    snapshotStored: () => {
-      askedToReplace = undefined
-    }
+      this.refused?.refSnapshotId === refSnapshotId &&
+      this.refused.pubKey === pubKey &&
+      this.refused.clock + 1 === clock
+    this.refused = { refSnapshotId, pubKey, clock }
+    const frame = continues ? updateSuperseded(refSnapshotId, clock) : updateSaveFailed(refSnapshotId, clock, false)
+    this.connection.send(frame)
   }
 }
