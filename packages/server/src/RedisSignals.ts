@@ -2,7 +2,7 @@
  * Signals by Redis, for more than a database's NOTIFY carries, or where a pooler stands before it. Redis keeps nothing and
  * is waited for by nobody: while it is away, processes hear of each other's writes by the sweep.
  */
-import { NodeRedis } from "@effect/platform-node"
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { Context, Effect, Layer, Queue, Redacted, Schema, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { makeMessageSignals } from "./MessageSignals.ts"

@@ -1,9 +1,9 @@
 /**
  * What documents are served from, read once for many: joiners of one version share one read, also while it is under
- * way, so a thousand of them cost what one does.
+ * way, so a thousand of them cost what one does. Of a tail that is still in memory only what follows is read.
  */
 import { Effect, Fiber, type Scope } from "effect"
-import { type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
+import { advance, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
 import type { EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
 
 /** A stream's newest checkpoint, what follows, and the head it ends at. Never changed: a newer one is another read. */
@@ -19,6 +19,8 @@ export interface Tails {
 
 /** Tails kept in memory for the next joiner, all streams together; the one used longest ago goes first. */
 const MAX_BYTES = 64 * 1024 * 1024
+/** Events that one read adds to a tail; with more it is read anew. */
+const MAX_ADDED = 1000
 /** What an event without its payload is taken to cost. */
 const EVENT_BYTES = 256
 
@@ -56,7 +58,7 @@ export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never
       const underWay = reads.get(name)
       if (underWay !== undefined && underWay.version >= version) return yield* Fiber.join(underWay.fiber)
       // Its own fiber: the first joiner may go away while others wait for the same read.
-      const fiber = yield* Effect.forkIn(log.tail(key), scope)
+      const fiber = yield* Effect.forkIn(found === undefined ? log.tail(key) : readOn(log, key, found.tail), scope)
       const read = { version, fiber }
       reads.set(name, read)
       fiber.addObserver((exit) => {
@@ -69,3 +71,13 @@ export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never
     return { get }
   }
 )
+
+const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, { head, events }: Tail) {
+  const added = yield* log.read(key, { after: head.version, limit: MAX_ADDED })
+  if (added.length === MAX_ADDED) return yield* log.tail(key)
+  const checkpoint = added.findLastIndex(({ event }) => event.checkpoint)
+  return {
+    head: added.reduce((head, { event }) => advance(head, event), head),
+    events: checkpoint === -1 ? [...events, ...added] : added.slice(checkpoint)
+  }
+})

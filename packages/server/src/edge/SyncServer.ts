@@ -11,7 +11,7 @@
  */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import { NodeHttpServer } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Schema, Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { Access } from "../Access.ts"

@@ -10,8 +10,19 @@ import { contentFrame, type DocumentContent } from "./Wire.ts"
 
 /** A tail, read as a document. */
 export interface Document {
-  readonly snapshot: { readonly snapshotId: SnapshotId; readonly payload: Uint8Array } | undefined
-  readonly updates: ReadonlyArray<{ readonly pubKey: PublicKey; readonly clock: number; readonly payload: Uint8Array }>
+  readonly snapshot: Snapshot | undefined
+  readonly updates: ReadonlyArray<Update>
+}
+
+interface Snapshot {
+  readonly snapshotId: SnapshotId
+  readonly payload: Uint8Array
+}
+
+interface Update {
+  readonly pubKey: PublicKey
+  readonly clock: number
+  readonly payload: Uint8Array
 }
 
 /** What a client says it has. */
@@ -110,16 +121,29 @@ const chainFrom = Effect.fnUntraced(function* (key: StreamKey, known: SnapshotId
 
 const readDocument = (tail: Tail): Document => {
   let snapshot: Document["snapshot"]
-  const updates: Array<Document["updates"][number]> = []
+  const updates: Array<Update> = []
   for (const placed of tail.events) {
-    const event = Secsync.fromStreamEvent(placed.event)
-    if (event._tag === "SnapshotStored") {
-      snapshot = { snapshotId: event.snapshotId, payload: payloadOf(placed) }
-    } else if (event._tag === "UpdateStored") {
-      updates.push({ pubKey: event.pubKey, clock: event.clock, payload: payloadOf(placed) })
-    }
+    // A newer tail shares most of its events with the one before.
+    const part = once(parts, placed, readPart)
+    if (part === undefined) continue
+    if ("snapshotId" in part) snapshot = part
+    else updates.push(part)
   }
   return { snapshot, updates }
+}
+
+const parts = new WeakMap<PlacedEvent, Snapshot | Update | undefined>()
+
+const readPart = (placed: PlacedEvent): Snapshot | Update | undefined => {
+  const event = Secsync.fromStreamEvent(placed.event)
+  switch (event._tag) {
+    case "SnapshotStored":
+      return { snapshotId: event.snapshotId, payload: payloadOf(placed) }
+    case "UpdateStored":
+      return { pubKey: event.pubKey, clock: event.clock, payload: payloadOf(placed) }
+    default:
+      return undefined
+  }
 }
 
 const payloadOf = ({ event, payload }: PlacedEvent): Uint8Array => {
