@@ -48,9 +48,9 @@ const commandOf = (name: ServerName, database: string): ReadonlyArray<string> =>
     case "secsync-server":
       return ["bench/peers/secsync.ts", database]
     case "hocuspocus":
-      return ["bench/peers/hocuspocus.ts", database]
+      return ["bench/peers/hocuspocus.mjs", database]
     case "y-websocket":
-      return ["bench/peers/yWebsocket.ts"]
+      return ["bench/peers/yWebsocket.mjs"]
   }
 }
 

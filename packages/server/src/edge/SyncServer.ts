@@ -54,13 +54,17 @@ export class SyncServer extends Context.Service<
     readonly port: number
   }
 >()("@sealog/server/SyncServer") {
-  /** With an `Access` of the app's own. */
-  static readonly layerWithAccess = (options: SyncServerOptions) =>
+  /** With `Access` and `Signatures` of the app's own, which may be on more threads or fewer. */
+  static readonly layerWithServices = (options: SyncServerOptions) =>
     Layer.effect(SyncServer, make(options)).pipe(
       Layer.provide(SecsyncSessions.layer(options.secsync)),
       Layer.provideMerge(DocumentRooms.layer),
-      Layer.provide([Administration.layer, Committer.layer, Signatures.layer, NodeHttpServer.layerHttpServices])
+      Layer.provide([Administration.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
+
+  /** With an `Access` of the app's own. */
+  static readonly layerWithAccess = (options: SyncServerOptions) =>
+    SyncServer.layerWithServices(options).pipe(Layer.provide(Signatures.layer))
 
   /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `Access.layerConfig`). */
   static readonly layer = (options: SyncServerOptions) =>

@@ -1,0 +1,30 @@
+/**
+ * Our server, taking every signature for genuine: what is left of an update's cost, beside servers that verify none.
+ *
+ *   node bench/peers/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Access } from "@sealog/server/Access"
+import { SyncServer } from "@sealog/server/edge/SyncServer"
+import { Signatures } from "@sealog/server/Signatures"
+import { PgStorage } from "@sealog/storage-pg"
+import { SqliteStorage } from "@sealog/storage-sqlite"
+import { Effect, Layer } from "effect"
+
+const database = process.argv[2] ?? ""
+const storage = database.startsWith("sqlite:")
+  ? SqliteStorage.layer({ filename: database.slice("sqlite:".length) })
+  : PgStorage.layer({ url: database })
+const credulous = Layer.succeed(
+  Signatures,
+  Signatures.of({ verify: (signed) => Effect.succeed(signed.map(() => true)) })
+)
+const running = Effect.gen(function* () {
+  const { port } = yield* SyncServer
+  console.log(`ws://127.0.0.1:${port}`)
+  return yield* Effect.never
+})
+const server = SyncServer.layerWithServices({ port: 0, host: "127.0.0.1" }).pipe(
+  Layer.provide([storage, credulous, Access.layerConfig])
+)
+running.pipe(Effect.provide(server), NodeRuntime.runMain)
