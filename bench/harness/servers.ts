@@ -4,11 +4,18 @@ import { createHmac } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { installPeers } from "./peers.ts"
 import { createDatabase, dropDatabase } from "./postgres.ts"
 import { cpuSeconds, peakRssBytes, rssBytes } from "./processes.ts"
 
 export type Storage = "sqlite" | "postgres"
-export type ServerName = "sealog" | "sealog, not verifying" | "secsync-server" | "hocuspocus" | "y-websocket"
+export type ServerName =
+  | "sealog"
+  | "sealog, not verifying"
+  | "secsync-server"
+  | "secsync-server, bare SQL"
+  | "hocuspocus"
+  | "y-websocket"
 
 export interface BenchServer {
   readonly name: ServerName
@@ -44,8 +51,10 @@ const commandOf = (name: ServerName, database: string): ReadonlyArray<string> =>
     case "sealog":
       return cli("serve", "--port", "0", "--host", "127.0.0.1", "--database", database, "--migrate")
     case "sealog, not verifying":
-      return ["bench/peers/notVerifying.ts", database]
+      return ["bench/harness/notVerifying.ts", database]
     case "secsync-server":
+      return [`bench/peers/${database.startsWith("sqlite:") ? "secsync.ts" : "secsyncPrisma.mjs"}`, database]
+    case "secsync-server, bare SQL":
       return ["bench/peers/secsync.ts", database]
     case "hocuspocus":
       return ["bench/peers/hocuspocus.mjs", database]
@@ -69,6 +78,7 @@ export const startServer = async (
   name: ServerName,
   on: { readonly storage: Storage } | { readonly database: string }
 ): Promise<BenchServer> => {
+  if (!name.startsWith("sealog")) installPeers()
   const database = "database" in on ? { url: on.database, remove: async () => {} } : await freshDatabase(on.storage)
   // For profiles: BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/profiles".
   const flags = process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? []

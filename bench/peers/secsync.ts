@@ -1,6 +1,7 @@
 /**
- * The peer: `secsync-server` 0.5.0 from npm, on storage functions such as its setup guide describes, on Postgres as there
- * or on one SQLite file in WAL mode with synchronous=FULL, as ours; one serializable transaction a call.
+ * The peer: `secsync-server` 0.5.0 from npm, on storage functions as lean as they can be, without the mapper that its own
+ * backends use (that is `secsyncPrisma.mjs`): on one SQLite file in WAL mode with synchronous=FULL, as ours, or on
+ * Postgres; one serializable transaction a call.
  *
  *   node bench/peers/secsync.ts <sqlite:FILE | postgres://…> — prints its URL.
  */

@@ -1,6 +1,4 @@
 /** Updates until a reader has them, beside servers that see what they serve and verify no signatures. */
-import { execFileSync } from "node:child_process"
-import { existsSync } from "node:fs"
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, type Storage, token } from "../harness/servers.ts"
@@ -29,14 +27,11 @@ const PEERS: ReadonlyArray<Peer> = [
 ]
 
 const DOCUMENTS = 50
-const FOLDER = "bench/peers"
 
 export const scenario: Scenario = {
   title: "Beside servers that verify nothing",
   keys: ["server", "verifies", "keeps", "in flight"],
   run: async (bench) => {
-    if (!existsSync(`${FOLDER}/node_modules`))
-      execFileSync("npm", ["install", "--silent"], { cwd: FOLDER, stdio: "inherit" })
     const variants = PEERS.flatMap((peer) => [1, 16].map((inFlight) => ({ ...peer, inFlight })))
     const measured = await inTurns(bench, variants, ({ inFlight, protocol, server, storage }) =>
       withServer(server, storage, async ({ cpuSeconds, url }) => {

@@ -54,14 +54,16 @@ export const scenario: Scenario = {
   keys: ["server", "storage", "documents", "in flight"],
   run: async (bench) => {
     const variants = bench.storages.flatMap((storage) =>
-      [1, 10, 50, 1000].flatMap(
-        (documents): ReadonlyArray<Variant> => [
-          { server: "sealog", storage, documents, inFlight: 1 },
-          { server: "sealog", storage, documents, inFlight: 16 },
+      [1, 10, 50, 1000].flatMap((documents): ReadonlyArray<Variant> => {
+        const of = (server: ServerName, inFlight: number) => ({ server, storage, documents, inFlight })
+        return [
+          of("sealog", 1),
+          of("sealog", 16),
           // Handles the frames of a connection all at once, and refuses what overtakes another: one in flight alone.
-          { server: "secsync-server", storage, documents, inFlight: 1 }
+          of("secsync-server", 1),
+          ...(storage === "postgres" ? [of("secsync-server, bare SQL", 1)] : [])
         ]
-      )
+      })
     )
     const measured = await inTurns(bench, variants, ({ documents, inFlight, server, storage }) =>
       withServer(server, storage, (started) =>

@@ -1,7 +1,7 @@
 /**
  * Our server, taking every signature for genuine: what is left of an update's cost, beside servers that verify none.
  *
- *   node bench/peers/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
+ *   node bench/harness/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Access } from "@sealog/server/Access"
