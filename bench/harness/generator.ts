@@ -2,7 +2,11 @@
 import { spawn } from "node:child_process"
 
 /** Runs `bench/load.ts` and gives what it printed last, a JSON line. */
-export const generate = <Out>(kind: string, options: object): Promise<Out> => startLoad<Out>(kind, options).done
+export const generate = <Out>(kind: string, options: object): Promise<Out> => {
+  const load = startLoad<Out>(kind, options)
+  load.go()
+  return load.done
+}
 
 export interface RunningLoad<Out> {
   /** Done when the load has said that it is ready to be measured. */

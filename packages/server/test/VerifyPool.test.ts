@@ -6,6 +6,7 @@ import { makeVerifyPool, spawnThread, type VerifyPool } from "@sealog/server/sig
 import type { SignedText } from "@sealog/server/signatures/verifySignature"
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
 import { Effect, Fiber } from "effect"
+import sodium from "libsodium-wrappers"
 
 const author = makeAuthor()
 
@@ -51,8 +52,8 @@ describe("a pool of threads", () => {
   it.live("answers all the same when its threads end in the middle of it", () =>
     Effect.gen(function* () {
       const workers: Array<Worker> = []
-      const threads = yield* pool(2, () => {
-        const worker = spawnThread()
+      const threads = yield* pool(2, (memory) => {
+        const worker = spawnThread(memory)
         workers.push(worker)
         return worker
       })
@@ -65,6 +66,37 @@ describe("a pool of threads", () => {
       yield* Effect.promise(() => Promise.all(workers.map((worker) => worker.terminate())))
       assert.deepStrictEqual(yield* Fiber.join(first), [expected, expected, expected, expected])
       assert.deepStrictEqual(yield* verify(threads, batch), expected)
+    })
+  )
+
+  it.live("verifies what is larger than the memory that threads share", () =>
+    Effect.gen(function* () {
+      const threads = yield* pool(1)
+      const message = makeDecoder()(
+        JSON.stringify(updateMessage(author, { docId: "d", refSnapshotId: "s", clock: 0, ciphertext: 500_000 }))
+      )
+      if (message._tag !== "Update") throw new Error(message._tag)
+      const large = message.signed
+      const batch = [large, { ...large, text: `${large.text} ` }, signed(0), large]
+      assert.deepStrictEqual(yield* verify(threads, batch), [true, false, true, true])
+      assert.deepStrictEqual(yield* verify(threads, [signed(0), signed(1, false), signed(2)]), [true, false, true])
+    })
+  )
+
+  it.live("verifies what is not ASCII", () =>
+    Effect.gen(function* () {
+      const threads = yield* pool(1)
+      const additional = { name: "✉ 𝄞 é\u2028" }
+      const message = makeDecoder()(
+        JSON.stringify(updateMessage(author, { docId: "d", refSnapshotId: "s", clock: 0, additional }))
+      )
+      if (message._tag !== "Update") throw new Error(message._tag)
+      const { pubKey, privateKey } = author
+      const text = "sealed ✉ 𝄞"
+      const signature = sodium.to_base64(sodium.crypto_sign_detached(text, privateKey))
+      const spoiled = { text, signature: "✉".repeat(86), pubKey }
+      const batch = [message.signed, { text, signature, pubKey }, spoiled, { ...spoiled, signature: "" }]
+      assert.deepStrictEqual(yield* verify(threads, batch), [true, true, false, false])
     })
   )
 })

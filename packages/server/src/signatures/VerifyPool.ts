@@ -4,6 +4,7 @@
  * batch is as large as the load makes it. A few are verified here: handing them over and back would take as long.
  */
 import { Worker } from "node:worker_threads"
+import { SharedBatch, State } from "./SharedBatch.ts"
 import { type SignedText, verifySignature } from "./verifySignature.ts"
 
 export interface VerifyPool {
@@ -19,6 +20,7 @@ interface Job {
 
 interface Thread {
   readonly worker: Worker
+  readonly batch: SharedBatch
   /** What it is verifying now; undefined: it is free. */
   busy: ReadonlyArray<Job> | undefined
 }
@@ -29,9 +31,9 @@ const FEW = 2
 const MAX_BATCH = 64
 
 /** From the sources as from what was built of them. */
-export const spawnThread = (): Worker => {
+export const spawnThread = (memory: SharedArrayBuffer): Worker => {
   const file = import.meta.url.endsWith(".ts") ? "./verifyThread.ts" : "./verifyThread.js"
-  return new Worker(new URL(file, import.meta.url))
+  return new Worker(new URL(file, import.meta.url), { workerData: memory })
 }
 
 export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool => {
@@ -55,7 +57,10 @@ export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool =>
       return i > 0 && count > MAX_BATCH
     })
     thread.busy = waiting.splice(0, end === -1 ? waiting.length : end)
-    thread.worker.postMessage(thread.busy.flatMap(({ signed }) => signed))
+    const signed = thread.busy.flatMap(({ signed }) => signed)
+    if (thread.batch.write(signed)) return thread.batch.wake(State.here)
+    thread.worker.postMessage(signed)
+    thread.batch.wake(State.message)
   }
 
   const settle = (jobs: ReadonlyArray<Job>, genuine: ReadonlyArray<boolean>): void => {
@@ -73,7 +78,8 @@ export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool =>
     )
 
   const start = (): Thread => {
-    const thread: Thread = { worker: spawn(), busy: undefined }
+    const batch = new SharedBatch()
+    const thread: Thread = { worker: spawn(batch.memory), batch, busy: undefined }
     thread.worker.on("message", (results: Uint8Array) => {
       const jobs = thread.busy ?? []
       thread.busy = undefined

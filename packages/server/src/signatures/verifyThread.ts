@@ -1,7 +1,22 @@
-/** A thread that verifies: a batch of signed texts in, a byte for each out. */
-import { parentPort } from "node:worker_threads"
-import { type SignedText, verifySignature } from "./verifySignature.ts"
+/**
+ * A thread that verifies: waits for a batch of signed texts, and answers with a byte for each. It runs no event loop: a
+ * batch that comes as a message is taken from its port when it is woken for it.
+ */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
+import { SharedBatch, State } from "./SharedBatch.ts"
+import { type SignedText, verifyBytes, verifySignature } from "./verifySignature.ts"
 
-parentPort?.on("message", (batch: ReadonlyArray<SignedText>) => {
-  parentPort?.postMessage(Uint8Array.from(batch, (signed) => (verifySignature(signed) ? 1 : 0)))
-})
+const batch = new SharedBatch(workerData)
+const port = parentPort!
+
+const messageOf = (): ReadonlyArray<SignedText> => receiveMessageOnPort(port)?.message ?? []
+
+const verifyOn = (): never => {
+  while (true) {
+    const genuine =
+      batch.waitForWork() === State.here ? batch.read().map(verifyBytes) : messageOf().map(verifySignature)
+    port.postMessage(Uint8Array.from(genuine, (isGenuine) => (isGenuine ? 1 : 0)))
+  }
+}
+// Not while the module is being evaluated: a thread that is ended within that takes the process with it (Node 26).
+setImmediate(verifyOn)

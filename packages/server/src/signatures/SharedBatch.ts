@@ -1,0 +1,83 @@
+/**
+ * A batch of signed texts in memory that two threads share: handing it over costs a copy of its bytes and a wake-up, a
+ * quarter of what a message between threads does. What does not fit goes as a message after all.
+ */
+import type { SignedText } from "./verifySignature.ts"
+
+/** More than the updates of one turn; a snapshot may be larger. */
+const BYTES = 1024 * 1024
+/** What is said to the thread, the number of texts, and then their bytes. */
+const HEADER = 8
+const [STATE, COUNT] = [0, 1] as const
+/** Lengths of text, signature and key. */
+const ENTRY_HEADER = 12
+
+export const State = {
+  /** The thread has nothing to do. */
+  idle: 0,
+  /** The batch is in the shared memory. */
+  here: 1,
+  /** The batch comes as a message. */
+  message: 2
+} as const
+
+/** One direction, one batch at a time. */
+export class SharedBatch {
+  readonly memory: SharedArrayBuffer
+  private readonly header: Int32Array
+  private readonly bytes: Buffer
+  private readonly view: DataView
+
+  constructor(memory = new SharedArrayBuffer(BYTES)) {
+    this.memory = memory
+    this.header = new Int32Array(memory, 0, HEADER / Int32Array.BYTES_PER_ELEMENT)
+    this.bytes = Buffer.from(memory, HEADER)
+    this.view = new DataView(memory, HEADER)
+  }
+
+  /** Puts a batch here, or says that it does not fit. */
+  write(batch: ReadonlyArray<SignedText>): boolean {
+    let offset = 0
+    for (const { text, signature, pubKey } of batch) {
+      // As many bytes as UTF-8 may take.
+      const most = ENTRY_HEADER + 3 * (text.length + signature.length + pubKey.length)
+      if (offset + most > this.bytes.length) return false
+      let end = offset + ENTRY_HEADER
+      for (const [i, part] of [text, signature, pubKey].entries()) {
+        const length = this.bytes.write(part, end)
+        this.view.setUint32(offset + 4 * i, length, true)
+        end += length
+      }
+      offset = end
+    }
+    this.header[COUNT] = batch.length
+    return true
+  }
+
+  /** Copies of what was put here: the text as its bytes. */
+  read(): ReadonlyArray<{ readonly text: Buffer; readonly signature: string; readonly pubKey: string }> {
+    let offset = 0
+    return Array.from({ length: this.header[COUNT] ?? 0 }, () => {
+      let at = offset + ENTRY_HEADER
+      const [text = Buffer.alloc(0), signature = Buffer.alloc(0), pubKey = Buffer.alloc(0)] = [0, 1, 2].map((i) => {
+        const from = at
+        at += this.view.getUint32(offset + 4 * i, true)
+        return this.bytes.subarray(from, at)
+      })
+      offset = at
+      return { text: Buffer.from(text), signature: signature.toString(), pubKey: pubKey.toString() }
+    })
+  }
+
+  /** Wakes the thread that waits for something to do. */
+  wake(state: number): void {
+    Atomics.store(this.header, STATE, state)
+    Atomics.notify(this.header, STATE)
+  }
+
+  /** Blocks until there is something to do; what. */
+  waitForWork(): number {
+    Atomics.wait(this.header, STATE, State.idle)
+    return Atomics.exchange(this.header, STATE, State.idle)
+  }
+}
