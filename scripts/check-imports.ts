@@ -32,7 +32,7 @@ const partsByFile: Readonly<Record<string, string>> = {
 }
 
 /** The domain computes: of Effect it may use what makes values, not what runs. */
-const domainPackages = ["libsodium-wrappers", "canonicalize"]
+const domainPackages = ["libsodium-wrappers", "canonicalize", "node:module"]
 const domainEffectModules = ["Array", "Brand", "Option", "Order", "Predicate", "Record", "Result", "Schema", "Struct"]
 
 const databaseDriver =

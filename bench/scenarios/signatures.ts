@@ -1,16 +1,20 @@
 /** The floor: how many signatures of an update's size one core verifies, by implementation. */
 import { createPublicKey, verify } from "node:crypto"
 import { setImmediate as nextTurn } from "node:timers/promises"
+import { implementations, sodium } from "@sealog/server/domain/sodium"
 import { makeVerifyPool } from "@sealog/server/signatures/VerifyPool"
-import { implementations, verifyWith } from "@sealog/server/signatures/verifySignature"
+import { verifyWith } from "@sealog/server/signatures/verifySignature"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"
 import { median } from "../harness/statistics.ts"
 
 /** OpenSSL's, with the key made for each signature, as most authors' come seldom. It decides edge cases differently. */
-const nodeCrypto = verifyWith((signature, message, key) => {
-  const x = Buffer.from(key).toString("base64url")
-  return verify(null, message, createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }), signature)
+const nodeCrypto = verifyWith({
+  hash: sodium.hash,
+  verifyDetached: (signature, message, key) => {
+    const x = Buffer.from(key).toString("base64url")
+    return verify(null, message, createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }), signature)
+  }
 })
 
 /** On one thread beside this one, as many batches as keep it busy. */
@@ -44,21 +48,15 @@ export const scenario: Scenario = {
   title: "Signatures verified by one core",
   keys: ["implementation"],
   run: async (bench) => {
-    const native = implementations["sodium-native"]
     const milliseconds = bench.seconds * 1000
-    const variants = [
-      "libsodium-wrappers",
-      ...(native === undefined ? [] : ["sodium-native"]),
-      "node:crypto",
-      "one thread of the pool"
+    const variants: ReadonlyArray<readonly [name: string, rate: () => number | Promise<number>]> = [
+      ...Object.entries(implementations).map(
+        ([name, implementation]) => [name, () => verifiedPerSecond(milliseconds, verifyWith(implementation))] as const
+      ),
+      ["node:crypto", () => verifiedPerSecond(milliseconds, nodeCrypto)],
+      ["one thread of the pool", () => pooledPerSecond(milliseconds)]
     ]
-    const measured = await inTurns(bench, variants, async (variant) => {
-      if (variant === "libsodium-wrappers")
-        return verifiedPerSecond(milliseconds, verifyWith(implementations["libsodium-wrappers"]))
-      if (variant === "sodium-native" && native !== undefined)
-        return verifiedPerSecond(milliseconds, verifyWith(native))
-      return variant === "node:crypto" ? verifiedPerSecond(milliseconds, nodeCrypto) : pooledPerSecond(milliseconds)
-    })
-    return measured.map(([implementation, rates]) => ({ implementation, "verified/s": median(rates) }))
+    const measured = await inTurns(bench, variants, async ([, rate]) => rate())
+    return measured.map(([[implementation], rates]) => ({ implementation, "verified/s": median(rates) }))
   }
 }

@@ -1,12 +1,9 @@
 /** A server that accepts what its clients refuse would leave them with a document that they cannot load. */
 import { assert, describe, it } from "@effect/vitest"
+import { blake2b256With } from "@sealog/server/domain/Blake2b"
+import { implementations } from "@sealog/server/domain/sodium"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
-import {
-  implementations,
-  type SignedText,
-  verifySignature,
-  verifyWith
-} from "@sealog/server/signatures/verifySignature"
+import { type SignedText, verifySignature, verifyWith } from "@sealog/server/signatures/verifySignature"
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
 import sodium from "libsodium-wrappers"
 
@@ -144,8 +141,8 @@ it("the native implementation is there on the platforms that we test on", () => 
   assert.isDefined(implementations["sodium-native"])
 })
 
-for (const [name, verify] of Object.entries(implementations)) {
-  if (verify === undefined) continue
+for (const [name, implementation] of Object.entries(implementations)) {
+  const verify = implementation.verifyDetached
   describe(name, () => {
     for (const [what, key, message, r, s] of vectors) {
       it(`${ACCEPTED.includes(what) ? "accepts" : "refuses"}: ${what}`, () => {
@@ -198,9 +195,17 @@ for (const [name, verify] of Object.entries(implementations)) {
         { ...signed, text: `${signed.text} ` },
         { ...signed, text: "" }
       ]
-      for (const variant of variants) assert.strictEqual(verifyWith(verify)(variant), asClients(variant))
-      assert.strictEqual(variants.filter(verifyWith(verify)).length, 4)
+      for (const variant of variants) assert.strictEqual(verifyWith(implementation)(variant), asClients(variant))
+      assert.strictEqual(variants.filter(verifyWith(implementation)).length, 4)
       assert.isTrue(verifySignature(signed))
+    })
+
+    it("hashes as libsodium does", () => {
+      for (const text of ["", "abc", "sealed ✉ 𝄞", "x".repeat(100_000)]) {
+        assert.strictEqual(blake2b256With(implementation)(text), sodium.crypto_generichash(32, text, null, "base64"))
+        const view = Buffer.from(`--${text}`).subarray(2)
+        assert.strictEqual(blake2b256With(implementation)(view), blake2b256With(implementation)(text))
+      }
     })
 
     it("verifies what is not ASCII", () => {
@@ -211,7 +216,7 @@ for (const [name, verify] of Object.entries(implementations)) {
         signature: sodium.to_base64(sodium.crypto_sign_detached(text, privateKey)),
         pubKey: sodium.to_base64(publicKey)
       }
-      assert.isTrue(verifyWith(verify)(signed))
+      assert.isTrue(verifyWith(implementation)(signed))
       assert.isTrue(asClients(signed))
     })
   })

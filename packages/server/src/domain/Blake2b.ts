@@ -1,10 +1,13 @@
 /** BLAKE2b-256, as Secsync uses it (RFC 7693; libsodium `crypto_generichash`), in URL-safe base64. */
-import sodium from "libsodium-wrappers"
 import type { Hash } from "./Ids.ts"
+import { type Sodium, sodium } from "./sodium.ts"
 
-// libsodium is WebAssembly: usable only once compiled, so whoever imports this module can call it at once.
-await sodium.ready
+export const blake2b256With =
+  ({ hash }: Sodium) =>
+  (input: string | Uint8Array): Hash => {
+    const digest = hash(typeof input === "string" ? Buffer.from(input) : input)
+    return Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("base64url") as Hash
+  }
 
 /** Digest of text (as UTF-8) or of bytes. */
-export const blake2b256 = (input: string | Uint8Array): Hash =>
-  sodium.crypto_generichash(32, input, null, "base64") as Hash
+export const blake2b256 = blake2b256With(sodium)

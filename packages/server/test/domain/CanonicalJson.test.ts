@@ -1,0 +1,33 @@
+import { assert, it } from "@effect/vitest"
+import { canonicalJson } from "@sealog/server/domain/CanonicalJson"
+import canonicalize from "canonicalize"
+import fc from "fast-check"
+
+const text = fc.string({ unit: "binary" })
+const flat = fc.oneof(
+  text,
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.integer(),
+  fc.boolean(),
+  fc.constant(null)
+)
+
+it("is what RFC 8785 says of any object, flat or not", () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.dictionary(text, flat), fc.dictionary(text, fc.jsonValue())), (value) => {
+      assert.strictEqual(canonicalJson(value), canonicalize(value))
+    }),
+    { numRuns: 2000 }
+  )
+  for (const value of [{}, { z: 1, a: -0 }, { "\u20ac": 1e21, "\r": 1e-7, "1": "\u2028" }, { a: undefined }, [], [1]]) {
+    assert.strictEqual(canonicalJson(value), canonicalize(value))
+  }
+  assert.strictEqual(canonicalJson(new Date(0)), canonicalize(new Date(0)))
+})
+
+it("is of nothing that it does not know", () => {
+  for (const value of [{ a: Number.NaN }, { a: Number.POSITIVE_INFINITY }, { a: "\ud800" }, { "\ud800": 1 }]) {
+    assert.throws(() => canonicalJson(value))
+    assert.throws(() => canonicalize(value))
+  }
+})
