@@ -18,6 +18,7 @@ const SCENARIOS = [
   "idle",
   "ephemeral",
   "growth",
+  "touch",
   "disk",
   "replay"
 ] as const

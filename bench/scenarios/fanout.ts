@@ -6,8 +6,7 @@ import { median, sum } from "../harness/statistics.ts"
 import type { FanoutDone } from "../loads/fanout.ts"
 
 const PER_SECOND = 20
-/** Fewer updates than these run in code that is not compiled yet. */
-const MIN_SECONDS = 15
+const MIN_SECONDS = 5
 
 export const scenario: Scenario = {
   title: "Fan-out",

@@ -1,0 +1,44 @@
+/** 100,000 documents, each opened once and left: what stays in memory of them. */
+import { setTimeout as sleep } from "node:timers/promises"
+import { runCli } from "../harness/command.ts"
+import { generate } from "../harness/generator.ts"
+import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { freshDatabase, LIBRARY, startServer, token } from "../harness/servers.ts"
+import { median } from "../harness/statistics.ts"
+import type { TouchDone } from "../loads/touch.ts"
+
+const DOCUMENTS = 100_000
+/** A room is kept for half a minute after its last connection. */
+const ROOMS_IDLE = 40_000
+
+export const scenario: Scenario = {
+  title: "100,000 documents touched once",
+  keys: ["storage"],
+  run: async (bench) => {
+    const measured = await inTurns({ ...bench, rounds: 1 }, bench.storages, async (storage) => {
+      const database = await freshDatabase(storage)
+      await runCli(database.url, "migrate")
+      await generate("fill", { database: database.url, libraryId: LIBRARY, documents: DOCUMENTS, events: 2 })
+      const server = await startServer("sealog", { database: database.url })
+      const before = server.rssBytes()
+      const { seconds } = await generate<TouchDone>("touch", {
+        url: server.url,
+        token,
+        documents: DOCUMENTS,
+        atATime: 20
+      })
+      await sleep(ROOMS_IDLE)
+      const [peak, after] = [server.peakRssBytes(), server.rssBytes()]
+      await server.remove()
+      await database.remove()
+      return { before, peak, after, seconds }
+    })
+    return measured.map(([storage, results]) => ({
+      storage,
+      "opened/s": median(results.map(({ seconds }) => DOCUMENTS / seconds)),
+      "RSS before MB": median(results.map(({ before }) => before / 1e6)),
+      "peak RSS MB": median(results.map(({ peak }) => peak / 1e6)),
+      "RSS 40 s later MB": median(results.map(({ after }) => after / 1e6))
+    }))
+  }
+}
