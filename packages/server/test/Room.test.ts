@@ -282,12 +282,14 @@ describe("a refused snapshot", () => {
       yield* behind.next("update")
       const second = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
       const third = snapshotMessage(author, { docId, parent: second })
-      trouble.beforeNextTail = Effect.gen(function* () {
+      const happens = Effect.gen(function* () {
         for (const next of [second, third]) {
           client.send(next)
           yield* client.next("snapshot-saved")
         }
       })
+      // The document was last served as of its first event.
+      trouble.beforeRead = { after: 1, happens }
       // Refused because its id is used, so that nothing newer was there before the answer is made.
       behind.send(resign(author, snapshotMessage(author, { docId, parent: snapshot }), { snapshotId: idOf(snapshot) }))
       const answer = yield* behind.next("snapshot-save-failed")

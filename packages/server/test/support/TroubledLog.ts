@@ -14,8 +14,8 @@ export interface TroubledLog {
     down: boolean
     /** Appends are done, and said to have failed. */
     losesAnswers: boolean
-    /** Happens once, right before the next tail is read. */
-    beforeNextTail: Effect.Effect<unknown> | undefined
+    /** Happens once, right before what follows a version of some stream is read. */
+    beforeRead: { readonly after: number; readonly happens: Effect.Effect<unknown> } | undefined
     /** Happens once, right before the next append. */
     beforeNextAppend: Effect.Effect<unknown> | undefined
   }
@@ -26,7 +26,7 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
   const trouble: TroubledLog["trouble"] = {
     down: false,
     losesAnswers: false,
-    beforeNextTail: undefined,
+    beforeRead: undefined,
     beforeNextAppend: undefined
   }
   const fail = (operation: string) => new StorageUnavailable({ operation, cause: new Error("made to fail") })
@@ -43,13 +43,16 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
       }),
     exclusively: (_, use) => whenUp("hold a stream", use),
     heads: (keys) => whenUp("read heads", log.heads(keys)),
-    read: (key, options) => whenUp("read", log.read(key, options)),
-    tail: (key, options) =>
-      Effect.suspend(() => {
-        const before = trouble.beforeNextTail ?? Effect.void
-        trouble.beforeNextTail = undefined
-        return Effect.andThen(before, whenUp("read a tail", log.tail(key, options)))
+    read: (key, options) =>
+      Effect.gen(function* () {
+        const before = trouble.beforeRead
+        if (before?.after === options.after) {
+          trouble.beforeRead = undefined
+          yield* before.happens
+        }
+        return yield* whenUp("read", log.read(key, options))
       }),
+    tail: (key, options) => whenUp("read a tail", log.tail(key, options)),
     proofs: (key, after) => whenUp("read proofs", log.proofs(key, after)),
     held: (key, before) => whenUp("measure", log.held(key, before)),
     streams: (options) => whenUp("list streams", log.streams(options)),
