@@ -18,7 +18,7 @@ export interface Rooms<State, Command, Refusal, Local> {
 }
 
 /** How long a room stays open for the next connection after the last has gone. */
-const IDLE: Duration.Input = "30 seconds"
+const IDLE: Duration.Input = "10 seconds"
 /** Streams that are looked for at a time. */
 const HEADS_PAGE = 500
 

@@ -21,8 +21,10 @@ export interface Tails {
 const MAX_BYTES = 64 * 1024 * 1024
 /** Events that one read adds to a tail; with more it is read anew. */
 const MAX_ADDED = 1000
-/** What an event without its payload is taken to cost. */
-const EVENT_BYTES = 256
+/** What an event without its payload takes, as measured. */
+const EVENT_BYTES = 1024
+/** A payload is there once more in the frame that is made of all of them. */
+const COPIES = 2
 
 export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never, Scope.Scope> = Effect.fnUntraced(
   function* (log: EventLog["Service"]) {
@@ -38,7 +40,7 @@ export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never
 
     const keep = (name: string, tail: Tail) => {
       forget(name)
-      const size = tail.events.reduce((sum, { payload }) => sum + EVENT_BYTES + (payload?.length ?? 0), 0)
+      const size = tail.events.reduce((sum, { payload }) => sum + EVENT_BYTES + COPIES * (payload?.length ?? 0), 0)
       kept.set(name, { tail, bytes: size })
       bytes += size
       for (const oldest of kept.keys()) {
