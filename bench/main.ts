@@ -49,6 +49,7 @@ const bench: Bench = {
 for (const name of positionals.length > 0 ? positionals : SCENARIOS) {
   const { scenario }: { readonly scenario: Scenario } = await import(`./scenarios/${name}.ts`)
   const rows = await scenario.run(bench)
-  report({ scenario: name, ...scenario, rows }, { saveBaseline: values["save-baseline"] })
+  const { rounds, seconds } = bench
+  report({ scenario: name, ...scenario, rounds, seconds, rows }, { saveBaseline: values["save-baseline"] })
 }
 process.exit(0)

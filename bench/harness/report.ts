@@ -11,6 +11,8 @@ export interface Result {
   readonly title: string
   /** Columns that say what was measured. */
   readonly keys: ReadonlyArray<string>
+  readonly rounds: number
+  readonly seconds: number
   readonly rows: ReadonlyArray<Row>
 }
 

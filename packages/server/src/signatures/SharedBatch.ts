@@ -77,7 +77,10 @@ export class SharedBatch {
 
   /** Blocks until there is something to do; what. */
   waitForWork(): number {
-    Atomics.wait(this.header, STATE, State.idle)
-    return Atomics.exchange(this.header, STATE, State.idle)
+    while (true) {
+      Atomics.wait(this.header, STATE, State.idle)
+      const state = Atomics.exchange(this.header, STATE, State.idle)
+      if (state !== State.idle) return state
+    }
   }
 }
