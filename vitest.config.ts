@@ -1,12 +1,14 @@
 import { defineConfig } from "vitest/config"
+import { resolveVerdant } from "./test/support/verdant/resolveVerdant.ts"
 
 // Workspace packages are tested from their sources, not from what was last built.
 const conditions = ["@sealog/source", "node", "import", "module", "default"]
 
 /** Tests that say nothing of a storage, and so run on each. */
-const onEachStorage = ["test/secsync/**/*.test.ts"]
+const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts"]
 
 export default defineConfig({
+  plugins: [resolveVerdant()],
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
@@ -14,7 +16,7 @@ export default defineConfig({
     hookTimeout: 60_000,
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
-    server: { deps: { inline: [/@sealog\//] } },
+    server: { deps: { inline: [/@sealog\//, /@verdant-web/] } },
     projects: [
       {
         extends: true,

@@ -1,0 +1,27 @@
+/** A library on a server, and the tokens with which an app lets its users into it. */
+import { Access, type TokenRequest } from "@sealog/server/Access"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { Effect, Redacted } from "effect"
+import { randomName, TOKEN_SECRET } from "../TestServer.ts"
+
+export interface Library {
+  readonly id: LibraryId
+  /** Where its clients sync: http://HOST:PORT/verdant */
+  readonly endpoint: string
+  readonly token: (request: Omit<TokenRequest, "libraryId" | "endpoint">) => Effect.Effect<string>
+}
+
+/** On the server at ws://HOST:PORT; the same id there and on another server of the same database is one library. */
+export const libraryOn = ({ url }: { readonly url: string }, id: string = randomName()): Library => {
+  const libraryId = LibraryId.make(id)
+  const endpoint = `${url.replace(/^ws/, "http")}/verdant`
+  return {
+    id: libraryId,
+    endpoint,
+    token: (request) =>
+      Effect.flatMap(Access, (access) => access.mint({ ...request, libraryId, endpoint })).pipe(
+        Effect.provide(Access.layerTokens([Redacted.make(TOKEN_SECRET)])),
+        Effect.orDie
+      )
+  }
+}

@@ -1,0 +1,313 @@
+/** A real client: `@verdant-web/store`, unmodified, as an app uses it, on a device of its own. */
+import "./browser.ts"
+
+import type { ReplicaTypeName } from "@sealog/server/Access"
+import { Client, type ClientWithCollections, IdbPersistence } from "@verdant-web/store"
+import { type Duration, Effect, type Scope } from "effect"
+import { IDBFactory } from "fake-indexeddb"
+import { ClientDescriptor } from "verdant-store-3"
+import { randomName } from "../TestServer.ts"
+import type { Library } from "./Library.ts"
+import { makeNetwork, type Network } from "./Network.ts"
+import { type AppSchema, firstSchema } from "./schemas.ts"
+
+/** realtime: WebSockets. pull: HTTP. automatic: HTTP while alone, as apps have it by default. */
+export type Transport = "realtime" | "pull" | "automatic"
+
+/** What is on the device, and outlives the client. */
+export interface Device {
+  readonly databases: IDBFactory
+  readonly namespace: string
+}
+
+export interface VerdantClientOptions {
+  readonly library: Library
+  readonly user: string
+  /** Default: realtime. */
+  readonly transport?: Transport
+  /** What its tokens say. Default: realtime. */
+  readonly type?: ReplicaTypeName
+  /** Default: a day. */
+  readonly tokensLast?: Duration.Duration
+  readonly schema?: AppSchema
+  /** That of a client which was closed. Default: a new one. */
+  readonly device?: Device
+  /** Which version of the store. Default: the newer. */
+  readonly version?: 3 | 5
+  /** Does not connect until it is told to. */
+  readonly offline?: boolean
+}
+
+/** A document as plain data; by name the fields that an item of the tests' schemas has. */
+export interface Doc {
+  readonly id: string
+  readonly content: string
+  readonly tags: ReadonlyArray<string>
+  readonly comments: ReadonlyArray<{ readonly author: string; readonly text: string }>
+  readonly [field: string]: unknown
+}
+
+export interface VerdantClient {
+  readonly user: string
+  readonly device: Device
+  readonly network: Network
+  /** The store itself. */
+  readonly store: ClientWithCollections
+  readonly replicaId: Effect.Effect<string>
+  /** Puts a document; answers with its id. */
+  readonly put: (
+    document: object,
+    options?: { readonly collection?: string; readonly access?: string | undefined }
+  ) => Effect.Effect<string>
+  /** Changes a document as one batch, which is flushed. */
+  readonly edit: (id: string, change: (entity: Entity) => void, collection?: string) => Effect.Effect<void>
+  readonly remove: (id: string, collection?: string) => Effect.Effect<void>
+  readonly entity: (id: string, collection?: string) => Effect.Effect<Entity>
+  /** All documents of a collection, by id. */
+  readonly documents: (collection?: string) => Effect.Effect<ReadonlyArray<Doc>>
+  /** Waits until its documents are so. */
+  readonly until: (
+    what: string,
+    fits: (documents: ReadonlyArray<Doc>) => boolean,
+    collection?: string
+  ) => Effect.Effect<void>
+  /** Everything it said was acknowledged, and it has synced since it connected. */
+  readonly isSettled: () => boolean
+  readonly isOnline: () => boolean
+  /** Leaves as an app does that is closed: says so. */
+  readonly goOffline: Effect.Effect<void>
+  /** Connects, and waits for the first sync. */
+  readonly goOnline: Effect.Effect<void>
+  /** Ends the client; another can be opened on its device. */
+  readonly close: Effect.Effect<void>
+  /** How often the server had it replace all that it has. */
+  readonly resets: () => number
+  /** How often the server asked it for all that it has. */
+  readonly restores: () => number
+  readonly peers: () => ReadonlyArray<string>
+  /** What went wrong inside it, for a failure's message. */
+  readonly problems: ReadonlyArray<string>
+}
+
+/** What the store gives for a document. It has no better type without generated code. */
+export type Entity = Awaited<ReturnType<ClientWithCollections[string]["put"]>>
+
+/** Generous: what is waited for takes milliseconds on an idle machine. */
+const TIMEOUT = "45 seconds"
+/** Short: a test waits for what comes by it. */
+const PULL_INTERVAL = 100
+const DEFAULT_COLLECTION = "item"
+
+export const openClient = (options: VerdantClientOptions): Effect.Effect<VerdantClient, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() => makeClient(options)),
+    ({ close }) => close
+  ).pipe(Effect.tap((client) => (options.offline ? Effect.void : client.goOnline)))
+
+/** One for each user, in their order; all of them are online unless they are told to stay offline. */
+export const openClients = <const Users extends ReadonlyArray<string>>(
+  users: Users,
+  options: Omit<VerdantClientOptions, "user">
+) =>
+  Effect.forEach(users, (user) => openClient({ ...options, user })) as unknown as Effect.Effect<
+    { readonly [Index in keyof Users]: VerdantClient },
+    never,
+    Scope.Scope
+  >
+
+/** Waits until it is so; looked at every few milliseconds, as clients do not tell of all that happens in them. */
+export const until = <E = never, R = never>(
+  what: string,
+  isSo: Effect.Effect<boolean, E, R> | (() => boolean),
+  describe: () => unknown = () => ""
+): Effect.Effect<void, E, R> =>
+  Effect.gen(function* () {
+    const look = typeof isSo === "function" ? Effect.sync(isSo) : isSo
+    while (!(yield* look)) yield* Effect.sleep("10 millis")
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: TIMEOUT,
+      orElse: () => Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1)}`))
+    })
+  )
+
+/** Waits until all of them have the same documents and nothing more to say. */
+export const untilSame = (
+  clients: ReadonlyArray<VerdantClient>,
+  collection = DEFAULT_COLLECTION
+): Effect.Effect<ReadonlyArray<Doc>> =>
+  Effect.gen(function* () {
+    let all: ReadonlyArray<string> = []
+    const isSo = Effect.gen(function* () {
+      if (!clients.every((client) => client.isSettled())) return false
+      all = (yield* Effect.forEach(clients, (client) => client.documents(collection))).map((documents) =>
+        JSON.stringify(documents, sortKeys)
+      )
+      return all.every((documents) => documents === all[0])
+    })
+    yield* until("all have the same documents", isSo, () => ({ all, clients: clients.map(describeClient) }))
+    return yield* clients[0]!.documents(collection)
+  })
+
+const sortKeys = (_: string, value: unknown): unknown =>
+  typeof value === "object" && value !== null && !globalThis.Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value
+
+const describeClient = (client: VerdantClient) => ({
+  user: client.user,
+  online: client.isOnline(),
+  settled: client.isSettled(),
+  resets: client.resets(),
+  problems: client.problems,
+  sent: client.network.sent.slice(-4),
+  received: client.network.received.slice(-4),
+  statuses: client.network.statuses.slice(-4)
+})
+
+const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient> => {
+  const { library, user, transport = "realtime", type = "realtime", tokensLast, schema = firstSchema } = options
+  const { device = { databases: new IDBFactory(), namespace: randomName() }, version = 5 } = options
+  const network = makeNetwork()
+  const problems: Array<string> = []
+  const log = (level: string, ...details: ReadonlyArray<unknown>) => {
+    if (level === "error" || level === "critical") problems.push(details.map(String).join(" ").slice(0, 500))
+  }
+  const sync = {
+    fetchAuth: async () => ({
+      accessToken: await Effect.runPromise(
+        library.token({ userId: user, type, ...(tokensLast && { expiresIn: tokensLast }) })
+      )
+    }),
+    initialPresence: {},
+    defaultProfile: {},
+    initialTransport: transport === "realtime" ? ("realtime" as const) : ("pull" as const),
+    automaticTransportSelection: transport === "automatic",
+    pullInterval: PULL_INTERVAL
+  }
+  const store = (
+    version === 5
+      ? new Client({
+          ...schema,
+          namespace: device.namespace,
+          log,
+          rebaseTimeout: 0,
+          persistence: new IdbPersistence(device.databases),
+          environment: {
+            WebSocket: network.WebSocket,
+            fetch: network.fetch,
+            indexedDB: device.databases,
+            location: window.location,
+            history: window.history
+          },
+          sync
+        })
+      : await new ClientDescriptor({
+          schema: schema.schema,
+          migrations: schema.migrations,
+          namespace: device.namespace,
+          indexedDb: device.databases,
+          sync
+        }).open()
+  ) as ClientWithCollections
+
+  let isClosed = false
+  const times = { reset: 0, restored: 0, synced: 0 }
+  store.subscribe("resetToServer", () => {
+    times.reset += 1
+  })
+  store.subscribe("developerError", (error: Error) => void problems.push(`${error.message}: ${error.cause}`))
+  store.sync.subscribe("serverReset", () => {
+    times.restored += 1
+  })
+  const onSynced = () => {
+    times.synced += 1
+  }
+  // The older store tells of the first sync as of any.
+  if (version === 5) store.sync.subscribe("synced", onSynced)
+  else store.sync.subscribe("syncingChange", (isSyncing: boolean) => isSyncing || onSynced())
+
+  const collectionOf = (name = DEFAULT_COLLECTION) => store[name]!
+  const documents = (collection?: string) =>
+    Effect.promise(async () => {
+      const entities: ReadonlyArray<Entity> = await collectionOf(collection).findAll().resolved
+      const found: ReadonlyArray<Doc> = entities.flatMap((entity) => {
+        const snapshot = entity.getSnapshot()
+        return snapshot ? [JSON.parse(JSON.stringify(snapshot))] : []
+      })
+      return found.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    })
+  const entity = (id: string, collection?: string) =>
+    Effect.promise(async () => (await collectionOf(collection).get(id).resolved) as Entity)
+
+  const client: VerdantClient = {
+    user,
+    device,
+    network,
+    store,
+    replicaId: Effect.promise(async () =>
+      "getReplicaId" in store
+        ? store.getReplicaId()
+        : (await (store as { meta: { localReplica: { get(): Promise<{ id: string }> } } }).meta.localReplica.get()).id
+    ),
+    put: (document, { collection, access } = {}) =>
+      Effect.promise(async () => {
+        const created = await collectionOf(collection).put(document, access === undefined ? {} : { access })
+        return created.get("id")
+      }),
+    edit: (id, change, collection) =>
+      Effect.promise(async () => {
+        const found = await collectionOf(collection).get(id).resolved
+        if (!found) throw new Error(`${user} has no ${id}`)
+        await store
+          .batch({ undoable: true })
+          .run(() => change(found))
+          .flush()
+      }),
+    remove: (id, collection) => Effect.promise(() => collectionOf(collection).delete(id)),
+    entity,
+    documents,
+    until: (what, fits, collection) => {
+      let last: ReadonlyArray<Doc> = []
+      const isSo = Effect.map(documents(collection), (found) => {
+        last = found
+        return fits(found)
+      })
+      return until(`${user}: ${what}`, isSo, () => ({ documents: last, client: describeClient(client) }))
+    },
+    isSettled: () => {
+      const acked = network.received.flatMap((message) =>
+        message.type === "server-ack"
+          ? [message["timestamp"]]
+          : message.type === "sync-resp"
+            ? [message["ackedTimestamp"]]
+            : []
+      )
+      const last = acked.map(String).toSorted().at(-1) ?? ""
+      const said = network.sent.flatMap(({ type, timestamp }) => (type === "op" ? [String(timestamp)] : []))
+      return times.synced > 0 && said.every((timestamp) => timestamp <= last)
+    },
+    isOnline: () => store.sync.isConnected,
+    goOffline: Effect.promise(async () => store.sync.stop()),
+    goOnline: Effect.gen(function* () {
+      const before = times.synced
+      yield* Effect.promise(() => store.sync.start())
+      yield* until(
+        `${user} synced`,
+        () => times.synced > before,
+        () => describeClient(client)
+      )
+    }),
+    close: Effect.promise(async () => {
+      if (isClosed) return
+      isClosed = true
+      await store.close()
+      network.cut()
+    }),
+    resets: () => times.reset,
+    restores: () => times.restored,
+    peers: () => Object.keys(store.sync.presence.peers),
+    problems
+  }
+  return client
+}

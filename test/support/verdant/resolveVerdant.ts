@@ -1,0 +1,12 @@
+/** For Vitest: the newer store gets a newer `common` than npm has; the older store has the one that it was made with. */
+import { join } from "node:path"
+import type { Plugin } from "vitest/config"
+
+const newerCommon = join(import.meta.dirname, "commonForStore.ts")
+
+export const resolveVerdant = (): Plugin => ({
+  name: "resolve-verdant",
+  enforce: "pre",
+  resolveId: (source, importer) =>
+    source === "@verdant-web/common" && importer?.includes("store@5.5.0") ? newerCommon : undefined
+})

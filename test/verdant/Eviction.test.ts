@@ -1,0 +1,107 @@
+/** A library that an administrator evicts comes back from its clients. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { evict } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+
+const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+
+describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transport) => {
+  it.live("6 evict while all are offline: the first to return wins", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const [a, b, c] = yield* openClients(["a", "b", "c"], { library, transport })
+      yield* a.put({ content: "from a" })
+      yield* b.put({ content: "from b" })
+      yield* c.until("it has both", (items) => items.length === 2)
+      yield* untilSame([a, b, c])
+      for (const client of [a, b, c]) yield* client.goOffline
+      yield* a.put({ content: "from a, offline" })
+      yield* b.put({ content: "from b, offline" })
+      yield* evict(server.database, library.id)
+
+      yield* a.goOnline
+      assert.strictEqual(a.restores(), 1)
+      yield* b.goOnline
+      yield* c.goOnline
+      const items = yield* untilSame([a, b, c])
+      assert.deepStrictEqual(contents(items), ["from a", "from a, offline", "from b"])
+      assert.deepStrictEqual([a.resets(), b.resets(), c.resets()], [0, 1, 1])
+      assert.strictEqual(b.restores() + c.restores(), 0)
+
+      yield* c.put({ content: "from c, afterwards" })
+      yield* a.until("it goes on", (items) => items.length === 4)
+      yield* untilSame([a, b, c])
+    })
+  )
+
+  it.live("7, 8 evict while clients are connected: they restore it, and a new replica has everything", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      yield* a.put({ content: "from a" })
+      yield* b.put({ content: "from b" })
+      yield* untilSame([a, b])
+      yield* a.until("it has both", (items) => items.length === 2)
+      yield* evict(server.database, library.id)
+      yield* until("somebody restores it", () => a.restores() + b.restores() > 0)
+      const late = yield* openClient({ library, user: "late", transport })
+      yield* late.until("it has both", (items) => items.length === 2)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b, late])), ["from a", "from b"])
+      yield* b.put({ content: "from b, afterwards" })
+      yield* late.until("it goes on", (items) => items.length === 3)
+      yield* untilSame([a, b, late])
+    })
+  )
+
+  it.live("10 what was not yet sent when the library was evicted comes with its restoration", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a", transport })
+      const id = yield* a.put({ content: "stored" })
+      yield* untilSame([a])
+      a.network.cut()
+      yield* a.edit(id, (item) => item.get("tags").push("while the network was down"))
+      yield* a.put({ content: "while the network was down" })
+      yield* evict(server.database, library.id)
+      a.network.mend()
+      yield* until("it restores the library", () => a.restores() === 1)
+      const b = yield* openClient({ library, user: "b", transport })
+      yield* b.until("it has both", (items) => items.length === 2)
+      const items = yield* untilSame([a, b])
+      assert.deepStrictEqual(contents(items), ["stored", "while the network was down"])
+      assert.deepStrictEqual(items.find((item) => item.id === id)?.tags, ["while the network was down"])
+    })
+  )
+
+  it.live("11 files come back with the library", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a", transport })
+      const id = yield* a.put({ image: new File(["the picture"], "picture.txt", { type: "text/plain" }) })
+      yield* until("the file is uploaded", () => a.network.uploads() === 1)
+      yield* evict(server.database, library.id)
+      yield* until("it restores the library", () => a.restores() === 1)
+      // Files go up again when a client comes online.
+      a.network.cut()
+      yield* until("it is offline", () => !a.isOnline())
+      a.network.mend()
+      yield* until("the file is uploaded again", () => a.network.uploads() === 2)
+      const b = yield* openClient({ library, user: "b", transport })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      const image = (yield* b.entity(id)).get("image")
+      yield* until(
+        "it knows where the file is",
+        () => typeof image.url === "string",
+        () => image.getSnapshot()
+      )
+      assert.strictEqual(image.name, "picture.txt")
+    })
+  )
+})
