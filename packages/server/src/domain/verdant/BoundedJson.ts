@@ -1,0 +1,18 @@
+/** What parsed JSON must be for everything after to take it apart by recursion and rebuild it field by field. */
+
+/** Entities hold references where there is depth in a document, so theirs is two; `initialize` may be given more. */
+const MAX_DEPTH = 32
+
+/** No deeper than that, and no key `__proto__`: no client has such a field, since assigning it makes none. */
+export const isBoundedJson = (value: unknown, depth = MAX_DEPTH): boolean => {
+  if (typeof value !== "object" || value === null) return true
+  if (depth === 0) return false
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isBoundedJson(item, depth - 1)) return false
+    return true
+  }
+  for (const key in value) {
+    if (key === "__proto__" || !isBoundedJson((value as Record<string, unknown>)[key], depth - 1)) return false
+  }
+  return true
+}
