@@ -54,7 +54,7 @@ export class LiveFiles {
     else this.#filesByOid.set(oid, after)
     // What is still referred to is counted up before it is counted down, and so never seems to be gone.
     return {
-      referenced: Array.from(after).filter((file) => this.#count(file, 1) === 1 && !before.has(file)),
+      referenced: Array.from(after).filter((file) => this.#count(file, 1) === 1),
       unreferenced: Array.from(before).filter((file) => this.#count(file, -1) === 0)
     }
   }
