@@ -4,7 +4,6 @@ import { ByteSize, Effect, Layer } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Access } from "../Access.ts"
 import { Administration } from "../Administration.ts"
-import { isPlainObject } from "../domain/verdant/Json.ts"
 import type { Message } from "../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { decodeMessage } from "../protocols/verdant/Wire.ts"
@@ -71,7 +70,7 @@ const exchange = Effect.gen(function* () {
   const grant = yield* admitted
   const request = yield* HttpServerRequest.HttpServerRequest
   const body = yield* request.json.pipe(Effect.mapError(() => errorResponse(ErrorCode.bodyRequired)))
-  const messages = isPlainObject(body) ? body["messages"] : undefined
+  const messages = messagesOf(body)
   if (!Array.isArray(messages)) return errorResponse(ErrorCode.bodyRequired)
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
@@ -97,6 +96,9 @@ const exchange = Effect.gen(function* () {
   Effect.scoped,
   Effect.catch((response) => Effect.succeed(response))
 )
+
+const messagesOf = (body: unknown): unknown =>
+  typeof body === "object" && body !== null && "messages" in body ? body.messages : undefined
 
 export const VerdantRoutes = (limits: SocketLimits) =>
   Layer.mergeAll(

@@ -1,6 +1,6 @@
 /** What a client, the server or an operator wants of a library, and why it may yield no event. */
 import type { Cursor, FileStored, ReplicaId } from "./Events.ts"
-import type { Baseline, Operation } from "./Items.ts"
+import type { OwnedOperation, StoredBaseline } from "./Items.ts"
 
 /** What this process knows of its replicas beyond what the log says. */
 export interface LiveCursors {
@@ -36,13 +36,13 @@ export interface Sync extends Author, Circumstances {
   readonly since: string | null
   /** It never had anything from a server. */
   readonly resyncAll: boolean
-  readonly operations: ReadonlyArray<Operation>
-  readonly baselines: ReadonlyArray<Baseline>
+  readonly operations: ReadonlyArray<OwnedOperation>
+  readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
 export interface StoreOperations extends Author, Circumstances {
   readonly _tag: "StoreOperations"
-  readonly operations: ReadonlyArray<Operation>
+  readonly operations: ReadonlyArray<OwnedOperation>
 }
 
 /** Writes down what this process knows of its replicas. */

@@ -6,7 +6,7 @@ import type { Circumstances, LibraryCommand, LibraryRefusal, StoreOperations, Sy
 import { type Cursor, type LibraryEvent, type OperationsStored, type ReplicaId, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./Files.ts"
 import { fold } from "./Folding.ts"
-import type { Operation } from "./Items.ts"
+import type { OwnedOperation } from "./Items.ts"
 import { documentOwner, entityOf, isEmpty, isUpToDate, type LibraryState, missedBy, type Replica } from "./Library.ts"
 import { encodeItems } from "./Payload.ts"
 
@@ -110,7 +110,7 @@ const decideSyncOfNothing = (state: LibraryState, command: Sync, replica: Replic
   return storeOperations(state, command, operations, command.baselines)
 }
 
-const isFirst = ({ oid, timestamp }: Operation, i: number, all: ReadonlyArray<Operation>): boolean =>
+const isFirst = ({ oid, timestamp }: OwnedOperation, i: number, all: ReadonlyArray<OwnedOperation>): boolean =>
   i === 0 || all[i - 1]!.oid !== oid || all[i - 1]!.timestamp !== timestamp
 
 const mayWrite = ({ type }: { readonly type: number }): boolean => type < 4
@@ -153,10 +153,10 @@ const decideOperations = (stored: LibraryState, command: StoreOperations): Decid
  */
 const takeOperations = (
   state: LibraryState,
-  { operations }: { readonly operations: ReadonlyArray<Operation> },
+  { operations }: { readonly operations: ReadonlyArray<OwnedOperation> },
   replica: Replica
-): ReadonlyArray<Operation> | "late" => {
-  const taken: Array<Operation> = []
+): ReadonlyArray<OwnedOperation> | "late" => {
+  const taken: Array<OwnedOperation> = []
   const seen = new Set<string>()
   for (const operation of operations) {
     const { oid, timestamp } = operation
@@ -174,7 +174,7 @@ const takeOperations = (
 }
 
 /** Operations that a user may not write, because they are of another user's document. */
-export const isForbidden = (state: LibraryState, { oid, owner }: Operation, userId: string): boolean => {
+export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation, userId: string): boolean => {
   const current = documentOwner(state, oid)
   return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
 }
@@ -182,7 +182,7 @@ export const isForbidden = (state: LibraryState, { oid, owner }: Operation, user
 const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
-  operations: ReadonlyArray<Operation>,
+  operations: ReadonlyArray<OwnedOperation>,
   baselines: Sync["baselines"]
 ): Decided => {
   const allowed = operations.filter((operation) => !isForbidden(state, operation, command.userId))

@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import { Hash } from "../Ids.ts"
 import { EVICTED, FOLDED, type NewEvent, PRUNED, type StreamEvent, type StreamKey } from "../Stream.ts"
+import { FileId } from "./FileRefs.ts"
 
 /** The stream of a library's Verdant data. */
 export const VERDANT = "@verdant"
@@ -11,10 +12,6 @@ export const isVerdant = ({ streamId }: StreamKey): boolean => streamId === VERD
 /** A client's copy of a library, named by the client; it lives as long as the client's data. */
 export const ReplicaId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(Schema.brand("ReplicaId"))
 export type ReplicaId = typeof ReplicaId.Type
-
-/** A file's id, chosen by the client. */
-export const FileId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(Schema.brand("FileId"))
-export type FileId = typeof FileId.Type
 
 const UserId = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 /** Hybrid logical clock; see Timestamp.ts. Compared as text. */

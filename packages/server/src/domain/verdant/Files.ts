@@ -1,7 +1,7 @@
 /** Which files of a library something refers to: what is not referred to for long enough goes. */
 import { HashMap } from "effect"
 import type { SweepFiles } from "./Commands.ts"
-import type { FileId } from "./Events.ts"
+import { type FileId, fileRefsOf } from "./FileRefs.ts"
 import type { LibraryState } from "./Library.ts"
 
 /** How a reference to a file begins, in JSON as clients and this server write it. */
@@ -22,18 +22,7 @@ export const referredFiles = (state: LibraryState): ReadonlySet<string> => {
 
 const collect = (text: string, found: Set<string>): void => {
   if (!text.includes(MARK)) return
-  JSON.parse(text, (_, value: unknown) => {
-    if (
-      typeof value === "object" &&
-      value !== null &&
-      "@@type" in value &&
-      value["@@type"] === "file" &&
-      "id" in value
-    ) {
-      if (typeof value.id === "string") found.add(value.id)
-    }
-    return value
-  })
+  for (const fileId of fileRefsOf(JSON.parse(text))) found.add(fileId)
 }
 
 /** What has changed; undefined when nothing has. */

@@ -2,12 +2,11 @@
  * Folding operations into baselines, so that a library is as large as what it holds and not as what was ever done to it.
  * An operation is folded once no older one of its entity can come, and everybody who will be sent operations has it.
  */
-import { HashMap } from "effect"
-import { type Baseline, isVisibleTo, type StoredOperation } from "./Items.ts"
-import type { Json } from "./Json.ts"
+import { HashMap, Result } from "effect"
+import { type Baseline, decodeBaseline, fold as foldBaseline } from "./Baseline.ts"
+import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import type { Entity, LibraryState, Replica } from "./Library.ts"
-import { applyPatch, type Patch } from "./Patch.ts"
-import { encodeFolded } from "./Payload.ts"
+import { encodeFolded, storedBaseline } from "./Payload.ts"
 
 export interface Fold {
   readonly payload: Uint8Array
@@ -23,7 +22,7 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
   const isFoldable = (operation: StoredOperation): boolean =>
     operation.timestamp < watermark && waitedFor.every((replica) => has(replica, operation))
 
-  const baselines: Array<Baseline> = []
+  const baselines: Array<StoredBaseline> = []
   const operations: Array<StoredOperation> = []
   let { foldedUpTo } = state
   for (const entity of HashMap.values(state.entities)) {
@@ -52,31 +51,16 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
 const has = ({ id, received, userId }: Replica, operation: StoredOperation): boolean =>
   received === null || operation.replicaId === id || operation.version <= received || !isVisibleTo(operation, userId)
 
-/** The entity after some operations in their order; undefined when it was deleted. */
-export const foldEntity = (
-  before: Baseline | undefined,
+const foldEntity = (
+  before: StoredBaseline | undefined,
   operations: ReadonlyArray<StoredOperation>
-): Baseline | undefined => {
-  let { authz, snapshot } = snapshotOf(before)
-  let owner = before?.owner ?? null
-  for (const operation of operations) {
-    const json = JSON.parse(operation.text) as { readonly data: Patch; readonly authz?: string }
-    snapshot = applyPatch(snapshot, json.data)
-    if (operation.isInitialize) [authz, owner] = [json.authz, operation.owner]
-  }
-  const last = operations[operations.length - 1]
-  if (snapshot === undefined || last === undefined) return snapshot === undefined ? undefined : before
-  const { oid, timestamp } = last
-  return { oid, timestamp, owner, text: JSON.stringify({ oid, snapshot, timestamp, authz }) }
+): StoredBaseline | undefined => {
+  const after = foldBaseline(before && readBaseline(before), operations)
+  return after && storedBaseline(after)
 }
 
-const snapshotOf = (baseline: Baseline | undefined): { snapshot: Json | undefined; authz: string | undefined } => {
-  if (baseline === undefined) return { snapshot: undefined, authz: undefined }
-  const json = JSON.parse(baseline.text) as { readonly snapshot: Json | null; readonly authz?: string }
-  // Clients have no baseline of what was deleted, and send one of null now and then.
-  return { snapshot: json.snapshot ?? undefined, authz: json.authz }
-}
+const readBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(decodeBaseline(JSON.parse(text)))
 
-/** What an entity is now; undefined when it was deleted. */
-export const valueOf = ({ baseline, operations }: Entity): Json | undefined =>
-  snapshotOf(operations.length === 0 ? baseline : foldEntity(baseline, operations)).snapshot
+/** What an entity is now; undefined when it is not there. */
+export const valueOf = ({ baseline, operations }: Entity): unknown =>
+  foldBaseline(baseline && readBaseline(baseline), operations)?.snapshot

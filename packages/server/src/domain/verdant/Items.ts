@@ -1,33 +1,28 @@
-/** Operations and baselines as they are stored and sent: the JSON text that a client made, and what is needed of it. */
+/** Operations and baselines as a library holds them, and whose they are. */
+import { type Authz, subjectOf } from "./Authz.ts"
 import type { ReplicaId } from "./Events.ts"
+import type { Operation } from "./Operation.ts"
 
-/** An operation, decoded once. */
-export interface Operation {
-  readonly oid: string
-  /** Unique: it holds the id of its author's clock. */
-  readonly timestamp: string
+interface Owned {
   /** Who alone may see it; null: everybody. */
   readonly owner: string | null
-  /** Whether it says what the entity is, whatever it was before. */
-  readonly isInitialize: boolean
-  /** `{"oid","timestamp","data","authz"?}` */
-  readonly text: string
 }
 
-/** An entity as it was at some time. */
-export interface Baseline {
-  readonly oid: string
-  readonly timestamp: string
-  readonly owner: string | null
-  /** `{"oid","snapshot","timestamp","authz"?}` */
-  readonly text: string
-}
+export type OwnedOperation = Operation & Owned
 
-export interface StoredOperation extends Operation {
+export interface StoredOperation extends OwnedOperation {
   readonly version: number
   readonly replicaId: ReplicaId
 }
 
+/** A baseline's text holds its snapshot: there are as many as a library has objects, and most are only ever sent. */
+export interface StoredBaseline extends Owned {
+  readonly oid: string
+  readonly timestamp: string
+  readonly text: string
+}
+
+export const ownerOf = (authz: Authz | undefined): string | null => (authz === undefined ? null : subjectOf(authz))
+
 /** What belongs to one user is sent to nobody else. */
-export const isVisibleTo = ({ owner }: { readonly owner: string | null }, userId: string): boolean =>
-  owner === null || owner === userId
+export const isVisibleTo = ({ owner }: Owned, userId: string): boolean => owner === null || owner === userId

@@ -1,9 +1,10 @@
 /** A library's state: what its events say, folded. Never changed; a new one shares what stayed. */
 import { HashMap, Option } from "effect"
 import type { StreamEvent } from "../Stream.ts"
-import { type Cursor, type FileId, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import { type Baseline, isVisibleTo, type StoredOperation } from "./Items.ts"
-import { documentOf } from "./Oid.ts"
+import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
+import type { FileId } from "./FileRefs.ts"
+import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import { type Oid, rootOf } from "./Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
 
 export interface Replica {
@@ -31,12 +32,12 @@ export interface Batch {
   readonly replicaId: ReplicaId
   readonly operations: ReadonlyArray<StoredOperation>
   /** Of a client that brought a library's history; kept here until its event was told, and then as entities. */
-  readonly baselines: ReadonlyArray<Baseline>
+  readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
 /** A document or a part of one. */
 export interface Entity {
-  readonly baseline: Baseline | undefined
+  readonly baseline: StoredBaseline | undefined
   /** Not folded yet, by timestamp. */
   readonly operations: ReadonlyArray<StoredOperation>
 }
@@ -96,10 +97,10 @@ export const entityOf = (state: LibraryState, oid: string): Entity | undefined =
   Option.getOrUndefined(HashMap.get(state.entities, oid))
 
 /** Whose document an entity belongs to; null: everybody's; undefined: the document is not there. */
-export const documentOwner = (state: LibraryState, oid: string): string | null | undefined => {
-  const root = entityOf(state, documentOf(oid))
+export const documentOwner = (state: LibraryState, oid: Oid): string | null | undefined => {
+  const root = entityOf(state, rootOf(oid))
   if (root === undefined) return undefined
-  const initialize = root.operations.findLast(({ isInitialize }) => isInitialize)
+  const initialize = root.operations.findLast(({ patch }) => patch.op === "initialize")
   return initialize === undefined ? root.baseline?.owner : initialize.owner
 }
 

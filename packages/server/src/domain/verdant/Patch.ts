@@ -1,148 +1,226 @@
 /**
- * What operations do to an entity, exactly as Verdant's clients do it, so that what the server folds is what they see. The
- * clients' own code changes what it is given and throws at what it does not know; here both may come from anybody.
+ * What an operation does to one entity: an object or a list, whose own objects and lists are entities of their own and
+ * stand in it as references. Applied as `@verdant-web/common` 3.2.2 applies it on every client, quirks included, for a
+ * server that folds otherwise than its clients gives new ones something else than what the old ones see. Where a client
+ * would throw, nothing happens.
  */
-import { isPlainObject, isRef, isSame, type Json, type JsonObject } from "./Json.ts"
 
-/** A patch whose fields were checked: see `isPatch`. */
+/** Any JSON. An entity that does not exist is undefined. */
+export type Entity = unknown
+
+/** A number, but null or absent where the author's own was not one: JSON has no NaN. Then 0, as for the author. */
+type Index = number | null | undefined
+
 export type Patch =
-  | { readonly op: "initialize"; readonly value: Json }
-  | { readonly op: "set"; readonly name: string | number; readonly value: Json }
+  /** Makes the entity, also one that was deleted. */
+  | { readonly op: "initialize"; readonly value?: unknown }
+  | { readonly op: "set"; readonly name: string | number; readonly value?: unknown }
   | { readonly op: "remove"; readonly name: string | number }
-  | { readonly op: "delete" | "touch" }
-  | { readonly op: "list-set"; readonly index: number; readonly value: Json }
-  | { readonly op: "list-push" | "list-add"; readonly value: Json }
+  | { readonly op: "delete" }
+  | { readonly op: "touch" }
+  | { readonly op: "list-set"; readonly index?: Index; readonly value?: unknown }
+  | { readonly op: "list-push"; readonly value?: unknown }
   | {
       readonly op: "list-insert"
-      readonly index: number
-      readonly value?: Json
-      readonly values?: ReadonlyArray<Json>
+      readonly index?: Index
+      readonly value?: unknown
+      readonly values?: ReadonlyArray<unknown> | null
     }
-  | { readonly op: "list-delete"; readonly index: number; readonly count: number }
-  | { readonly op: "list-move-by-index"; readonly from: number; readonly to: number }
-  | { readonly op: "list-move-by-ref"; readonly index: number; readonly value: Json }
-  | { readonly op: "list-remove"; readonly value: Json; readonly only?: "first" | "last" }
+  | { readonly op: "list-delete"; readonly index?: Index; readonly count?: Index }
+  | { readonly op: "list-move-by-index"; readonly from?: Index; readonly to?: Index }
+  | { readonly op: "list-move-by-ref"; readonly value?: unknown; readonly index?: Index }
+  | { readonly op: "list-remove"; readonly value?: unknown; readonly only?: "first" | "last" | null }
+  | { readonly op: "list-add"; readonly value?: unknown }
 
-/** Whether a client's value is a patch, as far as applying it needs. */
+// ---------------------------------------------------------------------------------------------------------- shape
+
+const MAX_NAME_LENGTH = 4096
+
+/**
+ * Whether parsed JSON is a patch. Of what it carries, only what decides its effect is looked at: size and depth are the
+ * operation's to check. Hand-written, because it judges every operation.
+ */
 export const isPatch = (value: unknown): value is Patch => {
-  if (!isPlainObject(value)) return false
-  const { op } = value
-  switch (op) {
-    case "initialize":
-    case "list-push":
-    case "list-add":
-    case "list-remove":
-      return "value" in value
+  if (typeof value !== "object" || value === null) return false
+  const patch = value as Readonly<Record<string, unknown>>
+  switch (patch["op"]) {
     case "set":
-      return isName(value["name"])
     case "remove":
-      return isName(value["name"])
+      return isName(patch["name"])
+    case "initialize":
     case "delete":
     case "touch":
+    case "list-push":
+    case "list-add":
       return true
     case "list-set":
     case "list-move-by-ref":
-      return isIndex(value["index"])
+      return isIndex(patch["index"])
     case "list-insert":
-      return isIndex(value["index"]) && (value["values"] === undefined || Array.isArray(value["values"]))
+      return isIndex(patch["index"]) && isListOrNone(patch["values"])
     case "list-delete":
-      return isIndex(value["index"]) && isIndex(value["count"])
+      return isIndex(patch["index"]) && isIndex(patch["count"])
     case "list-move-by-index":
-      return isIndex(value["from"]) && isIndex(value["to"])
+      return isIndex(patch["from"]) && isIndex(patch["to"])
+    case "list-remove":
+      return isOnly(patch["only"])
     default:
       return false
   }
 }
 
-const isName = (value: unknown): boolean => typeof value === "string" || isIndex(value)
-const isIndex = (value: unknown): boolean => Number.isSafeInteger(value)
+const isName = (value: unknown): boolean =>
+  typeof value === "string" ? value.length <= MAX_NAME_LENGTH : Number.isFinite(value)
 
-/** The entity after a patch; undefined when it is deleted. What it was before is left as it is. */
-export const applyPatch = (before: Json | undefined, patch: Patch): Json | undefined => {
-  if (patch.op === "initialize") return patch.value
-  // What was deleted stays deleted, whatever was still done to it elsewhere.
-  if (before === undefined || before === null) return before
+const isIndex = (value: unknown): boolean => value === undefined || value === null || Number.isFinite(value)
+
+const isListOrNone = (value: unknown): boolean => value === undefined || value === null || Array.isArray(value)
+
+const isOnly = (value: unknown): boolean =>
+  value === undefined || value === null || value === "first" || value === "last"
+
+// ---------------------------------------------------------------------------------------------------------- effect
+
+/** The entity after the patch; the one before stays as it was. */
+export const applyPatch = (entity: Entity, patch: Patch): Entity => applyInPlace(copyOf(entity), patch)
+
+/** A copy that `applyInPlace` may change: patches change an entity, never what is in it. */
+export const copyOf = (entity: Entity): Entity => {
+  if (typeof entity !== "object" || entity === null) return entity
+  return Array.isArray(entity) ? entity.slice() : { ...entity }
+}
+
+/** The same, but changes the entity, which must be the caller's own copy: to fold many operations takes no more than one. */
+export const applyInPlace = (entity: Entity, patch: Patch): Entity => {
+  if (patch.op === "initialize") return copyOf(patch.value)
+  if (entity === undefined || entity === null) return entity
   switch (patch.op) {
     case "delete":
       return undefined
-    case "touch":
-      return before
     case "set":
-      return withField(before, patch.name, patch.value)
+      return Array.isArray(entity)
+        ? setItem(entity, patch.name, patch.value)
+        : setField(entity, patch.name, patch.value)
     case "remove":
-      return withField(before, patch.name, undefined)
+      return Array.isArray(entity) ? removeItem(entity, patch.name) : setField(entity, patch.name, undefined)
+    case "touch":
+      return entity
     default:
-      return Array.isArray(before) ? applyToList(before, patch) : before
+      return Array.isArray(entity) ? applyToList(entity, patch) : entity
   }
 }
 
-const withField = (before: Json, name: string | number, value: Json | undefined): Json => {
-  if (Array.isArray(before)) {
-    const list = [...before]
-    // A client can make a list as long as its index says; nobody else has to.
-    if (Number.isSafeInteger(Number(name)) && Number(name) >= 0 && Number(name) < MAX_INDEX && value !== undefined) {
-      list[Number(name)] = value
-    }
-    return list
-  }
-  if (!isPlainObject(before)) return before
-  // Defined and not assigned: `__proto__` is a name like any other.
-  const after = Object.defineProperties({}, Object.getOwnPropertyDescriptors(before)) as JsonObject
-  if (value === undefined) delete after[name]
-  else Object.defineProperty(after, name, { value, enumerable: true, configurable: true, writable: true })
-  return after
-}
+type ListPatch = Extract<Patch, { readonly op: `list-${string}` }>
+type List = Array<unknown>
 
-const MAX_INDEX = 1_000_000
-
-type ListPatch = Exclude<Patch, { readonly op: "initialize" | "delete" | "touch" | "set" | "remove" }>
-
-const applyToList = (before: ReadonlyArray<Json>, patch: ListPatch): Json => {
-  const list = [...before]
+const applyToList = (list: List, patch: ListPatch): List => {
   switch (patch.op) {
     case "list-set":
-      if (patch.index < MAX_INDEX && patch.index >= 0) list[patch.index] = patch.value
-      return list
+      return setItem(list, patch.index ?? -1, patch.value)
     case "list-push":
-      list.push(patch.value)
-      return list
-    case "list-add":
-      // A file is always another one, as clients see it.
-      if (!list.some((item) => item === patch.value || (isRef(item, "ref") && isSame(item, patch.value))))
-        list.push(patch.value)
-      return list
+      return push(list, patch.value)
     case "list-insert":
-      // As clients do: a value of 0, false or "" counts as none.
-      if (patch.value) list.splice(patch.index, 0, patch.value)
-      else list.splice(patch.index, 0, ...(patch.values ?? []))
-      return list
+      return insert(list, patch.index ?? 0, patch.value ? [patch.value] : (patch.values ?? []))
     case "list-delete":
-      list.splice(patch.index, patch.count)
+      list.splice(patch.index ?? 0, patch.count ?? 0)
       return list
     case "list-move-by-index":
-      return moved(list, patch.from, patch.to)
+      return move(list, patch.from ?? 0, patch.to ?? 0)
     case "list-move-by-ref":
-      // As clients do: of a value that is not there, the last one is moved.
-      return moved(
-        list,
-        list.findIndex((item) => isSame(item, patch.value)),
-        patch.index
-      )
-    case "list-remove": {
-      const { only, value } = patch
-      // By the id alone where the value is a reference to an object, as clients do.
-      const matches = (item: Json) =>
-        isRef(value, "ref") ? isPlainObject(item) && item["id"] === value["id"] : item === value
-      if (only === undefined) return list.filter((item) => !matches(item))
-      const index = only === "last" ? list.findLastIndex(matches) : list.findIndex(matches)
-      if (index !== -1) list.splice(index, 1)
-      return list
-    }
+      // Not found is -1, which moves the last item: clients do the same.
+      return move(list, list.findIndex(isSame(patch.value)), patch.index ?? 0)
+    case "list-remove":
+      return removeFrom(list, patch.value, patch.only)
+    case "list-add":
+      return list.some(isSameOrEntity(patch.value)) ? list : push(list, patch.value)
   }
 }
 
-const moved = (list: Array<Json>, from: number, to: number): Json => {
-  const [item] = list.splice(from, 1)
-  if (item !== undefined) list.splice(to, 0, item)
+/** What has no value has none in JSON either; `__proto__` is no field of any object that a client holds. */
+const setField = (entity: Entity, name: string | number, value: unknown): Entity => {
+  if (typeof entity !== "object" || entity === null || name === "__proto__") return entity
+  const fields = entity as Record<string | number, unknown>
+  if (value === undefined) delete fields[name]
+  else fields[name] = value
+  return entity
+}
+
+/**
+ * How far past its end an item of a list can be set. A client has holes between, any number of them, which JSON writes as
+ * null; here a few bytes must not grow to as many as they like.
+ */
+const MAX_HOLES = 1000
+
+/** Of a list only its items are its data: what a client sets under another name is gone from its JSON. */
+const setItem = (list: List, name: string | number, value: unknown): List => {
+  const index = itemIndex(name)
+  if (index === undefined || index > list.length + MAX_HOLES) return list
+  while (list.length < index) list.push(null)
+  list[index] = value ?? null
   return list
 }
+
+const removeItem = (list: List, name: string | number): List => {
+  const index = itemIndex(name)
+  if (index !== undefined && index < list.length) list[index] = null
+  return list
+}
+
+const itemIndex = (name: string | number): number | undefined => {
+  const index = Number(name)
+  return Number.isSafeInteger(index) && index >= 0 && String(index) === String(name) ? index : undefined
+}
+
+const push = (list: List, value: unknown): List => {
+  list.push(value ?? null)
+  return list
+}
+
+/** Not by `splice(...values)`: a long enough list of arguments overflows the stack. */
+const insert = (list: List, index: number, values: ReadonlyArray<unknown>): List => {
+  if (values.length === 0) return list
+  if (values.length > 1) return list.slice(0, index).concat(values, list.slice(index))
+  list.splice(index, 0, values[0])
+  return list
+}
+
+/** From where nothing is, nothing is moved, and that is an item too: clients do the same. */
+const move = (list: List, from: number, to: number): List => {
+  const [item = null] = list.splice(from, 1)
+  list.splice(to, 0, item)
+  return list
+}
+
+const removeFrom = (list: List, value: unknown, only: "first" | "last" | null | undefined): List => {
+  const isMeant = isSame(value)
+  if (only !== "first" && only !== "last") return list.filter((item) => !isMeant(item))
+  const index = only === "first" ? list.findIndex(isMeant) : list.findLastIndex(isMeant)
+  if (index !== -1) list.splice(index, 1)
+  return list
+}
+
+// ---------------------------------------------------------------------------------------------------------- items
+
+export interface Ref {
+  readonly "@@type": "ref" | "file"
+  readonly id?: unknown
+}
+
+export const isRef = (value: unknown): value is Ref => {
+  if (typeof value !== "object" || value === null) return false
+  const type = (value as Readonly<Record<string, unknown>>)["@@type"]
+  return type === "ref" || type === "file"
+}
+
+/** References to the same are the same; other objects have no identity that would outlive JSON. */
+const isSame = (value: unknown): ((item: unknown) => boolean) => {
+  if (isRef(value))
+    return (item) => isRef(item) && item["@@type"] === value["@@type"] && isSamePrimitive(item.id, value.id)
+  return (item) => isSamePrimitive(item, value)
+}
+
+/** As `list-add` compares: a file that is in the list is added again. */
+const isSameOrEntity = (value: unknown): ((item: unknown) => boolean) =>
+  isRef(value) && value["@@type"] === "file" ? () => false : isSame(value)
+
+const isSamePrimitive = (a: unknown, b: unknown): boolean => a === b && (typeof a !== "object" || a === null)

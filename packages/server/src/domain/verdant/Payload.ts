@@ -1,13 +1,14 @@
 /** The payloads of a library's events: JSON that holds what clients sent as they sent it. */
-import { Option } from "effect"
-import { ownerOf } from "./Authz.ts"
+import { Result } from "effect"
+import { type Baseline, decodeBaseline } from "./Baseline.ts"
 import type { ReplicaId } from "./Events.ts"
-import type { Baseline, Operation, StoredOperation } from "./Items.ts"
+import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import { decodeOperation } from "./Operation.ts"
 
 /** What an `OperationsStored` brings. */
 export interface Items {
-  readonly operations: ReadonlyArray<Operation>
-  readonly baselines: ReadonlyArray<Baseline>
+  readonly operations: ReadonlyArray<OwnedOperation>
+  readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
 /** A whole library, as a `Folded` holds it. */
@@ -16,9 +17,14 @@ export interface FoldedLibrary {
   readonly foldedUpTo: number
   readonly replicas: ReadonlyArray<unknown>
   readonly files: ReadonlyArray<unknown>
-  readonly baselines: ReadonlyArray<Baseline>
+  readonly baselines: ReadonlyArray<StoredBaseline>
   readonly operations: ReadonlyArray<StoredOperation>
 }
+
+export const storedBaseline = ({ oid, timestamp, authz, text }: Baseline): StoredBaseline => ({
+  ...{ oid, timestamp, text },
+  owner: ownerOf(authz)
+})
 
 const known = new WeakMap<Uint8Array, Items>()
 
@@ -50,48 +56,25 @@ export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
   return {
     ...(rest as Omit<FoldedLibrary, "operations" | "baselines">),
     baselines: baselines.map(baselineOf),
-    operations: (operations as unknown as ReadonlyArray<readonly [number, ReplicaId, OperationJson]>).map(
+    operations: (operations as ReadonlyArray<readonly [number, ReplicaId, unknown]>).map(
       ([version, replicaId, json]) => ({ ...operationOf(json), version, replicaId })
     )
   }
 }
 
-interface OperationJson {
-  readonly oid: string
-  readonly timestamp: string
-  readonly data: { readonly op: string }
-  readonly authz?: string
+interface Json extends Readonly<Record<string, unknown>> {
+  readonly operations: ReadonlyArray<unknown>
+  readonly baselines: ReadonlyArray<unknown>
 }
 
-interface BaselineJson {
-  readonly oid: string
-  readonly timestamp: string
-  readonly snapshot: unknown
-  readonly authz?: string
+const parse = (payload: Uint8Array): Json =>
+  JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString()) as Json
+
+const operationOf = (json: unknown): OwnedOperation => {
+  const operation = Result.getOrThrow(decodeOperation(json))
+  return { ...operation, owner: ownerOf(operation.authz) }
 }
 
-const parse = (payload: Uint8Array) =>
-  JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString()) as {
-    readonly operations: ReadonlyArray<OperationJson>
-    readonly baselines: ReadonlyArray<BaselineJson>
-  } & Record<string, unknown>
-
-const operationOf = (json: OperationJson): Operation => ({
-  oid: json.oid,
-  timestamp: json.timestamp,
-  owner: readOwner(json.authz),
-  isInitialize: json.data.op === "initialize",
-  text: JSON.stringify(json)
-})
-
-const baselineOf = (json: BaselineJson): Baseline => ({
-  oid: json.oid,
-  timestamp: json.timestamp,
-  owner: readOwner(json.authz),
-  text: JSON.stringify(json)
-})
-
-const readOwner = (authz: string | undefined): string | null =>
-  authz === undefined ? null : Option.getOrThrow(ownerOf(authz))
+const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(decodeBaseline(json)))
 
 const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()

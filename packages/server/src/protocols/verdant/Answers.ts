@@ -1,6 +1,6 @@
 /** What a client is told of a library's data: each text made once for all who see the same. */
 import { HashMap } from "effect"
-import { type Baseline, isVisibleTo, type StoredOperation } from "../../domain/verdant/Items.ts"
+import { isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
 import type { Batch, LibraryState } from "../../domain/verdant/Library.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
@@ -23,7 +23,7 @@ export const everythingFor = (state: LibraryState, userId: string): Contents => 
   const shared = everything.get(state.entities)
   if (shared?.isPublic === true) return shared
   let isPublic = true
-  const baselines: Array<Baseline> = []
+  const baselines: Array<StoredBaseline> = []
   const operations: Array<StoredOperation> = []
   for (const entity of HashMap.values(state.entities)) {
     if (entity.baseline !== undefined) baselines.push(entity.baseline)

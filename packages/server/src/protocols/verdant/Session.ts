@@ -7,7 +7,7 @@ import type { Grant } from "../../Access.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
-import type { Operation } from "../../domain/verdant/Items.ts"
+import type { OwnedOperation } from "../../domain/verdant/Items.ts"
 import { isUpToDate } from "../../domain/verdant/Library.ts"
 import { millisOf } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
@@ -373,9 +373,9 @@ class LibrarySession implements Session, Subscriber {
    * them, so that the client sends them again.
    */
   private takeTimely(
-    { items, refused }: Wire.Decoded<Operation>,
+    { items, refused }: Wire.Decoded<OwnedOperation>,
     since: string | null | undefined
-  ): ReadonlyArray<Operation> {
+  ): ReadonlyArray<OwnedOperation> {
     const latest = this.services.now() + MAX_DRIFT_MILLIS
     if (since !== undefined) this.early = undefined
     const first = items.findIndex(({ timestamp }) => millisOf(timestamp) > latest)

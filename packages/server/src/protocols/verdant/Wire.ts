@@ -1,11 +1,11 @@
 /** Verdant's messages: what a client may send, decoded once and bounded, and what it is sent. */
-import { Option, Schema } from "effect"
-import { authzOf, ownerOf, withOriginator } from "../../domain/verdant/Authz.ts"
+import { Result, Schema } from "effect"
+import { baselineBy, decodeBaseline } from "../../domain/verdant/Baseline.ts"
+import { isBoundedJson } from "../../domain/verdant/BoundedJson.ts"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
-import type { Baseline, Operation } from "../../domain/verdant/Items.ts"
-import { isPlainObject } from "../../domain/verdant/Json.ts"
-import { isOid } from "../../domain/verdant/Oid.ts"
-import { isPatch } from "../../domain/verdant/Patch.ts"
+import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/Items.ts"
+import { decodeOperation, operationBy } from "../../domain/verdant/Operation.ts"
+import { storedBaseline } from "../../domain/verdant/Payload.ts"
 import { isTimestamp } from "../../domain/verdant/Timestamp.ts"
 import { Message, message } from "./Message.ts"
 
@@ -25,14 +25,14 @@ export type ClientMessage =
       readonly timestamp: string
       readonly since: string | null
       readonly resyncAll: boolean
-      readonly operations: Decoded<Operation>
-      readonly baselines: Decoded<Baseline>
+      readonly operations: Decoded<OwnedOperation>
+      readonly baselines: Decoded<StoredBaseline>
     }
   | {
       readonly _tag: "Operations"
       readonly replicaId: ReplicaId
       readonly timestamp: string
-      readonly operations: Decoded<Operation>
+      readonly operations: Decoded<OwnedOperation>
     }
   | {
       readonly _tag: "Ack"
@@ -47,8 +47,6 @@ export type ClientMessage =
   | { readonly _tag: "NotJson" }
   | { readonly _tag: "Malformed"; readonly reason: string }
 
-/** Values may nest this deep: patches are applied by recursion. */
-const MAX_DEPTH = 100
 /** A presence, bytes of its JSON: every peer is sent it. */
 const MAX_PRESENCE = 32 * 1024
 
@@ -65,7 +63,7 @@ export const decodeText = (text: string, userId: string): ClientMessage => {
 }
 
 export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
-  if (!isPlainObject(json) || typeof json["type"] !== "string") return malformed("a message is an object with a type")
+  if (!isObject(json) || typeof json["type"] !== "string") return malformed("a message is an object with a type")
   const { type, replicaId } = json
   if (type === "heartbeat") return { _tag: "Heartbeat" }
   if (!KNOWN.has(type)) return { _tag: "Unknown" }
@@ -75,14 +73,14 @@ export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
       const { timestamp, since = null } = json
       if (!isTimestamp(timestamp)) return malformed("a sync has a timestamp")
       if (since !== null && !isTimestamp(since)) return malformed("a sync is since a timestamp or null")
-      const operations = decodeAll(json["operations"], (item) => decodeOperation(item, userId))
-      const baselines = decodeAll(json["baselines"], (item) => decodeBaseline(item, userId))
+      const operations = decodeAll(json["operations"], (item) => decodeOwnedOperation(item, userId))
+      const baselines = decodeAll(json["baselines"], (item) => decodeStoredBaseline(item, userId))
       return { _tag: "Sync", replicaId, timestamp, since, resyncAll: json["resyncAll"] === true, operations, baselines }
     }
     case "op": {
       const { timestamp } = json
       if (!isTimestamp(timestamp)) return malformed("an op has a timestamp")
-      const operations = decodeAll(json["operations"], (item) => decodeOperation(item, userId))
+      const operations = decodeAll(json["operations"], (item) => decodeOwnedOperation(item, userId))
       return { _tag: "Operations", replicaId, timestamp, operations }
     }
     case "ack":
@@ -97,7 +95,7 @@ export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
     }
     case "presence-update": {
       const { presence = null, internal = {} } = json
-      if (!isShallow(json) || JSON.stringify([presence, internal]).length > MAX_PRESENCE) {
+      if (!isBoundedJson([presence, internal]) || JSON.stringify([presence, internal]).length > MAX_PRESENCE) {
         return malformed(`a presence has at most ${MAX_PRESENCE} bytes`)
       }
       return { _tag: "Presence", replicaId, presence, internal }
@@ -106,6 +104,9 @@ export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
       return { _tag: "Disconnecting", replicaId }
   }
 }
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
 
 const KNOWN = new Set(["sync", "op", "ack", "sync-ack", "presence-update", "disconnecting"])
 
@@ -117,40 +118,17 @@ const decodeAll = <A>(items: unknown, decode: (item: unknown) => A | undefined):
   return { items: decoded, refused: items.length - decoded.length }
 }
 
-/** undefined: it is no operation. */
-export const decodeOperation = (item: unknown, userId: string): Operation | undefined => {
-  if (!isPlainObject(item)) return undefined
-  const { oid, timestamp, data } = item
-  if (!isOid(oid) || !isTimestamp(timestamp) || !isPatch(data) || !isShallow(data)) return undefined
-  const owner = decodeOwner(item["authz"], userId)
-  if (owner === undefined) return undefined
-  const text = JSON.stringify({ oid, timestamp, data, ...(owner !== null && { authz: authzOf(owner) }) })
-  return { oid, timestamp, owner, isInitialize: data.op === "initialize", text }
+const decodeOwnedOperation = (item: unknown, userId: string): OwnedOperation | undefined => {
+  const decoded = Result.getOrUndefined(decodeOperation(item))
+  if (decoded === undefined) return undefined
+  const operation = operationBy(userId, decoded)
+  return { ...operation, owner: ownerOf(operation.authz) }
 }
 
-/** undefined: it is no baseline. */
-export const decodeBaseline = (item: unknown, userId: string): Baseline | undefined => {
-  if (!isPlainObject(item)) return undefined
-  const { oid, timestamp, snapshot } = item
-  if (!isOid(oid) || !isTimestamp(timestamp) || !isShallow(snapshot)) return undefined
-  const owner = decodeOwner(item["authz"], userId)
-  if (owner === undefined) return undefined
-  const authz = owner === null ? {} : { authz: authzOf(owner) }
-  return { oid, timestamp, owner, text: JSON.stringify({ oid, snapshot: snapshot ?? null, timestamp, ...authz }) }
+const decodeStoredBaseline = (item: unknown, userId: string): StoredBaseline | undefined => {
+  const decoded = Result.getOrUndefined(decodeBaseline(item))
+  return decoded && storedBaseline(baselineBy(userId, decoded))
 }
-
-/** null: everybody's. undefined: not to be understood. */
-const decodeOwner = (authz: unknown, userId: string): string | null | undefined => {
-  if (authz === undefined || authz === null) return null
-  if (typeof authz !== "string") return undefined
-  const owner = ownerOf(authz)
-  return Option.isNone(owner) ? undefined : withOriginator(owner.value, userId)
-}
-
-const isShallow = (value: unknown, depth = MAX_DEPTH): boolean =>
-  typeof value !== "object" ||
-  value === null ||
-  (depth > 0 && Object.values(value).every((field) => isShallow(field, depth - 1)))
 
 // ---------------------------------------------------------------------------------------------- server → client
 
