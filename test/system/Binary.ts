@@ -43,7 +43,7 @@ export const runProgram = (
     child.stderr?.on("data", (data) => (output += data))
     yield* untilListening(port).pipe(
       Effect.timeoutOrElse({
-        duration: "20 seconds",
+        duration: "2 minutes",
         orElse: () => Effect.die(new Error(`${program} does not listen: ${output}`))
       })
     )
