@@ -42,7 +42,8 @@ describe("a graceful shutdown", () => {
       )
     })
   )
-  it.live("keeps what a client sent before it heard the goodbye", () =>
+
+  it.live("keeps what a client sent before it heard the goodbye, also when the machine stands still meanwhile", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const database = yield* freshStorage
@@ -56,6 +57,8 @@ describe("a graceful shutdown", () => {
       client.socket.pause()
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* witness.closed
+      // For longer than the server would wait for its clients: time in which it could not hear them.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000)
       const author = makeAuthor()
       const snapshot = snapshotMessage(author, { docId })
       client.send(snapshot)

@@ -12,6 +12,7 @@ import { nothingKnown } from "../protocols/secsync/Document.ts"
 import type { Session, SessionRequest } from "../protocols/secsync/Session.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
+import { withPatience } from "../withPatience.ts"
 import { Inbox } from "./Inbox.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 
@@ -148,7 +149,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     const found = live.get(ws)
     if (found !== undefined) {
       const answered = Effect.andThen(found.inbox.handled, found.session.answered)
-      yield* Effect.timeoutOption(answered, GOODBYE_TIMEOUT)
+      yield* withPatience(answered, GOODBYE_TIMEOUT)
     }
     ws.close(CloseCode.goingAway, "the server is shutting down")
   })
@@ -157,7 +158,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     accepting = false
     yield* Effect.forEach(server.clients, goodbye, { concurrency: "unbounded", discard: true })
     // A session ends once its client has gone and all that it sent is handled.
-    yield* Effect.timeoutOption(FiberSet.awaitEmpty(fibers), GOODBYE_TIMEOUT)
+    yield* withPatience(FiberSet.awaitEmpty(fibers), GOODBYE_TIMEOUT)
     for (const ws of server.clients) ws.terminate()
     yield* FiberSet.clear(fibers)
   })

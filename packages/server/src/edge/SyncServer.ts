@@ -20,6 +20,7 @@ import { Committer } from "../Committer.ts"
 import { DocumentRooms } from "../protocols/secsync/DocumentRooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { Signatures } from "../Signatures.ts"
+import { withPatience } from "../withPatience.ts"
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 
@@ -94,7 +95,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     Effect.gen(function* () {
       server.close()
       yield* sockets.close
-      yield* Effect.timeoutOption(rooms.drain, DRAIN_TIMEOUT)
+      yield* withPatience(rooms.drain, DRAIN_TIMEOUT)
       server.closeAllConnections()
     })
   )
