@@ -36,7 +36,8 @@ export const runProgram = (
       Effect.sync(() =>
         spawn(program, [...args], { env: { ...process.env, PATH }, stdio: ["ignore", "pipe", "pipe"] })
       ),
-      (child) => Effect.promise(() => ended(child, "SIGKILL"))
+      // Not killed: nginx would leave its workers.
+      (child) => Effect.promise(() => ended(child, "SIGTERM"))
     )
     let output = ""
     child.stdout?.on("data", (data) => (output += data))
