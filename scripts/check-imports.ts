@@ -33,7 +33,18 @@ const partsByFile: Readonly<Record<string, string>> = {
 
 /** The domain computes: of Effect it may use what makes values, not what runs. */
 const domainPackages = ["libsodium-wrappers", "canonicalize", "node:module"]
-const domainEffectModules = ["Array", "Brand", "Option", "Order", "Predicate", "Record", "Result", "Schema", "Struct"]
+const domainEffectModules = [
+  "Array",
+  "Brand",
+  "HashMap",
+  "Option",
+  "Order",
+  "Predicate",
+  "Record",
+  "Result",
+  "Schema",
+  "Struct"
+]
 
 const databaseDriver =
   /^(node:sqlite|better-sqlite3|pg|pg-.*|postgres|@electric-sql\/.*|effect\/sql|@effect\/sql-.*)(\/|$)/

@@ -25,6 +25,8 @@ export const Grant = Schema.Struct({
   /** The documents it reaches; undefined: all of the library. */
   documents: Schema.UndefinedOr(Schema.Array(DocumentId)),
   readOnly: Schema.Boolean,
+  /** What kind of client the token is for: Verdant's number. */
+  replicaType: Schema.Int,
   /** Seconds since 1970. */
   expiresAt: Schema.Finite,
   /** `jti`: what a revocation names. */
@@ -139,6 +141,7 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
       libraryId: claims.lib,
       documents: claims.docs,
       readOnly: type === ReplicaType["read-only-pull"] || type === ReplicaType["read-only"],
+      replicaType: type,
       expiresAt: claims.exp,
       tokenId: claims.jti,
       issuedAt: claims.iat

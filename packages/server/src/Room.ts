@@ -7,11 +7,12 @@ import { isReadonlyArrayNonEmpty } from "effect/Array"
 import type { Committer } from "./Committer.ts"
 import { advance, place, type StreamEvent, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
-import type { Outcome, Room, RoomProtocol, Submission, Subscriber } from "./RoomProtocol.ts"
+import type { Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
 import type { Tails } from "./Tails.ts"
 import { type BatchLimits, takeBatch } from "./takeBatch.ts"
 
-interface Waiting<Command, Refusal> extends Submission<Command> {
+interface Waiting<Command, Refusal> {
+  readonly command: Command
   readonly origin: string
   readonly respond: (outcome: Outcome<Refusal>) => void
   /** How often the log refused the event that this was decided to be. */
@@ -21,7 +22,13 @@ interface Waiting<Command, Refusal> extends Submission<Command> {
 /** Decided, not yet durable: an event, or a settled refusal whose reason is still being committed. */
 interface Decided<State, Command, Refusal> {
   readonly waiting: Waiting<Command, Refusal>
-  readonly result: Result.Result<{ readonly placed: PlacedEvent; readonly tip: Tip<State> }, Refusal>
+  readonly result: Result.Result<Accepted<State>, Refusal>
+}
+
+interface Accepted<State> {
+  readonly placed: PlacedEvent
+  readonly purgeBefore: number
+  readonly tip: Tip<State>
 }
 
 interface Tip<State> {
@@ -96,9 +103,10 @@ export const makeRoom = <State, Command, Refusal, Local>(
     if (next === undefined) return "none"
     const result = protocol.decide(tip.state, next.command)
     if (Result.isSuccess(result)) {
-      const event = place(key, tip.head, result.success, next.origin, services.now())
-      tip = { head: advance(tip.head, event), state: protocol.evolve(tip.state, event) }
-      decided.push({ waiting: next, result: Result.succeed({ placed: { event, payload: next.payload }, tip }) })
+      const { payload, purgeBefore = 0 } = result.success
+      const event = place(key, tip.head, result.success.event, next.origin, services.now())
+      tip = { head: advance(tip.head, event), state: protocol.evolve(tip.state, event, payload) }
+      decided.push({ waiting: next, result: Result.succeed({ placed: { event, payload }, purgeBefore, tip }) })
     } else if (protocol.isSettled(result.failure)) {
       decided.push({ waiting: next, result: Result.fail(result.failure) })
     } else if (!isSettled()) {
@@ -127,11 +135,13 @@ export const makeRoom = <State, Command, Refusal, Local>(
   /** Takes what was decided first into a commit; undefined when none of it needs one, and all of it is answered. */
   const nextAppend = (): Append | undefined => {
     while (decided.length > 0) {
-      const batch = takeBatch(decided, LIMITS, ({ waiting }) => waiting.payload?.length ?? 0)
-      const events = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success.placed] : []))
+      const batch = takeBatch(decided, LIMITS, bytesOf)
+      const accepted = batch.flatMap(({ result }) => (Result.isSuccess(result) ? [result.success] : []))
+      const events = accepted.map(({ placed }) => placed)
       if (isReadonlyArrayNonEmpty(events)) {
         committing = batch
-        return { key, expectedVersion: committed.head.version, events }
+        const purgeBefore = Math.max(...accepted.map((one) => one.purgeBefore))
+        return { key, expectedVersion: committed.head.version, events, ...(purgeBefore > 0 && { purgeBefore }) }
       }
       for (const { waiting, result } of batch) respondTo(waiting, result)
     }
@@ -146,12 +156,10 @@ export const makeRoom = <State, Command, Refusal, Local>(
       giveUp([...batch, ...decided])
     } else if (exit.value._tag === "Committed") {
       for (const { waiting, result } of batch) {
+        // What its author is answered is of the state with its event.
+        if (Result.isSuccess(result)) committed = result.success.tip
         respondTo(waiting, result)
-        if (Result.isSuccess(result)) {
-          const { placed, tip } = result.success
-          committed = tip
-          deliver(placed.event, placed.payload)
-        }
+        if (Result.isSuccess(result)) deliver(result.success.placed.event, result.success.placed.payload)
       }
       committing = []
       services.announce(key)
@@ -196,7 +204,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
   const readOn = Effect.suspend(() => services.log.read(key, { after: committed.head.version, limit: READ_PAGE })).pipe(
     Effect.map((events) => {
       for (const { event, payload } of events) {
-        committed = { head: advance(committed.head, event), state: protocol.evolve(committed.state, event) }
+        committed = { head: advance(committed.head, event), state: protocol.evolve(committed.state, event, payload) }
         deliver(event, payload)
       }
       tip = committed
@@ -257,8 +265,8 @@ export const makeRoom = <State, Command, Refusal, Local>(
     key,
     local,
     state: () => committed.state,
-    submit: (submission, origin, respond) => {
-      waiting.push({ ...submission, origin, respond, conflicts: 0 })
+    submit: (command, origin, respond) => {
+      waiting.push({ command, origin, respond, conflicts: 0 })
       pump()
     },
     subscribe: (subscriber) =>
@@ -284,3 +292,6 @@ export const makeRoom = <State, Command, Refusal, Local>(
     isIdle: () => isSettled() && waiting.length === 0
   }
 }
+
+const bytesOf = ({ result }: { readonly result: Result.Result<Accepted<unknown>, unknown> }): number =>
+  Result.isSuccess(result) ? (result.success.placed.payload?.length ?? 0) : 0

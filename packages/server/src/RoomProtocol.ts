@@ -7,8 +7,10 @@ import type { Tail } from "./Tails.ts"
 /** What a protocol brings: its pure core, and what its connections are told. */
 export interface RoomProtocol<State, Command, Refusal, Local> {
   readonly initial: (key: StreamKey) => State
-  readonly decide: (state: State, command: Command) => Result.Result<NewEvent, Refusal>
-  readonly evolve: (state: State, event: StreamEvent) => State
+  readonly decide: (state: State, command: Command) => Result.Result<Decision, Refusal>
+  readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
+  /** Whether `evolve` looks at payloads: without, a room opens without reading them. */
+  readonly readsPayloads: boolean
   /** A refusal that says "already done": true whatever other processes have written since. */
   readonly isSettled: (refusal: Refusal) => boolean
   /** The frame that tells other connections of an event; built once for all of them. */
@@ -21,9 +23,12 @@ export interface RoomProtocol<State, Command, Refusal, Local> {
   readonly hear: (local: Local, message: Uint8Array) => void
 }
 
-export interface Submission<Command> {
-  readonly command: Command
+/** What a command becomes. */
+export interface Decision {
+  readonly event: NewEvent
   readonly payload: Uint8Array | null
+  /** With the event, the payloads of the stream's events with a smaller version go. Default: none. */
+  readonly purgeBefore?: number
 }
 
 export type Outcome<Refusal> =
@@ -52,12 +57,11 @@ export interface Room<State, Command, Refusal, Local> {
   readonly local: Local
   /** The state as committed, never ahead of the log. */
   readonly state: () => State
-  /** Decides in order of arrival; `respond` is called once, in the same order for the same origin. */
-  readonly submit: (
-    submission: Submission<Command>,
-    origin: string,
-    respond: (outcome: Outcome<Refusal>) => void
-  ) => void
+  /**
+   * Decides in order of arrival; `respond` is called once, in the same order for the same origin, while `state` is the one
+   * with its event.
+   */
+  readonly submit: (command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void) => void
   /** From now on the subscriber is told of every event; undone when the scope closes. */
   readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
   /** The stream's tail, at or after the version that the room had when this was called; one read serves many. */

@@ -36,8 +36,11 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
 
   const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
-    const { head, events } = yield* log.tail(key, { payloads: false })
-    const state = events.reduce((state, { event }) => protocol.evolve(state, event), protocol.initial(key))
+    const { head, events } = yield* log.tail(key, { payloads: protocol.readsPayloads })
+    const state = events.reduce(
+      (state, { event, payload }) => protocol.evolve(state, event, payload),
+      protocol.initial(key)
+    )
     const services = {
       log,
       committer,

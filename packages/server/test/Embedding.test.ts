@@ -73,6 +73,7 @@ describe("an embedding app", () => {
         libraryId: LibraryId.make("notes"),
         documents: undefined,
         readOnly: false,
+        replicaType: 0,
         expiresAt: Number.MAX_SAFE_INTEGER,
         tokenId: undefined,
         issuedAt: undefined

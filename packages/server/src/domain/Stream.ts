@@ -82,10 +82,21 @@ export const EVICTED = "Evicted"
  */
 export const PRUNED = "Pruned"
 
+/**
+ * The type of the event that says all that a stream's earlier events said, and takes the payloads of those with a version
+ * before its `before` with it.
+ */
+export const FOLDED = "Folded"
+
 /** Versions before this one have no payload any more because of the event. 0: it takes none. */
 export const purgesBefore = (event: StreamEvent): number => {
   if (event.type === EVICTED) return event.version
-  if (event.type !== PRUNED || !("before" in event.data) || typeof event.data.before !== "number") return 0
+  if (
+    (event.type !== PRUNED && event.type !== FOLDED) ||
+    !("before" in event.data) ||
+    typeof event.data.before !== "number"
+  )
+    return 0
   return Math.min(event.data.before, event.version)
 }
 

@@ -1,19 +1,22 @@
 /** WebSockets: from an HTTP upgrade to a session, and the limits that hold whatever a client does. */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { Cause, type Duration, Effect, type Fiber, FiberSet, Option, Schema } from "effect"
+import { Cause, type Duration, Effect, type Fiber, FiberSet, Option, Schema, type Scope } from "effect"
 import { type WebSocket, WebSocketServer } from "ws"
-import { Access, type TokenRefused } from "../Access.ts"
+import { Access, type Grant, type TokenRefused } from "../Access.ts"
 import { Administration, type GrantEnded } from "../Administration.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
 import type { StorageUnavailable } from "../EventLog.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
-import type { Session, SessionRequest } from "../protocols/secsync/Session.ts"
+import type { SessionRequest } from "../protocols/secsync/Session.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
+import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
+import { decodeText } from "../protocols/verdant/Wire.ts"
 import { Inbox } from "./Inbox.ts"
 import { SocketConnection } from "./SocketConnection.ts"
+import { admitVerdant, isVerdantPath, tokenOf } from "./VerdantGate.ts"
 
 export interface SocketLimits {
   /** Largest frame a client may send, bytes. Default 32 MiB: a snapshot is one frame. */
@@ -57,6 +60,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const access = yield* Access
   const administration = yield* Administration
   const sessions = yield* SecsyncSessions
+  const libraries = yield* VerdantSessions
   const server = yield* Effect.acquireRelease(
     Effect.sync(
       () =>
@@ -66,6 +70,8 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
           maxPayload: limits.maxFrameBytes,
           // Sealed bytes do not compress, and decompression is a way to be attacked.
           perMessageDeflate: false,
+          // A browser drops a connection that answers none of the protocols that it offered.
+          handleProtocols: (offered) => (offered.has("Bearer") ? "Bearer" : false),
           // @ts-expect-error Known to ws 8.23, not yet to its types.
           closeTimeout: CLOSE_TIMEOUT
         })
@@ -75,35 +81,60 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
-  const live = new Map<WebSocket, { readonly inbox: Inbox; readonly session: Session }>()
+  const live = new Map<WebSocket, Opened & { readonly inbox: Inbox }>()
+
+  const openDocument =
+    (target: Target): Open =>
+    (connection) =>
+      Effect.gen(function* () {
+        if (target.documentId === undefined) {
+          connection.send(documentError)
+          return connection.close(CloseCode.policy, "the path names no document")
+        }
+        const grant = yield* access.verify(target.token)
+        yield* administration.admit(grant, (ended) => void run(sendAway(connection, Cause.fail(ended))))
+        const { documentId, mode, known } = target
+        const session = yield* sessions.open(connection, { grant, documentId, mode, known })
+        return session && { grant, receive: (texts) => session.receive(texts), answered: session.answered }
+      })
+
+  const openLibrary =
+    (grant: Grant): Open =>
+    (connection) =>
+      Effect.gen(function* () {
+        yield* administration.admit(grant, ({ reason }) => endGrant(connection, reason))
+        const session = yield* libraries.open(
+          {
+            id: connection.id,
+            isRealtime: true,
+            send: (message) => connection.send(message.frame),
+            sendVolatile: (message) => connection.sendVolatile(message.frame),
+            close: (code, reason) => connection.close(code, reason),
+            isSentAway: () => connection.isSentAway()
+          },
+          grant
+        )
+        const receive = (texts: ReadonlyArray<string>) =>
+          session.receive(texts.map((text) => decodeText(text, grant.userId)))
+        return { grant, receive, answered: Effect.void }
+      })
 
   /** From the upgrade until the client has gone; for most of that it only waits for its grant to end. */
-  const serve = Effect.fnUntraced(function* (ws: WebSocket, target: Target, connection: Connection, inbox: Inbox) {
-    const opening = Effect.gen(function* () {
-      if (target.documentId === undefined) {
-        connection.send(documentError)
-        return connection.close(CloseCode.policy, "the path names no document")
-      }
-      const grant = yield* access.verify(target.token)
-      yield* administration.admit(grant, (ended) => void run(sendAway(connection, Cause.fail(ended))))
-      const { documentId, mode, known } = target
-      const session = yield* sessions.open(connection, { grant, documentId, mode, known })
-      return session === undefined ? undefined : { session, grant }
-    })
-    const opened = yield* Effect.timeoutOption(opening, limits.handshakeTimeout)
+  const serve = Effect.fnUntraced(function* (ws: WebSocket, open: Open, connection: Connection, inbox: Inbox) {
+    const opened = yield* Effect.timeoutOption(open(connection), limits.handshakeTimeout)
     if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
-    if (opened.value === undefined) return
-    const { grant, session } = opened.value
+    const session = opened.value
+    if (!session) return
     yield* Effect.acquireRelease(
-      Effect.sync(() => live.set(ws, { inbox, session })),
+      Effect.sync(() => live.set(ws, { ...session, inbox })),
       () => Effect.sync(() => live.delete(ws))
     )
     inbox.open((texts) => Effect.catchCause(session.receive(texts), (cause) => sendAway(connection, cause)))
-    yield* access.ended(grant)
+    yield* access.ended(session.grant)
     connection.close(CloseCode.tokenRefused, "the token has ended")
   })
 
-  const onConnection = (ws: WebSocket, socket: Duplex, target: Target): void => {
+  const onConnection = (ws: WebSocket, socket: Duplex, open: Open): void => {
     let life: Fiber.Fiber<void> | undefined
     const inbox = new Inbox(ws, { run, onOver: () => life?.interruptUnsafe() })
     const connection = new SocketConnection(ws, socket, {
@@ -111,7 +142,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
       onSentAway: () => inbox.stop()
     })
     life = run(
-      serve(ws, target, connection, inbox).pipe(
+      serve(ws, open, connection, inbox).pipe(
         Effect.scoped,
         Effect.catchCause((cause) => sendAway(connection, cause))
       )
@@ -132,22 +163,54 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(limits.heartbeat), beat)))
 
-  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const target = parseTarget(request.url ?? "/")
-    if (!accepting || server.clients.size >= limits.maxConnections)
-      return refuseUpgrade(socket, "503 Service Unavailable")
-    if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
-    socket.on("error", destroy)
+  const accept = (request: IncomingMessage, socket: Duplex, head: Buffer, open: Open): void =>
     server.handleUpgrade(request, socket, head, (ws) => {
       ws.on("pong", answerPing)
-      onConnection(ws, socket, target)
+      onConnection(ws, socket, open)
     })
+
+  /** Refused before it is a WebSocket: a Verdant client then gets itself a new token. */
+  const upgradeVerdant = (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    admitVerdant(access, administration, tokenOf(request)).pipe(
+      Effect.scoped,
+      Effect.timeout(limits.handshakeTimeout),
+      Effect.map((grant) => {
+        if (socket.destroyed) return
+        if (isPolling(grant)) return refuseUpgrade(socket, "403 Forbidden")
+        accept(request, socket, head, openLibrary(grant))
+      }),
+      Effect.catchTag(["TokenRefused", "GrantEnded"], () =>
+        Effect.sync(() => refuseUpgrade(socket, "401 Unauthorized"))
+      ),
+      Effect.catchTag(["StorageUnavailable", "TimeoutError"], () =>
+        Effect.sync(() => refuseUpgrade(socket, "503 Service Unavailable"))
+      ),
+      Effect.ensuring(
+        Effect.sync(() => {
+          admitting -= 1
+        })
+      )
+    )
+  /** Upgrades whose tokens are being looked at: they count as connections. */
+  let admitting = 0
+
+  const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    if (!accepting || server.clients.size + admitting >= limits.maxConnections)
+      return refuseUpgrade(socket, "503 Service Unavailable")
+    socket.on("error", destroy)
+    if (isVerdantPath(request.url ?? "/")) {
+      admitting += 1
+      return void run(upgradeVerdant(request, socket, head))
+    }
+    const target = parseTarget(request.url ?? "/")
+    if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
+    accept(request, socket, head, openDocument(target))
   }
 
   const goodbye = Effect.fnUntraced(function* (ws: WebSocket) {
     const found = live.get(ws)
     if (found !== undefined) {
-      const answered = Effect.andThen(found.inbox.handled, found.session.answered)
+      const answered = Effect.andThen(found.inbox.handled, found.answered)
       yield* Effect.timeoutOption(answered, GOODBYE_TIMEOUT)
     }
     ws.close(CloseCode.goingAway, "the server is shutting down")
@@ -164,6 +227,27 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
 
   return { upgrade, close } satisfies Sockets
 })
+
+/** What a protocol makes of a connection; nothing when it sent the client away. */
+type Open = (
+  connection: Connection
+) => Effect.Effect<Opened | undefined | void, TokenRefused | GrantEnded | StorageUnavailable, Scope.Scope>
+
+interface Opened {
+  readonly grant: Grant
+  /** Handles text frames in their order; done when the next may be handled. */
+  readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
+  /** Waits until what was received is answered. */
+  readonly answered: Effect.Effect<void>
+}
+
+/** Verdant's kinds of clients that are to poll and not to hold a socket: push, passive push, read-only pull. */
+const isPolling = ({ replicaType }: Grant): boolean => replicaType === 1 || replicaType === 3 || replicaType === 4
+
+const endGrant = (connection: Connection, reason: GrantEnded["reason"]): void =>
+  reason === "suspended"
+    ? connection.close(CloseCode.tryAgainLater, "the library is suspended")
+    : connection.close(CloseCode.tokenRefused, "the token was revoked")
 
 /** Sockets that were pinged and have not answered. */
 const unanswered = new WeakSet<WebSocket>()

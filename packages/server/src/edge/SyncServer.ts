@@ -19,9 +19,12 @@ import { Administration } from "../Administration.ts"
 import { Committer } from "../Committer.ts"
 import { DocumentRooms } from "../protocols/secsync/DocumentRooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
+import { LibraryRooms } from "../protocols/verdant/LibraryRooms.ts"
+import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { Signatures } from "../Signatures.ts"
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
+import { VerdantRoutes } from "./VerdantHttp.ts"
 
 export interface SyncServerOptions {
   /** 0: any free port; see `SyncServer.port`. */
@@ -30,6 +33,7 @@ export interface SyncServerOptions {
   readonly host?: string
   readonly limits?: Partial<SocketLimits>
   readonly secsync?: SecsyncOptions
+  readonly verdant?: VerdantOptions
 }
 
 /** The port could not be opened. */
@@ -57,8 +61,8 @@ export class SyncServer extends Context.Service<
   /** With `Access` and `Signatures` of the app's own, which may be on more threads or fewer. */
   static readonly layerWithServices = (options: SyncServerOptions) =>
     Layer.effect(SyncServer, make(options)).pipe(
-      Layer.provide(SecsyncSessions.layer(options.secsync)),
-      Layer.provideMerge(DocumentRooms.layer),
+      Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
+      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer)),
       Layer.provide([Administration.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
 
@@ -73,15 +77,16 @@ export class SyncServer extends Context.Service<
 
 const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
-  const rooms = yield* DocumentRooms
-  const sockets = yield* makeSockets({ ...defaultLimits, ...options.limits })
+  const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
+  const limits = { ...defaultLimits, ...options.limits }
+  const sockets = yield* makeSockets(limits)
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: 10_000,
     requestTimeout: 30_000,
     keepAliveTimeout: 5_000
   })
-  const app = yield* HttpRouter.toHttpEffect(HealthRoute)
+  const app = yield* HttpRouter.toHttpEffect(Layer.mergeAll(HealthRoute, VerdantRoutes(limits)))
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 
@@ -94,7 +99,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     Effect.gen(function* () {
       server.close()
       yield* sockets.close
-      yield* Effect.timeoutOption(rooms.drain, DRAIN_TIMEOUT)
+      yield* Effect.timeoutOption(Effect.andThen(documents.drain, libraries.drain), DRAIN_TIMEOUT)
       server.closeAllConnections()
     })
   )

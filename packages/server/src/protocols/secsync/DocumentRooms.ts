@@ -8,7 +8,7 @@ import { makeRestoration, type Restoration } from "./Restoration.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
 import { hearReservation, makeWriteTurn, type WriteTurn } from "./WriteTurn.ts"
 
-type Command = Secsync.DocumentCommand & { readonly payloadHash: Hash }
+type Command = Secsync.DocumentCommand & { readonly payload: Uint8Array; readonly payloadHash: Hash }
 
 /** What a room of documents carries beside its state. */
 export interface DocumentLocal {
@@ -21,7 +21,11 @@ export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.Document
 const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal> = {
   initial: (key) => Secsync.initial(key.streamId as DocumentId),
   decide: (state, command) =>
-    Result.map(Secsync.decide(state, command), (event) => Secsync.toNewEvent(event, command.payloadHash)),
+    Result.map(Secsync.decide(state, command), (event) => ({
+      event: Secsync.toNewEvent(event, command.payloadHash),
+      payload: command.payload
+    })),
+  readsPayloads: false,
   evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
   frame: (event, payload) => {

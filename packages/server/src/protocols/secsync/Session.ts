@@ -293,13 +293,14 @@ class DocumentSession implements Session, Holder {
         refSnapshotId: message.refSnapshotId,
         pubKey: message.pubKey,
         clock: message.clock,
+        payload: message.payload,
         payloadHash: blake2b256(message.payload),
         snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId)
           ? Number.POSITIVE_INFINITY
           : this.services.maxUpdates
       } as const
       inFlight.begin(message.payload.length)
-      room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
+      room.submit(command, connection.id, (outcome) => {
         answers.answer(message, outcome, this)
         inFlight.end(message.payload.length)
       })
@@ -321,7 +322,7 @@ class DocumentSession implements Session, Holder {
         sentEverything: this.held === message.parentSnapshotId
       } as const
       const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
-        room.submit({ command, payload: message.payload }, connection.id, (outcome) => {
+        room.submit(command, connection.id, (outcome) => {
           // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
           if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
             connection.send(Wire.snapshotSaved(message.snapshotId))

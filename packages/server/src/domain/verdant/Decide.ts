@@ -1,0 +1,273 @@
+/** The rules of a Verdant library: which messages become events. */
+import { Result } from "effect"
+import { blake2b256 } from "../Blake2b.ts"
+import type { NewEvent } from "../Stream.ts"
+import type { Circumstances, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
+import { type Cursor, type LibraryEvent, type OperationsStored, type ReplicaId, toNewEvent } from "./Events.ts"
+import { sweepFiles } from "./Files.ts"
+import { fold } from "./Folding.ts"
+import type { OwnedOperation } from "./Items.ts"
+import { documentOwner, entityOf, isEmpty, isUpToDate, type LibraryState, missedBy, type Replica } from "./Library.ts"
+import { encodeItems } from "./Payload.ts"
+
+/** What a command becomes. */
+export interface LibraryDecision {
+  readonly event: NewEvent
+  readonly payload: Uint8Array | null
+  /** Payloads of events with a smaller version go. */
+  readonly purgeBefore?: number
+}
+
+type Decided = Result.Result<LibraryDecision, LibraryRefusal>
+
+export const decide = (state: LibraryState, command: LibraryCommand): Decided => {
+  switch (command._tag) {
+    case "Sync":
+      return decideSync(state, command)
+    case "StoreOperations":
+      return decideOperations(state, command)
+    case "AdvanceCursors": {
+      const progress = progressOf(state, command)
+      return isWorthwhile(state, progress) ? plain({ _tag: "CursorsAdvanced", ...progress }) : refuse("NothingToDo")
+    }
+    case "Fold": {
+      const folded = fold(settle(state, command), (replica) => isTruant(replica, command))
+      if (folded === undefined) return refuse("NothingToDo")
+      const { payload, ...counts } = folded
+      const before = state.checkpoint
+      const event = toNewEvent({ _tag: "Folded", before, ...counts }, blake2b256(payload))
+      return Result.succeed({ event, payload, purgeBefore: before })
+    }
+    case "ForgetReplica":
+      return state.replicas.has(command.replicaId)
+        ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
+        : refuse("NothingToDo")
+    case "MakeTruant":
+      return state.replicas.get(command.replicaId)?.isTruant === false
+        ? plain({ _tag: "ReplicaMadeTruant", replicaId: command.replicaId })
+        : refuse("NothingToDo")
+    case "StoreFile":
+      return plain({ _tag: "FileStored", ...command.file })
+    case "SweepFiles": {
+      const swept = sweepFiles(state, command)
+      return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })
+    }
+    case "EvictLibrary":
+      return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
+        ? refuse("NothingToDo")
+        : Result.map(plain({ _tag: "Evicted" }), (decision) => ({ ...decision, purgeBefore: state.version + 1 }))
+  }
+}
+
+const plain = (event: LibraryEvent): Result.Result<LibraryDecision, never> =>
+  Result.succeed({ event: toNewEvent(event, ""), payload: null })
+
+const refuse = (_tag: LibraryRefusal["_tag"]): Result.Result<never, LibraryRefusal> => Result.fail({ _tag })
+
+// ------------------------------------------------------------------------------------------------------------ sync
+
+/** Who was asked for a library's history and has not sent it by then is not waited for. */
+export const LEASE_MILLIS = 10_000
+
+const decideSync = (stored: LibraryState, command: Sync): Decided => {
+  const state = settle(stored, command)
+  const replica = state.replicas.get(command.replicaId)
+  if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
+  if (isEmpty(state)) return decideSyncOfNothing(state, command, replica)
+  const known = replica === undefined ? undefined : withArrival(replica, command)
+  const isOverdue = known !== undefined && isTruant(known, command) && !isUpToDate(state, known, known.received)
+  if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
+    return join(command, true)
+  }
+  if (!mayWrite(command)) {
+    // What it changed is nowhere but there.
+    if (command.operations.length > 0) return join(command, true)
+    return known.type === command.type ? refuse("NothingNew") : join(command, false)
+  }
+  const taken = takeOperations(state, command, known)
+  if (taken === "late") return join(command, true)
+  if (taken.length > 0) return storeOperations(state, command, taken, [])
+  return known.type === command.type && !known.isTruant ? refuse("NothingNew") : join(command, false)
+}
+
+/** A library that holds nothing: new, or evicted. The first that brings it something decides what it is. */
+const decideSyncOfNothing = (state: LibraryState, command: Sync, replica: Replica | undefined): Decided => {
+  const { now, replicaId, since } = command
+  const { lease } = state
+  const isLeased = lease !== undefined && now - lease.at < LEASE_MILLIS
+  const brings = command.operations.length + command.baselines.length > 0
+  // A replica that has been here since the library began, or its last eviction, brings what it has written since.
+  if (since !== null && replica === undefined) {
+    if (!mayWrite(command)) return refuse("AwaitRestore")
+    if (!isLeased) return plain({ _tag: "RestoreLeased", replicaId })
+    return refuse(lease.replicaId === replicaId ? "RestoreAsked" : "AwaitRestore")
+  }
+  if (!brings || !mayWrite(command)) {
+    return replica === undefined || replica.type !== command.type ? join(command, false) : refuse("NothingNew")
+  }
+  if (isLeased && lease.replicaId !== replicaId) return refuse("AwaitRestore")
+  const operations = command.operations.filter((operation, i, all) => isFirst(operation, i, all))
+  return storeOperations(state, command, operations, command.baselines)
+}
+
+const isFirst = ({ oid, timestamp }: OwnedOperation, i: number, all: ReadonlyArray<OwnedOperation>): boolean =>
+  i === 0 || all[i - 1]!.oid !== oid || all[i - 1]!.timestamp !== timestamp
+
+const mayWrite = ({ type }: { readonly type: number }): boolean => type < 4
+
+const join = (command: Sync, reset: boolean): Decided =>
+  plain({
+    _tag: "ReplicaJoined",
+    replicaId: command.replicaId,
+    userId: command.userId,
+    type: command.type,
+    reset,
+    asOf: command.timestamp
+  })
+
+/** What a client was sent when it joined has arrived if it takes that for its last sync. */
+const withArrival = (replica: Replica, { since }: Sync): Replica =>
+  replica.received === null && since !== null && since >= replica.asOf
+    ? { ...replica, received: replica.joinedAt }
+    : replica
+
+// ------------------------------------------------------------------------------------------------------ operations
+
+const decideOperations = (stored: LibraryState, command: StoreOperations): Decided => {
+  const state = settle(stored, command)
+  const replica = state.replicas.get(command.replicaId)
+  if (replica === undefined) return refuse("NotJoined")
+  if (replica.userId !== command.userId) return refuse("AnothersReplica")
+  if (isTruant(replica, command) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
+  const taken = takeOperations(state, command, replica)
+  if (taken === "late") return refuse("MustReset")
+  return taken.length === 0 ? refuse("NothingNew") : storeOperations(state, command, taken, [])
+}
+
+/**
+ * The operations that are not stored yet. "late": one of them belongs before what others may have folded, and its author
+ * did not know all that others wrote.
+ *
+ * A replica sends its operations in their order, so one that is older than both what may be folded and what it wrote last
+ * is sent again.
+ */
+const takeOperations = (
+  state: LibraryState,
+  { operations }: { readonly operations: ReadonlyArray<OwnedOperation> },
+  replica: Replica
+): ReadonlyArray<OwnedOperation> | "late" => {
+  const taken: Array<OwnedOperation> = []
+  const seen = new Set<string>()
+  for (const operation of operations) {
+    const { oid, timestamp } = operation
+    const name = `${timestamp} ${oid}`
+    if (seen.has(name)) continue
+    seen.add(name)
+    if (entityOf(state, oid)?.operations.some((other) => other.timestamp === timestamp)) continue
+    if (state.watermark !== null && timestamp < state.watermark) {
+      if (replica.wrote !== null && timestamp <= replica.wrote) continue
+      if (!isUpToDate(state, replica, replica.received)) return "late"
+    }
+    taken.push(operation)
+  }
+  return taken
+}
+
+/** Operations that a user may not write, because they are of another user's document. */
+export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation, userId: string): boolean => {
+  const current = documentOwner(state, oid)
+  return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
+}
+
+const storeOperations = (
+  state: LibraryState,
+  command: Sync | StoreOperations,
+  operations: ReadonlyArray<OwnedOperation>,
+  baselines: Sync["baselines"]
+): Decided => {
+  const allowed = operations.filter((operation) => !isForbidden(state, operation, command.userId))
+  if (allowed.length + baselines.length === 0) return refuse("NothingNew")
+  const payload = encodeItems({ operations: allowed, baselines })
+  const event: typeof OperationsStored.Type = {
+    _tag: "OperationsStored",
+    replicaId: command.replicaId,
+    userId: command.userId,
+    type: command.type,
+    operations: allowed.length,
+    baselines: baselines.length,
+    initial: isEmpty(state),
+    wrote: allowed.reduce<string | null>(
+      (last, { timestamp }) => (last === null || timestamp > last ? timestamp : last),
+      null
+    ),
+    ...progressOf(state, command)
+  }
+  return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
+}
+
+// --------------------------------------------------------------------------------------------------------- cursors
+
+const isTruant = (replica: Replica, { cursors, now, truancy }: Circumstances): boolean =>
+  replica.isTruant || now - Math.max(replica.seen, cursors.seen(replica.id) ?? 0) > truancy
+
+/** The state with what this process knows to have been received. */
+const settle = (state: LibraryState, { cursors }: Circumstances): LibraryState => {
+  let replicas: Map<ReplicaId, Replica> | undefined
+  for (const replica of state.replicas.values()) {
+    const received = cursors.received(replica.id)
+    if (received === undefined || received === replica.received || (received ?? 0) > state.version) continue
+    replicas ??= new Map(state.replicas)
+    replicas.set(replica.id, { ...replica, received })
+  }
+  return replicas === undefined ? state : { ...state, replicas }
+}
+
+interface Progress {
+  readonly cursors?: Readonly<Record<string, Cursor>>
+  readonly watermark?: string
+}
+
+/** How much older than what is known the log may think that a replica was last seen, as a part of the truancy time. */
+const SEEN_PART = 1 / 100
+
+const progressOf = (stored: LibraryState, circumstances: Circumstances): Progress => {
+  const changed: Record<string, Cursor> = {}
+  let watermark: string | undefined
+  let isKnown = true
+  for (const replica of stored.replicas.values()) {
+    const ripe = circumstances.cursors.ripe().get(replica.id)
+    const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
+    if (ripe?.promise !== undefined && ripe.promise !== replica.promise) cursor.promise = ripe.promise
+    if (ripe?.received !== undefined && ripe.received !== replica.received && ripe.received <= stored.version) {
+      cursor.received = ripe.received
+    }
+    if (ripe?.seen !== undefined && ripe.seen - replica.seen > circumstances.truancy * SEEN_PART)
+      cursor.seen = ripe.seen
+    if (Object.keys(cursor).length > 0) changed[replica.id] = cursor
+    // What passive and read-only replicas promise nobody waits for.
+    if (replica.type > 1 || isTruant(replica, circumstances)) continue
+    const promise = cursor.promise ?? replica.promise
+    if (promise === null) isKnown = false
+    else if (watermark === undefined || promise < watermark) watermark = promise
+  }
+  const rises = isKnown && watermark !== undefined && (stored.watermark === null || watermark > stored.watermark)
+  return {
+    ...(Object.keys(changed).length > 0 && { cursors: changed }),
+    ...(rises && watermark !== undefined && { watermark })
+  }
+}
+
+/** A promise alone is not written down while nothing comes of it: idle clients would fill the log. */
+const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: Progress): boolean => {
+  if (Object.values(cursors).some(({ received, seen }) => received !== undefined || seen !== undefined)) return true
+  if (watermark === undefined) return false
+  return state.batches.some(({ operations }) =>
+    operations.some(
+      ({ timestamp }) => timestamp < watermark && (state.watermark === null || timestamp >= state.watermark)
+    )
+  )
+}
+
+/** What a replica has yet to be sent, by timestamp, unless it is sent everything. */
+export const missed = (state: LibraryState, replica: Replica, received: number) =>
+  [...missedBy(state, replica, received)].sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1))

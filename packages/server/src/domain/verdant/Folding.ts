@@ -1,0 +1,66 @@
+/**
+ * Folding operations into baselines, so that a library is as large as what it holds and not as what was ever done to it.
+ * An operation is folded once no older one of its entity can come, and everybody who will be sent operations has it.
+ */
+import { HashMap, Result } from "effect"
+import { type Baseline, decodeBaseline, fold as foldBaseline } from "./Baseline.ts"
+import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import type { Entity, LibraryState, Replica } from "./Library.ts"
+import { encodeFolded, storedBaseline } from "./Payload.ts"
+
+export interface Fold {
+  readonly payload: Uint8Array
+  readonly baselines: number
+  readonly operations: number
+}
+
+/** undefined: nothing can be folded. `isTruant`: a replica that is not waited for. */
+export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolean): Fold | undefined => {
+  const { watermark } = state
+  if (watermark === null) return undefined
+  const waitedFor = Array.from(state.replicas.values()).filter((replica) => !isTruant(replica))
+  const isFoldable = (operation: StoredOperation): boolean =>
+    operation.timestamp < watermark && waitedFor.every((replica) => has(replica, operation))
+
+  const baselines: Array<StoredBaseline> = []
+  const operations: Array<StoredOperation> = []
+  let { foldedUpTo } = state
+  for (const entity of HashMap.values(state.entities)) {
+    const first = entity.operations.findIndex((operation) => !isFoldable(operation))
+    const end = first === -1 ? entity.operations.length : first
+    const folded = entity.operations.slice(0, end)
+    for (const { version } of folded) foldedUpTo = Math.max(foldedUpTo, version)
+    const baseline = folded.length === 0 ? entity.baseline : foldEntity(entity.baseline, folded)
+    if (baseline !== undefined) baselines.push(baseline)
+    operations.push(...entity.operations.slice(end))
+  }
+  if (operations.length === state.operations) return undefined
+  operations.sort((a, b) => a.version - b.version || (a.timestamp < b.timestamp ? -1 : 1))
+  const payload = encodeFolded({
+    watermark,
+    foldedUpTo,
+    replicas: Array.from(state.replicas.values()),
+    files: Array.from(state.files.values()),
+    baselines,
+    operations
+  })
+  return { payload, baselines: baselines.length, operations: operations.length }
+}
+
+/** Whether a replica needs not be sent an operation any more. One whose state has not arrived will be sent everything. */
+const has = ({ id, received, userId }: Replica, operation: StoredOperation): boolean =>
+  received === null || operation.replicaId === id || operation.version <= received || !isVisibleTo(operation, userId)
+
+const foldEntity = (
+  before: StoredBaseline | undefined,
+  operations: ReadonlyArray<StoredOperation>
+): StoredBaseline | undefined => {
+  const after = foldBaseline(before && readBaseline(before), operations)
+  return after && storedBaseline(after)
+}
+
+const readBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(decodeBaseline(JSON.parse(text)))
+
+/** What an entity is now; undefined when it is not there. */
+export const valueOf = ({ baseline, operations }: Entity): unknown =>
+  foldBaseline(baseline && readBaseline(baseline), operations)?.snapshot

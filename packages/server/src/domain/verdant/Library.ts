@@ -1,0 +1,303 @@
+/** A library's state: what its events say, folded. Never changed; a new one shares what stayed. */
+import { HashMap, Option } from "effect"
+import type { StreamEvent } from "../Stream.ts"
+import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
+import type { FileId } from "./FileRefs.ts"
+import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import { type Oid, rootOf } from "./Oid.ts"
+import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
+
+export interface Replica {
+  readonly id: ReplicaId
+  readonly userId: string
+  /** Verdant's number: 0 realtime, 1 push, 2 and 3 passive, 4 and 5 read-only. */
+  readonly type: number
+  /** It will never again send an operation that is older; null: not known. */
+  readonly promise: string | null
+  /** It has everything up to this version; null: not even what it was sent when it joined is known to have arrived. */
+  readonly received: number | null
+  /** The newest operation that it wrote. */
+  readonly wrote: string | null
+  /** Milliseconds since 1970. */
+  readonly seen: number
+  readonly isTruant: boolean
+  /** With which event it joined, and what its client takes for its last sync once it has what it was sent then. */
+  readonly joinedAt: number
+  readonly asOf: string
+}
+
+/** Operations of one event that are not folded yet. */
+export interface Batch {
+  readonly version: number
+  readonly replicaId: ReplicaId
+  readonly operations: ReadonlyArray<StoredOperation>
+  /** Of a client that brought a library's history; kept here until its event was told, and then as entities. */
+  readonly baselines: ReadonlyArray<StoredBaseline>
+}
+
+/** A document or a part of one. */
+export interface Entity {
+  readonly baseline: StoredBaseline | undefined
+  /** Not folded yet, by timestamp. */
+  readonly operations: ReadonlyArray<StoredOperation>
+}
+
+export interface StoredFile {
+  readonly fileId: FileId
+  readonly name: string
+  readonly type: string
+  readonly size: number
+  readonly hash: string
+  readonly userId: string
+  /** Milliseconds since 1970. */
+  readonly storedAt: number
+  /** Since when nothing refers to it; null: something does, or it is new. */
+  readonly orphanedAt: number | null
+}
+
+export interface LibraryState {
+  /** Version of the last event. */
+  readonly version: number
+  readonly generation: number
+  readonly replicas: ReadonlyMap<ReplicaId, Replica>
+  readonly entities: HashMap.HashMap<string, Entity>
+  /** In order of their versions. */
+  readonly batches: ReadonlyArray<Batch>
+  readonly operations: number
+  readonly baselines: number
+  /** Operations older than this may be folded by whoever has them: no older one will come. It never falls. */
+  readonly watermark: string | null
+  /** The newest event of which an operation was folded: who has less than that cannot catch up by operations. */
+  readonly foldedUpTo: number
+  readonly files: ReadonlyMap<FileId, StoredFile>
+  /** Who was asked to bring the library back, and when. */
+  readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
+  /** Version of the newest checkpoint. */
+  readonly checkpoint: number
+}
+
+export const initial: LibraryState = {
+  version: 0,
+  generation: 0,
+  replicas: new Map(),
+  entities: HashMap.empty(),
+  batches: [],
+  operations: 0,
+  baselines: 0,
+  watermark: null,
+  foldedUpTo: 0,
+  files: new Map(),
+  lease: undefined,
+  checkpoint: 0
+}
+
+export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(entities)
+
+export const entityOf = (state: LibraryState, oid: string): Entity | undefined =>
+  Option.getOrUndefined(HashMap.get(state.entities, oid))
+
+/** Whose document an entity belongs to; null: everybody's; undefined: the document is not there. */
+export const documentOwner = (state: LibraryState, oid: Oid): string | null | undefined => {
+  const root = entityOf(state, rootOf(oid))
+  if (root === undefined) return undefined
+  const initialize = root.operations.findLast(({ patch }) => patch.op === "initialize")
+  return initialize === undefined ? root.baseline?.owner : initialize.owner
+}
+
+/** Operations after a version that a replica does not have from itself and may see, in order of their versions. */
+export const missedBy = (
+  state: LibraryState,
+  replica: { readonly id: ReplicaId; readonly userId: string },
+  received: number
+): ReadonlyArray<StoredOperation> => {
+  const missed: Array<StoredOperation> = []
+  for (let i = state.batches.length - 1; i >= 0; i--) {
+    const batch = state.batches[i]!
+    if (batch.version <= received) break
+    if (batch.replicaId === replica.id) continue
+    for (const operation of batch.operations) if (isVisibleTo(operation, replica.userId)) missed.push(operation)
+  }
+  return missed
+}
+
+/** Whether a replica that has everything up to a version lacks nothing of what came after. */
+export const isUpToDate = (
+  state: LibraryState,
+  replica: { readonly id: ReplicaId; readonly userId: string },
+  received: number | null
+): boolean => received !== null && received >= state.foldedUpTo && missedBy(state, replica, received).length === 0
+
+// ---------------------------------------------------------------------------------------------------------- evolve
+
+/** The state after an event. Throws when the event or its payload is not one of ours. */
+export const evolve = (state: LibraryState, event: StreamEvent, payload: Uint8Array | null): LibraryState => {
+  const next = evolveWith({ ...state, version: event.version }, event, fromStreamEvent(event), payload)
+  return event.checkpoint ? { ...next, checkpoint: event.version } : next
+}
+
+const evolveWith = (
+  state: LibraryState,
+  event: StreamEvent,
+  decoded: LibraryEvent,
+  payload: Uint8Array | null
+): LibraryState => {
+  switch (decoded._tag) {
+    case "ReplicaJoined":
+      return withReplica(withProgress(state, decoded), joined(state, event, decoded))
+    case "OperationsStored": {
+      const items = decodeItems(payloadOf(event, payload))
+      return withOperations(withProgress(state, decoded), event, decoded, items)
+    }
+    case "CursorsAdvanced":
+      return withProgress(state, decoded)
+    case "ReplicaForgotten": {
+      const replicas = new Map(state.replicas)
+      replicas.delete(decoded.replicaId)
+      return { ...state, replicas }
+    }
+    case "ReplicaMadeTruant": {
+      const replica = state.replicas.get(decoded.replicaId)
+      return replica === undefined ? state : withReplica(state, { ...replica, isTruant: true })
+    }
+    case "RestoreLeased":
+      return { ...state, lease: { replicaId: decoded.replicaId, at: event.recordedAt } }
+    case "Folded":
+      return withFolded(state, payloadOf(event, payload))
+    case "FileStored": {
+      const { _tag, ...file } = decoded
+      const files = new Map(state.files)
+      files.set(file.fileId, { ...file, storedAt: event.recordedAt, orphanedAt: null })
+      return { ...state, files }
+    }
+    case "FilesSwept": {
+      const files = new Map(state.files)
+      const mark = (fileId: FileId, orphanedAt: number | null) => {
+        const file = files.get(fileId)
+        if (file !== undefined) files.set(fileId, { ...file, orphanedAt })
+      }
+      for (const fileId of decoded.orphaned) mark(fileId, event.recordedAt)
+      for (const fileId of decoded.revived) mark(fileId, null)
+      for (const fileId of decoded.deleted) files.delete(fileId)
+      return { ...state, files }
+    }
+    case "Evicted":
+      return { ...initial, version: event.version, generation: event.generation + 1 }
+    case "Pruned":
+      return state
+  }
+}
+
+const payloadOf = (event: StreamEvent, payload: Uint8Array | null): Uint8Array => {
+  if (payload === null) throw new Error(`The payload of version ${event.version} is missing, though nothing purged it`)
+  return payload
+}
+
+const withReplica = (state: LibraryState, replica: Replica): LibraryState => ({
+  ...state,
+  replicas: new Map(state.replicas).set(replica.id, replica)
+})
+
+const joined = (
+  state: LibraryState,
+  event: StreamEvent,
+  { asOf, replicaId, reset, type, userId }: Extract<LibraryEvent, { _tag: "ReplicaJoined" }>
+): Replica => {
+  const before = state.replicas.get(replicaId)
+  if (before !== undefined && !reset) return { ...before, type, seen: event.recordedAt, isTruant: false }
+  return {
+    ...{ id: replicaId, userId, type, asOf },
+    promise: asOf,
+    received: reset ? null : event.version,
+    wrote: before?.wrote ?? null,
+    seen: event.recordedAt,
+    isTruant: false,
+    joinedAt: event.version
+  }
+}
+
+const withProgress = (
+  state: LibraryState,
+  progress: { readonly cursors?: Readonly<Record<string, Cursor>>; readonly watermark?: string }
+): LibraryState => {
+  const replicas = progress.cursors === undefined ? state.replicas : new Map(state.replicas)
+  for (const [id, cursor] of Object.entries(progress.cursors ?? {})) {
+    const replica = replicas.get(id as ReplicaId)
+    if (replica !== undefined) (replicas as Map<ReplicaId, Replica>).set(replica.id, { ...replica, ...cursor })
+  }
+  return { ...state, replicas, watermark: progress.watermark ?? state.watermark }
+}
+
+const withOperations = (
+  state: LibraryState,
+  event: StreamEvent,
+  stored: Extract<LibraryEvent, { _tag: "OperationsStored" }>,
+  items: Items
+): LibraryState => {
+  const { replicaId, type, userId, wrote } = stored
+  const { version } = event
+  const operations = items.operations.map((operation) => ({ ...operation, version, replicaId }))
+  const before = state.replicas.get(replicaId)
+  const hasAll = before === undefined || isUpToDate(state, before, before.received)
+  const replica: Replica = {
+    ...{ id: replicaId, userId, type },
+    promise: before?.promise ?? null,
+    // It need not be sent its own.
+    received: hasAll ? version : before.received,
+    wrote: wrote !== null && (before?.wrote ?? "") < wrote ? wrote : (before?.wrote ?? null),
+    seen: event.recordedAt,
+    isTruant: false,
+    joinedAt: before?.joinedAt ?? version,
+    asOf: before?.asOf ?? ""
+  }
+  let baselines = state.baselines
+  const entities = HashMap.mutate(state.entities, (entities) => {
+    for (const baseline of items.baselines) {
+      const entity = Option.getOrUndefined(HashMap.get(entities, baseline.oid))
+      if (entity?.baseline === undefined) baselines += 1
+      HashMap.set(entities, baseline.oid, { baseline, operations: entity?.operations ?? [] })
+    }
+    for (const operation of operations) addOperation(entities, operation)
+  })
+  return {
+    ...withReplica(state, replica),
+    entities,
+    batches: [...state.batches, { version, replicaId, operations, baselines: items.baselines }],
+    operations: state.operations + operations.length,
+    baselines,
+    lease: undefined
+  }
+}
+
+const addOperation = (entities: HashMap.HashMap<string, Entity>, operation: StoredOperation): void => {
+  const entity = Option.getOrUndefined(HashMap.get(entities, operation.oid))
+  const operations = [...(entity?.operations ?? [])]
+  // Nearly always the newest.
+  const after = operations.findLastIndex(({ timestamp }) => timestamp < operation.timestamp)
+  operations.splice(after + 1, 0, operation)
+  HashMap.set(entities, operation.oid, { baseline: entity?.baseline, operations })
+}
+
+const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
+  const folded = decodeFolded(payload)
+  const replicas = folded.replicas as ReadonlyArray<Replica>
+  const files = folded.files as ReadonlyArray<StoredFile>
+  const entities = HashMap.mutate(HashMap.empty<string, Entity>(), (entities) => {
+    for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
+    for (const operation of folded.operations) addOperation(entities, operation)
+  })
+  const batches = Array.from(
+    Map.groupBy(folded.operations, ({ version }) => version),
+    ([version, operations]): Batch => ({ version, replicaId: operations[0]!.replicaId, operations, baselines: [] })
+  )
+  return {
+    ...state,
+    replicas: new Map(replicas.map((replica) => [replica.id, replica])),
+    entities,
+    batches,
+    operations: folded.operations.length,
+    baselines: folded.baselines.length,
+    watermark: folded.watermark,
+    foldedUpTo: folded.foldedUpTo,
+    files: new Map(files.map((file) => [file.fileId, file]))
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * The hybrid logical clock of Verdant's clients: schema version (4) · milliseconds (9) · counter (4) · node (7), all in
+ * base 36. They are compared as the strings they are, with `<`: what a newer schema wrote comes after everything that an
+ * older one did, whatever the time.
+ */
+import { Schema } from "effect"
+
+const pattern = /^[0-9a-z]{24}$/
+
+export const Timestamp = Schema.String.check(Schema.isPattern(pattern)).pipe(Schema.brand("Timestamp"))
+export type Timestamp = typeof Timestamp.Type
+
+const RADIX = 36
+const TIME_START = 4
+const TIME_END = 13
+const MAX_MILLIS = RADIX ** (TIME_END - TIME_START) - 1
+
+export const isTimestamp = (value: unknown): value is Timestamp => typeof value === "string" && pattern.test(value)
+
+/** The author's wall clock. 0 for data that a migration made. */
+export const millisOf = (timestamp: Timestamp): number => Number.parseInt(timestamp.slice(TIME_START, TIME_END), RADIX)
+
+/** The smallest timestamp of the same schema version that any node can have made at this time. */
+export const firstAt = (millis: number, { sameVersionAs }: { readonly sameVersionAs: Timestamp }): Timestamp => {
+  const time = Math.min(Math.max(Math.floor(millis), 0), MAX_MILLIS)
+  const digits = time.toString(RADIX).padStart(TIME_END - TIME_START, "0")
+  return `${sameVersionAs.slice(0, TIME_START)}${digits}${"0".repeat(11)}` as Timestamp
+}

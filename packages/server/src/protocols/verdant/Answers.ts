@@ -1,0 +1,83 @@
+/** What a client is told of a library's data: each text made once for all who see the same. */
+import { HashMap } from "effect"
+import { isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
+import type { Batch, LibraryState } from "../../domain/verdant/Library.ts"
+import type { Message } from "./Message.ts"
+import { operationsRebroadcast } from "./Wire.ts"
+
+export interface Contents {
+  /** JSON texts, one after the other. */
+  readonly operations: string
+  readonly baselines: string
+}
+
+interface Everything extends Contents {
+  /** Whether there is nothing that only some may see. */
+  readonly isPublic: boolean
+}
+
+const everything = new WeakMap<LibraryState["entities"], Everything>()
+
+/** All that a user may see of a library: what a client begins anew with. */
+export const everythingFor = (state: LibraryState, userId: string): Contents => {
+  const shared = everything.get(state.entities)
+  if (shared?.isPublic === true) return shared
+  let isPublic = true
+  const baselines: Array<StoredBaseline> = []
+  const operations: Array<StoredOperation> = []
+  for (const entity of HashMap.values(state.entities)) {
+    if (entity.baseline !== undefined) baselines.push(entity.baseline)
+    for (const operation of entity.operations) operations.push(operation)
+  }
+  const sees = (item: { readonly owner: string | null }) => {
+    if (item.owner !== null) isPublic = false
+    return isVisibleTo(item, userId)
+  }
+  const contents = {
+    operations: textsOf(operations.filter(sees).sort(byTimestamp)),
+    baselines: textsOf(baselines.filter(sees).sort(byTimestamp))
+  }
+  everything.set(state.entities, isPublic ? { ...contents, isPublic } : { operations: "", baselines: "", isPublic })
+  return contents
+}
+
+const byTimestamp = (a: { readonly timestamp: string }, b: { readonly timestamp: string }): number =>
+  a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0
+
+export const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()
+
+const shared = new WeakMap<Batch, Message | "by user">()
+
+/**
+ * What another replica wrote, as far as a user may see it; undefined when that is nothing. With a watermark that rose with
+ * it, so that what may be folded is never known before what it covers.
+ */
+export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | undefined): Message | undefined => {
+  const found = shared.get(batch)
+  if (found !== undefined && found !== "by user") return found
+  const { baselines, operations, replicaId } = batch
+  const mayAllSee = found === undefined && [...operations, ...baselines].every(({ owner }) => owner === null)
+  const sees = (item: { readonly owner: string | null }) => isVisibleTo(item, userId)
+  const visible = { operations: operations.filter(sees), baselines: baselines.filter(sees) }
+  if (visible.operations.length + visible.baselines.length === 0) {
+    shared.set(batch, "by user")
+    return undefined
+  }
+  const made = operationsRebroadcast({
+    replicaId,
+    operations: textsOf([...visible.operations].sort(byTimestamp)),
+    baselines: textsOf(visible.baselines),
+    watermark
+  })
+  shared.set(batch, mayAllSee ? made : "by user")
+  return made
+}
+
+/** The last timestamp of what a client is sent: it acknowledges with that. */
+export const lastTimestamp = (batch: Batch, userId: string): string | undefined =>
+  batch.operations
+    .filter((operation) => isVisibleTo(operation, userId))
+    .reduce<string | undefined>(
+      (last, { timestamp }) => (last === undefined || timestamp > last ? timestamp : last),
+      undefined
+    )

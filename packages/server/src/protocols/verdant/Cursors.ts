@@ -1,0 +1,134 @@
+/**
+ * How far this process's replicas are, beyond what the log says of them. It may be lost: then they are taken to be less far,
+ * which only has something folded later or sent again.
+ */
+import type { LiveCursors } from "../../domain/verdant/Commands.ts"
+import type { Cursor, ReplicaId } from "../../domain/verdant/Events.ts"
+
+/** What a replica was sent, and what it had before. */
+interface Offer {
+  /** What its client takes for its last sync once it has processed that. */
+  readonly asOf: string
+  readonly before: number | null
+}
+
+interface Live {
+  received: number | null | undefined
+  seen: number | undefined
+  /** Just promised, promised a while ago, and to be relied on. */
+  promise: string | undefined
+  unripe: string | undefined
+  ripe: string | undefined
+  offer: Offer | undefined
+}
+
+/** Replicas of one library that are remembered; the one heard of longest ago goes first. */
+const MAX_REPLICAS = 10_000
+
+export class Cursors implements LiveCursors {
+  private readonly replicas = new Map<ReplicaId, Live>()
+  private changed = false
+
+  received(replicaId: ReplicaId): number | null | undefined {
+    return this.replicas.get(replicaId)?.received
+  }
+
+  seen(replicaId: ReplicaId): number | undefined {
+    return this.replicas.get(replicaId)?.seen
+  }
+
+  ripe(): ReadonlyMap<ReplicaId, Cursor> {
+    const ripe = new Map<ReplicaId, Cursor>()
+    for (const [id, { received, seen, ripe: promise }] of this.replicas) {
+      ripe.set(id, {
+        ...(promise !== undefined && { promise }),
+        ...(typeof received === "number" && { received }),
+        ...(seen !== undefined && { seen })
+      })
+    }
+    return ripe
+  }
+
+  /** Whether anything has become known since this was last asked. */
+  takeChanged(): boolean {
+    const { changed } = this
+    this.changed = false
+    return changed
+  }
+
+  /**
+   * Called at intervals longer than a client keeps what its user did to itself: until then it may still send operations
+   * that are older than its promise.
+   */
+  ripen(): void {
+    for (const live of this.replicas.values()) {
+      if (live.unripe !== undefined) {
+        live.ripe = live.unripe
+        this.changed = true
+      }
+      live.unripe = live.promise
+      live.promise = undefined
+    }
+  }
+
+  /** Whether a promise is not to be relied on yet. */
+  hasUnripe(): boolean {
+    for (const { promise, unripe } of this.replicas.values())
+      if (promise !== undefined || unripe !== undefined) return true
+    return false
+  }
+
+  hear(replicaId: ReplicaId, now: number): void {
+    this.liveOf(replicaId).seen = now
+    this.changed = true
+  }
+
+  /** It will never again send anything older. */
+  promise(replicaId: ReplicaId, timestamp: string): void {
+    const live = this.liveOf(replicaId)
+    if (live.promise === undefined || live.promise < timestamp) live.promise = timestamp
+    this.changed = true
+  }
+
+  /** It has everything up to a version. */
+  receive(replicaId: ReplicaId, version: number, logged: number | null): void {
+    const live = this.liveOf(replicaId)
+    const before = live.received === undefined ? logged : live.received
+    if (before !== null && before >= version) return
+    live.received = version
+    this.changed = true
+  }
+
+  /** It is sent something; whether that arrives shows later. */
+  offer(replicaId: ReplicaId, asOf: string, logged: number | null): void {
+    const live = this.liveOf(replicaId)
+    live.offer = { asOf, before: live.received === undefined ? logged : live.received }
+  }
+
+  /** Takes back what it said to have received, but never processed: it acknowledges before it stores. */
+  confirm(replicaId: ReplicaId, since: string | null): void {
+    const live = this.replicas.get(replicaId)
+    if (live?.offer === undefined) return
+    if (since === null || since < live.offer.asOf) live.received = live.offer.before
+    live.offer = undefined
+  }
+
+  forget(replicaId: ReplicaId): void {
+    this.replicas.delete(replicaId)
+  }
+
+  clear(): void {
+    this.replicas.clear()
+  }
+
+  private liveOf(replicaId: ReplicaId): Live {
+    const live = this.replicas.get(replicaId) ?? {
+      ...{ received: undefined, seen: undefined, offer: undefined },
+      ...{ promise: undefined, unripe: undefined, ripe: undefined }
+    }
+    this.replicas.delete(replicaId)
+    this.replicas.set(replicaId, live)
+    if (this.replicas.size > MAX_REPLICAS) this.replicas.delete(this.replicas.keys().next().value!)
+    return live
+  }
+}

@@ -1,0 +1,474 @@
+/**
+ * One client of a library: its messages in, in the order they came; answers, and what others do, out. The same for a
+ * WebSocket, which stays, and for a request, which is a connection that lives until it is answered.
+ */
+import { Effect, type Scope } from "effect"
+import type { Grant } from "../../Access.ts"
+import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
+import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
+import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import type { OwnedOperation } from "../../domain/verdant/Items.ts"
+import { isUpToDate } from "../../domain/verdant/Library.ts"
+import { millisOf } from "../../domain/verdant/Timestamp.ts"
+import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
+import { CloseCode } from "../Connection.ts"
+import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
+import type { LibraryRoom } from "./LibraryRooms.ts"
+import type { Message } from "./Message.ts"
+import type { PresenceChange, Present } from "./Presence.ts"
+import * as Wire from "./Wire.ts"
+
+/** A client's connection, as a session sees it. After `close` the rest are no-ops. */
+export interface Client {
+  /** Unique: the `origin` of what is stored for it. */
+  readonly id: string
+  /** Whether it stays, and is told what happens. */
+  readonly isRealtime: boolean
+  readonly send: (message: Message) => void
+  readonly sendVolatile: (message: Message) => void
+  readonly close: (code: number, reason: string) => void
+  readonly isSentAway: () => boolean
+}
+
+export interface Session {
+  /** Handles messages in their order; done when the next may be handled. */
+  readonly receive: (messages: ReadonlyArray<Wire.ClientMessage>) => Effect.Effect<void>
+}
+
+/** What sessions are made of. */
+export interface Services {
+  readonly now: () => number
+  readonly truancy: number
+  readonly presenceTtl: number
+  /** JSON for a user's peers. */
+  readonly profileOf: (userId: string) => Effect.Effect<unknown>
+  /** The room has something to write down or to let go before long. */
+  readonly touch: (room: LibraryRoom) => void
+  readonly run: (effect: Effect.Effect<void>) => void
+}
+
+/** Clients refuse what is further ahead of their own clock, and stop at it. */
+const MAX_DRIFT_MILLIS = 60_000
+/** How often it is looked whether a library that somebody brings back is there. */
+const LOOK = "100 millis"
+/** A client that polls gives up for good when it is not answered within three seconds. */
+const POLL_PATIENCE_MILLIS = 2000
+/** Messages that a client may leave unacknowledged before older ones are forgotten. */
+const MAX_OUTSTANDING = 10_000
+
+/** Tells the client what happens in the library once it has synced, until the scope closes. */
+export const openSession = Effect.fnUntraced(function* (
+  services: Services,
+  room: LibraryRoom,
+  client: Client,
+  grant: Grant
+) {
+  const session = new LibrarySession(services, room, client, grant)
+  room.local.presence.connect(room.tell)
+  if (client.isRealtime) {
+    yield* room.subscribe(session)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => room.local.presence.listen((change) => session.tellPresence(change))),
+      (unlisten) => Effect.sync(unlisten)
+    )
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(() => session.leave()))
+  return session as Session
+}) satisfies (...args: never) => Effect.Effect<Session, never, Scope.Scope>
+
+class LibrarySession implements Session, Subscriber {
+  private readonly services: Services
+  private readonly room: LibraryRoom
+  private readonly client: Client
+  private readonly grant: Grant
+  private replicaId: ReplicaId | undefined
+  /** Events up to this version are in what the client was answered; before that it is told of nothing. */
+  private cut: number | undefined
+  /** What it was told and has not acknowledged: by the timestamp that it will acknowledge with. */
+  private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
+  /** The last version that it was told of, or that had nothing for it. */
+  private toldUpTo = 0
+  /** The first operation that it was not taken, because its time has not come. */
+  private early: string | undefined
+  private isWaiting = false
+  private hasLeft = false
+
+  constructor(services: Services, room: LibraryRoom, client: Client, grant: Grant) {
+    this.services = services
+    this.room = room
+    this.client = client
+    this.grant = grant
+  }
+
+  get id(): string {
+    return this.client.id
+  }
+
+  // ---- what happens in the library
+
+  deliver({ event }: Committed): void {
+    if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
+    if (this.cut === undefined || event.version <= this.cut) return
+    const data = event.data as { readonly replicaId?: string; readonly watermark?: string }
+    if (event.type === "ReplicaForgotten" && data.replicaId === this.replicaId) {
+      return this.client.close(CloseCode.tryAgainLater, "begin anew")
+    }
+    const isOwn = data.replicaId === this.replicaId
+    const told = event.type === "OperationsStored" && !isOwn && this.tellOperations(event.version, data.watermark)
+    if (!told && data.watermark !== undefined) this.client.send(Wire.globalAck(data.watermark))
+    this.toldUpTo = event.version
+    if (!told && this.outstanding.length === 0) this.receiveUpTo(event.version)
+  }
+
+  /** Whether there was anything to tell. */
+  private tellOperations(version: number, watermark: string | undefined): boolean {
+    const batch = this.room.state().batches.findLast((batch) => batch.version === version)
+    const told = batch && rebroadcastOf(batch, this.grant.userId, watermark)
+    if (batch === undefined || told === undefined) return false
+    this.client.send(told)
+    const timestamp = lastTimestamp(batch, this.grant.userId)
+    if (timestamp !== undefined) this.outstanding.push({ timestamp, version })
+    if (this.outstanding.length > MAX_OUTSTANDING) this.outstanding.shift()
+    return true
+  }
+
+  relay(): void {}
+
+  tellPresence(change: PresenceChange): void {
+    const { client } = this
+    if (change._tag === "Offline") return client.sendVolatile(Wire.presenceOffline(change.userId, change.replicaId))
+    this.services.run(
+      Effect.map(this.withProfile(change.present), (info) => client.sendVolatile(Wire.presenceChanged(info)))
+    )
+  }
+
+  private withProfile(present: Present): Effect.Effect<Wire.UserInfo> {
+    const { internal, presence, replicaId, userId } = present
+    return Effect.map(this.services.profileOf(userId), (profile) => ({
+      ...{ id: userId, replicaId, profile, presence, internal }
+    }))
+  }
+
+  /** The client has gone, or says that it goes. */
+  leave(): void {
+    if (this.hasLeft) return
+    this.hasLeft = true
+    this.cut = undefined
+    if (this.client.isRealtime) this.room.local.presence.leave(this.grant.userId, this.client.id)
+    this.services.touch(this.room)
+  }
+
+  // ---- what the client says
+
+  receive(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<void> {
+    return Effect.forEach(messages, (message) => (this.client.isSentAway() ? Effect.void : this.handle(message)), {
+      discard: true
+    })
+  }
+
+  private handle(message: Wire.ClientMessage): Effect.Effect<void> {
+    const { client, room, services } = this
+    switch (message._tag) {
+      case "NotJson":
+        return Effect.sync(() => client.close(CloseCode.notUtf8OrJson, "a message is JSON text"))
+      case "Malformed":
+        return Effect.andThen(
+          Effect.logDebug(`A malformed message: ${message.reason}`),
+          Effect.sync(() => client.close(CloseCode.policy, message.reason))
+        )
+      case "Unknown":
+        return Effect.void
+      case "Heartbeat":
+        return Effect.sync(() => {
+          if (this.replicaId !== undefined) room.local.cursors.hear(this.replicaId, services.now())
+          client.send(Wire.heartbeatResponse)
+        })
+    }
+    const replica = room.state().replicas.get(message.replicaId)
+    if (replica !== undefined && replica.userId !== this.grant.userId) {
+      return Effect.sync(() => client.send(Wire.forbidden))
+    }
+    switch (message._tag) {
+      case "Sync":
+        return this.sync(message)
+      case "Operations":
+        return this.storeOperations(message)
+      case "Ack":
+        return Effect.sync(() => this.acknowledge(message))
+      case "Presence":
+        return Effect.sync(() => {
+          const { internal, presence, replicaId } = message
+          this.arrive()
+          room.local.presence.update({ userId: this.grant.userId, replicaId, presence, internal })
+        })
+      case "Disconnecting":
+        return Effect.sync(() => {
+          if (this.replicaId !== undefined) room.local.cursors.hear(this.replicaId, services.now())
+          this.leave()
+        })
+    }
+  }
+
+  private arrive(): void {
+    if (this.hasLeft) return
+    const { client, grant, room, services } = this
+    room.local.presence.arrive(
+      grant.userId,
+      client.isRealtime ? client.id : { until: services.now() + services.presenceTtl }
+    )
+    services.touch(room)
+  }
+
+  private submit(command: LibraryCommand): Effect.Effect<Outcome<LibraryRefusal>> {
+    return Effect.callback((resume) => {
+      this.room.submit(command, this.client.id, (outcome) => {
+        // Answered in the same turn: what happens next is told after it.
+        if (command._tag === "Sync") this.answerSync(command, outcome)
+        resume(Effect.succeed(outcome))
+      })
+    })
+  }
+
+  // ---- sync
+
+  private sync(message: Extract<Wire.ClientMessage, { _tag: "Sync" }>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const { client, grant, room, services } = this
+      this.replicaId = message.replicaId
+      this.hasLeft = false
+      this.arrive()
+      room.local.cursors.confirm(message.replicaId, message.since)
+      const operations = this.takeTimely(message.operations, message.since)
+      const peers = yield* Effect.forEach(room.local.presence.all(), (present) => this.withProfile(present))
+      this.peers = Object.fromEntries(peers.map((info) => [info.id, info]))
+      if (!client.isRealtime) {
+        for (const { userId, replicaId } of room.local.presence.goneSince(message.replicaId)) {
+          client.send(Wire.presenceOffline(userId, replicaId))
+        }
+      }
+      const command: Sync = {
+        _tag: "Sync",
+        replicaId: message.replicaId,
+        userId: grant.userId,
+        type: grant.replicaType,
+        timestamp: message.timestamp,
+        since: message.since,
+        resyncAll: message.resyncAll,
+        operations,
+        baselines: message.baselines.items,
+        ...this.circumstances()
+      }
+      if (message.baselines.refused > 0) client.send(Wire.forbidden)
+      const begun = services.now()
+      const outcome = yield* this.submit(command)
+      if (outcome._tag !== "Refused" || outcome.refusal._tag !== "AwaitRestore") return
+      if (client.isRealtime) {
+        // It says nothing that depends on the answer before it has it.
+        if (!this.isWaiting) services.run(this.awaitRestore(command))
+        this.isWaiting = true
+        return
+      }
+      while (services.now() - begun < POLL_PATIENCE_MILLIS) {
+        yield* Effect.sleep(LOOK)
+        if (!isAwaiting(yield* this.submit({ ...command, ...this.circumstances() }))) return
+      }
+      // Nothing is taken and nothing given: it asks again.
+      client.send(this.response({ operations: "", baselines: "", overwrite: false, ackedTimestamp: message.since }))
+    })
+  }
+
+  private peers: Readonly<Record<string, Wire.UserInfo>> = {}
+
+  private awaitRestore(command: Sync): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      do {
+        yield* Effect.sleep(LOOK)
+        if (this.hasLeft || this.client.isSentAway()) break
+      } while (isAwaiting(yield* this.submit({ ...command, ...this.circumstances() })))
+      this.isWaiting = false
+    })
+  }
+
+  private circumstances() {
+    const { now, truancy } = this.services
+    return { now: now(), truancy, cursors: this.room.local.cursors }
+  }
+
+  private answerSync(command: Sync, outcome: Outcome<LibraryRefusal>): void {
+    const { client, room } = this
+    if (outcome._tag === "Unavailable") return client.close(CloseCode.tryAgainLater, "the storage is not available")
+    if (outcome._tag === "Refused") {
+      switch (outcome.refusal._tag) {
+        case "NothingNew":
+          return this.answer(command, false)
+        case "RestoreAsked":
+          return client.send(Wire.needSince)
+        case "AwaitRestore":
+          return
+        default:
+          return client.send(Wire.forbidden)
+      }
+    }
+    const { event } = outcome
+    if (event.type === "RestoreLeased") return client.send(Wire.needSince)
+    const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
+    if (isReset && command.type > 3 && command.operations.length > 0) client.send(Wire.forbidden)
+    if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
+      client.send(Wire.forbidden)
+    }
+    this.answer(command, isReset)
+  }
+
+  private answer(command: Sync, overwrite: boolean): void {
+    const { client, grant, room, services } = this
+    const state = room.state()
+    const { cursors } = room.local
+    const replica = state.replicas.get(command.replicaId)
+    if (replica === undefined) return client.send(Wire.forbidden)
+    const received = cursors.received(replica.id) ?? replica.received ?? replica.joinedAt
+    const operations = overwrite ? [] : missed(state, replica, received)
+    const contents = overwrite ? everythingFor(state, grant.userId) : { operations: textsOf(operations), baselines: "" }
+    const isSomething = overwrite || operations.length > 0
+    const ackedTimestamp = this.early === undefined ? command.timestamp : this.ackedBefore(command)
+    const asOf = ackedTimestamp ?? command.timestamp
+    if (isSomething) cursors.offer(replica.id, asOf, overwrite ? null : replica.received)
+    else cursors.receive(replica.id, state.version, replica.received)
+    cursors.promise(replica.id, command.timestamp)
+    cursors.hear(replica.id, services.now())
+    client.send(
+      this.response({
+        ...contents,
+        overwrite,
+        ackedTimestamp,
+        nonce: isSomething ? Wire.nonceOf(state.generation, state.version) : undefined
+      })
+    )
+    this.cut = state.version
+    this.toldUpTo = state.version
+    this.outstanding = []
+    services.touch(room)
+  }
+
+  private response(content: {
+    readonly operations: string
+    readonly baselines: string
+    readonly overwrite: boolean
+    readonly ackedTimestamp: string | null
+    readonly nonce?: string | undefined
+  }): Message {
+    const watermark = this.room.state().watermark ?? undefined
+    return Wire.syncResponse({ nonce: undefined, ...content, watermark, peerPresence: this.peers })
+  }
+
+  /** What a client whose clock is ahead may take for its last sync: it sends again what comes after. */
+  private ackedBefore({ operations, since }: Sync): string | null {
+    const last = operations[operations.length - 1]?.timestamp ?? null
+    return last === null || (since !== null && last < since) ? since : last
+  }
+
+  // ---- operations
+
+  /**
+   * Without those whose time has not come: peers could not take them. What is acknowledged stays before the first of
+   * them, so that the client sends them again.
+   */
+  private takeTimely(
+    { items, refused }: Wire.Decoded<OwnedOperation>,
+    since: string | null | undefined
+  ): ReadonlyArray<OwnedOperation> {
+    const latest = this.services.now() + MAX_DRIFT_MILLIS
+    if (since !== undefined) this.early = undefined
+    const first = items.findIndex(({ timestamp }) => millisOf(timestamp) > latest)
+    if (first !== -1) this.early ??= items[first]!.timestamp
+    if (first !== -1 || refused > 0) this.client.send(Wire.forbidden)
+    return first === -1 ? items : items.slice(0, first)
+  }
+
+  private storeOperations(message: Extract<Wire.ClientMessage, { _tag: "Operations" }>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const { client, grant, room, services } = this
+      if (message.operations.items.length + message.operations.refused === 0) return
+      if (grant.readOnly) return client.send(Wire.forbidden)
+      const operations = this.takeTimely(message.operations, undefined)
+      const outcome = yield* this.submit({
+        _tag: "StoreOperations",
+        replicaId: message.replicaId,
+        userId: grant.userId,
+        type: grant.replicaType,
+        operations,
+        ...this.circumstances()
+      })
+      services.touch(room)
+      if (outcome._tag === "Unavailable") {
+        return client.close(CloseCode.tryAgainLater, "the storage is not available")
+      }
+      if (outcome._tag === "Refused" && outcome.refusal._tag !== "NothingNew") {
+        return yield* this.refuseOperations(message.replicaId, outcome.refusal)
+      }
+      const state = room.state()
+      if (operations.some((operation) => isForbidden(state, operation, grant.userId))) client.send(Wire.forbidden)
+      const replica = state.replicas.get(message.replicaId)
+      const { cursors } = room.local
+      cursors.hear(message.replicaId, services.now())
+      cursors.promise(message.replicaId, message.timestamp)
+      if (replica !== undefined && isUpToDate(state, replica, cursors.received(replica.id) ?? replica.received)) {
+        cursors.receive(replica.id, state.version, replica.received)
+      }
+      if (this.early === undefined) client.send(Wire.serverAck(message.timestamp))
+    })
+  }
+
+  private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): Effect.Effect<void> {
+    const { client } = this
+    switch (refusal._tag) {
+      case "MustReset":
+        return Effect.andThen(
+          this.submit({ _tag: "ForgetReplica", replicaId }),
+          Effect.sync(() => client.close(CloseCode.tryAgainLater, "begin anew"))
+        )
+      case "NotJoined":
+        // It syncs when it comes back, and brings what it wrote.
+        return Effect.sync(() => client.close(CloseCode.tryAgainLater, "sync first"))
+      default:
+        return Effect.sync(() => client.send(Wire.forbidden))
+    }
+  }
+
+  // ---- acknowledgements
+
+  private acknowledge({ nonce, replicaId, timestamp }: Extract<Wire.ClientMessage, { _tag: "Ack" }>): void {
+    const { room, services } = this
+    const state = room.state()
+    const replica = state.replicas.get(replicaId)
+    if (replica === undefined) return
+    const { cursors } = room.local
+    cursors.hear(replicaId, services.now())
+    if (nonce !== undefined) {
+      const version = Wire.versionOf(nonce, state.generation)
+      if (version !== undefined && version <= state.version) cursors.receive(replicaId, version, replica.received)
+    } else if (timestamp !== undefined) {
+      cursors.promise(replicaId, timestamp)
+      const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
+      if (found !== -1) this.outstanding.splice(0, found + 1)
+      const next = this.outstanding[0]
+      if (found !== -1) this.receiveUpTo(next === undefined ? this.toldUpTo : next.version - 1)
+    }
+    services.touch(room)
+  }
+
+  /** What it was told up to here it has, unless it has not yet taken what it was answered. */
+  private receiveUpTo(version: number): void {
+    const { replicaId, room } = this
+    if (replicaId === undefined) return
+    const replica = room.state().replicas.get(replicaId)
+    if (replica === undefined) return
+    const { cursors } = room.local
+    const before = cursors.received(replicaId)
+    // While even what it was answered has not arrived, what came after may not have either.
+    if ((before === undefined ? replica.received : before) === null) return
+    cursors.receive(replicaId, version, replica.received)
+  }
+}
+
+const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
+  outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"

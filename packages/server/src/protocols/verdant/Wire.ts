@@ -1,0 +1,196 @@
+/** Verdant's messages: what a client may send, decoded once and bounded, and what it is sent. */
+import { Result, Schema } from "effect"
+import { baselineBy, decodeBaseline } from "../../domain/verdant/Baseline.ts"
+import { isBoundedJson } from "../../domain/verdant/BoundedJson.ts"
+import { ReplicaId } from "../../domain/verdant/Events.ts"
+import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/Items.ts"
+import { decodeOperation, operationBy } from "../../domain/verdant/Operation.ts"
+import { storedBaseline } from "../../domain/verdant/Payload.ts"
+import { isTimestamp } from "../../domain/verdant/Timestamp.ts"
+import { Message, message } from "./Message.ts"
+
+// ---------------------------------------------------------------------------------------------- client → server
+
+/** Items of a message that were understood, and how many were not. */
+export interface Decoded<A> {
+  readonly items: ReadonlyArray<A>
+  readonly refused: number
+}
+
+export type ClientMessage =
+  | { readonly _tag: "Heartbeat" }
+  | {
+      readonly _tag: "Sync"
+      readonly replicaId: ReplicaId
+      readonly timestamp: string
+      readonly since: string | null
+      readonly resyncAll: boolean
+      readonly operations: Decoded<OwnedOperation>
+      readonly baselines: Decoded<StoredBaseline>
+    }
+  | {
+      readonly _tag: "Operations"
+      readonly replicaId: ReplicaId
+      readonly timestamp: string
+      readonly operations: Decoded<OwnedOperation>
+    }
+  | {
+      readonly _tag: "Ack"
+      readonly replicaId: ReplicaId
+      readonly timestamp: string | undefined
+      readonly nonce: string | undefined
+    }
+  | { readonly _tag: "Presence"; readonly replicaId: ReplicaId; readonly presence: unknown; readonly internal: unknown }
+  | { readonly _tag: "Disconnecting"; readonly replicaId: ReplicaId }
+  /** A kind that is not known: it may be a newer client's, and is passed over. */
+  | { readonly _tag: "Unknown" }
+  | { readonly _tag: "NotJson" }
+  | { readonly _tag: "Malformed"; readonly reason: string }
+
+/** A presence, bytes of its JSON: every peer is sent it. */
+const MAX_PRESENCE = 32 * 1024
+
+const isReplicaId = Schema.is(ReplicaId)
+
+export const decodeText = (text: string, userId: string): ClientMessage => {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return { _tag: "NotJson" }
+  }
+  return decodeMessage(json, userId)
+}
+
+export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
+  if (!isObject(json) || typeof json["type"] !== "string") return malformed("a message is an object with a type")
+  const { type, replicaId } = json
+  if (type === "heartbeat") return { _tag: "Heartbeat" }
+  if (!KNOWN.has(type)) return { _tag: "Unknown" }
+  if (!isReplicaId(replicaId)) return malformed("a message names its replica")
+  switch (type) {
+    case "sync": {
+      const { timestamp, since = null } = json
+      if (!isTimestamp(timestamp)) return malformed("a sync has a timestamp")
+      if (since !== null && !isTimestamp(since)) return malformed("a sync is since a timestamp or null")
+      const operations = decodeAll(json["operations"], (item) => decodeOwnedOperation(item, userId))
+      const baselines = decodeAll(json["baselines"], (item) => decodeStoredBaseline(item, userId))
+      return { _tag: "Sync", replicaId, timestamp, since, resyncAll: json["resyncAll"] === true, operations, baselines }
+    }
+    case "op": {
+      const { timestamp } = json
+      if (!isTimestamp(timestamp)) return malformed("an op has a timestamp")
+      const operations = decodeAll(json["operations"], (item) => decodeOwnedOperation(item, userId))
+      return { _tag: "Operations", replicaId, timestamp, operations }
+    }
+    case "ack":
+    case "sync-ack": {
+      const { nonce, timestamp } = json
+      return {
+        _tag: "Ack",
+        replicaId,
+        timestamp: isTimestamp(timestamp) ? timestamp : undefined,
+        nonce: typeof nonce === "string" && nonce.length <= 64 ? nonce : undefined
+      }
+    }
+    case "presence-update": {
+      const { presence = null, internal = {} } = json
+      if (!isBoundedJson([presence, internal]) || JSON.stringify([presence, internal]).length > MAX_PRESENCE) {
+        return malformed(`a presence has at most ${MAX_PRESENCE} bytes`)
+      }
+      return { _tag: "Presence", replicaId, presence, internal }
+    }
+    default:
+      return { _tag: "Disconnecting", replicaId }
+  }
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const KNOWN = new Set(["sync", "op", "ack", "sync-ack", "presence-update", "disconnecting"])
+
+const malformed = (reason: string): ClientMessage => ({ _tag: "Malformed", reason })
+
+const decodeAll = <A>(items: unknown, decode: (item: unknown) => A | undefined): Decoded<A> => {
+  if (!Array.isArray(items)) return { items: [], refused: 0 }
+  const decoded = items.flatMap((item) => decode(item) ?? [])
+  return { items: decoded, refused: items.length - decoded.length }
+}
+
+const decodeOwnedOperation = (item: unknown, userId: string): OwnedOperation | undefined => {
+  const decoded = Result.getOrUndefined(decodeOperation(item))
+  if (decoded === undefined) return undefined
+  const operation = operationBy(userId, decoded)
+  return { ...operation, owner: ownerOf(operation.authz) }
+}
+
+const decodeStoredBaseline = (item: unknown, userId: string): StoredBaseline | undefined => {
+  const decoded = Result.getOrUndefined(decodeBaseline(item))
+  return decoded && storedBaseline(baselineBy(userId, decoded))
+}
+
+// ---------------------------------------------------------------------------------------------- server → client
+
+export const heartbeatResponse = message({ type: "heartbeat-response" })
+export const forbidden = message({ type: "forbidden" })
+export const needSince = message({ type: "need-since", since: null })
+
+export const serverAck = (timestamp: string): Message => message({ type: "server-ack", timestamp })
+export const globalAck = (timestamp: string): Message => message({ type: "global-ack", timestamp })
+
+export interface UserInfo {
+  readonly id: string
+  readonly replicaId: string
+  readonly profile: unknown
+  readonly presence: unknown
+  readonly internal: unknown
+}
+
+export const presenceChanged = (userInfo: UserInfo): Message =>
+  message({ type: "presence-changed", replicaId: userInfo.replicaId, userInfo })
+
+export const presenceOffline = (userId: string, replicaId: string): Message =>
+  message({ type: "presence-offline", userId, replicaId })
+
+/** `operations` and `baselines`: JSON texts, one after the other. */
+export const operationsRebroadcast = (content: {
+  readonly replicaId: string
+  readonly operations: string
+  readonly baselines: string
+  readonly watermark: string | undefined
+}): Message =>
+  new Message(
+    `{"type":"op-re","replicaId":"${content.replicaId}","operations":[${content.operations}]` +
+      (content.baselines === "" ? "" : `,"baselines":[${content.baselines}]`) +
+      `${globalAckField(content.watermark)}}`
+  )
+
+export const syncResponse = (content: {
+  readonly operations: string
+  readonly baselines: string
+  readonly overwrite: boolean
+  readonly watermark: string | undefined
+  readonly peerPresence: Readonly<Record<string, UserInfo>>
+  readonly ackedTimestamp: string | null
+  readonly nonce: string | undefined
+}): Message =>
+  new Message(
+    `{"type":"sync-resp","operations":[${content.operations}],"baselines":[${content.baselines}]` +
+      `,"overwriteLocalData":${content.overwrite},"ackedTimestamp":${JSON.stringify(content.ackedTimestamp)}` +
+      `,"peerPresence":${JSON.stringify(content.peerPresence)}${globalAckField(content.watermark)}` +
+      (content.nonce === undefined ? "}" : `,"ackThisNonce":"${content.nonce}"}`)
+  )
+
+const globalAckField = (watermark: string | undefined): string =>
+  watermark === undefined ? "" : `,"globalAckTimestamp":"${watermark}"`
+
+/** Names a version to a client, which knows nothing of it but that it has to say it again. */
+export const nonceOf = (generation: number, version: number): string =>
+  Buffer.from(`${generation}.${version}`).toString("base64url")
+
+/** The version, if it is of this generation. */
+export const versionOf = (nonce: string, generation: number): number | undefined => {
+  const [, of, version] = /^(\d{1,15})\.(\d{1,15})$/.exec(Buffer.from(nonce, "base64url").toString()) ?? []
+  return Number(of) === generation ? Number(version) : undefined
+}
