@@ -12,8 +12,10 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    testTimeout: 120_000,
-    hookTimeout: 60_000,
+    // What is waited for is a condition; these only end what would hang, also on a machine that is ten times slower.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    teardownTimeout: 120_000,
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
     server: { deps: { inline: [/@sealog\//, /@verdant-web/] } },

@@ -1,12 +1,12 @@
 /** The README is held to what it says: its snippets are the example files, and its commands run. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
+import { freePort } from "./support/freePort.ts"
 import { administer, emptyDatabase } from "./support/postgres.ts"
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
@@ -19,14 +19,6 @@ const blocks = Array.from(readme.matchAll(/^```(\w+)(?: file=(\S+))?\n(.*?)^```/
   text: text ?? ""
 }))
 const shell = blocks.filter(({ language }) => language === "sh").map(({ text }) => text.trim())
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 
 /** A folder where `sync-admin`, `node` and `npx` are this checkout's. */
 const makeFolder = () => {

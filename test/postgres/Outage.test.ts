@@ -27,7 +27,7 @@ const health = (url: string) =>
 const untilHealth = (url: string, status: number) =>
   health(url).pipe(
     Effect.repeat({ schedule: Schedule.spaced("50 millis"), until: (now) => now === status }),
-    Effect.timeoutOrElse({ duration: "30 seconds", orElse: () => Effect.die(new Error(`never ${status}`)) })
+    Effect.timeoutOrElse({ duration: "2 minutes", orElse: () => Effect.die(new Error(`never ${status}`)) })
   )
 
 describe("a database that is away", () => {

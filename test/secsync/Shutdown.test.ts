@@ -10,6 +10,9 @@ import { randomName, startServer } from "../support/TestServer.ts"
 
 const UPDATES = 400
 
+const openLog = (database: string) =>
+  Effect.map(Layer.build(layerOf(database)), (services) => Context.get(services, EventLog))
+
 describe("a graceful shutdown", () => {
   it.live("under load: closes with 1001, and every acknowledged update is in the log", () =>
     Effect.gen(function* () {
@@ -28,10 +31,8 @@ describe("a graceful shutdown", () => {
       for (let clock = 0; clock < UPDATES; clock++) client.send(updateMessage(author, { docId, refSnapshotId, clock }))
       yield* client.next("update-saved", ({ clock }) => clock === 20)
 
-      // Opened before, because the server's folder goes with its scope.
-      const storage = yield* Layer.build(layerOf(server.database))
       yield* Scope.close(scope, Exit.void)
-      const log = Context.get(storage, EventLog)
+      const log = yield* openLog(database)
       const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 1 })
       assert.strictEqual((yield* client.closed).code, 1001)
       const acknowledged = client.frames.filter(({ type }) => type === "update-saved").map(({ clock }) => clock)
@@ -42,7 +43,8 @@ describe("a graceful shutdown", () => {
       )
     })
   )
-  it.live("keeps what a client sent before it heard the goodbye", () =>
+
+  it.live("keeps what a client sent before it heard the goodbye, also when the machine stands still meanwhile", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const database = yield* freshStorage
@@ -52,10 +54,11 @@ describe("a graceful shutdown", () => {
       const options = { url: server.url, documentId: docId, token: yield* server.token(library) }
       const client = yield* connectRaw(options)
       const witness = yield* connectRaw({ ...options, documentId: randomName() })
-      const storage = yield* Layer.build(layerOf(server.database))
       client.socket.pause()
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* witness.closed
+      // For longer than the server would wait for its clients: time in which it could not hear them.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000)
       const author = makeAuthor()
       const snapshot = snapshotMessage(author, { docId })
       client.send(snapshot)
@@ -63,7 +66,7 @@ describe("a graceful shutdown", () => {
       client.socket.resume()
       yield* Fiber.join(stopping)
       assert.strictEqual((yield* client.closed).code, 1001)
-      const log = Context.get(storage, EventLog)
+      const log = yield* openLog(database)
       const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 0 })
       assert.deepStrictEqual(
         stored.map(({ event }) => event.type),

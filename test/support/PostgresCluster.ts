@@ -12,9 +12,9 @@ import {
   writeFileSync
 } from "node:fs"
 import { createRequire } from "node:module"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
+import { freePort } from "./freePort.ts"
 
 export interface PostgresCluster {
   /** postgres://postgres@127.0.0.1:PORT/postgres: a superuser. */
@@ -75,8 +75,8 @@ export const makeCluster = async (settings: Readonly<Record<string, string>> = {
   }
   const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}\n`)
   writeFileSync(join(data, "postgresql.conf"), lines.join(""), { flag: "a" })
-  const start = () => run("pg_ctl", ["-D", data, "-l", join(folder, "log"), "-w", "-t", "60", "start"])
-  const stop = (mode: "fast" | "immediate") => run("pg_ctl", ["-D", data, "-m", mode, "-w", "stop"])
+  const start = () => run("pg_ctl", ["-D", data, "-l", join(folder, "log"), "-w", "-t", "300", "start"])
+  const stop = (mode: "fast" | "immediate") => run("pg_ctl", ["-D", data, "-m", mode, "-w", "-t", "300", "stop"])
   start()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
@@ -90,15 +90,3 @@ export const makeCluster = async (settings: Readonly<Record<string, string>> = {
     }
   }
 }
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once("error", reject)
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address()
-      probe.close(() =>
-        address === null || typeof address === "string" ? reject(new Error("no port")) : resolve(address.port)
-      )
-    })
-  })

@@ -62,7 +62,7 @@ export interface SecsyncClient {
 }
 
 /** Generous: what is waited for takes milliseconds on an idle machine. */
-const TIMEOUT = "45 seconds"
+const TIMEOUT = "2 minutes"
 
 export const connectClient = (options: SecsyncClientOptions): Effect.Effect<SecsyncClient, never, Scope.Scope> =>
   Effect.acquireRelease(

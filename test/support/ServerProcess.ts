@@ -4,6 +4,7 @@ import { join } from "node:path"
 import { Access } from "@sealog/server/Access"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Effect, Redacted, type Scope } from "effect"
+import { freePort } from "./freePort.ts"
 import { TOKEN_SECRET } from "./TestServer.ts"
 
 const syncAdmin = join(import.meta.dirname, "../../packages/cli/bin/sync-admin.js")
@@ -20,7 +21,7 @@ export interface ServerProcess {
 }
 
 export interface ServerProcessOptions {
-  /** Default: any that is free. */
+  /** Default: one that is free, and will be when the server is gone. */
   readonly port?: number
   /** More of the command line. */
   readonly args?: ReadonlyArray<string>
@@ -28,10 +29,11 @@ export interface ServerProcessOptions {
 
 export const spawnServer = (
   database: string,
-  { port = 0, args = [] }: ServerProcessOptions = {}
+  { port, args = [] }: ServerProcessOptions = {}
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const serve = ["serve", "--port", String(port), "--host", "127.0.0.1", "--database", database, ...args]
+    const free = port ?? (yield* Effect.promise(freePort))
+    const serve = ["serve", "--port", String(free), "--host", "127.0.0.1", "--database", database, ...args]
     const child = yield* Effect.acquireRelease(
       Effect.sync(() => spawn(process.execPath, [syncAdmin, ...serve], { env, stdio: ["ignore", "pipe", "pipe"] })),
       (child) => Effect.sync(() => child.kill("SIGKILL"))

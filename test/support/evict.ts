@@ -1,8 +1,11 @@
-/** An eviction by somebody else than the server: with connections of its own to the same database, as the CLI has. */
-import { evict as evictLibrary } from "@sealog/server/admin/Eviction"
-import { LibraryId } from "@sealog/server/domain/Ids"
+/** An eviction by somebody else than the server: a process of its own. */
+import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import { layerOf } from "./postgres.ts"
+import { runCommand } from "./ServerProcess.ts"
 
-export const evict = (database: string, libraryId: string) =>
-  evictLibrary({ libraryId: LibraryId.make(libraryId) }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+/** The documents that were evicted. */
+export const evict = Effect.fnUntraced(function* (database: string, libraryId: string) {
+  const { exitCode, stdout, stderr } = yield* runCommand(database, "evict", libraryId, "--yes")
+  assert.strictEqual(exitCode, 0, stdout + stderr)
+  return JSON.parse(stdout).documents as ReadonlyArray<{ readonly documentId: string }>
+})

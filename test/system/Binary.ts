@@ -36,14 +36,15 @@ export const runProgram = (
       Effect.sync(() =>
         spawn(program, [...args], { env: { ...process.env, PATH }, stdio: ["ignore", "pipe", "pipe"] })
       ),
-      (child) => Effect.promise(() => ended(child, "SIGKILL"))
+      // Not killed: nginx would leave its workers.
+      (child) => Effect.promise(() => ended(child, "SIGTERM"))
     )
     let output = ""
     child.stdout?.on("data", (data) => (output += data))
     child.stderr?.on("data", (data) => (output += data))
     yield* untilListening(port).pipe(
       Effect.timeoutOrElse({
-        duration: "20 seconds",
+        duration: "2 minutes",
         orElse: () => Effect.die(new Error(`${program} does not listen: ${output}`))
       })
     )

@@ -41,13 +41,16 @@ export const backendOf = async (url: string): Promise<Backend> => {
   })
 }
 
+/** For a server's commits: a command has nothing else to do meanwhile, and a disk may be slow. */
+const COMMAND_WAITS = "10 seconds"
+
 const sqlite = async (url: string): Promise<Backend> => {
   const { SqliteStorage } = await import("@sealog/storage-sqlite")
   const filename = url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "")
   return {
     kind: "sqlite",
     label: url,
-    existing: SqliteStorage.layerWithoutMigrations({ filename }),
+    existing: SqliteStorage.layerWithoutMigrations({ filename, busyTimeout: COMMAND_WAITS }),
     migrated: SqliteStorage.layer({ filename }),
     applyMigrations: SqliteStorage.applyMigrations({ filename }),
     readMigrationStatus: SqliteStorage.readMigrationStatus({ filename }),

@@ -250,7 +250,7 @@ describe("at a terminal", () => {
     const stopped = await run(["replay", "--json"], {
       cwd,
       terminal,
-      signalAtStderr: "SIGINT"
+      signalAtStderr: { signal: "SIGINT", fits: /replay/ }
     })
     assert.deepStrictEqual([stopped.code, errorOf(stopped).code], [1, "INTERRUPTED"])
   })

@@ -32,23 +32,35 @@ export interface RunOptions {
   readonly node?: string
   /** Streams that the command takes for a terminal's. */
   readonly terminal?: ReadonlyArray<"stdin" | "stdout" | "stderr">
-  /** Sent once, as soon as something comes on stderr. */
-  readonly signalAtStderr?: NodeJS.Signals
+  /** The command sends it to itself when it says something on stderr that fits: then it is in the middle of its work. */
+  readonly signalAtStderr?: { readonly signal: NodeJS.Signals; readonly fits: RegExp }
 }
 
 const start = (args: ReadonlyArray<string>, options: RunOptions): ChildProcess =>
-  spawn(options.node ?? process.execPath, [...terminalArgs(options), binary, ...args], {
+  spawn(options.node ?? process.execPath, [...preloaded(options), binary, ...args], {
     cwd: options.cwd,
     env: { PATH: process.env["PATH"], HOME: options.cwd, TOKEN_SECRET: secret, ...options.env }
   })
 
-const terminalArgs = ({ cwd, terminal = [] }: RunOptions): ReadonlyArray<string> => {
-  if (terminal.length === 0) return []
-  const file = join(cwd, "terminal.cjs")
-  writeFileSync(
-    file,
-    terminal.map((name) => `Object.assign(process.${name}, { isTTY: true, getWindowSize: () => [200, 50] })`).join("\n")
+const preloaded = ({ cwd, signalAtStderr, terminal = [] }: RunOptions): ReadonlyArray<string> => {
+  const lines = terminal.map(
+    (name) => `Object.assign(process.${name}, { isTTY: true, getWindowSize: () => [200, 50] })`
   )
+  if (signalAtStderr !== undefined) {
+    const { fits, signal } = signalAtStderr
+    lines.push(`const { write } = process.stderr
+let isSent = false
+process.stderr.write = (text, ...rest) => {
+  if (!isSent && ${fits}.test(text)) {
+    isSent = true
+    process.kill(process.pid, "${signal}")
+  }
+  return write.call(process.stderr, text, ...rest)
+}`)
+  }
+  if (lines.length === 0) return []
+  const file = join(mkdtempSync(join(cwd, "preloaded-")), "preloaded.cjs")
+  writeFileSync(file, lines.join("\n"))
   return ["--require", file]
 }
 
@@ -62,7 +74,6 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
     child.stderr?.on("data", (data) => {
       stderr += data
     })
-    if (options.signalAtStderr !== undefined) child.stderr?.once("data", () => child.kill(options.signalAtStderr))
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
     // A command may end before it has read all of it.

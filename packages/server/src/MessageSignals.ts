@@ -7,6 +7,7 @@ import { Effect, Latch, PubSub, Schedule, type Scope, Stream } from "effect"
 import { type StreamKey, streamName } from "./domain/Stream.ts"
 import { announcements, broadcastParts, MAX_BROADCAST_BYTES, makeReader } from "./SignalMessages.ts"
 import { type Broadcast, Signals } from "./Signals.ts"
+import { withPatience } from "./withPatience.ts"
 
 /** A way to reach every process on the log, the own one included. */
 export interface Medium {
@@ -59,7 +60,7 @@ export const makeMessageSignals = Effect.fnUntraced(function* (medium: Medium) {
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(some.await, tell)))
   // A command that was done tells before it ends.
   yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => (grown.size === 0 ? Effect.void : Effect.timeoutOption(tell, LAST_WORDS)))
+    Effect.suspend(() => (grown.size === 0 ? Effect.void : withPatience(tell, LAST_WORDS)))
   )
 
   // ---- being told

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
 import { type Broadcast, Signals } from "@sealog/server/Signals"
-import { Context, Effect, Layer, Queue, Stream } from "effect"
+import { Context, Effect, Layer, Queue, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { freshDatabase } from "../../../test/support/postgres.ts"
 import { PgStorage } from "../src/index.ts"
@@ -112,10 +112,8 @@ describe("signals by NOTIFY", () => {
       assert.isAbove(before.length, 0)
       for (const { pid } of before) yield* sql`SELECT pg_terminate_backend(${pid})`
       yield* Queue.take(heard.all)
-      // By a new connection, not by the sweep.
-      let now = yield* listening
-      while (now.length === 0) now = yield* listening
-      yield* one.announce([keyOf("after")])
+      // By a new connection, not by the sweep; said until that is there.
+      yield* Effect.forkScoped(Effect.repeat(one.announce([keyOf("after")]), Schedule.spaced("50 millis")))
       assert.deepStrictEqual(yield* Queue.take(heard.keys), keyOf("after"))
     })
   )
@@ -131,7 +129,11 @@ describe("signals by NOTIFY", () => {
     Effect.gen(function* () {
       const url = yield* freshDatabase
       const heard = yield* hear(yield* openSignals(url))
-      yield* Effect.scoped(Effect.flatMap(openSignals(url), (signals) => signals.announce([keyOf("last words")])))
+      const command = Effect.scoped(
+        Effect.flatMap(openSignals(url), (signals) => signals.announce([keyOf("last words")]))
+      )
+      // One that has no time to say it leaves it to the sweep; the next has.
+      yield* Effect.forkScoped(Effect.repeat(command, Schedule.spaced("1 second")))
       assert.deepStrictEqual(yield* Queue.take(heard.keys), keyOf("last words"))
     })
   )

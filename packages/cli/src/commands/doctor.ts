@@ -83,7 +83,7 @@ const keys = (tokenSecrets: () => ReadonlyArray<Redacted<string>>): Finding => {
 
 /** A server of ours that is well, nobody, or somebody else. */
 const port = async (number: number): Promise<Finding> => {
-  const answer = await fetch(`http://127.0.0.1:${number}/healthz`, { signal: AbortSignal.timeout(3000) }).then(
+  const answer = await fetch(`http://127.0.0.1:${number}/healthz`, { signal: AbortSignal.timeout(PATIENCE) }).then(
     async (response) => ({ status: response.status, text: (await response.text()).slice(0, 200) }),
     (error: unknown) => (isRefused(error) ? "free" : "silent")
   )
@@ -105,5 +105,7 @@ const port = async (number: number): Promise<Finding> => {
 const isRefused = (error: unknown): boolean =>
   error instanceof Error && error.cause instanceof Error && "code" in error.cause && error.cause.code === "ECONNREFUSED"
 
+/** How long a server may take to say how it is, ms. */
+const PATIENCE = 10_000
 const MIN_SECRET_BYTES = 32
 const NEW_SECRET = 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'

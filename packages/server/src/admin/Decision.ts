@@ -14,18 +14,18 @@ export interface Decision {
  * Appends what `decide` makes of the stream's tail, and tells the servers on the log; the refusal when it refuses. With
  * `dryRun` nothing is written.
  *
- * `origin`: the command, as the event names it.
+ * `origin`: the command, as the event names it. `payloads`: whether `decide` looks at them. Default: it does not.
  */
 export const appendDecided = Effect.fnUntraced(function* <Refusal>(
   key: StreamKey,
-  options: { readonly origin: string; readonly dryRun?: boolean },
+  options: { readonly origin: string; readonly dryRun?: boolean; readonly payloads?: boolean },
   decide: (tail: ReadonlyArray<PlacedEvent>) => Result.Result<Decision, Refusal>
 ) {
   const log = yield* EventLog
   const signals = yield* Signals
   /** undefined: somebody else was faster. */
   const attempt = Effect.gen(function* () {
-    const { head, events } = yield* log.tail(key, { payloads: false })
+    const { head, events } = yield* log.tail(key, { payloads: options.payloads === true })
     const decision = decide(events)
     if (Result.isFailure(decision) || options.dryRun === true) return decision
     const { event, purgeBefore } = decision.success

@@ -5,7 +5,8 @@
 import { Effect, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import * as Secsync from "../domain/Secsync.ts"
-import type { StreamKey } from "../domain/Stream.ts"
+import { EVICTED, type StreamKey } from "../domain/Stream.ts"
+import * as Verdant from "../domain/verdant/Events.ts"
 import { EventLog } from "../EventLog.ts"
 import { appendDecided } from "./Decision.ts"
 
@@ -14,6 +15,7 @@ const PAGE = 200
 const ORIGIN = "sync-admin evict"
 
 export interface EvictedDocument {
+  /** `@verdant`: the library's Verdant data. */
   readonly documentId: string
   readonly events: number
   readonly payloadBytes: number
@@ -40,9 +42,10 @@ export const evict = Effect.fn("evict")(function* (options: {
       ...(after && { after })
     })
     for (const { key, version, payloadBytes } of page) {
-      // Our own streams are not documents.
-      if (key.streamId.startsWith("@")) continue
-      if (yield* evictStream(key, options.dryRun === true)) {
+      // Our own streams are not documents; what Verdant's clients have is theirs.
+      if (key.streamId.startsWith("@") && !Verdant.isVerdant(key)) continue
+      const evictIt = Verdant.isVerdant(key) ? evictLibrary : evictStream
+      if (yield* evictIt(key, options.dryRun === true)) {
         evicted.push({ documentId: key.streamId, events: version, payloadBytes })
       }
     }
@@ -63,5 +66,15 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
       purgeBefore: "all" as const
     }))
   })
+  return Result.isSuccess(decided)
+})
+
+/** Verdant's data goes as a whole; its clients bring it back, the first of them deciding what it is. */
+const evictLibrary = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
+  const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, (tail) =>
+    tail[tail.length - 1]?.event.type === EVICTED
+      ? Result.fail("evicted already" as const)
+      : Result.succeed({ event: Verdant.toNewEvent({ _tag: EVICTED }, ""), purgeBefore: "all" as const })
+  )
   return Result.isSuccess(decided)
 })

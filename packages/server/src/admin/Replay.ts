@@ -6,10 +6,12 @@ import { Effect } from "effect"
 import { isAdministration } from "../domain/Administration.ts"
 import type { SnapshotId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
+import { isVerdant } from "../domain/verdant/Events.ts"
 import { EventLog, type StreamSummary } from "../EventLog.ts"
 import { eachStream } from "./Documents.ts"
 import { makeAdministrationRules } from "./fold/AdministrationRules.ts"
 import { makeDocumentRules } from "./fold/DocumentRules.ts"
+import { makeLibraryRules } from "./fold/LibraryRules.ts"
 import { eachPage, purgedAfter, type Until } from "./fold/Pages.ts"
 import { makeProblems, type Problems } from "./fold/Problems.ts"
 import { countEvents, filterOf, type Scope } from "./fold/Scope.ts"
@@ -75,6 +77,7 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
 /** What the events of a stream are held to, by its name. */
 export const rulesOf = (key: StreamKey, report: Report) => {
   if (isAdministration(key)) return { rules: makeAdministrationRules(report), snapshotIds: new Set<SnapshotId>() }
+  if (isVerdant(key)) return { rules: makeLibraryRules(report), snapshotIds: new Set<SnapshotId>() }
   const rules = makeDocumentRules(key, report)
   return { rules, snapshotIds: rules.snapshotIds }
 }

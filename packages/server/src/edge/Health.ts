@@ -4,6 +4,7 @@ import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Committer } from "../Committer.ts"
 import type { LibraryId } from "../domain/Ids.ts"
 import { EventLog } from "../EventLog.ts"
+import { withPatience } from "../withPatience.ts"
 
 /** A storage that takes longer than this to find nothing is not healthy. */
 const PROBE_TIMEOUT = "2 seconds"
@@ -15,7 +16,7 @@ export const HealthRoute = HttpRouter.add(
   Effect.gen(function* () {
     const log = yield* EventLog
     const committer = yield* Committer
-    const answer = yield* Effect.option(Effect.timeoutOption(log.heads([probe]), PROBE_TIMEOUT))
+    const answer = yield* Effect.option(withPatience(log.heads([probe]), PROBE_TIMEOUT))
     if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
     if (Option.isNone(answer.value)) return unhealthy("the storage does not answer in time")
     if (committer.failing()) return unhealthy("the last commit failed")

@@ -14,6 +14,7 @@ import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
 import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { decodeText } from "../protocols/verdant/Wire.ts"
+import { withPatience } from "../withPatience.ts"
 import { Inbox } from "./Inbox.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 import { admitVerdant, isVerdantPath, tokenOf } from "./VerdantGate.ts"
@@ -211,7 +212,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     const found = live.get(ws)
     if (found !== undefined) {
       const answered = Effect.andThen(found.inbox.handled, found.answered)
-      yield* Effect.timeoutOption(answered, GOODBYE_TIMEOUT)
+      yield* withPatience(answered, GOODBYE_TIMEOUT)
     }
     ws.close(CloseCode.goingAway, "the server is shutting down")
   })
@@ -220,7 +221,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     accepting = false
     yield* Effect.forEach(server.clients, goodbye, { concurrency: "unbounded", discard: true })
     // A session ends once its client has gone and all that it sent is handled.
-    yield* Effect.timeoutOption(FiberSet.awaitEmpty(fibers), GOODBYE_TIMEOUT)
+    yield* withPatience(FiberSet.awaitEmpty(fibers), GOODBYE_TIMEOUT)
     for (const ws of server.clients) ws.terminate()
     yield* FiberSet.clear(fibers)
   })

@@ -22,6 +22,7 @@ import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessi
 import { LibraryRooms } from "../protocols/verdant/LibraryRooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { Signatures } from "../Signatures.ts"
+import { withPatience } from "../withPatience.ts"
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 import { VerdantRoutes } from "./VerdantHttp.ts"
@@ -99,7 +100,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     Effect.gen(function* () {
       server.close()
       yield* sockets.close
-      yield* Effect.timeoutOption(Effect.andThen(documents.drain, libraries.drain), DRAIN_TIMEOUT)
+      yield* withPatience(Effect.andThen(documents.drain, libraries.drain), DRAIN_TIMEOUT)
       server.closeAllConnections()
     })
   )

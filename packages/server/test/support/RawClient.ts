@@ -39,7 +39,7 @@ export interface RawClientOptions {
 }
 
 /** Generous: what is waited for takes milliseconds on an idle machine. */
-const TIMEOUT = "30 seconds"
+const TIMEOUT = "2 minutes"
 
 /** Connects and waits for the first frame, which stays in `frames` and is not returned by `next`. */
 export const connectRaw = Effect.fnUntraced(function* (options: RawClientOptions) {

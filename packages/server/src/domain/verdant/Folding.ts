@@ -5,7 +5,7 @@
 import { HashMap, Result } from "effect"
 import { type Baseline, decodeBaseline, fold as foldBaseline } from "./Baseline.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
-import type { Entity, LibraryState, Replica } from "./Library.ts"
+import { type Entity, entityOf, type LibraryState, type Replica } from "./Library.ts"
 import { encodeFolded, storedBaseline } from "./Payload.ts"
 
 export interface Fold {
@@ -58,6 +58,27 @@ const foldEntity = (
   const after = foldBaseline(before && readBaseline(before), operations)
   return after && storedBaseline(after)
 }
+
+/**
+ * What a fold changed that no folding changes; undefined when nothing. Operations may be folded from an entity's oldest on,
+ * and what is left, baseline and operations, must say what all of them said before.
+ */
+export const foldProblem = (before: LibraryState, after: LibraryState): string | undefined => {
+  const oids = new Set([...HashMap.keys(before.entities), ...HashMap.keys(after.entities)])
+  for (const oid of oids) {
+    const [was, is] = [entityOf(before, oid) ?? nothing, entityOf(after, oid) ?? nothing]
+    const folded = was.operations.slice(0, was.operations.length - is.operations.length)
+    const left = was.operations.slice(folded.length)
+    if (left.length !== is.operations.length || left.some(({ text }, i) => text !== is.operations[i]?.text)) {
+      return `operations on ${oid} are not those that were there`
+    }
+    const baseline = folded.length === 0 ? was.baseline : foldEntity(was.baseline, folded)
+    if (baseline?.text !== is.baseline?.text) return `${oid} is not what its operations make of it`
+  }
+  return undefined
+}
+
+const nothing: Entity = { baseline: undefined, operations: [] }
 
 const readBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(decodeBaseline(JSON.parse(text)))
 

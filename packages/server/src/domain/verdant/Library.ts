@@ -129,6 +129,13 @@ export const isUpToDate = (
 
 // ---------------------------------------------------------------------------------------------------------- evolve
 
+/** The state after a stream's events, or after its newest checkpoint and what follows. */
+export const fold = (events: Iterable<{ readonly event: StreamEvent; readonly payload: Uint8Array | null }>) => {
+  let state = initial
+  for (const { event, payload } of events) state = evolve(state, event, payload)
+  return state
+}
+
 /** The state after an event. Throws when the event or its payload is not one of ours. */
 export const evolve = (state: LibraryState, event: StreamEvent, payload: Uint8Array | null): LibraryState => {
   const next = evolveWith({ ...state, version: event.version }, event, fromStreamEvent(event), payload)

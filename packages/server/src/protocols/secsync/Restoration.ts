@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
+import { withPatience } from "../../withPatience.ts"
 
 /** A connection, as one that may be asked. */
 export interface Holder {
@@ -57,11 +58,7 @@ export const makeRestoration = (evicted: SnapshotId | undefined): Restoration =>
     awaitOthers: (from) =>
       Effect.suspend(() =>
         isExpected(from)
-          ? Effect.sleep(LOOK).pipe(
-              Effect.repeat({ while: () => isExpected(from) }),
-              Effect.timeoutOption(PATIENCE),
-              Effect.asVoid
-            )
+          ? Effect.asVoid(withPatience(Effect.repeat(Effect.sleep(LOOK), { while: () => isExpected(from) }), PATIENCE))
           : Effect.void
       ),
     join: (holder) => void holders.add(holder),

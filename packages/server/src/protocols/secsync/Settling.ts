@@ -3,6 +3,7 @@
  * meanwhile before it; when it has, it sends a message of its own. A client that sends none gets the rest a little later.
  */
 import { type Duration, Effect, type Fiber } from "effect"
+import { sleepInSteps } from "../../withPatience.ts"
 
 /** A client may fetch a snapshot's key from far away. */
 export const PATIENCE_WITH_DOCUMENT: Duration.Input = "5 seconds"
@@ -34,7 +35,7 @@ export class Settling {
       this.end = undefined
       this.release()
     })
-    this.end = this.run(Effect.andThen(Effect.sleep(patience), end))
+    this.end = this.run(Effect.andThen(sleepInSteps(patience), end))
   }
 
   /** The client said something. Whether it was being given time. */

@@ -5,6 +5,7 @@
  * other when this happens; nobody notices the wait.)
  */
 import { Effect, Latch, Option, Schema } from "effect"
+import { withPatience } from "../../withPatience.ts"
 
 export interface WriteTurn {
   /** From now on the others wait for this one, once those who came before it had their turn. */
@@ -46,8 +47,10 @@ export const makeWriteTurn = (): WriteTurn => {
     Effect.suspend(() => {
       const first = reservations[0]
       if (first === undefined || first.id === id) return Effect.void
-      return over.await.pipe(
-        Effect.timeoutOrElse({ duration: PATIENCE, orElse: () => Effect.sync(() => release(first.id)) }),
+      return withPatience(over.await, PATIENCE).pipe(
+        Effect.map((isOver) => {
+          if (Option.isNone(isOver)) release(first.id)
+        }),
         Effect.andThen(waitFor(id))
       )
     })
