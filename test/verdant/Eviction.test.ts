@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { type Doc, openClient, openClients, until, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
 
@@ -70,12 +70,30 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* a.put({ content: "while the network was down" })
       yield* evict(server.database, library.id)
       a.network.mend()
-      yield* until("it restores the library", () => a.restores() === 1)
+      yield* untilRestored(a)
       const b = yield* openClient({ library, user: "b", transport })
       yield* b.until("it has both", (items) => items.length === 2)
       const items = yield* untilSame([a, b])
       assert.deepStrictEqual(contents(items), ["stored", "while the network was down"])
       assert.deepStrictEqual(items.find((item) => item.id === id)?.tags, ["while the network was down"])
+    })
+  )
+
+  it.live("D2 a restoration that was cut off is begun again, and nothing is lost", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a", transport })
+      for (const content of ["one", "two", "three"]) yield* a.put({ content })
+      yield* untilSame([a])
+      const cutOff = a.store.sync.subscribe("serverReset", () => a.network.cut())
+      yield* evict(server.database, library.id)
+      yield* until("it is cut off when it is asked for the library", () => a.restores() === 1 && !a.isOnline())
+      cutOff()
+      a.network.mend()
+      const b = yield* openClient({ library, user: "b", transport })
+      yield* b.until("it has all three", (items) => items.length === 3)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b])), ["one", "three", "two"])
     })
   )
 
@@ -87,7 +105,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       const id = yield* a.put({ image: new File(["the picture"], "picture.txt", { type: "text/plain" }) })
       yield* until("the file is uploaded", () => a.network.uploads() === 1)
       yield* evict(server.database, library.id)
-      yield* until("it restores the library", () => a.restores() === 1)
+      yield* untilRestored(a)
       // Files go up again when a client comes online.
       a.network.cut()
       yield* until("it is offline", () => !a.isOnline())

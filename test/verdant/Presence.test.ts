@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { openClients, until } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, until } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
   it.live("16 what each one says of itself reaches all of them", () =>
@@ -26,6 +26,67 @@ describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
         assert.strictEqual(client.store.sync.presence.self.id, client.user)
         for (const other of others) assert.strictEqual(presence()[other.user]?.replicaId, yield* other.replicaId)
       }
+    })
+  )
+})
+
+describe("who has gone", () => {
+  it.live("D5, 41 one who polled and stops is gone, for those who stay connected and those who poll", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(
+        yield* startServer({ verdant: { presenceTtl: "1 second", cursorInterval: "100 millis" } })
+      )
+      const connected = yield* openClient({ library, user: "connected" })
+      const [polling, leaving] = yield* openClients(["polling", "leaving"], { library, transport: "pull" })
+      for (const client of [connected, polling]) {
+        yield* until(`${client.user} knows of the one who leaves`, () => client.peers().includes("leaving"))
+      }
+      yield* leaving.close
+      for (const client of [connected, polling]) {
+        yield* until(`${client.user} knows that it has gone`, () => !client.peers().includes("leaving"))
+      }
+      assert.deepStrictEqual(connected.peers(), ["polling"])
+      assert.deepStrictEqual(polling.peers(), ["connected"])
+    })
+  )
+
+  it.live("41 alone again, a client that may choose goes back to polling", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(
+        yield* startServer({ verdant: { presenceTtl: "1 second", cursorInterval: "100 millis" } })
+      )
+      const a = yield* openClient({ library, user: "a", transport: "automatic" })
+      assert.strictEqual(a.store.sync.mode, "pull")
+      const b = yield* openClient({ library, user: "b", transport: "automatic" })
+      for (const client of [a, b]) {
+        yield* until(`${client.user} is connected`, () => client.store.sync.mode === "realtime" && client.isOnline())
+      }
+      const id = yield* a.put({ content: "in company" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* b.close
+      yield* until("it polls again", () => a.store.sync.mode === "pull" && a.peers().length === 0)
+      yield* a.edit(id, (item) => item.set("content", "alone"))
+      const again = yield* openClient({ library, user: "b", transport: "automatic", device: b.device })
+      yield* again.until("it has what was done meanwhile", ([item]) => item?.content === "alone")
+    })
+  )
+
+  it.live("a user with two devices is there until the second one has gone", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, first, second] = yield* openClients(["a", "b", "b"], { library })
+      yield* until("a knows of b", () => a.peers().length === 1)
+      const gone = () => a.network.received.filter(({ type }) => type === "presence-offline").length
+      yield* first.close
+      a.store.sync.presence.update({ still: "here" })
+      yield* until(
+        "the second device knows what a says afterwards",
+        () => second.store.sync.presence.peers["a"]?.presence?.still === "here"
+      )
+      assert.strictEqual(gone(), 0)
+      yield* second.close
+      yield* until("b has gone", () => a.peers().length === 0)
+      assert.strictEqual(gone(), 1)
     })
   )
 })

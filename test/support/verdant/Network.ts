@@ -12,6 +12,8 @@ export interface Network {
   readonly received: Array<Message>
   /** Statuses of the answers to requests, in their order. */
   readonly statuses: Array<number>
+  /** Requests that are not answered yet. */
+  readonly underWay: () => number
   /** Uploads of files that succeeded. */
   readonly uploads: () => number
   /** How many sockets were opened. */
@@ -32,6 +34,7 @@ export const makeNetwork = (): Network => {
   const open = new Set<WebSocket>()
   let connections = 0
   let uploads = 0
+  let underWay = 0
   let isUp = true
 
   class RecordedSocket extends WebSocket {
@@ -58,6 +61,7 @@ export const makeNetwork = (): Network => {
     sent,
     received,
     statuses,
+    underWay: () => underWay,
     uploads: () => uploads,
     connections: () => connections,
     cut: () => {
@@ -70,16 +74,23 @@ export const makeNetwork = (): Network => {
     drop,
     fetch: async (input, init) => {
       if (!isUp) throw new TypeError("fetch failed")
-      if (typeof init?.body === "string") sent.push(...JSON.parse(init.body).messages)
-      const response = await globalThis.fetch(input, init)
-      statuses.push(response.status)
-      if (!isUp) throw new TypeError("fetch failed")
-      if (response.ok && init?.body instanceof FormData) uploads += 1
-      if (response.ok && typeof init?.body === "string") {
-        const answer: { readonly messages: ReadonlyArray<Message> } = await response.clone().json()
-        received.push(...answer.messages)
+      const isSync = typeof init?.body === "string"
+      if (isSync) sent.push(...JSON.parse(init.body as string).messages)
+      underWay += 1
+      try {
+        const response = await globalThis.fetch(input, init)
+        // Cut while it was under way: the server may have heard it, and the client will never know.
+        if (!isUp) throw new TypeError("fetch failed")
+        statuses.push(response.status)
+        if (response.ok && init?.body instanceof FormData) uploads += 1
+        if (response.ok && isSync) {
+          const answer: { readonly messages: ReadonlyArray<Message> } = await response.clone().json()
+          received.push(...answer.messages)
+        }
+        return response
+      } finally {
+        underWay -= 1
       }
-      return response
     },
     WebSocket: RecordedSocket as unknown as typeof globalThis.WebSocket
   }

@@ -131,6 +131,15 @@ export const until = <E = never, R = never>(
     })
   )
 
+/** Waits until it was asked for all that it has and the server took it. */
+export const untilRestored = ({ user, network }: VerdantClient): Effect.Effect<void> =>
+  until(`${user} restores the library`, () => {
+    const asked = network.received.findIndex(({ type }) => type === "need-since")
+    const restoring = network.sent.find(({ type, since, resyncAll }) => type === "sync" && since === null && !resyncAll)
+    const answered = network.received.slice(asked).find(({ type }) => type === "sync-resp")
+    return asked !== -1 && restoring !== undefined && answered !== undefined
+  })
+
 /** Waits until all of them have the same documents and nothing more to say. */
 export const untilSame = (
   clients: ReadonlyArray<VerdantClient>,
@@ -288,7 +297,10 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       return times.synced > 0 && said.every((timestamp) => timestamp <= last)
     },
     isOnline: () => store.sync.isConnected,
-    goOffline: Effect.promise(async () => store.sync.stop()),
+    goOffline: Effect.andThen(
+      Effect.promise(async () => store.sync.stop()),
+      until(`${user} has no request under way`, () => network.underWay() === 0)
+    ),
     goOnline: Effect.gen(function* () {
       const before = times.synced
       yield* Effect.promise(() => store.sync.start())

@@ -1,0 +1,114 @@
+/** Private documents: who sees them and who may write them. */
+import { assert, describe, it } from "@effect/vitest"
+import { authorization } from "@verdant-web/store"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { libraryInfo } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { connectVerdant } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, onlyUser, set } from "../support/verdant/Replica.ts"
+import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
+
+const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+
+describe.each(["realtime", "pull"] as const)("private documents by %s", (transport) => {
+  it.live(
+    "3 a private document reaches the replicas of its user alone, its later edits and later replicas included",
+    () =>
+      Effect.gen(function* () {
+        const library = libraryOn(yield* startServer())
+        const [a, peer] = yield* openClients(["a", "peer"], { library, transport })
+        const secret = yield* a.put({ content: "secret" }, { access: authorization.private })
+        yield* a.put({ content: "public" })
+        yield* peer.until("it has the public one", (items) => items.length === 1)
+        yield* a.edit(secret, (item) => item.get("tags").push("edited"))
+        yield* a.put({ content: "public after the edit" })
+        yield* peer.until("it has both public ones", (items) => items.length === 2)
+        assert.deepStrictEqual(contents(yield* peer.documents()), ["public", "public after the edit"])
+
+        const other = yield* openClient({ library, user: "a", transport })
+        const latePeer = yield* openClient({ library, user: "late", transport })
+        yield* other.until("the user's other device has all", (items) => items.length === 3)
+        const items = yield* untilSame([a, other])
+        assert.deepStrictEqual(items.find(({ id }) => id === secret)?.tags, ["edited"])
+        yield* latePeer.until("it has the public ones", (items) => items.length === 2)
+        yield* untilSame([peer, latePeer])
+
+        // Not a word of it was on the wire.
+        for (const { network } of [peer, latePeer]) assert.notInclude(JSON.stringify(network.received), secret)
+      })
+  )
+})
+
+describe("what a client that does not keep to it can do", () => {
+  it.live("D12, 45 it cannot write, delete or take over what is private to somebody else", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a" })
+      const id = yield* a.put({ content: "secret", tags: ["mine"] }, { access: authorization.private })
+      yield* untilSame([a])
+      const parts = a.network.sent.flatMap(
+        ({ operations = [] }) => operations as ReadonlyArray<{ readonly oid: string }>
+      )
+      const tags = parts.find(({ oid }) => oid.startsWith(`item/${id}:`))!.oid
+
+      const mallory = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
+      const replica = makeReplica()
+      mallory.send(replica.sync({ resyncAll: true }))
+      yield* mallory.next("sync-resp")
+      for (const authz of [undefined, onlyUser("mallory"), onlyUser("a")]) {
+        mallory.send(replica.op(replica.operation(`item/${id}`, set("content", "overwritten"), authz)))
+        mallory.send(replica.op(replica.operation(`item/${id}`, initialize({ id, content: "taken" }), authz)))
+        mallory.send(replica.op(replica.operation(`item/${id}`, { op: "delete" }, authz)))
+        mallory.send(replica.op(replica.operation(tags, { op: "list-push", value: "theirs" }, authz)))
+      }
+      yield* mallory.settled
+      // By another way: with the first sync of another replica.
+      const second = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
+      const other = makeReplica()
+      second.send(
+        other.sync({ since: other.now(), operations: [other.operation(`item/${id}`, set("content", "overwritten"))] })
+      )
+      yield* second.settled
+
+      const late = yield* openClient({ library, user: "a" })
+      yield* late.until("it has it", (items) => items.length === 1)
+      const [item] = yield* untilSame([a, late])
+      assert.strictEqual(item?.content, "secret")
+      assert.deepStrictEqual(item?.tags, ["mine"])
+      assert.notInclude(JSON.stringify([mallory.messages, second.messages]), "secret")
+    })
+  )
+
+  it.live.each([
+    "not base64 at all \u0000",
+    btoa("nonsense"),
+    btoa("u:a"),
+    btoa("x:a:*"),
+    btoa("u:a:write"),
+    btoa("u::*"),
+    "",
+    7,
+    { subject: "a" }
+  ])("D11, 45 an operation with %j for authz does not poison the library", (authz) =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a" })
+      yield* a.put({ content: "before" })
+      const mallory = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
+      const replica = makeReplica()
+      mallory.send(replica.sync({ resyncAll: true }))
+      yield* mallory.next("sync-resp")
+      mallory.send(replica.op(replica.operation("item/poison", initialize({ id: "poison", content: "poison" }), authz)))
+      yield* a.put({ content: "after" })
+
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has the others", (items) => contents(items).includes("after"))
+      yield* untilSame([a, late])
+      assert.includeMembers([...contents(yield* late.documents())], ["before", "after"])
+      assert.isNotNull(yield* libraryInfo(server.database, library))
+    })
+  )
+})

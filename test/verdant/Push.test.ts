@@ -1,0 +1,61 @@
+/** What travels to a client that polls. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import type { Message } from "../support/verdant/Network.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+const timestamps = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
+  messages.flatMap(({ operations = [] }) =>
+    (operations as ReadonlyArray<{ readonly timestamp: string }>).map(({ timestamp }) => timestamp)
+  )
+
+const assertNoneCameBack = ({ network }: VerdantClient) => {
+  const own = new Set(timestamps(network.sent.filter(({ type }) => type === "op" || type === "sync")))
+  assert.isAbove(own.size, 0)
+  assert.deepStrictEqual(
+    timestamps(network.received).filter((timestamp) => own.has(timestamp)),
+    []
+  )
+}
+
+describe.each(["realtime", "pull"] as const)("own operations by %s", (transport) => {
+  it.live("14 they never come back, also those that were made offline", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const a = yield* openClient({ library, user: "a", transport })
+      const id = yield* a.put({ content: "online" })
+      for (const n of [1, 2, 3]) yield* a.edit(id, (item) => item.get("tags").push(`online ${n}`))
+      yield* a.goOffline
+      for (const n of [1, 2, 3]) yield* a.edit(id, (item) => item.get("tags").push(`offline ${n}`))
+      yield* a.goOnline
+      yield* a.edit(id, (item) => item.set("content", "online again"))
+      yield* untilSame([a])
+      // Several more answers, in any of which they might be.
+      const answers = () => a.network.received.filter(({ type }) => type === "sync-resp").length
+      const before = answers()
+      if (transport === "pull") yield* a.until("it has polled again", () => answers() > before + 3)
+      assertNoneCameBack(a)
+      const b = yield* openClient({ library, user: "b", transport })
+      const [item] = yield* untilSame([a, b])
+      assert.strictEqual(item?.tags.length, 6)
+    })
+  )
+
+  it.live("14 they do not come back between those of others", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const id = yield* a.put({ content: "both write it" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      for (const n of [1, 2, 3, 4]) {
+        yield* (n % 2 === 0 ? a : b).edit(id, (item) => item.get("tags").push(`${n}`))
+        yield* untilSame([a, b])
+        yield* a.until("all are there", ([item]) => item?.tags.length === n)
+      }
+      yield* untilSame([a, b])
+      for (const client of [a, b]) assertNoneCameBack(client)
+    })
+  )
+})

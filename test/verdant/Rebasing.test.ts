@@ -1,0 +1,200 @@
+/** When history may be folded, by the server and by its clients. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import type { Message } from "../support/verdant/Network.ts"
+import { connectVerdant } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
+import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+/** Folds whatever may be folded, soon. */
+const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
+
+const lastWrite = ({ network }: VerdantClient) =>
+  String(network.sent.findLast(({ type }) => type === "op")?.["timestamp"])
+
+/** What a client was told to be free to fold. */
+const watermarks = ({ network }: VerdantClient): ReadonlyArray<string> =>
+  network.received.flatMap((message) => {
+    const watermark = message.type === "global-ack" ? message["timestamp"] : message["globalAckTimestamp"]
+    return typeof watermark === "string" ? [watermark] : []
+  })
+
+const untilWatermark = (client: VerdantClient, timestamp: string) =>
+  until(
+    `${client.user} may fold`,
+    () => watermarks(client).some((watermark) => watermark > timestamp),
+    () => ({ timestamp, watermarks: watermarks(client).slice(-3) })
+  )
+
+describe("folding", () => {
+  it.live("17 a passive replica that is away does not keep others from folding, and catches up later", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer({ verdant }))
+      const [a, b] = yield* openClients(["a", "b"], { library })
+      const passive = yield* openClient({ library, user: "passive", type: "passive-realtime" })
+      const id = yield* a.put({ content: "shared" })
+      for (const client of [b, passive]) yield* client.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b, passive])
+      yield* passive.goOffline
+      for (const n of [1, 2, 3, 4, 5, 6]) {
+        yield* (n % 2 === 0 ? a : b).edit(id, (item) => item.get("tags").push(`tag ${n}`))
+        yield* untilSame([a, b])
+      }
+      const written = lastWrite(b)
+      // Each of them says by its next word that it writes nothing older.
+      for (const client of [a, b]) yield* client.edit(id, (item) => item.set("content", `of ${client.user}`))
+      yield* untilWatermark(a, written)
+      yield* until(
+        "the client has folded",
+        Effect.promise(async () => (await a.store.stats()).meta.operationsSize.count < 5)
+      )
+      yield* passive.goOnline
+      const [item] = yield* untilSame([a, b, passive])
+      assert.strictEqual(item?.tags.length, 6)
+      yield* passive.edit(id, (item) => item.get("tags").push("of the passive one"))
+      yield* a.until("it has the tag", ([item]) => item?.tags.length === 7)
+      yield* untilSame([a, b, passive])
+    })
+  )
+
+  it.live("18 what a replica did offline is not folded over before all have seen it", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ verdant })
+      const library = libraryOn(server)
+      const [a, b, c] = yield* openClients(["a", "b", "c"], { library })
+      const id = yield* a.put({ content: "shared" })
+      for (const client of [b, c]) yield* client.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b, c])
+      yield* c.goOffline
+      yield* c.edit(id, (item) => {
+        item.set("content", "of c, offline")
+        item.get("tags").push("of c, offline")
+      })
+      for (const n of [1, 2, 3, 4]) {
+        yield* (n % 2 === 0 ? a : b).edit(id, (item) => {
+          item.set("content", `version ${n}`)
+          item.get("tags").push(`tag ${n}`)
+        })
+        yield* untilSame([a, b])
+      }
+      yield* c.goOnline
+      yield* a.until("it has the tag of c", ([item]) => item?.tags.includes("of c, offline") === true)
+      const [item] = yield* untilSame([a, b, c])
+      assert.strictEqual(item?.content, "version 4")
+      assert.deepStrictEqual(item?.tags, ["of c, offline", "tag 1", "tag 2", "tag 3", "tag 4"])
+      const written = lastWrite(a)
+      for (const client of [a, b, c]) yield* client.edit(id, (item) => item.set("done", client === b))
+      yield* untilWatermark(a, written)
+      yield* until(
+        "the server has folded",
+        Effect.map(libraryInfo(server.database, library), (info) => info !== null && info.operations <= 3)
+      )
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has the item", (items) => items.length === 1)
+      const [folded] = yield* untilSame([a, b, c, late])
+      assert.deepStrictEqual(folded?.tags, ["of c, offline", "tag 1", "tag 2", "tag 3", "tag 4"])
+      assert.strictEqual(folded?.content, "version 4")
+    })
+  )
+
+  it.live("D1, 36 an older operation that comes late does not come out on top", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ verdant })
+      const library = libraryOn(server)
+      const [a, b, c] = [makeReplica(), makeReplica(), makeReplica()]
+      const connect = (user: string) =>
+        Effect.flatMap(library.token({ userId: user }), (token) => connectVerdant(library, token))
+      const [ofA, ofB, ofC] = [yield* connect("a"), yield* connect("b"), yield* connect("c")]
+      ofA.send(a.sync({ resyncAll: true }))
+      yield* ofA.next("sync-resp")
+      ofA.send(a.op(a.operation("item/x", initialize({ id: "x", content: "start" }))))
+      yield* ofA.next("server-ack")
+      const [syncB, syncC] = [b.sync({ resyncAll: true }), c.sync({ resyncAll: true })]
+      ofB.send(syncB)
+      ofB.send(b.ack({ nonce: (yield* ofB.next("sync-resp"))["ackThisNonce"] }))
+      ofC.send(syncC)
+      const lastSyncOfC = yield* ofC.next("sync-resp")
+      ofC.send(c.ack({ nonce: lastSyncOfC["ackThisNonce"] }))
+      yield* ofC.settled
+      yield* ofC.close
+
+      const earlier = c.operation("item/x", set("content", "X, earlier"))
+      yield* until("the clock has gone on", () => a.now().slice(0, 13) > earlier.timestamp.slice(0, 13))
+      const later = a.operation("item/x", set("content", "Y, later"))
+      ofA.send(a.op(later))
+      yield* ofA.next("server-ack")
+      yield* ofB.next("op-re")
+      ofB.send(b.ack({ timestamp: later.timestamp }))
+
+      // It comes back with what it did before that, and has all; the others are sent that and say nothing yet.
+      const again = yield* connect("c")
+      again.send(c.sync({ since: lastSyncOfC["ackedTimestamp"], operations: [earlier] }))
+      again.send(c.ack({ nonce: (yield* again.next("sync-resp"))["ackThisNonce"] }))
+      yield* again.settled
+      for (const client of [ofA, ofB]) yield* client.next("op-re")
+      const writeOn = Effect.gen(function* () {
+        for (const value of [1, 2, 3]) {
+          ofA.send(a.op(a.operation("item/x", set("count", value))))
+          yield* ofA.next("server-ack")
+          yield* ofA.settled
+        }
+      })
+      const isRight = Effect.gen(function* () {
+        assert.strictEqual((yield* documentSnapshot(server.database, library, "item", "x"))?.content, "Y, later")
+        const late = yield* openClient({ library, user: "late", transport: "pull" })
+        yield* late.until("it has the item", (items) => items.length === 1)
+        assert.strictEqual((yield* late.documents())[0]?.content, "Y, later")
+        yield* late.close
+      })
+      yield* writeOn
+      yield* isRight
+      // Now they have it.
+      for (const [client, replica] of [
+        [ofA, a],
+        [ofB, b],
+        [again, c]
+      ] as const) {
+        yield* client.settled
+        const last = client.messages.findLast(({ type }) => type === "op-re") as Message
+        const operations = last["operations"] as ReadonlyArray<{ readonly timestamp: string }>
+        client.send(replica.ack({ timestamp: operations.at(-1)?.timestamp }))
+        yield* client.settled
+      }
+      yield* writeOn
+      yield* isRight
+    })
+  )
+})
+
+describe("leave to fold", () => {
+  it.live("D6, 42 it is given when there is more of it, once to each, and never taken back", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer({ verdant }))
+      const clients = yield* openClients(["a", "b", "c", "d", "e"], { library })
+      const [a] = clients
+      const id = yield* a.put({ content: "shared" })
+      for (const client of clients) yield* client.until("it has the item", (items) => items.length === 1)
+      const before = clients.map(({ network }) => network.received.length)
+      const OPERATIONS = 10
+      for (let n = 0; n < OPERATIONS; n++) {
+        yield* a.edit(id, (item) => item.set("content", `version ${n}`))
+        for (const client of clients) {
+          yield* client.until("it has it", ([item]) => item?.content === `version ${n}`)
+        }
+      }
+      const written = lastWrite(a)
+      for (const client of clients) yield* client.edit(id, (item) => item.set("done", client === a))
+      yield* untilSame(clients)
+      for (const client of clients) yield* untilWatermark(client, written)
+      for (const [i, client] of clients.entries()) {
+        const given = client.network.received.slice(before[i]).filter(({ type }) => type === "global-ack")
+        assert.isAtMost(given.length, 2 * (OPERATIONS + clients.length))
+        const all = watermarks(client)
+        assert.deepStrictEqual(all, all.toSorted())
+      }
+    })
+  )
+})

@@ -1,0 +1,117 @@
+/** Replicas that were away for too long. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+
+const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+
+describe.each(["realtime", "pull"] as const)("truancy, clients by %s", (transport) => {
+  it.live("12 a replica that missed something begins anew with the current state", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const id = yield* a.put({ content: "before" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b])
+      yield* b.goOffline
+      yield* b.put({ content: "of b, offline" })
+      yield* a.edit(id, (item) => item.set("content", "missed by b"))
+      yield* untilSame([a])
+      yield* forceTruant(server.database, library, yield* b.replicaId)
+      const info = yield* libraryInfo(server.database, library)
+      assert.strictEqual(info?.replicas.find(({ truant }) => truant)?.id, yield* b.replicaId)
+
+      yield* b.goOnline
+      yield* until("it is reset", () => b.resets() === 1)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b])), ["missed by b"])
+      assert.strictEqual(a.resets(), 0)
+      yield* b.put({ content: "of b, afterwards" })
+      yield* a.until("it goes on", (items) => items.length === 2)
+      yield* untilSame([a, b])
+    })
+  )
+
+  it.live("13 a replica that missed nothing is not reset, and what it did is kept", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      yield* a.put({ content: "before" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b])
+      yield* a.goOffline
+      yield* b.goOffline
+      yield* b.put({ content: "of b, offline" })
+      yield* forceTruant(server.database, library, yield* b.replicaId)
+
+      yield* b.goOnline
+      yield* a.goOnline
+      yield* a.until("it has both", (items) => items.length === 2)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b])), ["before", "of b, offline"])
+      assert.strictEqual(b.resets(), 0)
+    })
+  )
+
+  it.live("D8, 38 a reset has everything, also what the replica once had and nobody has folded", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      // The third one stays away but not for long, so that nothing may be folded.
+      const [a, b, away] = yield* openClients(["a", "b", "away"], { library, transport })
+      yield* away.goOffline
+      for (const n of [1, 2, 3, 4, 5]) yield* a.put({ content: `k${n}` })
+      yield* b.until("it has five", (items) => items.length === 5)
+      yield* untilSame([a, b])
+      yield* b.goOffline
+      yield* a.put({ content: "k6" })
+      yield* untilSame([a])
+      yield* forceTruant(server.database, library, yield* b.replicaId)
+
+      yield* b.goOnline
+      yield* until("it is reset", () => b.resets() === 1)
+      yield* b.until("it has all six", (items) => items.length === 6)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b])), ["k1", "k2", "k3", "k4", "k5", "k6"])
+    })
+  )
+})
+
+describe("truancy by time", () => {
+  it.live("12 who was not heard of for as long as the server is told holds nobody up", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ verdant: { replicaTruancy: "500 millis", cursorInterval: "100 millis" } })
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library, transport: "pull" })
+      const id = yield* a.put({ content: "before" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* b.goOffline
+      yield* a.edit(id, (item) => item.set("content", "after"))
+      const edited = a.network.sent.findLast(({ type }) => type === "op")?.["timestamp"] as string
+      yield* until("the watermark passes what b has not seen", () =>
+        a.network.received.some((message) => String(message["globalAckTimestamp"] ?? "") > edited)
+      )
+      yield* b.goOnline
+      assert.strictEqual(b.resets(), 1)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b])), ["after"])
+    })
+  )
+})
+
+describe("eviction of a replica's memory", () => {
+  it.live("D8 a client that lost its data is a new one", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a" })
+      yield* a.put({ content: "kept" })
+      yield* untilSame([a])
+      yield* a.close
+      const again = yield* openClient({ library, user: "a" })
+      yield* again.until("it has it", (items) => items.length === 1)
+      assert.notStrictEqual(yield* again.replicaId, yield* a.replicaId)
+    })
+  )
+})
