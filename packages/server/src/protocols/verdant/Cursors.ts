@@ -10,7 +10,14 @@ interface Offer {
   /** What its client takes for its last sync once it has processed that. */
   readonly asOf: string
   readonly before: number | null
+  /** All there is, and not what it missed. */
+  readonly isReset: boolean
+  /** When it said to have it, milliseconds since 1970. */
+  acknowledgedAt: number | undefined
 }
+
+/** A client that polls may ask again while it still processes the last answer; for so long that is not held against it. */
+const PROCESSING_MILLIS = 5000
 
 interface Live {
   received: number | null | undefined
@@ -100,16 +107,31 @@ export class Cursors implements LiveCursors {
   }
 
   /** It is sent something; whether that arrives shows later. */
-  offer(replicaId: ReplicaId, asOf: string, logged: number | null): void {
+  offer(replicaId: ReplicaId, offer: { asOf: string; isReset: boolean; logged: number | null }): void {
     const live = this.liveOf(replicaId)
-    live.offer = { asOf, before: live.received === undefined ? logged : live.received }
+    // What it missed since is worth nothing without all that was before.
+    if (live.offer?.isReset === true && !offer.isReset) return
+    const { asOf, isReset, logged } = offer
+    const before = isReset ? null : live.received === undefined ? logged : live.received
+    live.offer = { asOf, isReset, before, acknowledgedAt: undefined }
+  }
+
+  /** It says that it was sent everything up to a version. */
+  acknowledge(replicaId: ReplicaId, version: number, logged: number | null, now: number): void {
+    const { offer } = this.liveOf(replicaId)
+    if (offer !== undefined) offer.acknowledgedAt ??= now
+    this.receive(replicaId, version, logged)
   }
 
   /** Takes back what it said to have received, but never processed: it acknowledges before it stores. */
-  confirm(replicaId: ReplicaId, since: string | null): void {
+  confirm(replicaId: ReplicaId, since: string | null, now: number): void {
     const live = this.replicas.get(replicaId)
     if (live?.offer === undefined) return
-    if (since === null || since < live.offer.asOf) live.received = live.offer.before
+    const { acknowledgedAt, asOf, before, isReset } = live.offer
+    if (since === null || since < asOf) {
+      if (isReset && acknowledgedAt !== undefined && now - acknowledgedAt < PROCESSING_MILLIS) return
+      live.received = before
+    }
     live.offer = undefined
   }
 

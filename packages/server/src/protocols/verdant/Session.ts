@@ -237,7 +237,7 @@ class LibrarySession implements Session, Subscriber {
       this.replicaId = message.replicaId
       this.hasLeft = false
       this.arrive()
-      room.local.cursors.confirm(message.replicaId, message.since)
+      room.local.cursors.confirm(message.replicaId, message.since, services.now())
       const operations = this.takeTimely(message.operations, message.since)
       const peers = yield* Effect.forEach(room.local.presence.all(), (present) => this.withProfile(present))
       this.peers = Object.fromEntries(peers.map((info) => [info.id, info]))
@@ -331,7 +331,7 @@ class LibrarySession implements Session, Subscriber {
     const isSomething = overwrite || operations.length > 0
     const ackedTimestamp = this.early === undefined ? command.timestamp : this.ackedBefore(command)
     const asOf = ackedTimestamp ?? command.timestamp
-    if (isSomething) cursors.offer(replica.id, asOf, overwrite ? null : replica.received)
+    if (isSomething) cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received })
     else cursors.receive(replica.id, state.version, replica.received)
     cursors.promise(replica.id, command.timestamp)
     cursors.hear(replica.id, services.now())
@@ -445,7 +445,9 @@ class LibrarySession implements Session, Subscriber {
     cursors.hear(replicaId, services.now())
     if (nonce !== undefined) {
       const version = Wire.versionOf(nonce, state.generation)
-      if (version !== undefined && version <= state.version) cursors.receive(replicaId, version, replica.received)
+      if (version !== undefined && version <= state.version) {
+        cursors.acknowledge(replicaId, version, replica.received, services.now())
+      }
     } else if (timestamp !== undefined) {
       cursors.promise(replicaId, timestamp)
       const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
