@@ -108,7 +108,7 @@ describe("what a client that does not keep to it can do", () => {
       yield* late.until("it has the others", (items) => contents(items).includes("after"))
       yield* untilSame([a, late])
       assert.includeMembers([...contents(yield* late.documents())], ["before", "after"])
-      assert.isNotNull(yield* libraryInfo(server.database, library))
+      assert.isDefined(yield* libraryInfo(server.database, library))
     })
   )
 })

@@ -21,7 +21,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       for (const client of [a, b, c]) yield* client.goOffline
       yield* a.put({ content: "from a, offline" })
       yield* b.put({ content: "from b, offline" })
-      yield* evict(server.database, library.id)
+      yield* evict(server.database, library)
 
       yield* a.goOnline
       assert.strictEqual(a.restores(), 1)
@@ -47,7 +47,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* b.put({ content: "from b" })
       yield* untilSame([a, b])
       yield* a.until("it has both", (items) => items.length === 2)
-      yield* evict(server.database, library.id)
+      yield* evict(server.database, library)
       yield* until("somebody restores it", () => a.restores() + b.restores() > 0)
       const late = yield* openClient({ library, user: "late", transport })
       yield* late.until("it has both", (items) => items.length === 2)
@@ -68,7 +68,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       a.network.cut()
       yield* a.edit(id, (item) => item.get("tags").push("while the network was down"))
       yield* a.put({ content: "while the network was down" })
-      yield* evict(server.database, library.id)
+      yield* evict(server.database, library)
       a.network.mend()
       yield* untilRestored(a)
       const b = yield* openClient({ library, user: "b", transport })
@@ -87,7 +87,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       for (const content of ["one", "two", "three"]) yield* a.put({ content })
       yield* untilSame([a])
       const cutOff = a.store.sync.subscribe("serverReset", () => a.network.cut())
-      yield* evict(server.database, library.id)
+      yield* evict(server.database, library)
       yield* until("it is cut off when it is asked for the library", () => a.restores() === 1 && !a.isOnline())
       cutOff()
       a.network.mend()
@@ -104,7 +104,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       const a = yield* openClient({ library, user: "a", transport })
       const id = yield* a.put({ image: new File(["the picture"], "picture.txt", { type: "text/plain" }) })
       yield* until("the file is uploaded", () => a.network.uploads() === 1)
-      yield* evict(server.database, library.id)
+      yield* evict(server.database, library)
       yield* untilRestored(a)
       // Files go up again when a client comes online.
       a.network.cut()

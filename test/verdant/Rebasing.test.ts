@@ -90,7 +90,7 @@ describe("folding", () => {
       yield* untilWatermark(a, written)
       yield* until(
         "the server has folded",
-        Effect.map(libraryInfo(server.database, library), (info) => info !== null && info.operations <= 3)
+        Effect.map(libraryInfo(server.database, library), (info) => info !== undefined && info.operations <= 3)
       )
       const late = yield* openClient({ library, user: "late" })
       yield* late.until("it has the item", (items) => items.length === 1)
@@ -143,10 +143,10 @@ describe("folding", () => {
         }
       })
       const isRight = Effect.gen(function* () {
-        assert.strictEqual((yield* documentSnapshot(server.database, library, "item", "x"))?.content, "Y, later")
+        assert.strictEqual((yield* documentSnapshot(server.database, library, "item", "x"))?.["content"], "Y, later")
         const late = yield* openClient({ library, user: "late", transport: "pull" })
         yield* late.until("it has the item", (items) => items.length === 1)
-        assert.strictEqual((yield* late.documents())[0]?.content, "Y, later")
+        assert.strictEqual((yield* late.documents())[0]?.["content"], "Y, later")
         yield* late.close
       })
       yield* writeOn

@@ -1,18 +1,24 @@
 /** What an administrator does to a library, with connections of its own to the server's database. */
-import { forceTruant as forceReplicaTruant } from "@sealog/server/admin/Replicas"
+import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/VerdantLibrary"
+import { ReplicaId } from "@sealog/server/domain/verdant/Events"
 import { Effect } from "effect"
 import { layerOf } from "../postgres.ts"
 import type { Library } from "./Library.ts"
 
-export { evict } from "../evict.ts"
+export const evict = (database: string, { id }: Library) =>
+  Eviction.evict({ libraryId: id }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
-export const forceTruant = (database: string, library: Library, replicaId: string) =>
-  forceReplicaTruant(library.id, replicaId).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+export const forceTruant = (database: string, { id }: Library, replicaId: string) =>
+  VerdantLibrary.forceTruant(id, ReplicaId.make(replicaId)).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
 /** What the server holds of a library. */
-export const libraryInfo = (database: string, library: Library) =>
-  VerdantLibrary.libraryInfo(library.id).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+export const libraryInfo = (database: string, { id }: Library) =>
+  VerdantLibrary.libraryInfo(id).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
-export const documentSnapshot = (database: string, library: Library, collection: string, id: string) =>
-  VerdantLibrary.documentSnapshot(library.id, collection, id).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+/** A document as the server sees it. */
+export const documentSnapshot = (database: string, { id }: Library, collection: string, documentId: string) =>
+  Effect.map(
+    VerdantLibrary.documentSnapshot(id, collection, documentId).pipe(Effect.provide(layerOf(database)), Effect.orDie),
+    (document) => document as Readonly<Record<string, unknown>> | undefined
+  )
