@@ -125,8 +125,6 @@ const unavailable =
     Effect.mapError(effect, (cause) => new BlobStoreUnavailable({ operation, cause }))
 
 const orAbsent = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
-  Effect.catch(effect, (error) =>
-    error.reason._tag === "NotFound" ? Effect.succeed(undefined) : Effect.fail(error)
-  )
+  Effect.catch(effect, (error) => (error.reason._tag === "NotFound" ? Effect.succeed(undefined) : Effect.fail(error)))
 
 const modifiedAt = (info: FileSystem.File.Info): number => Option.getOrUndefined(info.mtime)?.getTime() ?? 0

@@ -59,7 +59,10 @@ const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
       const found = yield* stat(key)
       return found === undefined ? undefined : { size: found.size, bytes: Stream.empty }
     }
-    return { size: sizeOf(response.headers), bytes: bytesOf(response) }
+    const { start, size } = extentOf(response.headers)
+    const bytes = bytesOf(response)
+    // Range is a wish: a service may answer with more.
+    return { size, bytes: range === undefined ? bytes : cut(bytes, range.offset - start, range.length) }
   })
 
   const page = Effect.fnUntraced(function* (after: string | undefined) {
@@ -90,7 +93,10 @@ const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
     delete: (key) =>
       s3.call({ method: "DELETE", name: nameOf(key) }).pipe(orAbsent(404), Effect.asVoid, unavailable("delete a file")),
     list: Stream.paginate(undefined as string | undefined, (after) =>
-      page(after).pipe(unavailable("list its files"), Effect.map(([entries, next]) => [entries, next] as const))
+      page(after).pipe(
+        unavailable("list its files"),
+        Effect.map(([entries, next]) => [entries, next] as const)
+      )
     )
   })
 }
@@ -154,9 +160,13 @@ const isBlobKey = Schema.is(BlobKey)
 
 const rangeHeader = ({ offset, length }: BlobRange) => ({ range: `bytes=${offset}-${offset + length - 1}` })
 
-/** Of the whole: after the slash of `bytes 0-9/100` if it is a part. */
-const sizeOf = (headers: Headers): number =>
-  Number(/\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1] ?? headers.get("content-length"))
+/** Where what comes begins, and the size of the whole: `bytes 10-19/100`, if it is a part. */
+const extentOf = (headers: Headers) => {
+  const part = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "")
+  return part === null
+    ? { start: 0, size: Number(headers.get("content-length")) }
+    : { start: Number(part[1]), size: Number(part[2]) }
+}
 
 const bytesOf = ({ body }: Response): Stream.Stream<Uint8Array, BlobStoreUnavailable> =>
   body === null
@@ -165,6 +175,19 @@ const bytesOf = ({ body }: Response): Stream.Stream<Uint8Array, BlobStoreUnavail
         evaluate: () => body,
         onError: (cause) => new BlobStoreUnavailable({ operation: "read a file", cause })
       })
+
+const cut = <E>(bytes: Stream.Stream<Uint8Array, E>, offset: number, length: number): Stream.Stream<Uint8Array, E> =>
+  bytes.pipe(
+    Stream.mapAccum(
+      () => 0,
+      (position, chunk) => {
+        const wanted = chunk.subarray(Math.max(0, offset - position), Math.max(0, offset + length - position))
+        return [position + chunk.length, [{ wanted, isLast: position + chunk.length >= offset + length }]] as const
+      }
+    ),
+    Stream.takeUntil(({ isLast }) => isLast),
+    Stream.map(({ wanted }) => wanted)
+  )
 
 const orAbsent =
   (...statuses: ReadonlyArray<number>) =>

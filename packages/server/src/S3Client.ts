@@ -18,7 +18,7 @@ export interface S3Request {
   readonly name: string
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array<ArrayBuffer>
 }
 
 /** The service answered, but not with success. */
@@ -61,7 +61,7 @@ export const makeS3Client = (options: S3ClientOptions): S3Client => {
   const cache = new Map<string, ArrayBuffer>()
 
   const fetchSigned = async ({ method, name, query, headers, body }: S3Request, signal: AbortSignal) => {
-    const url = new URL(`${root}/${name}`)
+    const url = new URL(name === "" ? root : `${root}/${name}`)
     for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
     const signer = new AwsV4Signer({
       method,

@@ -32,7 +32,9 @@ describe("files in a directory", () => {
       yield* first.put(key, text("hello"), 100)
       const modes = yield* Effect.promise(async () =>
         Promise.all(
-          [directory, join(directory, "group"), join(directory, key)].map(async (path) => (await stat(path)).mode & 0o777)
+          [directory, join(directory, "group"), join(directory, key)].map(
+            async (path) => (await stat(path)).mode & 0o777
+          )
         )
       )
       assert.deepStrictEqual(modes, [0o700, 0o700, 0o600])
