@@ -52,6 +52,8 @@ export const decide = (state: LibraryState, command: LibraryCommand): Decided =>
       const swept = sweepFiles(state, command)
       return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })
     }
+    case "Look":
+      return refuse("NothingToDo")
     case "EvictLibrary":
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")

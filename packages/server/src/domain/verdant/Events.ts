@@ -1,8 +1,7 @@
 /** What happens in a library of Verdant's: its one stream, `@verdant`, holds nothing else. */
 import { Schema } from "effect"
-import { Hash } from "../Ids.ts"
+import { FileId, Hash } from "../Ids.ts"
 import { EVICTED, FOLDED, type NewEvent, PRUNED, type StreamEvent, type StreamKey } from "../Stream.ts"
-import { FileId } from "./FileRefs.ts"
 
 /** The stream of a library's Verdant data. */
 export const VERDANT = "@verdant"
@@ -86,6 +85,8 @@ export const FileStored = Schema.TaggedStruct("FileStored", {
   type: Schema.String.check(Schema.isMaxLength(255)),
   size: Count,
   hash: Hash,
+  /** Where its bytes are. */
+  blob: Schema.String.check(Schema.isMaxLength(200)),
   userId: UserId
 })
 

@@ -1,8 +1,8 @@
 /** A library's state: what its events say, folded. Never changed; a new one shares what stayed. */
 import { HashMap, Option } from "effect"
+import type { FileId, Hash } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import type { FileId } from "./FileRefs.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Oid, rootOf } from "./Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
@@ -47,7 +47,9 @@ export interface StoredFile {
   readonly name: string
   readonly type: string
   readonly size: number
-  readonly hash: string
+  readonly hash: Hash
+  /** Where its bytes are. */
+  readonly blob: string
   readonly userId: string
   /** Milliseconds since 1970. */
   readonly storedAt: number

@@ -138,7 +138,7 @@ class Client {
     const { cursors } = server
     const timestamp = this.stamp(server)
     const since = this.lastSynced
-    cursors.confirm(this.id, since, server.now)
+    cursors.confirm(this.id, since)
     const operations = this.sorted().filter(
       (operation) =>
         since === null || (this.own.has(`${operation.timestamp} ${operation.oid}`) && operation.timestamp > since)
@@ -170,14 +170,13 @@ class Client {
     const replica = state.replicas.get(this.id)!
     const received = cursors.received(this.id) ?? replica.received ?? replica.joinedAt
     const sent = isReset ? [] : missed(state, replica, received)
-    if (isReset || sent.length > 0) cursors.offer(this.id, { asOf: timestamp, isReset, logged: replica.received })
-    else cursors.receive(this.id, state.version, replica.received)
+    if (isReset || sent.length > 0) {
+      cursors.offer(this.id, { asOf: timestamp, isReset, logged: replica.received, at: server.now })
+    } else cursors.receive(this.id, state.version, replica.received)
     cursors.promise(this.id, timestamp)
     cursors.hear(this.id, server.now)
     if ((isReset || sent.length > 0) && isAcknowledged) {
-      cursors.acknowledge(this.id, state.version, replica.received, server.now)
-      // Long enough ago for it to be held against a client that it has not processed it.
-      server.now += 6000
+      cursors.receive(this.id, state.version, replica.received)
     }
     if (!arrives) return
     if (isReset) {
