@@ -1,0 +1,123 @@
+/** Random work by several clients that come and go: in the end they have the same. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { makeRandom, type Random } from "../support/random.ts"
+import { startServer } from "../support/TestServer.ts"
+import { documentSnapshot, evict, forceTruant } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import {
+  type Entity,
+  openClient,
+  openClients,
+  untilSame,
+  type VerdantClient
+} from "../support/verdant/VerdantClient.ts"
+
+const ID = "shared"
+
+/** One change of something in the document. */
+const changeOf = (random: Random, name: string) => (item: Entity) => {
+  const [tags, comments, counts] = [item.get("tags"), item.get("comments"), item.get("counts")]
+  const at = (list: { readonly length: number }) => random.next(Math.max(1, list.length))
+  const changes: ReadonlyArray<() => void> = [
+    () => item.set("content", name),
+    () => item.set("done", random.next(2) === 0),
+    () => tags.push(name),
+    () => tags.add(`set ${random.next(5)}`),
+    () => tags.insert(at(tags), name),
+    () => tags.length > 0 && tags.set(at(tags), name),
+    () => tags.length > 0 && tags.delete(at(tags)),
+    () => tags.length > 1 && tags.move(at(tags), at(tags)),
+    () => tags.length > 0 && tags.removeAll(tags.get(at(tags))),
+    () => comments.push({ author: name, text: "" }),
+    () => comments.length > 0 && comments.get(at(comments)).set("text", name),
+    () => comments.length > 0 && comments.delete(at(comments)),
+    () => comments.length > 1 && comments.moveItem(comments.get(at(comments)), at(comments)),
+    () => counts.set(`key ${random.next(4)}`, random.next(100)),
+    () => counts.keys().length > 0 && counts.delete(counts.keys()[0])
+  ]
+  changes[random.next(changes.length)]!()
+}
+
+const work = Effect.fnUntraced(function* (random: Random, clients: ReadonlyArray<VerdantClient>, times: number) {
+  for (let i = 0; i < times; i++) {
+    const client = clients[random.next(clients.length)]!
+    yield* client.edit(ID, changeOf(random, `${client.user} ${i}`))
+  }
+})
+
+describe.each([
+  ["realtime", "realtime"],
+  ["pull", "pull"],
+  ["realtime", "pull"]
+] as const)("random work by %s and %s", (first, second) => {
+  it.live("25 50 changes by each, offline, online and offline again", () =>
+    Effect.gen(function* () {
+      const random = makeRandom()
+      console.log(`Verdant fuzz with TEST_SEED=${random.seed}`)
+      // Folds all the time.
+      const server = yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } })
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a", transport: first })
+      const b = yield* openClient({ library, user: "b", transport: second })
+      yield* a.put({ id: ID })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* a.goOffline
+      yield* b.goOffline
+      yield* work(random, [a], 25)
+      yield* work(random, [b], 25)
+      yield* a.goOnline
+      yield* b.goOnline
+      yield* untilSame([a, b])
+      yield* work(random, [a, b], 25)
+      yield* untilSame([a, b])
+      yield* b.goOffline
+      yield* work(random, [a, b], 25)
+      yield* b.goOnline
+      yield* untilSame([a, b])
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has the item", (items) => items.length === 1)
+      const [item] = yield* untilSame([a, b, late])
+      const snapshot = yield* documentSnapshot(server.database, library, "item", ID)
+      assert.deepStrictEqual({ ...snapshot }, { ...item })
+    })
+  )
+})
+
+describe("random work and all that may befall a library", () => {
+  it.live("25 networks that drop, evictions and truancy: in the end all have the same, and work on", () =>
+    Effect.gen(function* () {
+      const random = makeRandom()
+      console.log(`Verdant trouble with TEST_SEED=${random.seed}`)
+      const server = yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } })
+      const library = libraryOn(server)
+      const clients = [
+        ...(yield* openClients(["a", "b"], { library })),
+        ...(yield* openClients(["c", "d"], { library, transport: "pull" }))
+      ]
+      const [a] = clients as [VerdantClient]
+      yield* a.put({ id: ID })
+      yield* untilSame(clients)
+      for (const client of clients) yield* client.until("it has the item", (items) => items.length === 1)
+      for (let round = 0; round < 4; round++) {
+        const troubled = clients[random.next(clients.length)]!
+        yield* work(random, clients, 10)
+        const troubles: ReadonlyArray<Effect.Effect<unknown>> = [
+          Effect.sync(() => troubled.network.cut()),
+          Effect.sync(() => troubled.network.drop()),
+          evict(server.database, library),
+          Effect.flatMap(troubled.replicaId, (id) => forceTruant(server.database, library, id))
+        ]
+        yield* troubles[(round + random.next(2)) % troubles.length]!
+        yield* work(random, clients, 5).pipe(Effect.catchDefect(() => Effect.void))
+        troubled.network.mend()
+        yield* untilSame(clients)
+      }
+      yield* a.put({ id: `after ${ID}`, content: "after it all" })
+      for (const client of clients) {
+        yield* client.until("it goes on", (items) => items.some(({ content }) => content === "after it all"))
+      }
+      yield* untilSame(clients)
+    })
+  )
+})

@@ -1,0 +1,287 @@
+/** What no Verdant client sends, and what one may. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { documentSnapshot } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, type Patch, ref, set } from "../support/verdant/Replica.ts"
+import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+
+const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+
+/** A document that the items' schema allows. */
+const whole = (id: string, fields: object = {}) =>
+  initialize({
+    id,
+    content: "",
+    done: false,
+    tags: ref(`item/${id}:tags`),
+    comments: null,
+    counts: null,
+    image: null,
+    ...fields
+  })
+
+const replica = makeReplica()
+const deep = `${'{"type":"sync","replicaId":"r","x":'.repeat(2000)}1${"}".repeat(2000)}`
+const malformed: ReadonlyArray<string> = [
+  "",
+  "not json",
+  "null",
+  "7",
+  '"text"',
+  "[]",
+  "{}",
+  '{"type":null}',
+  '{"type":"sync"}',
+  '{"type":"op"}',
+  '{"type":"op","replicaId":"r","timestamp":"t","operations":null}',
+  '{"type":"op","replicaId":"__proto__","timestamp":"00010mwv7qwyu0000ap195df","operations":[null,7,"x",[],{}]}',
+  '{"type":"ack","replicaId":"r","nonce":"not base64 \\u0000"}',
+  '{"type":"ack","replicaId":"r","nonce":{"a":1}}',
+  '{"type":"ack","replicaId":"r","timestamp":7}',
+  '{"type":"presence-update"}',
+  '{"type":"presence-update","replicaId":["r"],"presence":null}',
+  '{"type":"disconnecting"}',
+  '{"__proto__":{"type":"sync"}}',
+  '{"type":"presence-update","replicaId":"r","presence":{"__proto__":{"polluted":true}}}',
+  deep,
+  JSON.stringify(replica.sync({ operations: "many", baselines: { length: 3 } })),
+  JSON.stringify(replica.sync({ timestamp: "zzzz", since: "tomorrow" })),
+  JSON.stringify(replica.sync({ since: { $gt: "" } })),
+  JSON.stringify(replica.sync({ replicaId: "x".repeat(100_000) }))
+]
+
+describe("malformed messages", () => {
+  it.live("D3, 40 none of them ends the server, or disturbs anybody else", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const a = yield* openClient({ library, user: "a" })
+      const token = yield* library.token({ userId: "mallory" })
+      for (const text of malformed) {
+        const connection = yield* connectVerdant(library, token)
+        connection.send(makeReplica().sync({ resyncAll: true }))
+        yield* connection.next("sync-resp")
+        connection.send(text)
+        connection.sendBinary(new TextEncoder().encode(text))
+        yield* until(
+          "it is answered or sent away",
+          () => {
+            if (connection.isOpen()) connection.send({ type: "heartbeat" })
+            return !connection.isOpen() || connection.messages.some(({ type }) => type === "heartbeat-response")
+          },
+          () => text.slice(0, 100)
+        )
+        yield* connection.close
+        for (const body of [text, `{"messages":[${text}]}`, `{"messages":${text}}`]) {
+          const { status } = yield* post(library, token, body)
+          // 503: it has to sync first.
+          assert.isTrue([200, 400, 413, 503].includes(status), `${status} for ${body.slice(0, 100)}`)
+        }
+      }
+      yield* a.put({ content: "undisturbed" })
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has the item", (items) => items.length === 1)
+      assert.deepStrictEqual(contents(yield* untilSame([a, late])), ["undisturbed"])
+      assert.strictEqual(a.network.connections(), 1)
+    })
+  )
+
+  it.live("messages of a kind that is not known are passed over, and unknown fields too", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+      const replica = makeReplica()
+      connection.send({ type: "of-tomorrow", replicaId: replica.id })
+      connection.send(replica.sync({ resyncAll: true, newField: { of: "tomorrow" } }))
+      yield* connection.next("sync-resp")
+      connection.send({ type: "sync-ack", replicaId: replica.id, timestamp: replica.now(), nonce: "x" })
+      yield* connection.settled
+      assert.isTrue(connection.isOpen())
+    })
+  )
+
+  it.live("what comes before the library is loaded is handled in its order", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const replica = makeReplica()
+      const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+      connection.send(replica.presence({}))
+      connection.send(replica.sync({ resyncAll: true }))
+      connection.send(replica.op(replica.operation("item/x", whole("x"))))
+      connection.send({ type: "heartbeat" })
+      yield* connection.next("heartbeat-response")
+      const kinds = connection.messages.map(({ type }) => type).filter((type) => !/presence|global-ack/.test(type))
+      assert.deepStrictEqual(kinds, ["sync-resp", "server-ack", "heartbeat-response"])
+    })
+  )
+})
+
+describe("operations by hand", () => {
+  it.live("every kind of patch comes out the same at the server and at a client", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const live = yield* openClient({ library, user: "live" })
+      const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+      const replica = makeReplica()
+      connection.send(replica.sync({ resyncAll: true }))
+      yield* connection.next("sync-resp")
+      const list = "item/x:tags"
+      const comments = "item/x:comments"
+      const [one, two] = ["item/x:c1", "item/x:c2"]
+      const patches: ReadonlyArray<readonly [string, Patch]> = [
+        [list, initialize([])],
+        [one, initialize({ author: "a", text: "one" })],
+        [two, initialize({ author: "a", text: "two" })],
+        [comments, initialize([ref(one)])],
+        ["item/x:counts", initialize({ gone: 1, kept: 2 })],
+        ["item/x", whole("x", { comments: ref(comments), counts: ref("item/x:counts") })],
+        ["item/x", set("content", "by hand")],
+        ["item/x", { op: "touch" }],
+        ["item/x:counts", { op: "remove", name: "gone" }],
+        ...["a", "b", "c", "d", "b"].map((value) => [list, { op: "list-push", value }] as const),
+        [list, { op: "list-insert", index: 1, value: "inserted" }],
+        [list, { op: "list-insert", index: 0, values: ["x", "y"] }],
+        [list, { op: "list-set", index: 0, value: "set" }],
+        [list, { op: "list-delete", index: 1, count: 1 }],
+        [list, { op: "list-move-by-index", from: 0, to: 2 }],
+        [list, { op: "list-remove", value: "b", only: "last" }],
+        [list, { op: "list-remove", value: "d" }],
+        [list, { op: "list-add", value: "a" }],
+        [list, { op: "list-add", value: "added" }],
+        [comments, { op: "list-push", value: ref(two) }],
+        [comments, { op: "list-move-by-ref", value: ref(two), index: 0 }],
+        [comments, { op: "list-remove", value: ref(one), only: "first" }],
+        [one, { op: "delete" }]
+      ]
+      for (const [oid, patch] of patches) connection.send(replica.op(replica.operation(oid, patch)))
+      yield* until(
+        "all of it is stored",
+        () => connection.messages.filter(({ type }) => type === "server-ack").length === patches.length
+      )
+      const expected = {
+        tags: ["a", "inserted", "set", "b", "c", "added"],
+        comments: [{ author: "a", text: "two" }],
+        counts: { kept: 2 },
+        content: "by hand"
+      }
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has the item", (items) => items.length === 1)
+      const [item] = yield* untilSame([live, late])
+      for (const document of [item, yield* documentSnapshot(server.database, library, "item", "x")]) {
+        const { tags, comments, counts, content } = document ?? {}
+        assert.deepStrictEqual({ tags, comments, counts, content }, expected)
+      }
+    })
+  )
+
+  it.live("one that replaces an item of a list, as the store writes it, reaches a peer", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library })
+      const id = yield* a.put({ tags: ["a", "b", "c"], comments: [{ author: "a", text: "old" }] })
+      yield* a.edit(id, (item) => {
+        item.get("tags").set(1, "replaced")
+        item.get("comments").set(0, { author: "b", text: "new" })
+      })
+      assert.include(JSON.stringify(a.network.sent), '"list-set"')
+      yield* b.until("it has the new one", ([item]) => item?.tags[1] === "replaced")
+      const [item] = yield* untilSame([a, b])
+      assert.deepStrictEqual(item?.tags, ["a", "replaced", "c"])
+      assert.deepStrictEqual(item?.comments, [{ author: "b", text: "new" }])
+    })
+  )
+
+  it.live("what names the insides of JavaScript is a name like any other", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+      const replica = makeReplica("constructor")
+      connection.send(replica.sync({ resyncAll: true }))
+      yield* connection.next("sync-resp")
+      for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+        connection.send(replica.op(replica.operation(`item/${name}`, whole(name))))
+        connection.send(replica.op(replica.operation(`item/${name}`, set(name, { polluted: true }))))
+        connection.send(replica.op(replica.operation(`${name}/${name}:${name}`, { op: "list-push", value: name })))
+      }
+      yield* connection.settled
+      assert.isUndefined(({} as { polluted?: boolean }).polluted)
+      const [one, two] = yield* openClients(["constructor", "__proto__"], { library, transport: "pull" })
+      yield* one.put({ content: "undisturbed" })
+      yield* two.until("it has the item", (items) => contents(items).includes("undisturbed"))
+    })
+  )
+
+  it.live("an operation of a clock that is far ahead stops nobody else", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library })
+      const id = yield* a.put({ content: "in time" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      const connection = yield* connectVerdant(library, yield* library.token({ userId: "ahead" }))
+      const replica = makeReplica()
+      connection.send(replica.sync({ resyncAll: true }))
+      yield* connection.next("sync-resp")
+      const ahead = { oid: `item/${id}`, timestamp: replica.now(120_000), data: set("content", "tomorrow") }
+      connection.send({ ...replica.op(ahead), timestamp: replica.now(120_000) })
+      yield* connection.settled
+      for (const client of [a, b]) yield* client.edit(id, (item) => item.get("tags").push(client.user))
+      // A client stops at what is too far ahead of it.
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has both tags", ([item]) => item?.tags.length === 2)
+      const [item] = yield* untilSame([a, b, late])
+      assert.strictEqual(item?.content, "in time")
+      for (const { network } of [a, b, late]) assert.notInclude(JSON.stringify(network.received), "tomorrow")
+    })
+  )
+
+  it.live("D17 what was restored by another replica and is sent again is not there twice", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [one, other] = [makeReplica(), makeReplica()]
+      const operations = [
+        one.operation("item/x:tags", initialize([])),
+        one.operation("item/x", whole("x")),
+        one.operation("item/x:tags", { op: "list-push", value: "once" })
+      ]
+      // The other brings all that it has of a library that is not there any more, and then the author comes.
+      yield* post(library, token, [other.sync({ operations })])
+      yield* post(library, token, [one.sync({ resyncAll: true })])
+      const again = yield* post(library, token, [one.op(...operations)])
+      assert.isTrue(again.messages.some(({ type }) => type === "server-ack"))
+      const client = yield* openClient({ library, user: "client" })
+      yield* client.until("it has the item", (items) => items.length === 1)
+      assert.deepStrictEqual((yield* client.documents())[0]?.tags, ["once"])
+      const received = JSON.stringify(client.network.received.find(({ type }) => type === "sync-resp"))
+      assert.lengthOf(received.match(/"once"/g) ?? [], 1)
+    })
+  )
+
+  it.live("D18 what a client acknowledged and lost before it had stored it comes again", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [writer, reader] = [makeReplica(), makeReplica()]
+      yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", whole("x"))] })])
+      const begun = yield* post(library, token, [reader.sync({ resyncAll: true })])
+      const first = begun.messages.find(({ type }) => type === "sync-resp")
+      yield* post(library, token, [reader.ack({ nonce: first?.["ackThisNonce"] })])
+      const since = first?.["ackedTimestamp"]
+      yield* post(library, token, [writer.op(writer.operation("item/x", set("content", "must not be lost")))])
+
+      const second = yield* post(library, token, [reader.sync({ since })])
+      const response = second.messages.find(({ type }) => type === "sync-resp")
+      assert.include(JSON.stringify(response), "must not be lost")
+      yield* post(library, token, [reader.ack({ nonce: response?.["ackThisNonce"] })])
+      // It ended between that and its storing it: its last sync is still the first.
+      const third = yield* post(library, token, [reader.sync({ since })])
+      assert.include(JSON.stringify(third.messages), "must not be lost")
+      const fourth = yield* post(library, token, [reader.sync({ since: response?.["ackedTimestamp"] })])
+      assert.isDefined(fourth.messages.find(({ type }) => type === "sync-resp"))
+    })
+  )
+})
