@@ -258,7 +258,8 @@ class LibrarySession implements Session, Subscriber {
         baselines: message.baselines.items,
         ...this.circumstances()
       }
-      if (message.baselines.refused > 0) client.send(Wire.forbidden)
+      const brings = operations.length + command.baselines.length > 0
+      if (message.baselines.refused > 0 || (grant.readOnly && brings)) client.send(Wire.forbidden)
       const begun = services.now()
       const outcome = yield* this.submit(command)
       if (outcome._tag !== "Refused" || outcome.refusal._tag !== "AwaitRestore") return
@@ -312,7 +313,6 @@ class LibrarySession implements Session, Subscriber {
     const { event } = outcome
     if (event.type === "RestoreLeased") return client.send(Wire.needSince)
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
-    if (isReset && command.type > 3 && command.operations.length > 0) client.send(Wire.forbidden)
     if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
       client.send(Wire.forbidden)
     }
