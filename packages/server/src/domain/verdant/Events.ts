@@ -12,12 +12,12 @@ export const isVerdant = ({ streamId }: StreamKey): boolean => streamId === VERD
 export const ReplicaId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(Schema.brand("ReplicaId"))
 export type ReplicaId = typeof ReplicaId.Type
 
-const UserId = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+export const UserId = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 /** Hybrid logical clock; see Timestamp.ts. Compared as text. */
 const Timestamp = Schema.String.check(Schema.isMaxLength(64))
 const Version = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 const Count = Version
-const ReplicaType = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
+export const ReplicaType = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
 
 /** What is known of how far a replica is. */
 export const Cursor = Schema.Struct({
@@ -76,6 +76,7 @@ export const RestoreLeased = Schema.TaggedStruct("RestoreLeased", { replicaId: R
 /**
  * A checkpoint: the payload holds the whole library, with operations folded into baselines where nobody can need them
  * any more. The payloads of what came before the last checkpoint go; those since it stay, so that a replay can fold again.
+ * As a stream's first event it brings the library from another server.
  */
 export const Folded = Schema.TaggedStruct(FOLDED, { before: Version, baselines: Count, operations: Count })
 

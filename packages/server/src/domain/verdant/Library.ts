@@ -294,9 +294,13 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
     for (const operation of folded.operations) addOperation(entities, operation)
   })
+  // Of one event they are one replica's, except those of the event with which a library came from another server.
   const batches = Array.from(
-    Map.groupBy(folded.operations, ({ version }) => version),
-    ([version, operations]): Batch => ({ version, replicaId: operations[0]!.replicaId, operations, baselines: [] })
+    Map.groupBy(folded.operations, ({ replicaId, version }) => `${version} ${replicaId}`).values(),
+    (operations): Batch => {
+      const { replicaId, version } = operations[0]!
+      return { version, replicaId, operations, baselines: [] }
+    }
   )
   return {
     ...state,
