@@ -77,12 +77,14 @@ export const openShard = (directory: string, libraryId: string, shard: Shard, { 
         )
     }
   }
+  database.exec("BEGIN")
   insert(
     "ReplicaInfo",
     shard.replicas?.map((row) => ({ clientId: "somebody", ...row }))
   )
   insert("OperationHistory", shard.operations)
   insert("DocumentBaseline", shard.baselines)
+  database.exec("COMMIT")
   return database
 }
 
