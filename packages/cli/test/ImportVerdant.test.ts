@@ -33,10 +33,10 @@ for (const { name, fresh } of storages) {
 
     it("says what it would do, does it, and leaves alone what is there", async () => {
       const directory = folder()
-      for (const library of ["notes", "plans"]) writeShard(directory, library, shard(20_000))
+      for (const library of ["notes", "plans"]) writeShard(directory, library, shard(5000))
       const imported = {
         ...{ libraryId: "notes", outcome: "imported", detail: null },
-        ...{ operations: 20_000, baselines: 0, replicas: 1, lapsed: 0, malformed: 0 }
+        ...{ operations: 5000, baselines: 0, replicas: 1, lapsed: 0, malformed: 0 }
       }
       const dry = await sealog("import", "verdant", directory, "--dry-run", "--json")
       assert.strictEqual(dry.code, 0, dry.stderr)
@@ -47,7 +47,7 @@ for (const { name, fresh } of storages) {
       const one = await sealog("import", "verdant", directory, "--library", "notes")
       assert.deepStrictEqual(
         [one.code, one.stdout],
-        [0, "notes: 20,000 operations, 0 baselines, 1 replica\nImported 1 of 1 file.\n"]
+        [0, "notes: 5,000 operations, 0 baselines, 1 replica\nImported 1 of 1 file.\n"]
       )
       assert.match(one.stderr, /import verdant \(libraries\) █+ 1\/1/)
       const all = await sealog("import", "verdant", directory, "--json")

@@ -25,14 +25,14 @@ export interface OperationRow {
   readonly data: unknown
   readonly serverOrder: number
   readonly replicaId: string
-  readonly authz?: string | null
+  readonly authz?: unknown
 }
 
 export interface BaselineRow {
   readonly oid: string
   readonly snapshot: unknown
   readonly timestamp: string
-  readonly authz?: string | null
+  readonly authz?: unknown
 }
 
 /** Text is stored as it is, and anything else as its JSON. */
