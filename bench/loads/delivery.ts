@@ -26,8 +26,8 @@ export interface DeliveryDone {
 interface Pair {
   readonly send: (n: number) => void
   readonly count: number
-  /** Calls back with every update that the reader gets; they come in the order they were sent. */
-  readonly onDelivered: (listener: () => void) => void
+  /** Calls back with how many of the updates the reader has, which come in the order they were sent. */
+  readonly onDelivered: (listener: (delivered: number) => void) => void
 }
 
 const MAX_UPDATES_PER_SECOND = 20_000
@@ -40,12 +40,13 @@ const secsyncPair = async (load: Delivery, docId: string, count: number): Promis
     JSON.stringify(updateMessage(author, { docId, refSnapshotId, clock, ciphertext: TEXT.length }))
   )
   const reader = await connect(load, docId)
+  let delivered = 0
   return {
     send: (n) => socket.send(updates[n] ?? ""),
     count,
     onDelivered: (listener) =>
       void reader.socket.on("message", (data: Buffer) => {
-        if (isUpdate(data)) listener()
+        if (isUpdate(data)) listener(++delivered)
       })
   }
 }
@@ -60,11 +61,17 @@ const varUint = (value: number): Buffer => {
   }
   return Buffer.from([...bytes, left])
 }
+const readVarUint = (bytes: Uint8Array): { readonly value: number; readonly length: number } => {
+  let [value, length] = [0, 0]
+  while (((bytes[length] ?? 0) & 128) !== 0) value |= ((bytes[length] ?? 0) & 127) << (7 * length++)
+  return { value: value | ((bytes[length] ?? 0) << (7 * length)), length: length + 1 }
+}
 const varBytes = (bytes: Uint8Array): Buffer => Buffer.concat([varUint(bytes.length), bytes])
 
 /** Message types of the Yjs protocols. */
 const [SYNC, AUTH, UPDATE, TOKEN] = [0, 2, 2, 0] as const
 
+/** Each update appends one item. How many a reader has, the last says: Hocuspocus merges those that come together. */
 const yjsPair = async (load: Delivery, docId: string, count: number): Promise<Pair> => {
   const address = load.protocol === "hocuspocus" ? varBytes(Buffer.from(docId)) : Buffer.alloc(0)
   const header = Buffer.concat([address, Buffer.of(SYNC, UPDATE)])
@@ -92,7 +99,11 @@ const yjsPair = async (load: Delivery, docId: string, count: number): Promise<Pa
     count,
     onDelivered: (listener) =>
       void reader.on("message", (data: Buffer) => {
-        if (data.subarray(0, header.length).equals(header)) listener()
+        if (!data.subarray(0, header.length).equals(header)) return
+        const rest = data.subarray(header.length)
+        const { length, value } = readVarUint(rest)
+        const delivered = Y.parseUpdateMeta(rest.subarray(length, length + value)).to.get(doc.clientID)
+        if (delivered !== undefined) listener(delivered)
       })
   }
 }
@@ -108,8 +119,9 @@ const writeOn = ({ count, onDelivered, send }: Pair, inFlight: number, deadline:
       }
       if (latencies.length === sentAt.length) resolve(latencies)
     }
-    onDelivered(() => {
-      latencies.push(performance.now() - (sentAt[latencies.length] ?? 0))
+    onDelivered((delivered) => {
+      const now = performance.now()
+      while (latencies.length < delivered) latencies.push(now - (sentAt[latencies.length] ?? 0))
       fill()
     })
     fill()

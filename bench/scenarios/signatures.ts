@@ -10,7 +10,7 @@ import { median } from "../harness/statistics.ts"
 
 /** OpenSSL's, with the key made for each signature, as most authors' come seldom. It decides edge cases differently. */
 const nodeCrypto = verifyWith({
-  hash: sodium.hash,
+  ...sodium,
   verifyDetached: (signature, message, key) => {
     const x = Buffer.from(key).toString("base64url")
     return verify(null, message, createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" }), signature)

@@ -19,10 +19,14 @@ const ownCluster = Effect.acquireRelease(
 ).pipe(Effect.tap(({ url }) => Effect.orDie(PgStorage.applyMigrations({ url }))))
 
 const health = (url: string) =>
-  Effect.promise(async () => {
+  Effect.tryPromise(async () => {
     const { status } = await fetch(`${url.replace("ws:", "http:")}/healthz`)
     return status
-  })
+  }).pipe(
+    // A connection that was kept may be closed by the server at this very moment.
+    Effect.retry({ times: 2 }),
+    Effect.orDie
+  )
 
 const untilHealth = (url: string, status: number) =>
   health(url).pipe(

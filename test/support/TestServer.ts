@@ -1,8 +1,11 @@
 /** The server in this process, on a database of its own and a free port. */
 import { Access, type TokenRequest } from "@sealog/server/Access"
+import type { BlobStore } from "@sealog/server/BlobStore"
+import { layerMemory } from "@sealog/server/BlobStoreMemory"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/EventLog"
 import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServer"
+import { FileLinks } from "@sealog/server/protocols/verdant/FileLinks"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 
 import { freshStorage, layerOf } from "./postgres.ts"
@@ -20,11 +23,13 @@ export interface TestServer {
 
 /** On a fresh database of the storage that is being tested, or on the one given. */
 export const startServer: (
-  options?: Partial<SyncServerOptions> & { readonly database?: string }
+  options?: Partial<SyncServerOptions> & { readonly database?: string; readonly blobs?: Layer.Layer<BlobStore> }
 ) => Effect.Effect<TestServer, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
   const database = options?.database ?? (yield* freshStorage)
+  const secrets = [Redacted.make(TOKEN_SECRET)]
   const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-    Layer.provideMerge([layerOf(database), Access.layerTokens([Redacted.make(TOKEN_SECRET)])])
+    Layer.provideMerge([layerOf(database), Access.layerTokens(secrets)]),
+    Layer.provide([options?.blobs ?? layerMemory, FileLinks.layerTokens(secrets)])
   )
   const services = yield* Effect.orDie(Layer.build(layer))
   const access = Context.get(services, Access)

@@ -36,7 +36,8 @@ const balancers: ReadonlyArray<{
   {
     program: "nginx",
     file: "nginx.conf",
-    args: (file) => ["-c", file, "-g", "daemon off; pid /dev/null; error_log stderr;"]
+    // It removes its pid file when it ends: never one that is not its own.
+    args: (file) => ["-c", file, "-g", `daemon off; pid ${file}.pid; error_log stderr;`]
   }
 ]
 

@@ -339,17 +339,8 @@ describe("serve", () => {
 describe("every command", () => {
   it("has a help with an example, and says what is wrong with its usage", async () => {
     const cwd = freshFolder()
-    for (const command of [
-      "serve",
-      "migrate",
-      "evict",
-      "replay",
-      "token mint",
-      "token inspect",
-      "library list",
-      "library show",
-      "document show"
-    ]) {
+    const surface: object = JSON.parse(readFileSync(new URL("../command-surface.json", import.meta.url), "utf8"))
+    for (const command of Object.keys(surface)) {
       const help = await run([...command.split(" "), "--help"], { cwd })
       assert.strictEqual(help.code, 0, command)
       assert.include(help.stdout, `$ sync-admin ${command}`, command)
@@ -360,6 +351,25 @@ describe("every command", () => {
     const unknown = await run(["token", "steal", "--json"], { cwd })
     assert.deepStrictEqual([unknown.code, errorOf(unknown).code], [2, "USAGE"])
     assert.match((await run(["no-such-command"], { cwd })).stderr, /^Error: There is no command no-such-command\./)
+  })
+
+  it("is not loaded, nor what commands work with, for --help and --version", async () => {
+    const cwd = freshFolder()
+    writeFileSync(
+      join(cwd, "loaded.cjs"),
+      `const loaded = []
+      require("node:module").registerHooks({ load: (url, context, next) => (loaded.push(url), next(url, context)) })
+      process.on("exit", () => process.stderr.write(loaded.join("\\n")))`
+    )
+    const loadedBy = async (...args: ReadonlyArray<string>) => {
+      const ran = await run(args, { cwd, env: { NODE_OPTIONS: `--require ${join(cwd, "loaded.cjs")}` } })
+      const isOurs = (url: string) => /\/(effect|@effect|server|storage-\w+|pg|ws)\/|\/commands\//.test(url)
+      return ran.stderr.split("\n").filter((url) => isOurs(url.split("/node_modules/").at(-1) ?? ""))
+    }
+    for (const args of [["--help"], ["--version"], ["token", "--help"]]) {
+      assert.deepStrictEqual(await loadedBy(...args), [], args.join(" "))
+    }
+    assert.isNotEmpty(await loadedBy("library", "list"))
   })
 
   it("is refused by an older Node in one line", async () => {

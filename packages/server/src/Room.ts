@@ -111,20 +111,23 @@ export const makeRoom = <State, Command, Refusal, Local>(
       decided.push({ waiting: next, result: Result.fail(result.failure) })
     } else if (!isSettled()) {
       return "none"
-    } else if (confirmed > 0) {
-      next.respond({ _tag: "Refused", refusal: result.failure })
-    } else {
+    } else if (confirmed === 0) {
       // A cached head may say yes, never no: another process may have written what makes this right.
       return "unconfirmed"
     }
     waiting.shift()
-    if (confirmed > 0) confirmed -= 1
+    const isConfirmed = confirmed > 0
+    if (isConfirmed) confirmed -= 1
+    // Whoever is told may at once ask for more, and is then the last of those waiting.
+    if (isConfirmed && Result.isFailure(result) && !protocol.isSettled(result.failure)) {
+      next.respond({ _tag: "Refused", refusal: result.failure })
+    }
     return "decided"
   }
 
   const flush = (): void => {
     if (isQueued) return services.committer.grown()
-    if (committing.length > 0 || decided.length === 0) return
+    if (reading || committing.length > 0 || decided.length === 0) return
     isQueued = true
     services.committer.submit(() => {
       isQueued = false

@@ -1,13 +1,16 @@
 /** Rooms on a log that fails, that others write to, and that many read while it is written. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect, Fiber, Layer } from "effect"
+import { Array, Effect, Fiber, Latch, Layer, Result } from "effect"
 import { evict } from "../src/admin/Eviction.ts"
+import { Committer } from "../src/Committer.ts"
 import { blake2b256 } from "../src/domain/Blake2b.ts"
 import { canonicalJson } from "../src/domain/CanonicalJson.ts"
-import type { SnapshotId } from "../src/domain/Ids.ts"
+import { LibraryId, type SnapshotId } from "../src/domain/Ids.ts"
 import { type DocumentEvent, toNewEvent } from "../src/domain/Secsync.ts"
 import { place, type StreamKey } from "../src/domain/Stream.ts"
 import { EventLog } from "../src/EventLog.ts"
+import type { RoomProtocol } from "../src/RoomProtocol.ts"
+import { makeRooms } from "../src/Rooms.ts"
 import { Signals } from "../src/Signals.ts"
 import {
   ephemeralMessage,
@@ -467,4 +470,47 @@ const foreignSnapshot = (log: EventLog["Service"], key: StreamKey, snapshot: Sea
     pubKey
   }
   return appendForeign(log, key, event, snapshot)
+}
+
+describe("whoever is refused", () => {
+  it.effect("may ask again within the answer, and is answered once for each time", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* makeTroubledLog
+      const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+      const answers: Array<string> = []
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms(numbers)
+        const room = yield* rooms.get(key)
+        const done = yield* Latch.make()
+        room.submit("odd", "a", (outcome) => {
+          answers.push(`first ${outcome._tag}`)
+          room.submit("odd", "a", (outcome) => {
+            answers.push(`second ${outcome._tag}`)
+            room.submit("even", "a", (outcome) => {
+              answers.push(`third ${outcome._tag}`)
+              done.openUnsafe()
+            })
+          })
+        })
+        yield* done.await
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.deepStrictEqual(answers, ["first Refused", "second Refused", "third Stored"])
+    })
+  )
+})
+
+/** Takes "even", and refuses everything else. */
+const numbers: RoomProtocol<null, string, string, null> = {
+  initial: () => null,
+  decide: (_, command) =>
+    command === "even"
+      ? Result.succeed({ event: { type: "Even", data: {}, payloadHash: "", checkpoint: false }, payload: null })
+      : Result.fail(command),
+  evolve: () => null,
+  readsPayloads: false,
+  isSettled: () => false,
+  frame: () => undefined,
+  local: () => null,
+  observe: () => {},
+  hear: () => {}
 }

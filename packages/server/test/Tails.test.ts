@@ -65,3 +65,24 @@ it("whatever happens in between", () =>
 
 it("when more has happened than one read brings", () =>
   Effect.runPromise(run(["snapshot", "get", ...Array.from({ length: 1500 }, () => "update" as const)])))
+
+it("read once for a thousand who want it at the same time, and for who comes later", () =>
+  Effect.runPromise(
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const event = place(key, emptyHead, eventOf("snapshot", 0), "test", 0)
+      yield* log.append([{ key, expectedVersion: 0, events: [{ event, payload: Buffer.from("payload") }] }])
+      let reads = 0
+      const counted = <A extends ReadonlyArray<unknown>, B>(read: (...args: A) => B) => {
+        return (...args: A): B => {
+          reads += 1
+          return read(...args)
+        }
+      }
+      const tails = yield* makeTails({ ...log, read: counted(log.read), tail: counted(log.tail) })
+      const wanted = Array.from({ length: 1000 }, () => tails.get(key, 1))
+      const got = yield* Effect.all(wanted, { concurrency: "unbounded" })
+      assert.strictEqual(new Set([...got, yield* tails.get(key, 1)]).size, 1)
+      assert.strictEqual(reads, 1)
+    }).pipe(Effect.scoped, Effect.provide(layerMemory, { local: true }))
+  ))

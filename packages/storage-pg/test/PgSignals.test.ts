@@ -1,3 +1,4 @@
+import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
@@ -52,6 +53,24 @@ describe("signals by NOTIFY", () => {
       assert.sameMembers([...heard], [...many, "the end"])
       yield* one.announce([keyOf("back")])
       assert.deepStrictEqual(yield* Queue.take(second.keys), keyOf("back"))
+    })
+  )
+
+  it.live("say what has gathered at once, in payloads that a NOTIFY can have", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const signals = yield* openSignals(url)
+      const sql = Context.get(yield* Layer.build(PgStorage.layerClient({ url })), PgClient.PgClient)
+      const notifications = yield* sql.listen("sealog")
+      const names = Array.from({ length: 2000 }, (_, i) => `stream-${i}-${"x".repeat(80)}`)
+      for (const streamId of [...names, "the end"]) yield* signals.announce([keyOf(streamId)])
+      const said: Array<string> = []
+      while (!said.at(-1)?.includes("the end")) said.push((yield* Queue.take(notifications)).payload)
+      const text = said.join()
+      assert.isTrue(names.every((name) => text.includes(name)))
+      assert.isTrue(said.every((payload) => Buffer.byteLength(payload) < 8000))
+      // Of a hundred bytes each, some seventy fit into one.
+      assert.isBelow(said.length, 200)
     })
   )
 

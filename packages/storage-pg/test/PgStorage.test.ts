@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, writeFileSync } from "node:fs"
+import { chmodSync, chownSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
@@ -214,6 +214,31 @@ describe("durability", () => {
       yield* Effect.repeat(commit, { until: (bytes) => bytes !== 0 })
       yield* log.append([firstUpdate("welcome")])
       assert.strictEqual(yield* lag, 0)
+    })
+  )
+})
+
+describe("an append", () => {
+  it.live("of many streams is one statement, and so one round trip", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Effect.acquireRelease(
+        Effect.promise(() => makeCluster({ log_statement: "all" })),
+        (cluster) => Effect.sync(cluster.remove)
+      )
+      const { url } = cluster
+      yield* PgStorage.applyMigrations({ url })
+      const log = yield* openLog(url)
+      const statements = () =>
+        readFileSync(join(cluster.folder, "log"), "utf8").match(/LOG: {2}(statement|execute .*):/g)?.length ?? 0
+      const append = (prefix: string) =>
+        log.append([firstUpdate(prefix), ...Array.from({ length: 200 }, (_, i) => firstUpdate(`${prefix}-${i}`))])
+      // The connection is there.
+      yield* append("first")
+      const before = statements()
+      assert.isAbove(before, 0)
+      const results = yield* append("second")
+      assert.isTrue(results.every(({ _tag }) => _tag === "Committed"))
+      assert.strictEqual(statements() - before, 1)
     })
   )
 })

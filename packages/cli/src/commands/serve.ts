@@ -32,6 +32,11 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
       description: "how servers tell each other of writes: redis://… (default: by the database)",
       env: "SEALOG_SIGNALS"
     }),
+    files: Flags.string({
+      description: "where files of Verdant's clients are kept: a directory, or s3 (configured by S3_… variables)",
+      env: "SEALOG_FILES",
+      default: "./data/files"
+    }),
     dev: Flags.boolean({ description: "for development: makes a secret, prints a URL and a token", default: false })
   }
 
@@ -40,6 +45,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const { devSecrets, tokenSecrets } = await import("../secrets.ts")
     const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
     const { Access, LibraryId, SyncServer } = await import("@sealog/server")
+    const { FileLinks } = await import("@sealog/server/protocols/verdant/FileLinks")
     const { Context, Duration, Effect, Layer } = await import("effect")
     const { backendOf } = await import("../storage.ts")
     const backend = await backendOf(flags.database)
@@ -49,6 +55,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const options = { port: flags.port, ...(host === undefined ? {} : { host }) }
     const layer = SyncServer.layerWithAccess(options).pipe(
       Layer.provideMerge(Access.layerTokens(secrets)),
+      Layer.provide([FileLinks.layerTokens(secrets), await fileStore(flags.files)]),
       Layer.provide(storage)
     )
     let port = flags.port
@@ -68,6 +75,11 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     await this.executeUntilStopped(Effect.scoped(running))
     return { port, dev: flags.dev }
   }
+}
+
+const fileStore = async (place: string) => {
+  if (place === "s3") return (await import("@sealog/server/S3BlobStore")).layerS3Config
+  return (await import("@sealog/server/FileSystemBlobStore")).layerFileSystem({ directory: place })
 }
 
 const redisSignals = async (url: string) => {

@@ -6,6 +6,8 @@ import { Signals } from "../Signals.ts"
 
 export interface Decision {
   readonly event: NewEvent
+  /** Default: the event has none. */
+  readonly payload?: Uint8Array | null
   /** Delete the payloads of the stream's events with a smaller version than this; "all": of all before the event. */
   readonly purgeBefore?: number | "all"
 }
@@ -28,13 +30,13 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
     const { head, events } = yield* log.tail(key, { payloads: options.payloads === true })
     const decision = decide(events)
     if (Result.isFailure(decision) || options.dryRun === true) return decision
-    const { event, purgeBefore } = decision.success
+    const { event, payload = null, purgeBefore } = decision.success
     const placed = place(key, head, event, options.origin, yield* Clock.currentTimeMillis)
     const [result] = yield* log.append([
       {
         key,
         expectedVersion: head.version,
-        events: [{ event: placed, payload: null }],
+        events: [{ event: placed, payload }],
         ...(purgeBefore === undefined ? {} : { purgeBefore: purgeBefore === "all" ? placed.version : purgeBefore })
       }
     ])

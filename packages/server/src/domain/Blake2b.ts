@@ -5,9 +5,21 @@ import { type Sodium, sodium } from "./sodium.ts"
 export const blake2b256With =
   ({ hash }: Sodium) =>
   (input: string | Uint8Array): Hash => {
-    const digest = hash(typeof input === "string" ? Buffer.from(input) : input)
-    return Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("base64url") as Hash
+    return asText(hash(typeof input === "string" ? Buffer.from(input) : input))
   }
 
 /** Digest of text (as UTF-8) or of bytes. */
 export const blake2b256 = blake2b256With(sodium)
+
+/** Digest of bytes that come piece by piece. */
+export const startBlake2b256With = ({ startHash }: Sodium) => {
+  return () => {
+    const { update, digest } = startHash()
+    return { update, digest: (): Hash => asText(digest()) }
+  }
+}
+
+export const startBlake2b256 = startBlake2b256With(sodium)
+
+const asText = (digest: Uint8Array): Hash =>
+  Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString("base64url") as Hash

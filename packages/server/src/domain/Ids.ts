@@ -30,6 +30,10 @@ export const SnapshotId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1
 )
 export type SnapshotId = typeof SnapshotId.Type
 
+/** A file, chosen by the client that uploads it (Verdant makes cuids). */
+export const FileId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,128}$/)).pipe(Schema.brand("FileId"))
+export type FileId = typeof FileId.Type
+
 /** Position of an update among one author's updates to one snapshot: 0, 1, 2 … */
 export const UpdateClock = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 

@@ -9,6 +9,14 @@ export interface Sodium {
   readonly verifyDetached: (signature: Uint8Array, message: Uint8Array, key: Uint8Array) => boolean
   /** BLAKE2b, 32 bytes, without a key. */
   readonly hash: (input: Uint8Array) => Uint8Array
+  /** The same, of what comes piece by piece. */
+  readonly startHash: () => PartialHash
+}
+
+export interface PartialHash {
+  readonly update: (piece: Uint8Array) => void
+  /** Once, at the end. */
+  readonly digest: () => Uint8Array
 }
 
 // WebAssembly is usable only once compiled, so whoever imports this module can call it at once.
@@ -16,7 +24,14 @@ await wrappers.ready
 
 const wasm: Sodium = {
   verifyDetached: wrappers.crypto_sign_verify_detached,
-  hash: (input) => wrappers.crypto_generichash(HASH_BYTES, input, null)
+  hash: (input) => wrappers.crypto_generichash(HASH_BYTES, input, null),
+  startHash: () => {
+    const state = wrappers.crypto_generichash_init(null, HASH_BYTES)
+    return {
+      update: (piece) => wrappers.crypto_generichash_update(state, piece),
+      digest: () => wrappers.crypto_generichash_final(state, HASH_BYTES)
+    }
+  }
 }
 
 const loadNative = (): Sodium | undefined => {
@@ -28,6 +43,18 @@ const loadNative = (): Sodium | undefined => {
         const digest = Buffer.allocUnsafe(HASH_BYTES)
         native.crypto_generichash(digest, input)
         return digest
+      },
+      startHash: () => {
+        const state = Buffer.alloc(native.crypto_generichash_STATEBYTES)
+        native.crypto_generichash_init(state, null, HASH_BYTES)
+        return {
+          update: (piece) => native.crypto_generichash_update(state, piece),
+          digest: () => {
+            const digest = Buffer.allocUnsafe(HASH_BYTES)
+            native.crypto_generichash_final(state, digest)
+            return digest
+          }
+        }
       }
     }
   } catch {

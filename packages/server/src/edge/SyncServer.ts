@@ -12,17 +12,22 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer, Schema, Scope } from "effect"
+import { Context, Effect, Layer, Option, Schema, Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import { Access } from "../Access.ts"
 import { Administration } from "../Administration.ts"
+import { BlobStore } from "../BlobStore.ts"
 import { Committer } from "../Committer.ts"
 import { DocumentRooms } from "../protocols/secsync/DocumentRooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
+import { FileLinks } from "../protocols/verdant/FileLinks.ts"
+import { VerdantFiles } from "../protocols/verdant/Files.ts"
 import { LibraryRooms } from "../protocols/verdant/LibraryRooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { Signatures } from "../Signatures.ts"
 import { withPatience } from "../withPatience.ts"
+import { keepFileStore } from "./FileStoreUpkeep.ts"
+import { type FileOptions, FileRoutes, NoFileRoutes } from "./Files.ts"
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 import { VerdantRoutes } from "./VerdantHttp.ts"
@@ -35,6 +40,8 @@ export interface SyncServerOptions {
   readonly limits?: Partial<SocketLimits>
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
+  /** Files of Verdant's clients; they are served when a `BlobStore` is provided. */
+  readonly files?: Partial<FileOptions>
 }
 
 /** The port could not be opened. */
@@ -62,7 +69,11 @@ export class SyncServer extends Context.Service<
   /** With `Access` and `Signatures` of the app's own, which may be on more threads or fewer. */
   static readonly layerWithServices = (options: SyncServerOptions) =>
     Layer.effect(SyncServer, make(options)).pipe(
-      Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
+      Layer.provide([
+        SecsyncSessions.layer(options.secsync),
+        VerdantSessions.layer(options.verdant),
+        VerdantFiles.layer
+      ]),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer)),
       Layer.provide([Administration.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
@@ -73,21 +84,32 @@ export class SyncServer extends Context.Service<
 
   /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `Access.layerConfig`). */
   static readonly layer = (options: SyncServerOptions) =>
-    SyncServer.layerWithAccess(options).pipe(Layer.provide(Access.layerConfig))
+    SyncServer.layerWithAccess(options).pipe(Layer.provide([Access.layerConfig, FileLinks.layerConfig]))
 }
+
+/** Only with a place for files, and a secret to sign links to them. */
+const fileRoutes = Effect.fnUntraced(function* ({ files }: SyncServerOptions) {
+  const [blobs, links] = [yield* Effect.serviceOption(BlobStore), yield* Effect.serviceOption(FileLinks)]
+  if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes
+  const provided = Layer.mergeAll(Layer.succeed(BlobStore, blobs.value), Layer.succeed(FileLinks, links.value))
+  return FileRoutes(files).pipe(HttpRouter.provideRequest(provided))
+})
 
 const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
   const sockets = yield* makeSockets(limits)
+  yield* keepFileStore
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: 10_000,
     requestTimeout: 30_000,
     keepAliveTimeout: 5_000
   })
-  const app = yield* HttpRouter.toHttpEffect(Layer.mergeAll(HealthRoute, VerdantRoutes(limits)))
+  const app = yield* HttpRouter.toHttpEffect(
+    Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options))
+  )
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 

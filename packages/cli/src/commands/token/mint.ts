@@ -1,6 +1,5 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
 
 const TYPES = ["realtime", "push", "passive-realtime", "passive-push", "read-only-pull", "read-only"] as const
 
@@ -29,12 +28,13 @@ export default class TokenMint extends BaseCommand<MintResult> {
     const secrets = tokenSecrets()
     const { documentIdOf, libraryIdOf } = await import("../../names.ts")
     const { Access } = await import("@sealog/server/Access")
-    const { Effect } = await import("effect")
+    const { durationOf } = await import("../../durations.ts")
+    const { Duration, Effect } = await import("effect")
     const request = {
       userId: flags.user,
       libraryId: libraryIdOf(flags.library),
       type: flags.type,
-      expiresIn: await durationOf(flags.expires),
+      expiresIn: Duration.millis(durationOf(flags.expires)),
       ...(flags.document === undefined ? {} : { documents: flags.document.map(documentIdOf) }),
       ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint })
     }
@@ -43,19 +43,4 @@ export default class TokenMint extends BaseCommand<MintResult> {
     this.print(token)
     return { token }
   }
-}
-
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
-
-const durationOf = async (text: string) => {
-  const { Duration } = await import("effect")
-  const [, amount, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
-  const seconds = Number(amount) * (SECONDS[unit ?? ""] ?? Number.NaN)
-  if (seconds > 0) return Duration.seconds(seconds)
-  throw new CliFailure({
-    code: "DURATION_INVALID",
-    message: `${text} is not a duration.`,
-    exitCode: 2,
-    tryThis: "a number and a unit: 30s, 15m, 1h, 1d"
-  })
 }

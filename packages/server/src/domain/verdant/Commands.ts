@@ -76,6 +76,11 @@ export interface SweepFiles {
   readonly keep: number
 }
 
+/** Changes nothing: who asks wants to know what others wrote. */
+export interface Look {
+  readonly _tag: "Look"
+}
+
 export interface EvictLibrary {
   readonly _tag: "EvictLibrary"
 }
@@ -89,6 +94,7 @@ export type LibraryCommand =
   | MakeTruant
   | StoreFile
   | SweepFiles
+  | Look
   | EvictLibrary
 
 export type LibraryRefusal =

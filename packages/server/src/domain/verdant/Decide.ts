@@ -52,6 +52,8 @@ export const decide = (state: LibraryState, command: LibraryCommand): Decided =>
       const swept = sweepFiles(state, command)
       return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })
     }
+    case "Look":
+      return refuse("NothingToDo")
     case "EvictLibrary":
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")
@@ -79,11 +81,8 @@ const decideSync = (stored: LibraryState, command: Sync): Decided => {
   if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
     return join(command, true)
   }
-  if (!mayWrite(command)) {
-    // What it changed is nowhere but there.
-    if (command.operations.length > 0) return join(command, true)
-    return known.type === command.type ? refuse("NothingNew") : join(command, false)
-  }
+  // What one that may only read has changed stays with it.
+  if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
   const taken = takeOperations(state, command, known)
   if (taken === "late") return join(command, true)
   if (taken.length > 0) return storeOperations(state, command, taken, [])

@@ -1,8 +1,7 @@
 /** What happens in a library of Verdant's: its one stream, `@verdant`, holds nothing else. */
 import { Schema } from "effect"
-import { Hash } from "../Ids.ts"
+import { FileId, Hash } from "../Ids.ts"
 import { EVICTED, FOLDED, type NewEvent, PRUNED, type StreamEvent, type StreamKey } from "../Stream.ts"
-import { FileId } from "./FileRefs.ts"
 
 /** The stream of a library's Verdant data. */
 export const VERDANT = "@verdant"
@@ -13,12 +12,12 @@ export const isVerdant = ({ streamId }: StreamKey): boolean => streamId === VERD
 export const ReplicaId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(Schema.brand("ReplicaId"))
 export type ReplicaId = typeof ReplicaId.Type
 
-const UserId = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+export const UserId = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 /** Hybrid logical clock; see Timestamp.ts. Compared as text. */
 const Timestamp = Schema.String.check(Schema.isMaxLength(64))
 const Version = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 const Count = Version
-const ReplicaType = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
+export const ReplicaType = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
 
 /** What is known of how far a replica is. */
 export const Cursor = Schema.Struct({
@@ -77,6 +76,7 @@ export const RestoreLeased = Schema.TaggedStruct("RestoreLeased", { replicaId: R
 /**
  * A checkpoint: the payload holds the whole library, with operations folded into baselines where nobody can need them
  * any more. The payloads of what came before the last checkpoint go; those since it stay, so that a replay can fold again.
+ * As a stream's first event it brings the library from another server.
  */
 export const Folded = Schema.TaggedStruct(FOLDED, { before: Version, baselines: Count, operations: Count })
 
@@ -86,6 +86,8 @@ export const FileStored = Schema.TaggedStruct("FileStored", {
   type: Schema.String.check(Schema.isMaxLength(255)),
   size: Count,
   hash: Hash,
+  /** Where its bytes are. */
+  blob: Schema.String.check(Schema.isMaxLength(200)),
   userId: UserId
 })
 

@@ -3,11 +3,8 @@
  * a reference that is replaced by another to the same file, with a new text beside it, leaves the file where it was.
  */
 import { Schema } from "effect"
+import { FileId } from "../Ids.ts"
 import { type Entity, isRef } from "./Patch.ts"
-
-/** Made by clients. The exact shape keeps paths and URLs out of every place that names a file. */
-export const FileId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,128}$/)).pipe(Schema.brand("FileId"))
-export type FileId = typeof FileId.Type
 
 const isFileId = Schema.is(FileId)
 

@@ -1,7 +1,8 @@
 /** Which files of a library something refers to: what is not referred to for long enough goes. */
 import { HashMap } from "effect"
+import type { FileId } from "../Ids.ts"
 import type { SweepFiles } from "./Commands.ts"
-import { type FileId, fileRefsOf } from "./FileRefs.ts"
+import { fileRefsOf } from "./FileRefs.ts"
 import type { LibraryState } from "./Library.ts"
 
 /** How a reference to a file begins, in JSON as clients and this server write it. */

@@ -1,8 +1,8 @@
 /** A library's state: what its events say, folded. Never changed; a new one shares what stayed. */
 import { HashMap, Option } from "effect"
+import type { FileId, Hash } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import type { FileId } from "./FileRefs.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Oid, rootOf } from "./Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
@@ -47,7 +47,9 @@ export interface StoredFile {
   readonly name: string
   readonly type: string
   readonly size: number
-  readonly hash: string
+  readonly hash: Hash
+  /** Where its bytes are. */
+  readonly blob: string
   readonly userId: string
   /** Milliseconds since 1970. */
   readonly storedAt: number
@@ -292,9 +294,13 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
     for (const operation of folded.operations) addOperation(entities, operation)
   })
+  // Of one event they are one replica's, except those of the event with which a library came from another server.
   const batches = Array.from(
-    Map.groupBy(folded.operations, ({ version }) => version),
-    ([version, operations]): Batch => ({ version, replicaId: operations[0]!.replicaId, operations, baselines: [] })
+    Map.groupBy(folded.operations, ({ replicaId, version }) => `${version} ${replicaId}`).values(),
+    (operations): Batch => {
+      const { replicaId, version } = operations[0]!
+      return { version, replicaId, operations, baselines: [] }
+    }
   )
   return {
     ...state,

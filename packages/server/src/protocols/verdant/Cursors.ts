@@ -12,11 +12,11 @@ interface Offer {
   readonly before: number | null
   /** All there is, and not what it missed. */
   readonly isReset: boolean
-  /** When it said to have it, milliseconds since 1970. */
-  acknowledgedAt: number | undefined
+  /** Milliseconds since 1970. */
+  readonly at: number
 }
 
-/** A client that polls may ask again while it still processes the last answer; for so long that is not held against it. */
+/** A client that polls may ask again while it still processes the last answer: for so long it is given time. */
 const PROCESSING_MILLIS = 5000
 
 interface Live {
@@ -107,31 +107,29 @@ export class Cursors implements LiveCursors {
   }
 
   /** It is sent something; whether that arrives shows later. */
-  offer(replicaId: ReplicaId, offer: { asOf: string; isReset: boolean; logged: number | null }): void {
+  offer(
+    replicaId: ReplicaId,
+    offer: { readonly asOf: string; readonly isReset: boolean; readonly logged: number | null; readonly at: number }
+  ): void {
     const live = this.liveOf(replicaId)
     // What it missed since is worth nothing without all that was before.
     if (live.offer?.isReset === true && !offer.isReset) return
-    const { asOf, isReset, logged } = offer
-    const before = isReset ? null : live.received === undefined ? logged : live.received
-    live.offer = { asOf, isReset, before, acknowledgedAt: undefined }
+    const { asOf, at, isReset, logged } = offer
+    live.offer = { asOf, at, isReset, before: isReset ? null : live.received === undefined ? logged : live.received }
   }
 
-  /** It says that it was sent everything up to a version. */
-  acknowledge(replicaId: ReplicaId, version: number, logged: number | null, now: number): void {
-    const { offer } = this.liveOf(replicaId)
-    if (offer !== undefined) offer.acknowledgedAt ??= now
-    this.receive(replicaId, version, logged)
+  /** Whether it was just sent everything, and asks again before it can have processed that. */
+  isBeginning(replicaId: ReplicaId, since: string | null, now: number): boolean {
+    const offer = this.replicas.get(replicaId)?.offer
+    if (offer?.isReset !== true || (since !== null && since >= offer.asOf)) return false
+    return now - offer.at < PROCESSING_MILLIS
   }
 
   /** Takes back what it said to have received, but never processed: it acknowledges before it stores. */
-  confirm(replicaId: ReplicaId, since: string | null, now: number): void {
+  confirm(replicaId: ReplicaId, since: string | null): void {
     const live = this.replicas.get(replicaId)
     if (live?.offer === undefined) return
-    const { acknowledgedAt, asOf, before, isReset } = live.offer
-    if (since === null || since < asOf) {
-      if (isReset && acknowledgedAt !== undefined && now - acknowledgedAt < PROCESSING_MILLIS) return
-      live.received = before
-    }
+    if (since === null || since < live.offer.asOf) live.received = live.offer.before
     live.offer = undefined
   }
 

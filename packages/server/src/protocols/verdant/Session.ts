@@ -237,7 +237,10 @@ class LibrarySession implements Session, Subscriber {
       this.replicaId = message.replicaId
       this.hasLeft = false
       this.arrive()
-      room.local.cursors.confirm(message.replicaId, message.since, services.now())
+      const { cursors } = room.local
+      // To begin anew a second time would cost it what it wrote meanwhile. Without an answer it just asks again.
+      if (!client.isRealtime && cursors.isBeginning(message.replicaId, message.since, services.now())) return
+      cursors.confirm(message.replicaId, message.since)
       const operations = this.takeTimely(message.operations, message.since)
       const peers = yield* Effect.forEach(room.local.presence.all(), (present) => this.withProfile(present))
       this.peers = Object.fromEntries(peers.map((info) => [info.id, info]))
@@ -258,7 +261,8 @@ class LibrarySession implements Session, Subscriber {
         baselines: message.baselines.items,
         ...this.circumstances()
       }
-      if (message.baselines.refused > 0) client.send(Wire.forbidden)
+      const brings = operations.length + command.baselines.length > 0
+      if (message.baselines.refused > 0 || (grant.readOnly && brings)) client.send(Wire.forbidden)
       const begun = services.now()
       const outcome = yield* this.submit(command)
       if (outcome._tag !== "Refused" || outcome.refusal._tag !== "AwaitRestore") return
@@ -272,8 +276,7 @@ class LibrarySession implements Session, Subscriber {
         yield* Effect.sleep(LOOK)
         if (!isAwaiting(yield* this.submit({ ...command, ...this.circumstances() }))) return
       }
-      // Nothing is taken and nothing given: it asks again.
-      client.send(this.response({ operations: "", baselines: "", overwrite: false, ackedTimestamp: message.since }))
+      // Nothing is taken and nothing answered: it asks again.
     })
   }
 
@@ -312,7 +315,6 @@ class LibrarySession implements Session, Subscriber {
     const { event } = outcome
     if (event.type === "RestoreLeased") return client.send(Wire.needSince)
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
-    if (isReset && command.type > 3 && command.operations.length > 0) client.send(Wire.forbidden)
     if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
       client.send(Wire.forbidden)
     }
@@ -331,8 +333,9 @@ class LibrarySession implements Session, Subscriber {
     const isSomething = overwrite || operations.length > 0
     const ackedTimestamp = this.early === undefined ? command.timestamp : this.ackedBefore(command)
     const asOf = ackedTimestamp ?? command.timestamp
-    if (isSomething) cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received })
-    else cursors.receive(replica.id, state.version, replica.received)
+    if (isSomething) {
+      cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received, at: services.now() })
+    } else cursors.receive(replica.id, state.version, replica.received)
     cursors.promise(replica.id, command.timestamp)
     cursors.hear(replica.id, services.now())
     client.send(
@@ -446,7 +449,7 @@ class LibrarySession implements Session, Subscriber {
     if (nonce !== undefined) {
       const version = Wire.versionOf(nonce, state.generation)
       if (version !== undefined && version <= state.version) {
-        cursors.acknowledge(replicaId, version, replica.received, services.now())
+        cursors.receive(replicaId, version, replica.received)
       }
     } else if (timestamp !== undefined) {
       cursors.promise(replicaId, timestamp)

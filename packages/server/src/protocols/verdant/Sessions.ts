@@ -1,6 +1,8 @@
 /** Opens sessions of Verdant clients, and keeps their libraries: writes down how far replicas are, folds, sweeps files. */
-import { Cache, Clock, Context, Duration, Effect, FiberSet, Layer, type Scope } from "effect"
+import { Cache, Clock, Context, Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
 import type { Grant } from "../../Access.ts"
+import { BlobKey, BlobStore } from "../../BlobStore.ts"
+import type { FileId } from "../../domain/Ids.ts"
 import { streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand } from "../../domain/verdant/Commands.ts"
 import type { StorageUnavailable } from "../../EventLog.ts"
@@ -20,8 +22,12 @@ export interface VerdantOptions {
   readonly foldAfter?: number
   /** How long a user who polls is shown as present after the last poll. Default: 45 s, three of Verdant's intervals. */
   readonly presenceTtl?: Duration.Input
+  /** How long a file that nothing refers to is kept: it may be undone, or uploaded before what refers to it. Default: 14 days. */
+  readonly keepFiles?: Duration.Input
 }
 
+/** How often it is looked which files of an open library nothing refers to any more. */
+const SWEEP_MILLIS = 3_600_000
 const PROFILE_TTL = "1 minute"
 const MAX_PROFILES = 10_000
 const UPKEEP = "@upkeep"
@@ -42,6 +48,8 @@ export class VerdantSessions extends Context.Service<
         const profiles = yield* Profiles
         const truancy = Duration.toMillis(options.replicaTruancy ?? "7 days")
         const interval = Duration.fromInputUnsafe(options.cursorInterval ?? "1 second")
+        const keepFiles = Duration.toMillis(options.keepFiles ?? "14 days")
+        const blobs = yield* Effect.serviceOption(BlobStore)
         const foldAfter = options.foldAfter ?? 1000
         const cache = yield* Cache.make({ capacity: MAX_PROFILES, timeToLive: PROFILE_TTL, lookup: profiles.get })
         const touched = new Map<string, LibraryRoom>()
@@ -67,10 +75,26 @@ export class VerdantSessions extends Context.Service<
             submit({ _tag: "Fold", ...circumstances })
           }
         }
+        const sweep = (room: LibraryRoom): void => {
+          const now = services.now()
+          const { files } = room.state()
+          if (files.size === 0 || now - room.local.sweptAt < SWEEP_MILLIS) return
+          room.local.sweptAt = now
+          room.submit({ _tag: "SweepFiles", now, keep: keepFiles }, UPKEEP, (outcome) => {
+            if (outcome._tag !== "Stored" || Option.isNone(blobs)) return
+            // The record went first: cut off here, the bytes are nobody's, and go with the next sweep of the store.
+            const { deleted } = outcome.event.data as { readonly deleted: ReadonlyArray<FileId> }
+            for (const fileId of deleted) {
+              const file = files.get(fileId)
+              if (file !== undefined) services.run(Effect.ignore(blobs.value.delete(BlobKey.make(file.blob))))
+            }
+          })
+        }
         const upkeep = Effect.sync(() => {
           const all = Array.from(touched)
           for (const [name, room] of all) {
             keep(room)
+            sweep(room)
             // Promises ripen in two steps, and who polls goes without a word.
             const isDone = !room.local.cursors.hasUnripe() && !room.local.presence.isNeeded()
             if (isDone) touched.delete(name)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type FileId, fileRefsOf } from "../../../src/domain/verdant/FileRefs.ts"
+import type { FileId } from "../../../src/domain/Ids.ts"
+import { fileRefsOf } from "../../../src/domain/verdant/FileRefs.ts"
 
 const file = (id: unknown, alt?: string) => ({ "@@type": "file", id, ...(alt === undefined ? {} : { alt }) })
 const id = (text: string) => text as FileId

@@ -1,0 +1,87 @@
+import { Args, Flags } from "@oclif/core"
+import { BaseCommand } from "../../BaseCommand.ts"
+import { CliFailure } from "../../CliFailure.ts"
+
+interface ImportVerdantResult {
+  readonly dryRun: boolean
+  readonly libraries: ReadonlyArray<{
+    readonly libraryId: string
+    /** empty: there was nothing to bring. present: the log had Verdant data of this library, and nothing was changed. */
+    readonly outcome: "imported" | "empty" | "present" | "unreadable"
+    readonly detail: string | null
+    readonly operations: number
+    readonly baselines: number
+    /** Replicas that go on from where they are. */
+    readonly replicas: number
+    /** Replicas that had missed too much, and begin anew when they come back. */
+    readonly lapsed: number
+    /** Operations and baselines that were left out, because no client could have sent them. */
+    readonly malformed: number
+  }>
+}
+
+type Library = ImportVerdantResult["libraries"][number]
+
+export default class ImportVerdant extends BaseCommand<ImportVerdantResult> {
+  static override description = `Take over the libraries of a Verdant server, from its SQLite files.
+
+Each library becomes one event, and its clients go on with this server where they stopped, with all that they did meanwhile. Stop the Verdant server first; its files are only read. A library of which the log has Verdant data is left alone; it can be run again. Exit code 1 when not all of every library was taken over. Uploaded files are not copied: clients that still have them offer them again.`
+  static override examples = [
+    "<%= config.bin %> import verdant ./verdant-dbs --dry-run",
+    "<%= config.bin %> import verdant ./verdant-dbs --library notes --truancy 14d"
+  ]
+  static override args = {
+    directory: Args.string({ description: "the databasesDirectory of the Verdant server", required: true })
+  }
+  static override flags = {
+    library: Flags.string({ description: "only this library" }),
+    truancy: Flags.string({
+      description: "how long the Verdant server waited for a replica (its replicaTruancyMinutes): 12h, 14d",
+      default: "7d"
+    }),
+    "dry-run": Flags.boolean({ description: "read everything, write nothing", default: false })
+  }
+
+  async run(): Promise<ImportVerdantResult> {
+    const { args, flags } = await this.parse(ImportVerdant)
+    const { durationOf } = await import("../../durations.ts")
+    const truancy = durationOf(flags.truancy)
+    const { shardsIn } = await import("../../verdantShards.ts")
+    const { importVerdant } = await import("@sealog/server/admin/ImportVerdant")
+    const { count, makeProgress, printable } = await import("../../format.ts")
+    const all = shardsIn(args.directory)
+    const shards = flags.library === undefined ? all : all.filter(({ libraryId }) => libraryId === flags.library)
+    if (shards.length === 0) throw nothingThere(args.directory, flags.library)
+    const progress = makeProgress("import verdant (libraries)")
+    const dryRun = flags["dry-run"]
+    const importing = importVerdant(shards, { truancy, dryRun, onProgress: progress.update })
+    const libraries = await this.executeOn(flags.database, importing).finally(progress.end)
+    for (const library of libraries) this.print(printable(`${library.libraryId}: ${describe(library, count)}`))
+    const imported = libraries.filter(({ outcome }) => outcome === "imported").length
+    this.print(`${dryRun ? "Would import" : "Imported"} ${imported} of ${count(libraries.length, "file")}.`)
+    if (!libraries.every(isWhole)) process.exitCode = 1
+    return { dryRun, libraries }
+  }
+}
+
+const isWhole = ({ malformed, outcome }: Library): boolean =>
+  malformed === 0 && (outcome === "imported" || outcome === "empty")
+
+const describe = (
+  { baselines, detail, lapsed, malformed, operations, outcome, replicas }: Library,
+  count: (value: number, noun: string) => string
+): string => {
+  const left = malformed === 0 ? "" : `; left out ${count(malformed, "malformed item")}`
+  if (outcome !== "imported") return `${outcome}${detail === null ? "" : `: ${detail}`}${left}`
+  const anew = lapsed === 0 ? "" : `, ${lapsed} more to begin anew`
+  return `${count(operations, "operation")}, ${count(baselines, "baseline")}, ${count(replicas, "replica")}${anew}${left}`
+}
+
+const nothingThere = (directory: string, library: string | undefined): CliFailure =>
+  new CliFailure({
+    code: "NO_SUCH_LIBRARY",
+    message:
+      library === undefined ? `${directory} holds no *.sqlite files.` : `${directory} holds no ${library}.sqlite.`,
+    exitCode: 1,
+    tryThis: "the directory that the Verdant server calls databasesDirectory"
+  })

@@ -1,0 +1,79 @@
+/** The SQLite files of a Verdant server, one for each library, read and never written. */
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import {
+  type VerdantRow,
+  type VerdantSource,
+  type VerdantTables,
+  VerdantUnreadable
+} from "@sealog/server/admin/ImportVerdant"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { CliFailure } from "./CliFailure.ts"
+
+const EXTENSION = ".sqlite"
+
+/** The libraries of a `databasesDirectory`, by name. */
+export const shardsIn = (directory: string): ReadonlyArray<VerdantSource> =>
+  namesIn(directory)
+    .filter((name) => name.endsWith(EXTENSION))
+    .sort()
+    .map((name) => ({ libraryId: name.slice(0, -EXTENSION.length), open: openShard(join(directory, name)) }))
+
+const namesIn = (directory: string): ReadonlyArray<string> => {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    throw new CliFailure({
+      code: "NO_SUCH_DIRECTORY",
+      message: `${directory} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      exitCode: 2,
+      tryThis: "the directory that the Verdant server calls databasesDirectory"
+    })
+  }
+}
+
+const openShard = (filename: string) =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const database = new DatabaseSync(filename, { readOnly: true })
+        try {
+          // What is read from here on is of one moment, with what has not been moved out of the WAL yet.
+          database.exec("BEGIN")
+          return { database, tables: tablesOf(database) }
+        } catch (error) {
+          database.close()
+          throw error
+        }
+      },
+      catch: unreadable
+    }),
+    ({ database }) => Effect.sync(() => database.close())
+  ).pipe(Effect.map(({ tables }) => tables))
+
+const tablesOf = (database: DatabaseSync): VerdantTables => {
+  // Before it knew private documents, it had no column for whom they are.
+  const authz = database.prepare("SELECT 1 FROM pragma_table_info('OperationHistory') WHERE name = 'authz'").get()
+  const access = authz === undefined ? "NULL AS authz" : "authz"
+  const rows = (query: string) => {
+    const statement = database.prepare(query)
+    return Stream.fromAsyncIterable(
+      (async function* (): AsyncGenerator<VerdantRow> {
+        yield* statement.iterate()
+      })(),
+      unreadable
+    )
+  }
+  return {
+    replicas: rows(
+      "SELECT id, clientId, type, lastSeenWallClockTime, ackedLogicalTime, ackedServerOrder FROM ReplicaInfo"
+    ),
+    operations: rows(`SELECT oid, timestamp, data, serverOrder, replicaId, ${access} FROM OperationHistory`),
+    baselines: rows(`SELECT oid, snapshot, timestamp, ${access} FROM DocumentBaseline`)
+  }
+}
+
+const unreadable = (error: unknown) =>
+  new VerdantUnreadable({ detail: error instanceof Error ? error.message : String(error) })

@@ -1,0 +1,122 @@
+/** Signed requests to one bucket (Signature Version 4), tried again when the service is busy or the network fails. */
+import { createHash } from "node:crypto"
+import { AwsV4Signer } from "aws4fetch"
+import { type Duration, Effect, Redacted, Schedule, Schema, type Scope } from "effect"
+
+export interface S3ClientOptions {
+  readonly endpoint: string
+  readonly bucket: string
+  readonly region: string
+  readonly accessKeyId: Redacted.Redacted<string>
+  readonly secretAccessKey: Redacted.Redacted<string>
+  readonly pathStyle: boolean
+}
+
+export interface S3Request {
+  readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE"
+  /** Of an object; empty: the bucket. */
+  readonly name: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array<ArrayBuffer>
+}
+
+/** The service answered, but not with success. */
+export class S3Refused extends Schema.TaggedError<S3Refused>()("S3Refused", {
+  status: Schema.Finite,
+  code: Schema.String
+}) {
+  override get message(): string {
+    return `S3 answered ${this.status}${this.code === "" ? "" : ` (${this.code})`}`
+  }
+}
+
+/** The service was not reached, or did not answer in time. */
+export class S3Unreachable extends Schema.TaggedError<S3Unreachable>()("S3Unreachable", { cause: Schema.Defect() }) {
+  override get message(): string {
+    const cause = this.cause instanceof Error && this.cause.cause instanceof Error ? this.cause.cause : this.cause
+    return `S3 cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`
+  }
+}
+
+export type S3Error = S3Refused | S3Unreachable
+
+export interface S3Client {
+  /** The answer with its body, which is read as text. */
+  readonly call: (request: S3Request) => Effect.Effect<{ readonly headers: Headers; readonly text: string }, S3Error>
+  /** The answer with its body still to come, for as long as the scope. */
+  readonly open: (request: S3Request) => Effect.Effect<Response, S3Error, Scope.Scope>
+}
+
+/** From sending to the answer, which for a part means that it was sent whole. */
+const TIMEOUT = "60 seconds"
+/** While it puts the parts of a large file together, it sends nothing but blanks. */
+const SLOW_ANSWER = "5 minutes"
+
+export const makeS3Client = (options: S3ClientOptions): S3Client => {
+  const base = new URL(options.endpoint)
+  if (!options.pathStyle) base.hostname = `${options.bucket}.${base.hostname}`
+  const root = base.href.replace(/\/$/, "") + (options.pathStyle ? `/${options.bucket}` : "")
+  // What is derived from the secret for a day, kept between requests.
+  const cache = new Map<string, ArrayBuffer>()
+
+  const fetchSigned = async ({ method, name, query, headers, body }: S3Request, signal: AbortSignal) => {
+    const url = new URL(name === "" ? root : `${root}/${name}`)
+    for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
+    const signer = new AwsV4Signer({
+      method,
+      url: url.href,
+      headers: {
+        ...headers,
+        // The service checks what arrives against it.
+        "x-amz-content-sha256": createHash("sha256")
+          .update(body ?? "")
+          .digest("hex")
+      },
+      service: "s3",
+      region: options.region,
+      accessKeyId: Redacted.value(options.accessKeyId),
+      secretAccessKey: Redacted.value(options.secretAccessKey),
+      cache
+    })
+    const signed = await signer.sign()
+    // What was signed is for this host alone.
+    return fetch(signed.url, { method, headers: signed.headers, body: body ?? null, redirect: "manual", signal })
+  }
+
+  const open = Effect.fnUntraced(function* (request: S3Request) {
+    // Closing the scope ends what is still under way, or left unread.
+    const abort = yield* Effect.acquireRelease(
+      Effect.sync(() => new AbortController()),
+      (abort) => Effect.sync(() => abort.abort())
+    )
+    const response = yield* unreachable(() => fetchSigned(request, abort.signal), TIMEOUT)
+    if (response.ok) return response
+    const text = yield* unreachable(() => response.text(), TIMEOUT)
+    const code = /<Code>([^<]{1,100})<\/Code>/.exec(text)?.[1] ?? ""
+    return yield* new S3Refused({ status: response.status, code })
+  })
+
+  const call = Effect.fnUntraced(function* (request: S3Request) {
+    const response = yield* open(request)
+    return { headers: response.headers, text: yield* unreachable(() => response.text(), SLOW_ANSWER) }
+  }, Effect.scoped)
+
+  return {
+    open: (request) => Effect.retry(open(request), again),
+    call: (request) => Effect.retry(call(request), again)
+  }
+}
+
+const unreachable = <A>(promise: () => Promise<A>, timeout: Duration.Input) =>
+  Effect.tryPromise({ try: promise, catch: (cause) => new S3Unreachable({ cause }) }).pipe(
+    Effect.timeoutOrElse({
+      duration: timeout,
+      orElse: () => Effect.fail(new S3Unreachable({ cause: new Error("there was no answer in time") }))
+    })
+  )
+
+const isPassing = (error: S3Error): boolean =>
+  error._tag === "S3Unreachable" || error.status >= 500 || error.status === 429
+
+const again = { schedule: Schedule.jittered(Schedule.exponential("100 millis")), times: 3, while: isPassing }

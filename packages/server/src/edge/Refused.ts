@@ -1,0 +1,37 @@
+/** An HTTP request that is refused, in Verdant's words: `{"code":4012}`, with the status that the code begins with. */
+import { Schema } from "effect"
+import { HttpServerResponse } from "effect/http"
+
+/** Verdant's codes, and after the same rule what it has none for. */
+export const Code = {
+  invalidRequest: 4000,
+  bodyRequired: 4001,
+  noToken: 4010,
+  invalidToken: 4011,
+  tokenExpired: 4012,
+  forbidden: 4030,
+  notFound: 4040,
+  tooSlow: 4080,
+  tooLarge: 4130,
+  rangeNotSatisfiable: 4160,
+  typeRefused: 4150,
+  unexpected: 5000,
+  noFileStorage: 5010,
+  unavailable: 5030
+} as const
+
+export class Refused extends Schema.TaggedError<Refused>()("Refused", { code: Schema.Finite }) {
+  override get message(): string {
+    return `refused with ${this.code}`
+  }
+}
+
+/** An object: Verdant's own server encodes it twice, and its client then takes an ended token for a failure for good. */
+export const refusal = ({ code }: Refused): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.jsonUnsafe(
+    { code },
+    {
+      status: Math.floor(code / 10),
+      headers: { "cache-control": "no-store", ...(code === Code.unavailable ? { "retry-after": "1" } : {}) }
+    }
+  )

@@ -1,0 +1,345 @@
+/**
+ * A Verdant library under any interleaving: replicas that write offline, come back late, lose answers, fold what they are
+ * told they may fold; a server that writes down what it knows at any moment, folds, restarts and evicts. At the end all
+ * have the same.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { HashMap, Result } from "effect"
+import fc from "fast-check"
+import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
+import type { LibraryCommand, LibraryRefusal } from "../../../src/domain/verdant/Commands.ts"
+import { decide, missed } from "../../../src/domain/verdant/Decide.ts"
+import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
+import { foldProblem, valueOf } from "../../../src/domain/verdant/Folding.ts"
+import type { OwnedOperation } from "../../../src/domain/verdant/Items.ts"
+import { evolve, initial, isUpToDate, type LibraryState } from "../../../src/domain/verdant/Library.ts"
+import { decodeOperation } from "../../../src/domain/verdant/Operation.ts"
+import { applyPatch } from "../../../src/domain/verdant/Patch.ts"
+import { Cursors } from "../../../src/protocols/verdant/Cursors.ts"
+
+const KEY = { libraryId: "library" as never, streamId: "@verdant" }
+const TRUANCY = 1_000_000
+const OIDS = ["notes/a", "notes/b"]
+
+/** The log and what one process knows beside it. */
+class Server {
+  head: StreamHead = emptyHead
+  state: LibraryState = initial
+  events: Array<{ event: Parameters<typeof evolve>[1]; payload: Uint8Array | null }> = []
+  cursors = new Cursors()
+  now = 1_700_000_000_000
+
+  circumstances() {
+    return { now: this.now, truancy: TRUANCY, cursors: this.cursors }
+  }
+
+  submit(command: LibraryCommand): Result.Result<string, LibraryRefusal> {
+    const decision = decide(this.state, command)
+    if (Result.isFailure(decision)) return Result.fail(decision.failure)
+    const { event, payload } = decision.success
+    const placed = place(KEY, this.head, event, "test", this.now)
+    this.head = { version: placed.version, generation: placed.generation, chain: placed.chain }
+    const before = this.state
+    this.state = evolve(this.state, placed, payload)
+    if (placed.type === "Folded") assert.isUndefined(foldProblem(before, this.state))
+    if (before.watermark !== null && placed.type !== "Evicted") {
+      assert.isTrue(this.state.watermark !== null && this.state.watermark >= before.watermark, "a watermark fell")
+    }
+    this.events.push({ event: placed, payload })
+    return Result.succeed(placed.type)
+  }
+
+  /** Nothing is known any more but what was written down. */
+  restart(): void {
+    this.cursors = new Cursors()
+    this.state = this.events.reduce((state, { event, payload }) => evolve(state, event, payload), initial)
+  }
+
+  keep(): void {
+    this.now += 2000
+    this.cursors.ripen()
+    this.cursors.takeChanged()
+    this.submit({ _tag: "AdvanceCursors", ...this.circumstances() })
+  }
+}
+
+type Values = ReadonlyMap<string, unknown>
+
+/** A client as it stores things: baselines that it made of what it was told may be folded, and operations. */
+class Client {
+  readonly id: ReplicaId
+  baselines = new Map<string, { value: unknown; timestamp: string }>()
+  operations = new Map<string, OwnedOperation>()
+  own = new Set<string>()
+  lastSynced: string | null = null
+  counter = 0
+  /** The newest time that it has heard of. */
+  clock = 0
+  readonly node: string
+
+  constructor(index: number) {
+    this.id = `replica${index}` as ReplicaId
+    this.node = `n${index}`.padStart(7, "0")
+  }
+
+  stamp(server: Server): string {
+    this.clock = Math.max(this.clock + 1, server.now)
+    this.counter += 1
+    return `0001${this.clock.toString(36).padStart(9, "0")}${(this.counter % 1000).toString(36).padStart(4, "0")}${this.node}`
+  }
+
+  write(server: Server, oid: string, kind: number): void {
+    const timestamp = this.stamp(server)
+    const data =
+      kind === 0
+        ? { op: "initialize", value: { made: timestamp } }
+        : kind === 1
+          ? { op: "set", name: `f${this.counter % 3}`, value: timestamp }
+          : kind === 2
+            ? { op: "set", name: "last", value: timestamp }
+            : { op: "delete" }
+    this.take({ oid, timestamp, data }, true)
+  }
+
+  take(json: unknown, isOwn: boolean): void {
+    const operation = Result.getOrThrow(decodeOperation(json))
+    const name = `${operation.timestamp} ${operation.oid}`
+    this.clock = Math.max(this.clock, Number.parseInt(operation.timestamp.slice(4, 13), 36))
+    if (!this.operations.has(name)) this.operations.set(name, { ...operation, owner: null })
+    if (isOwn) this.own.add(name)
+  }
+
+  sorted(): ReadonlyArray<OwnedOperation> {
+    return Array.from(this.operations.values()).sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1))
+  }
+
+  /** As the real one does: everything older than the watermark, of each object that has any. */
+  fold(watermark: string): void {
+    for (const operation of this.sorted()) {
+      if (operation.timestamp >= watermark) break
+      const baseline = this.baselines.get(operation.oid)
+      if (baseline === undefined || operation.timestamp > baseline.timestamp) {
+        const value = applyPatch(baseline?.value, operation.patch)
+        this.baselines.set(operation.oid, { value, timestamp: operation.timestamp })
+      }
+      this.operations.delete(`${operation.timestamp} ${operation.oid}`)
+    }
+  }
+
+  values(): Values {
+    const values = new Map<string, unknown>(Array.from(this.baselines, ([oid, { value }]) => [oid, value]))
+    for (const { oid, patch } of this.sorted()) values.set(oid, applyPatch(values.get(oid), patch))
+    for (const [oid, value] of values) if (value === undefined || value === null) values.delete(oid)
+    return values
+  }
+
+  /** `arrives`: whether the answer is processed; `isAcknowledged`: whether it is said to have been. */
+  sync(server: Server, arrives: boolean, isAcknowledged: boolean, type = 0): void {
+    const { cursors } = server
+    const timestamp = this.stamp(server)
+    const since = this.lastSynced
+    cursors.confirm(this.id, since)
+    const operations = this.sorted().filter(
+      (operation) =>
+        since === null || (this.own.has(`${operation.timestamp} ${operation.oid}`) && operation.timestamp > since)
+    )
+    const baselines =
+      since === null
+        ? Array.from(this.baselines)
+            .filter(([, { value }]) => value !== undefined)
+            .map(([oid, { timestamp, value }]) => ({
+              ...{ oid, timestamp, owner: null },
+              text: JSON.stringify({ oid, timestamp, snapshot: value })
+            }))
+        : []
+    const outcome = server.submit({
+      ...{ _tag: "Sync", replicaId: this.id, userId: "user", type, timestamp, since },
+      ...{ resyncAll: since === null, operations, baselines, ...server.circumstances() }
+    })
+    if (Result.isSuccess(outcome) && outcome.success === "RestoreLeased") {
+      if (!arrives) return
+      this.lastSynced = null
+      return this.sync(server, arrives, isAcknowledged, type)
+    }
+    if (Result.isFailure(outcome) && outcome.failure._tag !== "NothingNew") return
+    const isReset =
+      Result.isSuccess(outcome) &&
+      outcome.success === "ReplicaJoined" &&
+      (server.events.at(-1)!.event.data as { reset: boolean }).reset
+    const { state } = server
+    const replica = state.replicas.get(this.id)!
+    const received = cursors.received(this.id) ?? replica.received ?? replica.joinedAt
+    const sent = isReset ? [] : missed(state, replica, received)
+    if (isReset || sent.length > 0) {
+      cursors.offer(this.id, { asOf: timestamp, isReset, logged: replica.received, at: server.now })
+    } else cursors.receive(this.id, state.version, replica.received)
+    cursors.promise(this.id, timestamp)
+    cursors.hear(this.id, server.now)
+    if ((isReset || sent.length > 0) && isAcknowledged) {
+      cursors.receive(this.id, state.version, replica.received)
+    }
+    if (!arrives) return
+    if (isReset) {
+      this.baselines.clear()
+      this.operations.clear()
+      this.own.clear()
+      for (const [oid, entity] of HashMap.toEntries(state.entities)) {
+        if (entity.baseline !== undefined) {
+          const { snapshot, timestamp } = JSON.parse(entity.baseline.text)
+          this.baselines.set(oid, { value: snapshot, timestamp })
+        }
+        for (const { text } of entity.operations) this.take(JSON.parse(text), false)
+      }
+    }
+    for (const { text } of sent) this.take(JSON.parse(text), false)
+    this.lastSynced = timestamp
+    if (state.watermark !== null) this.fold(state.watermark)
+  }
+
+  hasUnsent(): boolean {
+    const since = this.lastSynced
+    return this.sorted().some(
+      (operation) =>
+        this.own.has(`${operation.timestamp} ${operation.oid}`) && (since === null || operation.timestamp > since)
+    )
+  }
+}
+
+const serverValues = ({ state }: Server): Values =>
+  new Map(
+    HashMap.toEntries(state.entities).flatMap(([oid, entity]) => {
+      const value = valueOf(entity)
+      return value === undefined ? [] : [[oid, value] as const]
+    })
+  )
+
+const plain = (values: Values) => Object.fromEntries([...values].sort(([a], [b]) => (a < b ? -1 : 1)))
+
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("write"), who: fc.nat(3), oid: fc.nat(1), what: fc.nat(3) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("sync"),
+      who: fc.nat(3),
+      arrives: fc.boolean(),
+      isAcknowledged: fc.boolean()
+    })
+  },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("keep") }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("fold") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("evict") }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("sleep"), who: fc.nat(3) }) }
+)
+
+type Step = {
+  kind: string
+  who?: number
+  oid?: number
+  what?: number
+  arrives?: boolean
+  isAcknowledged?: boolean
+}
+
+const run = (server: Server, clients: ReadonlyArray<Client>, types: ReadonlyArray<number>, { kind, ...step }: Step) => {
+  const client = clients[step.who ?? 0]!
+  server.now += 10
+  switch (kind) {
+    case "write":
+      return client.write(server, OIDS[step.oid!]!, step.what!)
+    case "sync":
+      return client.sync(server, step.arrives!, step.isAcknowledged!, types[step.who!])
+    case "keep":
+      return server.keep()
+    case "fold":
+      return void server.submit({ _tag: "Fold", ...server.circumstances() })
+    case "restart":
+      return server.restart()
+    case "evict":
+      server.submit({ _tag: "EvictLibrary" })
+      return server.cursors.clear()
+    case "sleep":
+      // Longer than anybody waits for a replica.
+      return void server.submit({ _tag: "MakeTruant", replicaId: client.id })
+  }
+}
+
+const settle = (server: Server, clients: ReadonlyArray<Client>, types: ReadonlyArray<number>): void => {
+  for (let round = 0; round < 6; round++) {
+    for (const [i, client] of clients.entries()) {
+      server.now += 20_000
+      client.sync(server, true, true, types[i])
+    }
+    server.keep()
+    server.keep()
+  }
+}
+
+describe("A Verdant library, by any interleaving of any replicas", () => {
+  const interleaving = fc.tuple(
+    fc.array(step, { minLength: 1, maxLength: 80 }),
+    fc.array(fc.constantFrom(0, 1, 2), { minLength: 4, maxLength: 4 })
+  )
+
+  it("ends the same for all", () => {
+    fc.assert(
+      fc.property(interleaving, ([steps, types]) => {
+        const server = new Server()
+        const clients = [0, 1, 2, 3].map((index) => new Client(index))
+        for (const step of steps) run(server, clients, types, step as Step)
+        settle(server, clients, types)
+        const expected = plain(serverValues(server))
+        for (const client of clients) assert.deepStrictEqual(plain(client.values()), expected, client.id)
+        // What is written down is all there is.
+        const live = plain(serverValues(server))
+        server.restart()
+        assert.deepStrictEqual(plain(serverValues(server)), live)
+      }),
+      { numRuns: 1500 }
+    )
+  })
+
+  it("loses nothing of those who are heard of", () => {
+    const withoutLoss = interleaving.map(
+      ([steps]) =>
+        steps
+          .filter(({ kind }) => kind !== "evict" && kind !== "sleep")
+          .map((step) =>
+            step.kind === "sync" ? { ...step, arrives: true, isAcknowledged: true } : step
+          ) as Array<Step>
+    )
+    fc.assert(
+      fc.property(withoutLoss, (steps) => {
+        const server = new Server()
+        const clients = [0, 1, 2, 3].map((index) => new Client(index))
+        const all = [0, 0, 0, 0]
+        // Whoever comes first decides what the library is; the others begin with that.
+        for (const client of clients) client.sync(server, true, true)
+        const written = new Set<string>()
+        for (const step of steps) {
+          run(server, clients, all, step)
+          for (const client of clients) for (const name of client.own) written.add(name)
+        }
+        settle(server, clients, all)
+        const stored = new Set(
+          server.events.flatMap(({ event, payload }) =>
+            event.type === "OperationsStored"
+              ? JSON.parse(Buffer.from(payload!).toString()).operations.map(
+                  ({ oid, timestamp }: { oid: string; timestamp: string }) => `${timestamp} ${oid}`
+                )
+              : []
+          )
+        )
+        for (const name of written) assert.isTrue(stored.has(name), name)
+        for (const client of clients) {
+          assert.isFalse(client.hasUnsent())
+          assert.isTrue(
+            isUpToDate(server.state, server.state.replicas.get(client.id)!, server.cursors.received(client.id) ?? null)
+          )
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
+})

@@ -1,0 +1,88 @@
+/** The routes of files on a socket, over a store of files that is real and a list of files in memory. */
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Context, Effect, Layer, Redacted, Scope } from "effect"
+import { HttpRouter } from "effect/http"
+import { Access, type TokenRequest } from "../../src/Access.ts"
+import { Administration } from "../../src/Administration.ts"
+import { BlobStore } from "../../src/BlobStore.ts"
+import { layerMemory as layerMemoryBlobs } from "../../src/BlobStoreMemory.ts"
+import { LibraryId } from "../../src/domain/Ids.ts"
+import { EventLog } from "../../src/EventLog.ts"
+import { layerMemory } from "../../src/EventLogMemory.ts"
+import { type FileOptions, FileRoutes } from "../../src/edge/Files.ts"
+import { FileLinks } from "../../src/protocols/verdant/FileLinks.ts"
+import { type FileRecord, VerdantFiles } from "../../src/protocols/verdant/Files.ts"
+import { Signals } from "../../src/Signals.ts"
+
+export const SECRET = "a-secret-that-only-tests-have-0123456789"
+
+export const layerFilesInMemory = Layer.sync(VerdantFiles, () => {
+  const libraries = new Map<LibraryId, Map<string, FileRecord>>()
+  const filesOf = (libraryId: LibraryId) => libraries.get(libraryId) ?? new Map<string, FileRecord>()
+  return VerdantFiles.of({
+    record: (libraryId, file) =>
+      Effect.sync(() => {
+        const files = filesOf(libraryId)
+        const before = files.get(file.fileId)
+        libraries.set(libraryId, files.set(file.fileId, file))
+        return before
+      }),
+    find: (libraryId, fileId) => Effect.sync(() => filesOf(libraryId).get(fileId)),
+    blobs: (libraryId) => Effect.sync(() => new Set(Array.from(filesOf(libraryId).values(), ({ blob }) => blob)))
+  })
+})
+
+export interface FileServer {
+  /** http://127.0.0.1:PORT/verdant/files */
+  readonly url: string
+  readonly port: number
+  readonly blobs: BlobStore["Service"]
+  readonly files: VerdantFiles["Service"]
+  readonly log: EventLog["Service"]
+  readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
+}
+
+export const startFileServer: (
+  options?: Partial<FileOptions>,
+  layers?: {
+    readonly blobs?: Layer.Layer<BlobStore, unknown>
+    readonly files?: Layer.Layer<VerdantFiles>
+    readonly signals?: Layer.Layer<Signals>
+  }
+) => Effect.Effect<FileServer, never, Scope.Scope> = Effect.fnUntraced(function* (options, layers = {}) {
+  const { blobs = layerMemoryBlobs, files = layerFilesInMemory, signals = Signals.layerNone } = layers
+  const secrets = [Redacted.make(SECRET)]
+  const services = yield* Administration.layer.pipe(
+    Layer.provideMerge([
+      layerMemory,
+      signals,
+      blobs,
+      files,
+      Access.layerTokens(secrets),
+      FileLinks.layerTokens(secrets),
+      NodeHttpServer.layerHttpServices
+    ]),
+    Layer.build,
+    Effect.orDie
+  )
+  const scope = yield* Effect.scope
+  const handler = yield* Effect.gen(function* () {
+    const app = yield* HttpRouter.toHttpEffect(FileRoutes(options))
+    return yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
+  }).pipe(Effect.provide(services))
+  const server = createServer(handler)
+  yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
+  yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))
+  const { port } = server.address() as AddressInfo
+  const access = Context.get(services, Access)
+  return {
+    port,
+    url: `http://127.0.0.1:${port}/verdant/files`,
+    blobs: Context.get(services, BlobStore),
+    files: Context.get(services, VerdantFiles),
+    log: Context.get(services, EventLog),
+    token: (libraryId, request) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
+  }
+})

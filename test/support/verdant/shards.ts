@@ -1,0 +1,123 @@
+/** The SQLite files of a Verdant server, as its version 4.2.5 makes them. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { VERDANT } from "@sealog/server/domain/verdant/Events"
+import { fold } from "@sealog/server/domain/verdant/Library"
+import { EventLog } from "@sealog/server/EventLog"
+import { Effect, type Scope } from "effect"
+import { layerOf } from "../postgres.ts"
+import type { Library } from "./Library.ts"
+
+export interface ReplicaRow {
+  readonly id: string
+  readonly clientId?: string
+  readonly lastSeenWallClockTime?: number | null
+  readonly ackedLogicalTime?: string | null
+  readonly type?: number
+  readonly ackedServerOrder?: number
+}
+
+export interface OperationRow {
+  readonly oid: string
+  readonly timestamp: string
+  readonly data: unknown
+  readonly serverOrder: number
+  readonly replicaId: string
+  readonly authz?: string | null
+}
+
+export interface BaselineRow {
+  readonly oid: string
+  readonly snapshot: unknown
+  readonly timestamp: string
+  readonly authz?: string | null
+}
+
+/** Text is stored as it is, and anything else as its JSON. */
+export interface Shard {
+  readonly replicas?: ReadonlyArray<ReplicaRow>
+  readonly operations?: ReadonlyArray<OperationRow>
+  readonly baselines?: ReadonlyArray<BaselineRow>
+}
+
+const SCHEMA = `
+  CREATE TABLE "DocumentBaseline" ("oid" text primary key, "snapshot" text, "timestamp" text not null);
+  CREATE TABLE "OperationHistory" ("oid" text not null, "timestamp" text not null, "data" text not null,
+    "serverOrder" integer default 0 not null, "replicaId" text not null,
+    constraint "OperationHistory_primaryKey" primary key ("replicaId", "oid", "timestamp"));
+  CREATE TABLE "ReplicaInfo" ("id" text primary key, "clientId" text not null, "lastSeenWallClockTime" integer,
+    "ackedLogicalTime" text, "type" integer default 0 not null, "ackedServerOrder" integer default 0 not null);
+  CREATE TABLE "FileMetadata" ("fileId" text primary key, "name" text not null, "type" text not null,
+    "pendingDeleteAt" integer);
+  CREATE TABLE "_Migrations" ("id" integer primary key, "appliedAt" text);`
+
+const AUTHZ = `
+  ALTER TABLE "OperationHistory" ADD COLUMN "authz" TEXT DEFAULT NULL;
+  ALTER TABLE "DocumentBaseline" ADD COLUMN "authz" TEXT DEFAULT NULL;`
+
+export const freshDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "sealog-shards-"))),
+  (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+/** `withAuthz: false`: of a server that did not know private documents yet. The connection stays open. */
+export const openShard = (directory: string, libraryId: string, shard: Shard, { withAuthz = true } = {}) => {
+  const database = new DatabaseSync(join(directory, `${libraryId}.sqlite`))
+  database.exec(`PRAGMA journal_mode = WAL; ${SCHEMA} ${withAuthz ? AUTHZ : ""}`)
+  const insert = (table: string, rows: ReadonlyArray<object> = []) => {
+    for (const row of rows) {
+      const fields = Object.entries(row).filter(([, value]) => value !== undefined)
+      const names = fields.map(([name]) => `"${name}"`).join()
+      database
+        .prepare(`INSERT INTO "${table}" (${names}) VALUES (${fields.map(() => "?").join()})`)
+        .run(
+          ...fields.map(([, value]) => (typeof value === "object" && value !== null ? JSON.stringify(value) : value))
+        )
+    }
+  }
+  insert(
+    "ReplicaInfo",
+    shard.replicas?.map((row) => ({ clientId: "somebody", ...row }))
+  )
+  insert("OperationHistory", shard.operations)
+  insert("DocumentBaseline", shard.baselines)
+  return database
+}
+
+export const writeShard = (...args: Parameters<typeof openShard>): void => openShard(...args).close()
+
+/** What one of our servers holds of a library, as a Verdant server would hold it. */
+export const shardOf = (database: string, { id }: Library): Effect.Effect<Required<Shard>> =>
+  Effect.gen(function* () {
+    const { events } = yield* (yield* EventLog).tail({ libraryId: id, streamId: VERDANT })
+    const state = fold(events)
+    // Operations of one event follow each other; what was folded leaves numbers out.
+    const firstOrder = (version: number) => version * 1000
+    const operations = state.batches.flatMap(({ operations, replicaId, version }) =>
+      operations.map(({ oid, patch, timestamp, authz = null }, i) => ({
+        ...{ oid, timestamp, replicaId, authz },
+        data: patch,
+        serverOrder: firstOrder(version) + i
+      }))
+    )
+    const acked = (received: number) =>
+      operations.reduce(
+        (last, { serverOrder }) => (serverOrder < firstOrder(received + 1) ? Math.max(last, serverOrder) : last),
+        0
+      )
+    return {
+      operations,
+      baselines: Array.from(state.entities).flatMap(([, { baseline }]) => {
+        if (baseline === undefined) return []
+        const { authz = null, snapshot } = JSON.parse(baseline.text)
+        return [{ oid: baseline.oid, timestamp: baseline.timestamp, snapshot, authz }]
+      }),
+      replicas: Array.from(state.replicas.values(), ({ id, isTruant, promise, received, seen, type, userId }) => ({
+        ...{ id, type, clientId: userId, ackedLogicalTime: promise },
+        lastSeenWallClockTime: isTruant ? 1 : seen,
+        ackedServerOrder: acked(received ?? 0)
+      }))
+    }
+  }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

@@ -1,0 +1,152 @@
+/** Clients of a Verdant server go on with this one, after its libraries were taken over. */
+import { assert, describe, it } from "@effect/vitest"
+import { importVerdant } from "@sealog/server/admin/ImportVerdant"
+import { replay } from "@sealog/server/admin/Replay"
+import { authorization } from "@verdant-web/store"
+import { Effect } from "effect"
+import { shardsIn } from "../../packages/cli/src/verdantShards.ts"
+import { freshStorage, layerOf } from "../support/postgres.ts"
+import { startServer } from "../support/TestServer.ts"
+import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
+import { type Library, libraryOn } from "../support/verdant/Library.ts"
+import { freshDirectory, type Shard, shardOf, writeShard } from "../support/verdant/shards.ts"
+import {
+  type Doc,
+  openClient,
+  openClients,
+  until,
+  untilSame,
+  type VerdantClient
+} from "../support/verdant/VerdantClient.ts"
+
+const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+
+/** Folds whatever may be folded, soon. */
+const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
+
+/** A server on a fresh database that has taken over the shard, after it was found in order. */
+const takeOver = Effect.fnUntraced(function* ({ id }: Library, shard: Shard) {
+  const directory = yield* freshDirectory
+  writeShard(directory, id, shard)
+  const database = yield* freshStorage
+  const on = <A, E>(effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof importVerdant>>>) =>
+    Effect.orDie(Effect.provide(effect, layerOf(database)))
+  const [imported] = yield* on(importVerdant(shardsIn(directory)))
+  assert.deepInclude(imported, { libraryId: id, outcome: "imported", malformed: 0, detail: null })
+  const server = yield* startServer({ database, verdant })
+  const isInOrder = Effect.map(on(replay()), ({ problems }) => assert.deepStrictEqual(problems, []))
+  yield* isInOrder
+  return { imported: imported!, library: libraryOn(server, id), server, isInOrder }
+})
+
+/** The baseline of a document's root, as it is stored. */
+const baselineOf = (database: string, library: Library, id: string) =>
+  Effect.map(shardOf(database, library), ({ baselines }) =>
+    JSON.stringify(baselines.find(({ oid }) => oid === `item/${id}`) ?? null)
+  )
+
+/** Waits until the log knows that they have all that is there. */
+const untilReceived = (database: string, library: Library, clients: ReadonlyArray<VerdantClient>) =>
+  until(
+    "the log knows what they have",
+    Effect.gen(function* () {
+      const ids = yield* Effect.forEach(clients, ({ replicaId }) => replicaId)
+      const info = yield* libraryInfo(database, library)
+      const written = info?.replicas.filter(({ id }) => ids.includes(id)) ?? []
+      return written.length === ids.length && written.every(({ received }) => (received ?? 0) >= info!.version - 1)
+    }),
+    () => ({})
+  )
+
+describe.each(["realtime", "pull"] as const)("a library of a Verdant server, clients by %s", (transport) => {
+  it.live("goes on: nobody is reset, what was done meanwhile arrives, and a new client has everything", () =>
+    Effect.gen(function* () {
+      const old = yield* startServer({ verdant: { cursorInterval: "100 millis" } })
+      const before = libraryOn(old)
+      const [a, b, c] = yield* openClients(["a", "b", "c"], { library: before, transport })
+      const id = yield* a.put({ content: "shared", tags: ["one"] })
+      yield* a.put({ content: "of a alone" }, { access: authorization.private })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([b, c])
+      yield* untilReceived(old.database, before, [b, c])
+      // One lacks what comes now; one has all of it.
+      yield* b.goOffline
+      yield* a.put({ content: "missed by b" })
+      yield* a.edit(id, (item) => item.get("tags").push("two"))
+      yield* c.until("it has both", (items) => items.length === 2)
+      yield* untilSame([c])
+      yield* untilReceived(old.database, before, [c])
+      for (const client of [a, c]) yield* client.goOffline
+      // What nobody but they themselves knows.
+      yield* a.put({ content: "of a, meanwhile" })
+      yield* b.edit(id, (item) => item.get("tags").push("of b, meanwhile"))
+      yield* b.put({ content: "of b, meanwhile" })
+      yield* c.put({ content: "of c, meanwhile" })
+      for (const client of [a, b, c]) yield* client.close
+
+      const { imported, isInOrder, library, server } = yield* takeOver(before, yield* shardOf(old.database, before))
+      assert.deepInclude(imported, { replicas: 3, lapsed: 0 })
+      const reopen = ({ device, user }: VerdantClient) => openClient({ library, user, device, transport })
+      const again = yield* Effect.forEach([b, a, c], reopen)
+      const [b2, a2, c2] = again as [VerdantClient, VerdantClient, VerdantClient]
+      const all = ["missed by b", "of a, meanwhile", "of b, meanwhile", "of c, meanwhile", "shared"]
+      const late = yield* openClient({ library, user: "late", transport })
+      for (const client of [b2, c2, late]) yield* client.until("it has everything", (items) => items.length === 5)
+      const items = yield* untilSame([b2, c2, late])
+      assert.deepStrictEqual(contents(items), all)
+      assert.sameMembers([...(items.find((item) => item.id === id)?.tags ?? [])], ["one", "two", "of b, meanwhile"])
+      yield* a2.until("it has its own as well", (found) => found.length === 6)
+      assert.deepStrictEqual(contents(yield* untilSame([a2])), [...all, "of a alone"].toSorted())
+      const late2 = yield* openClient({ library, user: "a", transport })
+      yield* late2.until("what is of one user reaches that user", (found) => found.length === 6)
+      for (const client of again) assert.deepStrictEqual([client.resets(), client.restores()], [0, 0], client.user)
+
+      yield* a2.put({ content: "afterwards" })
+      for (const client of [b2, late]) yield* client.until("it goes on", (found) => found.length === 6)
+      yield* until(
+        "what came from the other server is folded",
+        Effect.map(libraryInfo(server.database, library), (info) => (info?.baselines ?? 0) > 0)
+      )
+      yield* untilSame([b2, c2, late])
+      yield* isInOrder
+    })
+  )
+
+  it.live("has those begin anew who lack what was folded without them", () =>
+    Effect.gen(function* () {
+      const old = yield* startServer({ verdant })
+      const before = libraryOn(old)
+      const [a, b, c] = yield* openClients(["a", "b", "c"], { library: before, transport })
+      const id = yield* a.put({ content: "first" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* b.goOffline
+      yield* b.put({ content: "of b, away for too long" })
+      yield* forceTruant(old.database, before, yield* b.replicaId)
+      for (const content of ["second", "third"]) {
+        yield* a.edit(id, (item) => item.set("content", content))
+        yield* c.until("it has the edit", (items) => items[0]?.content === content)
+      }
+      yield* until(
+        "what b lacks is folded",
+        Effect.map(baselineOf(old.database, before, id), (text) => /second|third/.test(text))
+      )
+      // That server never folds the newest operation; nor does ours what somebody lacks.
+      yield* c.goOffline
+      yield* a.edit(id, (item) => item.set("content", "fourth"))
+      yield* untilSame([a])
+      for (const client of [a, b, c]) yield* client.close
+
+      const { imported, isInOrder, library } = yield* takeOver(before, yield* shardOf(old.database, before))
+      assert.deepInclude(imported, { replicas: 2, lapsed: 1 })
+      const reopen = ({ device, user }: VerdantClient) => openClient({ library, user, device, transport })
+      const [b2, a2, c2] = [yield* reopen(b), yield* reopen(a), yield* reopen(c)]
+      for (const client of [b2, c2]) yield* client.until("it has the newest", ([item]) => item?.content === "fourth")
+      assert.deepStrictEqual(contents(yield* untilSame([a2, b2, c2])), ["fourth"])
+      assert.deepStrictEqual([a2.resets(), b2.resets(), c2.resets()], [0, 1, 0])
+      yield* b2.put({ content: "afterwards" })
+      yield* a2.until("it goes on", (items) => items.length === 2)
+      yield* untilSame([a2, b2, c2])
+      yield* isInOrder
+    })
+  )
+})
