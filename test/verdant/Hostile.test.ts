@@ -250,7 +250,9 @@ describe("operations by hand", () => {
       ]
       // The other brings all that it has of a library that is not there any more, and then the author comes.
       yield* post(library, token, [other.sync({ operations })])
-      yield* post(library, token, [one.sync({ resyncAll: true })])
+      const begun = yield* post(library, token, [one.sync({ resyncAll: true })])
+      const since = begun.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      yield* post(library, token, [one.sync({ since })])
       const again = yield* post(library, token, [one.op(...operations)])
       assert.isTrue(again.messages.some(({ type }) => type === "server-ack"))
       const client = yield* openClient({ library, user: "client" })

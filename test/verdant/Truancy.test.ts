@@ -4,6 +4,8 @@ import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
+import { post } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
 import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
@@ -96,6 +98,42 @@ describe("truancy by time", () => {
       yield* b.goOnline
       assert.strictEqual(b.resets(), 1)
       assert.deepStrictEqual(contents(yield* untilSame([a, b])), ["after"])
+    })
+  )
+})
+
+describe("a client that polls and is reset while it writes", () => {
+  it.live("what was acknowledged is there again when it has processed the reset", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
+      // Its requests are under way side by side: this one was made before the answer to the first has come.
+      const reset = yield* post(library, token, [replica.sync({ resyncAll: true })])
+      const response = reset.messages.find(({ type }) => type === "sync-resp")
+      assert.strictEqual(response?.["overwriteLocalData"], true)
+      const written = replica.operation("item/x", set("content", "written meanwhile"))
+      const { messages } = yield* post(library, token, [replica.op(written)])
+      yield* post(library, token, [replica.ack({ nonce: response?.["ackThisNonce"] })])
+      const also = replica.operation("item/x", set("name", "written after its acknowledgement"))
+      const later = yield* post(library, token, [replica.op(also)])
+      const next = yield* post(library, token, [replica.sync({ since: response?.["ackedTimestamp"] })])
+      for (const [answer, operation] of [
+        [messages, written],
+        [later.messages, also]
+      ] as const) {
+        const isAcknowledged = answer.some(({ type }) => type === "server-ack")
+        if (isAcknowledged) assert.include(JSON.stringify(next.messages), operation.timestamp)
+      }
+      // What it still has comes with a sync, and is taken.
+      const since = next.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      const kept = replica.operation("item/x", set("content", "kept"))
+      yield* post(library, token, [replica.sync({ since, operations: [kept] })])
+      const last = yield* post(library, token, [replica.op(replica.operation("item/x", set("name", "on and on")))])
+      assert.isTrue(last.messages.some(({ type }) => type === "server-ack"))
+      const client = yield* openClient({ library, user: "client" })
+      yield* client.until("it has what was written", (items) => items[0]?.content === "kept")
     })
   )
 })

@@ -127,7 +127,8 @@ export const until = <E = never, R = never>(
   }).pipe(
     Effect.timeoutOrElse({
       duration: TIMEOUT,
-      orElse: () => Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1)}`))
+      orElse: () =>
+        Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1).slice(0, 6000)}`))
     })
   )
 
@@ -163,14 +164,16 @@ const sortKeys = (_: string, value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
     : value
 
+const shorten = (message: unknown) => JSON.stringify(message).slice(0, 300)
+
 const describeClient = (client: VerdantClient) => ({
   user: client.user,
   online: client.isOnline(),
   settled: client.isSettled(),
   resets: client.resets(),
   problems: client.problems,
-  sent: client.network.sent.slice(-4),
-  received: client.network.received.slice(-4),
+  sent: client.network.sent.slice(-4).map(shorten),
+  received: client.network.received.slice(-4).map(shorten),
   statuses: client.network.statuses.slice(-4)
 })
 

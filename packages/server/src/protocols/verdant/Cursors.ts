@@ -125,6 +125,11 @@ export class Cursors implements LiveCursors {
     return now - offer.at < PROCESSING_MILLIS
   }
 
+  /** Whether it was sent everything, and has not said since that it processed that. */
+  isUnsettled(replicaId: ReplicaId): boolean {
+    return this.replicas.get(replicaId)?.offer?.isReset === true
+  }
+
   /** Takes back what it said to have received, but never processed: it acknowledges before it stores. */
   confirm(replicaId: ReplicaId, since: string | null): void {
     const live = this.replicas.get(replicaId)

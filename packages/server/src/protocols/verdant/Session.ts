@@ -390,11 +390,21 @@ class LibrarySession implements Session, Subscriber {
     return first === -1 ? items : items.slice(0, first)
   }
 
+  private isBeginningAnew(replicaId: ReplicaId): boolean {
+    const { cursors } = this.room.local
+    const replica = this.room.state().replicas.get(replicaId)
+    if (replica === undefined) return false
+    return cursors.isUnsettled(replicaId) || (cursors.received(replicaId) ?? replica.received) === null
+  }
+
   private storeOperations(message: Extract<Wire.ClientMessage, { _tag: "Operations" }>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { client, grant, room, services } = this
       if (message.operations.items.length + message.operations.refused === 0) return
       if (grant.readOnly) return client.send(Wire.forbidden)
+      // A client that polls sends what is older than the beginning anew that is under way to it, where it will be gone.
+      // What it still has then comes with its next sync, as it is not acknowledged.
+      if (!client.isRealtime && this.isBeginningAnew(message.replicaId)) return
       const operations = this.takeTimely(message.operations, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
