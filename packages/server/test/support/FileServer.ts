@@ -12,7 +12,7 @@ import { LibraryId } from "../../src/domain/Ids.ts"
 import type { StreamKey } from "../../src/domain/Stream.ts"
 import type { EventLog } from "../../src/EventLog.ts"
 import { layerMemory } from "../../src/EventLogMemory.ts"
-import { type FileOptions, FileRoutes } from "../../src/edge/Files.ts"
+import { type FileOptions, FileRoutes, type NoFileRoutes } from "../../src/edge/Files.ts"
 import { FileLinks } from "../../src/protocols/verdant/FileLinks.ts"
 import { type FileRecord, VerdantFiles } from "../../src/protocols/verdant/Files.ts"
 import { Signals } from "../../src/Signals.ts"
@@ -65,9 +65,10 @@ export const startFileServer: (
   layers?: {
     readonly blobs?: Layer.Layer<BlobStore, unknown>
     readonly files?: Layer.Layer<VerdantFiles>
+    readonly routes?: ReturnType<typeof FileRoutes | typeof NoFileRoutes>
   }
 ) => Effect.Effect<FileServer, never, Scope.Scope> = Effect.fnUntraced(function* (options, layers = {}) {
-  const { blobs = layerMemoryBlobs, files = layerFilesInMemory } = layers
+  const { blobs = layerMemoryBlobs, files = layerFilesInMemory, routes = FileRoutes(options) } = layers
   const secrets = [Redacted.make(SECRET)]
   const services = yield* Administration.layer.pipe(
     Layer.provideMerge([
@@ -84,10 +85,11 @@ export const startFileServer: (
   )
   const scope = yield* Effect.scope
   const handler = yield* Effect.gen(function* () {
-    const app = yield* HttpRouter.toHttpEffect(FileRoutes(options))
+    const app = yield* HttpRouter.toHttpEffect(routes)
     return yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
   }).pipe(Effect.provide(services))
-  const server = createServer(handler)
+  // Clients in this process must not reuse a connection in the very moment that it is given up.
+  const server = createServer({ keepAliveTimeout: 120_000 }, handler)
   yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
   yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))
   const { port } = server.address() as AddressInfo
