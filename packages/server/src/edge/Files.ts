@@ -89,7 +89,16 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     const replaced = yield* (yield* VerdantFiles).record(grant.libraryId, file)
     if (replaced !== undefined) yield* Effect.ignore((yield* BlobStore).delete(replaced.blob))
     return HttpServerResponse.jsonUnsafe({ success: true })
-  })
+  }).pipe(Effect.catchTag("Refused", refuseUpload))
+
+/** Of what comes without a length, nobody knows how much is still to come: the connection is not used for anything else. */
+const refuseUpload = Effect.fnUntraced(function* (refused: Refused) {
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const response = refusal(refused)
+  return headers["content-length"] === undefined
+    ? HttpServerResponse.setHeader(response, "connection", "close")
+    : response
+})
 
 const information = (options: FileOptions) =>
   Effect.gen(function* () {
