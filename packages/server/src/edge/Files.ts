@@ -14,7 +14,7 @@ import { answering } from "./answering.ts"
 import { sendFile } from "./files/Download.ts"
 import { displayName } from "./files/Naming.ts"
 import { receiveUpload } from "./files/Upload.ts"
-import { Code, Refused } from "./Refused.ts"
+import { Code, Refused, refusal } from "./Refused.ts"
 import { VERDANT_PATH } from "./VerdantGate.ts"
 
 export interface FileOptions {
@@ -62,11 +62,12 @@ export const FileRoutes = (given?: Partial<FileOptions>) => {
 }
 
 /** The same routes of a server that has no place for files. */
-export const NoFileRoutes = HttpRouter.add(
-  "*",
-  `${VERDANT_PATH}/files/*`,
-  answering(defaultFileOptions)(Effect.fail(new Refused({ code: Code.noFileStorage })))
-)
+export const NoFileRoutes = () =>
+  HttpRouter.add(
+    "*",
+    `${VERDANT_PATH}/files/*`,
+    answering(defaultFileOptions)(Effect.fail(new Refused({ code: Code.noFileStorage })))
+  )
 
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
   Effect.gen(function* () {

@@ -90,7 +90,7 @@ export class SyncServer extends Context.Service<
 /** Only with a place for files, and a secret to sign links to them. */
 const fileRoutes = Effect.fnUntraced(function* ({ files }: SyncServerOptions) {
   const [blobs, links] = [yield* Effect.serviceOption(BlobStore), yield* Effect.serviceOption(FileLinks)]
-  if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes
+  if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes()
   const provided = Layer.mergeAll(Layer.succeed(BlobStore, blobs.value), Layer.succeed(FileLinks, links.value))
   return FileRoutes(files).pipe(HttpRouter.provideRequest(provided))
 })
