@@ -35,7 +35,12 @@ export interface SyncServerOptions {
   readonly limits?: Partial<SocketLimits>
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
+  /** Routes of the app's own on the same port, as one that gives its users their tokens (`Access.mint`). */
+  readonly routes?: Routes
 }
+
+/** Made by `HttpRouter.add`; their handlers may use `Access`. */
+export type Routes = Layer.Layer<never, never, HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access>>
 
 /** The port could not be opened. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
@@ -87,7 +92,9 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     requestTimeout: 30_000,
     keepAliveTimeout: 5_000
   })
-  const app = yield* HttpRouter.toHttpEffect(Layer.mergeAll(HealthRoute, VerdantRoutes(limits)))
+  const app = yield* HttpRouter.toHttpEffect(
+    Layer.mergeAll(HealthRoute, VerdantRoutes(limits), options.routes ?? Layer.empty)
+  )
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 
