@@ -4,8 +4,8 @@
  */
 import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/Access"
 import { LibraryId } from "@sealog/server/domain/Ids"
+import { answering } from "@sealog/server/edge/answering"
 import { VERDANT_PATH } from "@sealog/server/edge/VerdantGate"
-import { withCors } from "@sealog/server/edge/VerdantHttp"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Option from "effect/Option"
@@ -42,4 +42,4 @@ const typeOf = (number: string): ReplicaTypeName | undefined =>
 
 const refused = (error: string) => HttpServerResponse.jsonUnsafe({ error }, { status: 400 })
 
-export const DevAuthRoute = HttpRouter.add("GET", "/auth/:library", withCors(auth))
+export const DevAuthRoute = HttpRouter.add("GET", "/auth/:library", answering({ allowsOrigin: () => true })(auth))
