@@ -1,7 +1,7 @@
 /** Evicting and looking, on the log alone: over pages, in steps, while somebody writes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { listLibraries, showDocument, showLibrary } from "../src/admin/Documents.ts"
+import { showDocument, showLibrary } from "../src/admin/Documents.ts"
 import { evict } from "../src/admin/Eviction.ts"
 import { blake2b256 } from "../src/domain/Blake2b.ts"
 import { DocumentId, LibraryId, PublicKey, SnapshotId } from "../src/domain/Ids.ts"
@@ -9,6 +9,7 @@ import { type DocumentEvent, nextProof, toNewEvent } from "../src/domain/Secsync
 import { place } from "../src/domain/Stream.ts"
 import { EventLog } from "../src/EventLog.ts"
 import { layerMemory } from "../src/EventLogMemory.ts"
+import { listLibraries } from "../src/listLibraries.ts"
 import { Signals } from "../src/Signals.ts"
 
 const libraryId = LibraryId.make("notes")

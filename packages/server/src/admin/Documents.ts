@@ -3,21 +3,9 @@ import { Effect } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import * as Secsync from "../domain/Secsync.ts"
 import type { StreamKey } from "../domain/Stream.ts"
-import { EventLog, type LibrarySummary, type StreamSummary } from "../EventLog.ts"
+import { EventLog, type StreamSummary } from "../EventLog.ts"
 
 const PAGE = 500
-
-/** Every library, in order of its id. */
-export const listLibraries = Effect.fn("listLibraries")(function* () {
-  const log = yield* EventLog
-  const libraries: Array<LibrarySummary> = []
-  while (true) {
-    const after = libraries.at(-1)?.libraryId
-    const page = yield* log.libraries({ limit: PAGE, ...(after && { after }) })
-    libraries.push(...page)
-    if (page.length < PAGE) return libraries
-  }
-})
 
 /** Every stream of a library or of all, or of one name, page by page. */
 export const eachStream = Effect.fn("eachStream")(function* <E, R>(

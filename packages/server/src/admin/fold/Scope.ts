@@ -1,7 +1,8 @@
 /** Which part of the log is meant. */
 import { Effect, Schema } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
-import { eachStream, listLibraries } from "../Documents.ts"
+import { listLibraries } from "../../listLibraries.ts"
+import { eachStream } from "../Documents.ts"
 import type { Until } from "./Pages.ts"
 
 /** The whole log, a library, or one document of it. */

@@ -1,0 +1,17 @@
+/** All that a log holds libraries of, for whoever looks after them. */
+import { Effect } from "effect"
+import { EventLog, type LibrarySummary } from "./EventLog.ts"
+
+const PAGE = 500
+
+/** Every library, in order of its id. */
+export const listLibraries = Effect.fn("listLibraries")(function* () {
+  const log = yield* EventLog
+  const libraries: Array<LibrarySummary> = []
+  while (true) {
+    const after = libraries.at(-1)?.libraryId
+    const page = yield* log.libraries({ limit: PAGE, ...(after && { after }) })
+    libraries.push(...page)
+    if (page.length < PAGE) return libraries
+  }
+})
