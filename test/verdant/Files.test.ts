@@ -31,7 +31,7 @@ const upload = (library: Library, token: string, fileId: string, file: File) =>
     body.append("file", file)
     const headers = { Authorization: `Bearer ${token}` }
     const response = await fetch(`${library.endpoint}/files/${fileId}`, { method: "POST", body, headers })
-    return { status: response.status, body: (await response.json()) as unknown }
+    return { status: response.status, body: (await response.json().catch(() => undefined)) as unknown }
   })
 
 const information = (library: Library, token: string, fileId: string) =>
