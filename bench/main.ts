@@ -20,7 +20,9 @@ const SCENARIOS = [
   "growth",
   "touch",
   "disk",
-  "replay"
+  "replay",
+  "verdant",
+  "verdantLibrary"
 ] as const
 
 const { positionals, values } = parseArgs({

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
 import { freePort } from "./support/freePort.ts"
 import { administer, emptyDatabase } from "./support/postgres.ts"
+import { writeShard } from "./support/verdant/shards.ts"
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const readme = readFileSync(join(root, "README.md"), "utf8")
@@ -31,6 +32,8 @@ const makeFolder = () => {
   // The package manager's part, an install, is what brought this test here; what it then executes is run.
   script("npx", `[ "$1 $2 $3" = "-y ${packageManager} exec" ] || exit 64\nshift 3\nexec "$@"`)
   symlinkSync(join(root, "examples"), join(folder, "examples"))
+  mkdirSync(join(folder, "verdant-dbs"))
+  writeShard(join(folder, "verdant-dbs"), "plans", { replicas: [], baselines: [], operations: [] })
   const env = { ...process.env, PATH: `${bin}${delimiter}${process.env["PATH"]}`, TOKEN_SECRET: undefined }
   return { folder, env }
 }

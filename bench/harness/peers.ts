@@ -1,13 +1,16 @@
 /** Peers from npm are not the project's own dependencies: they are installed when they are first measured. */
 import { execFileSync } from "node:child_process"
-import { existsSync } from "node:fs"
+import { existsSync, statSync } from "node:fs"
 
 const FOLDER = "bench/peers"
 
 export const installPeers = (): void => {
-  if (existsSync(`${FOLDER}/prisma/generated`)) return
+  if (existsSync(`${FOLDER}/prisma/generated`) && installedAt() >= statSync(`${FOLDER}/package.json`).mtimeMs) return
   console.error("Installing the servers to measure beside")
   for (const args of [["install"], ["run", "generate"]]) {
     execFileSync("npm", ["--silent", ...args], { cwd: FOLDER, stdio: ["ignore", "ignore", "inherit"] })
   }
 }
+
+const installedAt = (): number =>
+  statSync(`${FOLDER}/node_modules/.package-lock.json`, { throwIfNoEntry: false })?.mtimeMs ?? 0

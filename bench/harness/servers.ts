@@ -16,6 +16,7 @@ export type ServerName =
   | "secsync-server, bare SQL"
   | "hocuspocus"
   | "y-websocket"
+  | "verdant"
 
 export interface BenchServer {
   readonly name: ServerName
@@ -35,11 +36,15 @@ const SECRET = "a-secret-that-only-the-bench-has-and-forgets"
 export const LIBRARY = "bench"
 
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
-const claims = { sub: "bench", lib: LIBRARY, type: 0, exp: Math.floor(Date.now() / 1000) + 86_400 }
-const unsigned = `${encode({ alg: "HS256" })}.${encode(claims)}`
 
-/** Reaches every document of the bench's library. */
-export const token = `${unsigned}.${createHmac("sha256", SECRET).update(unsigned).digest("base64url")}`
+/** Lets a user into the bench's library, and all of its documents. */
+export const tokenFor = (userId: string): string => {
+  const claims = { sub: userId, lib: LIBRARY, type: 0, exp: Math.floor(Date.now() / 1000) + 86_400 }
+  const unsigned = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`
+  return `${unsigned}.${createHmac("sha256", SECRET).update(unsigned).digest("base64url")}`
+}
+
+export const token = tokenFor("bench")
 
 export const cli = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
   "packages/cli/bin/sync-admin.js",
@@ -60,6 +65,8 @@ const commandOf = (name: ServerName, database: string): ReadonlyArray<string> =>
       return ["bench/peers/hocuspocus.mjs", database]
     case "y-websocket":
       return ["bench/peers/yWebsocket.mjs"]
+    case "verdant":
+      return ["bench/peers/verdant.mjs", database]
   }
 }
 

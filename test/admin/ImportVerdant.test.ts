@@ -7,7 +7,7 @@ import { replay } from "@sealog/server/admin/Replay"
 import { documentSnapshot, libraryInfo } from "@sealog/server/admin/VerdantLibrary"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
-import { fold, isUpToDate, missedBy } from "@sealog/server/domain/verdant/Library"
+import { fold, isUpToDate, missedBy, type Replica } from "@sealog/server/domain/verdant/Library"
 import { EventLog } from "@sealog/server/EventLog"
 import { Context, Effect } from "effect"
 import { shardsIn } from "../../packages/cli/src/verdantShards.ts"
@@ -71,10 +71,10 @@ describe("a library of a Verdant server", () => {
         baselines: 0,
         foldedUpTo: 0
       })
-      const [ada, bob] = ["a", "b"].map((id) => state.replicas.get(ReplicaId.make(id))!) as [never, never]
-      assert.deepInclude(ada, { userId: "ada", type: 1, received: 1, seen: now, wrote: operations[3]?.timestamp })
-      assert.deepInclude(ada, { promise: operations[3]?.timestamp, isTruant: false })
-      assert.deepInclude(bob, { userId: "bob", type: 0, received: 0, wrote: operations[1]?.timestamp })
+      const [ada, bob] = ["a", "b"].map((id) => state.replicas.get(ReplicaId.make(id))!) as [Replica, Replica]
+      assert.deepInclude(ada, { userId: "ada", type: 1, received: 1, seen: now, wrote: operations[3]!.timestamp })
+      assert.deepInclude(ada, { promise: operations[3]!.timestamp, isTruant: false })
+      assert.deepInclude(bob, { userId: "bob", type: 0, received: 0, wrote: operations[1]!.timestamp })
       assert.isTrue(isUpToDate(state, ada, 1))
       assert.isFalse(isUpToDate(state, bob, 0))
       // Not its own, and not only those that the first operation's author did not write.
@@ -82,7 +82,7 @@ describe("a library of a Verdant server", () => {
         missedBy(state, of, 0).map(({ timestamp }) => operations.findIndex((row) => row.timestamp === timestamp) + 1)
       assert.sameMembers(missed(bob), [1, 3, 4])
       assert.sameMembers(missed(ada), [2])
-      assert.strictEqual(state.watermark, operations[1]?.timestamp)
+      assert.strictEqual(state.watermark, operations[1]!.timestamp)
     })
   )
 

@@ -6,7 +6,7 @@ import { Array, Effect } from "effect"
 import { evict } from "../support/evict.ts"
 import { startProxy } from "../support/Proxy.ts"
 import { freshStorage } from "../support/postgres.ts"
-import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
 import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
 import { randomName, startServer, type TestServer } from "../support/TestServer.ts"
 
@@ -100,7 +100,9 @@ describe("eviction", () => {
         for (let i = 1; !isOver; i++) {
           client.write(`writer ${name}: ${i}`)
           items += 1
-          yield* i % 3 === 0 ? client.until("it is acknowledged", client.isSettledOnActive) : nextTurn
+          if (i % 3 === 0) yield* client.until("it is acknowledged", client.isSettledOnActive)
+          // The process that evicts needs the machine as well.
+          yield* Effect.sleep("20 millis")
         }
       })
       const key = { libraryId: LibraryId.make(library), streamId: options.documentId }

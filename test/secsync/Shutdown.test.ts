@@ -58,7 +58,7 @@ describe("a graceful shutdown", () => {
       const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* witness.closed
       // For longer than the server would wait for its clients: time in which it could not hear them.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4000)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500)
       const author = makeAuthor()
       const snapshot = snapshotMessage(author, { docId })
       client.send(snapshot)

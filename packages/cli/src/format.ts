@@ -26,6 +26,15 @@ export const ago = (millis: number, now = Date.now()): string => {
 /** A name as it can be shown: what would move the cursor or change colours is shown as a space. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, " ")
 
+/** JSON in lines, in which nothing is left that a terminal would obey. */
+export const jsonText = (value: unknown): string =>
+  JSON.stringify(value, null, 2).replace(/[^\P{Cc}\n]|\p{Cf}/gu, (character) =>
+    Array.from(
+      { length: character.length },
+      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`
+    ).join("")
+  )
+
 /** Numbers and sizes to the right, the rest to the left. */
 export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {
   const texts = rows.map((row) => row.map((cell) => (typeof cell === "number" ? number(cell) : printable(cell))))

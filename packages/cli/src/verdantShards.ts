@@ -1,7 +1,7 @@
 /** The SQLite files of a Verdant server, one for each library, read and never written. */
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
 import {
   type VerdantRow,
   type VerdantSource,
@@ -53,18 +53,27 @@ const openShard = (filename: string) =>
     ({ database }) => Effect.sync(() => database.close())
   ).pipe(Effect.map(({ tables }) => tables))
 
+/** Rows read at a time. */
+const PAGE = 500
+
+/** What fails while it is read fails the stream, and not as a defect: so it is asynchronous by form. */
+async function* pagesOf(statement: StatementSync): AsyncGenerator<ReadonlyArray<VerdantRow>> {
+  let page: Array<VerdantRow> = []
+  for (const row of statement.iterate()) {
+    if (page.push(row) < PAGE) continue
+    yield page
+    page = []
+  }
+  yield page
+}
+
 const tablesOf = (database: DatabaseSync): VerdantTables => {
   // Before it knew private documents, it had no column for whom they are.
   const authz = database.prepare("SELECT 1 FROM pragma_table_info('OperationHistory') WHERE name = 'authz'").get()
   const access = authz === undefined ? "NULL AS authz" : "authz"
   const rows = (query: string) => {
     const statement = database.prepare(query)
-    return Stream.fromAsyncIterable(
-      (async function* (): AsyncGenerator<VerdantRow> {
-        yield* statement.iterate()
-      })(),
-      unreadable
-    )
+    return Stream.fromAsyncIterable(pagesOf(statement), unreadable).pipe(Stream.flattenIterable)
   }
   return {
     replicas: rows(

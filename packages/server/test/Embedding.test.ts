@@ -1,6 +1,7 @@
 /** What an app that embeds the server can decide itself. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Schema } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { Access, type Action, type Grant } from "../src/Access.ts"
 import { LibraryId } from "../src/domain/Ids.ts"
 import { layerMemory } from "../src/EventLogMemory.ts"
@@ -116,6 +117,28 @@ describe("an embedding app", () => {
       assert.strictEqual((yield* client.closed).code, 4403)
       yield* Deferred.succeed(over, undefined)
       assert.strictEqual((yield* other.closed).code, 4401)
+    })
+  )
+
+  it.live("has routes of its own on the server's port", () =>
+    Effect.gen(function* () {
+      const greet = HttpRouter.add(
+        "GET",
+        "/token/:user",
+        Effect.gen(function* () {
+          const { user = "" } = yield* HttpRouter.params
+          const libraryId = LibraryId.make("notes")
+          return HttpServerResponse.text(yield* (yield* Access).mint({ userId: user, libraryId }))
+        })
+      )
+      const { port } = yield* startMemoryServer({ routes: greet })
+      const get = (path: string) => Effect.promise(() => fetch(`http://127.0.0.1:${port}${path}`))
+      const token = yield* Effect.flatMap(get("/token/ada"), (response) => Effect.promise(() => response.text()))
+      assert.strictEqual(JSON.parse(Buffer.from(token.split(".")[1]!, "base64url").toString()).sub, "ada")
+      assert.strictEqual((yield* get("/healthz")).status, 200)
+      const without = yield* startMemoryServer()
+      const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${without.port}/token/ada`))
+      assert.strictEqual(answer.status, 404)
     })
   )
 })

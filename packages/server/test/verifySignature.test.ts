@@ -1,6 +1,6 @@
 /** A server that accepts what its clients refuse would leave them with a document that they cannot load. */
 import { assert, describe, it } from "@effect/vitest"
-import { blake2b256With } from "@sealog/server/domain/Blake2b"
+import { blake2b256With, startBlake2b256With } from "@sealog/server/domain/Blake2b"
 import { implementations } from "@sealog/server/domain/sodium"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { type SignedText, verifySignature, verifyWith } from "@sealog/server/signatures/verifySignature"
@@ -205,6 +205,9 @@ for (const [name, implementation] of Object.entries(implementations)) {
         assert.strictEqual(blake2b256With(implementation)(text), sodium.crypto_generichash(32, text, null, "base64"))
         const view = Buffer.from(`--${text}`).subarray(2)
         assert.strictEqual(blake2b256With(implementation)(view), blake2b256With(implementation)(text))
+        const { update, digest } = startBlake2b256With(implementation)()
+        for (let at = 0; at < view.length; at += 77) update(view.subarray(at, at + 77))
+        assert.strictEqual(digest(), blake2b256With(implementation)(text))
       }
     })
 

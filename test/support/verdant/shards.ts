@@ -25,14 +25,14 @@ export interface OperationRow {
   readonly data: unknown
   readonly serverOrder: number
   readonly replicaId: string
-  readonly authz?: string | null
+  readonly authz?: unknown
 }
 
 export interface BaselineRow {
   readonly oid: string
   readonly snapshot: unknown
   readonly timestamp: string
-  readonly authz?: string | null
+  readonly authz?: unknown
 }
 
 /** Text is stored as it is, and anything else as its JSON. */
@@ -77,12 +77,14 @@ export const openShard = (directory: string, libraryId: string, shard: Shard, { 
         )
     }
   }
+  database.exec("BEGIN")
   insert(
     "ReplicaInfo",
     shard.replicas?.map((row) => ({ clientId: "somebody", ...row }))
   )
   insert("OperationHistory", shard.operations)
   insert("DocumentBaseline", shard.baselines)
+  database.exec("COMMIT")
   return database
 }
 

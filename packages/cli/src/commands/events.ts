@@ -13,7 +13,7 @@ interface EventsResult {
 export default class Events extends BaseCommand<EventsResult | undefined> {
   static override description = `Show what happened in a library or in one document, newest last.
 
-One line an event: the time (UTC), the document, the version, what it was, the size of its payload, and what it says. The documents of a library are put together by the time that servers' clocks showed. What was decided of a library is in its stream @library, what was decided for all in @server.
+One line an event: the time (UTC), the document, the version, what it was, the size of its payload, and what it says. The documents of a library are put together by the time that servers' clocks showed. What was decided of a library is in its stream @library, what was decided for all in @server. What Verdant's clients keep in a library is its stream @verdant.
 
 With --follow it goes on with whatever is written, by whichever server or command, until it is stopped or nobody reads it any more; with --json it then prints one JSON object a line.`
   static override examples = [
@@ -24,7 +24,7 @@ With --follow it goes on with whatever is written, by whichever server or comman
   ]
   static override args = {
     libraryId: Args.string({ description: "the library, or @server", required: true }),
-    documentId: Args.string({ description: "only this document, or @library" })
+    documentId: Args.string({ description: "only this document, or @library or @verdant" })
   }
   static override flags = {
     last: Flags.integer({ description: `how many (${LAST} unless told)`, min: 0, max: 10_000 }),
@@ -81,13 +81,15 @@ With --follow it goes on with whatever is written, by whichever server or comman
 const scopeOf = async (libraryId: string, documentId: string | undefined): Promise<EventsScope> => {
   const { documentIdOf, libraryIdOf } = await import("../names.ts")
   const { libraryAdministration, serverAdministration } = await import("@sealog/server/domain/Administration")
+  const { VERDANT } = await import("@sealog/server/domain/verdant/Events")
   if (libraryId === serverAdministration.libraryId && documentId === undefined) {
     return { libraryId: serverAdministration.libraryId }
   }
   const library = libraryIdOf(libraryId)
   if (documentId === undefined) return { libraryId: library }
   const own = libraryAdministration(library)
-  return documentId === own.streamId ? own : { libraryId: library, streamId: documentIdOf(documentId) }
+  const isOwn = documentId === own.streamId || documentId === VERDANT
+  return { libraryId: library, streamId: isOwn ? documentId : documentIdOf(documentId) }
 }
 
 const nothingThere = (libraryId: string, documentId: string | undefined): CliFailure =>
@@ -112,7 +114,7 @@ const textOf = async () => {
       time(recordedAt),
       streamId.padEnd(width),
       String(version).padStart(6),
-      type.padEnd(15),
+      type.padEnd(17),
       size.padStart(8),
       detailOf(data)
     ]
@@ -128,7 +130,11 @@ const NAMES: Readonly<Record<string, string>> = {
   pubKey: "author",
   before: "before",
   tokenId: "token",
-  userId: "user"
+  userId: "user",
+  replicaId: "replica",
+  operations: "operations",
+  baselines: "baselines",
+  fileId: "file"
 }
 
 /** What tells one event from another. */

@@ -18,7 +18,7 @@ interface EvictResult {
 export default class Evict extends BaseCommand<EvictResult> {
   static override description = `Drop the sealed bytes of a library's documents, or of one.
 
-The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone.`
+The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone. What Verdant's clients keep in the library goes as a whole, and is what the first of them to come back has.`
   static override examples = [
     "<%= config.bin %> evict notes --dry-run",
     "<%= config.bin %> evict notes --document welcome --yes",
@@ -41,6 +41,7 @@ The events stay, so the history can still be checked. Clients that are connected
     const { documentIdOf, libraryIdOf } = await import("../names.ts")
     const { evict } = await import("@sealog/server/admin/Eviction")
     const { suspend } = await import("@sealog/server/admin/Exclusion")
+    const { VERDANT } = await import("@sealog/server/domain/verdant/Events")
     const { bytes, count } = await import("../format.ts")
     const { confirm } = await import("../confirm.ts")
     const target = {
@@ -56,10 +57,15 @@ The events stay, so the history can still be checked. Clients that are connected
       suspended: flags.suspend && !dryRun
     })
 
+    const namesOf = (evicted: EvictResult["documents"]): string => {
+      const documents = evicted.filter(({ documentId }) => documentId !== VERDANT).length
+      const library = documents < evicted.length ? ["Verdant data"] : []
+      return [...(documents > 0 ? [count(documents, "document")] : []), ...library].join(" and ") || "nothing"
+    }
     const nothing = `Nothing to evict in ${target.libraryId}.`
     if (flags["dry-run"] || !flags.yes) {
       const planned = summarise(await run(true), true)
-      const scope = `${count(planned.documents.length, "document")}, ${bytes(planned.payloadBytes)} of sealed bytes`
+      const scope = `${namesOf(planned.documents)}, ${bytes(planned.payloadBytes)} of payloads`
       if ((planned.documents.length === 0 && !flags.suspend) || flags["dry-run"]) {
         this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
         return { ...planned, dryRun: flags["dry-run"] }
@@ -70,9 +76,7 @@ The events stay, so the history can still be checked. Clients that are connected
     const done = summarise(await run(false), false)
     const { documents, payloadBytes } = done
     if (flags.suspend) this.print(`Suspended ${target.libraryId}.`)
-    this.print(
-      documents.length === 0 ? nothing : `Evicted ${count(documents.length, "document")}, freed ${bytes(payloadBytes)}.`
-    )
+    this.print(documents.length === 0 ? nothing : `Evicted ${namesOf(documents)}, freed ${bytes(payloadBytes)}.`)
     return done
   }
 }

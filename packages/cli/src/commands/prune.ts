@@ -20,7 +20,7 @@ interface PruneResult {
 export default class Prune extends BaseCommand<PruneResult> {
   static override description = `Delete sealed bytes that no client can need any more.
 
-Clients are served from a document's newest snapshot on. The payloads of what came before are deleted, but for the newest snapshots that --keep-snapshots names, with their updates, and for what is younger than --older-than. Every event stays, and so do the proofs that clients and \`replay\` check.`
+Clients are served from a document's newest snapshot on. The payloads of what came before are deleted, but for the newest snapshots that --keep-snapshots names, with their updates, and for what is younger than --older-than. Every event stays, and so do the proofs that clients and \`replay\` check. What Verdant's clients keep is left alone: servers prune it themselves, as they fold it.`
   static override examples = [
     "<%= config.bin %> prune notes --dry-run",
     "<%= config.bin %> prune notes --document welcome --keep-snapshots 3 --yes",

@@ -13,7 +13,7 @@ interface ServeResult {
 export default class Serve extends BaseCommand<ServeResult> {
   static override description = `Run the server.
 
-A SQLite database is migrated first; Postgres only with --migrate, which needs the tables' owner. Any number of servers may run on one Postgres database. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
+A SQLite database is migrated first; Postgres only with --migrate, which needs the tables' owner. Any number of servers may run on one Postgres database. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only, gives a token to whoever asks (GET /auth/LIBRARY?user=USER&type=TYPE) and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
   static override examples = [
     "<%= config.bin %> serve --dev",
     "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db",
@@ -37,7 +37,10 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
       env: "SEALOG_FILES",
       default: "./data/files"
     }),
-    dev: Flags.boolean({ description: "for development: makes a secret, prints a URL and a token", default: false })
+    dev: Flags.boolean({
+      description: "for development: makes a secret, prints a URL and a token, gives tokens to whoever asks",
+      default: false
+    })
   }
 
   async run(): Promise<ServeResult> {
@@ -52,7 +55,11 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
-    const options = { port: flags.port, ...(host === undefined ? {} : { host }) }
+    const options = {
+      port: flags.port,
+      ...(host === undefined ? {} : { host }),
+      ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
+    }
     const layer = SyncServer.layerWithAccess(options).pipe(
       Layer.provideMerge(Access.layerTokens(secrets)),
       Layer.provide([FileLinks.layerTokens(secrets), await fileStore(flags.files)]),
@@ -109,6 +116,14 @@ const devText = (url: string, token: string, database: string): string => `Sealo
 Sync a document with it, in two terminals:
 
   npx -y pnpm@12.21.0 exec node examples/secsync-client.ts ${url} my-document ${token}
+
+Or sync a Verdant app with it; whoever asks is given a token for any library and user:
+
+  sync: {
+    authEndpoint: "${url.replace("ws", "http")}/auth/${DEV_LIBRARY}?user=ada",
+    initialPresence: {},
+    defaultProfile: {}
+  }
 
 Look inside:
 

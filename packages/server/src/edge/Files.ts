@@ -14,7 +14,7 @@ import { answering } from "./answering.ts"
 import { sendFile } from "./files/Download.ts"
 import { displayName } from "./files/Naming.ts"
 import { receiveUpload } from "./files/Upload.ts"
-import { Code, Refused } from "./Refused.ts"
+import { Code, Refused, refusal } from "./Refused.ts"
 import { VERDANT_PATH } from "./VerdantGate.ts"
 
 export interface FileOptions {
@@ -62,11 +62,12 @@ export const FileRoutes = (given?: Partial<FileOptions>) => {
 }
 
 /** The same routes of a server that has no place for files. */
-export const NoFileRoutes = HttpRouter.add(
-  "*",
-  `${VERDANT_PATH}/files/*`,
-  answering(defaultFileOptions)(Effect.fail(new Refused({ code: Code.noFileStorage })))
-)
+export const NoFileRoutes = () =>
+  HttpRouter.add(
+    "*",
+    `${VERDANT_PATH}/files/*`,
+    answering(defaultFileOptions)(Effect.fail(new Refused({ code: Code.noFileStorage })))
+  )
 
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
   Effect.gen(function* () {
@@ -89,7 +90,16 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     const replaced = yield* (yield* VerdantFiles).record(grant.libraryId, file)
     if (replaced !== undefined) yield* Effect.ignore((yield* BlobStore).delete(replaced.blob))
     return HttpServerResponse.jsonUnsafe({ success: true })
-  })
+  }).pipe(Effect.catchTag("Refused", refuseUpload))
+
+/** Of what comes without a length, nobody knows how much is still to come: the connection is not used for anything else. */
+const refuseUpload = Effect.fnUntraced(function* (refused: Refused) {
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const response = refusal(refused)
+  return headers["content-length"] === undefined
+    ? HttpServerResponse.setHeader(response, "connection", "close")
+    : response
+})
 
 const information = (options: FileOptions) =>
   Effect.gen(function* () {

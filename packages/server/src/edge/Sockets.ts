@@ -40,8 +40,8 @@ export const defaultLimits: SocketLimits = {
   heartbeat: "30 seconds"
 }
 
-/** How long a closing handshake may take, ms. */
-const CLOSE_TIMEOUT = 5000
+/** How long a closing handshake may take, ms; while this process stands still as well. */
+const CLOSE_TIMEOUT = 10_000
 
 /** How long a shutdown waits until what clients have sent is answered, and as long again until they have gone. */
 const GOODBYE_TIMEOUT = "3 seconds"

@@ -42,7 +42,12 @@ export interface SyncServerOptions {
   readonly verdant?: VerdantOptions
   /** Files of Verdant's clients; they are served when a `BlobStore` is provided. */
   readonly files?: Partial<FileOptions>
+  /** Routes of the app's own on the same port, as one that gives its users their tokens (`Access.mint`). */
+  readonly routes?: Routes
 }
+
+/** Made by `HttpRouter.add`; their handlers may use `Access`. */
+export type Routes = Layer.Layer<never, never, HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access>>
 
 /** The port could not be opened. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
@@ -90,7 +95,7 @@ export class SyncServer extends Context.Service<
 /** Only with a place for files, and a secret to sign links to them. */
 const fileRoutes = Effect.fnUntraced(function* ({ files }: SyncServerOptions) {
   const [blobs, links] = [yield* Effect.serviceOption(BlobStore), yield* Effect.serviceOption(FileLinks)]
-  if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes
+  if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes()
   const provided = Layer.mergeAll(Layer.succeed(BlobStore, blobs.value), Layer.succeed(FileLinks, links.value))
   return FileRoutes(files).pipe(HttpRouter.provideRequest(provided))
 })
@@ -108,7 +113,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     keepAliveTimeout: 5_000
   })
   const app = yield* HttpRouter.toHttpEffect(
-    Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options))
+    Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options), options.routes ?? Layer.empty)
   )
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)

@@ -2,16 +2,17 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer, Redacted, Scope } from "effect"
+import { Context, Effect, Layer, PubSub, Redacted, Scope, Stream } from "effect"
 import { HttpRouter } from "effect/http"
 import { Access, type TokenRequest } from "../../src/Access.ts"
 import { Administration } from "../../src/Administration.ts"
 import { BlobStore } from "../../src/BlobStore.ts"
 import { layerMemory as layerMemoryBlobs } from "../../src/BlobStoreMemory.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
-import { EventLog } from "../../src/EventLog.ts"
+import type { StreamKey } from "../../src/domain/Stream.ts"
+import type { EventLog } from "../../src/EventLog.ts"
 import { layerMemory } from "../../src/EventLogMemory.ts"
-import { type FileOptions, FileRoutes } from "../../src/edge/Files.ts"
+import { type FileOptions, FileRoutes, type NoFileRoutes } from "../../src/edge/Files.ts"
 import { FileLinks } from "../../src/protocols/verdant/FileLinks.ts"
 import { type FileRecord, VerdantFiles } from "../../src/protocols/verdant/Files.ts"
 import { Signals } from "../../src/Signals.ts"
@@ -34,13 +35,28 @@ export const layerFilesInMemory = Layer.sync(VerdantFiles, () => {
   })
 })
 
+/** What one says, another hears, if they are one process. */
+const layerSignals = Layer.effect(
+  Signals,
+  Effect.gen(function* () {
+    const announced = yield* PubSub.unbounded<ReadonlyArray<StreamKey>>()
+    return Signals.of({
+      announce: (keys) => Effect.asVoid(PubSub.publish(announced, keys)),
+      wakeups: Stream.fromPubSub(announced),
+      broadcast: () => Effect.void,
+      broadcasts: Stream.never
+    })
+  })
+)
+
 export interface FileServer {
   /** http://127.0.0.1:PORT/verdant/files */
   readonly url: string
   readonly port: number
   readonly blobs: BlobStore["Service"]
   readonly files: VerdantFiles["Service"]
-  readonly log: EventLog["Service"]
+  /** With the server's own log and signals, as a command that works on them has. */
+  readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals>) => Effect.Effect<A, E>
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
 }
 
@@ -49,15 +65,15 @@ export const startFileServer: (
   layers?: {
     readonly blobs?: Layer.Layer<BlobStore, unknown>
     readonly files?: Layer.Layer<VerdantFiles>
-    readonly signals?: Layer.Layer<Signals>
+    readonly routes?: ReturnType<typeof FileRoutes | typeof NoFileRoutes>
   }
 ) => Effect.Effect<FileServer, never, Scope.Scope> = Effect.fnUntraced(function* (options, layers = {}) {
-  const { blobs = layerMemoryBlobs, files = layerFilesInMemory, signals = Signals.layerNone } = layers
+  const { blobs = layerMemoryBlobs, files = layerFilesInMemory, routes = FileRoutes(options) } = layers
   const secrets = [Redacted.make(SECRET)]
   const services = yield* Administration.layer.pipe(
     Layer.provideMerge([
       layerMemory,
-      signals,
+      layerSignals,
       blobs,
       files,
       Access.layerTokens(secrets),
@@ -69,10 +85,11 @@ export const startFileServer: (
   )
   const scope = yield* Effect.scope
   const handler = yield* Effect.gen(function* () {
-    const app = yield* HttpRouter.toHttpEffect(FileRoutes(options))
+    const app = yield* HttpRouter.toHttpEffect(routes)
     return yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
   }).pipe(Effect.provide(services))
-  const server = createServer(handler)
+  // Clients in this process must not reuse a connection in the very moment that it is given up.
+  const server = createServer({ keepAliveTimeout: 120_000 }, handler)
   yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
   yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))
   const { port } = server.address() as AddressInfo
@@ -82,7 +99,7 @@ export const startFileServer: (
     url: `http://127.0.0.1:${port}/verdant/files`,
     blobs: Context.get(services, BlobStore),
     files: Context.get(services, VerdantFiles),
-    log: Context.get(services, EventLog),
+    run: Effect.provide(services),
     token: (libraryId, request) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
   }
 })

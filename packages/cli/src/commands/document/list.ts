@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core"
+import { noSuchLibrary } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
 
 const ORDERS = ["changed", "size", "events", "name"] as const
 
@@ -45,14 +45,7 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
     const { ago, bytes, table } = await import("../../format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.executeOn(flags.database, listDocuments(libraryId))
-    if (found === undefined) {
-      throw new CliFailure({
-        code: "NO_SUCH_LIBRARY",
-        message: `The log has no library ${libraryId}.`,
-        exitCode: 1,
-        tryThis: "sync-admin library list"
-      })
-    }
+    if (found === undefined) throw noSuchLibrary(libraryId)
     const all = found.map(
       ({ key, version, generation, payloads, payloadBytes, createdAt, updatedAt }): Document => ({
         documentId: key.streamId,

@@ -1,6 +1,8 @@
 import { Args } from "@oclif/core"
+import type { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
+import { noSuchDocument } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
+import type { VerdantName } from "../../names.ts"
 
 interface DocumentShowResult {
   readonly libraryId: string
@@ -20,29 +22,52 @@ interface DocumentShowResult {
   readonly updatedAt: number
 }
 
-export default class DocumentShow extends BaseCommand<DocumentShowResult> {
-  static override description = "Show one document: where its stream ends, its snapshot, its authors' clocks."
-  static override examples = ["<%= config.bin %> document show notes welcome"]
+interface VerdantDocument {
+  readonly libraryId: string
+  readonly collection: string
+  readonly documentId: string
+  /** What its users see, private or not. */
+  readonly snapshot: unknown
+}
+
+export default class DocumentShow extends BaseCommand<DocumentShowResult | VerdantDocument> {
+  static override description = `Show one document.
+
+Of a Secsync document: where its stream ends, its snapshot, its authors' clocks. Of a Verdant document, named by its collection and its id: what its users see, as JSON.`
+  static override examples = [
+    "<%= config.bin %> document show notes welcome",
+    "<%= config.bin %> document show groceries item/42"
+  ]
   static override args = {
     libraryId: Args.string({ description: "the library", required: true }),
-    documentId: Args.string({ description: "the document", required: true })
+    documentId: Args.string({ description: "the document; COLLECTION/ID of a Verdant document", required: true })
   }
 
-  async run(): Promise<DocumentShowResult> {
+  async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
-    const { documentIdOf, libraryIdOf } = await import("../../names.ts")
+    const { documentIdOf, libraryIdOf, verdantNameOf } = await import("../../names.ts")
+    const name = verdantNameOf(args.documentId)
+    return name === undefined
+      ? this.showSecsync(flags.database, libraryIdOf(args.libraryId), documentIdOf(args.documentId))
+      : this.showVerdant(flags.database, libraryIdOf(args.libraryId), name)
+  }
+
+  private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
+    const { documentSnapshot } = await import("@sealog/server/admin/VerdantLibrary")
+    const { jsonText } = await import("../../format.ts")
+    const snapshot = await this.executeOn(database, documentSnapshot(libraryId, collection, id))
+    if (snapshot === undefined) {
+      throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${libraryId}`)
+    }
+    this.print(jsonText(snapshot))
+    return { libraryId, collection, documentId: id, snapshot }
+  }
+
+  private async showSecsync(database: string, libraryId: LibraryId, documentId: DocumentId) {
     const { showDocument } = await import("@sealog/server/admin/Documents")
     const { bytes, time } = await import("../../format.ts")
-    const [libraryId, documentId] = [libraryIdOf(args.libraryId), documentIdOf(args.documentId)]
-    const shown = await this.executeOn(flags.database, showDocument(libraryId, documentId))
-    if (shown === undefined) {
-      throw new CliFailure({
-        code: "NO_SUCH_DOCUMENT",
-        message: `The library ${libraryId} has no document ${documentId}.`,
-        exitCode: 1,
-        tryThis: "sync-admin library list"
-      })
-    }
+    const shown = await this.executeOn(database, showDocument(libraryId, documentId))
+    if (shown === undefined) throw noSuchDocument(libraryId, documentId, "sync-admin library list")
     const state =
       shown.activeSnapshotId === undefined
         ? `evicted at snapshot ${shown.evictedSnapshotId}`
@@ -74,6 +99,6 @@ export default class DocumentShow extends BaseCommand<DocumentShowResult> {
       payloadBytes: shown.payloadBytes,
       createdAt: shown.createdAt,
       updatedAt: shown.updatedAt
-    }
+    } satisfies DocumentShowResult
   }
 }

@@ -25,7 +25,7 @@ type Library = ImportVerdantResult["libraries"][number]
 export default class ImportVerdant extends BaseCommand<ImportVerdantResult> {
   static override description = `Take over the libraries of a Verdant server, from its SQLite files.
 
-Each library becomes one event, and its clients go on with this server where they stopped, with all that they did meanwhile. Stop the Verdant server first; its files are only read. A library of which the log has Verdant data is left alone; it can be run again. Exit code 1 when not all of every library was taken over. Uploaded files are not copied: clients that still have them offer them again.`
+Each library becomes one event, and its clients go on with this server where they stopped, with all that they did meanwhile. Stop the Verdant server first; its files are only read. A library of which the log has Verdant data is left alone; it can be run again. Exit code 1 when not all of every library was taken over. Uploaded files are not copied.`
   static override examples = [
     "<%= config.bin %> import verdant ./verdant-dbs --dry-run",
     "<%= config.bin %> import verdant ./verdant-dbs --library notes --truancy 14d"

@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core"
+import { noSuchLibrary } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
 
 interface LibraryShowResult {
   readonly libraryId: string
@@ -15,10 +15,27 @@ interface LibraryShowResult {
   readonly updatedAt: number
   /** Closed to everybody until `sync-admin resume`. */
   readonly suspended: boolean
+  /** What Verdant's clients keep there; null: nothing. */
+  readonly verdant: VerdantPart | null
+}
+
+interface VerdantPart {
+  readonly replicas: number
+  /** Of those, how many are not waited for. */
+  readonly truantReplicas: number
+  /** Objects and lists as they were folded, and operations that are not folded yet. */
+  readonly baselines: number
+  readonly operations: number
+  /** Older operations may be folded: Verdant's timestamp, and the milliseconds since 1970 in it. */
+  readonly watermark: string | null
+  readonly watermarkAt: number | null
+  readonly files: number
+  readonly fileBytes: number
 }
 
 export default class LibraryShow extends BaseCommand<LibraryShowResult> {
-  static override description = "Show one library: its documents, events and sealed bytes."
+  static override description =
+    "Show one library: its documents, events and sealed bytes, and what Verdant's clients keep."
   static override examples = ["<%= config.bin %> library show notes"]
   static override args = { libraryId: Args.string({ description: "the library", required: true }) }
 
@@ -27,21 +44,16 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const { libraryIdOf } = await import("../../names.ts")
     const { showLibrary } = await import("@sealog/server/admin/Documents")
     const { isSuspended } = await import("@sealog/server/admin/Exclusion")
-    const { bytes, time } = await import("../../format.ts")
+    const { libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
+    const { millisOf } = await import("../../verdant.ts")
+    const { bytes, count, number, time } = await import("../../format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const { all } = await import("effect/Effect")
-    const [shown, suspended] = await this.executeOn(
+    const [shown, suspended, info] = await this.executeOn(
       flags.database,
-      all([showLibrary(libraryId), isSuspended(libraryId)])
+      all([showLibrary(libraryId), isSuspended(libraryId), libraryInfo(libraryId)])
     )
-    if (shown === undefined) {
-      throw new CliFailure({
-        code: "NO_SUCH_LIBRARY",
-        message: `The log has no library ${libraryId}.`,
-        exitCode: 1,
-        tryThis: "sync-admin library list"
-      })
-    }
+    if (shown === undefined) throw noSuchLibrary(libraryId)
     const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted`
     this.print(
       [
@@ -53,6 +65,33 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
         `last change ${time(shown.updatedAt)} UTC`
       ].join("\n")
     )
-    return { ...shown, suspended }
+    const verdant: VerdantPart | null =
+      info === undefined
+        ? null
+        : {
+            replicas: info.replicas.length,
+            truantReplicas: info.replicas.filter(({ truant }) => truant).length,
+            baselines: info.baselines,
+            operations: info.operations,
+            watermark: info.watermark,
+            watermarkAt: millisOf(info.watermark),
+            files: info.files.length,
+            fileBytes: info.files.reduce((sum, { size }) => sum + size, 0)
+          }
+    if (verdant !== null) {
+      const truant = verdant.truantReplicas === 0 ? "" : `, of which ${number(verdant.truantReplicas)} truant`
+      const { watermarkAt } = verdant
+      this.print(
+        [
+          "",
+          "Verdant",
+          `replicas    ${number(verdant.replicas)}${truant}`,
+          `operations  ${number(verdant.operations)} on ${count(verdant.baselines, "baseline")}`,
+          `watermark   ${watermarkAt === null ? "not known yet" : `${time(watermarkAt)} UTC`}`,
+          `files       ${number(verdant.files)}, ${bytes(verdant.fileBytes)}`
+        ].join("\n")
+      )
+    }
+    return { ...shown, suspended, verdant }
   }
 }

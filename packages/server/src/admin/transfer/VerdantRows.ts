@@ -54,8 +54,8 @@ export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTa
     return Result.getOrUndefined(decoded)
   }
   const each = (rows: Rows, take: (row: VerdantRow) => void) =>
-    Stream.runForEach(rows, (row) => {
-      take(row)
+    Stream.runForEachArray(rows, (page) => {
+      for (const row of page) take(row)
       return length > MAX_LENGTH
         ? Effect.fail(new VerdantUnreadable({ detail: "the library is larger than one event can be" }))
         : Effect.void

@@ -5,7 +5,7 @@
 import { HashMap, Result } from "effect"
 import { type Baseline, decodeBaseline, fold as foldBaseline } from "./Baseline.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
-import { type Entity, entityOf, type LibraryState, type Replica } from "./Library.ts"
+import { type Entity, entityOf, type LibraryState, missedBaselines, type Replica } from "./Library.ts"
 import { encodeFolded, storedBaseline } from "./Payload.ts"
 
 export interface Fold {
@@ -19,6 +19,10 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
   const { watermark } = state
   if (watermark === null) return undefined
   const waitedFor = Array.from(state.replicas.values()).filter((replica) => !isTruant(replica))
+  // A library's history that one of them was not sent yet is sent to it as it was brought.
+  const lacksHistory = (replica: Replica) =>
+    missedBaselines(state, replica, replica.received ?? replica.joinedAt).length > 0
+  if (waitedFor.some(lacksHistory)) return undefined
   const isFoldable = (operation: StoredOperation): boolean =>
     operation.timestamp < watermark && waitedFor.every((replica) => has(replica, operation))
 
@@ -47,17 +51,9 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
   return { payload, baselines: baselines.length, operations: operations.length }
 }
 
-/** Whether a replica needs not be sent an operation any more. One whose state has not arrived will be sent everything. */
-const has = ({ id, received, userId }: Replica, operation: StoredOperation): boolean =>
-  received === null || operation.replicaId === id || operation.version <= received || !isVisibleTo(operation, userId)
-
-const foldEntity = (
-  before: StoredBaseline | undefined,
-  operations: ReadonlyArray<StoredOperation>
-): StoredBaseline | undefined => {
-  const after = foldBaseline(before && readBaseline(before), operations)
-  return after && storedBaseline(after)
-}
+/** Whether a replica needs not be sent an operation any more. What it was sent when it joined may well have arrived. */
+const has = ({ id, joinedAt, received, userId }: Replica, operation: StoredOperation): boolean =>
+  operation.replicaId === id || operation.version <= (received ?? joinedAt) || !isVisibleTo(operation, userId)
 
 /**
  * What a fold changed that no folding changes; undefined when nothing. Operations may be folded from an entity's oldest on,
@@ -76,6 +72,15 @@ export const foldProblem = (before: LibraryState, after: LibraryState): string |
     if (baseline?.text !== is.baseline?.text) return `${oid} is not what its operations make of it`
   }
   return undefined
+}
+
+/** The entity after some operations in their order; undefined when it was deleted. */
+const foldEntity = (
+  before: StoredBaseline | undefined,
+  operations: ReadonlyArray<StoredOperation>
+): StoredBaseline | undefined => {
+  const after = foldBaseline(before && readBaseline(before), operations)
+  return after && storedBaseline(after)
 }
 
 const nothing: Entity = { baseline: undefined, operations: [] }

@@ -31,7 +31,7 @@ export interface Batch {
   readonly version: number
   readonly replicaId: ReplicaId
   readonly operations: ReadonlyArray<StoredOperation>
-  /** Of a client that brought a library's history; kept here until its event was told, and then as entities. */
+  /** Of a client that brought a library's history: for replicas that were here before it. */
   readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
@@ -121,6 +121,18 @@ export const missedBy = (
   }
   return missed
 }
+
+/** What of a library's history, brought after a version, a replica does not have from itself and may see. */
+export const missedBaselines = (
+  state: LibraryState,
+  replica: { readonly id: ReplicaId; readonly userId: string },
+  received: number
+): ReadonlyArray<StoredBaseline> =>
+  state.batches.flatMap(({ baselines, replicaId, version }) =>
+    version <= received || replicaId === replica.id
+      ? []
+      : baselines.filter((baseline) => isVisibleTo(baseline, replica.userId))
+  )
 
 /** Whether a replica that has everything up to a version lacks nothing of what came after. */
 export const isUpToDate = (

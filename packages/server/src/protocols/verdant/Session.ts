@@ -8,7 +8,7 @@ import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/
 import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { OwnedOperation } from "../../domain/verdant/Items.ts"
-import { isUpToDate } from "../../domain/verdant/Library.ts"
+import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
 import { millisOf } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
@@ -329,8 +329,11 @@ class LibrarySession implements Session, Subscriber {
     if (replica === undefined) return client.send(Wire.forbidden)
     const received = cursors.received(replica.id) ?? replica.received ?? replica.joinedAt
     const operations = overwrite ? [] : missed(state, replica, received)
-    const contents = overwrite ? everythingFor(state, grant.userId) : { operations: textsOf(operations), baselines: "" }
-    const isSomething = overwrite || operations.length > 0
+    const baselines = overwrite ? [] : missedBaselines(state, replica, received)
+    const contents = overwrite
+      ? everythingFor(state, grant.userId)
+      : { operations: textsOf(operations), baselines: textsOf(baselines) }
+    const isSomething = overwrite || operations.length + baselines.length > 0
     const ackedTimestamp = this.early === undefined ? command.timestamp : this.ackedBefore(command)
     const asOf = ackedTimestamp ?? command.timestamp
     if (isSomething) {

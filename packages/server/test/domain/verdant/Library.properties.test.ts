@@ -12,7 +12,7 @@ import { decide, missed } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { foldProblem, valueOf } from "../../../src/domain/verdant/Folding.ts"
 import type { OwnedOperation } from "../../../src/domain/verdant/Items.ts"
-import { evolve, initial, isUpToDate, type LibraryState } from "../../../src/domain/verdant/Library.ts"
+import { evolve, initial, isUpToDate, type LibraryState, missedBaselines } from "../../../src/domain/verdant/Library.ts"
 import { decodeOperation } from "../../../src/domain/verdant/Operation.ts"
 import { applyPatch } from "../../../src/domain/verdant/Patch.ts"
 import { Cursors } from "../../../src/protocols/verdant/Cursors.ts"
@@ -120,7 +120,8 @@ class Client {
       const baseline = this.baselines.get(operation.oid)
       if (baseline === undefined || operation.timestamp > baseline.timestamp) {
         const value = applyPatch(baseline?.value, operation.patch)
-        this.baselines.set(operation.oid, { value, timestamp: operation.timestamp })
+        if (value === undefined || value === null) this.baselines.delete(operation.oid)
+        else this.baselines.set(operation.oid, { value, timestamp: operation.timestamp })
       }
       this.operations.delete(`${operation.timestamp} ${operation.oid}`)
     }
@@ -170,12 +171,13 @@ class Client {
     const replica = state.replicas.get(this.id)!
     const received = cursors.received(this.id) ?? replica.received ?? replica.joinedAt
     const sent = isReset ? [] : missed(state, replica, received)
-    if (isReset || sent.length > 0) {
+    const history = isReset ? [] : missedBaselines(state, replica, received)
+    if (isReset || sent.length + history.length > 0) {
       cursors.offer(this.id, { asOf: timestamp, isReset, logged: replica.received, at: server.now })
     } else cursors.receive(this.id, state.version, replica.received)
     cursors.promise(this.id, timestamp)
     cursors.hear(this.id, server.now)
-    if ((isReset || sent.length > 0) && isAcknowledged) {
+    if ((isReset || sent.length + history.length > 0) && isAcknowledged) {
       cursors.receive(this.id, state.version, replica.received)
     }
     if (!arrives) return
@@ -190,6 +192,10 @@ class Client {
         }
         for (const { text } of entity.operations) this.take(JSON.parse(text), false)
       }
+    }
+    for (const { oid, text } of history) {
+      const { snapshot, timestamp } = JSON.parse(text)
+      this.baselines.set(oid, { value: snapshot, timestamp })
     }
     for (const { text } of sent) this.take(JSON.parse(text), false)
     this.lastSynced = timestamp

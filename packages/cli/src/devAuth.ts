@@ -1,0 +1,45 @@
+/**
+ * What `serve --dev` adds: `GET /auth/LIBRARY?user=USER&type=TYPE` gives a token to whoever asks, as Verdant's own
+ * development server does.
+ */
+import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/Access"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { answering } from "@sealog/server/edge/answering"
+import { VERDANT_PATH } from "@sealog/server/edge/VerdantGate"
+import * as Effect from "effect/Effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+const decodeLibrary = Schema.decodeUnknownOption(LibraryId)
+const decodeUser = Schema.decodeUnknownOption(Grant.fields.userId)
+
+const auth = Effect.gen(function* () {
+  const { headers, url } = yield* HttpServerRequest.HttpServerRequest
+  const { library } = yield* HttpRouter.params
+  const query = new URL(url, "http://localhost").searchParams
+  const libraryId = decodeLibrary(library)
+  // The store's `cliSync` says userId.
+  const userId = decodeUser(query.get("user") ?? query.get("userId"))
+  const type = typeOf(query.get("type") ?? "0")
+  const host = headers["host"] ?? ""
+  if (Option.isNone(libraryId)) return refused("That cannot be the name of a library.")
+  if (Option.isNone(userId)) return refused("There is no ?user=, or that cannot be the name of a user.")
+  if (type === undefined) return refused("?type= is Verdant's number of a replica type, 0 to 5.")
+  if (!/^[\w.:[\]-]+$/.test(host)) return refused("The request does not say which host it is for.")
+  const accessToken = yield* (yield* Access).mint({
+    libraryId: libraryId.value,
+    userId: userId.value,
+    type,
+    // By the name that the client has for this machine.
+    endpoint: `http://${host}${VERDANT_PATH}`
+  })
+  return HttpServerResponse.jsonUnsafe({ accessToken })
+})
+
+const typeOf = (number: string): ReplicaTypeName | undefined =>
+  (Object.keys(ReplicaType) as ReadonlyArray<ReplicaTypeName>).find((name) => String(ReplicaType[name]) === number)
+
+const refused = (error: string) => HttpServerResponse.jsonUnsafe({ error }, { status: 400 })
+
+export const DevAuthRoute = HttpRouter.add("GET", "/auth/:library", answering({ allowsOrigin: () => true })(auth))
