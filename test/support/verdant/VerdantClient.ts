@@ -306,7 +306,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
     ),
     goOnline: Effect.gen(function* () {
       const before = times.synced
-      yield* Effect.promise(() => store.sync.start())
+      yield* Effect.promise(async () => store.sync.start())
       yield* until(
         `${user} synced`,
         () => times.synced > before,

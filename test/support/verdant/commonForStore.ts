@@ -158,6 +158,20 @@ export const initialToPatches = (
   return patches
 }
 
+type Diff = Parameters<typeof base.diffToPatches>
+
+export const diffToPatches = (
+  from: Diff[0],
+  to: Diff[1],
+  getNow: GetNow,
+  createSubId?: CreateSubId,
+  patches: Items = [],
+  { authz, ...options }: NonNullable<Diff[5]> & { readonly authz?: string } = {}
+): Items => {
+  patches.push(...withAuthz(base.diffToPatches(from, to, getNow, createSubId, [], options), authz))
+  return patches
+}
+
 /** Every method's last argument became an access key, and lists got `list-set` and inserting many. */
 export class PatchCreator extends base.PatchCreator {
   createListSet: (oid: string, index: number, value: unknown, authz?: string) => Items

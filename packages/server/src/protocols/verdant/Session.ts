@@ -53,6 +53,8 @@ const MAX_DRIFT_MILLIS = 60_000
 const LOOK = "100 millis"
 /** A client that polls gives up for good when it is not answered within three seconds. */
 const POLL_PATIENCE_MILLIS = 2000
+/** When a client has processed the answer to a sync, as good as always. */
+const CORRECTION = "2 seconds"
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
 
@@ -242,7 +244,8 @@ class LibrarySession implements Session, Subscriber {
       if (!client.isRealtime && cursors.isBeginning(message.replicaId, message.since, services.now())) return
       cursors.confirm(message.replicaId, message.since)
       const operations = this.takeTimely(message.operations, message.since)
-      const peers = yield* Effect.forEach(room.local.presence.all(), (present) => this.withProfile(present))
+      this.present = new Set(room.local.presence.all())
+      const peers = yield* Effect.forEach(this.present, (present) => this.withProfile(present))
       this.peers = Object.fromEntries(peers.map((info) => [info.id, info]))
       if (!client.isRealtime) {
         for (const { userId, replicaId } of room.local.presence.goneSince(message.replicaId)) {
@@ -280,7 +283,23 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
+  /** Who was there when the client asked. */
+  private present: ReadonlySet<Present> = new Set()
   private peers: Readonly<Record<string, Wire.UserInfo>> = {}
+
+  /**
+   * Who came and went since it asked: a client takes the answer for the last word on who is there, and may well process
+   * it after what it is told a little later.
+   */
+  private correctPeers(): void {
+    if (this.hasLeft) return
+    const now = this.room.local.presence.all()
+    const here = new Set(now.map(({ userId }) => userId))
+    for (const present of now) if (!this.present.has(present)) this.tellPresence({ _tag: "Changed", present })
+    for (const { replicaId, userId } of this.present) {
+      if (!here.has(userId)) this.tellPresence({ _tag: "Offline", userId, replicaId })
+    }
+  }
 
   private awaitRestore(command: Sync): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
@@ -349,6 +368,15 @@ class LibrarySession implements Session, Subscriber {
         nonce: isSomething ? Wire.nonceOf(state.generation, state.version) : undefined
       })
     )
+    this.correctPeers()
+    if (client.isRealtime) {
+      services.run(
+        Effect.delay(
+          Effect.sync(() => this.correctPeers()),
+          CORRECTION
+        )
+      )
+    }
     this.cut = state.version
     this.toldUpTo = state.version
     this.outstanding = []

@@ -1,0 +1,230 @@
+/** Files of documents: they go up, their links come down, and they stay as long as something refers to them. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
+import { type Library, libraryOn } from "../support/verdant/Library.ts"
+import { post } from "../support/verdant/RawVerdant.ts"
+import { fileRef, initialize, makeReplica, ref } from "../support/verdant/Replica.ts"
+import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+const picture = (text = "the picture") => new File([text], "picture.txt", { type: "text/plain" })
+
+const imageOf = (client: VerdantClient, id: string) => Effect.map(client.entity(id), (entity) => entity.get("image"))
+
+/** Where a peer's picture is, once it knows. */
+const untilLinked = Effect.fnUntraced(function* (client: VerdantClient, id: string) {
+  const image = yield* imageOf(client, id)
+  yield* until(
+    `${client.user} knows where the file is`,
+    () => typeof image.url === "string",
+    () => image.getSnapshot()
+  )
+  return image.url as string
+})
+
+const read = (url: string) => Effect.promise(async () => (await fetch(url)).text())
+
+const upload = (library: Library, token: string, fileId: string, file: File) =>
+  Effect.promise(async () => {
+    const body = new FormData()
+    body.append("file", file)
+    const headers = { Authorization: `Bearer ${token}` }
+    const response = await fetch(`${library.endpoint}/files/${fileId}`, { method: "POST", body, headers })
+    return { status: response.status, body: (await response.json().catch(() => undefined)) as unknown }
+  })
+
+const information = (library: Library, token: string, fileId: string) =>
+  Effect.promise(async () => {
+    const headers = { Authorization: `Bearer ${token}` }
+    const response = await fetch(`${library.endpoint}/files/${fileId}`, { headers })
+    return { status: response.status, body: (await response.json()) as Record<string, string> }
+  })
+
+/** Folds whatever may be folded, soon, and looks for files that nothing refers to when a library is opened. */
+const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
+
+/** What becomes of the files when a library is opened by a server that looks. */
+const untilSwept = Effect.fnUntraced(function* (
+  database: string,
+  id: string,
+  orphaned: Readonly<Record<string, boolean>>
+) {
+  const library = libraryOn(yield* startServer({ database, verdant }), id)
+  yield* post(library, yield* library.token({ userId: "who opens it" }), [makeReplica().sync({ resyncAll: true })])
+  const found = Effect.map(libraryInfo(database, library), (info) =>
+    Object.fromEntries((info?.files ?? []).map(({ id, orphaned }) => [id, orphaned]))
+  )
+  let last: unknown
+  const isSo = Effect.map(found, (files) => {
+    last = files
+    return Object.entries(orphaned).every(([fileId, is]) => files[fileId] === is)
+  })
+  yield* until("it is found out what is referred to", isSo, () => last)
+}, Effect.scoped)
+
+const untilFolded = (database: string, library: Library, operations: number) =>
+  until(
+    "it is folded",
+    Effect.map(libraryInfo(database, library), (info) => info !== undefined && info.operations <= operations)
+  )
+
+describe.each(["realtime", "pull"] as const)("files of clients by %s", (transport) => {
+  it.live("21 a file is seen by a peer with its link, its alternative text too, and by its owner after a restart", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const id = yield* a.put({ image: picture() })
+      yield* until("it is uploaded", () => a.network.uploads() === 1)
+      yield* b.until("it has the item", (items) => items.length === 1)
+      assert.strictEqual(yield* read(yield* untilLinked(b, id)), "the picture")
+      const [ofA, ofB] = [yield* imageOf(a, id), yield* imageOf(b, id)]
+      assert.deepStrictEqual([ofB.name, ofB.type, ofB.id], ["picture.txt", "text/plain", ofA.id])
+      ofA.setAlt("what is to be seen")
+      yield* until("the peer has the text", () => ofB.alt === "what is to be seen")
+      yield* untilSame([a])
+      yield* a.close
+      const again = yield* openClient({ library, user: "a", transport, device: a.device })
+      yield* untilLinked(again, id)
+      assert.strictEqual((yield* imageOf(again, id)).alt, "what is to be seen")
+    })
+  )
+
+  it.live("22 a clone's file outlives the original, and a peer can clone it again", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const original = yield* a.put({ content: "the original", image: picture() })
+      yield* until("it is uploaded", () => a.network.uploads() === 1)
+      const entity = yield* a.entity(original)
+      const cloned = yield* Effect.promise(() => a.store["item"]!.clone(entity))
+      const clone: string = cloned.get("id")
+      yield* until("the clone's file is uploaded", () => a.network.uploads() === 2)
+      yield* b.until("it has both", (items) => items.length === 2)
+      yield* a.remove(original)
+      yield* b.until("the original is gone", (items) => items.length === 1)
+      assert.strictEqual(yield* read(yield* untilLinked(b, clone)), "the picture")
+
+      const ofB = yield* b.entity(clone)
+      const again = yield* Effect.promise(() => b.store["item"]!.clone(ofB))
+      const id: string = again.get("id")
+      yield* a.until("it has the peer's clone", (items) => items.some((item) => item.id === id))
+      // It had no bytes of its own, and brings them for its clone.
+      yield* until("the peer's file is uploaded", () => b.network.uploads() === 1)
+      yield* untilSame([a, b])
+    })
+  )
+})
+
+describe("what the server knows of files", () => {
+  it.live("20 its view of a document is the client's, with what the file is", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a" })
+      const id = yield* a.put({
+        content: "text",
+        tags: ["x"],
+        comments: [{ author: "a", text: "y" }],
+        image: picture()
+      })
+      yield* until("it is uploaded", () => a.network.uploads() === 1)
+      yield* untilSame([a])
+      const image = yield* imageOf(a, id)
+      const [item] = yield* a.documents()
+      const snapshot = yield* documentSnapshot(server.database, library, "item", id)
+      assert.deepStrictEqual(
+        { ...snapshot },
+        { ...item, image: { id: image.id, name: "picture.txt", type: "text/plain", size: "the picture".length } }
+      )
+      assert.isUndefined(yield* documentSnapshot(server.database, library, "item", "no such"))
+    })
+  )
+
+  it.live("D14, 46 a file whose alternative text changes is still referred to", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ verdant })
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a" })
+      const id = yield* a.put({ image: picture() })
+      const other = yield* a.put({ image: picture("another") })
+      yield* until("both are uploaded", () => a.network.uploads() === 2)
+      const [image, removed] = [yield* imageOf(a, id), yield* imageOf(a, other)]
+      for (const text of ["first", "second"]) {
+        image.setAlt(text)
+        yield* until("it is sent", () => JSON.stringify(a.network.sent).includes(`"${text}"`))
+      }
+      yield* a.edit(other, (item) => item.set("image", null))
+      for (const value of [true, false, true]) {
+        yield* a.edit(id, (item) => item.set("done", value))
+        yield* untilSame([a])
+      }
+      yield* untilFolded(server.database, library, 2)
+      yield* untilSwept(server.database, library.id, { [image.id]: false, [removed.id]: true })
+    })
+  )
+
+  it.live("D15 of a list from which several files go at once, none stays behind", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ verdant })
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "a" })
+      const replica = makeReplica()
+      const names = ["one", "two", "three"]
+      for (const name of names) assert.strictEqual((yield* upload(library, token, name, picture(name))).status, 200)
+      const operations = [
+        replica.operation("album/x:list", initialize(names.map((name) => fileRef(name)))),
+        replica.operation("album/x", initialize({ id: "x", files: ref("album/x:list") })),
+        replica.operation("album/x:list", { op: "list-delete", index: 0, count: 2 })
+      ]
+      const begun = yield* post(library, token, [replica.sync({ operations })])
+      let since = begun.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      yield* until(
+        "it is folded",
+        Effect.gen(function* () {
+          const { messages } = yield* post(library, token, [replica.sync({ since })])
+          since = messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+          return ((yield* libraryInfo(server.database, library))?.operations ?? 9) === 0
+        })
+      )
+      yield* untilSwept(server.database, library.id, { one: true, two: true, three: false })
+    })
+  )
+})
+
+describe("uploads by hand", () => {
+  it.live("D9 one that names a place outside is a file like any other", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      for (const name of ["../../../outside", "/etc/passwd", "..\\..\\x", "..", "a\u202eb", "x".repeat(500)]) {
+        const file = new File(["content"], name, { type: "text/plain" })
+        const { status, body } = yield* upload(library, token, "f1", file)
+        assert.deepStrictEqual({ name, status, body }, { name, status: 200, body: { success: true } })
+        const found = yield* information(library, token, "f1")
+        assert.strictEqual(found.status, 200)
+        assert.notMatch(found.body["name"] ?? "", /[/\\\0]|^\.*$/)
+        assert.strictEqual(yield* read(found.body["url"]!), "content")
+      }
+      for (const fileId of ["..", "..%2F..%2Foutside", "%2e%2e", "a%00b", "x".repeat(5000)]) {
+        const { status } = yield* upload(library, token, fileId, picture())
+        assert.isTrue(status >= 400 && status < 500, `${status} for ${fileId.slice(0, 20)}`)
+      }
+    })
+  )
+
+  it.live("a file is its library's alone, and nobody's without a token", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const [library, another] = [libraryOn(server), libraryOn(server)]
+      const token = yield* library.token({ userId: "a" })
+      yield* upload(library, token, "f1", picture())
+      const missing = yield* information(another, yield* another.token({ userId: "a" }), "f1")
+      assert.deepStrictEqual(missing, { status: 404, body: { code: 4040 } as never })
+      assert.strictEqual((yield* information(library, "nonsense", "f1")).status, 401)
+      const reader = yield* library.token({ userId: "reader", type: "read-only" })
+      assert.strictEqual((yield* information(library, reader, "f1")).status, 200)
+      assert.strictEqual((yield* upload(library, reader, "f1", picture("overwritten"))).status, 403)
+    })
+  )
+})

@@ -1,0 +1,90 @@
+/** Servers that end and come back, under real clients. */
+import { assert, describe, it } from "@effect/vitest"
+import { Array, Effect } from "effect"
+import { freshStorage } from "../support/postgres.ts"
+import { makeRandom } from "../support/random.ts"
+import { runCommand, spawnServer } from "../support/ServerProcess.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+const untilSent = ({ network, user }: VerdantClient, text: string) =>
+  until(`${user} has sent it`, () => network.sent.some((message) => JSON.stringify(message).includes(text)))
+
+const assertInOrder = Effect.fnUntraced(function* (database: string) {
+  const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
+  assert.strictEqual(exitCode, 0, stdout + stderr)
+})
+
+describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transport) => {
+  it.live("47 kill -9 while something is under way: it is there once, however often it was sent", () =>
+    Effect.gen(function* () {
+      const random = makeRandom()
+      console.log(`Verdant kill -9 with TEST_SEED=${random.seed}`)
+      const database = yield* freshStorage
+      let server = yield* spawnServer(database)
+      const { port } = server
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const id = yield* a.put({ content: "shared" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      const written: Array<string> = []
+      for (const round of Array.range(1, 3)) {
+        for (const client of [a, b]) {
+          const tag = `${client.user}, round ${round}`
+          written.push(tag)
+          yield* client.edit(id, (item) => item.get("tags").push(tag))
+          yield* untilSent(client, tag)
+        }
+        // Anywhere between its being sent and its being acknowledged, or right after that.
+        for (let turn = random.next(20); turn > 0; turn--) yield* Effect.yieldNow
+        yield* server.kill
+        for (const client of [a, b]) {
+          const tag = `${client.user}, offline after round ${round}`
+          written.push(tag)
+          yield* client.edit(id, (item) => item.get("tags").push(tag))
+        }
+        server = yield* spawnServer(database, { port })
+        for (const client of [a, b]) {
+          yield* client.until("it has all", ([item]) => written.every((tag) => item?.tags.includes(tag)))
+        }
+      }
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has the item", (items) => items.length === 1)
+      const [item] = yield* untilSame([a, b, late])
+      assert.deepStrictEqual(item?.tags.toSorted(), written.toSorted())
+      assert.deepStrictEqual([a.resets(), b.resets()], [0, 0])
+      yield* server.stop
+      yield* assertInOrder(database)
+    })
+  )
+
+  it.live("48 a restart with clients connected: they come back by themselves and go on", () =>
+    Effect.gen(function* () {
+      const database = yield* freshStorage
+      const first = yield* spawnServer(database)
+      const library = libraryOn(first)
+      const clients = yield* openClients(["a", "b", "c"], { library, transport })
+      const [a, b] = clients
+      const id = yield* a.put({ content: "before" })
+      for (const client of clients) yield* client.until("it has the item", (items) => items.length === 1)
+      yield* untilSame(clients)
+      yield* first.stop
+      for (const client of clients) yield* until(`${client.user} has noticed`, () => !client.isOnline())
+      yield* b.edit(id, (item) => item.get("tags").push("while it was away"))
+      yield* spawnServer(database, { port: first.port })
+      for (const client of clients) {
+        yield* client.until("it has what was done meanwhile", ([item]) => item?.tags.length === 1)
+      }
+      for (const client of clients) {
+        yield* client.edit(id, (item) => item.get("comments").push({ author: client.user, text: "" }))
+      }
+      for (const client of clients) yield* client.until("it has all", ([item]) => item?.comments.length === 3)
+      yield* untilSame(clients)
+      for (const client of clients) {
+        const others = clients.filter((other) => other !== client).map(({ user }) => user)
+        yield* until(`${client.user} knows who is there`, () => others.every((user) => client.peers().includes(user)))
+        assert.strictEqual(client.resets(), 0)
+      }
+    })
+  )
+})

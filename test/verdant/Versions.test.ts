@@ -1,0 +1,74 @@
+/** Apps with an older store beside apps with a newer one. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { evict } from "../support/verdant/admin.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { openClient, until, untilSame } from "../support/verdant/VerdantClient.ts"
+
+describe.each([
+  ["realtime", "realtime"],
+  ["pull", "realtime"],
+  ["realtime", "pull"],
+  ["pull", "pull"]
+] as const)("51 store 3.6 by %s beside 5.5 by %s", (older, newer) => {
+  it.live("51 what one writes the other has, online, offline and after a restart", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } }))
+      const old = yield* openClient({ library, user: "old", transport: older, version: 3 })
+      const id = yield* old.put({ content: "of the older" })
+      const young = yield* openClient({ library, user: "young", transport: newer })
+      yield* young.until("it has the item", (items) => items.length === 1)
+      yield* young.edit(id, (item) => {
+        item.set("content", "of the newer")
+        item.get("tags").push("of the newer")
+        item.get("comments").push({ author: "young", text: "first" })
+      })
+      yield* old.until("it has what the newer writes", ([item]) => item?.comments.length === 1)
+      yield* untilSame([old, young])
+      yield* old.goOffline
+      yield* old.edit(id, (item) => item.get("tags").push("of the older, offline"))
+      yield* young.edit(id, (item) => item.get("comments").get(0).set("text", "second"))
+      yield* young.put({ content: "meanwhile" })
+      yield* old.goOnline
+      yield* young.until("it has the older one's tag", (items) => items.some(({ tags }) => tags.length === 2))
+      yield* old.until("it has both", (items) => items.length === 2)
+      yield* untilSame([old, young])
+      yield* old.close
+      const again = yield* openClient({ library, user: "old", transport: older, version: 3, device: old.device })
+      yield* again.remove(id)
+      yield* young.until("it is gone", (items) => items.length === 1)
+      const items = yield* untilSame([again, young])
+      assert.deepStrictEqual(
+        items.map(({ content }) => content),
+        ["meanwhile"]
+      )
+    })
+  )
+})
+
+describe("51 stores of both versions", () => {
+  it.live("51 either brings an evicted library back, and both know who is there", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const old = yield* openClient({ library, user: "old", version: 3 })
+      const young = yield* openClient({ library, user: "young" })
+      for (const [one, other] of [
+        [old, young],
+        [young, old]
+      ] as const) {
+        yield* until(`${one.user} knows of the other`, () => one.peers().includes(other.user))
+      }
+      yield* old.put({ content: "of the older" })
+      yield* young.put({ content: "of the newer" })
+      yield* old.until("it has both", (items) => items.length === 2)
+      yield* untilSame([old, young])
+      for (const client of [old, young]) yield* client.goOffline
+      yield* evict(server.database, library)
+      yield* old.goOnline
+      yield* young.goOnline
+      assert.lengthOf(yield* untilSame([old, young]), 2)
+    })
+  )
+})
