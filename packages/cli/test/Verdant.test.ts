@@ -279,6 +279,7 @@ describe("serve --dev", () => {
       ["/auth/notes?user=ada&type=6", undefined],
       ["/auth/notes?user=ada&type=realtime", undefined],
       [`/auth/notes?user=${"a".repeat(201)}`, undefined],
+      [`/auth/${"a".repeat(200)}?user=ada`, { lib: "a".repeat(200), sub: "ada", type: 0 }],
       [`/auth/${"a".repeat(201)}?user=ada`, undefined]
     ] as const) {
       const response = await ask(path)
