@@ -8,6 +8,9 @@ import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
 import { freePort } from "./support/freePort.ts"
 import { administer, emptyDatabase } from "./support/postgres.ts"
+import { libraryOn } from "./support/verdant/Library.ts"
+import { post } from "./support/verdant/RawVerdant.ts"
+import { initialize, makeReplica } from "./support/verdant/Replica.ts"
 import { writeShard } from "./support/verdant/shards.ts"
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
@@ -122,16 +125,24 @@ describe("README", () => {
     const TOKEN_SECRET = spawnSync("sh", ["-c", `printf %s ${secret}`], { cwd: folder, env }).stdout.toString()
     assert.lengthOf(TOKEN_SECRET, 64)
     const withSecret = { ...env, TOKEN_SECRET }
+    const replica = makeReplica()
     let token = ""
     let server: ChildProcess | undefined
     for (const line of lines.slice(1)) {
-      const command = (line.split(" #")[0] ?? "").trim().replace("4000", port).replace("<token>", token)
+      const said = (line.split(" #")[0] ?? "").trim()
+      const command = said.replace("4000", port).replace("<token>", token).replace("<replicaId>", replica.id)
       if (command.startsWith("sync-admin serve")) {
         server = spawn("sh", ["-c", `exec ${command}`], { cwd: folder, env: withSecret })
         await untilPrinted(server, /Listening on/)
         continue
       }
-      if (command === "sync-admin library list") await writeDocument(folder, withSecret, port, token)
+      if (command === "sync-admin library list") {
+        await writeDocument(folder, withSecret, port, token)
+        const item = replica.operation("item/42", initialize({ id: "42", content: "milk" }))
+        const library = libraryOn({ url: `http://localhost:${port}` }, "notes")
+        const { status } = await Effect.runPromise(post(library, token, [replica.sync({ operations: [item] })]))
+        assert.strictEqual(status, 200)
+      }
       const ran = spawnSync("sh", ["-c", command], { cwd: folder, env: withSecret })
       assert.strictEqual(ran.status, 0, `${command}: ${ran.stderr}`)
       if (command.startsWith("sync-admin token mint --library notes --user ada")) token = ran.stdout.toString().trim()

@@ -133,8 +133,8 @@ export const jsonOf = (name: string, { stdout }: Ran): Record<string, unknown> =
 export const errorOf = (ran: Ran) =>
   (jsonOf("error", ran) as { error: { code: string; message: string; try?: string } }).error
 
-/** Appends a document, "notes/welcome", of one snapshot and some updates to an empty log. */
-export const storeDocument = Effect.fnUntraced(function* (updates: number) {
+/** Appends a document, "notes/welcome", of one snapshot and some updates to a log that has none of that name. */
+export const storeDocument = Effect.fnUntraced(function* (updates: number, libraryId = "notes") {
   const [author, decode] = [makeAuthor(), makeDecoder()]
   const message = decode(JSON.stringify(snapshotMessage(author, { docId: "welcome" })))
   if (message._tag !== "Snapshot") throw new Error(message._tag)
@@ -144,7 +144,7 @@ export const storeDocument = Effect.fnUntraced(function* (updates: number) {
     ...{ snapshotId, parentSnapshotId, parentSnapshotProof, ciphertextHash, pubKey },
     parentSnapshotUpdateClocks: {}
   }
-  const key = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
+  const key = { libraryId: LibraryId.make(libraryId), streamId: "welcome" }
   const event = place(key, emptyHead, toNewEvent(stored, blake2b256(payload)), "test", 1_700_000_000_000)
   const events: Array.NonEmptyArray<PlacedEvent> = [{ event, payload }]
   for (let clock = 0, head = advance(emptyHead, event); clock < updates; clock++) {

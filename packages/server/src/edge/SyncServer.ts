@@ -63,6 +63,8 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
 const DRAIN_TIMEOUT = "5 seconds"
 /** A URL carries a token and the clocks of a document's authors, some 60 bytes each. */
 const MAX_HEADER_BYTES = 64 * 1024
+/** Of a name in a path; a longer one is answered with 404. A library's has 200 characters at most, in UTF-16 twice that. */
+const MAX_NAME_LENGTH = 400
 
 export class SyncServer extends Context.Service<
   SyncServer,
@@ -114,7 +116,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   })
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options), options.routes ?? Layer.empty)
-  )
+  ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 

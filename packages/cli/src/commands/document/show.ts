@@ -54,8 +54,9 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
 
   private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
     const { documentSnapshot } = await import("@sealog/server/admin/VerdantLibrary")
+    const { reading } = await import("../../verdant.ts")
     const { jsonText } = await import("../../format.ts")
-    const snapshot = await this.executeOn(database, documentSnapshot(libraryId, collection, id))
+    const snapshot = await this.executeOn(database, reading(libraryId, documentSnapshot(libraryId, collection, id)))
     if (snapshot === undefined) {
       throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${libraryId}`)
     }

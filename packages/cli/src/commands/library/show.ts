@@ -45,13 +45,13 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const { showLibrary } = await import("@sealog/server/admin/Documents")
     const { isSuspended } = await import("@sealog/server/admin/Exclusion")
     const { libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
-    const { millisOf } = await import("../../verdant.ts")
+    const { millisOf, reading } = await import("../../verdant.ts")
     const { bytes, count, number, time } = await import("../../format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const { all } = await import("effect/Effect")
     const [shown, suspended, info] = await this.executeOn(
       flags.database,
-      all([showLibrary(libraryId), isSuspended(libraryId), libraryInfo(libraryId)])
+      all([showLibrary(libraryId), isSuspended(libraryId), reading(libraryId, libraryInfo(libraryId))])
     )
     if (shown === undefined) throw noSuchLibrary(libraryId)
     const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted`

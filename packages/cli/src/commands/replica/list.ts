@@ -32,10 +32,13 @@ RECEIVED: it is known to have everything up to this version. PROMISE (UTC): it w
     const { showLibrary } = await import("@sealog/server/admin/Documents")
     const { libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
     const { all } = await import("effect/Effect")
-    const { millisOf, replicaTypeOf } = await import("../../verdant.ts")
+    const { millisOf, reading, replicaTypeOf } = await import("../../verdant.ts")
     const { ago, table, time } = await import("../../format.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const [library, info] = await this.executeOn(flags.database, all([showLibrary(libraryId), libraryInfo(libraryId)]))
+    const [library, info] = await this.executeOn(
+      flags.database,
+      all([showLibrary(libraryId), reading(libraryId, libraryInfo(libraryId))])
+    )
     if (library === undefined) throw noSuchLibrary(libraryId)
     const replicas = (info?.replicas ?? [])
       .map(({ id, type, promise, ...replica }) => ({

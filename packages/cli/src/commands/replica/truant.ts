@@ -25,9 +25,13 @@ Nobody waits for it any more, so what the others have promised can be folded. Wh
     const { libraryIdOf, replicaIdOf } = await import("../../names.ts")
     const { showLibrary } = await import("@sealog/server/admin/Documents")
     const { forceTruant, libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
+    const { reading } = await import("../../verdant.ts")
     const { all } = await import("effect/Effect")
     const [libraryId, replicaId] = [libraryIdOf(args.libraryId), replicaIdOf(args.replicaId)]
-    const [library, info] = await this.executeOn(flags.database, all([showLibrary(libraryId), libraryInfo(libraryId)]))
+    const [library, info] = await this.executeOn(
+      flags.database,
+      all([showLibrary(libraryId), reading(libraryId, libraryInfo(libraryId))])
+    )
     if (library === undefined) throw noSuchLibrary(libraryId)
     if (!info?.replicas.some(({ id }) => id === replicaId)) {
       throw new CliFailure({
