@@ -234,8 +234,9 @@ const progressOf = (stored: LibraryState, circumstances: Circumstances): Progres
   const changed: Record<string, Cursor> = {}
   let watermark: string | undefined
   let isKnown = true
+  const live = circumstances.cursors.ripe()
   for (const replica of stored.replicas.values()) {
-    const ripe = circumstances.cursors.ripe().get(replica.id)
+    const ripe = live.get(replica.id)
     const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
     if (ripe?.promise !== undefined && ripe.promise !== replica.promise) cursor.promise = ripe.promise
     if (ripe?.received !== undefined && ripe.received !== replica.received && ripe.received <= stored.version) {
