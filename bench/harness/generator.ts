@@ -27,10 +27,10 @@ export const startLoad = <Out>(kind: string, options: object): RunningLoad<Out> 
     output += data
     if (output.includes("ready\n")) ready.resolve()
   })
-  child.once("exit", (code) => {
+  child.once("exit", (code, signal) => {
     ready.resolve()
     if (code === 0) done.resolve(JSON.parse(output.trim().split("\n").at(-1) ?? ""))
-    else done.reject(new Error(`The load ${kind} ended with ${code}`))
+    else done.reject(new Error(`The load ${kind} ended with ${code ?? signal}`))
   })
   return { ready: ready.promise, go: () => child.stdin.write("go\n"), done: done.promise }
 }

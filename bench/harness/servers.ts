@@ -100,7 +100,7 @@ export const startServer = async (
       const found = /ws:\/\/\S+:\d+/.exec(data.toString())?.[0]
       if (found !== undefined) resolve(found.replace("localhost", "127.0.0.1"))
     })
-    child.once("exit", (code) => reject(new Error(`${name} ended with ${code}`)))
+    child.once("exit", (code, signal) => reject(new Error(`${name} ended with ${code ?? signal}`)))
   })
   const stop = () => {
     child.kill("SIGTERM")

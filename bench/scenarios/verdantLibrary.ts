@@ -1,4 +1,4 @@
-/** A Verdant library of 100,000 objects: how long a new device takes to have it, and what it costs in memory. */
+/** A Verdant library of many objects: how long a new device takes to have it, and what it costs in memory. */
 import { generate, startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { freshDatabase, type ServerName, type Storage, startServer, token } from "../harness/servers.ts"
@@ -6,23 +6,25 @@ import { median } from "../harness/statistics.ts"
 import type { VerdantFillDone } from "../loads/verdantFill.ts"
 import type { VerdantJoinsDone } from "../loads/verdantJoins.ts"
 
-const OBJECTS = 100_000
+const SIZES = [10_000, 100_000]
 const CLIENTS = 10
 const MB = 1e6
 
 export const scenario: Scenario = {
-  title: "Verdant: a library of 100,000 objects",
-  keys: ["server", "storage"],
+  title: "Verdant: first syncs of a large library",
+  keys: ["server", "storage", "objects"],
   run: async (bench) => {
     const servers: ReadonlyArray<{ readonly server: ServerName; readonly storage: Storage }> = [
       ...bench.storages.map((storage) => ({ server: "sealog" as const, storage })),
       { server: "verdant", storage: "sqlite" }
     ]
-    const measured = await inTurns({ ...bench, rounds: 1 }, servers, async ({ server, storage }) => {
+    const variants = SIZES.flatMap((objects) => servers.map((server) => ({ ...server, objects })))
+    const measured = await inTurns({ ...bench, rounds: 1 }, variants, async ({ objects, server, storage }) => {
       const database = await freshDatabase(storage)
       const filled = await startServer(server, { database: database.url })
-      const { seconds } = await generate<VerdantFillDone>("verdantFill", { url: filled.url, token, objects: OBJECTS })
+      const { seconds } = await generate<VerdantFillDone>("verdantFill", { url: filled.url, token, objects })
       const fillPeak = filled.peakRssBytes()
+      bench.say(`filled in ${seconds.toFixed(1)} s`)
       await filled.stop()
 
       const { cpuSeconds, peakRssBytes, rssBytes, remove, url } = await startServer(server, { database: database.url })
@@ -30,18 +32,19 @@ export const scenario: Scenario = {
       const before = rssBytes()
       for (const clients of [1, CLIENTS]) {
         const cpu = cpuSeconds()
-        const load = startLoad<VerdantJoinsDone>("verdantJoins", { url, token, clients, objects: OBJECTS })
+        const load = startLoad<VerdantJoinsDone>("verdantJoins", { url, token, clients, objects })
         await load.ready
         load.go()
         const done = await load.done
+        bench.say(`first syncs took ${done.times.map((time) => time.toFixed(0)).join(", ")} ms`)
         results.push({ ...done, peak: peakRssBytes(), cpu: (cpuSeconds() - cpu) / clients })
       }
       await remove()
       await database.remove()
       return { fillSeconds: seconds, fillPeak, before, cold: results[0]!, warm: results[1]! }
     })
-    return measured.map(([{ server, storage }, results]) => ({
-      ...{ server, storage },
+    return measured.map(([{ objects, server, storage }, results]) => ({
+      ...{ server, storage, objects },
       "fill s": median(results.map(({ fillSeconds }) => fillSeconds)),
       "fill peak RSS MB": median(results.map(({ fillPeak }) => fillPeak / MB)),
       "first sync MB": median(results.map(({ cold }) => cold.bytes / MB)),
