@@ -3,7 +3,15 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { createConnection } from "node:net"
 import { Effect, Schedule, type Scope } from "effect"
 
-const PACKAGES = { "redis-server": "redis-server", haproxy: "haproxy", nginx: "nginx-light" } as const
+const PACKAGES = {
+  "redis-server": "redis-server",
+  haproxy: "haproxy",
+  nginx: "nginx-light",
+  "swift-proxy-server": "swift-proxy",
+  "swift-account-server": "swift-account",
+  "swift-container-server": "swift-container",
+  "swift-object-server": "swift-object"
+} as const
 export type Program = keyof typeof PACKAGES
 
 /** Where Debian puts what only root is expected to run. */

@@ -92,12 +92,7 @@ const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
     stat,
     delete: (key) =>
       s3.call({ method: "DELETE", name: nameOf(key) }).pipe(orAbsent(404), Effect.asVoid, unavailable("delete a file")),
-    list: Stream.paginate(undefined as string | undefined, (after) =>
-      page(after).pipe(
-        unavailable("list its files"),
-        Effect.map(([entries, next]) => [entries, next] as const)
-      )
-    )
+    list: Stream.paginate(undefined as string | undefined, (after) => unavailable("list its files")(page(after)))
   })
 }
 
