@@ -6,8 +6,6 @@ export default defineConfig({
   ...base,
   test: {
     ...base.test,
-    // Several programs in Python, on a machine that may have other things to do.
-    hookTimeout: 180_000,
     projects: [
       {
         extends: true,
