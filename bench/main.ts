@@ -19,6 +19,7 @@ const SCENARIOS = [
   "ephemeral",
   "growth",
   "touch",
+  "administration",
   "disk",
   "replay",
   "verdant",
