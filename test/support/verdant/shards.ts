@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { newestFirst } from "@sealog/server/domain/verdant/Batches"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { fold } from "@sealog/server/domain/verdant/Library"
 import { EventLog } from "@sealog/server/EventLog"
@@ -97,7 +98,7 @@ export const shardOf = (database: string, { id }: Library): Effect.Effect<Requir
     const state = fold(events)
     // Operations of one event follow each other; what was folded leaves numbers out.
     const firstOrder = (version: number) => version * 1000
-    const operations = state.batches.flatMap(({ operations, replicaId, version }) =>
+    const operations = [...newestFirst(state.batches)].reverse().flatMap(({ operations, replicaId, version }) =>
       operations.map(({ oid, patch, timestamp, authz = null }, i) => ({
         ...{ oid, timestamp, replicaId, authz },
         data: patch,

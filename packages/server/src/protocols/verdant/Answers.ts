@@ -1,7 +1,8 @@
 /** What a client is told of a library's data: each text made once for all who see the same. */
 import { HashMap } from "effect"
+import type { Batch } from "../../domain/verdant/Batches.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
-import type { Batch, LibraryState } from "../../domain/verdant/Library.ts"
+import type { LibraryState } from "../../domain/verdant/Library.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
 

@@ -4,6 +4,7 @@
  */
 import { Effect, type Scope } from "effect"
 import type { Grant } from "../../Access.ts"
+import { batchOf } from "../../domain/verdant/Batches.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -124,7 +125,7 @@ class LibrarySession implements Session, Subscriber {
 
   /** Whether there was anything to tell. */
   private tellOperations(version: number, watermark: string | undefined): boolean {
-    const batch = this.room.state().batches.findLast((batch) => batch.version === version)
+    const batch = batchOf(this.room.state().batches, version)
     const told = batch && rebroadcastOf(batch, this.grant.userId, watermark)
     if (batch === undefined || told === undefined) return false
     this.client.send(told)
