@@ -11,7 +11,16 @@ const replicaId = ReplicaId.make("replica")
 const operation = (id: number, owner: string | null): StoredOperation => {
   const [oid, timestamp] = [Oid.make(`item/${id}`), Timestamp.make(`0001aaaaaaaa${id}0000nodenod`)]
   const patch = { op: "set", name: "content", value: id } as const
-  return { oid, timestamp, patch, owner, version: 1, replicaId, text: JSON.stringify({ oid, timestamp, data: patch }) }
+  return {
+    oid,
+    timestamp,
+    patch,
+    authz: undefined,
+    owner,
+    version: 1,
+    replicaId,
+    text: JSON.stringify({ oid, timestamp, data: patch })
+  }
 }
 const batchOf = (...operations: ReadonlyArray<StoredOperation>): Batch => ({
   ...{ version: 1, replicaId, operations, baselines: [] }
