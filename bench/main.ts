@@ -22,6 +22,7 @@ const SCENARIOS = [
   "administration",
   "disk",
   "replay",
+  "profile",
   "verdant",
   "verdantLibrary"
 ] as const
