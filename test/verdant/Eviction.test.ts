@@ -135,7 +135,8 @@ describe("two replicas that restore an evicted library at once", () => {
     ["realtime", "pull"]
   ] as const)("37, D2 one by %s and one by %s lose nothing, whether it was folded or not", ([one, other]) =>
     Effect.gen(function* () {
-      const server = yield* startServer({ verdant: { cursorInterval: "100 millis", foldAfter: 1 } })
+      // Longer than clients gather changes before they send them.
+      const server = yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } })
       const library = libraryOn(server)
       const a = yield* openClient({ library, user: "a", transport: one })
       const b = yield* openClient({ library, user: "b", transport: other })
