@@ -143,7 +143,7 @@ const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: Strea
 
 function patiently<A>(effect: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A> {
   return effect.pipe(
-    Effect.tapError((error) => Effect.logWarning("Changes cannot be read", error)),
+    Effect.tapError((error) => Effect.logWarning(`No changes are told of: ${error.message}`)),
     Effect.retry(AGAIN),
     Effect.orDie
   )
