@@ -1,15 +1,18 @@
 /** What an app that embeds the server has of its libraries: documents, and what changes. */
 import { assert, describe, it } from "@effect/vitest"
+import { importVerdant } from "@sealog/server/admin/ImportVerdant"
 import type { LibraryChange } from "@sealog/server/domain/verdant/Change"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { EventLog } from "@sealog/server/EventLog"
 import { VerdantLibraries } from "@sealog/server/edge/VerdantLibraries"
 import { Array, Context, Deferred, Effect, Layer, Stream } from "effect"
+import { shardsIn } from "../../packages/cli/src/verdantShards.ts"
 import { freshStorage, layerOf } from "../support/postgres.ts"
 import { startServer } from "../support/TestServer.ts"
 import { evict, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { onlyUser } from "../support/verdant/Replica.ts"
+import { initialize, makeReplica, onlyUser } from "../support/verdant/Replica.ts"
+import { freshDirectory, writeShard } from "../support/verdant/shards.ts"
 import {
   openClient,
   openClients,
@@ -302,6 +305,26 @@ describe("changes", () => {
           )
         }
       }
+    })
+  )
+
+  it.live("32 a library that comes from another server is told of as a whole", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const told = yield* listen(server.libraries.allChanges(new Map()))
+      const replica = makeReplica()
+      const item = replica.operation("item/1", initialize({ id: "1", content: "imported" }))
+      const directory = yield* freshDirectory
+      writeShard(directory, library.id, { operations: [{ ...item, replicaId: replica.id, serverOrder: 1 }] })
+      yield* Effect.provide(importVerdant(shardsIn(directory)), layerOf(server.database))
+      yield* until("it is told of", () => told.length > 0)
+      assert.deepStrictEqual(
+        told.map(({ _tag, libraryId, version }) => ({ _tag, libraryId, version })),
+        [{ _tag: "Imported", libraryId: library.id, version: 1 }]
+      )
+      const document = yield* server.libraries.documentSnapshot(library.id, "item", "1")
+      assert.deepStrictEqual({ ...(document as object) }, { id: "1", content: "imported" })
     })
   )
 
