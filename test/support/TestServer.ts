@@ -5,6 +5,7 @@ import { layerMemory } from "@sealog/server/BlobStoreMemory"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/EventLog"
 import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServer"
+import { VerdantLibraries } from "@sealog/server/edge/VerdantLibraries"
 import { FileLinks } from "@sealog/server/protocols/verdant/FileLinks"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 
@@ -18,6 +19,8 @@ export interface TestServer {
   /** As `--database` takes it. */
   readonly database: string
   readonly log: EventLog["Service"]
+  /** What the app that embeds the server has of it. */
+  readonly libraries: VerdantLibraries["Service"]
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
 }
 
@@ -44,6 +47,7 @@ export const startServer: (options?: TestServerOptions) => Effect.Effect<TestSer
       url: `ws://127.0.0.1:${Context.get(services, SyncServer).port}`,
       database,
       log: Context.get(services, EventLog),
+      libraries: Context.get(services, VerdantLibraries),
       token: (libraryId, request) =>
         access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
     }

@@ -2,7 +2,7 @@
  * Files over HTTP, under Verdant's endpoint: upload and information as its clients ask for them, and the download that
  * the information links to, with a token or by the link's own signature.
  */
-import { Duration, Effect, Layer, Schema, Semaphore } from "effect"
+import { type Duration, Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { type Grant, ReplicaType } from "../Access.ts"
 import { BlobStore } from "../BlobStore.ts"
@@ -12,6 +12,7 @@ import { type FileRecord, newBlobKey, VerdantFiles } from "../protocols/verdant/
 import { admit, admitRequest, hasToken } from "./Admission.ts"
 import { answering } from "./answering.ts"
 import { sendFile } from "./files/Download.ts"
+import { linkTo } from "./files/Link.ts"
 import { displayName } from "./files/Naming.ts"
 import { receiveUpload } from "./files/Upload.ts"
 import { Code, Refused, refusal } from "./Refused.ts"
@@ -108,13 +109,8 @@ const information = (options: FileOptions) =>
     yield* demandWholeLibrary(grant)
     const fileId = yield* fileIdOfPath
     const { name, type } = yield* find(grant.libraryId, fileId)
-    const query = yield* (yield* FileLinks).sign(
-      grant.libraryId,
-      fileId,
-      Duration.fromInputUnsafe(options.linkLifetime)
-    )
     const origin = options.publicOrigin ?? originOf(request)
-    const url = `${origin}${VERDANT_PATH}/files/${fileId}/content?${query}`
+    const url = yield* linkTo(yield* FileLinks, grant.libraryId, fileId, { ...options, origin })
     return HttpServerResponse.jsonUnsafe(
       { id: fileId, name, type, url, libraryId: grant.libraryId },
       { headers: { "cache-control": "no-store" } }

@@ -31,6 +31,7 @@ import { type FileOptions, FileRoutes, NoFileRoutes } from "./Files.ts"
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 import { VerdantRoutes } from "./VerdantHttp.ts"
+import { VerdantLibraries } from "./VerdantLibraries.ts"
 
 export interface SyncServerOptions {
   /** 0: any free port; see `SyncServer.port`. */
@@ -81,6 +82,7 @@ export class SyncServer extends Context.Service<
         VerdantSessions.layer(options.verdant),
         VerdantFiles.layer
       ]),
+      Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer)),
       Layer.provide([Administration.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
