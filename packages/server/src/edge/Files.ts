@@ -28,6 +28,8 @@ export interface FileOptions {
   readonly maxUploads: number
   /** How long an upload may pause. Default: 30 s. */
   readonly idleTimeout: Duration.Input
+  /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
+  readonly uploadTimeout: Duration.Input
   /**
    * How long a link to a file is good, at least. Verdant's client keeps a link for as long as it keeps its data and never
    * asks again, so the default is ten years; shorter is for apps that ask for a link each time.
@@ -43,6 +45,7 @@ export const defaultFileOptions: FileOptions = {
   types: undefined,
   maxUploads: 32,
   idleTimeout: "30 seconds",
+  uploadTimeout: "10 minutes",
   linkLifetime: "3650 days",
   allowsOrigin: () => true
 }

@@ -50,7 +50,7 @@ export const rawForm = (...parts: ReadonlyArray<RawPart>): string => `${parts.ma
 
 /** The beginning of an upload over a socket of its own; what follows is up to the caller. */
 export const beginUpload = Effect.fnUntraced(function* (
-  server: FileServer,
+  server: Pick<FileServer, "port">,
   token: string,
   fileId: string,
   options: { readonly contentLength: number; readonly content: string }
