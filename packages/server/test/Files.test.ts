@@ -322,15 +322,16 @@ describe("an upload that is refused", () => {
     it.live(what, () => Effect.flatMap(startFileServer(), (server) => refused(server, 4000, init)))
   }
 
-  for (const [when, content] of [
-    ["in its file", "x".repeat(500)],
-    ["after its file", `x\r\n--${BOUNDARY}\r\n`]
+  for (const [when, sent] of [
+    ["before its file", { start: `--${BOUNDARY}`, content: "" }],
+    ["in its file", { content: "x".repeat(500) }],
+    ["after its file", { content: `x\r\n--${BOUNDARY}\r\n` }]
   ] as const) {
     it.live(`pauses for too long ${when}`, () =>
       Effect.gen(function* () {
         const server = yield* startFileServer({ idleTimeout: "50 millis" })
         const token = yield* server.token(library)
-        const { answer } = yield* beginUpload(server, token, fileId, { contentLength: 1000, content })
+        const { answer } = yield* beginUpload(server, token, fileId, { contentLength: 1000, ...sent })
         yield* until(Effect.sync(() => answer().includes('{"code":4080}')))
         assert.match(answer(), /^HTTP\/1.1 408 /)
         assert.deepStrictEqual(yield* storedKeys(server), [])
