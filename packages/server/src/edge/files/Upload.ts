@@ -2,8 +2,8 @@
 import { type Duration, Effect, Stream } from "effect"
 import { type HttpServerRequest, Multipart } from "effect/http"
 import { type BlobKey, BlobStore, type Stored } from "../../BlobStore.ts"
+import { isAmong, mediaType } from "../../protocols/verdant/FileNames.ts"
 import { Code, Refused } from "../Refused.ts"
-import { isAmong, mediaType } from "./Naming.ts"
 
 export interface UploadLimits {
   readonly maxBytes: number

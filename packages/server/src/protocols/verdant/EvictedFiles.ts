@@ -4,12 +4,13 @@
  */
 import { Effect, Schema } from "effect"
 import { BlobKey, BlobStore } from "../../BlobStore.ts"
-import type { LibraryId } from "../../domain/Ids.ts"
+import type { FileId, LibraryId } from "../../domain/Ids.ts"
 import { EVICTED, type StreamEvent } from "../../domain/Stream.ts"
 import { FileStored, FilesSwept, VERDANT } from "../../domain/verdant/Events.ts"
 import { EventLog } from "../../EventLog.ts"
 
 export interface BlobOfFile {
+  readonly fileId: FileId
   readonly blob: BlobKey
   readonly size: number
 }
@@ -28,12 +29,14 @@ const DELETED_AT_A_TIME = 8
 /** From the events alone: payloads went with the eviction, and a library whose payloads are damaged can be evicted. */
 export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (libraryId: LibraryId) {
   const log = yield* EventLog
-  const live = new Map<string, BlobOfFile>()
+  const live = new Map<FileId, BlobOfFile>()
   const evicted: Array<ReadonlyArray<BlobOfFile>> = []
   const take = (event: StreamEvent): void => {
     const data = { ...event.data, _tag: event.type }
-    if (isFileStored(data)) live.set(data.fileId, { blob: BlobKey.make(data.blob), size: data.size })
-    else if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
+    if (isFileStored(data)) {
+      const { blob, fileId, size } = data
+      live.set(fileId, { fileId, size, blob: BlobKey.make(blob) })
+    } else if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
     else if (event.type === EVICTED) {
       evicted.push(Array.from(live.values()))
       live.clear()
