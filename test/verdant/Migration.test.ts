@@ -37,7 +37,7 @@ const takeOver = Effect.fnUntraced(function* (
   const blobs = Layer.orDie(layerFileSystem({ directory: to }))
   const database = yield* freshStorage
   const on = <A, E>(effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof importVerdant>>>) =>
-    Effect.orDie(Effect.provide(Effect.provide(effect, blobs), layerOf(database)))
+    Effect.orDie(Effect.provide(effect, [layerOf(database), blobs]))
   const [imported] = yield* on(importVerdant(shardsIn(directory, from)))
   assert.deepInclude(imported, { libraryId: id, outcome: "imported", malformed: 0, detail: null })
   const server = yield* startServer({ database, verdant, blobs })

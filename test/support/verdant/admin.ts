@@ -9,11 +9,7 @@ import type { Library } from "./Library.ts"
 
 /** `blobs`: where the library's files are, if whoever evicts it reaches them. */
 export const evict = (database: string, { id }: Library, blobs?: Layer.Layer<BlobStore>) =>
-  Eviction.evict({ libraryId: id }).pipe(
-    Effect.provide(blobs ?? Layer.empty),
-    Effect.provide(layerOf(database)),
-    Effect.orDie
-  )
+  Eviction.evict({ libraryId: id }).pipe(Effect.provide([layerOf(database), blobs ?? Layer.empty]), Effect.orDie)
 
 export const forceTruant = (database: string, { id }: Library, replicaId: string) =>
   VerdantLibrary.forceTruant(id, ReplicaId.make(replicaId)).pipe(Effect.provide(layerOf(database)), Effect.orDie)

@@ -8,6 +8,7 @@ import type { FileId, LibraryId } from "../../domain/Ids.ts"
 import { EVICTED, type StreamEvent } from "../../domain/Stream.ts"
 import { FileStored, FilesSwept, VERDANT } from "../../domain/verdant/Events.ts"
 import { EventLog } from "../../EventLog.ts"
+import { blobGroup } from "./BlobPlaces.ts"
 
 export interface BlobOfFile {
   readonly fileId: FileId
@@ -31,11 +32,13 @@ export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (lib
   const log = yield* EventLog
   const live = new Map<FileId, BlobOfFile>()
   const evicted: Array<ReadonlyArray<BlobOfFile>> = []
+  const group = `${blobGroup(libraryId)}/`
   const take = (event: StreamEvent): void => {
     const data = { ...event.data, _tag: event.type }
     if (isFileStored(data)) {
       const { blob, fileId, size } = data
-      live.set(fileId, { fileId, size, blob: BlobKey.make(blob) })
+      // What is not a place of this library's is not its to delete, whatever an imported log says.
+      if (isBlobKey(blob) && blob.startsWith(group)) live.set(fileId, { fileId, size, blob })
     } else if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
     else if (event.type === EVICTED) {
       evicted.push(Array.from(live.values()))
@@ -51,6 +54,7 @@ export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (lib
   }
 })
 
+const isBlobKey = Schema.is(BlobKey)
 const isFileStored = Schema.is(FileStored)
 const isFilesSwept = Schema.is(FilesSwept)
 
