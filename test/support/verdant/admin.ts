@@ -1,13 +1,15 @@
 /** What an administrator does to a library, with connections of its own to the server's database. */
 import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/VerdantLibrary"
+import type { BlobStore } from "@sealog/server/BlobStore"
 import { ReplicaId } from "@sealog/server/domain/verdant/Events"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { layerOf } from "../postgres.ts"
 import type { Library } from "./Library.ts"
 
-export const evict = (database: string, { id }: Library) =>
-  Eviction.evict({ libraryId: id }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+/** `blobs`: where the library's files are, if whoever evicts it reaches them. */
+export const evict = (database: string, { id }: Library, blobs?: Layer.Layer<BlobStore>) =>
+  Eviction.evict({ libraryId: id }).pipe(Effect.provide([layerOf(database), blobs ?? Layer.empty]), Effect.orDie)
 
 export const forceTruant = (database: string, { id }: Library, replicaId: string) =>
   VerdantLibrary.forceTruant(id, ReplicaId.make(replicaId)).pipe(Effect.provide(layerOf(database)), Effect.orDie)

@@ -7,13 +7,14 @@ import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { type Grant, ReplicaType } from "../Access.ts"
 import { BlobStore } from "../BlobStore.ts"
 import { FileId, type LibraryId } from "../domain/Ids.ts"
+import { newBlobKey } from "../protocols/verdant/BlobPlaces.ts"
 import { FileLinks, type LinkRefused } from "../protocols/verdant/FileLinks.ts"
-import { type FileRecord, newBlobKey, VerdantFiles } from "../protocols/verdant/Files.ts"
+import { displayName } from "../protocols/verdant/FileNames.ts"
+import { type FileRecord, VerdantFiles } from "../protocols/verdant/Files.ts"
 import { admit, admitRequest, hasToken } from "./Admission.ts"
 import { answering } from "./answering.ts"
 import { sendFile } from "./files/Download.ts"
 import { linkTo } from "./files/Link.ts"
-import { displayName } from "./files/Naming.ts"
 import { receiveUpload } from "./files/Upload.ts"
 import { Code, Refused, refusal } from "./Refused.ts"
 import { VERDANT_PATH } from "./VerdantGate.ts"
@@ -29,6 +30,8 @@ export interface FileOptions {
   readonly maxUploads: number
   /** How long an upload may pause. Default: 30 s. */
   readonly idleTimeout: Duration.Input
+  /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
+  readonly uploadTimeout: Duration.Input
   /**
    * How long a link to a file is good, at least. Verdant's client keeps a link for as long as it keeps its data and never
    * asks again, so the default is ten years; shorter is for apps that ask for a link each time.
@@ -44,6 +47,7 @@ export const defaultFileOptions: FileOptions = {
   types: undefined,
   maxUploads: 32,
   idleTimeout: "30 seconds",
+  uploadTimeout: "10 minutes",
   linkLifetime: "3650 days",
   allowsOrigin: () => true
 }
