@@ -43,6 +43,8 @@ export interface Sync extends Author, Circumstances {
 export interface StoreOperations extends Author, Circumstances {
   readonly _tag: "StoreOperations"
   readonly operations: ReadonlyArray<OwnedOperation>
+  /** It was sent all there is to begin anew with, and is not known to have put that in place of what it had. */
+  readonly authorMayLack: boolean
 }
 
 /** Writes down what this process knows of its replicas. */

@@ -199,6 +199,7 @@ const storeOperations = (
       (last, { timestamp }) => (last === null || timestamp > last ? timestamp : last),
       null
     ),
+    ...(command._tag === "StoreOperations" && command.authorMayLack && { authorMayLack: true }),
     ...progressOf(state, command)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })

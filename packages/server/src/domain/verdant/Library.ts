@@ -26,9 +26,13 @@ export interface Replica {
   readonly asOf: string
 }
 
+/** In place of an author who may lack what it wrote. */
+const NOBODY = "" as ReplicaId
+
 /** Operations of one event that are not folded yet. */
 export interface Batch {
   readonly version: number
+  /** Who has them by having written them. */
   readonly replicaId: ReplicaId
   readonly operations: ReadonlyArray<StoredOperation>
   /** Of a client that brought a library's history: for replicas that were here before it. */
@@ -256,9 +260,10 @@ const withOperations = (
 ): LibraryState => {
   const { replicaId, type, userId, wrote } = stored
   const { version } = event
-  const operations = items.operations.map((operation) => ({ ...operation, version, replicaId }))
+  const author = stored.authorMayLack === true ? NOBODY : replicaId
+  const operations = items.operations.map((operation) => ({ ...operation, version, replicaId: author }))
   const before = state.replicas.get(replicaId)
-  const hasAll = before === undefined || isUpToDate(state, before, before.received)
+  const hasAll = before === undefined || (author !== NOBODY && isUpToDate(state, before, before.received))
   const replica: Replica = {
     ...{ id: replicaId, userId, type },
     promise: before?.promise ?? null,
@@ -282,7 +287,7 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
-    batches: [...state.batches, { version, replicaId, operations, baselines: items.baselines }],
+    batches: [...state.batches, { version, replicaId: author, operations, baselines: items.baselines }],
     operations: state.operations + operations.length,
     baselines,
     lease: undefined

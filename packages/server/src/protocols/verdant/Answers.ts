@@ -74,8 +74,8 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
 }
 
 /** The last timestamp of what a client is sent: it acknowledges with that. */
-export const lastTimestamp = (batch: Batch, userId: string): string | undefined =>
-  batch.operations
+export const lastTimestamp = ({ operations }: Pick<Batch, "operations">, userId: string): string | undefined =>
+  operations
     .filter((operation) => isVisibleTo(operation, userId))
     .reduce<string | undefined>(
       (last, { timestamp }) => (last === undefined || timestamp > last ? timestamp : last),

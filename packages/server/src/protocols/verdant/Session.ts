@@ -55,6 +55,8 @@ const LOOK = "100 millis"
 const POLL_PATIENCE_MILLIS = 2000
 /** When a client has processed the answer to a sync, as good as always. */
 const CORRECTION = "2 seconds"
+/** How long a client that says nothing of it may take to begin anew. */
+const BEGINNING_MILLIS = 10_000
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
 
@@ -90,6 +92,8 @@ class LibrarySession implements Session, Subscriber {
   private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
   /** The last version that it was told of, or that had nothing for it. */
   private toldUpTo = 0
+  /** It was sent all there is: when, and the timestamp that it acknowledges once it has put that in place of what it had. */
+  private beginning: { readonly at: number; readonly timestamp: string | undefined } | undefined
   /** The first operation that it was not taken, because its time has not come. */
   private early: string | undefined
   private isWaiting = false
@@ -111,11 +115,15 @@ class LibrarySession implements Session, Subscriber {
   deliver({ event }: Committed): void {
     if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
     if (this.cut === undefined || event.version <= this.cut) return
-    const data = event.data as { readonly replicaId?: string; readonly watermark?: string }
+    const data = event.data as {
+      readonly replicaId?: string
+      readonly authorMayLack?: true
+      readonly watermark?: string
+    }
     if (event.type === "ReplicaForgotten" && data.replicaId === this.replicaId) {
       return this.client.close(CloseCode.tryAgainLater, "begin anew")
     }
-    const isOwn = data.replicaId === this.replicaId
+    const isOwn = data.replicaId === this.replicaId && data.authorMayLack !== true
     const told = event.type === "OperationsStored" && !isOwn && this.tellOperations(event.version, data.watermark)
     if (!told && data.watermark !== undefined) this.client.send(Wire.globalAck(data.watermark))
     this.toldUpTo = event.version
@@ -377,6 +385,12 @@ class LibrarySession implements Session, Subscriber {
         )
       )
     }
+    this.beginning = overwrite
+      ? {
+          at: services.now(),
+          timestamp: lastTimestamp({ operations: state.batches.flatMap((batch) => batch.operations) }, grant.userId)
+        }
+      : undefined
     this.cut = state.version
     this.toldUpTo = state.version
     this.outstanding = []
@@ -425,6 +439,15 @@ class LibrarySession implements Session, Subscriber {
     return cursors.isUnsettled(replicaId) || (cursors.received(replicaId) ?? replica.received) === null
   }
 
+  /**
+   * Whether what a client writes may be gone from it by the time that it has begun anew. It drops what it waits with, but
+   * says what it was about to say.
+   */
+  private mayLose(): boolean {
+    const { beginning, services } = this
+    return beginning !== undefined && services.now() - beginning.at < BEGINNING_MILLIS
+  }
+
   private storeOperations(message: Extract<Wire.ClientMessage, { _tag: "Operations" }>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { client, grant, room, services } = this
@@ -440,6 +463,7 @@ class LibrarySession implements Session, Subscriber {
         userId: grant.userId,
         type: grant.replicaType,
         operations,
+        authorMayLack: this.mayLose(),
         ...this.circumstances()
       })
       services.touch(room)
@@ -493,6 +517,7 @@ class LibrarySession implements Session, Subscriber {
         cursors.receive(replicaId, version, replica.received)
       }
     } else if (timestamp !== undefined) {
+      if (this.beginning?.timestamp !== undefined && timestamp >= this.beginning.timestamp) this.beginning = undefined
       cursors.promise(replicaId, timestamp)
       const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
       if (found !== -1) this.outstanding.splice(0, found + 1)
