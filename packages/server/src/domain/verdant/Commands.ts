@@ -6,6 +6,8 @@ import type { OwnedOperation, StoredBaseline } from "./Items.ts"
 export interface LiveCursors {
   /** null: what it was sent when it joined turned out not to have arrived. undefined: what the log says. */
   readonly received: (replicaId: ReplicaId) => number | null | undefined
+  /** It was sent all there is to begin anew with, and has not said since that it put that in place of what it had. */
+  readonly isUnsettled: (replicaId: ReplicaId) => boolean
   /** Milliseconds since 1970. */
   readonly seen: (replicaId: ReplicaId) => number | undefined
   /** Promises that were made long enough ago to be relied on, with the rest of what is known. */
@@ -43,8 +45,6 @@ export interface Sync extends Author, Circumstances {
 export interface StoreOperations extends Author, Circumstances {
   readonly _tag: "StoreOperations"
   readonly operations: ReadonlyArray<OwnedOperation>
-  /** It was sent all there is to begin anew with, and is not known to have put that in place of what it had. */
-  readonly authorMayLack: boolean
 }
 
 /** Writes down what this process knows of its replicas. */
@@ -110,6 +110,8 @@ export type LibraryRefusal =
   | { readonly _tag: "RestoreAsked" }
   /** What was written can no longer be put in its place, or its author lacks what others have: it has to begin anew. */
   | { readonly _tag: "MustReset" }
+  /** It was written before its author begins anew, which is under way: it will be gone there too. */
+  | { readonly _tag: "TooLate" }
   /** A replica that is not known here wrote before it synced. */
   | { readonly _tag: "NotJoined" }
   | { readonly _tag: "NothingToDo" }

@@ -139,9 +139,16 @@ const decideOperations = (stored: LibraryState, command: StoreOperations): Decid
   if (replica.userId !== command.userId) return refuse("AnothersReplica")
   if (isTruant(replica, command) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
   const taken = takeOperations(state, command, replica)
-  if (taken === "late") return refuse("MustReset")
+  if (taken === "late") return refuse(isBeginning(replica, command) ? "TooLate" : "MustReset")
   return taken.length === 0 ? refuse("NothingNew") : storeOperations(state, command, taken, [])
 }
+
+/**
+ * Whether what a replica writes may be gone from it before long, because it was sent all there is: its client puts that in
+ * place of what it has, also of what it has written meanwhile.
+ */
+const isBeginning = (replica: Replica | undefined, { cursors }: Circumstances): boolean =>
+  replica !== undefined && (replica.received === null || cursors.isUnsettled(replica.id))
 
 /**
  * The operations that are not stored yet. "late": one of them belongs before what others may have folded, and its author
@@ -199,7 +206,8 @@ const storeOperations = (
       (last, { timestamp }) => (last === null || timestamp > last ? timestamp : last),
       null
     ),
-    ...(command._tag === "StoreOperations" && command.authorMayLack && { authorMayLack: true }),
+    ...(command._tag === "StoreOperations" &&
+      isBeginning(state.replicas.get(command.replicaId), command) && { authorMayLack: true }),
     ...progressOf(state, command)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
@@ -216,6 +224,8 @@ const settle = (state: LibraryState, { cursors }: Circumstances): LibraryState =
   for (const replica of state.replicas.values()) {
     const received = cursors.received(replica.id)
     if (received === undefined || received === replica.received || (received ?? 0) > state.version) continue
+    // Known of it before it began anew.
+    if (replica.received === null && received !== null && received < replica.joinedAt) continue
     replicas ??= new Map(state.replicas)
     replicas.set(replica.id, { ...replica, received })
   }

@@ -55,8 +55,6 @@ const LOOK = "100 millis"
 const POLL_PATIENCE_MILLIS = 2000
 /** When a client has processed the answer to a sync, as good as always. */
 const CORRECTION = "2 seconds"
-/** How long a client that says nothing of it may take to begin anew. */
-const BEGINNING_MILLIS = 10_000
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
 
@@ -92,8 +90,8 @@ class LibrarySession implements Session, Subscriber {
   private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
   /** The last version that it was told of, or that had nothing for it. */
   private toldUpTo = 0
-  /** It was sent all there is: when, and the timestamp that it acknowledges once it has put that in place of what it had. */
-  private beginning: { readonly at: number; readonly timestamp: string | undefined } | undefined
+  /** It was sent all there is, and acknowledges with this once it has put that in place of what it had. */
+  private beginning: string | undefined
   /** The first operation that it was not taken, because its time has not come. */
   private early: string | undefined
   private isWaiting = false
@@ -285,6 +283,8 @@ class LibrarySession implements Session, Subscriber {
       }
       while (services.now() - begun < POLL_PATIENCE_MILLIS) {
         yield* Effect.sleep(LOOK)
+        // Another request of it was answered meanwhile.
+        if (cursors.isBeginning(message.replicaId, message.since, services.now())) return
         if (!isAwaiting(yield* this.submit({ ...command, ...this.circumstances() }))) return
       }
       // Nothing is taken and nothing answered: it asks again.
@@ -385,12 +385,8 @@ class LibrarySession implements Session, Subscriber {
         )
       )
     }
-    this.beginning = overwrite
-      ? {
-          at: services.now(),
-          timestamp: lastTimestamp({ operations: state.batches.flatMap((batch) => batch.operations) }, grant.userId)
-        }
-      : undefined
+    const all = { operations: state.batches.flatMap((batch) => batch.operations) }
+    this.beginning = overwrite ? (lastTimestamp(all, grant.userId) ?? "") : undefined
     this.cut = state.version
     this.toldUpTo = state.version
     this.outstanding = []
@@ -432,30 +428,11 @@ class LibrarySession implements Session, Subscriber {
     return first === -1 ? items : items.slice(0, first)
   }
 
-  private isBeginningAnew(replicaId: ReplicaId): boolean {
-    const { cursors } = this.room.local
-    const replica = this.room.state().replicas.get(replicaId)
-    if (replica === undefined) return false
-    return cursors.isUnsettled(replicaId) || (cursors.received(replicaId) ?? replica.received) === null
-  }
-
-  /**
-   * Whether what a client writes may be gone from it by the time that it has begun anew. It drops what it waits with, but
-   * says what it was about to say.
-   */
-  private mayLose(): boolean {
-    const { beginning, services } = this
-    return beginning !== undefined && services.now() - beginning.at < BEGINNING_MILLIS
-  }
-
   private storeOperations(message: Extract<Wire.ClientMessage, { _tag: "Operations" }>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { client, grant, room, services } = this
       if (message.operations.items.length + message.operations.refused === 0) return
       if (grant.readOnly) return client.send(Wire.forbidden)
-      // A client that polls sends what is older than the beginning anew that is under way to it, where it will be gone.
-      // What it still has then comes with its next sync, as it is not acknowledged.
-      if (!client.isRealtime && this.isBeginningAnew(message.replicaId)) return
       const operations = this.takeTimely(message.operations, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
@@ -463,7 +440,6 @@ class LibrarySession implements Session, Subscriber {
         userId: grant.userId,
         type: grant.replicaType,
         operations,
-        authorMayLack: this.mayLose(),
         ...this.circumstances()
       })
       services.touch(room)
@@ -478,11 +454,13 @@ class LibrarySession implements Session, Subscriber {
       const replica = state.replicas.get(message.replicaId)
       const { cursors } = room.local
       cursors.hear(message.replicaId, services.now())
-      cursors.promise(message.replicaId, message.timestamp)
+      if (client.isRealtime) cursors.promise(message.replicaId, message.timestamp)
       if (replica !== undefined && isUpToDate(state, replica, cursors.received(replica.id) ?? replica.received)) {
         cursors.receive(replica.id, state.version, replica.received)
       }
-      if (this.early === undefined) client.send(Wire.serverAck(message.timestamp))
+      // Requests of a client that polls overtake each other, and some are lost: one says nothing of what was written before
+      // it, which the client would never send again. It sends all of it with its next sync, and that is acknowledged.
+      if (client.isRealtime && this.early === undefined) client.send(Wire.serverAck(message.timestamp))
     })
   }
 
@@ -497,6 +475,8 @@ class LibrarySession implements Session, Subscriber {
       case "NotJoined":
         // It syncs when it comes back, and brings what it wrote.
         return Effect.sync(() => client.close(CloseCode.tryAgainLater, "sync first"))
+      case "TooLate":
+        return Effect.void
       default:
         return Effect.sync(() => client.send(Wire.forbidden))
     }
@@ -517,7 +497,10 @@ class LibrarySession implements Session, Subscriber {
         cursors.receive(replicaId, version, replica.received)
       }
     } else if (timestamp !== undefined) {
-      if (this.beginning?.timestamp !== undefined && timestamp >= this.beginning.timestamp) this.beginning = undefined
+      if (this.beginning !== undefined && timestamp >= this.beginning) {
+        this.beginning = undefined
+        cursors.settle(replicaId)
+      }
       cursors.promise(replicaId, timestamp)
       const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
       if (found !== -1) this.outstanding.splice(0, found + 1)
