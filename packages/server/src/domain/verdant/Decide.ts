@@ -78,6 +78,7 @@ const decideSync = (stored: LibraryState, command: Sync): Decided => {
   if (isEmpty(state)) return decideSyncOfNothing(state, command, replica)
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, command) && !isUpToDate(state, known, known.received)
+  if (known !== undefined && command.isPolling && wasJustReset(known, command)) return refuse("BeginsAnew")
   if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
     return join(command, true)
   }
@@ -123,6 +124,12 @@ const join = (command: Sync, reset: boolean): Decided =>
     reset,
     asOf: command.timestamp
   })
+
+/** How long a client may take to process all there is before it is sent that again. */
+export const PROCESSING_MILLIS = 5000
+
+const wasJustReset = ({ asOf, received, seen }: Replica, { now, since }: Sync): boolean =>
+  received === null && (since === null || since < asOf) && now - seen < PROCESSING_MILLIS
 
 /** What a client was sent when it joined has arrived if it takes that for its last sync. */
 const withArrival = (replica: Replica, { since }: Sync): Replica =>

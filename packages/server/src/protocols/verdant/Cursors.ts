@@ -3,6 +3,7 @@
  * which only has something folded later or sent again.
  */
 import type { LiveCursors } from "../../domain/verdant/Commands.ts"
+import { PROCESSING_MILLIS } from "../../domain/verdant/Decide.ts"
 import type { Cursor, ReplicaId } from "../../domain/verdant/Events.ts"
 
 /** What a replica was sent, and what it had before. */
@@ -16,9 +17,6 @@ interface Offer {
   /** Milliseconds since 1970. */
   readonly at: number
 }
-
-/** A client that polls may ask again while it still processes the last answer: for so long it is given time. */
-const PROCESSING_MILLIS = 5000
 
 interface Live {
   received: number | null | undefined

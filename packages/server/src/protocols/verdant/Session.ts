@@ -266,6 +266,7 @@ class LibrarySession implements Session, Subscriber {
         timestamp: message.timestamp,
         since: message.since,
         resyncAll: message.resyncAll,
+        isPolling: !client.isRealtime,
         operations,
         baselines: message.baselines.items,
         ...this.circumstances()
@@ -283,8 +284,6 @@ class LibrarySession implements Session, Subscriber {
       }
       while (services.now() - begun < POLL_PATIENCE_MILLIS) {
         yield* Effect.sleep(LOOK)
-        // Another request of it was answered meanwhile.
-        if (cursors.isBeginning(message.replicaId, message.since, services.now())) return
         if (!isAwaiting(yield* this.submit({ ...command, ...this.circumstances() }))) return
       }
       // Nothing is taken and nothing answered: it asks again.
@@ -334,6 +333,7 @@ class LibrarySession implements Session, Subscriber {
         case "RestoreAsked":
           return client.send(Wire.needSince)
         case "AwaitRestore":
+        case "BeginsAnew":
           return
         default:
           return client.send(Wire.forbidden)
