@@ -133,6 +133,26 @@ describe("a client that polls and is reset while it writes", () => {
   )
 })
 
+describe("a client that polls and processes answers in another order than they came in", () => {
+  it.live("it begins anew once more when an answer from before came last", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
+      const syncWith = (fields: object) =>
+        Effect.map(post(library, token, [replica.sync(fields)]), ({ messages }) =>
+          messages.find(({ type }) => type === "sync-resp")
+        )
+      const old = replica.now()
+      const reset = yield* syncWith({ resyncAll: true })
+      const next = yield* syncWith({ since: reset?.["ackedTimestamp"] })
+      assert.strictEqual(next?.["overwriteLocalData"], false)
+      assert.strictEqual((yield* syncWith({ since: old }))?.["overwriteLocalData"], true)
+    })
+  )
+})
+
 describe("a client that is connected, is reset and writes before it has processed that", () => {
   it.live("it is told of that by others' way, also when it comes back, until it has processed the reset", () =>
     Effect.gen(function* () {

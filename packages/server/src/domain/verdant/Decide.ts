@@ -82,6 +82,8 @@ const decideSync = (stored: LibraryState, command: Sync): Decided => {
   if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
     return join(command, true)
   }
+  // It began anew since, and then processed an answer from before that: what that held may be of no library any more.
+  if (command.since < known.asOf) return join(command, true)
   // What one that may only read has changed stays with it.
   if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
   const taken = takeOperations(state, command, known)
