@@ -213,6 +213,8 @@ class LibrarySession implements Session, Subscriber {
         return Effect.sync(() => {
           if (this.replicaId !== undefined) room.local.cursors.hear(this.replicaId, services.now())
           this.leave()
+          // A client may say it late, of a connection that it had before, and would wait on this one for ever.
+          if (client.isRealtime) client.close(CloseCode.goingAway, "disconnecting")
         })
     }
   }
