@@ -1,10 +1,14 @@
 /** What an administrator does to a library, with connections of its own to the server's database. */
 import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/VerdantLibrary"
-import { ReplicaId } from "@sealog/server/domain/verdant/Events"
-import { Effect } from "effect"
+import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
+import { fold } from "@sealog/server/domain/verdant/Library"
+import { collectionOf, documentIdOf, type Oid } from "@sealog/server/domain/verdant/Oid"
+import { EventLog } from "@sealog/server/EventLog"
+import { Effect, HashMap } from "effect"
 import { layerOf } from "../postgres.ts"
 import type { Library } from "./Library.ts"
+import type { Doc } from "./VerdantClient.ts"
 
 export const evict = (database: string, { id }: Library) =>
   Eviction.evict({ libraryId: id }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
@@ -22,3 +26,17 @@ export const documentSnapshot = (database: string, { id }: Library, collection: 
     VerdantLibrary.documentSnapshot(id, collection, documentId).pipe(Effect.provide(layerOf(database)), Effect.orDie),
     (document) => document as Readonly<Record<string, unknown>> | undefined
   )
+
+/** All documents of a collection as the server sees them, by id. */
+export const documentSnapshots = (database: string, { id }: Library, collection: string) =>
+  Effect.gen(function* () {
+    const { events } = yield* (yield* EventLog).tail({ libraryId: id, streamId: VERDANT })
+    const state = fold(events)
+    const ids = new Set<string>()
+    for (const oid of HashMap.keys(state.entities)) {
+      if (collectionOf(oid as Oid) === collection) ids.add(documentIdOf(oid as Oid))
+    }
+    return Array.from(ids)
+      .toSorted()
+      .flatMap((documentId) => (VerdantLibrary.snapshotOf(state, collection, documentId) as Doc | undefined) ?? [])
+  }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

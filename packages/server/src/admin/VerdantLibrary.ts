@@ -88,7 +88,8 @@ export const documentSnapshot = Effect.fn("documentSnapshot")(function* (
   return state === undefined ? undefined : snapshotOf(state, collection, documentId)
 })
 
-const snapshotOf = (state: LibraryState, collection: string, documentId: string): unknown => {
+/** The same, of a library that was read before. */
+export const snapshotOf = (state: LibraryState, collection: string, documentId: string): unknown => {
   const root = rootOid(collection, documentId)
   if (root === undefined) return undefined
   const view = documentView(root, {
