@@ -98,6 +98,7 @@ const FOLDING = [`${import.meta.dirname}/../support/verdant/serveFolding.ts`]
 
 const restart = (end: "kill" | "stop"): Trouble =>
   Effect.fnUntraced(function* (world) {
+    yield* untilHeard(world.people)
     yield* world.server[end]
     yield* work(world, 3)
     world.server = yield* start(world)
@@ -106,7 +107,13 @@ const restart = (end: "kill" | "stop"): Trouble =>
 const RESTARTS: Readonly<Record<string, Trouble>> = { kill: restart("kill"), stop: restart("stop") }
 
 const TROUBLES: Readonly<Record<string, Trouble>> = {
-  cut: ({ people, random }) => Effect.sync(() => pick(random, people).client().network.cut()),
+  cut: ({ people, random }) => {
+    const person = pick(random, people)
+    return Effect.andThen(
+      untilHeard([person]),
+      Effect.sync(() => person.client().network.cut())
+    )
+  },
   drop: ({ people, random }) => Effect.sync(() => pick(random, people).client().network.drop()),
   mend: ({ people }) => Effect.sync(() => mendAll(people)),
   leave: ({ people, random }) => {
@@ -118,7 +125,10 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
     client().network.mend()
     return isAway() ? goOnline : Effect.void
   },
-  reopen: ({ people, random }) => pick(random, people).reopen,
+  reopen: ({ people, random }) => {
+    const person = pick(random, people)
+    return Effect.andThen(untilHeard([person]), person.reopen)
+  },
   evict: ({ database, ledger, library }) => {
     ledger.evicted()
     return evict(database, library)
@@ -136,6 +146,13 @@ const leave = ({ client, goOffline, user }: Person) =>
       goOffline
     )
   })
+
+/**
+ * The store (5.5) that polls takes what it wrote in the moment of a sync for synced, though that did not bring it, and does
+ * not say it again when the request with it is lost: so requests are answered before a network or a server goes.
+ */
+const untilHeard = (people: ReadonlyArray<Person>) =>
+  until("requests are answered", () => people.every(({ client }) => client().network.underWay() === 0))
 
 const mendAll = (people: ReadonlyArray<Person>) => {
   for (const person of people) person.client().network.mend()

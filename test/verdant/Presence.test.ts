@@ -33,16 +33,18 @@ describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
 })
 
 describe("who has gone", () => {
-  it.live("who says so of a connection that stays is disconnected: the store may say it late, and then waits on a new one", () =>
-    Effect.gen(function* () {
-      const library = libraryOn(yield* startServer())
-      const replica = makeReplica()
-      const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
-      connection.send({ type: "disconnecting", replicaId: replica.id, reason: "client-shutdown" })
-      assert.deepStrictEqual(yield* connection.closed, { code: 1001 })
-    })
+  it.live(
+    "who says so of a connection that stays is disconnected: the store may say it late, and then waits on a new one",
+    () =>
+      Effect.gen(function* () {
+        const library = libraryOn(yield* startServer())
+        const replica = makeReplica()
+        const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+        connection.send(replica.sync({ resyncAll: true }))
+        yield* connection.next("sync-resp")
+        connection.send({ type: "disconnecting", replicaId: replica.id, reason: "client-shutdown" })
+        assert.deepStrictEqual(yield* connection.closed, { code: 1001 })
+      })
   )
 
   it.live("D5, 41 one who polled and stops is gone, for those who stay connected and those who poll", () =>
