@@ -25,17 +25,19 @@ export interface ServerProcessOptions {
   readonly port?: number
   /** More of the command line. */
   readonly args?: ReadonlyArray<string>
+  /** What Node runs in place of `sync-admin`, with the same command line. */
+  readonly program?: ReadonlyArray<string>
 }
 
 export const spawnServer = (
   database: string,
-  { port, args = [] }: ServerProcessOptions = {}
+  { port, args = [], program = [syncAdmin] }: ServerProcessOptions = {}
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
     const free = port ?? (yield* Effect.promise(freePort))
     const serve = ["serve", "--port", String(free), "--host", "127.0.0.1", "--database", database, ...args]
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, [syncAdmin, ...serve], { env, stdio: ["ignore", "pipe", "pipe"] })),
+      Effect.sync(() => spawn(process.execPath, [...program, ...serve], { env, stdio: ["ignore", "pipe", "pipe"] })),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     let output = ""

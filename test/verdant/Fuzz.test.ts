@@ -3,41 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { makeRandom, type Random } from "../support/random.ts"
 import { startServer } from "../support/TestServer.ts"
-import { documentSnapshot, evict, forceTruant } from "../support/verdant/admin.ts"
+import { documentSnapshot } from "../support/verdant/admin.ts"
+import { changeOf } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import {
-  type Entity,
-  openClient,
-  openClients,
-  untilSame,
-  type VerdantClient
-} from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const ID = "shared"
-
-/** One change of something in the document. */
-const changeOf = (random: Random, name: string) => (item: Entity) => {
-  const [tags, comments, counts] = [item.get("tags"), item.get("comments"), item.get("counts")]
-  const at = (list: { readonly length: number }) => random.next(Math.max(1, list.length))
-  const changes: ReadonlyArray<() => void> = [
-    () => item.set("content", name),
-    () => item.set("done", random.next(2) === 0),
-    () => tags.push(name),
-    () => tags.add(`set ${random.next(5)}`),
-    () => tags.insert(at(tags), name),
-    () => tags.length > 0 && tags.set(at(tags), name),
-    () => tags.length > 0 && tags.delete(at(tags)),
-    () => tags.length > 1 && tags.move(at(tags), at(tags)),
-    () => tags.length > 0 && tags.removeAll(tags.get(at(tags))),
-    () => comments.push({ author: name, text: "" }),
-    () => comments.length > 0 && comments.get(at(comments)).set("text", name),
-    () => comments.length > 0 && comments.delete(at(comments)),
-    () => comments.length > 1 && comments.moveItem(comments.get(at(comments)), at(comments)),
-    () => counts.set(`key ${random.next(4)}`, random.next(100)),
-    () => counts.keys().length > 0 && counts.delete(counts.keys()[0])
-  ]
-  changes[random.next(changes.length)]!()
-}
 
 const work = Effect.fnUntraced(function* (random: Random, clients: ReadonlyArray<VerdantClient>, times: number) {
   for (let i = 0; i < times; i++) {
@@ -80,56 +51,6 @@ describe.each([
       const [item] = yield* untilSame([a, b, late])
       const snapshot = yield* documentSnapshot(server.database, library, "item", ID)
       assert.deepStrictEqual({ ...snapshot }, { ...item })
-    })
-  )
-})
-
-/** Flat documents: the store (5.5) does not always show nested ones again after a reset. */
-const FLAT = "category"
-
-const workFlat = Effect.fnUntraced(function* (random: Random, clients: ReadonlyArray<VerdantClient>, times: number) {
-  for (let i = 0; i < times; i++) {
-    const client = clients[random.next(clients.length)]!
-    const name = `${client.user} ${random.next(1_000_000)}`
-    const documents = yield* client.documents(FLAT)
-    const one = documents[random.next(documents.length + 1)]
-    if (one === undefined || documents.length < 5) yield* client.put({ id: name, name }, { collection: FLAT })
-    else if (random.next(4) === 0) yield* client.remove(one.id, FLAT)
-    // It may be reset at any moment.
-    else yield* Effect.ignoreCause(client.edit(one.id, (document) => document.set("name", name), FLAT))
-  }
-})
-
-describe("random work and all that may befall a library", () => {
-  it.live("25 networks that drop, evictions and truancy: in the end all have the same, and work on", () =>
-    Effect.gen(function* () {
-      const random = makeRandom()
-      console.log(`Verdant trouble with TEST_SEED=${random.seed}`)
-      const server = yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } })
-      const library = libraryOn(server)
-      const clients = [
-        ...(yield* openClients(["a", "b"], { library })),
-        ...(yield* openClients(["c", "d"], { library, transport: "pull" }))
-      ]
-      for (let round = 0; round < 6; round++) {
-        const troubled = clients[random.next(clients.length)]!
-        yield* workFlat(random, clients, 12)
-        const troubles: ReadonlyArray<Effect.Effect<unknown>> = [
-          Effect.sync(() => troubled.network.cut()),
-          Effect.sync(() => troubled.network.drop()),
-          evict(server.database, library),
-          Effect.flatMap(troubled.replicaId, (id) => forceTruant(server.database, library, id))
-        ]
-        yield* troubles[random.next(troubles.length)]!
-        yield* workFlat(random, clients, 6)
-        troubled.network.mend()
-        yield* untilSame(clients, FLAT)
-      }
-      yield* clients[0]!.put({ id: "afterwards" }, { collection: FLAT })
-      for (const client of clients) {
-        yield* client.until("it goes on", (documents) => documents.some(({ id }) => id === "afterwards"), FLAT)
-      }
-      yield* untilSame(clients, FLAT)
     })
   )
 })

@@ -3,6 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
+import { connectVerdant } from "../support/verdant/RawVerdant.ts"
+import { makeReplica } from "../support/verdant/Replica.ts"
 import { openClient, openClients, until } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
@@ -31,6 +33,20 @@ describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
 })
 
 describe("who has gone", () => {
+  it.live(
+    "who says so of a connection that stays is disconnected: the store may say it late, and then waits on a new one",
+    () =>
+      Effect.gen(function* () {
+        const library = libraryOn(yield* startServer())
+        const replica = makeReplica()
+        const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+        connection.send(replica.sync({ resyncAll: true }))
+        yield* connection.next("sync-resp")
+        connection.send({ type: "disconnecting", replicaId: replica.id, reason: "client-shutdown" })
+        assert.deepStrictEqual(yield* connection.closed, { code: 1001 })
+      })
+  )
+
   it.live("D5, 41 one who polled and stops is gone, for those who stay connected and those who poll", () =>
     Effect.gen(function* () {
       const library = libraryOn(

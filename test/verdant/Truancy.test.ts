@@ -4,8 +4,8 @@ import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { post } from "../support/verdant/RawVerdant.ts"
-import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
+import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, type Operation, set } from "../support/verdant/Replica.ts"
 import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
@@ -103,7 +103,7 @@ describe("truancy by time", () => {
 })
 
 describe("a client that polls and is reset while it writes", () => {
-  it.live("what was acknowledged is there again when it has processed the reset", () =>
+  it.live("what was stored is there again when it has processed the reset", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
@@ -119,21 +119,82 @@ describe("a client that polls and is reset while it writes", () => {
       const also = replica.operation("item/x", set("name", "written after its acknowledgement"))
       const later = yield* post(library, token, [replica.op(also)])
       const next = yield* post(library, token, [replica.sync({ since: response?.["ackedTimestamp"] })])
-      for (const [answer, operation] of [
-        [messages, written],
-        [later.messages, also]
-      ] as const) {
-        const isAcknowledged = answer.some(({ type }) => type === "server-ack")
-        if (isAcknowledged) assert.include(JSON.stringify(next.messages), operation.timestamp)
-      }
+      for (const operation of [written, also]) assert.include(JSON.stringify(next.messages), operation.timestamp)
+      // Acknowledged is what a sync brought: requests overtake each other, so that one says nothing of those before it.
+      assert.deepStrictEqual([...messages, ...later.messages], [])
       // What it still has comes with a sync, and is taken.
       const since = next.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
       const kept = replica.operation("item/x", set("content", "kept"))
       yield* post(library, token, [replica.sync({ since, operations: [kept] })])
-      const last = yield* post(library, token, [replica.op(replica.operation("item/x", set("name", "on and on")))])
-      assert.isTrue(last.messages.some(({ type }) => type === "server-ack"))
+      yield* post(library, token, [replica.op(replica.operation("item/x", set("name", "on and on")))])
       const client = yield* openClient({ library, user: "client" })
       yield* client.until("it has what was written", (items) => items[0]?.content === "kept")
+    })
+  )
+})
+
+describe("a client that polls and processes answers in another order than they came in", () => {
+  it.live("it begins anew once more when an answer from before came last", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
+      const syncWith = (fields: object) =>
+        Effect.map(post(library, token, [replica.sync(fields)]), ({ messages }) =>
+          messages.find(({ type }) => type === "sync-resp")
+        )
+      const old = replica.now()
+      const reset = yield* syncWith({ resyncAll: true })
+      const next = yield* syncWith({ since: reset?.["ackedTimestamp"] })
+      assert.strictEqual(next?.["overwriteLocalData"], false)
+      assert.strictEqual((yield* syncWith({ since: old }))?.["overwriteLocalData"], true)
+    })
+  )
+})
+
+describe("a client that is connected, is reset and writes before it has processed that", () => {
+  it.live("it is told of that by others' way, also when it comes back, until it has processed the reset", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      const first = writer.operation("item/x", initialize({ id: "x" }))
+      yield* post(library, token, [writer.sync({ operations: [first] })])
+      let connection = yield* connectVerdant(library, token)
+      const isOf =
+        ({ timestamp }: Operation) =>
+        (message: object) =>
+          JSON.stringify(message).includes(timestamp)
+
+      connection.send(replica.sync({ resyncAll: true }))
+      const reset = yield* connection.next("sync-resp")
+      assert.strictEqual(reset["overwriteLocalData"], true)
+      // The store (5.5) may have stored it before it replaces all that it has, and says it afterwards.
+      const written = replica.operation("item/x", set("content", "written meanwhile"))
+      connection.send(replica.op(written))
+      yield* connection.next("op-re", isOf(written))
+      yield* connection.next("server-ack")
+      connection.send(replica.ack({ nonce: reset["ackThisNonce"] }))
+      yield* connection.settled
+      yield* connection.close
+
+      connection = yield* connectVerdant(library, token)
+      connection.send(replica.sync({ since: reset["ackedTimestamp"] }))
+      const missed = yield* connection.next("sync-resp", isOf(written))
+      assert.strictEqual(missed["overwriteLocalData"], false)
+      connection.send(replica.ack({ nonce: missed["ackThisNonce"] }))
+
+      connection.send(replica.sync({ resyncAll: true }))
+      const last = yield* connection.next("sync-resp", isOf(written))
+      assert.strictEqual(last["overwriteLocalData"], true)
+      connection.send(replica.ack({ nonce: last["ackThisNonce"] }))
+      connection.send({ ...replica.ack({}), timestamp: written.timestamp })
+      const after = replica.operation("item/x", set("content", "written afterwards"))
+      connection.send(replica.op(after))
+      yield* connection.next("server-ack")
+      yield* connection.settled
+      assert.isFalse(connection.messages.some(isOf(after)))
     })
   )
 })

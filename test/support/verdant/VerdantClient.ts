@@ -82,6 +82,8 @@ export interface VerdantClient {
   readonly goOnline: Effect.Effect<void>
   /** Ends the client; another can be opened on its device. */
   readonly close: Effect.Effect<void>
+  /** It has shut itself down. */
+  readonly hasFailed: () => boolean
   /** How often the server had it replace all that it has. */
   readonly resets: () => number
   /** How often the server asked it for all that it has. */
@@ -152,23 +154,37 @@ export const untilSame = (
     let all: ReadonlyArray<string> = []
     const isSo = Effect.gen(function* () {
       if (!clients.every((client) => client.isSettled())) return false
-      all = (yield* Effect.forEach(clients, (client) => client.documents(collection))).map((documents) =>
-        JSON.stringify(documents, sortKeys)
-      )
+      all = (yield* Effect.forEach(clients, (client) => client.documents(collection))).map(canonical)
       return all.every((documents) => documents === all[0])
     })
     yield* until("all have the same documents", isSo, () => ({ all, clients: clients.map(describeClient) }))
     return yield* clients[0]!.documents(collection)
   })
 
+/** The same text for the same documents. */
+export const canonical = (documents: ReadonlyArray<unknown>): string => JSON.stringify(documents, sortKeys)
+
 const sortKeys = (_: string, value: unknown): unknown =>
   typeof value === "object" && value !== null && !globalThis.Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
     : value
 
+/**
+ * The store (5.5) shuts itself down when it is reset while it still stores something else, and nobody handles the rejection
+ * that comes of it: what was given up goes no further here either, but says nothing.
+ */
+const keepAborted = (store: ClientWithCollections): void => {
+  const sync = store.sync as unknown as { onData?: (data: unknown) => Promise<void> }
+  const { onData } = sync
+  if (onData === undefined) return
+  sync.onData = (data) =>
+    onData(data).catch((error: Error) => (error.message === "Aborted" ? new Promise(() => {}) : Promise.reject(error)))
+}
+
 const shorten = (message: unknown) => JSON.stringify(message).slice(0, 300)
 
-const describeClient = (client: VerdantClient) => ({
+/** For a failure's message. */
+export const describeClient = (client: VerdantClient) => ({
   user: client.user,
   online: client.isOnline(),
   settled: client.isSettled(),
@@ -226,12 +242,17 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
         }).open()
   ) as ClientWithCollections
 
+  if (version === 5) keepAborted(store)
   let isClosed = false
   const times = { reset: 0, restored: 0, synced: 0 }
   store.subscribe("resetToServer", () => {
     times.reset += 1
   })
-  store.subscribe("developerError", (error: Error) => void problems.push(`${error.message}: ${error.cause}`))
+  let hasFailed = false
+  store.subscribe("developerError", (error: Error) => {
+    hasFailed = true
+    problems.push(`${error.message}: ${error.cause}`)
+  })
   store.sync.subscribe("serverReset", () => {
     times.restored += 1
   })
@@ -274,10 +295,17 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       Effect.promise(async () => {
         const found = await collectionOf(collection).get(id).resolved
         if (!found) throw new Error(`${user} has no ${id}`)
-        await store
-          .batch({ undoable: true })
-          .run(() => change(found))
-          .flush()
+        // The store's batch does not survive a change that throws.
+        let problem: unknown
+        const run = () => {
+          try {
+            change(found)
+          } catch (error) {
+            problem = error
+          }
+        }
+        await store.batch({ undoable: true }).run(run).flush()
+        if (problem !== undefined) throw problem
       }),
     remove: (id, collection) => Effect.promise(() => collectionOf(collection).delete(id)),
     entity,
@@ -322,6 +350,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       await store.close()
       network.cut()
     }),
+    hasFailed: () => hasFailed,
     resets: () => times.reset,
     restores: () => times.restored,
     peers: () => Object.keys(store.sync.presence.peers),

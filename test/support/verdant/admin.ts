@@ -2,10 +2,15 @@
 import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/VerdantLibrary"
 import type { BlobStore } from "@sealog/server/BlobStore"
-import { ReplicaId } from "@sealog/server/domain/verdant/Events"
-import { Effect, Layer } from "effect"
+import { documentSnapshot as snapshotOf } from "@sealog/server/domain/verdant/DocumentSnapshot"
+import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
+import { fold } from "@sealog/server/domain/verdant/Library"
+import { collectionOf, documentIdOf, type Oid } from "@sealog/server/domain/verdant/Oid"
+import { EventLog } from "@sealog/server/EventLog"
+import { Effect, HashMap, Layer, Result } from "effect"
 import { layerOf } from "../postgres.ts"
 import type { Library } from "./Library.ts"
+import type { Doc } from "./VerdantClient.ts"
 
 /** `blobs`: where the library's files are, if whoever evicts it reaches them. */
 export const evict = (database: string, { id }: Library, blobs?: Layer.Layer<BlobStore>) =>
@@ -24,3 +29,17 @@ export const documentSnapshot = (database: string, { id }: Library, collection: 
     VerdantLibrary.documentSnapshot(id, collection, documentId).pipe(Effect.provide(layerOf(database)), Effect.orDie),
     (document) => document as Readonly<Record<string, unknown>> | undefined
   )
+
+/** All documents of a collection as the server sees them, by id. */
+export const documentSnapshots = (database: string, { id }: Library, collection: string) =>
+  Effect.gen(function* () {
+    const { events } = yield* (yield* EventLog).tail({ libraryId: id, streamId: VERDANT })
+    const state = fold(events)
+    const ids = new Set<string>()
+    for (const oid of HashMap.keys(state.entities)) {
+      if (collectionOf(oid as Oid) === collection) ids.add(documentIdOf(oid as Oid))
+    }
+    return Array.from(ids)
+      .toSorted()
+      .flatMap((documentId) => (Result.getOrThrow(snapshotOf(state, collection, documentId)) as Doc | undefined) ?? [])
+  }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

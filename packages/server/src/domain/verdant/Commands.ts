@@ -6,6 +6,8 @@ import type { OwnedOperation, StoredBaseline } from "./Items.ts"
 export interface LiveCursors {
   /** null: what it was sent when it joined turned out not to have arrived. undefined: what the log says. */
   readonly received: (replicaId: ReplicaId) => number | null | undefined
+  /** It was sent all there is to begin anew with, and has not said since that it put that in place of what it had. */
+  readonly isUnsettled: (replicaId: ReplicaId) => boolean
   /** Milliseconds since 1970. */
   readonly seen: (replicaId: ReplicaId) => number | undefined
   /** Promises that were made long enough ago to be relied on, with the rest of what is known. */
@@ -36,6 +38,8 @@ export interface Sync extends Author, Circumstances {
   readonly since: string | null
   /** It never had anything from a server. */
   readonly resyncAll: boolean
+  /** By requests, which may be several at a time. */
+  readonly isPolling: boolean
   readonly operations: ReadonlyArray<OwnedOperation>
   readonly baselines: ReadonlyArray<StoredBaseline>
 }
@@ -108,6 +112,10 @@ export type LibraryRefusal =
   | { readonly _tag: "RestoreAsked" }
   /** What was written can no longer be put in its place, or its author lacks what others have: it has to begin anew. */
   | { readonly _tag: "MustReset" }
+  /** Another request of it is being answered with all there is: to begin anew twice would cost it what it wrote meanwhile. */
+  | { readonly _tag: "BeginsAnew" }
+  /** It was written before its author begins anew, which is under way: it will be gone there too. */
+  | { readonly _tag: "TooLate" }
   /** A replica that is not known here wrote before it synced. */
   | { readonly _tag: "NotJoined" }
   | { readonly _tag: "NothingToDo" }

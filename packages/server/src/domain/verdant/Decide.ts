@@ -79,9 +79,12 @@ const decideSync = (stored: LibraryState, command: Sync): Decided => {
   if (isEmpty(state)) return decideSyncOfNothing(state, command, replica)
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, command) && !isUpToDate(state, known, known.received)
+  if (known !== undefined && command.isPolling && wasJustReset(known, command)) return refuse("BeginsAnew")
   if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
     return join(command, true)
   }
+  // It began anew since, and then processed an answer from before that: what that held may be of no library any more.
+  if (command.since < known.asOf) return join(command, true)
   // What one that may only read has changed stays with it.
   if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
   const taken = takeOperations(state, command, known)
@@ -125,6 +128,12 @@ const join = (command: Sync, reset: boolean): Decided =>
     asOf: command.timestamp
   })
 
+/** How long a client may take to process all there is before it is sent that again. */
+export const PROCESSING_MILLIS = 5000
+
+const wasJustReset = ({ asOf, received, seen }: Replica, { now, since }: Sync): boolean =>
+  received === null && (since === null || since < asOf) && now - seen < PROCESSING_MILLIS
+
 /** What a client was sent when it joined has arrived if it takes that for its last sync. */
 const withArrival = (replica: Replica, { since }: Sync): Replica =>
   replica.received === null && since !== null && since >= replica.asOf
@@ -140,9 +149,16 @@ const decideOperations = (stored: LibraryState, command: StoreOperations): Decid
   if (replica.userId !== command.userId) return refuse("AnothersReplica")
   if (isTruant(replica, command) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
   const taken = takeOperations(state, command, replica)
-  if (taken === "late") return refuse("MustReset")
+  if (taken === "late") return refuse(isBeginning(replica, command) ? "TooLate" : "MustReset")
   return taken.length === 0 ? refuse("NothingNew") : storeOperations(state, command, taken, [])
 }
+
+/**
+ * Whether what a replica writes may be gone from it before long, because it was sent all there is: its client puts that in
+ * place of what it has, also of what it has written meanwhile.
+ */
+const isBeginning = (replica: Replica | undefined, { cursors }: Circumstances): boolean =>
+  replica !== undefined && (replica.received === null || cursors.isUnsettled(replica.id))
 
 /**
  * The operations that are not stored yet. "late": one of them belongs before what others may have folded, and its author
@@ -200,6 +216,8 @@ const storeOperations = (
       (last, { timestamp }) => (last === null || timestamp > last ? timestamp : last),
       null
     ),
+    ...(command._tag === "StoreOperations" &&
+      isBeginning(state.replicas.get(command.replicaId), command) && { authorMayLack: true }),
     ...progressOf(state, command)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
@@ -216,6 +234,8 @@ const settle = (state: LibraryState, { cursors }: Circumstances): LibraryState =
   for (const replica of state.replicas.values()) {
     const received = cursors.received(replica.id)
     if (received === undefined || received === replica.received || (received ?? 0) > state.version) continue
+    // Known of it before it began anew.
+    if (replica.received === null && received !== null && received < replica.joinedAt) continue
     replicas ??= new Map(state.replicas)
     replicas.set(replica.id, { ...replica, received })
   }

@@ -59,6 +59,8 @@ export const OperationsStored = Schema.TaggedStruct("OperationsStored", {
   initial: Schema.Boolean,
   /** The newest of the operations. */
   wrote: Schema.NullOr(Timestamp),
+  /** Its author was beginning anew, and may have lost them by that: they are sent to it as to others. */
+  authorMayLack: Schema.optionalKey(Schema.Literal(true)),
   ...progress
 })
 

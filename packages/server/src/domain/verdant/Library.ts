@@ -27,6 +27,9 @@ export interface Replica {
   readonly asOf: string
 }
 
+/** In place of an author who may lack what it wrote. */
+const NOBODY = "" as ReplicaId
+
 /** A document or a part of one. */
 export interface Entity {
   readonly baseline: StoredBaseline | undefined
@@ -249,9 +252,10 @@ const withOperations = (
 ): LibraryState => {
   const { replicaId, type, userId, wrote } = stored
   const { version } = event
-  const operations = items.operations.map((operation) => ({ ...operation, version, replicaId }))
+  const author = stored.authorMayLack === true ? NOBODY : replicaId
+  const operations = items.operations.map((operation) => ({ ...operation, version, replicaId: author }))
   const before = state.replicas.get(replicaId)
-  const hasAll = before === undefined || isUpToDate(state, before, before.received)
+  const hasAll = before === undefined || (author !== NOBODY && isUpToDate(state, before, before.received))
   const replica: Replica = {
     ...{ id: replicaId, userId, type },
     promise: before?.promise ?? null,
@@ -275,7 +279,7 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
-    batches: { newest: { version, replicaId, operations, baselines: items.baselines }, older: state.batches },
+    batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
     baselines,
     lease: undefined

@@ -74,11 +74,14 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
   return made
 }
 
-/** The last timestamp of what a client is sent: it acknowledges with that. */
-export const lastTimestamp = (batch: Batch, userId: string): string | undefined =>
-  batch.operations
-    .filter((operation) => isVisibleTo(operation, userId))
-    .reduce<string | undefined>(
-      (last, { timestamp }) => (last === undefined || timestamp > last ? timestamp : last),
-      undefined
-    )
+/** The last timestamp of operations that a client is sent: it acknowledges with that. */
+export const lastTimestamp = (batches: Iterable<Batch>, userId: string): string | undefined => {
+  let last: string | undefined
+  for (const { operations } of batches) {
+    for (const operation of operations) {
+      if (isVisibleTo(operation, userId) && (last === undefined || operation.timestamp > last))
+        last = operation.timestamp
+    }
+  }
+  return last
+}

@@ -3,6 +3,7 @@
  * which only has something folded later or sent again.
  */
 import type { LiveCursors } from "../../domain/verdant/Commands.ts"
+import { PROCESSING_MILLIS } from "../../domain/verdant/Decide.ts"
 import type { Cursor, ReplicaId } from "../../domain/verdant/Events.ts"
 
 /** What a replica was sent, and what it had before. */
@@ -12,12 +13,10 @@ interface Offer {
   readonly before: number | null
   /** All there is, and not what it missed. */
   readonly isReset: boolean
+  isSettled: boolean
   /** Milliseconds since 1970. */
   readonly at: number
 }
-
-/** A client that polls may ask again while it still processes the last answer: for so long it is given time. */
-const PROCESSING_MILLIS = 5000
 
 interface Live {
   received: number | null | undefined
@@ -115,7 +114,8 @@ export class Cursors implements LiveCursors {
     // What it missed since is worth nothing without all that was before.
     if (live.offer?.isReset === true && !offer.isReset) return
     const { asOf, at, isReset, logged } = offer
-    live.offer = { asOf, at, isReset, before: isReset ? null : live.received === undefined ? logged : live.received }
+    const before = isReset ? null : live.received === undefined ? logged : live.received
+    live.offer = { asOf, at, isReset, isSettled: false, before }
   }
 
   /** Whether it was just sent everything, and asks again before it can have processed that. */
@@ -125,9 +125,15 @@ export class Cursors implements LiveCursors {
     return now - offer.at < PROCESSING_MILLIS
   }
 
-  /** Whether it was sent everything, and has not said since that it processed that. */
   isUnsettled(replicaId: ReplicaId): boolean {
-    return this.replicas.get(replicaId)?.offer?.isReset === true
+    const offer = this.replicas.get(replicaId)?.offer
+    return offer?.isReset === true && !offer.isSettled
+  }
+
+  /** It has put everything that it was sent in place of what it had. Whether that lasts, its next sync says. */
+  settle(replicaId: ReplicaId): void {
+    const offer = this.replicas.get(replicaId)?.offer
+    if (offer !== undefined) offer.isSettled = true
   }
 
   /** Takes back what it said to have received, but never processed: it acknowledges before it stores. */

@@ -4,7 +4,7 @@
  */
 import { Effect, type Scope } from "effect"
 import type { Grant } from "../../Access.ts"
-import { batchOf } from "../../domain/verdant/Batches.ts"
+import { batchOf, newestFirst } from "../../domain/verdant/Batches.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -90,6 +90,8 @@ class LibrarySession implements Session, Subscriber {
   private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
   /** The last version that it was told of, or that had nothing for it. */
   private toldUpTo = 0
+  /** It was sent all there is, and acknowledges with this once it has put that in place of what it had. */
+  private beginning: string | undefined
   /** The first operation that it was not taken, because its time has not come. */
   private early: string | undefined
   private isWaiting = false
@@ -111,11 +113,15 @@ class LibrarySession implements Session, Subscriber {
   deliver({ event }: Committed): void {
     if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
     if (this.cut === undefined || event.version <= this.cut) return
-    const data = event.data as { readonly replicaId?: string; readonly watermark?: string }
+    const data = event.data as {
+      readonly replicaId?: string
+      readonly authorMayLack?: true
+      readonly watermark?: string
+    }
     if (event.type === "ReplicaForgotten" && data.replicaId === this.replicaId) {
       return this.client.close(CloseCode.tryAgainLater, "begin anew")
     }
-    const isOwn = data.replicaId === this.replicaId
+    const isOwn = data.replicaId === this.replicaId && data.authorMayLack !== true
     const told = event.type === "OperationsStored" && !isOwn && this.tellOperations(event.version, data.watermark)
     if (!told && data.watermark !== undefined) this.client.send(Wire.globalAck(data.watermark))
     this.toldUpTo = event.version
@@ -128,7 +134,7 @@ class LibrarySession implements Session, Subscriber {
     const told = batch && rebroadcastOf(batch, this.grant.userId, watermark)
     if (batch === undefined || told === undefined) return false
     this.client.send(told)
-    const timestamp = lastTimestamp(batch, this.grant.userId)
+    const timestamp = lastTimestamp([batch], this.grant.userId)
     if (timestamp !== undefined) this.outstanding.push({ timestamp, version })
     if (this.outstanding.length > MAX_OUTSTANDING) this.outstanding.shift()
     return true
@@ -207,6 +213,8 @@ class LibrarySession implements Session, Subscriber {
         return Effect.sync(() => {
           if (this.replicaId !== undefined) room.local.cursors.hear(this.replicaId, services.now())
           this.leave()
+          // A client may say it late, of a connection that it had before, and would wait on this one for ever.
+          if (client.isRealtime) client.close(CloseCode.goingAway, "disconnecting")
         })
     }
   }
@@ -260,6 +268,7 @@ class LibrarySession implements Session, Subscriber {
         timestamp: message.timestamp,
         since: message.since,
         resyncAll: message.resyncAll,
+        isPolling: !client.isRealtime,
         operations,
         baselines: message.baselines.items,
         ...this.circumstances()
@@ -320,6 +329,7 @@ class LibrarySession implements Session, Subscriber {
         case "RestoreAsked":
           return client.send(Wire.needSince)
         case "AwaitRestore":
+        case "BeginsAnew":
           return
         default:
           return client.send(Wire.forbidden)
@@ -371,6 +381,7 @@ class LibrarySession implements Session, Subscriber {
         )
       )
     }
+    this.beginning = overwrite ? (lastTimestamp(newestFirst(state.batches), grant.userId) ?? "") : undefined
     this.cut = state.version
     this.toldUpTo = state.version
     this.outstanding = []
@@ -412,21 +423,11 @@ class LibrarySession implements Session, Subscriber {
     return first === -1 ? items : items.slice(0, first)
   }
 
-  private isBeginningAnew(replicaId: ReplicaId): boolean {
-    const { cursors } = this.room.local
-    const replica = this.room.state().replicas.get(replicaId)
-    if (replica === undefined) return false
-    return cursors.isUnsettled(replicaId) || (cursors.received(replicaId) ?? replica.received) === null
-  }
-
   private storeOperations(message: Extract<Wire.ClientMessage, { _tag: "Operations" }>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { client, grant, room, services } = this
       if (message.operations.items.length + message.operations.refused === 0) return
       if (grant.readOnly) return client.send(Wire.forbidden)
-      // A client that polls sends what is older than the beginning anew that is under way to it, where it will be gone.
-      // What it still has then comes with its next sync, as it is not acknowledged.
-      if (!client.isRealtime && this.isBeginningAnew(message.replicaId)) return
       const operations = this.takeTimely(message.operations, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
@@ -448,11 +449,13 @@ class LibrarySession implements Session, Subscriber {
       const replica = state.replicas.get(message.replicaId)
       const { cursors } = room.local
       cursors.hear(message.replicaId, services.now())
-      cursors.promise(message.replicaId, message.timestamp)
+      if (client.isRealtime) cursors.promise(message.replicaId, message.timestamp)
       if (replica !== undefined && isUpToDate(state, replica, cursors.received(replica.id) ?? replica.received)) {
         cursors.receive(replica.id, state.version, replica.received)
       }
-      if (this.early === undefined) client.send(Wire.serverAck(message.timestamp))
+      // Requests of a client that polls overtake each other, and some are lost: one says nothing of what was written before
+      // it, which the client would never send again. It sends all of it with its next sync, and that is acknowledged.
+      if (client.isRealtime && this.early === undefined) client.send(Wire.serverAck(message.timestamp))
     })
   }
 
@@ -467,6 +470,8 @@ class LibrarySession implements Session, Subscriber {
       case "NotJoined":
         // It syncs when it comes back, and brings what it wrote.
         return Effect.sync(() => client.close(CloseCode.tryAgainLater, "sync first"))
+      case "TooLate":
+        return Effect.void
       default:
         return Effect.sync(() => client.send(Wire.forbidden))
     }
@@ -487,6 +492,10 @@ class LibrarySession implements Session, Subscriber {
         cursors.receive(replicaId, version, replica.received)
       }
     } else if (timestamp !== undefined) {
+      if (this.beginning !== undefined && timestamp >= this.beginning) {
+        this.beginning = undefined
+        cursors.settle(replicaId)
+      }
       cursors.promise(replicaId, timestamp)
       const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
       if (found !== -1) this.outstanding.splice(0, found + 1)

@@ -155,7 +155,7 @@ class Client {
         : []
     const outcome = server.submit({
       ...{ _tag: "Sync", replicaId: this.id, userId: "user", type, timestamp, since },
-      ...{ resyncAll: since === null, operations, baselines, ...server.circumstances() }
+      ...{ resyncAll: since === null, isPolling: false, operations, baselines, ...server.circumstances() }
     })
     if (Result.isSuccess(outcome) && outcome.success === "RestoreLeased") {
       if (!arrives) return

@@ -1,0 +1,32 @@
+/** A program: the server as `sync-admin serve` runs it, but it folds whenever it can, which is not for people to choose. */
+import { parseArgs } from "node:util"
+import { NodeRuntime } from "@effect/platform-node"
+import { Access } from "@sealog/server/Access"
+import { layerMemory } from "@sealog/server/BlobStoreMemory"
+import { SyncServer } from "@sealog/server/edge/SyncServer"
+import { FileLinks } from "@sealog/server/protocols/verdant/FileLinks"
+import { PgStorage } from "@sealog/storage-pg"
+import { SqliteStorage } from "@sealog/storage-sqlite"
+import { Effect, Layer } from "effect"
+
+const {
+  database = "",
+  host = "127.0.0.1",
+  port = "0"
+} = parseArgs({
+  allowPositionals: true,
+  options: { database: { type: "string" }, host: { type: "string" }, port: { type: "string" } }
+}).values
+
+const storage = database.startsWith("sqlite:")
+  ? SqliteStorage.layer({ filename: database.slice("sqlite:".length) })
+  : PgStorage.layerWithoutMigrations({ url: database })
+const verdant = { cursorInterval: "300 millis", foldAfter: 1 } as const
+const server = SyncServer.layerWithAccess({ port: Number(port), host, verdant }).pipe(
+  Layer.provide([storage, Access.layerConfig, FileLinks.layerConfig, layerMemory])
+)
+const announced = Layer.effectDiscard(
+  Effect.map(SyncServer, (running) => console.log(`Listening on ws://${host}:${running.port}`))
+)
+
+NodeRuntime.runMain(Layer.launch(Layer.provide(announced, server)))
