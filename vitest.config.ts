@@ -7,6 +7,9 @@ const conditions = ["@sealog/source", "node", "import", "module", "default"]
 /** Tests that say nothing of a storage, and so run on each. */
 const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts"]
 
+/** Only when it is asked for: it takes an hour. */
+const longRun = process.env["TEST_OPERATIONS"] === undefined ? ["test/verdant/LongRun.test.ts"] : []
+
 export default defineConfig({
   plugins: [resolveVerdant()],
   resolve: { conditions },
@@ -27,7 +30,7 @@ export default defineConfig({
           globalSetup: ["test/support/postgresForAll.ts"],
           provide: { storage: "SQLite" },
           include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: ["test/postgres/**", "test/processes/**", "test/system/**"]
+          exclude: ["test/postgres/**", "test/processes/**", "test/system/**", ...longRun]
         }
       },
       {
@@ -36,7 +39,8 @@ export default defineConfig({
           name: "postgres",
           globalSetup: ["test/support/postgresForAll.ts"],
           provide: { storage: "Postgres" },
-          include: [...onEachStorage, "test/postgres/**/*.test.ts", "test/processes/**/*.test.ts"]
+          include: [...onEachStorage, "test/postgres/**/*.test.ts", "test/processes/**/*.test.ts"],
+          exclude: longRun
         }
       }
     ]

@@ -3,7 +3,7 @@
  * transports, on bad networks, over a server that is stopped and killed, folds whenever it can, evicts and forgets. In the
  * end all have the same, and nothing is lost that was acknowledged.
  *
- * A few operations by default. The long run, on one of the storages:
+ * Only when it is asked for, on one of the storages:
  * TEST_OPERATIONS=10000 npx -y pnpm@12.21.0 exec vitest run --project sqlite test/verdant/LongRun.test.ts
  * TEST_SEED has the same things done again; how they meet in time differs from run to run.
  */
@@ -26,7 +26,7 @@ import {
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"
 
-const OPERATIONS = Number(process.env["TEST_OPERATIONS"] ?? 150)
+const OPERATIONS = Number(process.env["TEST_OPERATIONS"] ?? 10_000)
 /** Between two moments at which everybody is back and all must have the same. */
 const OPERATIONS_A_ROUND = 75
 /** In a row, before something may happen. */
