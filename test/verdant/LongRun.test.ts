@@ -26,7 +26,7 @@ import {
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"
 
-const OPERATIONS = Number(process.env["TEST_OPERATIONS"] ?? 150)
+const OPERATIONS = Number(process.env["TEST_OPERATIONS"] ?? 100)
 /** Between two moments at which everybody is back and all must have the same. */
 const OPERATIONS_A_ROUND = 75
 /** In a row, before something may happen. */
