@@ -19,8 +19,10 @@ const SCENARIOS = [
   "ephemeral",
   "growth",
   "touch",
+  "administration",
   "disk",
   "replay",
+  "profile",
   "verdant",
   "verdantLibrary"
 ] as const

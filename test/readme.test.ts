@@ -1,6 +1,6 @@
 /** The README is held to what it says: its snippets are the example files, and its commands run. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
 import { freePort } from "./support/freePort.ts"
 import { administer, emptyDatabase } from "./support/postgres.ts"
+import { TOKEN_SECRET } from "./support/TestServer.ts"
 import { libraryOn } from "./support/verdant/Library.ts"
 import { post } from "./support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "./support/verdant/Replica.ts"
@@ -63,7 +64,12 @@ describe("README", () => {
     const shown = blocks.flatMap(({ file, text }) => (file === undefined ? [] : [{ file, text }]))
     assert.sameMembers(
       shown.map(({ file }) => file),
-      ["examples/secsync-client.ts", "examples/embed-sqlite.ts", "examples/embed-postgres.ts"]
+      [
+        "examples/secsync-client.ts",
+        "examples/embed-sqlite.ts",
+        "examples/verdant-changes.ts",
+        "examples/embed-postgres.ts"
+      ]
     )
     for (const { file, text } of shown) assert.strictEqual(text, readFileSync(join(root, file), "utf8"), file)
   })
@@ -93,6 +99,47 @@ describe("README", () => {
   })
 
   it("embeds a server that answers", () => embed("examples/embed-sqlite.ts"))
+
+  it("tells an app what its users change, each once, also when it stops in between", async () => {
+    const { folder, env } = makeFolder()
+    const port = String(await freePort())
+    const library = libraryOn({ url: `http://127.0.0.1:${port}` }, "notes")
+    const token = await Effect.runPromise(library.token({ userId: "ada" }))
+    const start = async () => {
+      const app = spawn("node", ["examples/verdant-changes.ts"], {
+        cwd: folder,
+        env: { ...env, PORT: port, TOKEN_SECRET }
+      })
+      let printed = ""
+      app.stdout.on("data", (data: Buffer) => {
+        printed += data.toString()
+      })
+      assert.strictEqual(await firstHealth(port), 200)
+      return { app, printed: () => printed }
+    }
+    const replica = makeReplica()
+    let since: unknown = null
+    const write = async (id: string) => {
+      const operations = [replica.operation(`item/${id}`, initialize({ id, content: "milk" }))]
+      const { messages } = await Effect.runPromise(post(library, token, [replica.sync({ since, operations })]))
+      since = messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+    }
+    const first = await start()
+    const told = untilPrinted(first.app, /ada changed item\/41 .*milk/)
+    await write("41")
+    await told
+    // Only then is it done with it.
+    while (!existsSync(join(folder, "data/told.json"))) await new Promise((resolve) => setTimeout(resolve, 10))
+    first.app.kill("SIGTERM")
+    await ended(first.app)
+    const second = await start()
+    const toldToo = untilPrinted(second.app, /ada changed item\/42 .*milk/)
+    await write("42")
+    await toldToo
+    assert.notMatch(second.printed(), /item\/41/)
+    second.app.kill("SIGTERM")
+    await ended(second.app)
+  })
 
   it("runs several servers on one Postgres, as a role that can do little", async () => {
     await Effect.runPromise(

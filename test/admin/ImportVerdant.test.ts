@@ -6,6 +6,7 @@ import { type ImportVerdantOptions, importVerdant } from "@sealog/server/admin/I
 import { replay } from "@sealog/server/admin/Replay"
 import { documentSnapshot, libraryInfo } from "@sealog/server/admin/VerdantLibrary"
 import { LibraryId } from "@sealog/server/domain/Ids"
+import { newestFirst } from "@sealog/server/domain/verdant/Batches"
 import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
 import { fold, isUpToDate, missedBy, type Replica } from "@sealog/server/domain/verdant/Library"
 import { EventLog } from "@sealog/server/EventLog"
@@ -108,7 +109,9 @@ describe("a library of a Verdant server", () => {
       assert.deepStrictEqual(document, { id: "1", list: 3, kept: true })
       const state = yield* stateOf(log)
       assert.deepStrictEqual(
-        state.batches.flatMap(({ operations }) => operations.map(({ owner }) => owner)).toSorted(),
+        Array.from(newestFirst(state.batches), ({ operations }) => operations.map(({ owner }) => owner))
+          .flat()
+          .toSorted(),
         ["ada", null, null]
       )
       assert.include(JSON.stringify(Array.from(state.entities)), '"owner":"bob"')
@@ -169,10 +172,7 @@ describe("a library of a Verdant server", () => {
       const again = operations.map((row) => ({ ...row, replicaId: "restorer", serverOrder: row.serverOrder + 4 }))
       const state = yield* stateAfter({ operations: [...operations, ...again], replicas: [] })
       assert.strictEqual(state.operations, 4)
-      assert.lengthOf(
-        state.batches.flatMap((batch) => batch.operations),
-        4
-      )
+      assert.lengthOf(Array.from(newestFirst(state.batches), ({ operations }) => operations).flat(), 4)
     })
   )
 

@@ -5,6 +5,7 @@ import { layerMemory } from "@sealog/server/BlobStoreMemory"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/EventLog"
 import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServer"
+import { VerdantLibraries } from "@sealog/server/edge/VerdantLibraries"
 import { FileLinks } from "@sealog/server/protocols/verdant/FileLinks"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 
@@ -18,28 +19,39 @@ export interface TestServer {
   /** As `--database` takes it. */
   readonly database: string
   readonly log: EventLog["Service"]
+  /** What the app that embeds the server has of it. */
+  readonly libraries: VerdantLibraries["Service"]
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
 }
 
+export interface TestServerOptions extends Partial<SyncServerOptions> {
+  readonly database?: string
+  readonly blobs?: Layer.Layer<BlobStore>
+  /** What the server has for its log. Default: the log itself. */
+  readonly logAs?: (log: EventLog["Service"]) => EventLog["Service"]
+}
+
 /** On a fresh database of the storage that is being tested, or on the one given. */
-export const startServer: (
-  options?: Partial<SyncServerOptions> & { readonly database?: string; readonly blobs?: Layer.Layer<BlobStore> }
-) => Effect.Effect<TestServer, never, Scope.Scope> = Effect.fnUntraced(function* (options) {
-  const database = options?.database ?? (yield* freshStorage)
-  const secrets = [Redacted.make(TOKEN_SECRET)]
-  const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-    Layer.provideMerge([layerOf(database), Access.layerTokens(secrets)]),
-    Layer.provide([options?.blobs ?? layerMemory, FileLinks.layerTokens(secrets)])
-  )
-  const services = yield* Effect.orDie(Layer.build(layer))
-  const access = Context.get(services, Access)
-  return {
-    url: `ws://127.0.0.1:${Context.get(services, SyncServer).port}`,
-    database,
-    log: Context.get(services, EventLog),
-    token: (libraryId, request) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
-  }
-})
+export const startServer: (options?: TestServerOptions) => Effect.Effect<TestServer, never, Scope.Scope> =
+  Effect.fnUntraced(function* (options) {
+    const database = options?.database ?? (yield* freshStorage)
+    const secrets = [Redacted.make(TOKEN_SECRET)]
+    const logAs = Layer.effect(EventLog, Effect.map(EventLog, options?.logAs ?? ((log) => log)))
+    const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
+      Layer.provideMerge([Layer.provideMerge(logAs, layerOf(database)), Access.layerTokens(secrets)]),
+      Layer.provide([options?.blobs ?? layerMemory, FileLinks.layerTokens(secrets)])
+    )
+    const services = yield* Effect.orDie(Layer.build(layer))
+    const access = Context.get(services, Access)
+    return {
+      url: `ws://127.0.0.1:${Context.get(services, SyncServer).port}`,
+      database,
+      log: Context.get(services, EventLog),
+      libraries: Context.get(services, VerdantLibraries),
+      token: (libraryId, request) =>
+        access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
+    }
+  })
 
 /** For names that no other test has. */
 export const randomName = (): string => crypto.randomUUID()

@@ -7,6 +7,7 @@ const PACKAGES = {
   "redis-server": "redis-server",
   haproxy: "haproxy",
   nginx: "nginx-light",
+  zsh: "zsh",
   "swift-proxy-server": "swift-proxy",
   "swift-account-server": "swift-account",
   "swift-container-server": "swift-container",
@@ -17,10 +18,10 @@ export type Program = keyof typeof PACKAGES
 /** Where Debian puts what only root is expected to run. */
 const PATH = `${process.env["PATH"]}:/usr/sbin:/sbin`
 
-export const requirePrograms = (): void => {
+export const requirePrograms = (path: string = PATH): void => {
   const missing = Object.entries(PACKAGES).filter(([program]) => {
     try {
-      execFileSync("sh", ["-c", `command -v ${program}`], { env: { PATH } })
+      execFileSync("/bin/sh", ["-c", `command -v ${program}`], { env: { PATH: path } })
       return false
     } catch {
       return true

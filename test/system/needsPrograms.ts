@@ -1,3 +1,3 @@
 import { requirePrograms } from "./Binary.ts"
 
-export default requirePrograms
+export default () => requirePrograms()

@@ -48,7 +48,11 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* untilSame([a, b])
       yield* a.until("it has both", (items) => items.length === 2)
       yield* evict(server.database, library)
-      yield* until("somebody restores it", () => a.restores() + b.restores() > 0)
+      // Who has not heard of the eviction yet loses what it writes: it will be reset.
+      for (const client of [a, b]) {
+        yield* until(`${client.user} has restored it or was reset`, () => client.restores() + client.resets() > 0)
+      }
+      assert.isAbove(a.restores() + b.restores(), 0)
       const late = yield* openClient({ library, user: "late", transport })
       yield* late.until("it has both", (items) => items.length === 2)
       assert.deepStrictEqual(contents(yield* untilSame([a, b, late])), ["from a", "from b"])
@@ -120,6 +124,52 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
         () => image.getSnapshot()
       )
       assert.strictEqual(image.name, "picture.txt")
+    })
+  )
+})
+
+describe("two replicas that restore an evicted library at once", () => {
+  it.live.each([
+    ["realtime", "realtime"],
+    ["pull", "pull"],
+    ["realtime", "pull"]
+  ] as const)("37, D2 one by %s and one by %s lose nothing, whether it was folded or not", ([one, other]) =>
+    Effect.gen(function* () {
+      // Longer than clients gather changes before they send them.
+      const server = yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } })
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a", transport: one })
+      const b = yield* openClient({ library, user: "b", transport: other })
+      const clients = [a, b]
+      for (const client of clients) yield* client.put({ content: `of ${client.user}, folded` })
+      for (const client of clients) yield* client.until("it has both", (items) => items.length === 2)
+      for (const client of clients) yield* client.put({ content: `of ${client.user}` })
+      for (const client of clients) yield* client.until("it has all", (items) => items.length === 4)
+      for (const client of clients) {
+        yield* until(
+          `${client.user} has folded something`,
+          Effect.promise(async () => (await client.store.stats()).meta.baselinesSize.count > 0)
+        )
+      }
+      yield* untilSame(clients)
+      for (const client of clients) yield* client.goOffline
+      const before = yield* a.documents()
+      assert.lengthOf(before, 4)
+      yield* evict(server.database, library)
+      yield* Effect.forEach(clients, (client) => client.goOnline, { concurrency: 2 })
+      const late = yield* openClient({ library, user: "late" })
+      yield* late.until("it has all", (items) => items.length === 4)
+      for (const client of clients) {
+        yield* until(`${client.user} has restored it or was reset`, () => client.restores() + client.resets() > 0)
+      }
+      assert.deepStrictEqual(yield* untilSame([a, b, late]), before)
+      assert.lengthOf(
+        clients.filter((client) => client.restores() > 0),
+        1
+      )
+      yield* b.put({ content: "of b, afterwards" })
+      yield* late.until("it goes on", (items) => items.length === 5)
+      yield* untilSame([a, b, late])
     })
   )
 })

@@ -2,14 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { importVerdant } from "@sealog/server/admin/ImportVerdant"
 import { replay } from "@sealog/server/admin/Replay"
+import { layerFileSystem } from "@sealog/server/FileSystemBlobStore"
 import { authorization } from "@verdant-web/store"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { shardsIn } from "../../packages/cli/src/verdantShards.ts"
 import { freshStorage, layerOf } from "../support/postgres.ts"
 import { startServer } from "../support/TestServer.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { freshDirectory, type Shard, shardOf, writeShard } from "../support/verdant/shards.ts"
+import { freshDirectory, type Shard, shardOf, writeFileOf, writeShard } from "../support/verdant/shards.ts"
 import {
   type Doc,
   openClient,
@@ -25,15 +26,21 @@ const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => conte
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
 
 /** A server on a fresh database that has taken over the shard, after it was found in order. */
-const takeOver = Effect.fnUntraced(function* ({ id }: Library, shard: Shard) {
-  const directory = yield* freshDirectory
+const takeOver = Effect.fnUntraced(function* (
+  { id }: Library,
+  shard: Shard,
+  contents: ReadonlyMap<string, string> = new Map()
+) {
+  const [directory, from, to] = [yield* freshDirectory, yield* freshDirectory, yield* freshDirectory]
   writeShard(directory, id, shard)
+  for (const file of shard.files ?? []) writeFileOf(from, id, file, contents.get(file.name)!)
+  const blobs = Layer.orDie(layerFileSystem({ directory: to }))
   const database = yield* freshStorage
   const on = <A, E>(effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof importVerdant>>>) =>
-    Effect.orDie(Effect.provide(effect, layerOf(database)))
-  const [imported] = yield* on(importVerdant(shardsIn(directory)))
+    Effect.orDie(Effect.provide(effect, [layerOf(database), blobs]))
+  const [imported] = yield* on(importVerdant(shardsIn(directory, from)))
   assert.deepInclude(imported, { libraryId: id, outcome: "imported", malformed: 0, detail: null })
-  const server = yield* startServer({ database, verdant })
+  const server = yield* startServer({ database, verdant, blobs })
   const isInOrder = Effect.map(on(replay()), ({ problems }) => assert.deepStrictEqual(problems, []))
   yield* isInOrder
   return { imported: imported!, library: libraryOn(server, id), server, isInOrder }
@@ -108,6 +115,51 @@ describe.each(["realtime", "pull"] as const)("a library of a Verdant server, cli
         Effect.map(libraryInfo(server.database, library), (info) => (info?.baselines ?? 0) > 0)
       )
       yield* untilSame([b2, c2, late])
+      yield* isInOrder
+    })
+  )
+
+  it.live("has its files: who comes anew reads them by their links, and nobody uploads them again", () =>
+    Effect.gen(function* () {
+      const old = yield* startServer()
+      const before = libraryOn(old)
+      const a = yield* openClient({ library: before, user: "a", transport })
+      const texts = new Map([
+        ["first.txt", "the first"],
+        ["größer.txt", "the second"]
+      ])
+      const ids: Array<string> = []
+      for (const [name, text] of texts) {
+        ids.push(yield* a.put({ content: name, image: new File([text], name, { type: "text/plain" }) }))
+      }
+      yield* until("both are uploaded", () => a.network.uploads() === 2)
+      yield* untilSame([a])
+      yield* a.close
+
+      const shard = yield* shardOf(old.database, before)
+      const { imported, isInOrder, library, server } = yield* takeOver(before, shard, texts)
+      assert.deepInclude(imported, { files: 2, filesLeftOut: 0 })
+      const again = yield* openClient({ library, user: "a", device: a.device, transport })
+      const late = yield* openClient({ library, user: "late", transport })
+      yield* late.until("it has both", (items) => items.length === 2)
+      for (const [i, [name, text]] of Array.from(texts).entries()) {
+        const image = (yield* late.entity(ids[i]!)).get("image")
+        yield* until(
+          "it knows where the file is",
+          () => typeof image.url === "string",
+          () => image.getSnapshot()
+        )
+        assert.deepStrictEqual([image.name, image.type], [name, "text/plain"])
+        assert.isTrue((image.url as string).startsWith(library.endpoint))
+        assert.strictEqual(yield* Effect.promise(async () => (await fetch(image.url as string)).text()), text)
+      }
+      const info = yield* libraryInfo(server.database, library)
+      assert.deepStrictEqual(
+        info?.files.map(({ orphaned }) => orphaned),
+        [false, false]
+      )
+      yield* untilSame([again, late])
+      assert.strictEqual(again.network.uploads(), 0)
       yield* isInOrder
     })
   )

@@ -197,4 +197,49 @@ describe("leave to fold", () => {
       }
     })
   )
+
+  it.live("D19 who reads along with many small writes is told of them, and of little else", () =>
+    Effect.gen(function* () {
+      const INTERVAL = 1000
+      const library = libraryOn(yield* startServer({ verdant: { cursorInterval: INTERVAL } }))
+      const [writing, reading] = [makeReplica(), makeReplica()]
+      const writer = yield* connectVerdant(library, yield* library.token({ userId: "writer" }))
+      const reader = yield* connectVerdant(library, yield* library.token({ userId: "reader" }))
+      writer.send(writing.sync({ operations: [writing.operation("item/x", initialize({ id: "x" }))] }))
+      yield* writer.next("sync-resp")
+      reader.send(reading.sync({ resyncAll: true }))
+      const { ackThisNonce: nonce } = yield* reader.next("sync-resp")
+      reader.send(reading.ack({ nonce }))
+      yield* reader.settled
+
+      const OPERATIONS = 500
+      const operations = Array.from({ length: OPERATIONS }, (_, n) => writing.operation("item/x", set("n", n)))
+      const begun = performance.now()
+      const before = reader.messages.length
+      for (const operation of operations) writer.send(writing.op(operation))
+      let acknowledged = before
+      const told = () => reader.messages.slice(before).filter(({ type }) => type === "op-re")
+      yield* until("the reader has all", () => {
+        for (; acknowledged < reader.messages.length; acknowledged++) {
+          const { operations, type } = reader.messages[acknowledged]!
+          const last = (operations as ReadonlyArray<{ readonly timestamp: string }> | undefined)?.at(-1)
+          if (type === "op-re") reader.send(reading.ack({ timestamp: last?.timestamp }))
+        }
+        return told().flatMap(({ operations }) => operations).length === OPERATIONS
+      })
+      // A last word of each, after which all of it may be folded.
+      const last = writing.operation("item/x", set("n", -1))
+      writer.send(writing.op(last))
+      yield* reader.next("op-re", (message) => JSON.stringify(message).includes(last.timestamp))
+      reader.send(reading.ack({ timestamp: reading.now() }))
+      yield* reader.next("global-ack", ({ timestamp }) => String(timestamp) > operations.at(-1)!.timestamp)
+
+      const intervals = Math.ceil((performance.now() - begun) / INTERVAL)
+      const given = reader.messages.slice(before).filter(({ type }) => type === "global-ack")
+      assert.isAtMost(given.length, intervals + 1)
+      assert.strictEqual(reader.messages.length - before, OPERATIONS + 1 + given.length)
+      const bytes = (messages: ReadonlyArray<object>) => JSON.stringify(messages).length
+      assert.isBelow(bytes(reader.messages.slice(before)), 2.5 * bytes(operations))
+    })
+  )
 })

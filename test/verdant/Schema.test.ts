@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { evict, forceTruant } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { firstSchema, secondSchema, thirdSchema, unfinishedSchema } from "../support/verdant/schemas.ts"
+import { filledSchema, firstSchema, secondSchema, thirdSchema, unfinishedSchema } from "../support/verdant/schemas.ts"
 import { openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transport) => {
@@ -224,6 +224,56 @@ describe("a schema that is being worked on", () => {
         (yield* other.documents()).map(({ content }) => content),
         ["synced"]
       )
+    })
+  )
+
+  it.live("33 it is tried on a copy of what the device has, which goes with it", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library, schema: firstSchema })
+      const id = yield* a.put({ content: "real" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b])
+      yield* a.close
+      const working = yield* openClient({
+        library,
+        user: "a",
+        schema: unfinishedSchema,
+        device: a.device,
+        offline: true
+      })
+      yield* Effect.promise(async () => working.store.sync.start())
+      yield* working.until("it has the item, migrated", ([item]) => item?.["title"] === "REAL")
+      yield* working.edit(id, (item) => item.set("content", "tried"))
+      yield* working.put({ content: "tried" })
+      yield* working.close
+      assert.deepStrictEqual([working.network.connections(), working.network.sent.length], [0, 0])
+
+      const again = yield* openClient({ library, user: "a", schema: firstSchema, device: a.device })
+      yield* b.edit(id, (item) => item.get("tags").push("goes on"))
+      yield* again.until("it goes on", ([item]) => item?.tags.length === 1)
+      const items = yield* untilSame([again, b])
+      assert.deepStrictEqual(
+        items.map(({ content }) => content),
+        ["real"]
+      )
+      assert.strictEqual(again.resets(), 0)
+    })
+  )
+})
+
+describe("what every device begins with", () => {
+  it.live("33 it is there once, and a change of it on one device is not undone by the next that begins", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const a = yield* openClient({ library, user: "a", schema: filledSchema })
+      yield* a.edit("inbox", (category) => category.set("name", "changed by a"), "category")
+      yield* untilSame([a], "category")
+      const b = yield* openClient({ library, user: "b", schema: filledSchema })
+      yield* b.until("it has the change", ([category]) => category?.["name"] === "changed by a", "category")
+      yield* b.edit("inbox", (category) => category.set("look", { color: "green" }), "category")
+      yield* a.until("it has the color", ([category]) => category?.["look"] !== null, "category")
+      assert.lengthOf(yield* untilSame([a, b], "category"), 1)
     })
   )
 })

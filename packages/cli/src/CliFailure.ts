@@ -46,6 +46,14 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: storageAdvice(root)
     })
   }
+  if (isTagged(error, "BlobStoreUnavailable")) {
+    return new CliFailure({
+      code: "FILES_UNAVAILABLE",
+      message: error.message,
+      exitCode: 3,
+      tryThis: "the same command again once --files can be reached; what was done stays done"
+    })
+  }
   if (isTagged(error, "ListenError")) {
     return new CliFailure({
       code: "PORT_UNAVAILABLE",

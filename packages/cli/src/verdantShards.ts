@@ -1,8 +1,10 @@
-/** The SQLite files of a Verdant server, one for each library, read and never written. */
-import { readdirSync } from "node:fs"
-import { join } from "node:path"
+/** What a Verdant server keeps: a SQLite file for each library, and a folder of its files. Read and never written. */
+import { createReadStream, readdirSync } from "node:fs"
+import { lstat } from "node:fs/promises"
+import { join, resolve, sep } from "node:path"
 import { DatabaseSync, type StatementSync } from "node:sqlite"
 import {
+  type VerdantBytes,
   type VerdantRow,
   type VerdantSource,
   type VerdantTables,
@@ -14,14 +16,20 @@ import { CliFailure } from "./CliFailure.ts"
 
 const EXTENSION = ".sqlite"
 
-/** The libraries of a `databasesDirectory`, by name. */
-export const shardsIn = (directory: string): ReadonlyArray<VerdantSource> =>
-  namesIn(directory)
+/** The libraries of a `databasesDirectory`, by name, with files from the `rootDirectory` of a `LocalFileStorage`. */
+export const shardsIn = (directory: string, filesDirectory?: string): ReadonlyArray<VerdantSource> =>
+  namesIn(directory, "databasesDirectory")
     .filter((name) => name.endsWith(EXTENSION))
     .sort()
-    .map((name) => ({ libraryId: name.slice(0, -EXTENSION.length), open: openShard(join(directory, name)) }))
+    .map((name) => {
+      const libraryId = name.slice(0, -EXTENSION.length)
+      const open = openShard(join(directory, name))
+      return filesDirectory === undefined
+        ? { libraryId, open }
+        : { libraryId, open, bytesOf: bytesIn(filesDirectory, libraryId) }
+    })
 
-const namesIn = (directory: string): ReadonlyArray<string> => {
+export const namesIn = (directory: string, calledThere: string): ReadonlyArray<string> => {
   try {
     return readdirSync(directory)
   } catch (error) {
@@ -29,10 +37,27 @@ const namesIn = (directory: string): ReadonlyArray<string> => {
       code: "NO_SUCH_DIRECTORY",
       message: `${directory} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       exitCode: 2,
-      tryThis: "the directory that the Verdant server calls databasesDirectory"
+      tryThis: `the directory that the Verdant server calls ${calledThere}`
     })
   }
 }
+
+/**
+ * LIBRARY/FILE/NAME, where NAME is what a client called it: that server put it together without a look, and what leads out
+ * of the file's own folder is none of its files.
+ */
+const bytesIn =
+  (filesDirectory: string, libraryId: string): VerdantBytes =>
+  (fileId, name) =>
+    Effect.promise(async () => {
+      const folder = [resolve(filesDirectory), libraryId, fileId].join(sep)
+      const path = [folder, name].join(sep)
+      if (resolve(folder) !== folder || resolve(path) !== path) return undefined
+      const found = await lstat(path).catch(() => undefined)
+      if (found?.isFile() !== true) return undefined
+      const bytes = Stream.suspend(() => Stream.fromAsyncIterable(createReadStream(path), unreadable))
+      return { size: found.size, bytes }
+    })
 
 const openShard = (filename: string) =>
   Effect.acquireRelease(
@@ -71,6 +96,7 @@ const tablesOf = (database: DatabaseSync): VerdantTables => {
   // Before it knew private documents, it had no column for whom they are.
   const authz = database.prepare("SELECT 1 FROM pragma_table_info('OperationHistory') WHERE name = 'authz'").get()
   const access = authz === undefined ? "NULL AS authz" : "authz"
+  const hasFiles = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'FileMetadata'").get() !== undefined
   const rows = (query: string) => {
     const statement = database.prepare(query)
     return Stream.fromAsyncIterable(pagesOf(statement), unreadable).pipe(Stream.flattenIterable)
@@ -80,7 +106,8 @@ const tablesOf = (database: DatabaseSync): VerdantTables => {
       "SELECT id, clientId, type, lastSeenWallClockTime, ackedLogicalTime, ackedServerOrder FROM ReplicaInfo"
     ),
     operations: rows(`SELECT oid, timestamp, data, serverOrder, replicaId, ${access} FROM OperationHistory`),
-    baselines: rows(`SELECT oid, snapshot, timestamp, ${access} FROM DocumentBaseline`)
+    baselines: rows(`SELECT oid, snapshot, timestamp, ${access} FROM DocumentBaseline`),
+    files: hasFiles ? rows("SELECT fileId, name, type FROM FileMetadata") : Stream.empty
   }
 }
 

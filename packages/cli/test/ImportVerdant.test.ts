@@ -1,11 +1,11 @@
 /** `import verdant` by the built binary, on each storage. */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { storages } from "../../../test/support/postgres.ts"
 import { initialize, makeReplica } from "../../../test/support/verdant/Replica.ts"
-import { type Shard, writeShard } from "../../../test/support/verdant/shards.ts"
+import { type Shard, writeFileOf, writeShard } from "../../../test/support/verdant/shards.ts"
 import { errorOf, freshFolder, jsonOf, run } from "./support.ts"
 
 const { id, operation } = makeReplica()
@@ -36,7 +36,8 @@ for (const { name, fresh } of storages) {
       for (const library of ["notes", "plans"]) writeShard(directory, library, shard(5000))
       const imported = {
         ...{ libraryId: "notes", outcome: "imported", detail: null },
-        ...{ operations: 5000, baselines: 0, replicas: 1, lapsed: 0, malformed: 0 }
+        ...{ operations: 5000, baselines: 0, replicas: 1, lapsed: 0, malformed: 0 },
+        ...{ files: 0, fileBytes: 0, filesLeftOut: 0 }
       }
       const dry = await sealog("import", "verdant", directory, "--dry-run", "--json")
       assert.strictEqual(dry.code, 0, dry.stderr)
@@ -86,6 +87,62 @@ for (const { name, fresh } of storages) {
         const ran = await sealog("import", "verdant", ...args, "--json")
         assert.deepStrictEqual([ran.code, errorOf(ran).code], [code, error], args.join(" "))
       }
+    })
+
+    it("brings the files, all that there are, once", async () => {
+      const [directory, from, to] = [folder(), folder(), join(folder(), "files")]
+      const library = `files-${name}`
+      const stored = () =>
+        readdirSync(to, { recursive: true, encoding: "utf8" }).filter((name) => /^[^.].*[/]/.test(name))
+      const files = [
+        { fileId: "one", name: "picture.png", type: "image/png" },
+        { fileId: "two", name: "größer.txt", type: "text/plain", pendingDeleteAt: 1 },
+        { fileId: "missing", name: "x", type: "text/plain" },
+        // What leads elsewhere, though there is something.
+        { fileId: "out", name: "../../../secret", type: "text/plain" },
+        { fileId: "inside", name: "../one/picture.png", type: "text/plain" },
+        { fileId: "../one", name: "picture.png", type: "text/plain" },
+        { fileId: "folder", name: ".", type: "text/plain" }
+      ]
+      const [one, two, , , inside, , aFolder] = files
+      writeShard(directory, library, { ...shard(3), files })
+      writeFileOf(from, library, one!, "one")
+      writeFileOf(from, library, two!, "twotwo")
+      writeFileOf(from, library, { ...inside!, name: "another" }, "x")
+      writeFileOf(from, library, { ...aFolder!, name: "another" }, "x")
+      writeFileSync(join(from, "..", "secret"), "secret")
+      const options = ["--files-from", from, "--files", to, "--json"]
+      const importing = async (...options: ReadonlyArray<string>) => {
+        const ran = await sealog("import", "verdant", directory, ...options)
+        assert.strictEqual(ran.code, 1, ran.stderr)
+        return (jsonOf("import-verdant", ran)["libraries"] as ReadonlyArray<object>)[0]!
+      }
+      const all = { files: 2, fileBytes: 9, filesLeftOut: 5 }
+      assert.deepInclude(await importing(...options, "--dry-run"), { outcome: "imported", ...all })
+      assert.isFalse(existsSync(to))
+      // Nobody said where they are; they can be brought later.
+      assert.deepInclude(await importing("--json"), { ...all, files: 0, fileBytes: 0, filesLeftOut: 7 })
+      assert.deepInclude(await importing(...options), { outcome: "present", ...all })
+      assert.strictEqual(stored().length, 2)
+      const before = stored()
+      assert.deepInclude(await importing(...options), { ...all, files: 0, fileBytes: 0 })
+      assert.deepStrictEqual(stored(), before)
+      const shown = jsonOf("events", await sealog("events", library, "@verdant", "--json"))
+      const types = (shown["events"] as ReadonlyArray<{ type: string }>).map(({ type }) => type)
+      assert.deepStrictEqual(types, ["Folded", "FileStored", "FileStored"])
+
+      const another = folder()
+      writeShard(another, `whole-${name}`, { ...shard(1), files: [one!] })
+      writeFileOf(from, `whole-${name}`, one!, "one")
+      const whole = await sealog("import", "verdant", another, "--files-from", from, "--files", to)
+      assert.deepStrictEqual(
+        [whole.code, whole.stdout],
+        [0, `whole-${name}: 1 operation, 0 baselines, 1 replica, 1 file of 3 B\nImported 1 of 1 file.\n`]
+      )
+      const text = await sealog("import", "verdant", directory)
+      assert.include(text.stdout, `${library}: present: the log has Verdant data of this library\n`)
+      const nowhere = await sealog("import", "verdant", directory, "--files-from", join(from, "nowhere"), "--json")
+      assert.deepStrictEqual([nowhere.code, errorOf(nowhere).code], [2, "NO_SUCH_DIRECTORY"])
     })
 
     it("leaves `import` the command that it is", async () => {

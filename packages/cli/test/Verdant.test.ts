@@ -1,9 +1,10 @@
 /** The commands on libraries that Verdant's clients have filled, on each storage, without a terminal. */
-import { mkdirSync } from "node:fs"
+import { mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { layerFileSystem } from "@sealog/server/FileSystemBlobStore"
 import { authorization } from "@verdant-web/store"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { holdings } from "../../../test/admin/support.ts"
 import { layerOf, storages } from "../../../test/support/postgres.ts"
@@ -236,6 +237,44 @@ for (const { name, fresh } of storages) {
       await refusals([[["document", "show", "notes", `item/${filled.id}`], 1, "NO_SUCH_DOCUMENT"]])
       assert.match(await text("events", "notes", "@verdant"), /OperationsStored +purged[\s\S]*Evicted\n$/)
       assert.include(await text("replay", "--library", "notes"), "all as written")
+    })
+
+    it("evict says which files go, and deletes those that it reaches", async () => {
+      const directory = join(cwd, "files")
+      const blobs = Layer.orDie(layerFileSystem({ directory }))
+      const stored = () =>
+        readdirSync(directory, { recursive: true, encoding: "utf8" }).filter((name) => /^[^.].*[/]/.test(name))
+      const uploading = Effect.gen(function* () {
+        const server = yield* startServer({ database, blobs })
+        for (const id of ["files", "more files"]) {
+          const client = yield* openClient({ library: libraryOn(server, id.replace(" ", "-")), user: "ada" })
+          for (const text of ["one", "two"]) yield* client.put({ image: new File([text], `${text}.txt`) })
+          yield* until("both are uploaded", () => client.network.uploads() === 2)
+          yield* until("all is stored", () => client.isSettled())
+        }
+      })
+      await Effect.runPromise(Effect.scoped(uploading))
+      assert.strictEqual(stored().length, 4)
+      assert.match(await text("evict", "files", "--dry-run"), /of payloads and 2 files of 6 B\.\n$/)
+      const planned = await json("evict", "evict", "files", "--dry-run", "--files", directory)
+      assert.deepInclude(planned, { files: 2, fileBytes: 6, filesDeleted: false })
+      await refusals([
+        [["evict", "files", "--yes", "--files", join(cwd, "nowhere")], 2, "NO_SUCH_DIRECTORY"],
+        [["evict", "files", "--yes", "--files", join(cwd, "package.json")], 2, "NO_SUCH_DIRECTORY"]
+      ])
+      assert.match(
+        await text("evict", "files", "--yes"),
+        /freed [\d.]+ k?B and 2 files of 6 B\.\nThe files' bytes are still there: a server deletes them\.\n$/
+      )
+      assert.strictEqual(stored().length, 4)
+      assert.strictEqual(await text("evict", "files", "--yes", "--files", directory), "Nothing to evict in files.\n")
+      assert.strictEqual(stored().length, 2)
+      const ran = await run(["evict", "more-files", "--yes", "--json"], {
+        cwd,
+        env: { DATABASE_URL: database, SEALOG_FILES: directory }
+      })
+      assert.deepInclude(jsonOf("evict", ok(ran)), { files: 2, fileBytes: 6, filesDeleted: true })
+      assert.deepStrictEqual(stored(), [])
     })
 
     it("serve --dev gives real clients their tokens", async () => {

@@ -127,6 +127,8 @@ export class EventLog extends Context.Service<
       readonly streamId?: string
       readonly after?: StreamKey
       readonly limit: number
+      /** Whether payloads are counted; their number and size are 0 otherwise. Default: true. */
+      readonly payloads?: boolean
     }) => Effect.Effect<ReadonlyArray<StreamSummary>, StorageUnavailable>
 
     /** Libraries in order of their id, after a given one. */

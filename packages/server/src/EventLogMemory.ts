@@ -98,13 +98,13 @@ const make = Effect.gen(function* () {
         return known < 0 ? undefined : snapshots.slice(known + 1).map(ancestorOf)
       }),
     held: (key, before) => Effect.sync(() => sizes(get(key).events.filter(({ event }) => event.version < before))),
-    streams: ({ libraryId, streamId, after, limit }) =>
+    streams: ({ libraryId, streamId, after, limit, payloads = true }) =>
       Effect.sync(() =>
         sorted(libraryId)
           .filter(({ key }) => streamId === undefined || key.streamId === streamId)
           .filter(({ key }) => after === undefined || compareKeys(key, after) > 0)
           .slice(0, limit)
-          .map(summary)
+          .map((stored) => ({ ...summary(stored), ...(!payloads && { payloads: 0, payloadBytes: 0 }) }))
       ),
     libraries: ({ after, limit }) =>
       Effect.sync(() => {

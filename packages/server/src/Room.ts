@@ -78,7 +78,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
 
   const isSettled = () => decided.length === 0 && committing.length === 0
 
-  const local = protocol.local(start.state)
+  const local = protocol.local(start.state, key)
   const deliver = (event: StreamEvent, payload: Uint8Array | null) => {
     protocol.observe(local, event)
     if (subscribers.size === 0) return

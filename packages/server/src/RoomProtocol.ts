@@ -16,7 +16,7 @@ export interface RoomProtocol<State, Command, Refusal, Local> {
   /** The frame that tells other connections of an event; built once for all of them. */
   readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
   /** State of the protocol's own that a room carries, beginning with the state that the room opens with. */
-  readonly local: (state: State) => Local
+  readonly local: (state: State, key: StreamKey) => Local
   /** Tells it of every event that became durable, before any subscriber. */
   readonly observe: (local: Local, event: StreamEvent) => void
   /** Tells it what the same room on another process was told to `tell`. */

@@ -13,6 +13,8 @@ import { makeTails } from "./Tails.ts"
 export interface Rooms<State, Command, Refusal, Local> {
   /** The room of a stream, opened when it is not; it stays open for as long as the scope, and a while after. */
   readonly get: (key: StreamKey) => Effect.Effect<Room<State, Command, Refusal, Local>, StorageUnavailable, Scope.Scope>
+  /** Has a listener called after every commit of these rooms, until the scope closes. It must not throw. */
+  readonly onCommitted: (listener: (key: StreamKey) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Waits until everything decided is durable. */
   readonly drain: Effect.Effect<void>
 }
@@ -33,6 +35,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const tails = yield* makeTails(log)
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
+  const listeners = new Set<(key: StreamKey) => void>()
 
   const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
@@ -44,7 +47,10 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     const services = {
       log,
       committer,
-      announce: (key: StreamKey) => void run(signals.announce([key])),
+      announce: (key: StreamKey) => {
+        for (const listener of listeners) listener(key)
+        run(signals.announce([key]))
+      },
       broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
       now: () => clock.currentTimeMillisUnsafe(),
       run: (effect: Effect.Effect<void>) => void run(effect),
@@ -90,6 +96,11 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
 
   return {
     get: (key: StreamKey) => rooms.get(streamName(key)),
+    onCommitted: (listener) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void listeners.add(listener)),
+        () => Effect.sync(() => void listeners.delete(listener))
+      ),
     drain
   } satisfies Rooms<State, Command, Refusal, Local>
 })

@@ -1,7 +1,6 @@
 /** What processes tell each other, as short texts: JSON of no more bytes than the way they go takes. */
 
 import { Option, Schema } from "effect"
-import { LibraryId } from "./domain/Ids.ts"
 import type { StreamKey } from "./domain/Stream.ts"
 import type { Broadcast } from "./Signals.ts"
 
@@ -10,7 +9,9 @@ const AROUND_BYTES = 200
 /** An ephemeral message that is larger stays in its own process. */
 export const MAX_BROADCAST_BYTES = 64 * 1024
 
-const Key = Schema.Tuple([LibraryId, Schema.String.check(Schema.isMaxLength(200))])
+/** A library, or the log's own `@server`, which no client can name. */
+const Library = Schema.String.check(Schema.isMaxLength(400)).pipe(Schema.brand("LibraryId"))
+const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(200))])
 
 const Message = Schema.fromJsonString(
   Schema.Union([

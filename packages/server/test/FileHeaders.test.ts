@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { contentDisposition, displayName, isAmong, mediaType, servedAs } from "../src/edge/files/Naming.ts"
 import { fits, hasAlready, parseRange } from "../src/edge/files/Range.ts"
+import { contentDisposition, displayName, isAmong, mediaType, servedAs } from "../src/protocols/verdant/FileNames.ts"
 
 describe("a Range header", () => {
   const part = (offset: number, length: number) => ({ _tag: "Part", offset, length })

@@ -4,8 +4,9 @@ import { TestClock } from "effect/testing"
 import { type BlobKey, BlobStore } from "../src/BlobStore.ts"
 import { layerMemory } from "../src/BlobStoreMemory.ts"
 import { FileId, LibraryId } from "../src/domain/Ids.ts"
+import { newBlobKey } from "../src/protocols/verdant/BlobPlaces.ts"
 import { sweepFiles } from "../src/protocols/verdant/FileSweep.ts"
-import { newBlobKey, VerdantFiles } from "../src/protocols/verdant/Files.ts"
+import { VerdantFiles } from "../src/protocols/verdant/Files.ts"
 import { layerFilesInMemory } from "./support/FileServer.ts"
 
 const store = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {

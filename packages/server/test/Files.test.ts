@@ -16,7 +16,7 @@ import { layerFileSystem } from "../src/FileSystemBlobStore.ts"
 import { FileLinks } from "../src/protocols/verdant/FileLinks.ts"
 import { type FileRecord, VerdantFiles } from "../src/protocols/verdant/Files.ts"
 import { type FileServer, layerFilesInMemory, SECRET, startFileServer } from "./support/FileServer.ts"
-import { ask, bearer, beginUpload, formHeaders, rawForm, rawPart, uploadFile } from "./support/upload.ts"
+import { ask, BOUNDARY, bearer, beginUpload, formHeaders, rawForm, rawPart, uploadFile } from "./support/upload.ts"
 
 const isBlobKey = Schema.is(BlobKey)
 const library = LibraryId.make("notes")
@@ -322,16 +322,22 @@ describe("an upload that is refused", () => {
     it.live(what, () => Effect.flatMap(startFileServer(), (server) => refused(server, 4000, init)))
   }
 
-  it.live("pauses for too long", () =>
-    Effect.gen(function* () {
-      const server = yield* startFileServer({ idleTimeout: "50 millis" })
-      const token = yield* server.token(library)
-      const { answer } = yield* beginUpload(server, token, fileId, { contentLength: 1000, content: "x".repeat(500) })
-      yield* until(Effect.sync(() => answer().includes('{"code":4080}')))
-      assert.match(answer(), /^HTTP\/1.1 408 /)
-      assert.deepStrictEqual(yield* storedKeys(server), [])
-    })
-  )
+  for (const [when, sent] of [
+    ["before its file", { start: `--${BOUNDARY}`, content: "" }],
+    ["in its file", { content: "x".repeat(500) }],
+    ["after its file", { content: `x\r\n--${BOUNDARY}\r\n` }]
+  ] as const) {
+    it.live(`pauses for too long ${when}`, () =>
+      Effect.gen(function* () {
+        const server = yield* startFileServer({ idleTimeout: "50 millis" })
+        const token = yield* server.token(library)
+        const { answer } = yield* beginUpload(server, token, fileId, { contentLength: 1000, ...sent })
+        yield* until(Effect.sync(() => answer().includes('{"code":4080}')))
+        assert.match(answer(), /^HTTP\/1.1 408 /)
+        assert.deepStrictEqual(yield* storedKeys(server), [])
+      })
+    )
+  }
 
   it.live("is one too many at a time, and is welcome later", () =>
     Effect.gen(function* () {

@@ -497,6 +497,34 @@ describe("whoever is refused", () => {
       assert.deepStrictEqual(answers, ["first Refused", "second Refused", "third Stored"])
     })
   )
+
+  it.effect("has a frame made once for an event, however many it goes to, and none when nobody is there", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* makeTroubledLog
+      const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+      const made: Array<Uint8Array> = []
+      const frame = () => {
+        const bytes = new Uint8Array(1)
+        made.push(bytes)
+        return bytes
+      }
+      const delivered: Array<Uint8Array | undefined> = []
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms({ ...numbers, frame })
+        const room = yield* rooms.get(key)
+        const store = Effect.callback<void>((resume) => room.submit("even", "a", () => resume(Effect.void)))
+        yield* store
+        assert.lengthOf(made, 0)
+        for (const id of Array.range(1, 100).map(String)) {
+          yield* room.subscribe({ id, deliver: ({ frame }) => void delivered.push(frame), relay: () => {} })
+        }
+        yield* store
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.lengthOf(made, 1)
+      assert.lengthOf(delivered, 100)
+      assert.isTrue(delivered.every((frame) => frame === made[0]))
+    })
+  )
 })
 
 /** Takes "even", and refuses everything else. */

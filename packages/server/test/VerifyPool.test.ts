@@ -69,6 +69,22 @@ describe("a pool of threads", () => {
     })
   )
 
+  it.live("ends its threads by itself, also those that are still starting or have something to do", () =>
+    Effect.gen(function* () {
+      const codes: Array<number> = []
+      const spawn: typeof spawnThread = (memory) => spawnThread(memory).once("exit", (code) => codes.push(code))
+      const starting = makeVerifyPool(2, spawn)
+      yield* Effect.promise(starting.close)
+      const working = makeVerifyPool(2, spawn)
+      const batch = Array.from({ length: 50 }, (_, i) => signed(i))
+      yield* verify(working, batch)
+      working.verify(batch, () => {})
+      yield* Effect.promise(working.close)
+      // A terminated thread ends with 1.
+      assert.deepStrictEqual(codes, [0, 0, 0, 0])
+    })
+  )
+
   it.live("verifies what is larger than the memory that threads share", () =>
     Effect.gen(function* () {
       const threads = yield* pool(1)

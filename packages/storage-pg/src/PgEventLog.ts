@@ -123,13 +123,13 @@ export const makeEventLog = Effect.gen(function* () {
   }, unavailable("measure payloads"))
 
   const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* (options) {
-    const { after, libraryId, limit, streamId } = options
+    const { after, libraryId, limit, payloads = true, streamId } = options
     const rows = yield* sql<StreamRow>`
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
         s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at, p.payloads, p.payload_bytes
       FROM sealog.streams s, LATERAL (
         SELECT count(*)::float8 AS payloads, coalesce(sum(length(p.payload)), 0)::float8 AS payload_bytes
-        FROM sealog.payloads p WHERE p.library_id = s.library_id AND p.stream_id = s.stream_id
+        FROM sealog.payloads p WHERE ${payloads} AND p.library_id = s.library_id AND p.stream_id = s.stream_id
       ) p
       WHERE ${sql.and([
         // Only what is asked for, so that the primary key serves every form of the question.

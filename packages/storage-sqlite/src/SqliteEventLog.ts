@@ -211,13 +211,14 @@ export const makeEventLog = Effect.gen(function* () {
   }, unavailable("measure payloads"))
 
   const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* (options) {
-    const { after, libraryId, limit, streamId } = options
+    const { after, libraryId, limit, payloads = true, streamId } = options
+    const counted = payloads ? 1 : 0
     const rows = yield* sql<StreamRow>`
       SELECT s.*,
         (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
-         WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payloads,
+         WHERE ${counted} AND e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payloads,
         (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
-         WHERE e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payload_bytes
+         WHERE ${counted} AND e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payload_bytes
       FROM streams s
       WHERE ${sql.and([
         // Only what is asked for, so that the primary key serves every form of the question.

@@ -36,6 +36,8 @@ export interface VerdantClientOptions {
   readonly version?: 3 | 5
   /** Does not connect until it is told to. */
   readonly offline?: boolean
+  /** Whether a file that nothing refers to may go from the device at once. Default: only after a while. */
+  readonly dropsFiles?: boolean
 }
 
 /** A document as plain data; by name the fields that an item of the tests' schemas has. */
@@ -220,6 +222,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
           namespace: device.namespace,
           log,
           rebaseTimeout: 0,
+          ...(options.dropsFiles && { files: { canCleanupDeletedFile: () => true } }),
           persistence: new IdbPersistence(device.databases),
           environment: {
             WebSocket: network.WebSocket,

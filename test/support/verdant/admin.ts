@@ -1,17 +1,20 @@
 /** What an administrator does to a library, with connections of its own to the server's database. */
 import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/VerdantLibrary"
+import type { BlobStore } from "@sealog/server/BlobStore"
+import { documentSnapshot as snapshotOf } from "@sealog/server/domain/verdant/DocumentSnapshot"
 import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
 import { fold } from "@sealog/server/domain/verdant/Library"
 import { collectionOf, documentIdOf, type Oid } from "@sealog/server/domain/verdant/Oid"
 import { EventLog } from "@sealog/server/EventLog"
-import { Effect, HashMap } from "effect"
+import { Effect, HashMap, Layer, Result } from "effect"
 import { layerOf } from "../postgres.ts"
 import type { Library } from "./Library.ts"
 import type { Doc } from "./VerdantClient.ts"
 
-export const evict = (database: string, { id }: Library) =>
-  Eviction.evict({ libraryId: id }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+/** `blobs`: where the library's files are, if whoever evicts it reaches them. */
+export const evict = (database: string, { id }: Library, blobs?: Layer.Layer<BlobStore>) =>
+  Eviction.evict({ libraryId: id }).pipe(Effect.provide([layerOf(database), blobs ?? Layer.empty]), Effect.orDie)
 
 export const forceTruant = (database: string, { id }: Library, replicaId: string) =>
   VerdantLibrary.forceTruant(id, ReplicaId.make(replicaId)).pipe(Effect.provide(layerOf(database)), Effect.orDie)
@@ -38,5 +41,5 @@ export const documentSnapshots = (database: string, { id }: Library, collection:
     }
     return Array.from(ids)
       .toSorted()
-      .flatMap((documentId) => (VerdantLibrary.snapshotOf(state, collection, documentId) as Doc | undefined) ?? [])
+      .flatMap((documentId) => (Result.getOrThrow(snapshotOf(state, collection, documentId)) as Doc | undefined) ?? [])
   }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

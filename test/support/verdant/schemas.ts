@@ -37,6 +37,16 @@ export interface AppSchema {
 const first = schema({ version: 1, collections: { item, category } })
 export const firstSchema: AppSchema = { schema: first, oldSchemas: [first], migrations: [createMigration(first)] }
 
+/** With what every device begins with. */
+export const filledSchema: AppSchema = {
+  ...firstSchema,
+  migrations: [
+    createMigration(first, async ({ mutations }) => {
+      await mutations["category"]!.put({ id: "inbox", name: "Inbox" })
+    })
+  ]
+}
+
 /** Items got a rating, and what they say in capitals. */
 const rated = collection({
   name: "item",

@@ -1,8 +1,9 @@
 /** The SQLite files of a Verdant server, as its version 4.2.5 makes them. */
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { newestFirst } from "@sealog/server/domain/verdant/Batches"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { fold } from "@sealog/server/domain/verdant/Library"
 import { EventLog } from "@sealog/server/EventLog"
@@ -35,11 +36,19 @@ export interface BaselineRow {
   readonly authz?: unknown
 }
 
+export interface FileRow {
+  readonly fileId: string
+  readonly name: string
+  readonly type: string
+  readonly pendingDeleteAt?: number | null
+}
+
 /** Text is stored as it is, and anything else as its JSON. */
 export interface Shard {
   readonly replicas?: ReadonlyArray<ReplicaRow>
   readonly operations?: ReadonlyArray<OperationRow>
   readonly baselines?: ReadonlyArray<BaselineRow>
+  readonly files?: ReadonlyArray<FileRow>
 }
 
 const SCHEMA = `
@@ -84,11 +93,19 @@ export const openShard = (directory: string, libraryId: string, shard: Shard, { 
   )
   insert("OperationHistory", shard.operations)
   insert("DocumentBaseline", shard.baselines)
+  insert("FileMetadata", shard.files)
   database.exec("COMMIT")
   return database
 }
 
 export const writeShard = (...args: Parameters<typeof openShard>): void => openShard(...args).close()
+
+/** A file as that server's LocalFileStorage lays it down. */
+export const writeFileOf = (root: string, libraryId: string, { fileId, name }: FileRow, content: string): void => {
+  const path = join(root, libraryId, fileId, name)
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, content)
+}
 
 /** What one of our servers holds of a library, as a Verdant server would hold it. */
 export const shardOf = (database: string, { id }: Library): Effect.Effect<Required<Shard>> =>
@@ -97,7 +114,7 @@ export const shardOf = (database: string, { id }: Library): Effect.Effect<Requir
     const state = fold(events)
     // Operations of one event follow each other; what was folded leaves numbers out.
     const firstOrder = (version: number) => version * 1000
-    const operations = state.batches.flatMap(({ operations, replicaId, version }) =>
+    const operations = [...newestFirst(state.batches)].reverse().flatMap(({ operations, replicaId, version }) =>
       operations.map(({ oid, patch, timestamp, authz = null }, i) => ({
         ...{ oid, timestamp, replicaId, authz },
         data: patch,
@@ -120,6 +137,7 @@ export const shardOf = (database: string, { id }: Library): Effect.Effect<Requir
         ...{ id, type, clientId: userId, ackedLogicalTime: promise },
         lastSeenWallClockTime: isTruant ? 1 : seen,
         ackedServerOrder: acked(received ?? 0)
-      }))
+      })),
+      files: Array.from(state.files.values(), ({ fileId, name, type }) => ({ fileId, name, type }))
     }
   }).pipe(Effect.provide(layerOf(database)), Effect.orDie)

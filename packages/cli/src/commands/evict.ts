@@ -8,9 +8,16 @@ interface EvictResult {
     readonly documentId: string
     readonly events: number
     readonly payloadBytes: number
+    readonly files: number
+    readonly fileBytes: number
   }>
   /** Bytes of sealed payloads freed. */
   readonly payloadBytes: number
+  /** Uploaded by Verdant's clients. */
+  readonly files: number
+  readonly fileBytes: number
+  /** Their bytes are gone; false: servers delete them. */
+  readonly filesDeleted: boolean
   /** The library is closed until `sync-admin resume`. */
   readonly suspended: boolean
 }
@@ -18,11 +25,11 @@ interface EvictResult {
 export default class Evict extends BaseCommand<EvictResult> {
   static override description = `Drop the sealed bytes of a library's documents, or of one.
 
-The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone. What Verdant's clients keep in the library goes as a whole, and is what the first of them to come back has.`
+The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone. What Verdant's clients keep in the library goes as a whole, and is what the first of them to come back has. The files that they uploaded go with it: now, with --files, also those of an eviction before; without, a server deletes them, when somebody is connected to the library or comes back, and within two days otherwise.`
   static override examples = [
     "<%= config.bin %> evict notes --dry-run",
     "<%= config.bin %> evict notes --document welcome --yes",
-    "<%= config.bin %> evict notes --suspend --yes"
+    "<%= config.bin %> evict notes --suspend --files ./data/files --yes"
   ]
   static override args = { libraryId: Args.string({ description: "the library", required: true }) }
   static override flags = {
@@ -31,6 +38,11 @@ The events stay, so the history can still be checked. Clients that are connected
       description: "close the library first, so that nobody restores it before `sync-admin resume`",
       default: false,
       exclusive: ["document"]
+    }),
+    files: Flags.string({
+      description:
+        "where the servers keep files of Verdant's clients: a directory, or s3 (configured by S3_… variables)",
+      env: "SEALOG_FILES"
     }),
     "dry-run": Flags.boolean({ description: "only say what would be freed", default: false }),
     yes: Flags.boolean({ char: "y", description: "do not ask", default: false })
@@ -48,12 +60,23 @@ The events stay, so the history can still be checked. Clients that are connected
       libraryId: libraryIdOf(args.libraryId),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
-    const run = (dryRun: boolean) => this.executeOn(flags.database, evict({ ...target, dryRun }))
+    const { provide } = await import("effect/Effect")
+    const { existingFileStore } = await import("../files.ts")
+    const store = flags.files === undefined ? undefined : await existingFileStore(flags.files)
+    const run = (dryRun: boolean) => {
+      const evicting = evict({ ...target, dryRun })
+      return this.executeOn(flags.database, store === undefined || dryRun ? evicting : provide(evicting, store))
+    }
+    const sum = (documents: EvictResult["documents"], what: "payloadBytes" | "files" | "fileBytes"): number =>
+      documents.reduce((sum, document) => sum + document[what], 0)
     const summarise = (documents: EvictResult["documents"], dryRun: boolean): EvictResult => ({
       libraryId: target.libraryId,
       dryRun,
       documents,
-      payloadBytes: documents.reduce((sum, document) => sum + document.payloadBytes, 0),
+      payloadBytes: sum(documents, "payloadBytes"),
+      files: sum(documents, "files"),
+      fileBytes: sum(documents, "fileBytes"),
+      filesDeleted: store !== undefined && !dryRun,
       suspended: flags.suspend && !dryRun
     })
 
@@ -62,10 +85,12 @@ The events stay, so the history can still be checked. Clients that are connected
       const library = documents < evicted.length ? ["Verdant data"] : []
       return [...(documents > 0 ? [count(documents, "document")] : []), ...library].join(" and ") || "nothing"
     }
+    const filesOf = ({ fileBytes, files }: EvictResult): string =>
+      files === 0 ? "" : ` and ${count(files, "file")} of ${bytes(fileBytes)}`
     const nothing = `Nothing to evict in ${target.libraryId}.`
     if (flags["dry-run"] || !flags.yes) {
       const planned = summarise(await run(true), true)
-      const scope = `${namesOf(planned.documents)}, ${bytes(planned.payloadBytes)} of payloads`
+      const scope = `${namesOf(planned.documents)}, ${bytes(planned.payloadBytes)} of payloads${filesOf(planned)}`
       if ((planned.documents.length === 0 && !flags.suspend) || flags["dry-run"]) {
         this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
         return { ...planned, dryRun: flags["dry-run"] }
@@ -74,9 +99,11 @@ The events stay, so the history can still be checked. Clients that are connected
     }
     if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId))
     const done = summarise(await run(false), false)
-    const { documents, payloadBytes } = done
+    const { documents, files, filesDeleted, payloadBytes } = done
+    const freed = `${bytes(payloadBytes)}${filesOf(done)}`
     if (flags.suspend) this.print(`Suspended ${target.libraryId}.`)
-    this.print(documents.length === 0 ? nothing : `Evicted ${namesOf(documents)}, freed ${bytes(payloadBytes)}.`)
+    this.print(documents.length === 0 ? nothing : `Evicted ${namesOf(documents)}, freed ${freed}.`)
+    if (files > 0 && !filesDeleted) this.print("The files' bytes are still there: a server deletes them.")
     return done
   }
 }

@@ -51,6 +51,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const { FileLinks } = await import("@sealog/server/protocols/verdant/FileLinks")
     const { Context, Duration, Effect, Layer } = await import("effect")
     const { backendOf } = await import("../storage.ts")
+    const { fileStore } = await import("../files.ts")
     const backend = await backendOf(flags.database)
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
@@ -82,11 +83,6 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     await this.executeUntilStopped(Effect.scoped(running))
     return { port, dev: flags.dev }
   }
-}
-
-const fileStore = async (place: string) => {
-  if (place === "s3") return (await import("@sealog/server/S3BlobStore")).layerS3Config
-  return (await import("@sealog/server/FileSystemBlobStore")).layerFileSystem({ directory: place })
 }
 
 const redisSignals = async (url: string) => {

@@ -2,12 +2,14 @@
  * Evicting documents: their sealed bytes go, their events stay. Clients that still have a document restore it; what no
  * client has is gone.
  */
-import { Effect, Result } from "effect"
+import { Effect, Option, Result } from "effect"
+import { BlobStore } from "../BlobStore.ts"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import * as Secsync from "../domain/Secsync.ts"
 import { EVICTED, type StreamKey } from "../domain/Stream.ts"
 import * as Verdant from "../domain/verdant/Events.ts"
 import { EventLog } from "../EventLog.ts"
+import { deleteEvictedFiles, type FilesOfGenerations, filesOfGenerations } from "../protocols/verdant/EvictedFiles.ts"
 import { appendDecided } from "./Decision.ts"
 
 /** Documents listed at a time. */
@@ -19,12 +21,18 @@ export interface EvictedDocument {
   readonly documentId: string
   readonly events: number
   readonly payloadBytes: number
+  /** Uploaded by Verdant's clients. */
+  readonly files: number
+  readonly fileBytes: number
 }
 
 /**
  * Evicts the documents of a library, or one of them, each in a transaction of its own: what was interrupted goes on
  * where it stopped when it is called again. Documents that are evicted already are left out. With `dryRun` nothing is
  * changed, and the answer says what would be.
+ *
+ * With a `BlobStore`, the bytes of the library's files are gone when it returns. Without one a server deletes them: at
+ * once when somebody is connected to the library, else when somebody comes back to it, or by its sweep of the store.
  */
 export const evict = Effect.fn("evict")(function* (options: {
   readonly libraryId: LibraryId
@@ -45,16 +53,15 @@ export const evict = Effect.fn("evict")(function* (options: {
       // Our own streams are not documents; what Verdant's clients have is theirs.
       if (key.streamId.startsWith("@") && !Verdant.isVerdant(key)) continue
       const evictIt = Verdant.isVerdant(key) ? evictLibrary : evictStream
-      if (yield* evictIt(key, options.dryRun === true)) {
-        evicted.push({ documentId: key.streamId, events: version, payloadBytes })
-      }
+      const gone = yield* evictIt(key, options.dryRun === true)
+      if (gone !== undefined) evicted.push({ documentId: key.streamId, events: version, payloadBytes, ...gone })
     }
     after = page.at(-1)?.key
     if (page.length < PAGE) return evicted
   }
 })
 
-/** Whether there was something to evict; what somebody writes meanwhile is evicted as well. */
+/** The files that go; undefined when there is nothing to evict. What somebody writes meanwhile is evicted as well. */
 const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
   const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, (tail) => {
     const state = Secsync.fold(
@@ -66,7 +73,7 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
       purgeBefore: "all" as const
     }))
   })
-  return Result.isSuccess(decided)
+  return Result.isSuccess(decided) ? { files: 0, fileBytes: 0 } : undefined
 })
 
 /** Verdant's data goes as a whole; its clients bring it back, the first of them deciding what it is. */
@@ -76,5 +83,16 @@ const evictLibrary = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolea
       ? Result.fail("evicted already" as const)
       : Result.succeed({ event: Verdant.toNewEvent({ _tag: EVICTED }, ""), purgeBefore: "all" as const })
   )
-  return Result.isSuccess(decided)
+  const files = yield* filesOfGenerations(key.libraryId)
+  const blobs = yield* Effect.serviceOption(BlobStore)
+  if (Option.isSome(blobs) && !dryRun) {
+    // Also when it was evicted before: whoever did that may have been interrupted here.
+    yield* Effect.provideService(deleteEvictedFiles(files), BlobStore, blobs.value)
+  }
+  return Result.isSuccess(decided) ? sizesOf(dryRun ? files.live : (files.evicted.at(-1) ?? [])) : undefined
+})
+
+const sizesOf = (files: FilesOfGenerations["live"]) => ({
+  files: files.length,
+  fileBytes: files.reduce((sum, { size }) => sum + size, 0)
 })

@@ -2,11 +2,9 @@
 import { Clock, Duration, Effect, Result } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { decide } from "../domain/verdant/Decide.ts"
-import { documentView } from "../domain/verdant/DocumentView.ts"
+import { documentSnapshot as snapshotOf } from "../domain/verdant/DocumentSnapshot.ts"
 import { type ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
-import { valueOf } from "../domain/verdant/Folding.ts"
-import { entityOf, fold, type LibraryState, type Replica } from "../domain/verdant/Library.ts"
-import { rootOid } from "../domain/verdant/Oid.ts"
+import { fold, type Replica } from "../domain/verdant/Library.ts"
 import { EventLog } from "../EventLog.ts"
 import { appendDecided } from "./Decision.ts"
 
@@ -76,8 +74,8 @@ const readState = Effect.fnUntraced(function* (libraryId: LibraryId) {
 })
 
 /**
- * A document as its users see it, references in their place; undefined when there is none. Whoever asks sees all, private
- * documents too. `fileOf`: what stands for a file. Default: its id and, when it is here, its name, type and size.
+ * A document as its users see it, references in their place; undefined when there is none, or when it is too large to be
+ * put together. Whoever asks sees all, private documents too.
  */
 export const documentSnapshot = Effect.fn("documentSnapshot")(function* (
   libraryId: LibraryId,
@@ -85,25 +83,8 @@ export const documentSnapshot = Effect.fn("documentSnapshot")(function* (
   documentId: string
 ) {
   const state = yield* readState(libraryId)
-  return state === undefined ? undefined : snapshotOf(state, collection, documentId)
+  return state && Result.getOrUndefined(snapshotOf(state, collection, documentId))
 })
-
-/** The same, of a library that was read before. */
-export const snapshotOf = (state: LibraryState, collection: string, documentId: string): unknown => {
-  const root = rootOid(collection, documentId)
-  if (root === undefined) return undefined
-  const view = documentView(root, {
-    entity: (oid) => {
-      const entity = entityOf(state, oid)
-      return entity && valueOf(entity)
-    },
-    file: ({ id }) => {
-      const found = state.files.get(id as never)
-      return found === undefined ? { id } : { id, name: found.name, type: found.type, size: found.size }
-    }
-  })
-  return Result.getOrUndefined(view)
-}
 
 /**
  * Has a replica taken for one that was not heard of for too long: it holds nobody up, and unless it lacks nothing, it

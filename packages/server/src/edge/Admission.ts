@@ -3,6 +3,7 @@ import { Deferred, Effect } from "effect"
 import type { Headers } from "effect/http"
 import { Access, type Grant, type TokenRefused } from "../Access.ts"
 import { Administration, type GrantEnded } from "../Administration.ts"
+import { bearerOf } from "./bearerOf.ts"
 import { Code, Refused } from "./Refused.ts"
 
 export interface Admitted {
@@ -11,14 +12,15 @@ export interface Admitted {
   readonly ended: Effect.Effect<never, Refused>
 }
 
-/** By `Authorization: Bearer …`, or by `Sec-WebSocket-Protocol: Bearer,…`, which Verdant takes here as well. */
 export const admitRequest = Effect.fnUntraced(function* (headers: Headers.Headers) {
   const grant = yield* verifyToken(headers)
   return yield* admit(grant)
 })
 
-export const hasToken = (headers: Headers.Headers): boolean =>
-  headers["authorization"] !== undefined || headers["sec-websocket-protocol"] !== undefined
+const tokenOf = (headers: Headers.Headers): string | undefined =>
+  bearerOf(headers["authorization"], headers["sec-websocket-protocol"])
+
+export const hasToken = (headers: Headers.Headers): boolean => tokenOf(headers) !== undefined
 
 export const admit = Effect.fnUntraced(function* (grant: Grant) {
   const administration = yield* Administration
@@ -37,10 +39,8 @@ export const admit = Effect.fnUntraced(function* (grant: Grant) {
 
 const verifyToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
   const access = yield* Access
-  const credentials = headers["authorization"] ?? headers["sec-websocket-protocol"]?.replace(",", " ")
-  if (credentials === undefined) return yield* new Refused({ code: Code.noToken })
-  const [, token] = /^bearer +([^ ]+) *$/i.exec(credentials) ?? []
-  if (token === undefined) return yield* new Refused({ code: Code.invalidToken })
+  const token = tokenOf(headers)
+  if (token === undefined) return yield* new Refused({ code: Code.noToken })
   return yield* Effect.mapError(access.verify(token), refusalOfToken)
 })
 

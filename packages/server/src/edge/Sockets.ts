@@ -28,6 +28,8 @@ export interface SocketLimits {
   readonly maxBufferedBytes: number
   /** From the upgrade to the document being sent. Default 10 s. */
   readonly handshakeTimeout: Duration.Input
+  /** From a request's head to the end of its body, when it uploads no file. Default 30 s. */
+  readonly bodyTimeout: Duration.Input
   /** How often a client is pinged; one that missed two is dropped. Default 30 s. */
   readonly heartbeat: Duration.Input
 }
@@ -37,6 +39,7 @@ export const defaultLimits: SocketLimits = {
   maxConnections: 10_000,
   maxBufferedBytes: 16 * 1024 * 1024,
   handshakeTimeout: "10 seconds",
+  bodyTimeout: "30 seconds",
   heartbeat: "30 seconds"
 }
 

@@ -27,10 +27,12 @@ import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessi
 import { Signatures } from "../Signatures.ts"
 import { withPatience } from "../withPatience.ts"
 import { keepFileStore } from "./FileStoreUpkeep.ts"
-import { type FileOptions, FileRoutes, NoFileRoutes } from "./Files.ts"
+import { defaultFileOptions, type FileOptions, FileRoutes, NoFileRoutes } from "./Files.ts"
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
+import { endSlowBodies } from "./slowBodies.ts"
 import { VerdantRoutes } from "./VerdantHttp.ts"
+import { VerdantLibraries } from "./VerdantLibraries.ts"
 
 export interface SyncServerOptions {
   /** 0: any free port; see `SyncServer.port`. */
@@ -61,6 +63,8 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
 
 /** How long a shutdown waits for commits that are under way. */
 const DRAIN_TIMEOUT = "5 seconds"
+/** Until a request's head is there, ms. */
+const HEADERS_TIMEOUT = 10_000
 /** A URL carries a token and the clocks of a document's authors, some 60 bytes each. */
 const MAX_HEADER_BYTES = 64 * 1024
 /** Of a name in a path; a longer one is answered with 404. A library's has 200 characters at most, in UTF-16 twice that. */
@@ -81,6 +85,7 @@ export class SyncServer extends Context.Service<
         VerdantSessions.layer(options.verdant),
         VerdantFiles.layer
       ]),
+      Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer)),
       Layer.provide([Administration.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
@@ -110,13 +115,17 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   yield* keepFileStore
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: 10_000,
-    requestTimeout: 30_000,
+    headersTimeout: HEADERS_TIMEOUT,
+    connectionsCheckingInterval: HEADERS_TIMEOUT / 2,
+    // Not the same for all: see below.
+    requestTimeout: 0,
     keepAliveTimeout: 5_000
   })
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options), options.routes ?? Layer.empty)
   ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
+  const { uploadTimeout } = { ...defaultFileOptions, ...options.files }
+  endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 

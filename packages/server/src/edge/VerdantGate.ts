@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http"
 import { Effect } from "effect"
 import { type Access, TokenRefused } from "../Access.ts"
 import type { Administration } from "../Administration.ts"
+import { bearerOf } from "./bearerOf.ts"
 
 /** Where Verdant clients are served, by WebSocket and by HTTP; files are below it. */
 export const VERDANT_PATH = "/verdant"
@@ -14,13 +15,12 @@ export const isVerdantPath = (url: string): boolean => {
   return path === VERDANT_PATH && !(query !== -1 && new URLSearchParams(url.slice(query)).has("sessionKey"))
 }
 
-/** A browser's WebSocket cannot have a header of its own, so the token comes as a sub-protocol, or in the query. */
+/** Of an upgrade: in its headers, or in the query. */
 export const tokenOf = ({ headers, url = "/" }: Pick<IncomingMessage, "headers" | "url">): string => {
-  const [scheme, token] = (headers["sec-websocket-protocol"] ?? "").split(",").map((part) => part.trim())
-  if (scheme === "Bearer" && token !== undefined) return token
-  const [, bearer] = /^Bearer ([^\s]+)$/i.exec(headers.authorization ?? "") ?? []
+  const bearer = bearerOf(headers.authorization, headers["sec-websocket-protocol"])
+  if (bearer !== undefined && bearer !== "") return bearer
   const query = url.indexOf("?")
-  return bearer ?? (query === -1 ? "" : (new URLSearchParams(url.slice(query)).get("token") ?? ""))
+  return query === -1 ? "" : (new URLSearchParams(url.slice(query)).get("token") ?? "")
 }
 
 /** The grant of a token that is good and whose bearer is let in now. */

@@ -1,7 +1,12 @@
-/** Verdant over HTTP: a client that polls sends its messages in a request, and has the answers in the response. */
+/**
+ * Verdant over HTTP: a client that polls sends its messages in a request, and has the answers in the response. When it is
+ * not answered within three seconds it never polls again, so it is answered before that with what there is. It sends
+ * again what was not acknowledged; what is being stored by then is stored all the same.
+ */
 import { randomBytes } from "node:crypto"
-import { ByteSize, Effect, Layer } from "effect"
+import { ByteSize, Effect, Fiber, FiberSet, Layer, Option } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { StorageUnavailable } from "../EventLog.ts"
 import { CloseCode } from "../protocols/Connection.ts"
 import type { Message } from "../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
@@ -12,10 +17,23 @@ import { Code, Refused } from "./Refused.ts"
 import type { SocketLimits } from "./Sockets.ts"
 import { VERDANT_PATH } from "./VerdantGate.ts"
 
+/** What the server takes of a client's three seconds; not the time in which the request arrives. */
+const PATIENCE_MILLIS = 2000
+/** After this process stood still it first hears what came meanwhile. The client's clock did not stop. */
+const LAST_LOOK = "250 millis"
+/** Longer than clients wait before they poll again: a library that takes long to be opened is still open then. */
+const LINGER = "20 seconds"
+
+type Run = <A>(effect: Effect.Effect<A, StorageUnavailable>) => Fiber.Fiber<A, StorageUnavailable>
+
 /** Messages of one request, handled one after the other; the answers come in that order. */
-const exchange = Effect.gen(function* () {
+const exchange = Effect.fnUntraced(function* (run: Run) {
   const request = yield* HttpServerRequest.HttpServerRequest
-  const { grant } = yield* admitRequest(request.headers)
+  const begun = performance.now()
+  const admitted = yield* within(PATIENCE_MILLIS, admitRequest(request.headers))
+  if (Option.isNone(admitted)) return yield* new Refused({ code: Code.unavailable })
+  const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - begun))
+  const { grant } = admitted.value
   // It reaches some documents, and not all of the library.
   if (grant.documents !== undefined) return yield* new Refused({ code: Code.forbidden })
   const body = yield* Effect.mapError(request.json, () => new Refused({ code: Code.bodyRequired }))
@@ -24,6 +42,7 @@ const exchange = Effect.gen(function* () {
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
   let failure: number | undefined
+  let isAnswered = false
   const client = {
     id: randomBytes(12).toString("base64url"),
     isRealtime: false,
@@ -32,23 +51,48 @@ const exchange = Effect.gen(function* () {
     close: (code: number) => {
       failure = code === CloseCode.tryAgainLater ? Code.unavailable : Code.invalidRequest
     },
-    isSentAway: () => failure !== undefined
+    isSentAway: () => isAnswered || failure !== undefined
   }
-  const session = yield* sessions.open(client, grant)
-  yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
+  const handling = sessions.open(client, grant).pipe(
+    Effect.flatMap((session) => session.receive(messages.map((message) => decodeMessage(message, grant.userId)))),
+    Effect.andThen(Effect.suspend(() => (isAnswered ? Effect.sleep(LINGER) : Effect.void))),
+    Effect.scoped
+  )
+  const fiber = run(handling)
+  yield* within(patience, Fiber.join(fiber)).pipe(
+    Effect.onInterrupt(() => Fiber.interrupt(fiber)),
+    Effect.ensuring(
+      Effect.sync(() => {
+        isAnswered = true
+      })
+    )
+  )
   if (failure !== undefined) return yield* new Refused({ code: failure })
   const text = `{"messages":[${answers.map(({ text }) => text).join()}]}`
   return HttpServerResponse.text(text, { contentType: "application/json" })
-}).pipe(Effect.scoped)
+}, Effect.scoped)
+
+const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
+  Effect.raceFirst(
+    Effect.asSome(effect),
+    Effect.sleep(millis).pipe(Effect.andThen(Effect.sleep(LAST_LOOK)), Effect.as(Option.none()))
+  )
 
 const messagesOf = (body: unknown): unknown =>
   typeof body === "object" && body !== null && "messages" in body ? body.messages : undefined
 
-export const VerdantRoutes = (limits: SocketLimits) => {
-  const edge = answering({ allowsOrigin: () => true })
-  const bounded = Effect.provideService(exchange, HttpIncomingMessage.MaxBodySize, ByteSize.bytes(limits.maxFrameBytes))
-  return Layer.mergeAll(
-    HttpRouter.add("POST", VERDANT_PATH, edge(bounded)),
-    HttpRouter.add("OPTIONS", VERDANT_PATH, edge(Effect.never))
+export const VerdantRoutes = (limits: SocketLimits) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const edge = answering({ allowsOrigin: () => true })
+      const bounded = Effect.provideService(
+        exchange(yield* FiberSet.makeRuntime<never>()),
+        HttpIncomingMessage.MaxBodySize,
+        ByteSize.bytes(limits.maxFrameBytes)
+      )
+      return Layer.mergeAll(
+        HttpRouter.add("POST", VERDANT_PATH, edge(bounded)),
+        HttpRouter.add("OPTIONS", VERDANT_PATH, edge(Effect.never))
+      )
+    })
   )
-}

@@ -18,7 +18,9 @@ export const State = {
   /** The batch is in the shared memory. */
   here: 1,
   /** The batch comes as a message. */
-  message: 2
+  message: 2,
+  /** The thread is to end. */
+  end: 3
 } as const
 
 /** One direction, one batch at a time. */

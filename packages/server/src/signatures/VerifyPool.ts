@@ -10,6 +10,7 @@ import { type SignedText, verifySignature } from "./verifySignature.ts"
 export interface VerifyPool {
   /** `done` is called once, later; whether each is genuine, in the order given. */
   readonly verify: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
+  /** Done when the threads have ended; what was asked and is not answered by then never is. */
   readonly close: () => Promise<void>
 }
 
@@ -44,13 +45,14 @@ export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool =>
 
   const dispatchAll = (): void => {
     isScheduled = false
+    if (isClosed) return
     const count = waiting.reduce((sum, { signed }) => sum + signed.length, 0)
     if (threads.length === 0 || count <= FEW) return verifyHere(waiting.splice(0))
     for (const thread of threads) dispatch(thread)
   }
 
   const dispatch = (thread: Thread): void => {
-    if (waiting.length === 0 || thread.busy !== undefined) return
+    if (isClosed || waiting.length === 0 || thread.busy !== undefined) return
     let count = 0
     const end = waiting.findIndex((job, i) => {
       count += job.signed.length
@@ -110,7 +112,14 @@ export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool =>
     },
     close: async () => {
       isClosed = true
-      await Promise.all(threads.map(({ worker }) => worker.terminate()))
+      // Not terminated: in a thread that is just starting, that can take the process with it (Node 26).
+      await Promise.all(
+        threads.map(({ batch, worker }) => {
+          const ended = new Promise((resolve) => worker.once("exit", resolve))
+          batch.wake(State.end)
+          return ended
+        })
+      )
     }
   }
 }

@@ -11,12 +11,13 @@ const port = parentPort!
 
 const messageOf = (): ReadonlyArray<SignedText> => receiveMessageOnPort(port)?.message ?? []
 
-const verifyOn = (): never => {
+const verifyOn = (): void => {
   while (true) {
-    const genuine =
-      batch.waitForWork() === State.here ? batch.read().map(verifyBytes) : messageOf().map(verifySignature)
+    const state = batch.waitForWork()
+    if (state === State.end) return
+    const genuine = state === State.here ? batch.read().map(verifyBytes) : messageOf().map(verifySignature)
     port.postMessage(Uint8Array.from(genuine, (isGenuine) => (isGenuine ? 1 : 0)))
   }
 }
-// Not while the module is being evaluated: a thread that is ended within that takes the process with it (Node 26).
+// Not while the module is being evaluated: a thread that is terminated within that takes the process with it (Node 26).
 setImmediate(verifyOn)

@@ -479,6 +479,8 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const [named, ...others] = yield* log.streams({ libraryId: ids[1]!, streamId: "2", limit: 2 })
         assert.strictEqual(named?.key.streamId, "2")
         assert.deepStrictEqual(others, [])
+        const uncounted = yield* log.streams({ libraryId: ids[1]!, streamId: "2", limit: 2, payloads: false })
+        assert.deepStrictEqual(uncounted, [{ ...named!, payloads: 0, payloadBytes: 0 }])
         const across = yield* log.streams({ after: { libraryId: ids[0]!, streamId: "3" }, limit: 3 })
         assert.deepStrictEqual(
           across.map(({ key }) => key),

@@ -1,10 +1,12 @@
-/** The server in this process, on the log in memory. */
+/** The server in this process, on the log and a store of files in memory. */
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 import { Access, type TokenRequest } from "../../src/Access.ts"
+import { layerMemory as layerMemoryBlobs } from "../../src/BlobStoreMemory.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { EventLog } from "../../src/EventLog.ts"
 import { layerMemory } from "../../src/EventLogMemory.ts"
 import { SyncServer, type SyncServerOptions } from "../../src/edge/SyncServer.ts"
+import { FileLinks } from "../../src/protocols/verdant/FileLinks.ts"
 import { Signals } from "../../src/Signals.ts"
 import { makeAuthor, snapshotMessage } from "../../src/testing/SealedMessages.ts"
 import { connectRaw } from "./RawClient.ts"
@@ -26,8 +28,10 @@ export const startMemoryServer: (
   log = layerMemory,
   signals = Signals.layerNone
 ) {
+  const secrets = [Redacted.make("a-secret-that-only-tests-have-0123456789")]
   const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-    Layer.provideMerge([log, signals, Access.layerTokens([Redacted.make("a-secret-that-only-tests-have-0123456789")])])
+    Layer.provideMerge([log, signals, Access.layerTokens(secrets)]),
+    Layer.provide([layerMemoryBlobs, FileLinks.layerTokens(secrets)])
   )
   const services = yield* Effect.orDie(Layer.build(layer))
   const access = Context.get(services, Access)

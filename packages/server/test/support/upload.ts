@@ -50,10 +50,10 @@ export const rawForm = (...parts: ReadonlyArray<RawPart>): string => `${parts.ma
 
 /** The beginning of an upload over a socket of its own; what follows is up to the caller. */
 export const beginUpload = Effect.fnUntraced(function* (
-  server: FileServer,
+  server: Pick<FileServer, "port">,
   token: string,
   fileId: string,
-  options: { readonly contentLength: number; readonly content: string }
+  options: { readonly contentLength: number; readonly content: string; readonly start?: string }
 ) {
   const socket = yield* Effect.acquireRelease(
     Effect.callback<Socket>((resume) => {
@@ -72,6 +72,6 @@ export const beginUpload = Effect.fnUntraced(function* (
     `Content-Length: ${options.contentLength}`
   ]
   const start = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\nContent-Type: text/plain\r\n\r\n`
-  socket.write(`${head.join("\r\n")}\r\n\r\n${start}${options.content}`)
+  socket.write(`${head.join("\r\n")}\r\n\r\n${options.start ?? start}${options.content}`)
   return { socket, answer: () => Buffer.concat(answer).toString() }
 })

@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../CliFailure.ts"
+import type * as Format from "../../format.ts"
 
 interface ImportVerdantResult {
   readonly dryRun: boolean
@@ -17,6 +18,11 @@ interface ImportVerdantResult {
     readonly lapsed: number
     /** Operations and baselines that were left out, because no client could have sent them. */
     readonly malformed: number
+    /** Uploaded files that were brought now. */
+    readonly files: number
+    readonly fileBytes: number
+    /** Files of which there are no bytes, or nobody said where. */
+    readonly filesLeftOut: number
   }>
 }
 
@@ -25,9 +31,10 @@ type Library = ImportVerdantResult["libraries"][number]
 export default class ImportVerdant extends BaseCommand<ImportVerdantResult> {
   static override description = `Take over the libraries of a Verdant server, from its SQLite files.
 
-Each library becomes one event, and its clients go on with this server where they stopped, with all that they did meanwhile. Stop the Verdant server first; its files are only read. A library of which the log has Verdant data is left alone; it can be run again. Exit code 1 when not all of every library was taken over. Uploaded files are not copied.`
+Each library becomes one event, and its clients go on with this server where they stopped, with all that they did meanwhile. Stop the Verdant server first; its files are only read. A library of which the log has Verdant data is left alone; it can be run again. Uploaded files are copied from --files-from to --files, also for libraries that were taken over before and lack them. Exit code 1 when not all of every library was taken over.`
   static override examples = [
     "<%= config.bin %> import verdant ./verdant-dbs --dry-run",
+    "<%= config.bin %> import verdant ./verdant-dbs --files-from ./verdant-files --files ./data/files",
     "<%= config.bin %> import verdant ./verdant-dbs --library notes --truancy 14d"
   ]
   static override args = {
@@ -39,6 +46,14 @@ Each library becomes one event, and its clients go on with this server where the
       description: "how long the Verdant server waited for a replica (its replicaTruancyMinutes): 12h, 14d",
       default: "7d"
     }),
+    "files-from": Flags.string({
+      description: "where the Verdant server kept files (the rootDirectory of its LocalFileStorage)"
+    }),
+    files: Flags.string({
+      description: "where the servers keep them: a directory, or s3 (configured by S3_… variables)",
+      env: "SEALOG_FILES",
+      default: "./data/files"
+    }),
     "dry-run": Flags.boolean({ description: "read everything, write nothing", default: false })
   }
 
@@ -46,17 +61,24 @@ Each library becomes one event, and its clients go on with this server where the
     const { args, flags } = await this.parse(ImportVerdant)
     const { durationOf } = await import("../../durations.ts")
     const truancy = durationOf(flags.truancy)
-    const { shardsIn } = await import("../../verdantShards.ts")
+    const { namesIn, shardsIn } = await import("../../verdantShards.ts")
     const { importVerdant } = await import("@sealog/server/admin/ImportVerdant")
-    const { count, makeProgress, printable } = await import("../../format.ts")
-    const all = shardsIn(args.directory)
+    const { bytes, count, makeProgress, printable } = await import("../../format.ts")
+    const from = flags["files-from"]
+    if (from !== undefined) namesIn(from, "rootDirectory")
+    const all = shardsIn(args.directory, from)
     const shards = flags.library === undefined ? all : all.filter(({ libraryId }) => libraryId === flags.library)
     if (shards.length === 0) throw nothingThere(args.directory, flags.library)
+    const { provide } = await import("effect/Effect")
+    const { fileStore } = await import("../../files.ts")
     const progress = makeProgress("import verdant (libraries)")
     const dryRun = flags["dry-run"]
     const importing = importVerdant(shards, { truancy, dryRun, onProgress: progress.update })
-    const libraries = await this.executeOn(flags.database, importing).finally(progress.end)
-    for (const library of libraries) this.print(printable(`${library.libraryId}: ${describe(library, count)}`))
+    const store = from === undefined || dryRun ? undefined : await fileStore(flags.files)
+    const storing = store === undefined ? importing : provide(importing, store)
+    const libraries = await this.executeOn(flags.database, storing).finally(progress.end)
+    for (const library of libraries)
+      this.print(printable(`${library.libraryId}: ${describe(library, { bytes, count })}`))
     const imported = libraries.filter(({ outcome }) => outcome === "imported").length
     this.print(`${dryRun ? "Would import" : "Imported"} ${imported} of ${count(libraries.length, "file")}.`)
     if (!libraries.every(isWhole)) process.exitCode = 1
@@ -64,17 +86,21 @@ Each library becomes one event, and its clients go on with this server where the
   }
 }
 
-const isWhole = ({ malformed, outcome }: Library): boolean =>
-  malformed === 0 && (outcome === "imported" || outcome === "empty")
+const isWhole = ({ filesLeftOut, malformed, outcome }: Library): boolean =>
+  malformed + filesLeftOut === 0 && (outcome === "imported" || outcome === "empty")
 
-const describe = (
-  { baselines, detail, lapsed, malformed, operations, outcome, replicas }: Library,
-  count: (value: number, noun: string) => string
-): string => {
-  const left = malformed === 0 ? "" : `; left out ${count(malformed, "malformed item")}`
-  if (outcome !== "imported") return `${outcome}${detail === null ? "" : `: ${detail}`}${left}`
+const describe = (library: Library, { bytes, count }: Pick<typeof Format, "bytes" | "count">): string => {
+  const { baselines, detail, fileBytes, files, filesLeftOut, lapsed, malformed, operations, outcome, replicas } =
+    library
+  const missing = [
+    ...(malformed === 0 ? [] : [count(malformed, "malformed item")]),
+    ...(filesLeftOut === 0 ? [] : [`${count(filesLeftOut, "file")} without bytes`])
+  ]
+  const left = missing.length === 0 ? "" : `; left out ${missing.join(" and ")}`
+  const brought = files === 0 ? "" : `, ${count(files, "file")} of ${bytes(fileBytes)}`
+  if (outcome !== "imported") return `${outcome}${detail === null ? "" : `: ${detail}`}${brought}${left}`
   const anew = lapsed === 0 ? "" : `, ${lapsed} more to begin anew`
-  return `${count(operations, "operation")}, ${count(baselines, "baseline")}, ${count(replicas, "replica")}${anew}${left}`
+  return `${count(operations, "operation")}, ${count(baselines, "baseline")}, ${count(replicas, "replica")}${anew}${brought}${left}`
 }
 
 const nothingThere = (directory: string, library: string | undefined): CliFailure =>

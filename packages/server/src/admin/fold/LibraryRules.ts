@@ -57,7 +57,7 @@ export const makeLibraryRules = (report: Report): Rules => {
       broken("the watermark fell")
     }
     if (decoded._tag !== "OperationsStored") return
-    const batch = next.batches[next.batches.length - 1]
+    const batch = next.batches?.newest
     if (batch?.operations.length !== decoded.operations || batch.baselines.length !== decoded.baselines) {
       report(event.version, "payload-mismatch", "the payload holds another number of operations or baselines")
     }

@@ -29,6 +29,8 @@ export interface VerdantTables {
   readonly operations: Rows
   /** DocumentBaseline */
   readonly baselines: Rows
+  /** FileMetadata */
+  readonly files: Rows
 }
 
 export interface VerdantLibrary {

@@ -2,11 +2,12 @@
 import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
+import { newestFirst } from "./Batches.ts"
 import type { Circumstances, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
 import { type Cursor, type LibraryEvent, type OperationsStored, type ReplicaId, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./Files.ts"
 import { fold } from "./Folding.ts"
-import type { OwnedOperation } from "./Items.ts"
+import type { OwnedOperation, StoredOperation } from "./Items.ts"
 import { documentOwner, entityOf, isEmpty, isUpToDate, type LibraryState, missedBy, type Replica } from "./Library.ts"
 import { encodeItems } from "./Payload.ts"
 
@@ -281,11 +282,10 @@ const progressOf = (stored: LibraryState, circumstances: Circumstances): Progres
 const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: Progress): boolean => {
   if (Object.values(cursors).some(({ received, seen }) => received !== undefined || seen !== undefined)) return true
   if (watermark === undefined) return false
-  return state.batches.some(({ operations }) =>
-    operations.some(
-      ({ timestamp }) => timestamp < watermark && (state.watermark === null || timestamp >= state.watermark)
-    )
-  )
+  const covers = ({ timestamp }: StoredOperation) =>
+    timestamp < watermark && (state.watermark === null || timestamp >= state.watermark)
+  for (const { operations } of newestFirst(state.batches)) if (operations.some(covers)) return true
+  return false
 }
 
 /** What a replica has yet to be sent, by timestamp, unless it is sent everything. */

@@ -20,7 +20,7 @@ const MAX_DEPTH = 100
 const MAX_SIZE = 32 * 1024 * 1024
 /** Of any value, for the memory and the time that it takes: most are shorter in JSON. */
 const VALUE_SIZE = 16
-/** Of what stands for a file, which is not looked into. */
+/** Of what stands for a file, beside the text that goes with it. */
 const FILE_SIZE = 256
 
 /**
@@ -67,5 +67,6 @@ export const documentView = (root: Oid, source: ViewSource): Result.Result<unkno
 
 const sizeOf = (value: unknown): number => {
   if (typeof value === "string") return value.length + VALUE_SIZE
-  return isRef(value) && value["@@type"] === "file" ? FILE_SIZE : VALUE_SIZE
+  if (!isRef(value) || value["@@type"] !== "file") return VALUE_SIZE
+  return FILE_SIZE + (typeof value.alt === "string" ? value.alt.length : 0)
 }

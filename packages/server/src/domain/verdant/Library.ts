@@ -2,6 +2,7 @@
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
+import { type Batch, type Batches, fromBatches, newestFirst } from "./Batches.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Oid, rootOf } from "./Oid.ts"
@@ -28,16 +29,6 @@ export interface Replica {
 
 /** In place of an author who may lack what it wrote. */
 const NOBODY = "" as ReplicaId
-
-/** Operations of one event that are not folded yet. */
-export interface Batch {
-  readonly version: number
-  /** Who has them by having written them. */
-  readonly replicaId: ReplicaId
-  readonly operations: ReadonlyArray<StoredOperation>
-  /** Of a client that brought a library's history: for replicas that were here before it. */
-  readonly baselines: ReadonlyArray<StoredBaseline>
-}
 
 /** A document or a part of one. */
 export interface Entity {
@@ -67,8 +58,7 @@ export interface LibraryState {
   readonly generation: number
   readonly replicas: ReadonlyMap<ReplicaId, Replica>
   readonly entities: HashMap.HashMap<string, Entity>
-  /** In order of their versions. */
-  readonly batches: ReadonlyArray<Batch>
+  readonly batches: Batches
   readonly operations: number
   readonly baselines: number
   /** Operations older than this may be folded by whoever has them: no older one will come. It never falls. */
@@ -87,7 +77,7 @@ export const initial: LibraryState = {
   generation: 0,
   replicas: new Map(),
   entities: HashMap.empty(),
-  batches: [],
+  batches: undefined,
   operations: 0,
   baselines: 0,
   watermark: null,
@@ -110,15 +100,14 @@ export const documentOwner = (state: LibraryState, oid: Oid): string | null | un
   return initialize === undefined ? root.baseline?.owner : initialize.owner
 }
 
-/** Operations after a version that a replica does not have from itself and may see, in order of their versions. */
+/** Operations after a version that a replica does not have from itself and may see. */
 export const missedBy = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
   received: number
 ): ReadonlyArray<StoredOperation> => {
   const missed: Array<StoredOperation> = []
-  for (let i = state.batches.length - 1; i >= 0; i--) {
-    const batch = state.batches[i]!
+  for (const batch of newestFirst(state.batches)) {
     if (batch.version <= received) break
     if (batch.replicaId === replica.id) continue
     for (const operation of batch.operations) if (isVisibleTo(operation, replica.userId)) missed.push(operation)
@@ -131,12 +120,15 @@ export const missedBaselines = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
   received: number
-): ReadonlyArray<StoredBaseline> =>
-  state.batches.flatMap(({ baselines, replicaId, version }) =>
-    version <= received || replicaId === replica.id
-      ? []
-      : baselines.filter((baseline) => isVisibleTo(baseline, replica.userId))
-  )
+): ReadonlyArray<StoredBaseline> => {
+  const missed: Array<ReadonlyArray<StoredBaseline>> = []
+  for (const batch of newestFirst(state.batches)) {
+    if (batch.version <= received) break
+    if (batch.replicaId === replica.id) continue
+    missed.push(batch.baselines.filter((baseline) => isVisibleTo(baseline, replica.userId)))
+  }
+  return missed.reverse().flat()
+}
 
 /** Whether a replica that has everything up to a version lacks nothing of what came after. */
 export const isUpToDate = (
@@ -287,7 +279,7 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
-    batches: [...state.batches, { version, replicaId: author, operations, baselines: items.baselines }],
+    batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
     baselines,
     lease: undefined
@@ -323,7 +315,7 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     ...state,
     replicas: new Map(replicas.map((replica) => [replica.id, replica])),
     entities,
-    batches,
+    batches: fromBatches(batches),
     operations: folded.operations.length,
     baselines: folded.baselines.length,
     watermark: folded.watermark,

@@ -204,6 +204,8 @@ const removeFrom = (list: List, value: unknown, only: "first" | "last" | null | 
 export interface Ref {
   readonly "@@type": "ref" | "file"
   readonly id?: unknown
+  /** Of a file: what its document says of it. */
+  readonly alt?: unknown
 }
 
 export const isRef = (value: unknown): value is Ref => {

@@ -1,14 +1,37 @@
 /** The payloads of a library's events: JSON that holds what clients sent as they sent it. */
 import { Result } from "effect"
+import type { Authz } from "./Authz.ts"
 import { type Baseline, decodeBaseline } from "./Baseline.ts"
 import type { ReplicaId } from "./Events.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import type { Oid } from "./Oid.ts"
 import { decodeOperation } from "./Operation.ts"
+import type { Entity, Patch } from "./Patch.ts"
+import type { Timestamp } from "./Timestamp.ts"
 
 /** What an `OperationsStored` brings. */
 export interface Items {
   readonly operations: ReadonlyArray<OwnedOperation>
   readonly baselines: ReadonlyArray<StoredBaseline>
+}
+
+interface Sent {
+  /** `collection/document` or, of an object or a list inside, `collection/document:part`. */
+  readonly oid: Oid
+  /** Hybrid logical clock: greater text is later. */
+  readonly timestamp: Timestamp
+  /** Base64 of `u:<user>:*`: that user alone may see it. None: everybody in the library. */
+  readonly authz?: Authz
+}
+
+/** An operation as Verdant's protocol has it. */
+export interface SentOperation extends Sent {
+  readonly data: Patch
+}
+
+/** A baseline as Verdant's protocol has it. */
+export interface SentBaseline extends Sent {
+  readonly snapshot: Entity
 }
 
 /** A whole library, as a `Folded` holds it. */
@@ -42,6 +65,23 @@ export const decodeItems = (payload: Uint8Array): Items => {
   if (found !== undefined) return found
   const { operations, baselines } = parse(payload)
   return { operations: operations.map(operationOf), baselines: baselines.map(baselineOf) }
+}
+
+/** Of every item that an `OperationsStored` brings, what its client sent. Throws when the payload is none of ours. */
+export const decodeSent = (
+  payload: Uint8Array
+): { readonly operations: ReadonlyArray<SentOperation>; readonly baselines: ReadonlyArray<SentBaseline> } => {
+  const { operations, baselines } = parse(payload)
+  return {
+    operations: operations.map((json) => {
+      const { authz, oid, patch, timestamp } = Result.getOrThrow(decodeOperation(json))
+      return { oid, timestamp, ...(authz && { authz }), data: patch }
+    }),
+    baselines: baselines.map((json) => {
+      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(decodeBaseline(json))
+      return { oid, timestamp, ...(authz && { authz }), snapshot }
+    })
+  }
 }
 
 export const encodeFolded = ({ operations, baselines, ...rest }: FoldedLibrary): Uint8Array => {

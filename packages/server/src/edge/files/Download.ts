@@ -2,9 +2,9 @@
 import { Effect, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { BlobStore } from "../../BlobStore.ts"
+import { contentDisposition, servedAs } from "../../protocols/verdant/FileNames.ts"
 import type { FileRecord } from "../../protocols/verdant/Files.ts"
 import { Code, type Refused } from "../Refused.ts"
-import { contentDisposition, servedAs } from "./Naming.ts"
 import { fits, hasAlready, parseRange } from "./Range.ts"
 
 /** undefined: the bytes are not there. `ended` cuts the download off. */

@@ -2,8 +2,8 @@
 import { type Duration, Effect, Stream } from "effect"
 import { type HttpServerRequest, Multipart } from "effect/http"
 import { type BlobKey, BlobStore, type Stored } from "../../BlobStore.ts"
+import { isAmong, mediaType } from "../../protocols/verdant/FileNames.ts"
 import { Code, Refused } from "../Refused.ts"
-import { isAmong, mediaType } from "./Naming.ts"
 
 export interface UploadLimits {
   readonly maxBytes: number
@@ -43,7 +43,12 @@ export const receiveUpload = Effect.fnUntraced(function* (
     upload = { ...stored, name: part.name, type }
   })
 
-  yield* Stream.runForEach(request.multipartStream, receive).pipe(
+  // The form around the file may pause no longer than the file.
+  const parts = Stream.timeoutOrElse(request.multipartStream, {
+    duration: idleTimeout,
+    orElse: () => Stream.fromEffect(tooSlow)
+  })
+  yield* Stream.runForEach(parts, receive).pipe(
     Effect.provideContext(
       Multipart.limitsServices({ maxParts: 1, maxFieldSize: FORM_BYTES, maxTotalSize: maxBytes + FORM_BYTES })
     ),

@@ -1,7 +1,8 @@
 /** What a client is told of a library's data: each text made once for all who see the same. */
 import { HashMap } from "effect"
+import type { Batch } from "../../domain/verdant/Batches.ts"
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
-import type { Batch, LibraryState } from "../../domain/verdant/Library.ts"
+import type { LibraryState } from "../../domain/verdant/Library.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
 
@@ -73,11 +74,14 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
   return made
 }
 
-/** The last timestamp of what a client is sent: it acknowledges with that. */
-export const lastTimestamp = ({ operations }: Pick<Batch, "operations">, userId: string): string | undefined =>
-  operations
-    .filter((operation) => isVisibleTo(operation, userId))
-    .reduce<string | undefined>(
-      (last, { timestamp }) => (last === undefined || timestamp > last ? timestamp : last),
-      undefined
-    )
+/** The last timestamp of operations that a client is sent: it acknowledges with that. */
+export const lastTimestamp = (batches: Iterable<Batch>, userId: string): string | undefined => {
+  let last: string | undefined
+  for (const { operations } of batches) {
+    for (const operation of operations) {
+      if (isVisibleTo(operation, userId) && (last === undefined || operation.timestamp > last))
+        last = operation.timestamp
+    }
+  }
+  return last
+}

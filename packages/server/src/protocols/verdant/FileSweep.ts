@@ -5,7 +5,8 @@
 import { Clock, Duration, Effect, Stream } from "effect"
 import { type BlobEntry, BlobStore } from "../../BlobStore.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
-import { blobGroup, VerdantFiles } from "./Files.ts"
+import { blobGroup } from "./BlobPlaces.ts"
+import { VerdantFiles } from "./Files.ts"
 
 /** Bytes are stored before their file is recorded; no upload takes as long as this. */
 const GRACE = Duration.days(1)

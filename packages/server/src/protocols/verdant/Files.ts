@@ -1,7 +1,6 @@
 /** What is known of a library's files; their bytes are in the `BlobStore`, under keys that only this knows. */
 import { Context, Effect, Layer } from "effect"
 import { BlobKey } from "../../BlobStore.ts"
-import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { FileId, Hash, LibraryId } from "../../domain/Ids.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import type { StoredFile } from "../../domain/verdant/Library.ts"
@@ -86,13 +85,3 @@ const recordOf = ({ blob, fileId, hash, name, size, type, userId }: StoredFile):
   ...{ fileId, hash, name, size, type, userId },
   blob: BlobKey.make(blob)
 })
-
-/** The group that a library's blobs are in: a library's id may hold what no path may. */
-export const blobGroup = (libraryId: LibraryId): string => blake2b256(libraryId)
-
-/**
- * Where an upload's bytes go: a place of its own each time. What is recorded of a file and its bytes so belong together
- * whoever uploads the same file at the same time, and a download goes on while it is replaced.
- */
-export const newBlobKey = (libraryId: LibraryId, fileId: FileId): BlobKey =>
-  BlobKey.make(`${blobGroup(libraryId)}/${fileId}.${crypto.randomUUID().replaceAll("-", "")}`)

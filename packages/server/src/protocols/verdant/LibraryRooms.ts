@@ -1,19 +1,23 @@
 /** Verdant libraries as rooms: what the pure core decides, and what a process knows of its clients beside the log. */
 import { randomBytes } from "node:crypto"
-import { Clock, Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
+import { BlobStore } from "../../BlobStore.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import { decide } from "../../domain/verdant/Decide.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
-import { evolve, initial, type LibraryState } from "../../domain/verdant/Library.ts"
+import { evolve, initial, isEmpty, type LibraryState } from "../../domain/verdant/Library.ts"
+import { EventLog } from "../../EventLog.ts"
 import type { Room, RoomProtocol } from "../../RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../Rooms.ts"
 import { Cursors } from "./Cursors.ts"
+import { deleteEvictedFiles, filesOfGenerations } from "./EvictedFiles.ts"
 import { Presence } from "./Presence.ts"
 
 /** What a room of a library carries beside its state. */
 export interface LibraryLocal {
+  readonly libraryId: LibraryId
   readonly cursors: Cursors
   readonly presence: Presence
   /** Where folding was last tried in vain: until more is known of the replicas it would be again. */
@@ -26,7 +30,10 @@ export type LibraryRoom = Room<LibraryState, LibraryCommand, LibraryRefusal, Lib
 
 export const libraryKey = (libraryId: LibraryId): StreamKey => ({ libraryId, streamId: VERDANT })
 
-const protocolAt = (now: () => number): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal> => {
+const makeProtocol = (
+  now: () => number,
+  onEvicted: (libraryId: LibraryId) => void
+): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal> => {
   const process = randomBytes(9).toString("base64url")
   return {
     initial: () => initial,
@@ -36,9 +43,17 @@ const protocolAt = (now: () => number): RoomProtocol<LibraryState, LibraryComman
     isSettled: () => false,
     // Who sees what depends on the user: sessions make their messages, one for all who see the same.
     frame: () => undefined,
-    local: () => ({ cursors: new Cursors(), presence: new Presence(process, now), foldTriedAt: null, sweptAt: 0 }),
-    observe: ({ cursors }, event) => {
-      if (event.type === "Evicted") cursors.clear()
+    local: (state, { libraryId }) => {
+      // It was evicted while it had no room here, and nobody has brought it back yet.
+      if (state.version > 0 && state.version === state.checkpoint && isEmpty(state)) onEvicted(libraryId)
+      const presence = new Presence(process, now)
+      return { libraryId, presence, cursors: new Cursors(), foldTriedAt: null, sweptAt: 0 }
+    },
+    observe: ({ cursors, libraryId }, event) => {
+      if (event.type === "Evicted") {
+        cursors.clear()
+        onEvicted(libraryId)
+      }
       if (event.type === "ReplicaForgotten" && "replicaId" in event.data) cursors.forget(event.data.replicaId as never)
     },
     hear: ({ presence }, message) => presence.hear(message)
@@ -53,7 +68,20 @@ export class LibraryRooms extends Context.Service<
     LibraryRooms,
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      return LibraryRooms.of(yield* makeRooms(protocolAt(() => clock.currentTimeMillisUnsafe())))
+      const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
+      const run = yield* FiberSet.makeRuntime<never>()
+      // Whoever evicted it may not have reached the files; every process that hears of it may delete them.
+      const deleteFiles = (libraryId: LibraryId): void => {
+        if (Option.isNone(blobs)) return
+        const deleting = Effect.flatMap(filesOfGenerations(libraryId), deleteEvictedFiles).pipe(
+          Effect.provideService(BlobStore, blobs.value),
+          Effect.provideService(EventLog, log),
+          // A sweep of the store finds them as well, later.
+          Effect.catch((error) => Effect.logWarning(error.message))
+        )
+        run(deleting)
+      }
+      return LibraryRooms.of(yield* makeRooms(makeProtocol(() => clock.currentTimeMillisUnsafe(), deleteFiles)))
     })
   )
 }

@@ -4,6 +4,7 @@
  */
 import { Effect, type Scope } from "effect"
 import type { Grant } from "../../Access.ts"
+import { batchOf, newestFirst } from "../../domain/verdant/Batches.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -27,6 +28,7 @@ export interface Client {
   readonly send: (message: Message) => void
   readonly sendVolatile: (message: Message) => void
   readonly close: (code: number, reason: string) => void
+  /** Nothing more is handled, and nothing reaches it. */
   readonly isSentAway: () => boolean
 }
 
@@ -51,8 +53,6 @@ export interface Services {
 const MAX_DRIFT_MILLIS = 60_000
 /** How often it is looked whether a library that somebody brings back is there. */
 const LOOK = "100 millis"
-/** A client that polls gives up for good when it is not answered within three seconds. */
-const POLL_PATIENCE_MILLIS = 2000
 /** When a client has processed the answer to a sync, as good as always. */
 const CORRECTION = "2 seconds"
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
@@ -130,11 +130,11 @@ class LibrarySession implements Session, Subscriber {
 
   /** Whether there was anything to tell. */
   private tellOperations(version: number, watermark: string | undefined): boolean {
-    const batch = this.room.state().batches.findLast((batch) => batch.version === version)
+    const batch = batchOf(this.room.state().batches, version)
     const told = batch && rebroadcastOf(batch, this.grant.userId, watermark)
     if (batch === undefined || told === undefined) return false
     this.client.send(told)
-    const timestamp = lastTimestamp(batch, this.grant.userId)
+    const timestamp = lastTimestamp([batch], this.grant.userId)
     if (timestamp !== undefined) this.outstanding.push({ timestamp, version })
     if (this.outstanding.length > MAX_OUTSTANDING) this.outstanding.shift()
     return true
@@ -275,20 +275,12 @@ class LibrarySession implements Session, Subscriber {
       }
       const brings = operations.length + command.baselines.length > 0
       if (message.baselines.refused > 0 || (grant.readOnly && brings)) client.send(Wire.forbidden)
-      const begun = services.now()
-      const outcome = yield* this.submit(command)
-      if (outcome._tag !== "Refused" || outcome.refusal._tag !== "AwaitRestore") return
-      if (client.isRealtime) {
-        // It says nothing that depends on the answer before it has it.
-        if (!this.isWaiting) services.run(this.awaitRestore(command))
-        this.isWaiting = true
-        return
-      }
-      while (services.now() - begun < POLL_PATIENCE_MILLIS) {
-        yield* Effect.sleep(LOOK)
-        if (!isAwaiting(yield* this.submit({ ...command, ...this.circumstances() }))) return
-      }
-      // Nothing is taken and nothing answered: it asks again.
+      if (!isAwaiting(yield* this.submit(command)) || this.isWaiting) return
+      this.isWaiting = true
+      // One that polls is answered without it before long, and asks again.
+      if (!client.isRealtime) return yield* this.awaitRestore(command)
+      // It says nothing that depends on the answer before it has it.
+      services.run(this.awaitRestore(command))
     })
   }
 
@@ -327,6 +319,8 @@ class LibrarySession implements Session, Subscriber {
 
   private answerSync(command: Sync, outcome: Outcome<LibraryRefusal>): void {
     const { client, room } = this
+    // What nobody hears was neither sent nor received.
+    if (client.isSentAway()) return
     if (outcome._tag === "Unavailable") return client.close(CloseCode.tryAgainLater, "the storage is not available")
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
@@ -387,8 +381,7 @@ class LibrarySession implements Session, Subscriber {
         )
       )
     }
-    const all = { operations: state.batches.flatMap((batch) => batch.operations) }
-    this.beginning = overwrite ? (lastTimestamp(all, grant.userId) ?? "") : undefined
+    this.beginning = overwrite ? (lastTimestamp(newestFirst(state.batches), grant.userId) ?? "") : undefined
     this.cut = state.version
     this.toldUpTo = state.version
     this.outstanding = []

@@ -1,0 +1,31 @@
+// A server whose app is told what its users change, and goes on where it stopped: node examples/verdant-changes.ts
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { NodeRuntime } from "@effect/platform-node"
+import { type LibraryChange, type LibraryId, SyncServer, VerdantLibraries } from "@sealog/server"
+import { SqliteStorage } from "@sealog/storage-sqlite"
+import { Console, Effect, Layer, Stream } from "effect"
+
+const file = "data/told.json"
+/** Of each library, the last version that was dealt with. A real app keeps it beside what it makes of the changes. */
+const told = new Map<LibraryId, number>(existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [])
+
+const tell = Effect.fnUntraced(function* (change: LibraryChange) {
+  const { documentSnapshot } = yield* VerdantLibraries
+  const { libraryId, version } = change
+  if (change._tag !== "Changed") yield* Console.log(`${libraryId} ${version}: ${change._tag}`)
+  else {
+    for (const { collection, id } of change.documents) {
+      const document = yield* documentSnapshot(libraryId, collection, id)
+      yield* Console.log(`${libraryId} ${version}: ${change.userId} changed ${collection}/${id}`, document)
+    }
+  }
+  told.set(libraryId, version)
+  writeFileSync(file, JSON.stringify([...told]))
+})
+
+const app = Effect.flatMap(VerdantLibraries, ({ allChanges }) => Stream.runForEach(allChanges(new Map(told)), tell))
+
+const server = SyncServer.layer({ port: Number(process.env["PORT"] ?? 4000) }).pipe(
+  Layer.provide(SqliteStorage.layer({ filename: "data/sealog.db" }))
+)
+app.pipe(Effect.provide(server), NodeRuntime.runMain)

@@ -1,0 +1,37 @@
+/** Completion in zsh as somebody has it who presses the key; bash's is tested with the command line. */
+import { execFile, spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
+import { afterAll, assert, describe, it } from "vitest"
+
+const syncAdmin = join(import.meta.dirname, "../../packages/cli/bin/sync-admin.js")
+const home = mkdtempSync(join(tmpdir(), "sealog-zsh-"))
+const env = { ...process.env, HOME: home, XDG_CACHE_HOME: join(home, ".cache"), TERM: "dumb" }
+afterAll(() => rmSync(home, { recursive: true }))
+
+/** A shell at a terminal, in which the tabulator is pressed after what is typed. */
+const TYPE = `
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "fpath=($1 \\$fpath); autoload -Uz compinit; compinit -u -D; print rea''dy"
+zpty -r -m shell seen "*ready*"
+zpty -w -n shell "$2"$'\\t'
+zpty -r -m shell seen "*$3*"
+print -r -- "$seen"
+`
+
+describe("shell completion", () => {
+  it("completes commands in zsh", async () => {
+    const made = spawnSync(process.execPath, [syncAdmin, "autocomplete", "zsh"], { env, cwd: home })
+    assert.strictEqual(made.status, 0, made.stderr.toString())
+    const script = join(home, "type.zsh")
+    writeFileSync(script, TYPE)
+    const functions = join(home, ".cache/sync-admin/autocomplete/functions/zsh")
+    const { stdout } = await promisify(execFile)("zsh", ["-f", script, functions, "sync-admin library ", "show"], {
+      env
+    })
+    assert.include(stdout, "List the libraries.")
+  })
+})

@@ -1,0 +1,156 @@
+/** The files of a library that is evicted go with it, and those that come with its restoration stay. */
+import { readdirSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import { layerFileSystem } from "@sealog/server/FileSystemBlobStore"
+import { Effect, Layer } from "effect"
+import { freshStorage } from "../support/postgres.ts"
+import { startServer } from "../support/TestServer.ts"
+import { evict } from "../support/verdant/admin.ts"
+import { type Library, libraryOn } from "../support/verdant/Library.ts"
+import { freshDirectory } from "../support/verdant/shards.ts"
+import { openClient, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+/** A place for files that several servers share, and commands reach or not. */
+const freshFiles = Effect.gen(function* () {
+  const directory = yield* freshDirectory
+  return {
+    blobs: Layer.orDie(layerFileSystem({ directory })),
+    stored: () =>
+      readdirSync(directory, { recursive: true, encoding: "utf8" })
+        .filter((name) => /^[^.].*[/]/.test(name))
+        .toSorted()
+  }
+})
+type Files = Effect.Success<typeof freshFiles>
+
+const picture = (text: string) => new File([text], "picture.txt", { type: "text/plain" })
+
+/** So many as there were are there, and all of them are others. */
+const untilReplaced = (files: Files, before: ReadonlyArray<string>, kept: ReadonlyArray<string> = []) =>
+  until(
+    "the old bytes are gone, and the new ones are there",
+    () => {
+      const others = files.stored().filter((name) => !kept.includes(name))
+      return others.length === before.length && others.every((name) => !before.includes(name))
+    },
+    () => files.stored()
+  )
+
+const untilUploaded = (client: VerdantClient, times: number) =>
+  until(
+    `${client.user} has uploaded ${times} files`,
+    () => client.network.uploads() >= times,
+    () => client.network.uploads()
+  )
+
+/** Files go up again when a client that has brought the library back comes online. */
+const comeOnline = Effect.fnUntraced(function* (client: VerdantClient) {
+  yield* until("it restores the library", () => client.restores() > 0)
+  yield* untilSame([client])
+  client.network.cut()
+  yield* until("it is offline", () => !client.isOnline())
+  client.network.mend()
+})
+
+/** Who comes anew finds the item, and its picture by its link. */
+const assertSeen = Effect.fnUntraced(function* (library: Library, id: string, text: string) {
+  const client = yield* openClient({ library, user: "late" })
+  yield* client.until("it has the item", (items) => items.some((item) => item.id === id))
+  const image = (yield* client.entity(id)).get("image")
+  yield* until(
+    "it knows where the file is",
+    () => typeof image.url === "string",
+    () => image.getSnapshot()
+  )
+  assert.strictEqual(yield* Effect.promise(async () => (await fetch(image.url as string)).text()), text)
+})
+
+describe.each(["realtime", "pull"] as const)("files of an evicted library, clients by %s", (transport) => {
+  it.live("go at once while somebody is connected, though nobody but the server reaches them", () =>
+    Effect.gen(function* () {
+      const files = yield* freshFiles
+      const server = yield* startServer({ blobs: files.blobs })
+      const [library, another] = [libraryOn(server), libraryOn(server)]
+      const other = yield* openClient({ library: another, user: "a", transport })
+      yield* other.put({ image: picture("of another library") })
+      yield* untilUploaded(other, 1)
+      const anothers = files.stored()
+      const a = yield* openClient({ library, user: "a", transport })
+      const id = yield* a.put({ image: picture("first") })
+      yield* untilUploaded(a, 1)
+      for (const round of [1, 2]) {
+        const before = files.stored().filter((name) => !anothers.includes(name))
+        assert.strictEqual(before.length, 1)
+        yield* evict(server.database, library)
+        yield* until("it restores the library", () => a.restores() === round)
+        yield* comeOnline(a)
+        yield* untilReplaced(files, before, anothers)
+      }
+      yield* assertSeen(library, id, "first")
+      assert.includeMembers(files.stored(), anothers)
+    })
+  )
+
+  it.live("go when the first of its clients comes back, if nobody was there", () =>
+    Effect.gen(function* () {
+      const files = yield* freshFiles
+      const database = yield* freshStorage
+      const first = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const library = libraryOn(yield* startServer({ database, blobs: files.blobs }))
+          const a = yield* openClient({ library, user: "a", transport })
+          const id = yield* a.put({ image: picture("the picture") })
+          yield* untilUploaded(a, 1)
+          return { id, library, device: a.device }
+        })
+      )
+      const before = files.stored()
+      assert.strictEqual(before.length, 1)
+      yield* evict(database, first.library)
+      assert.deepStrictEqual(files.stored(), before)
+
+      const library = libraryOn(yield* startServer({ database, blobs: files.blobs }), first.library.id)
+      const a = yield* openClient({ library, user: "a", transport, device: first.device })
+      yield* comeOnline(a)
+      yield* untilUploaded(a, 1)
+      yield* untilReplaced(files, before)
+      yield* assertSeen(library, first.id, "the picture")
+    })
+  )
+
+  it.live("are gone when the eviction returns, if whoever evicts reaches them", () =>
+    Effect.gen(function* () {
+      const files = yield* freshFiles
+      const database = yield* freshStorage
+      const visit = Effect.fnUntraced(function* (
+        device: VerdantClient["device"] | undefined,
+        use: (client: VerdantClient) => Effect.Effect<unknown>
+      ) {
+        const library = libraryOn(yield* startServer({ database, blobs: files.blobs }), "notes")
+        const client = yield* openClient({ library, user: "a", transport, ...(device && { device }) })
+        yield* use(client)
+        return { library, device: client.device }
+      }, Effect.scoped)
+      const { device, library } = yield* visit(undefined, (a) =>
+        Effect.gen(function* () {
+          for (const text of ["one", "two"]) yield* a.put({ image: picture(text) })
+          yield* untilUploaded(a, 2)
+          yield* untilSame([a])
+        })
+      )
+      assert.strictEqual(files.stored().length, 2)
+      const [evicted] = yield* evict(database, library, files.blobs)
+      assert.deepInclude(evicted, { documentId: "@verdant", files: 2, fileBytes: 6 })
+      assert.deepStrictEqual(files.stored(), [])
+
+      yield* visit(device, (a) => Effect.andThen(comeOnline(a), untilUploaded(a, 2)))
+      assert.strictEqual(files.stored().length, 2)
+      const [again] = yield* evict(database, library)
+      assert.deepInclude(again, { files: 2, fileBytes: 6 })
+      assert.strictEqual(files.stored().length, 2)
+      // It was evicted before, by somebody who did not reach them.
+      assert.deepStrictEqual(yield* evict(database, library, files.blobs), [])
+      assert.deepStrictEqual(files.stored(), [])
+    })
+  )
+})

@@ -1,0 +1,169 @@
+/** A database that takes longer than a client that polls waits: after three seconds without an answer it never asks again. */
+import { assert, describe, it } from "@effect/vitest"
+import { VERDANT } from "@sealog/server/domain/verdant/Events"
+import { Effect, Fiber, Latch } from "effect"
+import { startServer } from "../support/TestServer.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import type { Message } from "../support/verdant/Network.ts"
+import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
+import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+/** A server whose database does nothing while a latch is closed: what it was asked is done as soon as it opens. */
+const startSlowly = Effect.gen(function* () {
+  const [writing, opening, admitting] = [yield* Latch.make(true), yield* Latch.make(true), yield* Latch.make(true)]
+  let timesOpened = 0
+  const server = yield* startServer({
+    logAs: (log) => ({
+      ...log,
+      append: (batch) => writing.whenOpen(log.append(batch)),
+      heads: (keys) => admitting.whenOpen(log.heads(keys)),
+      tail: (key, options) => {
+        if (key.streamId !== VERDANT) return log.tail(key, options)
+        timesOpened += 1
+        return opening.whenOpen(log.tail(key, options))
+      }
+    })
+  })
+  const library = libraryOn(server)
+  const version = Effect.map(
+    server.log.heads([{ libraryId: library.id, streamId: VERDANT }]),
+    ([head]) => head!.version
+  )
+  return { library, writing, opening, admitting, version, timesOpened: () => timesOpened }
+})
+
+const syncsOf = ({ network }: VerdantClient) => network.sent.filter(({ type }) => type === "sync").length
+
+/** Only a client that was answered in time polls again. */
+const untilItAsksAgain = (client: VerdantClient) => {
+  const before = syncsOf(client)
+  let looked = performance.now()
+  return until(`${client.user} asks again`, () => {
+    const stood = performance.now() - looked
+    looked += stood
+    // Its time passes while this process stands still, whatever the server does: it is made to go on, as by its tab's focus.
+    if (stood > 300) client.store.sync.reconnect()
+    return syncsOf(client) > before + 1
+  })
+}
+
+const syncedUpTo = (messages: ReadonlyArray<Message>): string | undefined =>
+  messages.findLast(({ type }) => type === "sync-resp")?.["ackedTimestamp"] as string | undefined
+
+// Each of them waits most of the time, for a poll that is answered late.
+describe.concurrent("49 a slow database", () => {
+  it.live("49 a client that polls goes on polling, and what it wrote arrives once", () =>
+    Effect.gen(function* () {
+      const { library, writing } = yield* startSlowly
+      const [a, b] = yield* openClients(["a", "b"], { library, transport: "pull" })
+      const id = yield* a.put({ content: "before" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b])
+      yield* a.goOffline
+      yield* a.edit(id, (item) => item.get("tags").push("offline"))
+      yield* writing.close
+      yield* Effect.promise(async () => a.store.sync.start())
+      yield* untilItAsksAgain(a)
+      yield* a.edit(id, (item) => item.get("tags").push("slowly"))
+      yield* writing.open
+      yield* b.until("it has both", ([item]) => item?.tags.length === 2)
+      yield* b.edit(id, (item) => item.set("content", "after"))
+      yield* a.until("it goes on", ([item]) => item?.content === "after")
+      const [item] = yield* untilSame([a, b])
+      assert.deepStrictEqual(item?.tags, ["offline", "slowly"])
+      assert.deepStrictEqual([a.resets(), a.restores()], [0, 0])
+    })
+  )
+
+  it.live("49 a new client that cannot be taken in yet has everything with its next poll", () =>
+    Effect.gen(function* () {
+      const { library, version, writing } = yield* startSlowly
+      const [writer, reader] = [makeReplica(), makeReplica()]
+      const written = writer.operation("item/x", initialize({ id: "x" }))
+      yield* post(library, yield* library.token({ userId: "a" }), [writer.sync({ operations: [written] })])
+      const before = yield* version
+      yield* writing.close
+      const token = yield* library.token({ userId: "b" })
+      const slow = yield* post(library, token, [reader.sync({ resyncAll: true })])
+      assert.deepStrictEqual(slow.messages, [])
+      yield* writing.open
+      yield* until(
+        "it is taken in",
+        Effect.map(version, (version) => version > before)
+      )
+      const { messages } = yield* post(library, token, [reader.sync({ resyncAll: true })])
+      const response = messages.find(({ type }) => type === "sync-resp")
+      assert.isTrue(response?.["overwriteLocalData"])
+      assert.include(JSON.stringify(response?.["operations"]), written.timestamp)
+    })
+  )
+
+  it.live("49 a client that is let in late polls on, and its library is opened once however long that takes", () =>
+    Effect.gen(function* () {
+      const { admitting, library, opening, timesOpened } = yield* startSlowly
+      yield* admitting.close
+      yield* opening.close
+      const a = yield* openClient({ library, user: "a", transport: "pull", offline: true })
+      yield* a.put({ content: "written" })
+      yield* Effect.promise(async () => a.store.sync.start())
+      yield* untilItAsksAgain(a)
+      assert.deepStrictEqual([timesOpened(), a.network.statuses[0]], [0, 503])
+      yield* admitting.open
+      yield* until("its library is being opened", () => timesOpened() > 0)
+      yield* untilItAsksAgain(a)
+      yield* opening.open
+      const b = yield* openClient({ library, user: "b" })
+      yield* b.until("it has the item", ([item]) => item?.content === "written")
+      yield* untilSame([a, b])
+      assert.strictEqual(timesOpened(), 1)
+    })
+  )
+
+  it.live("49 a poll is answered without the database, and says nothing that is not stored", () =>
+    Effect.gen(function* () {
+      const { library, writing } = yield* startSlowly
+      const token = yield* library.token({ userId: "a" })
+      const replica = makeReplica()
+      const listener = yield* connectVerdant(library, yield* library.token({ userId: "b" }))
+      listener.send(makeReplica().sync({ resyncAll: true }))
+      yield* listener.next("sync-resp")
+      const begun = yield* post(library, token, [replica.sync({ resyncAll: true })])
+      const since = syncedUpTo(begun.messages)
+      assert.isDefined(since)
+
+      yield* writing.close
+      const first = replica.operation("item/x", initialize({ id: "x", n: 0 }))
+      const second = replica.operation("item/x", set("n", 1))
+      const third = replica.operation("item/x", set("n", 2))
+      const brought = replica.sync({ since, operations: [first] })
+      const slow = yield* post(library, token, [replica.presence({ n: 1 }), brought, replica.op(second)])
+      const again = yield* post(library, token, [replica.sync({ since, operations: [first, second] })])
+      for (const { messages, status } of [slow, again]) {
+        assert.strictEqual(status, 200)
+        assert.notInclude(
+          messages.map(({ type }) => type),
+          "server-ack"
+        )
+        assert.isUndefined(syncedUpTo(messages))
+      }
+      yield* listener.settled
+      assert.isFalse(listener.messages.some(({ type }) => type === "op-re"))
+      // The next poll is under way while what the first one brought is being stored.
+      const next = yield* Effect.forkChild(
+        post(library, token, [replica.sync({ since, operations: [first, second, third] })])
+      )
+      yield* writing.open
+      const last = yield* Fiber.join(next)
+      assert.isTrue((syncedUpTo(last.messages) ?? "") > third.timestamp)
+      yield* listener.next("op-re", (message) => JSON.stringify(message).includes(third.timestamp))
+      const told = listener.messages.flatMap(({ type, operations }) =>
+        type === "op-re" ? (operations as ReadonlyArray<{ readonly timestamp: string }>) : []
+      )
+      assert.deepStrictEqual(
+        told.map(({ timestamp }) => timestamp),
+        [first, second, third].map(({ timestamp }) => timestamp)
+      )
+    })
+  )
+})
