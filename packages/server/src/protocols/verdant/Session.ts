@@ -280,7 +280,7 @@ class LibrarySession implements Session, Subscriber {
   private answerSync(command: Sync, outcome: Outcome<LibraryRefusal>): void {
     const { client, room } = this
     // What nobody hears was neither sent nor received.
-    if (client.isSentAway()) return
+    if (client.isSentAway()) return room.local.cursors.miss(command.replicaId)
     if (outcome._tag === "Unavailable") return client.close(CloseCode.tryAgainLater, "the storage is not available")
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
