@@ -1,6 +1,6 @@
 /** Replicas that were away for too long. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
@@ -149,6 +149,38 @@ describe("a client that polls and processes answers in another order than they c
       const next = yield* syncWith({ since: reset?.["ackedTimestamp"] })
       assert.strictEqual(next?.["overwriteLocalData"], false)
       assert.strictEqual((yield* syncWith({ since: old }))?.["overwriteLocalData"], true)
+    })
+  )
+})
+
+describe("a client that polls and has several requests under way", () => {
+  it.live("it begins anew once, however many of them waited for a library that somebody brought back", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [restorer, replica] = [makeReplica(), makeReplica()]
+      const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+      connection.send(restorer.sync({ since: restorer.now() }))
+      yield* connection.next("need-since")
+
+      const token = yield* library.token({ userId: "b" })
+      const since = replica.now()
+      const requests = [1, 2, 3, 4]
+      const answers = yield* Effect.forkScoped(
+        Effect.forEach(requests, (n) => post(library, token, [replica.presence({ n }), replica.sync({ since })]), {
+          concurrency: "unbounded"
+        })
+      )
+      for (const n of requests) {
+        yield* connection.next("presence-changed", (message) => JSON.stringify(message).includes(`{"n":${n}}`))
+      }
+      connection.send(restorer.sync({ operations: [restorer.operation("item/x", initialize({ id: "x" }))] }))
+      const responses = (yield* Fiber.join(answers)).flatMap(({ messages }) =>
+        messages.filter(({ type }) => type === "sync-resp")
+      )
+      assert.deepStrictEqual(
+        responses.map((response) => response["overwriteLocalData"]),
+        [true]
+      )
     })
   )
 })

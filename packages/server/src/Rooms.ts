@@ -19,14 +19,13 @@ export interface Rooms<State, Command, Refusal, Local> {
   readonly drain: Effect.Effect<void>
 }
 
-/** How long a room stays open for the next connection after the last has gone. */
-const IDLE: Duration.Input = "10 seconds"
 /** Streams that are looked for at a time. */
 const HEADS_PAGE = 500
 
-/** The rooms of one protocol. */
+/** The rooms of one protocol. `idle`: how long one stays open for the next connection after the last has gone. */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
-  protocol: RoomProtocol<State, Command, Refusal, Local>
+  protocol: RoomProtocol<State, Command, Refusal, Local>,
+  { idle }: { readonly idle: Duration.Input }
 ) {
   const log = yield* EventLog
   const committer = yield* Committer
@@ -65,7 +64,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       () => Effect.sync(() => void open.delete(name))
     )
   })
-  const rooms = yield* makeShared({ open: openRoom, idle: IDLE })
+  const rooms = yield* makeShared({ open: openRoom, idle })
 
   const wake = (keys: ReadonlyArray<StreamKey>) => {
     for (const key of keys) open.get(streamName(key))?.wake()

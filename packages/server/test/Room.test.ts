@@ -479,7 +479,7 @@ describe("whoever is refused", () => {
       const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
       const answers: Array<string> = []
       yield* Effect.gen(function* () {
-        const rooms = yield* makeRooms(numbers)
+        const rooms = yield* makeRooms(numbers, { idle: 0 })
         const room = yield* rooms.get(key)
         const done = yield* Latch.make()
         room.submit("odd", "a", (outcome) => {
@@ -510,7 +510,7 @@ describe("whoever is refused", () => {
       }
       const delivered: Array<Uint8Array | undefined> = []
       yield* Effect.gen(function* () {
-        const rooms = yield* makeRooms({ ...numbers, frame })
+        const rooms = yield* makeRooms({ ...numbers, frame }, { idle: 0 })
         const room = yield* rooms.get(key)
         const store = Effect.callback<void>((resume) => room.submit("even", "a", () => resume(Effect.void)))
         yield* store

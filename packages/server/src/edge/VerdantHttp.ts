@@ -21,8 +21,6 @@ import { VERDANT_PATH } from "./VerdantGate.ts"
 const PATIENCE_MILLIS = 2000
 /** After this process stood still it first hears what came meanwhile. The client's clock did not stop. */
 const LAST_LOOK = "250 millis"
-/** Longer than clients wait before they poll again: a library that takes long to be opened is still open then. */
-const LINGER = "20 seconds"
 
 type Run = <A>(effect: Effect.Effect<A, StorageUnavailable>) => Fiber.Fiber<A, StorageUnavailable>
 
@@ -55,7 +53,6 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
   }
   const handling = sessions.open(client, grant).pipe(
     Effect.flatMap((session) => session.receive(messages.map((message) => decodeMessage(message, grant.userId)))),
-    Effect.andThen(Effect.suspend(() => (isAnswered ? Effect.sleep(LINGER) : Effect.void))),
     Effect.scoped
   )
   const fiber = run(handling)

@@ -8,6 +8,8 @@ export interface LiveCursors {
   readonly received: (replicaId: ReplicaId) => number | null | undefined
   /** It was sent all there is to begin anew with, and has not said since that it put that in place of what it had. */
   readonly isUnsettled: (replicaId: ReplicaId) => boolean
+  /** It was to begin anew, and nobody was there any more to hear the answer. */
+  readonly isUnanswered: (replicaId: ReplicaId) => boolean
   /** Milliseconds since 1970. */
   readonly seen: (replicaId: ReplicaId) => number | undefined
   /** Promises that were made long enough ago to be relied on, with the rest of what is known. */

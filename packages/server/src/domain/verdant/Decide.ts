@@ -131,8 +131,8 @@ const join = (command: Sync, reset: boolean): Decided =>
 /** How long a client may take to process all there is before it is sent that again. */
 export const PROCESSING_MILLIS = 5000
 
-const wasJustReset = ({ asOf, received, seen }: Replica, { now, since }: Sync): boolean =>
-  received === null && (since === null || since < asOf) && now - seen < PROCESSING_MILLIS
+const wasJustReset = ({ asOf, id, received, seen }: Replica, { cursors, now, since }: Sync): boolean =>
+  received === null && (since === null || since < asOf) && now - seen < PROCESSING_MILLIS && !cursors.isUnanswered(id)
 
 /** What a client was sent when it joined has arrived if it takes that for its last sync. */
 const withArrival = (replica: Replica, { since }: Sync): Replica =>
@@ -234,13 +234,16 @@ const settle = (state: LibraryState, { cursors }: Circumstances): LibraryState =
   for (const replica of state.replicas.values()) {
     const received = cursors.received(replica.id)
     if (received === undefined || received === replica.received || (received ?? 0) > state.version) continue
-    // Known of it before it began anew.
-    if (replica.received === null && received !== null && received < replica.joinedAt) continue
+    if (received !== null && isOfBefore(replica, received)) continue
     replicas ??= new Map(state.replicas)
     replicas.set(replica.id, { ...replica, received })
   }
   return replicas === undefined ? state : { ...state, replicas }
 }
+
+/** Known of it before it began anew. */
+const isOfBefore = (replica: Replica, received: number): boolean =>
+  replica.received === null && received < replica.joinedAt
 
 interface Progress {
   readonly cursors?: Readonly<Record<string, Cursor>>
@@ -259,8 +262,9 @@ const progressOf = (stored: LibraryState, circumstances: Circumstances): Progres
     const ripe = live.get(replica.id)
     const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
     if (ripe?.promise !== undefined && ripe.promise !== replica.promise) cursor.promise = ripe.promise
-    if (ripe?.received !== undefined && ripe.received !== replica.received && ripe.received <= stored.version) {
-      cursor.received = ripe.received
+    const received = ripe?.received
+    if (received !== undefined && received !== replica.received && received <= stored.version) {
+      if (!isOfBefore(replica, received)) cursor.received = received
     }
     if (ripe?.seen !== undefined && ripe.seen - replica.seen > circumstances.truancy * SEEN_PART)
       cursor.seen = ripe.seen

@@ -47,9 +47,15 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
   hear: ({ turn }, message) => hearReservation(turn, message)
 }
 
+/** A client that lost its connection is back within that; many documents are opened once and left. */
+const IDLE = "10 seconds"
+
 export class DocumentRooms extends Context.Service<
   DocumentRooms,
   Rooms<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
 >()("@sealog/server/DocumentRooms") {
-  static readonly layer = Layer.effect(DocumentRooms, makeRooms(protocol).pipe(Effect.map(DocumentRooms.of)))
+  static readonly layer = Layer.effect(
+    DocumentRooms,
+    makeRooms(protocol, { idle: IDLE }).pipe(Effect.map(DocumentRooms.of))
+  )
 }

@@ -26,6 +26,7 @@ interface Live {
   unripe: string | undefined
   ripe: string | undefined
   offer: Offer | undefined
+  isUnanswered: boolean
 }
 
 /** Replicas of one library that are remembered; the one heard of longest ago goes first. */
@@ -116,6 +117,16 @@ export class Cursors implements LiveCursors {
     const { asOf, at, isReset, logged } = offer
     const before = isReset ? null : live.received === undefined ? logged : live.received
     live.offer = { asOf, at, isReset, isSettled: false, before }
+    live.isUnanswered = false
+  }
+
+  /** What it was to begin anew with reached nobody. */
+  miss(replicaId: ReplicaId): void {
+    this.liveOf(replicaId).isUnanswered = true
+  }
+
+  isUnanswered(replicaId: ReplicaId): boolean {
+    return this.replicas.get(replicaId)?.isUnanswered === true
   }
 
   /** Whether it was just sent everything, and asks again before it can have processed that. */
@@ -154,7 +165,7 @@ export class Cursors implements LiveCursors {
 
   private liveOf(replicaId: ReplicaId): Live {
     const live = this.replicas.get(replicaId) ?? {
-      ...{ received: undefined, seen: undefined, offer: undefined },
+      ...{ received: undefined, seen: undefined, offer: undefined, isUnanswered: false },
       ...{ promise: undefined, unripe: undefined, ripe: undefined }
     }
     this.replicas.delete(replicaId)

@@ -26,6 +26,9 @@ export interface LibraryLocal {
   sweptAt: number
 }
 
+/** Longer than those who poll stay away, and than they are shown as present: what is known of them is in the room. */
+const IDLE = "1 minute"
+
 export type LibraryRoom = Room<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal>
 
 export const libraryKey = (libraryId: LibraryId): StreamKey => ({ libraryId, streamId: VERDANT })
@@ -81,7 +84,12 @@ export class LibraryRooms extends Context.Service<
         )
         run(deleting)
       }
-      return LibraryRooms.of(yield* makeRooms(makeProtocol(() => clock.currentTimeMillisUnsafe(), deleteFiles)))
+      return LibraryRooms.of(
+        yield* makeRooms(
+          makeProtocol(() => clock.currentTimeMillisUnsafe(), deleteFiles),
+          { idle: IDLE }
+        )
+      )
     })
   )
 }

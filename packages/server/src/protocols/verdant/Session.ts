@@ -16,7 +16,8 @@ import { CloseCode } from "../Connection.ts"
 import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
 import type { LibraryRoom } from "./LibraryRooms.ts"
 import type { Message } from "./Message.ts"
-import type { PresenceChange, Present } from "./Presence.ts"
+import { Peers, type PeersServices } from "./Peers.ts"
+import { Receipts } from "./Receipts.ts"
 import * as Wire from "./Wire.ts"
 
 /** A client's connection, as a session sees it. After `close` the rest are no-ops. */
@@ -38,15 +39,12 @@ export interface Session {
 }
 
 /** What sessions are made of. */
-export interface Services {
+export interface Services extends PeersServices {
   readonly now: () => number
   readonly truancy: number
   readonly presenceTtl: number
-  /** JSON for a user's peers. */
-  readonly profileOf: (userId: string) => Effect.Effect<unknown>
   /** The room has something to write down or to let go before long. */
   readonly touch: (room: LibraryRoom) => void
-  readonly run: (effect: Effect.Effect<void>) => void
 }
 
 /** Clients refuse what is further ahead of their own clock, and stop at it. */
@@ -55,8 +53,6 @@ const MAX_DRIFT_MILLIS = 60_000
 const LOOK = "100 millis"
 /** When a client has processed the answer to a sync, as good as always. */
 const CORRECTION = "2 seconds"
-/** Messages that a client may leave unacknowledged before older ones are forgotten. */
-const MAX_OUTSTANDING = 10_000
 
 /** Tells the client what happens in the library once it has synced, until the scope closes. */
 export const openSession = Effect.fnUntraced(function* (
@@ -70,7 +66,7 @@ export const openSession = Effect.fnUntraced(function* (
   if (client.isRealtime) {
     yield* room.subscribe(session)
     yield* Effect.acquireRelease(
-      Effect.sync(() => room.local.presence.listen((change) => session.tellPresence(change))),
+      Effect.sync(() => room.local.presence.listen((change) => session.peers.tell(change))),
       (unlisten) => Effect.sync(unlisten)
     )
   }
@@ -86,15 +82,15 @@ class LibrarySession implements Session, Subscriber {
   private replicaId: ReplicaId | undefined
   /** Events up to this version are in what the client was answered; before that it is told of nothing. */
   private cut: number | undefined
-  /** What it was told and has not acknowledged: by the timestamp that it will acknowledge with. */
-  private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
-  /** The last version that it was told of, or that had nothing for it. */
-  private toldUpTo = 0
+  private readonly receipts = new Receipts()
+  readonly peers: Peers
   /** It was sent all there is, and acknowledges with this once it has put that in place of what it had. */
   private beginning: string | undefined
   /** The first operation that it was not taken, because its time has not come. */
   private early: string | undefined
   private isWaiting = false
+  /** Who was there when it last asked. */
+  private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
 
   constructor(services: Services, room: LibraryRoom, client: Client, grant: Grant) {
@@ -102,6 +98,7 @@ class LibrarySession implements Session, Subscriber {
     this.room = room
     this.client = client
     this.grant = grant
+    this.peers = new Peers(services, room.local.presence, (message) => client.sendVolatile(message))
   }
 
   get id(): string {
@@ -122,10 +119,10 @@ class LibrarySession implements Session, Subscriber {
       return this.client.close(CloseCode.tryAgainLater, "begin anew")
     }
     const isOwn = data.replicaId === this.replicaId && data.authorMayLack !== true
-    const told = event.type === "OperationsStored" && !isOwn && this.tellOperations(event.version, data.watermark)
-    if (!told && data.watermark !== undefined) this.client.send(Wire.globalAck(data.watermark))
-    this.toldUpTo = event.version
-    if (!told && this.outstanding.length === 0) this.receiveUpTo(event.version)
+    if (event.type === "OperationsStored" && !isOwn && this.tellOperations(event.version, data.watermark)) return
+    if (data.watermark !== undefined) this.client.send(Wire.globalAck(data.watermark))
+    this.receipts.told(event.version, undefined)
+    if (this.receipts.isSettled) this.receiveUpTo(event.version)
   }
 
   /** Whether there was anything to tell. */
@@ -134,28 +131,11 @@ class LibrarySession implements Session, Subscriber {
     const told = batch && rebroadcastOf(batch, this.grant.userId, watermark)
     if (batch === undefined || told === undefined) return false
     this.client.send(told)
-    const timestamp = lastTimestamp([batch], this.grant.userId)
-    if (timestamp !== undefined) this.outstanding.push({ timestamp, version })
-    if (this.outstanding.length > MAX_OUTSTANDING) this.outstanding.shift()
+    this.receipts.told(version, lastTimestamp([batch], this.grant.userId))
     return true
   }
 
   relay(): void {}
-
-  tellPresence(change: PresenceChange): void {
-    const { client } = this
-    if (change._tag === "Offline") return client.sendVolatile(Wire.presenceOffline(change.userId, change.replicaId))
-    this.services.run(
-      Effect.map(this.withProfile(change.present), (info) => client.sendVolatile(Wire.presenceChanged(info)))
-    )
-  }
-
-  private withProfile(present: Present): Effect.Effect<Wire.UserInfo> {
-    const { internal, presence, replicaId, userId } = present
-    return Effect.map(this.services.profileOf(userId), (profile) => ({
-      ...{ id: userId, replicaId, profile, presence, internal }
-    }))
-  }
 
   /** The client has gone, or says that it goes. */
   leave(): void {
@@ -252,9 +232,7 @@ class LibrarySession implements Session, Subscriber {
       if (!client.isRealtime && cursors.isBeginning(message.replicaId, message.since, services.now())) return
       cursors.confirm(message.replicaId, message.since)
       const operations = this.takeTimely(message.operations, message.since)
-      this.present = new Set(room.local.presence.all())
-      const peers = yield* Effect.forEach(this.present, (present) => this.withProfile(present))
-      this.peers = Object.fromEntries(peers.map((info) => [info.id, info]))
+      this.peerPresence = yield* this.peers.gather()
       if (!client.isRealtime) {
         for (const { userId, replicaId } of room.local.presence.goneSince(message.replicaId)) {
           client.send(Wire.presenceOffline(userId, replicaId))
@@ -284,24 +262,6 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
-  /** Who was there when the client asked. */
-  private present: ReadonlySet<Present> = new Set()
-  private peers: Readonly<Record<string, Wire.UserInfo>> = {}
-
-  /**
-   * Who came and went since it asked: a client takes the answer for the last word on who is there, and may well process
-   * it after what it is told a little later.
-   */
-  private correctPeers(): void {
-    if (this.hasLeft) return
-    const now = this.room.local.presence.all()
-    const here = new Set(now.map(({ userId }) => userId))
-    for (const present of now) if (!this.present.has(present)) this.tellPresence({ _tag: "Changed", present })
-    for (const { replicaId, userId } of this.present) {
-      if (!here.has(userId)) this.tellPresence({ _tag: "Offline", userId, replicaId })
-    }
-  }
-
   private awaitRestore(command: Sync): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       do {
@@ -320,7 +280,7 @@ class LibrarySession implements Session, Subscriber {
   private answerSync(command: Sync, outcome: Outcome<LibraryRefusal>): void {
     const { client, room } = this
     // What nobody hears was neither sent nor received.
-    if (client.isSentAway()) return
+    if (client.isSentAway()) return room.local.cursors.miss(command.replicaId)
     if (outcome._tag === "Unavailable") return client.close(CloseCode.tryAgainLater, "the storage is not available")
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
@@ -372,19 +332,14 @@ class LibrarySession implements Session, Subscriber {
         nonce: isSomething ? Wire.nonceOf(state.generation, state.version) : undefined
       })
     )
-    this.correctPeers()
-    if (client.isRealtime) {
-      services.run(
-        Effect.delay(
-          Effect.sync(() => this.correctPeers()),
-          CORRECTION
-        )
-      )
+    const correctPeers = () => {
+      if (!this.hasLeft) this.peers.correct()
     }
+    correctPeers()
+    if (client.isRealtime) services.run(Effect.delay(Effect.sync(correctPeers), CORRECTION))
     this.beginning = overwrite ? (lastTimestamp(newestFirst(state.batches), grant.userId) ?? "") : undefined
     this.cut = state.version
-    this.toldUpTo = state.version
-    this.outstanding = []
+    this.receipts.begin(state.version)
     services.touch(room)
   }
 
@@ -396,7 +351,7 @@ class LibrarySession implements Session, Subscriber {
     readonly nonce?: string | undefined
   }): Message {
     const watermark = this.room.state().watermark ?? undefined
-    return Wire.syncResponse({ nonce: undefined, ...content, watermark, peerPresence: this.peers })
+    return Wire.syncResponse({ nonce: undefined, ...content, watermark, peerPresence: this.peerPresence })
   }
 
   /** What a client whose clock is ahead may take for its last sync: it sends again what comes after. */
@@ -497,10 +452,8 @@ class LibrarySession implements Session, Subscriber {
         cursors.settle(replicaId)
       }
       cursors.promise(replicaId, timestamp)
-      const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
-      if (found !== -1) this.outstanding.splice(0, found + 1)
-      const next = this.outstanding[0]
-      if (found !== -1) this.receiveUpTo(next === undefined ? this.toldUpTo : next.version - 1)
+      const version = this.receipts.acknowledge(timestamp)
+      if (version !== undefined) this.receiveUpTo(version)
     }
     services.touch(room)
   }

@@ -1,0 +1,59 @@
+/** Who else is in a library, as one client is told of it. */
+import { Effect } from "effect"
+import type { Message } from "./Message.ts"
+import type { Presence, PresenceChange, Present } from "./Presence.ts"
+import * as Wire from "./Wire.ts"
+
+export interface PeersServices {
+  /** JSON for a user's peers. */
+  readonly profileOf: (userId: string) => Effect.Effect<unknown>
+  readonly run: (effect: Effect.Effect<void>) => void
+}
+
+export class Peers {
+  private readonly services: PeersServices
+  private readonly presence: Presence
+  private readonly send: (message: Message) => void
+  /** Who was there when the client asked. */
+  private gathered: ReadonlySet<Present> = new Set()
+
+  constructor(services: PeersServices, presence: Presence, send: (message: Message) => void) {
+    this.services = services
+    this.presence = presence
+    this.send = send
+  }
+
+  /** Everybody, for the answer to a sync. */
+  gather(): Effect.Effect<Readonly<Record<string, Wire.UserInfo>>> {
+    return Effect.suspend(() => {
+      this.gathered = new Set(this.presence.all())
+      const infos = Effect.forEach(this.gathered, (present) => this.withProfile(present))
+      return Effect.map(infos, (infos) => Object.fromEntries(infos.map((info) => [info.id, info])))
+    })
+  }
+
+  tell(change: PresenceChange): void {
+    if (change._tag === "Offline") return this.send(Wire.presenceOffline(change.userId, change.replicaId))
+    this.services.run(Effect.map(this.withProfile(change.present), (info) => this.send(Wire.presenceChanged(info))))
+  }
+
+  /**
+   * Tells who came and went since all were gathered: a client takes the answer for the last word on who is there, and may
+   * well process it after what it is told a little later.
+   */
+  correct(): void {
+    const now = this.presence.all()
+    const here = new Set(now.map(({ userId }) => userId))
+    for (const present of now) if (!this.gathered.has(present)) this.tell({ _tag: "Changed", present })
+    for (const { replicaId, userId } of this.gathered) {
+      if (!here.has(userId)) this.tell({ _tag: "Offline", userId, replicaId })
+    }
+  }
+
+  private withProfile(present: Present): Effect.Effect<Wire.UserInfo> {
+    const { internal, presence, replicaId, userId } = present
+    return Effect.map(this.services.profileOf(userId), (profile) => ({
+      ...{ id: userId, replicaId, profile, presence, internal }
+    }))
+  }
+}

@@ -1,0 +1,63 @@
+/** Decisions that depend on how those before them met in time. */
+import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
+import { emptyHead, place } from "../../../src/domain/Stream.ts"
+import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
+import { decide } from "../../../src/domain/verdant/Decide.ts"
+import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
+import { evolve, initial } from "../../../src/domain/verdant/Library.ts"
+import { decodeOperation } from "../../../src/domain/verdant/Operation.ts"
+import { Cursors } from "../../../src/protocols/verdant/Cursors.ts"
+
+const KEY = { libraryId: "library" as never, streamId: "@verdant" }
+const NOW = 1_700_000_000_000
+
+/** A library and what one process knows beside it, which answers nobody: what it decides is not known to its clients yet. */
+const makeLibrary = () => {
+  let [state, head, count] = [initial, emptyHead, 0]
+  const cursors = new Cursors()
+  const stamp = () => `0001${NOW.toString(36).padStart(9, "0")}${(count++).toString(36).padStart(4, "0")}0000000`
+  const circumstances = { now: NOW, truancy: 1000, cursors }
+  const author = (replicaId: ReplicaId) => ({ replicaId, userId: "user", type: 0, ...circumstances })
+  const operation = () => ({
+    ...Result.getOrThrow(
+      decodeOperation({ oid: "notes/a", timestamp: stamp(), data: { op: "set", name: "x", value: 1 } })
+    ),
+    owner: null
+  })
+  const submit = (command: LibraryCommand) => {
+    const { event, payload } = Result.getOrThrow(decide(state, command))
+    const placed = place(KEY, head, event, "test", NOW)
+    head = { version: placed.version, generation: placed.generation, chain: placed.chain }
+    state = evolve(state, placed, payload)
+    return placed
+  }
+  return {
+    cursors,
+    state: () => state,
+    makeTruant: (replicaId: ReplicaId) => submit({ _tag: "MakeTruant", replicaId }),
+    write: (replicaId: ReplicaId) =>
+      submit({ _tag: "StoreOperations", ...author(replicaId), operations: [operation()] }),
+    sync: (replicaId: ReplicaId, since: string | null) =>
+      submit({
+        ...{ _tag: "Sync", ...author(replicaId), timestamp: stamp(), since, resyncAll: since === null },
+        ...{ isPolling: true, operations: since === null ? [operation()] : [], baselines: [] }
+      })
+  }
+}
+
+describe("a replica that begins anew", () => {
+  it("has nothing of what it had received before, whatever is still known of that while it is not answered", () => {
+    const { cursors, makeTruant, state, sync, write } = makeLibrary()
+    const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
+    sync(writer, null)
+    sync(replica, null)
+    cursors.receive(replica, state().version, null)
+    makeTruant(replica)
+    write(writer)
+    assert.strictEqual(sync(replica, state().replicas.get(replica)!.asOf).type, "ReplicaJoined")
+    write(writer)
+    assert.isNull(state().replicas.get(replica)!.received)
+    assert.propertyVal(write(replica).data, "authorMayLack", true)
+  })
+})
