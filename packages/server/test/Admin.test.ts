@@ -65,7 +65,7 @@ describe("evict", () => {
       assert.deepStrictEqual(evicted, planned)
       assert.deepStrictEqual(
         evicted,
-        names.map((documentId) => ({ documentId, events: 1, payloadBytes: 100 }))
+        names.map((documentId) => ({ documentId, events: 1, payloadBytes: 100, files: 0, fileBytes: 0 }))
       )
       assert.deepInclude(yield* showLibrary(libraryId), { documents: 450, evictedDocuments: 450, payloadBytes: 0 })
       assert.deepInclude(yield* showLibrary(LibraryId.make("other")), { evictedDocuments: 0, payloadBytes: 100 })

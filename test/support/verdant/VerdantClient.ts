@@ -181,6 +181,17 @@ const keepAborted = (store: ClientWithCollections): void => {
     onData(data).catch((error: Error) => (error.message === "Aborted" ? new Promise(() => {}) : Promise.reject(error)))
 }
 
+/** The older store's heart may beat once more after it was closed: what it then cannot say is nobody's concern. */
+const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): void => {
+  const { messageCreator } = (store as unknown as { meta: { messageCreator: Record<string, () => Promise<unknown>> } })
+    .meta
+  for (const name of ["createPresenceUpdate", "createSyncStep1"]) {
+    const create = messageCreator[name]!.bind(messageCreator)
+    messageCreator[name] = (...args) =>
+      create(...args).catch((error) => (isClosed() ? new Promise(() => {}) : Promise.reject(error)))
+  }
+}
+
 const shorten = (message: unknown) => JSON.stringify(message).slice(0, 300)
 
 /** For a failure's message. */
@@ -242,8 +253,9 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
         }).open()
   ) as ClientWithCollections
 
-  if (version === 5) keepAborted(store)
   let isClosed = false
+  if (version === 5) keepAborted(store)
+  else keepLastBeat(store, () => isClosed)
   const times = { reset: 0, restored: 0, synced: 0 }
   store.subscribe("resetToServer", () => {
     times.reset += 1
