@@ -301,8 +301,10 @@ const parseTarget = (url: string): Target | undefined => {
   }
 }
 
+/** Nobody reads the socket any more, so it would not be noticed that its client goes, or that it does not. */
 const refuseUpgrade = (socket: Duplex, status: string): void => {
   socket.on("error", destroy)
+  socket.once("finish", destroy)
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
 

@@ -8,7 +8,15 @@ import { type Cursor, type LibraryEvent, type OperationsStored, type ReplicaId, 
 import { sweepFiles } from "./Files.ts"
 import { fold } from "./Folding.ts"
 import type { OwnedOperation, StoredOperation } from "./Items.ts"
-import { documentOwner, entityOf, isEmpty, isUpToDate, type LibraryState, missedBy, type Replica } from "./Library.ts"
+import {
+  documentOwner,
+  hasOperation,
+  isEmpty,
+  isUpToDate,
+  type LibraryState,
+  missedBy,
+  type Replica
+} from "./Library.ts"
 import { encodeItems } from "./Payload.ts"
 
 /** What a command becomes. */
@@ -179,7 +187,7 @@ const takeOperations = (
     const name = `${timestamp} ${oid}`
     if (seen.has(name)) continue
     seen.add(name)
-    if (entityOf(state, oid)?.operations.some((other) => other.timestamp === timestamp)) continue
+    if (hasOperation(state, oid, timestamp)) continue
     if (state.watermark !== null && timestamp < state.watermark) {
       if (replica.wrote !== null && timestamp <= replica.wrote) continue
       if (!isUpToDate(state, replica, replica.received)) return "late"

@@ -36,7 +36,7 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
     for (const { version } of folded) foldedUpTo = Math.max(foldedUpTo, version)
     const baseline = folded.length === 0 ? entity.baseline : foldEntity(entity.baseline, folded)
     if (baseline !== undefined) baselines.push(baseline)
-    operations.push(...entity.operations.slice(end))
+    for (const operation of entity.operations.slice(end)) operations.push(operation)
   }
   if (operations.length === state.operations) return undefined
   operations.sort((a, b) => a.version - b.version || (a.timestamp < b.timestamp ? -1 : 1))

@@ -96,8 +96,33 @@ export const entityOf = (state: LibraryState, oid: string): Entity | undefined =
 export const documentOwner = (state: LibraryState, oid: Oid): string | null | undefined => {
   const root = entityOf(state, rootOf(oid))
   if (root === undefined) return undefined
-  const initialize = root.operations.findLast(({ patch }) => patch.op === "initialize")
-  return initialize === undefined ? root.baseline?.owner : initialize.owner
+  if (!owners.has(root)) owners.set(root, ownerOfRoot(root))
+  return owners.get(root)
+}
+
+/** A message may bring very many operations on what has very many already, and each is asked about. */
+const owners = new WeakMap<Entity, string | null | undefined>()
+
+const ownerOfRoot = ({ baseline, operations }: Entity): string | null | undefined => {
+  const initialize = operations.findLast(({ patch }) => patch.op === "initialize")
+  return initialize === undefined ? baseline?.owner : initialize.owner
+}
+
+/** Whether an operation is there that is not folded yet. */
+export const hasOperation = (state: LibraryState, oid: string, timestamp: string): boolean => {
+  const operations = entityOf(state, oid)?.operations ?? []
+  return operations[firstFrom(operations, timestamp)]?.timestamp === timestamp
+}
+
+/** Where the operations begin that are not older. */
+const firstFrom = (operations: ReadonlyArray<StoredOperation>, timestamp: string): number => {
+  let [start, end] = [0, operations.length]
+  while (start < end) {
+    const middle = (start + end) >>> 1
+    if (operations[middle]!.timestamp < timestamp) start = middle + 1
+    else end = middle
+  }
+  return start
 }
 
 /** Operations after a version that a replica does not have from itself and may see. */
@@ -274,7 +299,7 @@ const withOperations = (
       if (entity?.baseline === undefined) baselines += 1
       HashMap.set(entities, baseline.oid, { baseline, operations: entity?.operations ?? [] })
     }
-    for (const operation of operations) addOperation(entities, operation)
+    addOperations(entities, operations)
   })
   return {
     ...withReplica(state, replica),
@@ -286,14 +311,27 @@ const withOperations = (
   }
 }
 
-const addOperation = (entities: HashMap.HashMap<string, Entity>, operation: StoredOperation): void => {
-  const entity = Option.getOrUndefined(HashMap.get(entities, operation.oid))
-  const operations = [...(entity?.operations ?? [])]
-  // Nearly always the newest.
-  const after = operations.findLastIndex(({ timestamp }) => timestamp < operation.timestamp)
-  operations.splice(after + 1, 0, operation)
-  HashMap.set(entities, operation.oid, { baseline: entity?.baseline, operations })
+/** Each entity's at once: one message may bring very many of one. */
+const addOperations = (entities: HashMap.HashMap<string, Entity>, operations: ReadonlyArray<StoredOperation>): void => {
+  for (const [oid, added] of Map.groupBy(operations, (operation) => operation.oid)) {
+    const entity = Option.getOrUndefined(HashMap.get(entities, oid))
+    HashMap.set(entities, oid, { baseline: entity?.baseline, operations: merged(entity?.operations ?? [], added) })
+  }
 }
+
+/** By timestamp. Of those with the same, what came later goes first. */
+const merged = (
+  before: ReadonlyArray<StoredOperation>,
+  added: ReadonlyArray<StoredOperation>
+): ReadonlyArray<StoredOperation> => {
+  const sorted = added.toReversed().sort(byTimestamp)
+  // Nearly always that is the end.
+  const start = firstFrom(before, sorted[0]!.timestamp)
+  return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
+}
+
+const byTimestamp = (a: StoredOperation, b: StoredOperation): number =>
+  a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0
 
 const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
   const folded = decodeFolded(payload)
@@ -301,7 +339,7 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
   const files = folded.files as ReadonlyArray<StoredFile>
   const entities = HashMap.mutate(HashMap.empty<string, Entity>(), (entities) => {
     for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
-    for (const operation of folded.operations) addOperation(entities, operation)
+    addOperations(entities, folded.operations)
   })
   // Of one event they are one replica's, except those of the event with which a library came from another server.
   const batches = Array.from(
