@@ -53,7 +53,7 @@ const makeProtocol = (
       const { cursors, libraryId } = local
       if (event.type === "CursorsAdvanced") local.foldTriedAt = null
       if (event.type === "Evicted") {
-        cursors.clear()
+        cursors.evict()
         onEvicted(libraryId)
       }
       if (event.type === "ReplicaForgotten" && "replicaId" in event.data) cursors.forget(event.data.replicaId as never)

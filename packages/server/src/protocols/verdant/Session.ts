@@ -250,6 +250,8 @@ class LibrarySession implements Session, Subscriber {
       const { cursors } = room.local
       // To begin anew a second time would cost it what it wrote meanwhile. Without an answer it just asks again.
       if (!client.isRealtime && cursors.isBeginning(message.replicaId, message.since, services.now())) return
+      // It would bring the library back without what it was sent of it last, and store that afterwards.
+      if (!client.isRealtime && cursors.isStoringEvicted(message.replicaId, services.now())) return
       cursors.confirm(message.replicaId, message.since)
       const operations = this.takeTimely(message.operations, message.since)
       this.present = new Set(room.local.presence.all())
