@@ -4,6 +4,8 @@ import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
+import { post } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica } from "../support/verdant/Replica.ts"
 import { type Doc, openClient, openClients, until, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
@@ -124,6 +126,29 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
         () => image.getSnapshot()
       )
       assert.strictEqual(image.name, "picture.txt")
+    })
+  )
+})
+
+describe("a client that polls and was just sent something of a library that is evicted then", () => {
+  it.live("it is asked for what it has once it can have stored that", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "a" })
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      const typesFor = (...messages: ReadonlyArray<object>) =>
+        Effect.map(post(library, token, messages), ({ messages }) => messages.map(({ type }) => type))
+      yield* typesFor(writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] }))
+      // It stores that only once its acknowledgement is answered, as the store (5.5) does.
+      assert.deepStrictEqual(yield* typesFor(replica.sync({ resyncAll: true })), ["sync-resp"])
+      yield* evict(server.database, library)
+      const since = replica.now()
+      assert.deepStrictEqual(yield* typesFor(replica.sync({ since })), [])
+      yield* until(
+        "it is asked",
+        Effect.map(typesFor(replica.sync({ since })), (types) => types.includes("need-since"))
+      )
     })
   )
 })

@@ -231,6 +231,34 @@ describe("a client that is connected, is reset and writes before it has processe
   )
 })
 
+describe("a client that is connected and asks twice", () => {
+  it.live("it begins anew once: the store (5.5) shuts itself down when it is told to while it does", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const token = yield* library.token({ userId: "a" })
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
+      const connection = yield* connectVerdant(library, token)
+      for (const sync of [replica.sync({ resyncAll: true }), replica.sync({ resyncAll: true })]) connection.send(sync)
+      yield* connection.settled
+      const responses = connection.messages.filter(({ type }) => type === "sync-resp")
+      assert.deepStrictEqual(
+        responses.map((response) => response["overwriteLocalData"]),
+        [true]
+      )
+      // Once it has put that in place of what it had, it may begin anew again.
+      const operations = responses[0]?.["operations"] as ReadonlyArray<Operation>
+      connection.send({ ...replica.ack({}), timestamp: operations.at(-1)?.timestamp })
+      connection.send(replica.sync({ resyncAll: true }))
+      yield* connection.settled
+      assert.lengthOf(
+        connection.messages.filter(({ type }) => type === "sync-resp"),
+        2
+      )
+    })
+  )
+})
+
 describe("eviction of a replica's memory", () => {
   it.live("D8 a client that lost its data is a new one", () =>
     Effect.gen(function* () {

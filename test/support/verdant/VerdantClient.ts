@@ -78,7 +78,7 @@ export interface VerdantClient {
   readonly isOnline: () => boolean
   /** Leaves as an app does that is closed: says so. */
   readonly goOffline: Effect.Effect<void>
-  /** Connects, and waits for the first sync. */
+  /** Connects, and waits for the first sync, unless it shuts itself down. */
   readonly goOnline: Effect.Effect<void>
   /** Ends the client; another can be opened on its device. */
   readonly close: Effect.Effect<void>
@@ -352,7 +352,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       yield* Effect.promise(async () => store.sync.start())
       yield* until(
         `${user} synced`,
-        () => times.synced > before,
+        () => times.synced > before || hasFailed,
         () => describeClient(client)
       )
     }),

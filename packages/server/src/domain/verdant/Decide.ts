@@ -290,9 +290,16 @@ const progressOf = (stored: LibraryState, circumstances: Circumstances): Progres
   }
 }
 
-/** A promise alone is not written down while nothing comes of it: idle clients would fill the log. */
+/**
+ * What nothing comes of is not written down, or idle clients would fill the log: a promise alone, and that a replica has
+ * what brought no operations, as what is written here.
+ */
 const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: Progress): boolean => {
-  if (Object.values(cursors).some(({ received, seen }) => received !== undefined || seen !== undefined)) return true
+  const relevant = Math.max(state.foldedUpTo, state.batches?.newest.version ?? 0)
+  for (const [id, { received, seen }] of Object.entries(cursors)) {
+    if (seen !== undefined) return true
+    if (received !== undefined && (state.replicas.get(id as ReplicaId)?.received ?? -1) < relevant) return true
+  }
   if (watermark === undefined) return false
   const covers = ({ timestamp }: StoredOperation) =>
     timestamp < watermark && (state.watermark === null || timestamp >= state.watermark)

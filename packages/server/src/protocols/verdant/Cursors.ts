@@ -34,6 +34,8 @@ const MAX_REPLICAS = 10_000
 
 export class Cursors implements LiveCursors {
   private readonly replicas = new Map<ReplicaId, Live>()
+  /** When replicas were sent what is of no library any more, and may still be about to store it. */
+  private evicted = new Map<ReplicaId, number>()
   private changed = false
 
   received(replicaId: ReplicaId): number | null | undefined {
@@ -159,8 +161,16 @@ export class Cursors implements LiveCursors {
     this.replicas.delete(replicaId)
   }
 
-  clear(): void {
+  /** Of the library that was evicted nothing counts any more, but what its clients still process. */
+  evict(): void {
+    this.evicted = new Map(Array.from(this.replicas).flatMap(([id, { offer }]) => (offer ? [[id, offer.at]] : [])))
     this.replicas.clear()
+  }
+
+  /** Whether it was just sent something of the library that was evicted, and may not have stored that yet. */
+  isStoringEvicted(replicaId: ReplicaId, now: number): boolean {
+    const at = this.evicted.get(replicaId)
+    return at !== undefined && now - at < PROCESSING_MILLIS
   }
 
   private liveOf(replicaId: ReplicaId): Live {

@@ -52,9 +52,11 @@ const makeProtocol = (
       const presence = new Presence(process, now)
       return { libraryId, presence, cursors: new Cursors(), foldTriedAt: null, sweptAt: 0 }
     },
-    observe: ({ cursors, libraryId }, event) => {
+    observe: (local, event) => {
+      const { cursors, libraryId } = local
+      if (event.type === "CursorsAdvanced") local.foldTriedAt = null
       if (event.type === "Evicted") {
-        cursors.clear()
+        cursors.evict()
         onEvicted(libraryId)
       }
       if (event.type === "ReplicaForgotten" && "replicaId" in event.data) cursors.forget(event.data.replicaId as never)

@@ -228,8 +228,12 @@ class LibrarySession implements Session, Subscriber {
       this.hasLeft = false
       this.arrive()
       const { cursors } = room.local
-      // To begin anew a second time would cost it what it wrote meanwhile. Without an answer it just asks again.
-      if (!client.isRealtime && cursors.isBeginning(message.replicaId, message.since, services.now())) return
+      // To begin anew a second time would cost it what it wrote meanwhile. One that polls asks again without an answer; what
+      // one that is connected asks once more is answered already.
+      const isAnswered = !client.isRealtime || this.beginning !== undefined
+      if (isAnswered && cursors.isBeginning(message.replicaId, message.since, services.now())) return
+      // It would bring the library back without what it was sent of it last, and store that afterwards.
+      if (!client.isRealtime && cursors.isStoringEvicted(message.replicaId, services.now())) return
       cursors.confirm(message.replicaId, message.since)
       const operations = this.takeTimely(message.operations, message.since)
       this.peerPresence = yield* this.peers.gather()

@@ -38,6 +38,13 @@ const makeLibrary = () => {
     makeTruant: (replicaId: ReplicaId) => submit({ _tag: "MakeTruant", replicaId }),
     write: (replicaId: ReplicaId) =>
       submit({ _tag: "StoreOperations", ...author(replicaId), operations: [operation()] }),
+    /** Whether there was anything to write down. */
+    advance: () => {
+      const command = { _tag: "AdvanceCursors", ...circumstances } as const
+      const isDue = Result.isSuccess(decide(state, command))
+      if (isDue) submit(command)
+      return isDue
+    },
     sync: (replicaId: ReplicaId, since: string | null) =>
       submit({
         ...{ _tag: "Sync", ...author(replicaId), timestamp: stamp(), since, resyncAll: since === null },
@@ -59,5 +66,22 @@ describe("a replica that begins anew", () => {
     write(writer)
     assert.isNull(state().replicas.get(replica)!.received)
     assert.propertyVal(write(replica).data, "authorMayLack", true)
+  })
+})
+
+describe("what is known of replicas", () => {
+  it("is not written down when nothing has happened since but that it was written down", () => {
+    const { advance, cursors, state, sync, write } = makeLibrary()
+    const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
+    sync(writer, null)
+    sync(replica, null)
+    write(writer)
+    cursors.receive(replica, state().version, null)
+    assert.isTrue(advance())
+    for (const id of [writer, replica]) cursors.receive(id, state().version, null)
+    assert.isFalse(advance())
+    write(writer)
+    cursors.receive(replica, state().version, null)
+    assert.isTrue(advance())
   })
 })

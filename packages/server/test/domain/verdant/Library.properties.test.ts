@@ -264,7 +264,7 @@ const run = (server: Server, clients: ReadonlyArray<Client>, types: ReadonlyArra
       return server.restart()
     case "evict":
       server.submit({ _tag: "EvictLibrary" })
-      return server.cursors.clear()
+      return server.cursors.evict()
     case "sleep":
       // Longer than anybody waits for a replica.
       return void server.submit({ _tag: "MakeTruant", replicaId: client.id })
