@@ -26,7 +26,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* evict(server.database, library)
 
       yield* a.goOnline
-      assert.strictEqual(a.restores(), 1)
+      yield* until("it is restored", () => a.restores() === 1)
       yield* b.goOnline
       yield* c.goOnline
       const items = yield* untilSame([a, b, c])

@@ -8,6 +8,8 @@ export interface LiveCursors {
   readonly received: (replicaId: ReplicaId) => number | null | undefined
   /** It was sent all there is to begin anew with, and has not said since that it put that in place of what it had. */
   readonly isUnsettled: (replicaId: ReplicaId) => boolean
+  /** It was just sent something of the library that was evicted since, and may not have stored that yet. */
+  readonly isStoringEvicted: (replicaId: ReplicaId, now: number) => boolean
   /** It was to begin anew, and nobody was there any more to hear the answer. */
   readonly isUnanswered: (replicaId: ReplicaId) => boolean
   /** Milliseconds since 1970. */

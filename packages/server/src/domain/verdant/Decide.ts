@@ -84,7 +84,11 @@ const decideSync = (stored: LibraryState, command: Sync): Decided => {
   const state = settle(stored, command)
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
-  if (isEmpty(state)) return decideSyncOfNothing(state, command, replica)
+  if (isEmpty(state)) {
+    // It would bring the library back without what it was sent of it last, and store that afterwards.
+    const isStoring = command.isPolling && command.cursors.isStoringEvicted(command.replicaId, command.now)
+    return isStoring ? refuse("BeginsAnew") : decideSyncOfNothing(state, command, replica)
+  }
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, command) && !isUpToDate(state, known, known.received)
   if (known !== undefined && command.isPolling && wasJustReset(known, command)) return refuse("BeginsAnew")

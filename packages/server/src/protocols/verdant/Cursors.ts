@@ -26,6 +26,8 @@ interface Live {
   unripe: string | undefined
   ripe: string | undefined
   offer: Offer | undefined
+  /** When it was last sent something, milliseconds since 1970. */
+  offeredAt: number | undefined
   isUnanswered: boolean
 }
 
@@ -119,6 +121,7 @@ export class Cursors implements LiveCursors {
     const { asOf, at, isReset, logged } = offer
     const before = isReset ? null : live.received === undefined ? logged : live.received
     live.offer = { asOf, at, isReset, isSettled: false, before }
+    live.offeredAt = at
     live.isUnanswered = false
   }
 
@@ -163,11 +166,13 @@ export class Cursors implements LiveCursors {
 
   /** Of the library that was evicted nothing counts any more, but what its clients still process. */
   evict(): void {
-    this.evicted = new Map(Array.from(this.replicas).flatMap(([id, { offer }]) => (offer ? [[id, offer.at]] : [])))
+    const sent = Array.from(this.replicas).flatMap(([id, { offeredAt }]) =>
+      offeredAt === undefined ? [] : ([[id, offeredAt]] as const)
+    )
+    this.evicted = new Map(sent)
     this.replicas.clear()
   }
 
-  /** Whether it was just sent something of the library that was evicted, and may not have stored that yet. */
   isStoringEvicted(replicaId: ReplicaId, now: number): boolean {
     const at = this.evicted.get(replicaId)
     return at !== undefined && now - at < PROCESSING_MILLIS
@@ -175,7 +180,7 @@ export class Cursors implements LiveCursors {
 
   private liveOf(replicaId: ReplicaId): Live {
     const live = this.replicas.get(replicaId) ?? {
-      ...{ received: undefined, seen: undefined, offer: undefined, isUnanswered: false },
+      ...{ received: undefined, seen: undefined, offer: undefined, offeredAt: undefined, isUnanswered: false },
       ...{ promise: undefined, unripe: undefined, ripe: undefined }
     }
     this.replicas.delete(replicaId)

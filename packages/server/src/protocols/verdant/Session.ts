@@ -232,8 +232,6 @@ class LibrarySession implements Session, Subscriber {
       // one that is connected asks once more is answered already.
       const isAnswered = !client.isRealtime || this.beginning !== undefined
       if (isAnswered && cursors.isBeginning(message.replicaId, message.since, services.now())) return
-      // It would bring the library back without what it was sent of it last, and store that afterwards.
-      if (!client.isRealtime && cursors.isStoringEvicted(message.replicaId, services.now())) return
       cursors.confirm(message.replicaId, message.since)
       const operations = this.takeTimely(message.operations, message.since)
       this.peerPresence = yield* this.peers.gather()
