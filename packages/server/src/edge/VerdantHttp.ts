@@ -24,6 +24,9 @@ const LAST_LOOK = "250 millis"
 /** Longer than clients wait before they poll again: a library that takes long to be opened is still open then. */
 const LINGER = "20 seconds"
 
+/** Of one request; clients send a few. They are decoded at once, and a body has room for millions of nothing. */
+const MAX_MESSAGES = 10_000
+
 type Run = <A>(effect: Effect.Effect<A, StorageUnavailable>) => Fiber.Fiber<A, StorageUnavailable>
 
 /** Messages of one request, handled one after the other; the answers come in that order. */
@@ -39,6 +42,7 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
   const body = yield* Effect.mapError(request.json, () => new Refused({ code: Code.bodyRequired }))
   const messages = messagesOf(body)
   if (!Array.isArray(messages)) return yield* new Refused({ code: Code.bodyRequired })
+  if (messages.length > MAX_MESSAGES) return yield* new Refused({ code: Code.invalidRequest })
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
   let failure: number | undefined
