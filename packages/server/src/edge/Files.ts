@@ -28,7 +28,7 @@ export interface FileOptions {
   readonly types: ReadonlyArray<string> | undefined
   /** At a time; more are asked to come again. Default: 32. On S3, each holds 8 MiB in memory. */
   readonly maxUploads: number
-  /** How long an upload may pause. Default: 30 s. */
+  /** How long an upload, or whoever downloads, may pause. Default: 30 s. */
   readonly idleTimeout: Duration.Input
   /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
   readonly uploadTimeout: Duration.Input
@@ -141,7 +141,7 @@ const download = Effect.gen(function* () {
 
 /** A link is nobody's token, so no revocation ends it; but while its library is suspended it is closed. */
 const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, fileId: FileId) {
-  const query = new URL(request.url, "http://server").searchParams
+  const query = new URLSearchParams(request.url.slice(request.url.indexOf("?") + 1))
   if (!query.has("signature")) return yield* new Refused({ code: Code.noToken })
   const libraryId = yield* Effect.mapError((yield* FileLinks).verify(fileId, query), refusalOfLink)
   return yield* admit({

@@ -31,6 +31,7 @@ import { defaultFileOptions, type FileOptions, FileRoutes, NoFileRoutes } from "
 import { HealthRoute } from "./Health.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 import { endSlowBodies } from "./slowBodies.ts"
+import { endStalledDownloads } from "./stalledDownloads.ts"
 import { VerdantRoutes } from "./VerdantHttp.ts"
 import { VerdantLibraries } from "./VerdantLibraries.ts"
 
@@ -124,8 +125,9 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options), options.routes ?? Layer.empty)
   ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
-  const { uploadTimeout } = { ...defaultFileOptions, ...options.files }
+  const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
+  endStalledDownloads(server, idleTimeout)
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 

@@ -22,6 +22,9 @@ const PATIENCE_MILLIS = 2000
 /** After this process stood still it first hears what came meanwhile. The client's clock did not stop. */
 const LAST_LOOK = "250 millis"
 
+/** Of one request; clients send a few. They are decoded at once, and a body has room for millions of nothing. */
+const MAX_MESSAGES = 10_000
+
 type Run = <A>(effect: Effect.Effect<A, StorageUnavailable>) => Fiber.Fiber<A, StorageUnavailable>
 
 /** Messages of one request, handled one after the other; the answers come in that order. */
@@ -37,6 +40,7 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
   const body = yield* Effect.mapError(request.json, () => new Refused({ code: Code.bodyRequired }))
   const messages = messagesOf(body)
   if (!Array.isArray(messages)) return yield* new Refused({ code: Code.bodyRequired })
+  if (messages.length > MAX_MESSAGES) return yield* new Refused({ code: Code.invalidRequest })
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
   let failure: number | undefined
