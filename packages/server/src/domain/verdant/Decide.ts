@@ -254,8 +254,7 @@ const settle = (state: LibraryState, { cursors }: Circumstances): LibraryState =
 }
 
 /** Known of it before it began anew. */
-const isOfBefore = (replica: Replica, received: number): boolean =>
-  replica.received === null && received < replica.joinedAt
+const isOfBefore = ({ joinedAt }: Replica, received: number): boolean => received < joinedAt
 
 interface Progress {
   readonly cursors?: Readonly<Record<string, Cursor>>

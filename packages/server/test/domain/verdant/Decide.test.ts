@@ -38,9 +38,9 @@ const makeLibrary = () => {
     makeTruant: (replicaId: ReplicaId) => submit({ _tag: "MakeTruant", replicaId }),
     write: (replicaId: ReplicaId) =>
       submit({ _tag: "StoreOperations", ...author(replicaId), operations: [operation()] }),
-    /** Whether there was anything to write down. */
-    advance: () => {
-      const command = { _tag: "AdvanceCursors", ...circumstances } as const
+    /** Whether there was anything to write down that a process knows. */
+    advance: (known: Cursors) => {
+      const command = { _tag: "AdvanceCursors", ...circumstances, cursors: known } as const
       const isDue = Result.isSuccess(decide(state, command))
       if (isDue) submit(command)
       return isDue
@@ -67,6 +67,23 @@ describe("a replica that begins anew", () => {
     assert.isNull(state().replicas.get(replica)!.received)
     assert.propertyVal(write(replica).data, "authorMayLack", true)
   })
+
+  it("has what it received since, whatever another process still knows of it", () => {
+    const { advance, cursors, makeTruant, state, sync, write } = makeLibrary()
+    const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
+    sync(writer, null)
+    sync(replica, null)
+    cursors.receive(replica, state().version, null)
+    makeTruant(replica)
+    write(writer)
+    sync(replica, state().replicas.get(replica)!.asOf)
+    const others = new Cursors()
+    others.receive(replica, state().version, null)
+    assert.isTrue(advance(others))
+    write(writer)
+    assert.isFalse(advance(cursors))
+    assert.strictEqual(state().replicas.get(replica)!.received, state().replicas.get(replica)!.joinedAt)
+  })
 })
 
 describe("what is known of replicas", () => {
@@ -77,11 +94,11 @@ describe("what is known of replicas", () => {
     sync(replica, null)
     write(writer)
     cursors.receive(replica, state().version, null)
-    assert.isTrue(advance())
+    assert.isTrue(advance(cursors))
     for (const id of [writer, replica]) cursors.receive(id, state().version, null)
-    assert.isFalse(advance())
+    assert.isFalse(advance(cursors))
     write(writer)
     cursors.receive(replica, state().version, null)
-    assert.isTrue(advance())
+    assert.isTrue(advance(cursors))
   })
 })
