@@ -19,6 +19,8 @@ export default defineConfig({
     testTimeout: 600_000,
     hookTimeout: 600_000,
     teardownTimeout: 120_000,
+    // Half of their time they wait, for processes and databases.
+    maxWorkers: 2,
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
     server: { deps: { inline: [/@sealog\//, /@verdant-web/] } },
