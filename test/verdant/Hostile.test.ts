@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
-import { documentSnapshot } from "../support/verdant/admin.ts"
+import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, type Patch, ref, set } from "../support/verdant/Replica.ts"
@@ -235,6 +235,20 @@ describe("operations by hand", () => {
       const [item] = yield* untilSame([a, b, late])
       assert.strictEqual(item?.content, "in time")
       for (const { network } of [a, b, late]) assert.notInclude(JSON.stringify(network.received), "tomorrow")
+    })
+  )
+
+  it.live("a sync of a clock that is far ahead gives nobody leave to fold what is still to come", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "a" })
+      const replica = makeReplica()
+      yield* post(library, token, [{ ...replica.sync({ resyncAll: true }), timestamp: replica.now(86_400_000) }])
+      yield* post(library, token, [replica.op(replica.operation("item/x", whole("x")))])
+      const info = yield* libraryInfo(server.database, library)
+      assert.strictEqual(info?.operations, 1)
+      assert.isNull(info?.watermark)
     })
   )
 

@@ -24,6 +24,8 @@ const LAST_LOOK = "250 millis"
 
 /** Of one request; clients send a few. They are decoded at once, and a body has room for millions of nothing. */
 const MAX_MESSAGES = 10_000
+/** Characters of answers to one request after which no more of its messages are handled: each may be a whole library. */
+const MAX_ANSWERS = 64 * 1024 * 1024
 
 type Run = <A>(effect: Effect.Effect<A, StorageUnavailable>) => Fiber.Fiber<A, StorageUnavailable>
 
@@ -43,17 +45,21 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
   if (messages.length > MAX_MESSAGES) return yield* new Refused({ code: Code.invalidRequest })
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
+  let length = 0
   let failure: number | undefined
   let isAnswered = false
   const client = {
     id: randomBytes(12).toString("base64url"),
     isRealtime: false,
-    send: (message: Message) => void answers.push(message),
+    send: (message: Message) => {
+      answers.push(message)
+      length += message.text.length
+    },
     sendVolatile: () => {},
     close: (code: number) => {
       failure = code === CloseCode.tryAgainLater ? Code.unavailable : Code.invalidRequest
     },
-    isSentAway: () => isAnswered || failure !== undefined
+    isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }
   const handling = sessions.open(client, grant).pipe(
     Effect.flatMap((session) => session.receive(messages.map((message) => decodeMessage(message, grant.userId)))),

@@ -265,7 +265,8 @@ interface Progress {
 const SEEN_PART = 1 / 100
 
 const progressOf = (stored: LibraryState, circumstances: Circumstances): Progress => {
-  const changed: Record<string, Cursor> = {}
+  // A replica may be called `__proto__`.
+  const changed = new Map<string, Cursor>()
   let watermark: string | undefined
   let isKnown = true
   const live = circumstances.cursors.ripe()
@@ -279,7 +280,7 @@ const progressOf = (stored: LibraryState, circumstances: Circumstances): Progres
     }
     if (ripe?.seen !== undefined && ripe.seen - replica.seen > circumstances.truancy * SEEN_PART)
       cursor.seen = ripe.seen
-    if (Object.keys(cursor).length > 0) changed[replica.id] = cursor
+    if (Object.keys(cursor).length > 0) changed.set(replica.id, cursor)
     // What passive and read-only replicas promise nobody waits for.
     if (replica.type > 1 || isTruant(replica, circumstances)) continue
     const promise = cursor.promise ?? replica.promise
@@ -288,7 +289,7 @@ const progressOf = (stored: LibraryState, circumstances: Circumstances): Progres
   }
   const rises = isKnown && watermark !== undefined && (stored.watermark === null || watermark > stored.watermark)
   return {
-    ...(Object.keys(changed).length > 0 && { cursors: changed }),
+    ...(changed.size > 0 && { cursors: Object.fromEntries(changed) }),
     ...(rises && watermark !== undefined && { watermark })
   }
 }

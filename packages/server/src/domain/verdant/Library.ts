@@ -7,6 +7,7 @@ import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from 
 import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Oid, rootOf } from "./Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
+import { isTimely } from "./Timestamp.ts"
 
 export interface Replica {
   readonly id: ReplicaId
@@ -234,10 +235,19 @@ const payloadOf = (event: StreamEvent, payload: Uint8Array | null): Uint8Array =
   return payload
 }
 
-const withReplica = (state: LibraryState, replica: Replica): LibraryState => ({
-  ...state,
-  replicas: new Map(state.replicas).set(replica.id, replica)
-})
+/** A user's replicas that are remembered; the one heard of longest ago then begins anew when it comes back. */
+const MAX_REPLICAS_OF_USER = 1000
+
+const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
+  const replicas = new Map(state.replicas)
+  if (!replicas.has(replica.id)) {
+    const own = Array.from(replicas.values()).filter(({ userId }) => userId === replica.userId)
+    if (own.length >= MAX_REPLICAS_OF_USER) {
+      replicas.delete(own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest)).id)
+    }
+  }
+  return { ...state, replicas: replicas.set(replica.id, replica) }
+}
 
 const joined = (
   state: LibraryState,
@@ -248,7 +258,7 @@ const joined = (
   if (before !== undefined && !reset) return { ...before, type, seen: event.recordedAt, isTruant: false }
   return {
     ...{ id: replicaId, userId, type, asOf },
-    promise: asOf,
+    promise: isTimely(asOf, event.recordedAt) ? asOf : null,
     received: reset ? null : event.version,
     wrote: before?.wrote ?? null,
     seen: event.recordedAt,

@@ -20,6 +20,13 @@ export const isTimestamp = (value: unknown): value is Timestamp => typeof value 
 /** The author's wall clock. 0 for data that a migration made. */
 export const millisOf = (timestamp: Timestamp): number => Number.parseInt(timestamp.slice(TIME_START, TIME_END), RADIX)
 
+/** Clients refuse what is further ahead of their own clock, and stop at it. */
+const MAX_DRIFT_MILLIS = 60_000
+
+/** Whether it is not further ahead of a clock than clocks may differ. */
+export const isTimely = (timestamp: string, now: number): boolean =>
+  millisOf(timestamp as Timestamp) <= now + MAX_DRIFT_MILLIS
+
 /** The smallest timestamp of the same schema version that any node can have made at this time. */
 export const firstAt = (millis: number, { sameVersionAs }: { readonly sameVersionAs: Timestamp }): Timestamp => {
   const time = Math.min(Math.max(Math.floor(millis), 0), MAX_MILLIS)

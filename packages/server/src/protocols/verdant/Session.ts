@@ -10,7 +10,7 @@ import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { OwnedOperation } from "../../domain/verdant/Items.ts"
 import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
-import { millisOf } from "../../domain/verdant/Timestamp.ts"
+import { isTimely } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
@@ -47,8 +47,6 @@ export interface Services extends PeersServices {
   readonly touch: (room: LibraryRoom) => void
 }
 
-/** Clients refuse what is further ahead of their own clock, and stop at it. */
-const MAX_DRIFT_MILLIS = 60_000
 /** How often it is looked whether a library that somebody brings back is there. */
 const LOOK = "100 millis"
 /** When a client has processed the answer to a sync, as good as always. */
@@ -324,7 +322,7 @@ class LibrarySession implements Session, Subscriber {
     if (isSomething) {
       cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received, at: services.now() })
     } else cursors.receive(replica.id, state.version, replica.received)
-    cursors.promise(replica.id, command.timestamp)
+    this.promise(replica.id, command.timestamp)
     cursors.hear(replica.id, services.now())
     client.send(
       this.response({
@@ -372,9 +370,9 @@ class LibrarySession implements Session, Subscriber {
     { items, refused }: Wire.Decoded<OwnedOperation>,
     since: string | null | undefined
   ): ReadonlyArray<OwnedOperation> {
-    const latest = this.services.now() + MAX_DRIFT_MILLIS
+    const now = this.services.now()
     if (since !== undefined) this.early = undefined
-    const first = items.findIndex(({ timestamp }) => millisOf(timestamp) > latest)
+    const first = items.findIndex(({ timestamp }) => !isTimely(timestamp, now))
     if (first !== -1) this.early ??= items[first]!.timestamp
     if (first !== -1 || refused > 0) this.client.send(Wire.forbidden)
     return first === -1 ? items : items.slice(0, first)
@@ -406,7 +404,7 @@ class LibrarySession implements Session, Subscriber {
       const replica = state.replicas.get(message.replicaId)
       const { cursors } = room.local
       cursors.hear(message.replicaId, services.now())
-      if (client.isRealtime) cursors.promise(message.replicaId, message.timestamp)
+      if (client.isRealtime) this.promise(message.replicaId, message.timestamp)
       if (replica !== undefined && isUpToDate(state, replica, cursors.received(replica.id) ?? replica.received)) {
         cursors.receive(replica.id, state.version, replica.received)
       }
@@ -453,11 +451,16 @@ class LibrarySession implements Session, Subscriber {
         this.beginning = undefined
         cursors.settle(replicaId)
       }
-      cursors.promise(replicaId, timestamp)
+      this.promise(replicaId, timestamp)
       const version = this.receipts.acknowledge(timestamp)
       if (version !== undefined) this.receiveUpTo(version)
     }
     services.touch(room)
+  }
+
+  /** It will send nothing older. Of a clock that is far ahead that says nothing of when others write. */
+  private promise(replicaId: ReplicaId, timestamp: string): void {
+    if (isTimely(timestamp, this.services.now())) this.room.local.cursors.promise(replicaId, timestamp)
   }
 
   /** What it was told up to here it has, unless it has not yet taken what it was answered. */

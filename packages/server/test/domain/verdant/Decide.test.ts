@@ -87,6 +87,25 @@ describe("a replica that begins anew", () => {
 })
 
 describe("what is known of replicas", () => {
+  it("is of a user's last thousand", () => {
+    const { cursors, state, sync } = makeLibrary()
+    for (let n = 0; n < 1010; n++) sync(`replica-${n}` as ReplicaId, null)
+    assert.strictEqual(state().replicas.size, 1000)
+    assert.isTrue(state().replicas.has("replica-1009" as ReplicaId))
+    assert.isUndefined(cursors.received("replica-0" as ReplicaId))
+  })
+
+  it("is written down of one with any name", () => {
+    const { advance, cursors, state, sync, write } = makeLibrary()
+    const [writer, replica] = ["writer" as ReplicaId, "__proto__" as ReplicaId]
+    sync(writer, null)
+    sync(replica, null)
+    write(writer)
+    cursors.receive(replica, state().version, null)
+    assert.isTrue(advance(cursors))
+    assert.isAbove(state().replicas.get(replica)?.received ?? 0, 2)
+  })
+
   it("is not written down when nothing has happened since but that it was written down", () => {
     const { advance, cursors, state, sync, write } = makeLibrary()
     const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
