@@ -1,6 +1,7 @@
 /** What processes tell each other, as short texts: JSON of no more bytes than the way they go takes. */
 
 import { Option, Schema } from "effect"
+import { LibraryId } from "./domain/Ids.ts"
 import type { StreamKey } from "./domain/Stream.ts"
 import type { Broadcast } from "./Signals.ts"
 
@@ -10,7 +11,7 @@ const AROUND_BYTES = 200
 export const MAX_BROADCAST_BYTES = 64 * 1024
 
 /** A library, or the log's own `@server`, which no client can name. */
-const Library = Schema.String.check(Schema.isMaxLength(400)).pipe(Schema.brand("LibraryId"))
+const Library = Schema.Union([LibraryId, Schema.Literal("@server").pipe(Schema.brand("LibraryId"))])
 const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(200))])
 
 const Message = Schema.fromJsonString(
