@@ -36,7 +36,7 @@ describe("D7 a library", () => {
 
       const write = Effect.fnUntraced(function* (n: number) {
         const written = writer.operation("item/x", set("n", n))
-        yield* post(library, token, [writer.op(written)])
+        assert.strictEqual((yield* post(library, token, [writer.op(written)])).status, 200)
         return written.timestamp
       })
       // Nothing is said on the socket for longer than that, again and again.

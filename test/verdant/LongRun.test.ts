@@ -27,6 +27,8 @@ import {
 } from "../support/verdant/VerdantClient.ts"
 
 const OPERATIONS = Number(process.env["TEST_OPERATIONS"] ?? 10_000)
+/** What the longest run may take, with much to spare. */
+const TIMEOUT_MILLIS = 600_000 + OPERATIONS * 500
 /** Between two moments at which everybody is back and all must have the same. */
 const OPERATIONS_A_ROUND = 75
 /** In a row, before something may happen. */
@@ -231,39 +233,42 @@ const welcome = (world: World) =>
   )
 
 describe("a long run", () => {
-  it.live("in the end all have the same, whatever happened, and nothing acknowledged is lost", () =>
-    Effect.gen(function* () {
-      const random = makeRandom()
-      console.log(`Verdant long run with TEST_SEED=${random.seed} TEST_OPERATIONS=${OPERATIONS}`)
-      const database = yield* freshStorage
-      const server = yield* start({ database })
-      const library = libraryOn(server)
-      const people = [
-        ...(yield* Effect.forEach(["a", "b", "c"], (user) => makePerson({ library, user }))),
-        ...(yield* Effect.forEach(["d", "e"], (user) => makePerson({ library, user, transport: "pull" })))
-      ]
-      const world: World = { random, database, library, people, ledger: makeLedger(), server, operations: 0 }
-      yield* settle(world)
-      const common = Object.entries(TROUBLES)
-      const happened: Record<string, number> = {}
-      for (let round = 1; world.operations < OPERATIONS; round++) {
-        const end = Math.min(world.operations + OPERATIONS_A_ROUND, OPERATIONS)
-        while (world.operations < end) {
-          yield* work(world, OPERATIONS_A_STRETCH)
-          // A restart takes as long as all else together.
-          const [name, trouble] = pick(random, [...common, ...common, ...common, ...Object.entries(RESTARTS)])
-          happened[name] = (happened[name] ?? 0) + 1
-          yield* trouble(world)
-        }
+  it.live(
+    "in the end all have the same, whatever happened, and nothing acknowledged is lost",
+    () =>
+      Effect.gen(function* () {
+        const random = makeRandom()
+        console.log(`Verdant long run with TEST_SEED=${random.seed} TEST_OPERATIONS=${OPERATIONS}`)
+        const database = yield* freshStorage
+        const server = yield* start({ database })
+        const library = libraryOn(server)
+        const people = [
+          ...(yield* Effect.forEach(["a", "b", "c"], (user) => makePerson({ library, user }))),
+          ...(yield* Effect.forEach(["d", "e"], (user) => makePerson({ library, user, transport: "pull" })))
+        ]
+        const world: World = { random, database, library, people, ledger: makeLedger(), server, operations: 0 }
         yield* settle(world)
-        if (round % NEWCOMER_EVERY === 0) yield* welcome(world)
-        if (round % 20 === 0) console.log(`${world.operations} operations, ${JSON.stringify(happened)}`)
-      }
-      yield* welcome(world)
-      console.log(`${world.operations} operations, ${world.ledger.size()} kept, ${JSON.stringify(happened)}`)
-      yield* world.server.stop
-      const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
-      assert.strictEqual(exitCode, 0, stdout + stderr)
-    })
+        const common = Object.entries(TROUBLES)
+        const happened: Record<string, number> = {}
+        for (let round = 1; world.operations < OPERATIONS; round++) {
+          const end = Math.min(world.operations + OPERATIONS_A_ROUND, OPERATIONS)
+          while (world.operations < end) {
+            yield* work(world, OPERATIONS_A_STRETCH)
+            // A restart takes as long as all else together.
+            const [name, trouble] = pick(random, [...common, ...common, ...common, ...Object.entries(RESTARTS)])
+            happened[name] = (happened[name] ?? 0) + 1
+            yield* trouble(world)
+          }
+          yield* settle(world)
+          if (round % NEWCOMER_EVERY === 0) yield* welcome(world)
+          if (round % 20 === 0) console.log(`${world.operations} operations, ${JSON.stringify(happened)}`)
+        }
+        yield* welcome(world)
+        console.log(`${world.operations} operations, ${world.ledger.size()} kept, ${JSON.stringify(happened)}`)
+        yield* world.server.stop
+        const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
+        assert.strictEqual(exitCode, 0, stdout + stderr)
+      }),
+    TIMEOUT_MILLIS
   )
 })
