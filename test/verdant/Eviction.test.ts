@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { evict } from "../support/verdant/admin.ts"
+import { FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
@@ -152,9 +153,6 @@ describe("a client that polls and was just sent something of a library that is e
     })
   )
 })
-
-/** The store (5.5) does not always show nested documents again after a reset. */
-const FLAT = "category"
 
 describe("two replicas that restore an evicted library at once", () => {
   it.live.each([

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import { makeRandom, type Random } from "../support/random.ts"
 import { startServer } from "../support/TestServer.ts"
 import { documentSnapshot, evict, forceTruant } from "../support/verdant/admin.ts"
-import { changeOf } from "../support/verdant/changes.ts"
+import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
@@ -55,19 +55,10 @@ describe.each([
   )
 })
 
-/** Flat documents: the store (5.5) does not always show nested ones again after a reset. */
-const FLAT = "category"
-
 const workFlat = Effect.fnUntraced(function* (random: Random, clients: ReadonlyArray<VerdantClient>, times: number) {
   for (let i = 0; i < times; i++) {
     const client = clients[random.next(clients.length)]!
-    const name = `${client.user} ${random.next(1_000_000)}`
-    const documents = yield* client.documents(FLAT)
-    const one = documents[random.next(documents.length + 1)]
-    if (one === undefined || documents.length < 5) yield* client.put({ id: name, name }, { collection: FLAT })
-    else if (random.next(4) === 0) yield* client.remove(one.id, FLAT)
-    // It may be reset at any moment.
-    else yield* Effect.ignoreCause(client.edit(one.id, (document) => document.set("name", name), FLAT))
+    yield* changeFlat(random, client, `${client.user} ${random.next(1_000_000)}`)
   }
 })
 

@@ -13,7 +13,7 @@ import { freshStorage } from "../support/postgres.ts"
 import { makeRandom, type Random } from "../support/random.ts"
 import { runCommand, type ServerProcess, spawnServer } from "../support/ServerProcess.ts"
 import { documentSnapshots, evict, forceTruant } from "../support/verdant/admin.ts"
-import { changeOf } from "../support/verdant/changes.ts"
+import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { type Ledger, makeLedger } from "../support/verdant/Ledger.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { makePerson, type Person } from "../support/verdant/Person.ts"
@@ -40,8 +40,6 @@ const NEWCOMER_EVERY = 10
 const JOURNALS = Array.makeBy(8, (n) => `journal ${n}`)
 /** Items that are changed in every way. */
 const ITEMS = Array.makeBy(3, (n) => `item ${n}`)
-/** Documents that come and go. */
-const CATEGORIES = "category"
 
 interface World {
   readonly random: Random
@@ -69,21 +67,14 @@ const addToJournal = Effect.fnUntraced(function* ({ ledger, operations, random }
 const changeItem = ({ operations, random }: World, person: Person) =>
   person.client().edit(pick(random, ITEMS), changeOf(random, `${person.user} ${operations}`))
 
-const changeCategories = Effect.fnUntraced(function* ({ operations, random }: World, person: Person) {
-  const client = person.client()
-  const name = `${person.user} ${operations}`
-  const documents = yield* client.documents(CATEGORIES)
-  const one = documents[random.next(documents.length + 1)]
-  if (one === undefined || documents.length < 5) yield* client.put({ id: name, name }, { collection: CATEGORIES })
-  else if (random.next(4) === 0) yield* client.remove(one.id, CATEGORIES)
-  else yield* client.edit(one.id, (document) => document.set("name", name), CATEGORIES)
-})
+const changeDocuments = ({ operations, random }: World, person: Person) =>
+  changeFlat(random, person.client(), `${person.user} ${operations}`)
 
 const work = Effect.fnUntraced(function* (world: World, times: number) {
   for (let i = 0; i < times; i++) {
     world.operations += 1
     const person = pick(world.random, world.people)
-    const kind = pick(world.random, [addToJournal, addToJournal, changeItem, changeCategories])
+    const kind = pick(world.random, [addToJournal, addToJournal, changeItem, changeDocuments])
     // Its device may be reset at any moment, and then has nothing to change.
     yield* Effect.ignoreCause(kind(world, person))
   }
@@ -163,7 +154,7 @@ const mendAll = (people: ReadonlyArray<Person>) => {
 // ------------------------------------------------------------------------------------------------------------- end
 
 const documentsOf = (client: VerdantClient) =>
-  Effect.map(Effect.all([client.documents(), client.documents(CATEGORIES)]), ([items, categories]) => ({
+  Effect.map(Effect.all([client.documents(), client.documents(FLAT)]), ([items, categories]) => ({
     items,
     categories
   }))
@@ -190,7 +181,7 @@ const untilSettled = Effect.fnUntraced(function* (world: World, newcomers: Reado
     if (seen.some((documents) => documents !== seen[0])) return false
     const held = yield* Effect.all([
       documentSnapshots(database, library, "item"),
-      documentSnapshots(database, library, CATEGORIES)
+      documentSnapshots(database, library, FLAT)
     ])
     seen = [...seen, canonical(pruned(held))]
     return seen.at(-1) === seen[0]

@@ -1,6 +1,20 @@
 /** What random work does to a document. */
+import { Effect } from "effect"
 import type { Random } from "../random.ts"
-import type { Entity } from "./VerdantClient.ts"
+import type { Entity, VerdantClient } from "./VerdantClient.ts"
+
+/** A collection of flat documents: the store (5.5) does not always show nested ones again after a reset. */
+export const FLAT = "category"
+
+/** Makes, removes or renames one of a few flat documents. */
+export const changeFlat = Effect.fnUntraced(function* (random: Random, client: VerdantClient, name: string) {
+  const documents = yield* client.documents(FLAT)
+  const one = documents[random.next(documents.length + 1)]
+  if (one === undefined || documents.length < 5) yield* client.put({ id: name, name }, { collection: FLAT })
+  else if (random.next(4) === 0) yield* client.remove(one.id, FLAT)
+  // It may be reset at any moment.
+  else yield* Effect.ignoreCause(client.edit(one.id, (document) => document.set("name", name), FLAT))
+})
 
 /** One change of something in an item. */
 export const changeOf = (random: Random, name: string) => (item: Entity) => {

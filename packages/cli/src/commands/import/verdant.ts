@@ -1,32 +1,13 @@
 import { Args, Flags } from "@oclif/core"
+import type { ImportedLibrary } from "@sealog/server/admin/ImportVerdant"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../CliFailure.ts"
 import type * as Format from "../../format.ts"
 
 interface ImportVerdantResult {
   readonly dryRun: boolean
-  readonly libraries: ReadonlyArray<{
-    readonly libraryId: string
-    /** empty: there was nothing to bring. present: the log had Verdant data of this library, and nothing was changed. */
-    readonly outcome: "imported" | "empty" | "present" | "unreadable"
-    readonly detail: string | null
-    readonly operations: number
-    readonly baselines: number
-    /** Replicas that go on from where they are. */
-    readonly replicas: number
-    /** Replicas that had missed too much, and begin anew when they come back. */
-    readonly lapsed: number
-    /** Operations and baselines that were left out, because no client could have sent them. */
-    readonly malformed: number
-    /** Uploaded files that were brought now. */
-    readonly files: number
-    readonly fileBytes: number
-    /** Files of which there are no bytes, or nobody said where. */
-    readonly filesLeftOut: number
-  }>
+  readonly libraries: ReadonlyArray<ImportedLibrary>
 }
-
-type Library = ImportVerdantResult["libraries"][number]
 
 export default class ImportVerdant extends BaseCommand<ImportVerdantResult> {
   static override description = `Take over the libraries of a Verdant server, from its SQLite files.
@@ -86,10 +67,10 @@ Each library becomes one event, and its clients go on with this server where the
   }
 }
 
-const isWhole = ({ filesLeftOut, malformed, outcome }: Library): boolean =>
+const isWhole = ({ filesLeftOut, malformed, outcome }: ImportedLibrary): boolean =>
   malformed + filesLeftOut === 0 && (outcome === "imported" || outcome === "empty")
 
-const describe = (library: Library, { bytes, count }: Pick<typeof Format, "bytes" | "count">): string => {
+const describe = (library: ImportedLibrary, { bytes, count }: Pick<typeof Format, "bytes" | "count">): string => {
   const { baselines, detail, fileBytes, files, filesLeftOut, lapsed, malformed, operations, outcome, replicas } =
     library
   const missing = [

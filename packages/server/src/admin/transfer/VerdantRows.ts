@@ -2,7 +2,7 @@
 import { Effect, Option, Result, Schema, Stream } from "effect"
 import { type Baseline, decodeBaseline } from "../../domain/verdant/Baseline.ts"
 import { ReplicaId, ReplicaType, UserId } from "../../domain/verdant/Events.ts"
-import { ownerOf, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
+import { byTimestamp, ownerOf, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
 import type { Replica } from "../../domain/verdant/Library.ts"
 import { decodeOperation } from "../../domain/verdant/Operation.ts"
 import { type FoldedLibrary, storedBaseline } from "../../domain/verdant/Payload.ts"
@@ -97,7 +97,7 @@ export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTa
     replicas: able.map((row) => replicaOf(row, progress.hasAll(row), wrote.get(row.id) ?? null)),
     files: [],
     baselines: Array.from(baselines.values()),
-    operations: Array.from(operations.values()).sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1))
+    operations: Array.from(operations.values()).sort(byTimestamp)
   }
   return { folded, lapsed: lapsed + rows.length - able.length, malformed } satisfies VerdantLibrary
 })

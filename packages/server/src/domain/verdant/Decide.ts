@@ -7,7 +7,7 @@ import type { Circumstances, LibraryCommand, LibraryRefusal, StoreOperations, Sy
 import { type Cursor, type LibraryEvent, type OperationsStored, type ReplicaId, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./Files.ts"
 import { fold } from "./Folding.ts"
-import type { OwnedOperation, StoredOperation } from "./Items.ts"
+import { byTimestamp, type OwnedOperation, type StoredOperation } from "./Items.ts"
 import {
   documentOwner,
   hasOperation,
@@ -313,4 +313,4 @@ const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: Progress
 
 /** What a replica has yet to be sent, by timestamp, unless it is sent everything. */
 export const missed = (state: LibraryState, replica: Replica, received: number) =>
-  [...missedBy(state, replica, received)].sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1))
+  [...missedBy(state, replica, received)].sort(byTimestamp)

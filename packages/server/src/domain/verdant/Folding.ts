@@ -4,7 +4,7 @@
  */
 import { HashMap, Result } from "effect"
 import { type Baseline, decodeBaseline, fold as foldBaseline } from "./Baseline.ts"
-import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Entity, entityOf, type LibraryState, missedBaselines, type Replica } from "./Library.ts"
 import { encodeFolded, storedBaseline } from "./Payload.ts"
 
@@ -39,7 +39,7 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
     for (const operation of entity.operations.slice(end)) operations.push(operation)
   }
   if (operations.length === state.operations) return undefined
-  operations.sort((a, b) => a.version - b.version || (a.timestamp < b.timestamp ? -1 : 1))
+  operations.sort((a, b) => a.version - b.version || byTimestamp(a, b))
   const payload = encodeFolded({
     watermark,
     foldedUpTo,

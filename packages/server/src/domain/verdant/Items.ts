@@ -26,3 +26,7 @@ export const ownerOf = (authz: Authz | undefined): string | null => (authz === u
 
 /** What belongs to one user is sent to nobody else. */
 export const isVisibleTo = ({ owner }: Owned, userId: string): boolean => owner === null || owner === userId
+
+/** From the oldest on: for sorting. */
+export const byTimestamp = (a: { readonly timestamp: string }, b: { readonly timestamp: string }): number =>
+  a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0

@@ -4,7 +4,7 @@ import type { FileId, Hash } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import { type Batch, type Batches, fromBatches, newestFirst } from "./Batches.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import { isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
+import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Oid, rootOf } from "./Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
 import { isTimely } from "./Timestamp.ts"
@@ -339,9 +339,6 @@ const merged = (
   const start = firstFrom(before, sorted[0]!.timestamp)
   return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
 }
-
-const byTimestamp = (a: StoredOperation, b: StoredOperation): number =>
-  a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0
 
 const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
   const folded = decodeFolded(payload)

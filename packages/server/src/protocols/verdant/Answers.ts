@@ -1,7 +1,7 @@
 /** What a client is told of a library's data: each text made once for all who see the same. */
 import { HashMap } from "effect"
 import type { Batch } from "../../domain/verdant/Batches.ts"
-import { isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
+import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
 import type { LibraryState } from "../../domain/verdant/Library.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
@@ -41,9 +41,6 @@ export const everythingFor = (state: LibraryState, userId: string): Contents => 
   everything.set(state.entities, isPublic ? { ...contents, isPublic } : { operations: "", baselines: "", isPublic })
   return contents
 }
-
-const byTimestamp = (a: { readonly timestamp: string }, b: { readonly timestamp: string }): number =>
-  a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0
 
 export const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()
 

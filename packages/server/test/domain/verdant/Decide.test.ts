@@ -86,6 +86,18 @@ describe("a replica that begins anew", () => {
   })
 })
 
+/** A library in which one has written and the other is just known to have received that. */
+const makeLibraryOfTwo = (name: string) => {
+  const library = makeLibrary()
+  const { cursors, state, sync, write } = library
+  const [writer, replica] = ["writer" as ReplicaId, name as ReplicaId]
+  sync(writer, null)
+  sync(replica, null)
+  write(writer)
+  cursors.receive(replica, state().version, null)
+  return { ...library, writer, replica }
+}
+
 describe("what is known of replicas", () => {
   it("is of a user's last thousand", () => {
     const { cursors, state, sync } = makeLibrary()
@@ -96,23 +108,13 @@ describe("what is known of replicas", () => {
   })
 
   it("is written down of one with any name", () => {
-    const { advance, cursors, state, sync, write } = makeLibrary()
-    const [writer, replica] = ["writer" as ReplicaId, "__proto__" as ReplicaId]
-    sync(writer, null)
-    sync(replica, null)
-    write(writer)
-    cursors.receive(replica, state().version, null)
+    const { advance, cursors, replica, state } = makeLibraryOfTwo("__proto__")
     assert.isTrue(advance(cursors))
     assert.isAbove(state().replicas.get(replica)?.received ?? 0, 2)
   })
 
   it("is not written down when nothing has happened since but that it was written down", () => {
-    const { advance, cursors, state, sync, write } = makeLibrary()
-    const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
-    sync(writer, null)
-    sync(replica, null)
-    write(writer)
-    cursors.receive(replica, state().version, null)
+    const { advance, cursors, replica, state, write, writer } = makeLibraryOfTwo("replica")
     assert.isTrue(advance(cursors))
     for (const id of [writer, replica]) cursors.receive(id, state().version, null)
     assert.isFalse(advance(cursors))
