@@ -37,7 +37,7 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     turn: makeWriteTurn()
   }),
   observe: ({ restoration, turn }, event) => {
-    turn.release(event.origin)
+    turn.wrote(event.origin)
     // Updates are most of what happens, and nothing more.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)

@@ -30,7 +30,7 @@ import type { Holder } from "./Restoration.ts"
 import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, Settling } from "./Settling.ts"
 import { UpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
-import { reservationMessage } from "./WriteTurn.ts"
+import { type Reservation, reservationMessage } from "./WriteTurn.ts"
 
 export interface SessionRequest {
   readonly grant: Grant
@@ -38,6 +38,9 @@ export interface SessionRequest {
   readonly mode: "complete" | "delta"
   readonly known: Known
 }
+
+/** Turns in a row after which a client is taken to race with another one that writes snapshots only. */
+const TURNS_OF_A_RACE = 3
 
 export interface Session {
   /** Handles text frames in their order; done when the next may be handled. */
@@ -87,6 +90,10 @@ class DocumentSession implements Session, Holder {
   private held: SnapshotId | undefined
   /** The last snapshot that the client was told of and took; its own among them. */
   private told: SnapshotId | undefined
+  /** It was given the turn, as its snapshot was refused, and has not written since. */
+  private isRefused = false
+  /** Turns in a row: nothing of this connection was stored outside of them. */
+  private turns = 0
   /** The document was evicted when the client came, and the client knows something of it, but not all. */
   private isBehind = false
   /** A document is sent and what came after it released before the next is read. */
@@ -302,6 +309,7 @@ class DocumentSession implements Session, Holder {
       inFlight.begin(message.payload.length)
       room.submit(command, connection.id, (outcome) => {
         answers.answer(message, outcome, this)
+        if (outcome._tag === "Stored") this.turns = 0
         inFlight.end(message.payload.length)
       })
       yield* inFlight.belowLimit
@@ -326,7 +334,9 @@ class DocumentSession implements Session, Holder {
           // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
           if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
             connection.send(Wire.snapshotSaved(message.snapshotId))
-            room.local.turn.release(connection.id)
+            if (outcome._tag === "Refused") room.local.turn.release(connection.id)
+            this.turns = this.isRefused ? this.turns + 1 : 0
+            this.isRefused = false
             resume(Effect.undefined)
           } else if (outcome._tag === "Unavailable") {
             connection.send(Wire.snapshotSaveFailed)
@@ -362,8 +372,10 @@ class DocumentSession implements Session, Holder {
 
   private goFirst(): void {
     const at = this.services.now()
-    this.room.local.turn.reserve(this.connection.id, at)
-    this.room.tell(reservationMessage(this.connection.id, at))
+    const reservation: Reservation = { id: this.connection.id, at, writes: this.turns < TURNS_OF_A_RACE ? 1 : 2 }
+    this.isRefused = true
+    this.room.local.turn.reserve(reservation)
+    this.room.tell(reservationMessage(reservation))
   }
 
   /**

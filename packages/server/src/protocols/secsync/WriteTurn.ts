@@ -3,24 +3,33 @@
  * a row disconnects, and forgets what it wrote meanwhile until its next snapshot. So whoever was refused goes first from
  * then on, one after the other, and everybody else waits, on other processes too. (They write within milliseconds of each
  * other when this happens; nobody notices the wait.)
+ *
+ * The client sends what was refused again, and keeps it among what is still to be said: once its snapshot is saved, it
+ * says all of it once more. Where that is a snapshot too, two clients could refuse each other's second one for ever. So
+ * who comes from one turn into the next has it for two writes.
  */
 import { Effect, Latch, Option, Schema } from "effect"
 import { withPatience } from "../../withPatience.ts"
 
 export interface WriteTurn {
   /** From now on the others wait for this one, once those who came before it had their turn. */
-  readonly reserve: (id: string, at: number) => void
-  /** It has written, or is gone: its turn is over. Has no effect for one who has no reservation. */
+  readonly reserve: (reservation: Reservation) => void
+  /** It has written one thing, which may have been all that it had the turn for. */
+  readonly wrote: (id: string) => void
+  /** It has nothing to write any more, or is gone. Has no effect for one who has no reservation. */
   readonly release: (id: string) => void
   /** Waits while somebody else goes first. */
   readonly await: (id: string) => Effect.Effect<void>
 }
 
-interface Reservation {
-  readonly id: string
+const Reservation = Schema.Struct({
+  id: Schema.String.check(Schema.isMaxLength(64)),
   /** Milliseconds since 1970: processes that know the same reservations keep them in the same order. */
-  readonly at: number
-}
+  at: Schema.Finite,
+  /** How much it may write before the others. */
+  writes: Schema.Literals([1, 2])
+})
+export type Reservation = typeof Reservation.Type
 
 /** A client answers with its next snapshot at once; one that does not is not waited for. */
 const PATIENCE = "1 second"
@@ -56,25 +65,28 @@ export const makeWriteTurn = (): WriteTurn => {
     })
 
   return {
-    reserve: (id, at) => {
-      if (reservations.length >= MAX_RESERVATIONS || reservations.some((reservation) => reservation.id === id)) return
-      change([...reservations, { id, at }].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1)))
+    reserve: (reservation) => {
+      if (reservations.length >= MAX_RESERVATIONS || reservations.some(({ id }) => id === reservation.id)) return
+      change([...reservations, reservation].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1)))
+    },
+    wrote: (id) => {
+      if (reservations.length === 0) return
+      change(
+        reservations.flatMap((reservation) => {
+          if (reservation.id !== id) return [reservation]
+          return reservation.writes === 1 ? [] : [{ ...reservation, writes: 1 as const }]
+        })
+      )
     },
     release,
     await: waitFor
   }
 }
 
-const Message = Schema.fromJsonString(
-  Schema.Struct({ id: Schema.String.check(Schema.isMaxLength(64)), at: Schema.Finite })
-)
-const decodeMessage = Schema.decodeUnknownOption(Message)
+const decodeMessage = Schema.decodeUnknownOption(Schema.fromJsonString(Reservation))
 
 /** A reservation, for the document's rooms on other processes. */
-export const reservationMessage = (id: string, at: number): Uint8Array => Buffer.from(JSON.stringify({ id, at }))
+export const reservationMessage = (reservation: Reservation): Uint8Array => Buffer.from(JSON.stringify(reservation))
 
 export const hearReservation = (turn: WriteTurn, message: Uint8Array): void =>
-  Option.match(decodeMessage(Buffer.from(message).toString()), {
-    onNone: () => {},
-    onSome: ({ id, at }) => turn.reserve(id, at)
-  })
+  Option.match(decodeMessage(Buffer.from(message).toString()), { onNone: () => {}, onSome: turn.reserve })
