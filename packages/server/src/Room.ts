@@ -264,6 +264,11 @@ export const makeRoom = <State, Command, Refusal, Local>(
     pump()
   }
 
+  const tailAt = (version: number) =>
+    services.tails
+      .get(key, version)
+      .pipe(Effect.tap(({ head }) => Effect.sync(() => head.version > committed.head.version && wake())))
+
   return {
     key,
     local,
@@ -277,9 +282,8 @@ export const makeRoom = <State, Command, Refusal, Local>(
         Effect.sync(() => void subscribers.add(subscriber)),
         () => Effect.sync(() => void subscribers.delete(subscriber))
       ),
-    tail: Effect.suspend(() => services.tails.get(key, committed.head.version)).pipe(
-      Effect.tap(({ head }) => Effect.sync(() => head.version > committed.head.version && wake()))
-    ),
+    tail: Effect.suspend(() => tailAt(committed.head.version)),
+    newestTail: Effect.flatMap(services.log.heads([key]), ([head]) => tailAt(head!.version)),
     relay: (frame, from) => {
       for (const subscriber of subscribers) if (subscriber !== from) subscriber.relay(frame)
       services.broadcast(Buffer.concat([RELAYED, frame]))

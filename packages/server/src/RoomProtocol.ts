@@ -66,6 +66,8 @@ export interface Room<State, Command, Refusal, Local> {
   readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
   /** The stream's tail, at or after the version that the room had when this was called; one read serves many. */
   readonly tail: Effect.Effect<Tail, StorageUnavailable>
+  /** The same, with everything that other processes had written when this was called. */
+  readonly newestTail: Effect.Effect<Tail, StorageUnavailable>
   /** Relays a frame to everybody else who is connected, to whatever process. */
   readonly relay: (frame: Uint8Array, from: Subscriber) => void
   /** Says something to the rooms of this stream on other processes; may be lost. */

@@ -271,6 +271,49 @@ describe("other processes on the same log", () => {
   )
 })
 
+describe("a client that comes back", () => {
+  const knowing = (snapshot: SealedSnapshot) => `&mode=delta&knownSnapshotId=${idOf(snapshot)}`
+
+  it.live("is sent the lineage of the snapshot that it is sent, though a newer one is stored meanwhile", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, options, snapshot } = yield* startDocument(server)
+      const second = snapshotMessage(author, { docId, parent: snapshot })
+      const third = snapshotMessage(author, { docId, parent: second })
+      client.send(second)
+      yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(second))
+      trouble.beforeNextProofs = Effect.gen(function* () {
+        client.send(third)
+        yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(third))
+      })
+      const again = yield* connectRaw({ ...options, query: knowing(snapshot) })
+      assert.deepStrictEqual(again.first["snapshot"], JSON.parse(JSON.stringify(second)))
+      assert.deepStrictEqual(chainOf(again.first), [idOf(second)])
+      again.send(ephemeralMessage(author, { docId }))
+      assert.strictEqual((yield* again.next("snapshot"))["snapshotProofChain"], undefined)
+    })
+  )
+
+  it.live("knowing what another process has stored: is not sent what came before that", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      // Without signals: what others wrote is found when it matters.
+      const server = yield* startMemoryServer({}, layer)
+      const { author, docId, key, options, snapshot } = yield* startDocument(server)
+      const second = snapshotMessage(author, { docId, parent: snapshot })
+      const third = snapshotMessage(author, { docId, parent: second })
+      yield* connectRaw(options)
+      yield* foreignSnapshot(log, key, second)
+      const again = yield* connectRaw({ ...options, query: knowing(second) })
+      assert.deepStrictEqual(again.first, { type: "document", updates: [] })
+      yield* foreignSnapshot(log, key, third)
+      const later = yield* connectRaw({ ...options, query: knowing(second) })
+      assert.deepStrictEqual(chainOf(later.first), [])
+    })
+  )
+})
+
 describe("a refused snapshot", () => {
   it.live("is answered with the lineage from what its author was told last, also of what came during the answer", () =>
     Effect.gen(function* () {

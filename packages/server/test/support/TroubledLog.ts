@@ -18,6 +18,8 @@ export interface TroubledLog {
     beforeRead: { readonly after: number; readonly happens: Effect.Effect<unknown> } | undefined
     /** Happens once, right before the next append. */
     beforeNextAppend: Effect.Effect<unknown> | undefined
+    /** Happens once, right before proofs are read next. */
+    beforeNextProofs: Effect.Effect<unknown> | undefined
   }
 }
 
@@ -27,7 +29,8 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
     down: false,
     losesAnswers: false,
     beforeRead: undefined,
-    beforeNextAppend: undefined
+    beforeNextAppend: undefined,
+    beforeNextProofs: undefined
   }
   const fail = (operation: string) => new StorageUnavailable({ operation, cause: new Error("made to fail") })
   const whenUp = <A>(operation: string, effect: Effect.Effect<A, StorageUnavailable>) =>
@@ -53,7 +56,13 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
         return yield* whenUp("read", log.read(key, options))
       }),
     tail: (key, options) => whenUp("read a tail", log.tail(key, options)),
-    proofs: (key, after) => whenUp("read proofs", log.proofs(key, after)),
+    proofs: (key, after) =>
+      Effect.gen(function* () {
+        const before = trouble.beforeNextProofs ?? Effect.void
+        trouble.beforeNextProofs = undefined
+        yield* before
+        return yield* whenUp("read proofs", log.proofs(key, after))
+      }),
     held: (key, before) => whenUp("measure", log.held(key, before)),
     streams: (options) => whenUp("list streams", log.streams(options)),
     libraries: (options) => whenUp("list libraries", log.libraries(options))

@@ -57,9 +57,10 @@ export const loadContent = Effect.fnUntraced(function* (
   known: Known
 ) {
   if (document.snapshot === undefined) return complete(document)
-  if (isSentUpdatesAlone(document.snapshot.snapshotId, { mode, known })) return missed(document, known.clocks)
-  if (known.snapshotId === document.snapshot.snapshotId) return complete(document)
-  return { ...complete(document), proofChain: yield* chainFrom(key, known.snapshotId) }
+  const { snapshotId } = document.snapshot
+  if (isSentUpdatesAlone(snapshotId, { mode, known })) return missed(document, known.clocks)
+  if (known.snapshotId === snapshotId) return complete(document)
+  return { ...complete(document), proofChain: yield* chainBetween(key, known.snapshotId, snapshotId) }
 })
 
 /**
@@ -76,7 +77,7 @@ export const refusedContent = Effect.fnUntraced(function* (
   told: SnapshotId | undefined
 ) {
   if (document.snapshot?.snapshotId === parent) return missed(document, clocks)
-  const chain = yield* chainFrom(key, parent === "" ? undefined : parent)
+  const chain = yield* chainBetween(key, parent === "" ? undefined : parent, document.snapshot?.snapshotId)
   const since = chain.findIndex(({ snapshotId }) => snapshotId === told)
   return { ...complete(document), proofChain: chain.slice(since + 1) }
 })
@@ -113,10 +114,16 @@ export const evictedOf = (tail: Tail): Secsync.Evicted | undefined => {
   return event?._tag === "Evicted" ? event : undefined
 }
 
-const chainFrom = Effect.fnUntraced(function* (key: StreamKey, known: SnapshotId | undefined) {
+/** The lineage of `active` from what is known. A newer snapshot may have been stored since the document was read. */
+const chainBetween = Effect.fnUntraced(function* (
+  key: StreamKey,
+  known: SnapshotId | undefined,
+  active: SnapshotId | undefined
+) {
   if (known === undefined) return []
-  const ancestors = yield* (yield* EventLog).proofs(key, known)
-  return ancestors === undefined ? [] : Secsync.proofChain(known, ancestors)
+  const ancestors = (yield* (yield* EventLog).proofs(key, known)) ?? []
+  const end = ancestors.findIndex(({ snapshotId }) => snapshotId === active)
+  return Secsync.proofChain(known, ancestors.slice(0, end + 1))
 })
 
 const readDocument = (tail: Tail): Document => {

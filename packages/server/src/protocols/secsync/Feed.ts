@@ -70,10 +70,11 @@ export class Feed implements Subscriber {
 
   /** Reads the document and sends what `frameOf` makes of it; what gathers then is what is not in it. */
   sendDocument(
-    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>
+    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>,
+    read = this.room.tail
   ): Effect.Effect<Tail, StorageUnavailable> {
-    const { connection, room } = this
-    return Effect.flatMap(room.tail, (tail) =>
+    const { connection } = this
+    return Effect.flatMap(read, (tail) =>
       Effect.map(frameOf(tail), (frame) => {
         connection.send(frame)
         this.cut = tail.head.version

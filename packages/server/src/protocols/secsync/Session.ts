@@ -142,7 +142,11 @@ class DocumentSession implements Session, Holder {
             room.local.turn.release(connection.id)
           })
       )
-      const tail = yield* feed.sendDocument((tail) => this.documentFrame(tail))
+      const { snapshotId } = request.known
+      // Another process may have stored what it knows.
+      const read =
+        snapshotId === undefined || snapshotId === room.state().active?.snapshotId ? room.tail : room.newestTail
+      const tail = yield* feed.sendDocument((tail) => this.documentFrame(tail), read)
       this.held = heldAfterLoading(tail, request.known)
       this.told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
       this.isBehind = evictedOf(tail) !== undefined && this.held === undefined && request.known.snapshotId !== undefined
