@@ -51,6 +51,35 @@ describe("Session", () => {
     })
   )
 
+  it.live(
+    "an author that sends other changes under a clock that is stored is asked for all it has, also once that is old",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer()
+        const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+        const another = makeAuthor()
+        const other = yield* connectRaw(options)
+        const second = snapshotMessage(another, { docId, parent: snapshot })
+        other.send(second)
+        yield* client.next("snapshot")
+        const current = second.publicData.snapshotId
+        // The refusal has the client take back all that is on its way, also what is stored meanwhile.
+        client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+        client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 0 }))
+        assert.isFalse((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+        yield* client.next("update-saved")
+        const third = snapshotMessage(another, { docId, parent: second, clocks: { [author.pubKey]: 0 } })
+        other.send(third)
+        yield* client.next("snapshot", (frame) => JSON.stringify(frame).includes(third.publicData.snapshotId))
+        client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 0 }))
+        const asked = yield* client.next("update-save-failed")
+        assert.deepStrictEqual([asked["snapshotId"], asked["clock"], asked["requiresNewSnapshot"]], [current, 0, true])
+        // What continues it is on the client's list.
+        client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 1 }))
+        assert.isFalse((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+      })
+  )
+
   it.live("a client that knows several authors' clocks is sent exactly what it misses of each", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()

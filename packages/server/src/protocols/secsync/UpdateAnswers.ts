@@ -18,8 +18,8 @@ export class UpdateAnswers {
   private askedToReplace: SnapshotId | "" | undefined
   /** The last update refused, while those that its author sent after it may still come. */
   private refused: Pick<UpdateMessage, "refSnapshotId" | "pubKey" | "clock"> | undefined
-  /** The snapshot of the last update that was stored for this connection. */
-  private storedFor: SnapshotId | undefined
+  /** The last update that was stored for this connection. */
+  private stored: Pick<UpdateMessage, "refSnapshotId" | "clock"> | undefined
   /** Since the client was asked for a snapshot, until an update shows that it knows the active one. */
   private several = false
 
@@ -45,9 +45,10 @@ export class UpdateAnswers {
         this.room.local.restoration.wasAsked(holder)
         return this.requireSnapshot(refSnapshotId, clock)
       case "ClockTaken":
+      case "UpdateOutdated":
         // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in
-        // flight can only be wrong once an update of this connection was stored.
-        return this.storedFor === refSnapshotId ? this.requireSnapshot(refSnapshotId, clock) : this.refuse(message)
+        // flight is wrong when an update of this connection was stored under this clock.
+        return this.isTaken(message) ? this.requireSnapshot(refSnapshotId, clock) : this.refuse(message)
       case "SnapshotDue":
         return this.requireSnapshot(refSnapshotId, clock)
       default:
@@ -81,8 +82,13 @@ export class UpdateAnswers {
     this.askedToReplace = undefined
   }
 
+  private isTaken({ refSnapshotId, clock }: UpdateMessage): boolean {
+    const { stored } = this
+    return stored?.refSnapshotId === refSnapshotId && clock <= stored.clock
+  }
+
   private saved({ refSnapshotId, clock }: UpdateMessage): void {
-    this.storedFor = refSnapshotId
+    this.stored = { refSnapshotId, clock }
     this.connection.send(updateSaved(refSnapshotId, clock))
   }
 
