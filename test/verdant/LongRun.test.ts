@@ -12,7 +12,7 @@ import { Array, Effect, type Scope } from "effect"
 import { freshStorage } from "../support/postgres.ts"
 import { makeRandom, type Random } from "../support/random.ts"
 import { runCommand, type ServerProcess, spawnServer } from "../support/ServerProcess.ts"
-import { documentSnapshots, evict, forceTruant } from "../support/verdant/admin.ts"
+import { documentSnapshots, evict, forceTruant, pruned } from "../support/verdant/admin.ts"
 import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { type Ledger, makeLedger } from "../support/verdant/Ledger.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
@@ -91,7 +91,6 @@ const FOLDING = [`${import.meta.dirname}/../support/verdant/serveFolding.ts`]
 
 const restart = (end: "kill" | "stop"): Trouble =>
   Effect.fnUntraced(function* (world) {
-    yield* untilHeard(world.people)
     yield* world.server[end]
     yield* work(world, 3)
     world.server = yield* start(world)
@@ -100,13 +99,7 @@ const restart = (end: "kill" | "stop"): Trouble =>
 const RESTARTS: Readonly<Record<string, Trouble>> = { kill: restart("kill"), stop: restart("stop") }
 
 const TROUBLES: Readonly<Record<string, Trouble>> = {
-  cut: ({ people, random }) => {
-    const person = pick(random, people)
-    return Effect.andThen(
-      untilHeard([person]),
-      Effect.sync(() => person.client().network.cut())
-    )
-  },
+  cut: ({ people, random }) => Effect.sync(() => pick(random, people).client().network.cut()),
   drop: ({ people, random }) => Effect.sync(() => pick(random, people).client().network.drop()),
   mend: ({ people }) => Effect.sync(() => mendAll(people)),
   leave: ({ people, random }) => {
@@ -118,10 +111,7 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
     client().network.mend()
     return isAway() ? goOnline : Effect.void
   },
-  reopen: ({ people, random }) => {
-    const person = pick(random, people)
-    return Effect.andThen(untilHeard([person]), person.reopen)
-  },
+  reopen: ({ people, random }) => pick(random, people).reopen,
   evict: ({ database, ledger, library }) => {
     ledger.evicted()
     return evict(database, library)
@@ -140,13 +130,6 @@ const leave = ({ client, goOffline, user }: Person) =>
     )
   })
 
-/**
- * The store (5.5) that polls takes what it wrote in the moment of a sync for synced, though that did not bring it, and does
- * not say it again when the request with it is lost: so requests are answered before a network or a server goes.
- */
-const untilHeard = (people: ReadonlyArray<Person>) =>
-  until("requests are answered", () => people.every(({ client }) => client().network.underWay() === 0))
-
 const mendAll = (people: ReadonlyArray<Person>) => {
   for (const person of people) person.client().network.mend()
 }
@@ -158,12 +141,6 @@ const documentsOf = (client: VerdantClient) =>
     items,
     categories
   }))
-
-/** A list has an item that is none after a move from where nothing is; clients do not show what their schema does not allow. */
-const pruned = (documents: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
-  JSON.parse(JSON.stringify(documents), (_, value) =>
-    globalThis.Array.isArray(value) ? value.filter((item) => item !== null) : value
-  )
 
 /** Waits until all have the same as the server, and nothing more to say; with what they have. */
 const untilSettled = Effect.fnUntraced(function* (world: World, newcomers: ReadonlyArray<VerdantClient> = []) {

@@ -1,6 +1,6 @@
 /** What travels to a client that polls. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Array, Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
@@ -56,6 +56,24 @@ describe.each(["realtime", "pull"] as const)("own operations by %s", (transport)
       }
       yield* untilSame([a, b])
       for (const client of [a, b]) assertNoneCameBack(client)
+    })
+  )
+})
+
+describe("operations whose requests are lost", () => {
+  it.live("they arrive with a sync, also those that were written in its moment", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } }))
+      const [a, b] = yield* openClients(["a", "b"], { library, transport: "pull" })
+      const id = yield* a.put({ content: "shared" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      a.network.lose("op")
+      const written = Array.makeBy(300, (n) => `lost ${n}`)
+      for (const tag of written) yield* a.edit(id, (item) => item.get("tags").push(tag))
+      yield* b.until("it has all", ([item]) => written.every((tag) => item?.tags.includes(tag)))
+      a.network.mend()
+      const [item] = yield* untilSame([a, b])
+      assert.deepStrictEqual(item?.tags, written)
     })
   )
 })

@@ -23,6 +23,8 @@ export interface Network {
   readonly mend: () => void
   /** Every open socket ends without a closing handshake; the next one goes through. */
   readonly drop: () => void
+  /** Requests that carry a message of this type never arrive, until it is mended. */
+  readonly lose: (type: string) => void
   readonly fetch: typeof globalThis.fetch
   readonly WebSocket: typeof globalThis.WebSocket
 }
@@ -36,6 +38,7 @@ export const makeNetwork = (): Network => {
   let uploads = 0
   let underWay = 0
   let isUp = true
+  let lost: string | undefined
 
   class RecordedSocket extends WebSocket {
     constructor(url: string | URL, protocols?: string | Array<string>) {
@@ -70,12 +73,18 @@ export const makeNetwork = (): Network => {
     },
     mend: () => {
       isUp = true
+      lost = undefined
     },
     drop,
+    lose: (type) => {
+      lost = type
+    },
     fetch: async (input, init) => {
       if (!isUp) throw new TypeError("fetch failed")
       const isSync = typeof init?.body === "string"
-      if (isSync) sent.push(...JSON.parse(init.body as string).messages)
+      const messages: ReadonlyArray<Message> = isSync ? JSON.parse(init.body as string).messages : []
+      sent.push(...messages)
+      if (messages.some(({ type }) => type === lost)) throw new TypeError("fetch failed")
       underWay += 1
       try {
         const response = await globalThis.fetch(input, init)

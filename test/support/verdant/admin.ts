@@ -43,3 +43,12 @@ export const documentSnapshots = (database: string, { id }: Library, collection:
       .toSorted()
       .flatMap((documentId) => (Result.getOrThrow(snapshotOf(state, collection, documentId)) as Doc | undefined) ?? [])
   }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+
+/**
+ * As clients show it. A list has an item that is none after a move from where nothing is; clients do not show what their
+ * schema does not allow.
+ */
+export const pruned = <A>(documents: A): A =>
+  JSON.parse(JSON.stringify(documents), (_, value) =>
+    globalThis.Array.isArray(value) ? value.filter((item) => item !== null) : value
+  )

@@ -33,3 +33,9 @@ export const firstAt = (millis: number, { sameVersionAs }: { readonly sameVersio
   const digits = time.toString(RADIX).padStart(TIME_END - TIME_START, "0")
   return `${sameVersionAs.slice(0, TIME_START)}${digits}${"0".repeat(11)}` as Timestamp
 }
+
+/** The earliest timestamp that is later by a millisecond, but no later than `last`. */
+export const rightAfter = (timestamp: Timestamp, last: Timestamp): Timestamp => {
+  const next = firstAt(millisOf(timestamp) + 1, { sameVersionAs: last })
+  return next < last ? next : last
+}

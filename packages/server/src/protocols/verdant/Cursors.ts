@@ -29,6 +29,8 @@ interface Live {
   /** When it was last sent something, milliseconds since 1970. */
   offeredAt: number | undefined
   isUnanswered: boolean
+  /** The client's time when it last asked what there is. */
+  asked: string | undefined
 }
 
 /** Replicas of one library that are remembered; the one heard of longest ago goes first. */
@@ -110,6 +112,14 @@ export class Cursors implements LiveCursors {
     this.changed = true
   }
 
+  /** It asks what there is; answers with its time when it asked before, undefined: not known. */
+  ask(replicaId: ReplicaId, timestamp: string): string | undefined {
+    const live = this.liveOf(replicaId)
+    const before = live.asked
+    live.asked = timestamp
+    return before
+  }
+
   /** It is sent something; whether that arrives shows later. */
   offer(
     replicaId: ReplicaId,
@@ -180,8 +190,8 @@ export class Cursors implements LiveCursors {
 
   private liveOf(replicaId: ReplicaId): Live {
     const live = this.replicas.get(replicaId) ?? {
-      ...{ received: undefined, seen: undefined, offer: undefined, offeredAt: undefined, isUnanswered: false },
-      ...{ promise: undefined, unripe: undefined, ripe: undefined }
+      ...{ received: undefined, seen: undefined, asked: undefined, offer: undefined, offeredAt: undefined },
+      ...{ promise: undefined, unripe: undefined, ripe: undefined, isUnanswered: false }
     }
     this.replicas.delete(replicaId)
     this.replicas.set(replicaId, live)

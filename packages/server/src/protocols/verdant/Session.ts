@@ -10,7 +10,7 @@ import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { OwnedOperation } from "../../domain/verdant/Items.ts"
 import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
-import { isTimely } from "../../domain/verdant/Timestamp.ts"
+import { isTimely, rightAfter, type Timestamp } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
@@ -317,12 +317,12 @@ class LibrarySession implements Session, Subscriber {
       ? everythingFor(state, grant.userId)
       : { operations: textsOf(operations), baselines: textsOf(baselines) }
     const isSomething = overwrite || operations.length + baselines.length > 0
-    const ackedTimestamp = this.early === undefined ? command.timestamp : this.ackedBefore(command)
+    const ackedTimestamp = this.ackedTimestamp(command, overwrite)
     const asOf = ackedTimestamp ?? command.timestamp
     if (isSomething) {
       cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received, at: services.now() })
     } else cursors.receive(replica.id, state.version, replica.received)
-    this.promise(replica.id, command.timestamp)
+    if (ackedTimestamp !== null) this.promise(replica.id, ackedTimestamp)
     cursors.hear(replica.id, services.now())
     client.send(
       this.response({
@@ -354,10 +354,23 @@ class LibrarySession implements Session, Subscriber {
     return Wire.syncResponse({ nonce: undefined, ...content, watermark, peerPresence: this.peerPresence })
   }
 
-  /** What a client whose clock is ahead may take for its last sync: it sends again what comes after. */
-  private ackedBefore({ operations, since }: Sync): string | null {
-    const last = operations[operations.length - 1]?.timestamp ?? null
-    return last === null || (since !== null && last < since) ? since : last
+  /**
+   * What the client may take for its last sync: it sends again what comes after.
+   *
+   * A sync that is made while something is being stored does not bring that, though it is older. A client that is connected
+   * says it right afterwards. One that polls does so in a request that may be lost: it is acknowledged what was written
+   * before the sync before this one.
+   */
+  private ackedTimestamp({ operations, replicaId, since, timestamp }: Sync, overwrite: boolean): string | null {
+    const askedBefore = this.room.local.cursors.ask(replicaId, timestamp)
+    if (this.early !== undefined) {
+      const last = operations[operations.length - 1]?.timestamp ?? null
+      return last === null || (since !== null && last < since) ? since : last
+    }
+    if (this.client.isRealtime || overwrite || since === null) return timestamp
+    const last = askedBefore === undefined || askedBefore < since ? since : askedBefore
+    // Later than its last sync, or the next would not show whether it processed this answer.
+    return rightAfter(last as Timestamp, timestamp as Timestamp)
   }
 
   // ---- operations
