@@ -23,6 +23,7 @@ import {
   describeClient,
   openClient,
   until,
+  untilShown,
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"
 
@@ -163,10 +164,8 @@ const untilSettled = Effect.fnUntraced(function* (world: World, newcomers: Reado
     seen = [...seen, canonical(pruned(held))]
     return seen.at(-1) === seen[0]
   })
-  yield* until(`all have the same after ${world.operations} operations`, isSo, () => ({
-    seen,
-    clients: clients().map(describeClient)
-  }))
+  const describe = () => ({ seen, clients: clients().map(describeClient) })
+  yield* untilShown(`all have the same after ${world.operations} operations`, clients, isSo, describe)
   return items
 })
 

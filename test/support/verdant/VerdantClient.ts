@@ -67,6 +67,8 @@ export interface VerdantClient {
   readonly entity: (id: string, collection?: string) => Effect.Effect<Entity>
   /** All documents of a collection, by id. */
   readonly documents: (collection?: string) => Effect.Effect<ReadonlyArray<Doc>>
+  /** Reads what it shows anew from its device. */
+  readonly showAnew: () => void
   /** Waits until its documents are so. */
   readonly until: (
     what: string,
@@ -98,6 +100,8 @@ export type Entity = Awaited<ReturnType<ClientWithCollections[string]["put"]>>
 
 /** Generous: what is waited for takes milliseconds on an idle machine. */
 const TIMEOUT = "45 seconds"
+/** How long clients may show something else than what is waited for, before what they show is read anew. */
+const PATIENCE_WITH_VIEWS_MILLIS = 5000
 /** Short: a test waits for what comes by it. */
 const PULL_INTERVAL = 100
 const DEFAULT_COLLECTION = "item"
@@ -136,6 +140,28 @@ export const until = <E = never, R = never>(
     })
   )
 
+/**
+ * The same, of what clients show. The store (5.5) may show less than it has, for good: what arrives while it reads a document
+ * from the device is stored, and does not get into that document. So what they show is read anew after a while.
+ */
+export const untilShown = <R>(
+  what: string,
+  clients: () => ReadonlyArray<VerdantClient>,
+  isSo: Effect.Effect<boolean, never, R>,
+  describe: () => unknown
+): Effect.Effect<void, never, R> =>
+  Effect.suspend(() => {
+    let readAt = Date.now()
+    const look = Effect.tap(isSo, (is) =>
+      Effect.sync(() => {
+        if (is || Date.now() - readAt < PATIENCE_WITH_VIEWS_MILLIS) return
+        readAt = Date.now()
+        for (const client of clients()) client.showAnew()
+      })
+    )
+    return until(what, look, describe)
+  })
+
 /** Waits until it was asked for all that it has and the server took it. */
 export const untilRestored = ({ user, network }: VerdantClient): Effect.Effect<void> =>
   until(`${user} restores the library`, () => {
@@ -157,7 +183,8 @@ export const untilSame = (
       all = (yield* Effect.forEach(clients, (client) => client.documents(collection))).map(canonical)
       return all.every((documents) => documents === all[0])
     })
-    yield* until("all have the same documents", isSo, () => ({ all, clients: clients.map(describeClient) }))
+    const describe = () => ({ all, clients: clients.map(describeClient) })
+    yield* untilShown("all have the same documents", () => clients, isSo, describe)
     return yield* clients[0]!.documents(collection)
   })
 
@@ -190,6 +217,12 @@ const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): vo
     messageCreator[name] = (...args) =>
       create(...args).catch((error) => (isClosed() ? new Promise(() => {}) : Promise.reject(error)))
   }
+}
+
+/** What of the store's own is needed to have it show what it has. */
+interface Internals {
+  readonly _entities: { readonly clearCache: () => void }
+  readonly queries: { readonly forceRefreshAll: () => void }
 }
 
 const shorten = (message: unknown) => JSON.stringify(message).slice(0, 300)
@@ -322,13 +355,20 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
     remove: (id, collection) => Effect.promise(() => collectionOf(collection).delete(id)),
     entity,
     documents,
+    showAnew: () => {
+      if (version !== 5 || isClosed) return
+      const { _entities, queries } = store as unknown as Internals
+      _entities.clearCache()
+      queries.forceRefreshAll()
+    },
     until: (what, fits, collection) => {
       let last: ReadonlyArray<Doc> = []
       const isSo = Effect.map(documents(collection), (found) => {
         last = found
         return fits(found)
       })
-      return until(`${user}: ${what}`, isSo, () => ({ documents: last, client: describeClient(client) }))
+      const describe = () => ({ documents: last, client: describeClient(client) })
+      return untilShown(`${user}: ${what}`, () => [client], isSo, describe)
     },
     isSettled: () => {
       const acked = network.received.flatMap((message) =>
