@@ -1,10 +1,10 @@
-/** What travels to a client that polls. */
+/** What clients and the server tell each other, and what is not told twice. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
-import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const timestamps = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
   messages.flatMap(({ operations = [] }) =>
@@ -60,16 +60,22 @@ describe.each(["realtime", "pull"] as const)("own operations by %s", (transport)
   )
 })
 
-describe("operations whose requests are lost", () => {
+describe.each(["realtime", "pull"] as const)("operations that are lost on their way by %s", (transport) => {
   it.live("they arrive with a sync, also those that were written in its moment", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } }))
-      const [a, b] = yield* openClients(["a", "b"], { library, transport: "pull" })
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
       const id = yield* a.put({ content: "shared" })
       yield* b.until("it has the item", (items) => items.length === 1)
       a.network.lose("op")
       const written = Array.makeBy(300, (n) => `lost ${n}`)
-      for (const tag of written) yield* a.edit(id, (item) => item.get("tags").push(tag))
+      for (const [n, tag] of written.entries()) {
+        yield* a.edit(id, (item) => item.get("tags").push(tag))
+        // So that it connects again, which is when it syncs.
+        if (n % 10 === 9) a.network.drop()
+      }
+      yield* until("it is connected", a.isOnline)
+      a.network.drop()
       yield* b.until("it has all", ([item]) => written.every((tag) => item?.tags.includes(tag)))
       a.network.mend()
       const [item] = yield* untilSame([a, b])

@@ -23,7 +23,7 @@ export interface Network {
   readonly mend: () => void
   /** Every open socket ends without a closing handshake; the next one goes through. */
   readonly drop: () => void
-  /** Requests that carry a message of this type never arrive, until it is mended. */
+  /** Messages of this type, and requests that carry one, never arrive until it is mended. */
   readonly lose: (type: string) => void
   readonly fetch: typeof globalThis.fetch
   readonly WebSocket: typeof globalThis.WebSocket
@@ -52,8 +52,9 @@ export const makeNetwork = (): Network => {
     }
 
     override send(data: string): void {
-      sent.push(JSON.parse(data))
-      super.send(data)
+      const message: Message = JSON.parse(data)
+      sent.push(message)
+      if (message.type !== lost) super.send(data)
     }
   }
 

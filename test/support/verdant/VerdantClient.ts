@@ -379,7 +379,11 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
             : []
       )
       const last = acked.map(String).toSorted().at(-1) ?? ""
-      const said = network.sent.flatMap(({ type, timestamp }) => (type === "op" ? [String(timestamp)] : []))
+      const said = network.sent.flatMap(({ type, operations }) =>
+        type === "op"
+          ? (operations as ReadonlyArray<{ readonly timestamp: string }>).map(({ timestamp }) => timestamp)
+          : []
+      )
       return times.synced > 0 && said.every((timestamp) => timestamp <= last)
     },
     isOnline: () => store.sync.isConnected,

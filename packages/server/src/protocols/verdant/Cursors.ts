@@ -103,6 +103,14 @@ export class Cursors implements LiveCursors {
     this.changed = true
   }
 
+  /** What it promised of late does not hold. */
+  takeBack(replicaId: ReplicaId): void {
+    const live = this.replicas.get(replicaId)
+    if (live === undefined) return
+    live.promise = undefined
+    live.unripe = undefined
+  }
+
   /** It has everything up to a version. */
   receive(replicaId: ReplicaId, version: number, logged: number | null): void {
     const live = this.liveOf(replicaId)

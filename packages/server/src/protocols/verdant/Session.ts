@@ -140,7 +140,11 @@ class LibrarySession implements Session, Subscriber {
     if (this.hasLeft) return
     this.hasLeft = true
     this.cut = undefined
-    if (this.client.isRealtime) this.room.local.presence.leave(this.grant.userId, this.client.id)
+    if (this.client.isRealtime) {
+      this.room.local.presence.leave(this.grant.userId, this.client.id)
+      // What it was about to say, it says when it comes back.
+      if (this.replicaId !== undefined) this.room.local.cursors.takeBack(this.replicaId)
+    }
     this.services.touch(this.room)
   }
 
@@ -322,7 +326,8 @@ class LibrarySession implements Session, Subscriber {
     if (isSomething) {
       cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received, at: services.now() })
     } else cursors.receive(replica.id, state.version, replica.received)
-    if (ackedTimestamp !== null) this.promise(replica.id, ackedTimestamp)
+    const promised = client.isRealtime ? command.timestamp : ackedTimestamp
+    if (promised !== null) this.promise(replica.id, promised)
     cursors.hear(replica.id, services.now())
     client.send(
       this.response({
@@ -357,20 +362,20 @@ class LibrarySession implements Session, Subscriber {
   /**
    * What the client may take for its last sync: it sends again what comes after.
    *
-   * A sync that is made while something is being stored does not bring that, though it is older. A client that is connected
-   * says it right afterwards. One that polls does so in a request that may be lost: it is acknowledged what was written
-   * before the sync before this one.
+   * A sync that is made while something is being stored does not bring that, though it is older; the client says it right
+   * afterwards, in a message that may be lost. So it is acknowledged no more than what this sync brought; one that polls, and
+   * whose requests overtake each other, what it wrote before the sync before this one.
    */
-  private ackedTimestamp({ operations, replicaId, since, timestamp }: Sync, overwrite: boolean): string | null {
-    const askedBefore = this.room.local.cursors.ask(replicaId, timestamp)
-    if (this.early !== undefined) {
-      const last = operations[operations.length - 1]?.timestamp ?? null
-      return last === null || (since !== null && last < since) ? since : last
-    }
-    if (this.client.isRealtime || overwrite || since === null) return timestamp
-    const last = askedBefore === undefined || askedBefore < since ? since : askedBefore
+  private ackedTimestamp(command: Sync, overwrite: boolean): string | null {
+    const { replicaId, since } = command
+    const askedBefore = this.room.local.cursors.ask(replicaId, command.timestamp)
+    const brought = command.operations[command.operations.length - 1]?.timestamp
+    if (this.early !== undefined) return latest(since, brought) ?? null
+    // It begins anew as of this sync.
+    if (overwrite || since === null) return command.timestamp
     // Later than its last sync, or the next would not show whether it processed this answer.
-    return rightAfter(last as Timestamp, timestamp as Timestamp)
+    const next = rightAfter(since as Timestamp, command.timestamp as Timestamp)
+    return latest(next, this.client.isRealtime ? brought : askedBefore) ?? next
   }
 
   // ---- operations
@@ -417,13 +422,15 @@ class LibrarySession implements Session, Subscriber {
       const replica = state.replicas.get(message.replicaId)
       const { cursors } = room.local
       cursors.hear(message.replicaId, services.now())
-      if (client.isRealtime) this.promise(message.replicaId, message.timestamp)
+      const last = message.operations.items.at(-1)?.timestamp
+      if (client.isRealtime && last !== undefined) this.promise(message.replicaId, last)
       if (replica !== undefined && isUpToDate(state, replica, cursors.received(replica.id) ?? replica.received)) {
         cursors.receive(replica.id, state.version, replica.received)
       }
       // Requests of a client that polls overtake each other, and some are lost: one says nothing of what was written before
       // it, which the client would never send again. It sends all of it with its next sync, and that is acknowledged.
-      if (client.isRealtime && this.early === undefined) client.send(Wire.serverAck(message.timestamp))
+      // Nor does a message say anything of what was being stored when it was made, older than it as that may be.
+      if (client.isRealtime && this.early === undefined && last !== undefined) client.send(Wire.serverAck(last))
     })
   }
 
@@ -489,6 +496,12 @@ class LibrarySession implements Session, Subscriber {
     cursors.receive(replicaId, version, replica.received)
   }
 }
+
+const latest = (...timestamps: ReadonlyArray<string | null | undefined>): string | undefined =>
+  timestamps
+    .flatMap((timestamp) => timestamp ?? [])
+    .sort()
+    .at(-1)
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"
