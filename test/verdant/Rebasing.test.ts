@@ -243,3 +243,34 @@ describe("leave to fold", () => {
     })
   )
 })
+
+/** The store folds all that it has when it has never synced: what then comes that is older, it never shows again. */
+describe.each([
+  ["realtime", 5],
+  ["pull", 5],
+  ["realtime", 3]
+] as const)("a newcomer by %s, store %i", (transport, version) => {
+  it.live("36 has what was written before it came and arrives afterwards, also when it is opened again", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const id = yield* a.put({ content: "shared" })
+      yield* b.until("it has the item", (items) => items.length === 1)
+      yield* untilSame([a, b])
+      yield* b.goOffline
+      for (const n of [1, 2, 3]) yield* b.edit(id, (item) => item.get("tags").push(`offline ${n}`))
+      yield* a.edit(id, (item) => item.get("tags").push("online"))
+      yield* untilSame([a])
+      const newcomer = yield* openClient({ library, user: "newcomer", transport, version })
+      yield* newcomer.until("it has the item", ([item]) => item?.tags.length === 1)
+      yield* b.goOnline
+      yield* newcomer.until("it has what came late", ([item]) => item?.tags.length === 4)
+      const items = yield* untilSame([a, b, newcomer])
+      yield* newcomer.goOffline
+      yield* newcomer.close
+      const { device } = newcomer
+      const again = yield* openClient({ library, user: "newcomer", device, version, offline: true })
+      assert.deepStrictEqual(yield* again.documents(), items)
+    })
+  )
+})

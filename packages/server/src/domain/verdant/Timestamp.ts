@@ -34,6 +34,12 @@ export const firstAt = (millis: number, { sameVersionAs }: { readonly sameVersio
   return `${sameVersionAs.slice(0, TIME_START)}${digits}${"0".repeat(11)}` as Timestamp
 }
 
+/** Before everything that anybody writes. */
+export const beforeAll = ({ sameVersionAs }: { readonly sameVersionAs: Timestamp }): Timestamp =>
+  firstAt(0, { sameVersionAs })
+
+export const isBeforeAll = (timestamp: Timestamp): boolean => /^.{4}0+$/.test(timestamp)
+
 /** The earliest timestamp that is later by a millisecond, but no later than `last`. */
 export const rightAfter = (timestamp: Timestamp, last: Timestamp): Timestamp => {
   const next = firstAt(millisOf(timestamp) + 1, { sameVersionAs: last })

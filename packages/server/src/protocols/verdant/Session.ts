@@ -10,7 +10,7 @@ import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { OwnedOperation } from "../../domain/verdant/Items.ts"
 import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
-import { isTimely, rightAfter, type Timestamp } from "../../domain/verdant/Timestamp.ts"
+import { beforeAll, isTimely, rightAfter, type Timestamp } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
@@ -329,14 +329,20 @@ class LibrarySession implements Session, Subscriber {
     const promised = client.isRealtime ? command.timestamp : ackedTimestamp
     if (promised !== null) this.promise(replica.id, promised)
     cursors.hear(replica.id, services.now())
+    // A store (5.5, 3.6) that has never synced folds all operations that it gets, and nothing that is older and comes later is
+    // ever seen in it. So while it takes what it is answered it is told that it has synced, at a time before everything. One
+    // that is connected would not hear that, had it a nonce to answer: it acknowledges the last operation.
+    const hasNeverSynced = command.since === null && overwrite && contents.operations !== ""
+    const hasNonce = isSomething && !(hasNeverSynced && client.isRealtime)
     client.send(
       this.response({
         ...contents,
         overwrite,
         ackedTimestamp,
-        nonce: isSomething ? Wire.nonceOf(state.generation, state.version) : undefined
+        nonce: hasNonce ? Wire.nonceOf(state.generation, state.version) : undefined
       })
     )
+    if (hasNeverSynced) client.send(Wire.serverAck(beforeAll({ sameVersionAs: command.timestamp as Timestamp })))
     const correctPeers = () => {
       if (!this.hasLeft) this.peers.correct()
     }
@@ -470,6 +476,7 @@ class LibrarySession implements Session, Subscriber {
       if (this.beginning !== undefined && timestamp >= this.beginning) {
         this.beginning = undefined
         cursors.settle(replicaId)
+        if (this.cut !== undefined) cursors.receive(replicaId, this.cut, replica.received)
       }
       this.promise(replicaId, timestamp)
       const version = this.receipts.acknowledge(timestamp)

@@ -6,7 +6,7 @@ import { ReplicaId } from "../../domain/verdant/Events.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/Items.ts"
 import { decodeOperation, operationBy } from "../../domain/verdant/Operation.ts"
 import { storedBaseline } from "../../domain/verdant/Payload.ts"
-import { isTimestamp } from "../../domain/verdant/Timestamp.ts"
+import { isBeforeAll, isTimestamp } from "../../domain/verdant/Timestamp.ts"
 import { Message, message } from "./Message.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
@@ -75,7 +75,9 @@ export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
       if (since !== null && !isTimestamp(since)) return malformed("a sync is since a timestamp or null")
       const operations = decodeAll(json["operations"], (item) => decodeOwnedOperation(item, userId))
       const baselines = decodeAll(json["baselines"], (item) => decodeStoredBaseline(item, userId))
-      return { _tag: "Sync", replicaId, timestamp, since, resyncAll: json["resyncAll"] === true, operations, baselines }
+      const resyncAll = json["resyncAll"] === true
+      const last = since === null || isBeforeAll(since) ? null : since
+      return { _tag: "Sync", replicaId, timestamp, since: last, resyncAll, operations, baselines }
     }
     case "op": {
       const { timestamp } = json
