@@ -4,7 +4,11 @@ import { Array, Effect } from "effect"
 import { freshStorage } from "../support/postgres.ts"
 import { makeRandom } from "../support/random.ts"
 import { runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { libraryOn } from "../support/verdant/Library.ts"
+import { randomName, startServer } from "../support/TestServer.ts"
+import { libraryInfo } from "../support/verdant/admin.ts"
+import { type Library, libraryOn } from "../support/verdant/Library.ts"
+import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
+import { initialize, makeReplica, type Replica, set } from "../support/verdant/Replica.ts"
 import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const untilSent = ({ network, user }: VerdantClient, text: string) =>
@@ -14,6 +18,73 @@ const assertInOrder = Effect.fnUntraced(function* (database: string) {
   const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
   assert.strictEqual(exitCode, 0, stdout + stderr)
 })
+
+/** As the store does it: it acknowledges what it was answered before it has stored that. */
+const acknowledge = {
+  realtime: (library: Library, token: string, replica: Replica, since: string | null) =>
+    Effect.gen(function* () {
+      const connection = yield* connectVerdant(library, token)
+      connection.send(replica.sync({ since }))
+      const response = yield* connection.next("sync-resp")
+      connection.send(replica.ack({ nonce: response["ackThisNonce"] }))
+      yield* connection.settled
+      yield* connection.close
+      return response
+    }),
+  pull: (library: Library, token: string, replica: Replica, since: string | null) =>
+    Effect.gen(function* () {
+      const { messages } = yield* post(library, token, [replica.sync({ since })])
+      const response = messages.find(({ type }) => type === "sync-resp")!
+      yield* post(library, token, [replica.ack({ nonce: response["ackThisNonce"] })])
+      return response
+    })
+}
+
+describe.each(["realtime", "pull"] as const)(
+  "a client that ends before it has stored what it acknowledged, by %s",
+  (by) => {
+    it.live("D18 is sent that again, also by a server that was started meanwhile", () =>
+      Effect.gen(function* () {
+        const database = yield* freshStorage
+        const [writer, reader, witness] = [makeReplica(), makeReplica(), makeReplica()]
+        const id = randomName()
+        const start = Effect.gen(function* () {
+          const library = libraryOn(yield* startServer({ database, verdant: { cursorInterval: "100 millis" } }), id)
+          return { library, token: yield* library.token({ userId: "a" }) }
+        })
+        const since = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { library, token } = yield* start
+            const polled = (replica: Replica, since: string | null) =>
+              Effect.map(acknowledge.pull(library, token, replica, since), (response) =>
+                String(response["ackedTimestamp"])
+              )
+            yield* post(library, token, [
+              writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })
+            ])
+            const begun = yield* Effect.forEach([reader, witness], (replica) => polled(replica, null))
+            const [since, other] = [yield* polled(reader, begun[0]!), yield* polled(witness, begun[1]!)]
+            yield* post(library, token, [writer.op(writer.operation("item/x", set("content", "must not be lost")))])
+            assert.include(JSON.stringify(yield* acknowledge[by](library, token, reader, since)), "must not be lost")
+            // Once the log knows how far one is that has all of it, it would know it of the other.
+            yield* polled(witness, yield* polled(witness, other))
+            yield* until(
+              "it is written who has what",
+              Effect.map(libraryInfo(database, library), (info) => {
+                const received = info?.replicas.find(({ id }) => id === witness.id)?.received ?? 0
+                return received > 0 && received >= info!.version - 1
+              })
+            )
+            return since
+          })
+        )
+        const { library, token } = yield* start
+        const { messages } = yield* post(library, token, [reader.sync({ since })])
+        assert.include(JSON.stringify(messages), "must not be lost")
+      })
+    )
+  }
+)
 
 describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transport) => {
   it.live("47 kill -9 while something is under way: it is there once, however often it was sent", () =>

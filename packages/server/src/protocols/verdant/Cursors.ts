@@ -16,6 +16,10 @@ interface Offer {
   isSettled: boolean
   /** Milliseconds since 1970. */
   readonly at: number
+  /** Only its next sync says that it has stored it: it polls, or has left. */
+  awaitsSync: boolean
+  /** For so many intervals it was connected afterwards. */
+  age: number
 }
 
 interface Live {
@@ -52,7 +56,11 @@ export class Cursors implements LiveCursors {
 
   ripe(): ReadonlyMap<ReplicaId, Cursor> {
     const ripe = new Map<ReplicaId, Cursor>()
-    for (const [id, { received, seen, ripe: promise }] of this.replicas) {
+    for (const [id, live] of this.replicas) {
+      const { offer, seen, ripe: promise } = live
+      // It acknowledges what it is sent before it stores it, and may end between the two.
+      const isSure = offer === undefined || (!offer.awaitsSync && offer.age > 1)
+      const received = isSure ? live.received : offer.before
       ripe.set(id, {
         ...(promise !== undefined && { promise }),
         ...(typeof received === "number" && { received }),
@@ -75,6 +83,10 @@ export class Cursors implements LiveCursors {
    */
   ripen(): void {
     for (const live of this.replicas.values()) {
+      if (live.offer?.awaitsSync === false && live.offer.age < 2) {
+        live.offer.age += 1
+        this.changed = true
+      }
       if (live.unripe !== undefined) {
         live.ripe = live.unripe
         this.changed = true
@@ -84,10 +96,11 @@ export class Cursors implements LiveCursors {
     }
   }
 
-  /** Whether a promise is not to be relied on yet. */
+  /** Whether something is not to be relied on yet, and will be without another word. */
   hasUnripe(): boolean {
-    for (const { promise, unripe } of this.replicas.values())
-      if (promise !== undefined || unripe !== undefined) return true
+    for (const { offer, promise, unripe } of this.replicas.values()) {
+      if (promise !== undefined || unripe !== undefined || (offer?.awaitsSync === false && offer.age < 2)) return true
+    }
     return false
   }
 
@@ -103,12 +116,13 @@ export class Cursors implements LiveCursors {
     this.changed = true
   }
 
-  /** What it promised of late does not hold. */
-  takeBack(replicaId: ReplicaId): void {
+  /** The connection on which it was last sent what it missed has ended: what it promised of late does not hold. */
+  leave(replicaId: ReplicaId, asOf: string | undefined): void {
     const live = this.replicas.get(replicaId)
     if (live === undefined) return
     live.promise = undefined
     live.unripe = undefined
+    if (live.offer?.asOf === asOf && live.offer !== undefined) live.offer.awaitsSync = live.offer.age < 2
   }
 
   /** It has everything up to a version. */
@@ -131,14 +145,20 @@ export class Cursors implements LiveCursors {
   /** It is sent something; whether that arrives shows later. */
   offer(
     replicaId: ReplicaId,
-    offer: { readonly asOf: string; readonly isReset: boolean; readonly logged: number | null; readonly at: number }
+    offer: {
+      readonly asOf: string
+      readonly isReset: boolean
+      readonly isPolling: boolean
+      readonly logged: number | null
+      readonly at: number
+    }
   ): void {
     const live = this.liveOf(replicaId)
     // What it missed since is worth nothing without all that was before.
     if (live.offer?.isReset === true && !offer.isReset) return
-    const { asOf, at, isReset, logged } = offer
+    const { asOf, at, isPolling, isReset, logged } = offer
     const before = isReset ? null : live.received === undefined ? logged : live.received
-    live.offer = { asOf, at, isReset, isSettled: false, before }
+    live.offer = { asOf, at, isReset, isSettled: false, before, awaitsSync: isPolling, age: 0 }
     live.offeredAt = at
     live.isUnanswered = false
   }

@@ -86,6 +86,8 @@ class LibrarySession implements Session, Subscriber {
   private beginning: string | undefined
   /** The first operation that it was not taken, because its time has not come. */
   private early: string | undefined
+  /** What the client takes for its last sync once it has processed what it was last sent. */
+  private offeredAsOf: string | undefined
   private isWaiting = false
   /** Who was there when it last asked. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
@@ -143,7 +145,7 @@ class LibrarySession implements Session, Subscriber {
     if (this.client.isRealtime) {
       this.room.local.presence.leave(this.grant.userId, this.client.id)
       // What it was about to say, it says when it comes back.
-      if (this.replicaId !== undefined) this.room.local.cursors.takeBack(this.replicaId)
+      if (this.replicaId !== undefined) this.room.local.cursors.leave(this.replicaId, this.offeredAsOf)
     }
     this.services.touch(this.room)
   }
@@ -324,7 +326,9 @@ class LibrarySession implements Session, Subscriber {
     const ackedTimestamp = this.ackedTimestamp(command, overwrite)
     const asOf = ackedTimestamp ?? command.timestamp
     if (isSomething) {
-      cursors.offer(replica.id, { asOf, isReset: overwrite, logged: replica.received, at: services.now() })
+      const offer = { asOf, isReset: overwrite, isPolling: !client.isRealtime, logged: replica.received }
+      cursors.offer(replica.id, { ...offer, at: services.now() })
+      this.offeredAsOf = asOf
     } else cursors.receive(replica.id, state.version, replica.received)
     const promised = client.isRealtime ? command.timestamp : ackedTimestamp
     if (promised !== null) this.promise(replica.id, promised)

@@ -173,7 +173,7 @@ class Client {
     const sent = isReset ? [] : missed(state, replica, received)
     const history = isReset ? [] : missedBaselines(state, replica, received)
     if (isReset || sent.length + history.length > 0) {
-      cursors.offer(this.id, { asOf: timestamp, isReset, logged: replica.received, at: server.now })
+      cursors.offer(this.id, { asOf: timestamp, isReset, isPolling: true, logged: replica.received, at: server.now })
     } else cursors.receive(this.id, state.version, replica.received)
     cursors.promise(this.id, timestamp)
     cursors.hear(this.id, server.now)
