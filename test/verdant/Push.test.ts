@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
 import { startServer } from "../support/TestServer.ts"
+import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
 import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
@@ -80,6 +81,37 @@ describe.each(["realtime", "pull"] as const)("operations that are lost on their 
       a.network.mend()
       const [item] = yield* untilSame([a, b])
       assert.deepStrictEqual(item?.tags, written)
+    })
+  )
+})
+
+describe("operations that are written while a client is asked for all that it has", () => {
+  it.live("they arrive, though their messages are lost", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const a = yield* openClient({ library, user: "a" })
+      const id = yield* a.put({ content: "shared" })
+      a.network.lose("op")
+      const written: Array<string> = []
+      const write = Effect.gen(function* () {
+        const tag = `lost ${written.length}`
+        written.push(tag)
+        yield* a.edit(id, (item) => item.get("tags").push(tag))
+      })
+      const isRestored = () => {
+        const asked = a.network.received.findLastIndex(({ type }) => type === "need-since")
+        return asked !== -1 && a.network.received.slice(asked).some(({ type }) => type === "sync-resp")
+      }
+      for (const _ of Array.range(1, 8)) {
+        a.network.received.length = 0
+        yield* evict(server.database, library)
+        while (!isRestored()) yield* write
+      }
+      a.network.drop()
+      const newcomer = yield* openClient({ library, user: "newcomer" })
+      yield* newcomer.until("it has all", ([item]) => written.every((tag) => item?.tags.includes(tag)))
+      assert.strictEqual(a.resets(), 0)
     })
   )
 })

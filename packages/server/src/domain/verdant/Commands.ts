@@ -40,6 +40,8 @@ export interface Sync extends Author, Circumstances {
   readonly timestamp: string
   /** The client's last sync; null: what it brings is all it has. */
   readonly since: string | null
+  /** The client's time when it asked before. Default: not known. */
+  readonly askedBefore?: string | undefined
   /** It never had anything from a server. */
   readonly resyncAll: boolean
   /** By requests, which may be several at a time. */

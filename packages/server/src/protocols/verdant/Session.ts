@@ -10,7 +10,7 @@ import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { OwnedOperation } from "../../domain/verdant/Items.ts"
 import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
-import { beforeAll, isTimely, rightAfter, type Timestamp } from "../../domain/verdant/Timestamp.ts"
+import { beforeAll, firstAt, isTimely, millisOf, rightAfter, type Timestamp } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
@@ -51,6 +51,8 @@ export interface Services extends PeersServices {
 const LOOK = "100 millis"
 /** When a client has processed the answer to a sync, as good as always. */
 const CORRECTION = "2 seconds"
+/** Longer than a client takes to store what its user wrote. */
+const STORING_MILLIS = 5000
 
 /** Tells the client what happens in the library once it has synced, until the scope closes. */
 export const openSession = Effect.fnUntraced(function* (
@@ -237,6 +239,7 @@ class LibrarySession implements Session, Subscriber {
       const isAnswered = !client.isRealtime || this.beginning !== undefined
       if (isAnswered && cursors.isBeginning(message.replicaId, message.since, services.now())) return
       cursors.confirm(message.replicaId, message.since)
+      const askedBefore = cursors.ask(message.replicaId, message.timestamp)
       const operations = this.takeTimely(message.operations, message.since)
       this.peerPresence = yield* this.peers.gather()
       if (!client.isRealtime) {
@@ -251,6 +254,7 @@ class LibrarySession implements Session, Subscriber {
         type: grant.replicaType,
         timestamp: message.timestamp,
         since: message.since,
+        askedBefore,
         resyncAll: message.resyncAll,
         isPolling: !client.isRealtime,
         operations,
@@ -323,7 +327,7 @@ class LibrarySession implements Session, Subscriber {
       ? everythingFor(state, grant.userId)
       : { operations: textsOf(operations), baselines: textsOf(baselines) }
     const isSomething = overwrite || operations.length + baselines.length > 0
-    const ackedTimestamp = this.ackedTimestamp(command, overwrite)
+    const ackedTimestamp = this.ackedTimestamp(command, overwrite ? command.timestamp : replica.asOf)
     const asOf = ackedTimestamp ?? command.timestamp
     if (isSomething) {
       const offer = { asOf, isReset: overwrite, isPolling: !client.isRealtime, logged: replica.received }
@@ -374,18 +378,19 @@ class LibrarySession implements Session, Subscriber {
    *
    * A sync that is made while something is being stored does not bring that, though it is older; the client says it right
    * afterwards, in a message that may be lost. So it is acknowledged no more than what this sync brought; one that polls, and
-   * whose requests overtake each other, what it wrote before the sync before this one.
+   * whose requests overtake each other, or brings all that it has, also others', what it wrote before it last asked.
+   *
+   * @param asOf when it began, which is never taken back
    */
-  private ackedTimestamp(command: Sync, overwrite: boolean): string | null {
-    const { replicaId, since } = command
-    const askedBefore = this.room.local.cursors.ask(replicaId, command.timestamp)
-    const brought = command.operations[command.operations.length - 1]?.timestamp
-    if (this.early !== undefined) return latest(since, brought) ?? null
-    // It begins anew as of this sync.
-    if (overwrite || since === null) return command.timestamp
+  private ackedTimestamp({ askedBefore, operations, since, ...command }: Sync, asOf: string): string | null {
+    const brought = operations[operations.length - 1]?.timestamp
+    if (this.early !== undefined) return latest(since, brought)
+    const timestamp = command.timestamp as Timestamp
+    if (since === null) {
+      return latest(asOf, askedBefore ?? firstAt(millisOf(timestamp) - STORING_MILLIS, { sameVersionAs: timestamp }))
+    }
     // Later than its last sync, or the next would not show whether it processed this answer.
-    const next = rightAfter(since as Timestamp, command.timestamp as Timestamp)
-    return latest(next, this.client.isRealtime ? brought : askedBefore) ?? next
+    return latest(asOf, rightAfter(since as Timestamp, timestamp), this.client.isRealtime ? brought : askedBefore)
   }
 
   // ---- operations
@@ -508,11 +513,11 @@ class LibrarySession implements Session, Subscriber {
   }
 }
 
-const latest = (...timestamps: ReadonlyArray<string | null | undefined>): string | undefined =>
-  timestamps
-    .flatMap((timestamp) => timestamp ?? [])
-    .sort()
-    .at(-1)
+const latest = (...timestamps: ReadonlyArray<string | null | undefined>): string | null =>
+  timestamps.reduce<string | null>(
+    (last, timestamp) => (timestamp != null && (last === null || timestamp > last) ? timestamp : last),
+    null
+  )
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"
