@@ -69,6 +69,9 @@ export const join = (url: string, token: string, replicaId: string = newReplicaI
           const text = data.toString()
           const nonce = /"ackThisNonce":"([^"]+)"/.exec(text)?.[1]
           if (nonce !== undefined) send({ type: "ack", replicaId, nonce, timestamp: now() })
+          else if (text.includes('"operations":[{')) {
+            send({ type: "ack", replicaId, timestamp: JSON.parse(text).operations.at(-1).timestamp })
+          }
           return resolve({ client, milliseconds, bytes: data.length, text })
         }
         case "op-re": {
