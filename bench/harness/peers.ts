@@ -1,17 +1,14 @@
 /** Peers from npm are not the project's own dependencies: they are installed when they are first measured. */
 import { execFileSync } from "node:child_process"
 import { existsSync, statSync } from "node:fs"
-import { delimiter, dirname } from "node:path"
 
 const FOLDER = "bench/peers"
 
 export const installPeers = (): void => {
   if (existsSync(`${FOLDER}/prisma/generated`) && installedAt() >= statSync(`${FOLDER}/package.json`).mtimeMs) return
   console.error("Installing the servers to measure beside")
-  // What npm has to compile is for this Node.
-  const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"]}` }
   for (const args of [["install"], ["run", "generate"]]) {
-    execFileSync("npm", ["--silent", ...args], { cwd: FOLDER, env, stdio: ["ignore", "ignore", "inherit"] })
+    execFileSync("npm", ["--silent", ...args], { cwd: FOLDER, stdio: ["ignore", "ignore", "inherit"] })
   }
 }
 

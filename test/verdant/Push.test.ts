@@ -5,7 +5,14 @@ import { startServer } from "../support/TestServer.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import {
+  hasRestored,
+  openClient,
+  openClients,
+  until,
+  untilSame,
+  type VerdantClient
+} from "../support/verdant/VerdantClient.ts"
 
 const timestamps = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
   messages.flatMap(({ operations = [] }) =>
@@ -99,14 +106,10 @@ describe("operations that are written while a client is asked for all that it ha
         written.push(tag)
         yield* a.edit(id, (item) => item.get("tags").push(tag))
       })
-      const isRestored = () => {
-        const asked = a.network.received.findLastIndex(({ type }) => type === "need-since")
-        return asked !== -1 && a.network.received.slice(asked).some(({ type }) => type === "sync-resp")
-      }
       for (const _ of Array.range(1, 8)) {
         a.network.received.length = 0
         yield* evict(server.database, library)
-        while (!isRestored()) yield* write
+        while (!hasRestored(a)) yield* write
       }
       a.network.drop()
       const newcomer = yield* openClient({ library, user: "newcomer" })

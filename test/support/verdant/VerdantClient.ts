@@ -163,13 +163,15 @@ export const untilShown = <R>(
   })
 
 /** Waits until it was asked for all that it has and the server took it. */
-export const untilRestored = ({ user, network }: VerdantClient): Effect.Effect<void> =>
-  until(`${user} restores the library`, () => {
-    const asked = network.received.findIndex(({ type }) => type === "need-since")
-    const restoring = network.sent.find(({ type, since, resyncAll }) => type === "sync" && since === null && !resyncAll)
-    const answered = network.received.slice(asked).find(({ type }) => type === "sync-resp")
-    return asked !== -1 && restoring !== undefined && answered !== undefined
-  })
+export const untilRestored = (client: VerdantClient): Effect.Effect<void> =>
+  until(`${client.user} restores the library`, () => hasRestored(client))
+
+export const hasRestored = ({ network }: VerdantClient): boolean => {
+  const asked = network.received.findIndex(({ type }) => type === "need-since")
+  const restoring = network.sent.find(({ type, since, resyncAll }) => type === "sync" && since === null && !resyncAll)
+  const answered = network.received.slice(asked).find(({ type }) => type === "sync-resp")
+  return asked !== -1 && restoring !== undefined && answered !== undefined
+}
 
 /** Waits until all of them have the same documents and nothing more to say. */
 export const untilSame = (

@@ -18,6 +18,7 @@ import {
   type Replica
 } from "./Library.ts"
 import { encodeItems } from "./Payload.ts"
+import { latest } from "./Timestamp.ts"
 
 /** What a command becomes. */
 export interface LibraryDecision {
@@ -224,10 +225,7 @@ const storeOperations = (
     operations: allowed.length,
     baselines: baselines.length,
     initial: isEmpty(state),
-    wrote: allowed.reduce<string | null>(
-      (last, { timestamp }) => (last === null || timestamp > last ? timestamp : last),
-      null
-    ),
+    wrote: latest(allowed.map(({ timestamp }) => timestamp)),
     ...(command._tag === "StoreOperations" &&
       isBeginning(state.replicas.get(command.replicaId), command) && { authorMayLack: true }),
     ...progressOf(state, command)

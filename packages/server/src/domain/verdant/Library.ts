@@ -7,7 +7,7 @@ import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from 
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./Items.ts"
 import { type Oid, rootOf } from "./Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./Payload.ts"
-import { isTimely } from "./Timestamp.ts"
+import { isTimely, latest } from "./Timestamp.ts"
 
 export interface Replica {
   readonly id: ReplicaId
@@ -296,7 +296,7 @@ const withOperations = (
     promise: before?.promise ?? null,
     // It need not be sent its own.
     received: hasAll ? version : before.received,
-    wrote: wrote !== null && (before?.wrote ?? "") < wrote ? wrote : (before?.wrote ?? null),
+    wrote: latest([before?.wrote, wrote]),
     seen: event.recordedAt,
     isTruant: false,
     joinedAt: before?.joinedAt ?? version,

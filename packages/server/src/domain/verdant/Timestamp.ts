@@ -38,7 +38,14 @@ export const firstAt = (millis: number, { sameVersionAs }: { readonly sameVersio
 export const beforeAll = ({ sameVersionAs }: { readonly sameVersionAs: Timestamp }): Timestamp =>
   firstAt(0, { sameVersionAs })
 
-export const isBeforeAll = (timestamp: Timestamp): boolean => /^.{4}0+$/.test(timestamp)
+export const isBeforeAll = (timestamp: Timestamp): boolean => timestamp === beforeAll({ sameVersionAs: timestamp })
+
+/** The last of those that are known. */
+export const latest = (timestamps: ReadonlyArray<string | null | undefined>): string | null =>
+  timestamps.reduce<string | null>(
+    (last, timestamp) => (timestamp != null && (last === null || timestamp > last) ? timestamp : last),
+    null
+  )
 
 /** The earliest timestamp that is later by a millisecond, but no later than `last`. */
 export const rightAfter = (timestamp: Timestamp, last: Timestamp): Timestamp => {

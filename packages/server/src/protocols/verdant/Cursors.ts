@@ -16,10 +16,8 @@ interface Offer {
   isSettled: boolean
   /** Milliseconds since 1970. */
   readonly at: number
-  /** Only its next sync says that it has stored it: it polls, or has left. */
-  awaitsSync: boolean
-  /** For so many intervals it was connected afterwards. */
-  age: number
+  /** Intervals until it has stored it, if it stays connected; undefined: it polls, or has left, and its next sync says. */
+  ripensIn: number | undefined
 }
 
 interface Live {
@@ -59,7 +57,7 @@ export class Cursors implements LiveCursors {
     for (const [id, live] of this.replicas) {
       const { offer, seen, ripe: promise } = live
       // It acknowledges what it is sent before it stores it, and may end between the two.
-      const isSure = offer === undefined || (!offer.awaitsSync && offer.age > 1)
+      const isSure = offer === undefined || offer.ripensIn === 0
       const received = isSure ? live.received : offer.before
       ripe.set(id, {
         ...(promise !== undefined && { promise }),
@@ -83,8 +81,8 @@ export class Cursors implements LiveCursors {
    */
   ripen(): void {
     for (const live of this.replicas.values()) {
-      if (live.offer?.awaitsSync === false && live.offer.age < 2) {
-        live.offer.age += 1
+      if (live.offer?.ripensIn) {
+        live.offer.ripensIn -= 1
         this.changed = true
       }
       if (live.unripe !== undefined) {
@@ -99,7 +97,7 @@ export class Cursors implements LiveCursors {
   /** Whether something is not to be relied on yet, and will be without another word. */
   hasUnripe(): boolean {
     for (const { offer, promise, unripe } of this.replicas.values()) {
-      if (promise !== undefined || unripe !== undefined || (offer?.awaitsSync === false && offer.age < 2)) return true
+      if (promise !== undefined || unripe !== undefined || offer?.ripensIn) return true
     }
     return false
   }
@@ -122,7 +120,7 @@ export class Cursors implements LiveCursors {
     if (live === undefined) return
     live.promise = undefined
     live.unripe = undefined
-    if (live.offer?.asOf === asOf && live.offer !== undefined) live.offer.awaitsSync = live.offer.age < 2
+    if (live.offer?.asOf === asOf && live.offer?.ripensIn) live.offer.ripensIn = undefined
   }
 
   /** It has everything up to a version. */
@@ -158,7 +156,7 @@ export class Cursors implements LiveCursors {
     if (live.offer?.isReset === true && !offer.isReset) return
     const { asOf, at, isPolling, isReset, logged } = offer
     const before = isReset ? null : live.received === undefined ? logged : live.received
-    live.offer = { asOf, at, isReset, isSettled: false, before, awaitsSync: isPolling, age: 0 }
+    live.offer = { asOf, at, isReset, isSettled: false, before, ripensIn: isPolling ? undefined : 2 }
     live.offeredAt = at
     live.isUnanswered = false
   }

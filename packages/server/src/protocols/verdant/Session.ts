@@ -10,7 +10,15 @@ import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { OwnedOperation } from "../../domain/verdant/Items.ts"
 import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
-import { beforeAll, firstAt, isTimely, millisOf, rightAfter, type Timestamp } from "../../domain/verdant/Timestamp.ts"
+import {
+  beforeAll,
+  firstAt,
+  isTimely,
+  latest,
+  millisOf,
+  rightAfter,
+  type Timestamp
+} from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
@@ -384,13 +392,13 @@ class LibrarySession implements Session, Subscriber {
    */
   private ackedTimestamp({ askedBefore, operations, since, ...command }: Sync, asOf: string): string | null {
     const brought = operations[operations.length - 1]?.timestamp
-    if (this.early !== undefined) return latest(since, brought)
+    if (this.early !== undefined) return latest([since, brought])
     const timestamp = command.timestamp as Timestamp
     if (since === null) {
-      return latest(asOf, askedBefore ?? firstAt(millisOf(timestamp) - STORING_MILLIS, { sameVersionAs: timestamp }))
+      return latest([asOf, askedBefore ?? firstAt(millisOf(timestamp) - STORING_MILLIS, { sameVersionAs: timestamp })])
     }
     // Later than its last sync, or the next would not show whether it processed this answer.
-    return latest(asOf, rightAfter(since as Timestamp, timestamp), this.client.isRealtime ? brought : askedBefore)
+    return latest([asOf, rightAfter(since as Timestamp, timestamp), this.client.isRealtime ? brought : askedBefore])
   }
 
   // ---- operations
@@ -512,12 +520,6 @@ class LibrarySession implements Session, Subscriber {
     cursors.receive(replicaId, version, replica.received)
   }
 }
-
-const latest = (...timestamps: ReadonlyArray<string | null | undefined>): string | null =>
-  timestamps.reduce<string | null>(
-    (last, timestamp) => (timestamp != null && (last === null || timestamp > last) ? timestamp : last),
-    null
-  )
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"
