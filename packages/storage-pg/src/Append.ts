@@ -6,6 +6,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { advance, emptyHead } from "@sealog/server/domain/Stream"
 import type { Append } from "@sealog/server/EventLog"
+import { packPayload } from "@sealog/server/protocols/secsync/Packing"
 import { Result } from "effect"
 import { hashBytes, snapshotIdOf } from "./Rows.ts"
 
@@ -19,58 +20,60 @@ export interface AppendRow {
  * - `found` locks the rows of streams in one order, so that two batches never wait for each other. A row that another
  *   transaction just moved is seen as that one left it.
  * - `durable` raises a session that was set to acknowledge before the disk does, for this transaction.
- * - A new stream that another transaction is just making is left to it.
+ * - A new stream that another transaction is just making is left to it. One whose number its library has already is not
+ *   made, and its writer tries again with another number.
  */
 export const APPEND = `
 WITH input AS MATERIALIZED (
   SELECT library_id, stream_id, expected::bigint, version::bigint, generation::bigint, chain, checkpoint::bigint,
-    created_at::bigint, updated_at::bigint, purge_before::bigint, is_possible, i
+    created_at::bigint, updated_at::bigint, purge_before::bigint, is_possible, new_number::bigint, i
   FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::bytea[], $7::float8[], $8::float8[],
-    $9::float8[], $10::float8[], $11::boolean[]) WITH ORDINALITY AS t (library_id, stream_id, expected, version,
-    generation, chain, checkpoint, created_at, updated_at, purge_before, is_possible, i)
+    $9::float8[], $10::float8[], $11::boolean[], $12::float8[]) WITH ORDINALITY AS t (library_id, stream_id, expected,
+    version, generation, chain, checkpoint, created_at, updated_at, purge_before, is_possible, new_number, i)
 ), event AS MATERIALIZED (
   SELECT t.*, row_number() OVER () AS n
-  FROM unnest($12::int4[], $13::float8[], $14::float8[], $15::text[], $16::text[], $17::bytea[], $18::bytea[], $19::text[],
-    $20::float8[], $21::boolean[], $22::text[]) AS t (i, version, generation, type, data, payload_hash, chain, origin,
+  FROM unnest($13::int4[], $14::float8[], $15::float8[], $16::text[], $17::text[], $18::bytea[], $19::bytea[], $20::text[],
+    $21::float8[], $22::boolean[], $23::text[]) AS t (i, version, generation, type, data, payload_hash, chain, origin,
     recorded_at, checkpoint, snapshot_id)
-), used AS MATERIALIZED (
-  SELECT DISTINCT i FROM event JOIN input USING (i)
-  WHERE EXISTS (SELECT FROM sealog.events e WHERE e.library_id = input.library_id AND e.stream_id = input.stream_id
-    AND e.snapshot_id = event.snapshot_id)
 ), found AS MATERIALIZED (
-  SELECT input.i, s.version FROM input JOIN sealog.streams s USING (library_id, stream_id)
+  SELECT input.i, s.version, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s
+), used AS MATERIALIZED (
+  SELECT DISTINCT i FROM event JOIN input USING (i) JOIN found USING (i)
+  WHERE EXISTS (SELECT FROM sealog.events e WHERE e.library_id = input.library_id
+    AND e.stream_number = found.stream_number AND e.snapshot_id = event.snapshot_id)
 ), moved AS (
   UPDATE sealog.streams s SET version = input.version, generation = input.generation, chain = input.chain,
     checkpoint = greatest(s.checkpoint, input.checkpoint), updated_at = input.updated_at
   FROM input JOIN found USING (i)
   WHERE s.library_id = input.library_id AND s.stream_id = input.stream_id AND s.version = input.expected
     AND found.version = input.expected AND input.is_possible AND input.i NOT IN (SELECT i FROM used)
-  RETURNING input.i
+  RETURNING input.i, s.stream_number
 ), made AS (
-  INSERT INTO sealog.streams (library_id, stream_id, version, generation, chain, checkpoint, created_at, updated_at)
-  SELECT library_id, stream_id, version, generation, chain, checkpoint, created_at, updated_at FROM input
+  INSERT INTO sealog.streams (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)
+  SELECT library_id, stream_id, new_number, version, generation, chain, checkpoint, created_at, updated_at FROM input
   WHERE expected = 0 AND is_possible AND i NOT IN (SELECT i FROM found)
   ORDER BY library_id, stream_id
   ON CONFLICT DO NOTHING
-  RETURNING library_id, stream_id
+  RETURNING library_id, stream_id, stream_number
 ), accepted AS MATERIALIZED (
-  SELECT i, library_id, stream_id FROM moved JOIN input USING (i)
+  SELECT i, library_id, stream_number FROM moved JOIN input USING (i)
   UNION ALL
-  SELECT i, library_id, stream_id FROM made JOIN input USING (library_id, stream_id)
+  SELECT i, library_id, stream_number FROM made JOIN input USING (library_id, stream_id)
 ), written AS (
-  INSERT INTO sealog.events (library_id, stream_id, version, generation, type, data, payload_hash, chain, origin,
+  INSERT INTO sealog.events (library_id, stream_number, version, generation, type, data, payload_hash, chain, origin,
     recorded_at, checkpoint, snapshot_id)
-  SELECT a.library_id, a.stream_id, e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin,
+  SELECT a.library_id, a.stream_number, e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin,
     e.recorded_at, e.checkpoint, e.snapshot_id
   FROM event e JOIN accepted a USING (i) ORDER BY e.n
 ), held AS (
-  INSERT INTO sealog.payloads (library_id, stream_id, version, payload)
-  SELECT a.library_id, a.stream_id, p.version, p.payload
-  FROM unnest($23::int4[], $24::float8[], $25::bytea[]) AS p (i, version, payload) JOIN accepted a USING (i)
+  INSERT INTO sealog.payloads (library_id, stream_number, version, bytes, payload)
+  SELECT a.library_id, a.stream_number, p.version, p.bytes, p.payload
+  FROM unnest($24::int4[], $25::float8[], $26::int4[], $27::bytea[]) AS p (i, version, bytes, payload) JOIN accepted a USING (i)
 ), purged AS (
   DELETE FROM sealog.payloads p USING input JOIN accepted USING (i)
-  WHERE p.library_id = input.library_id AND p.stream_id = input.stream_id AND p.version < input.purge_before
+  WHERE p.library_id = input.library_id AND p.stream_number = accepted.stream_number
+    AND p.version < input.purge_before
 ), durable AS MATERIALIZED (
   SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
     THEN set_config('synchronous_commit', 'on', true) END
@@ -89,10 +92,20 @@ const [texts, numbers, ints, flags, blobs] = [OID.text, OID.float8, OID.int4, OI
   ReturnType<typeof array>
 ]
 
+/** What a new stream may be called by: the statement makes none whose library has the number already. */
+const randomNumber = (): number => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
+
 /** The parameters of `APPEND`, one array a column. */
-export const appendParameters = (batch: ReadonlyArray<Append>): ReadonlyArray<unknown> => {
-  const placed = batch.flatMap(({ events }, i) => events.map(({ event, payload }) => ({ i: i + 1, event, payload })))
-  const held = placed.filter(({ payload }) => payload !== null)
+export const appendParameters = (
+  batch: ReadonlyArray<Append>,
+  newNumber: () => number = randomNumber
+): ReadonlyArray<unknown> => {
+  const placed = batch.flatMap(({ events }, i) => events.map(({ event }) => ({ i: i + 1, event })))
+  const held = batch.flatMap(({ events, key }, i) =>
+    events.flatMap(({ event, payload }) =>
+      payload === null ? [] : [{ i: i + 1, event, bytes: payload.length, packed: packPayload(key, event, payload) }]
+    )
+  )
   const heads = batch.map(({ events }) => {
     const { event } = events[events.length - 1]!
     return advance({ ...emptyHead, generation: event.generation }, event)
@@ -109,6 +122,7 @@ export const appendParameters = (batch: ReadonlyArray<Append>): ReadonlyArray<un
     numbers(batch.map(({ events }) => events[events.length - 1]!.event.recordedAt)),
     numbers(batch.map(({ purgeBefore }) => purgeBefore ?? 0)),
     flags(batch.map(hasDistinctSnapshots)),
+    numbers(batch.map(newNumber)),
     ints(placed.map(({ i }) => i)),
     numbers(placed.map(({ event }) => event.version)),
     numbers(placed.map(({ event }) => event.generation)),
@@ -122,7 +136,8 @@ export const appendParameters = (batch: ReadonlyArray<Append>): ReadonlyArray<un
     texts(placed.map(({ event }) => snapshotIdOf(event) ?? null)),
     ints(held.map(({ i }) => i)),
     numbers(held.map(({ event }) => event.version)),
-    blobs(held.map(({ payload }) => payload))
+    ints(held.map(({ bytes }) => bytes)),
+    blobs(held.map(({ packed }) => packed))
   ]
 }
 

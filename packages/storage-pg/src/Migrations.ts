@@ -2,6 +2,16 @@
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 
+const refuseChanges = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`
+    CREATE TRIGGER events_are_not_changed BEFORE UPDATE OR DELETE ON sealog.events
+    FOR EACH ROW EXECUTE FUNCTION sealog.refuse_change()`
+  yield* sql`
+    CREATE TRIGGER events_are_not_truncated BEFORE TRUNCATE ON sealog.events
+    FOR EACH STATEMENT EXECUTE FUNCTION sealog.refuse_change()`
+})
+
 /**
  * Every key begins with `library_id`, nothing reaches from one library into another and nothing counts across them, so
  * that the tables can be distributed by it. Names compare by their bytes, as they do in every other storage.
@@ -54,15 +64,85 @@ const log = Effect.gen(function* () {
   yield* sql`
     CREATE FUNCTION sealog.refuse_change() RETURNS trigger LANGUAGE plpgsql AS
     $$ BEGIN RAISE EXCEPTION 'events are never changed or deleted'; END $$`
-  yield* sql`
-    CREATE TRIGGER events_are_not_changed BEFORE UPDATE OR DELETE ON sealog.events
-    FOR EACH ROW EXECUTE FUNCTION sealog.refuse_change()`
-  yield* sql`
-    CREATE TRIGGER events_are_not_truncated BEFORE TRUNCATE ON sealog.events
-    FOR EACH STATEMENT EXECUTE FUNCTION sealog.refuse_change()`
+  yield* refuseChanges
 })
 
-const migrations = { "0001_log": log }
+/**
+ * Events and payloads name their stream by a number instead of its id, and payloads have the size beside them that they
+ * had before they were packed. What is there stays as it was written, and whoever had rights still has them.
+ */
+const numberedStreams = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  // Any number that its library does not have yet: a sequence would count across libraries.
+  yield* sql`ALTER TABLE sealog.streams ADD COLUMN stream_number bigint`
+  yield* sql`
+    UPDATE sealog.streams s SET stream_number = n.stream_number FROM (
+      SELECT library_id, stream_id, row_number() OVER (PARTITION BY library_id ORDER BY stream_id) AS stream_number
+      FROM sealog.streams
+    ) n WHERE n.library_id = s.library_id AND n.stream_id = s.stream_id`
+  yield* sql`ALTER TABLE sealog.streams ALTER COLUMN stream_number SET NOT NULL, ADD UNIQUE (library_id, stream_number)`
+  // Columns in the order in which they need no room in between.
+  yield* sql`
+    CREATE TABLE sealog.numbered_events (
+      stream_number bigint NOT NULL,
+      version bigint NOT NULL,
+      generation bigint NOT NULL,
+      recorded_at bigint NOT NULL,
+      checkpoint boolean NOT NULL,
+      library_id text COLLATE "C" NOT NULL,
+      type text NOT NULL,
+      data text NOT NULL,
+      payload_hash bytea,
+      chain bytea NOT NULL,
+      origin text NOT NULL,
+      snapshot_id text COLLATE "C"
+    )`
+  yield* sql`
+    INSERT INTO sealog.numbered_events
+    SELECT s.stream_number, e.version, e.generation, e.recorded_at, e.checkpoint, e.library_id, e.type, e.data,
+      e.payload_hash, e.chain, e.origin, e.snapshot_id
+    FROM sealog.events e JOIN sealog.streams s USING (library_id, stream_id)
+    ORDER BY e.library_id, s.stream_number, e.version`
+  yield* sql`
+    CREATE TABLE sealog.sized_payloads (
+      stream_number bigint NOT NULL,
+      version bigint NOT NULL,
+      bytes int NOT NULL,
+      library_id text COLLATE "C" NOT NULL,
+      payload bytea NOT NULL
+    )`
+  yield* sql`ALTER TABLE sealog.sized_payloads ALTER COLUMN payload SET STORAGE EXTERNAL`
+  yield* sql`
+    INSERT INTO sealog.sized_payloads
+    SELECT s.stream_number, p.version, length(p.payload), p.library_id, p.payload
+    FROM sealog.payloads p JOIN sealog.streams s USING (library_id, stream_id)
+    ORDER BY p.library_id, s.stream_number, p.version`
+  yield* replaceTable("events", "numbered_events")
+  yield* replaceTable("payloads", "sized_payloads")
+  yield* sql`ALTER TABLE sealog.events ADD PRIMARY KEY (library_id, stream_number, version)`
+  yield* sql`ALTER TABLE sealog.payloads ADD PRIMARY KEY (library_id, stream_number, version)`
+  yield* sql`
+    CREATE UNIQUE INDEX events_snapshots ON sealog.events (library_id, stream_number, snapshot_id)
+    WHERE snapshot_id IS NOT NULL`
+  yield* refuseChanges
+})
+
+/** Puts a table in another one's place, with the rights that others had to that one. */
+const replaceTable = Effect.fnUntraced(function* (table: string, by: string) {
+  const sql = yield* SqlClient.SqlClient
+  const grants = yield* sql<{ grantee: string; privilege: string }>`
+    SELECT grantee, privilege_type AS privilege FROM information_schema.role_table_grants
+    WHERE table_schema = 'sealog' AND table_name = ${table} AND grantee <> current_user AND grantee <> 'PUBLIC'`
+  yield* sql`DROP TABLE ${sql(`sealog.${table}`)}`
+  yield* sql`ALTER TABLE ${sql(`sealog.${by}`)} RENAME TO ${sql(table)}`
+  for (const { grantee, privilege } of grants) {
+    yield* sql.unsafe(`GRANT ${privilege} ON sealog.${table} TO ${quoted(grantee)}`)
+  }
+})
+
+const quoted = (role: string): string => `"${role.replaceAll('"', '""')}"`
+
+export const migrations = { "0001_log": log, "0002_numbered_streams": numberedStreams }
 
 const TABLE = "sealog.migrations"
 /** Any number that nobody else is likely to lock by. */
@@ -85,7 +165,7 @@ export const migrate = Effect.gen(function* () {
 /** What a server needs and no more: it cannot change tables, and neither change nor delete an event. */
 export const grantTo = Effect.fnUntraced(function* (role: string) {
   const sql = yield* SqlClient.SqlClient
-  const grantee = `"${role.replaceAll('"', '""')}"`
+  const grantee = quoted(role)
   for (const rights of [
     "USAGE ON SCHEMA sealog",
     "SELECT ON sealog.migrations",

@@ -16,14 +16,19 @@ const TIMEOUT = "30 seconds"
  * The payload of the event `e`. Not by a join: before a table has statistics, it was joined by the beginning of its key,
  * which read a stream's payloads once for every event.
  */
-const PAYLOAD = `(SELECT p.payload FROM sealog.payloads p
-  WHERE p.library_id = e.library_id AND p.stream_id = e.stream_id AND p.version = e.version)`
+const ofPayload = (column: string) => `(SELECT p.${column} FROM sealog.payloads p
+  WHERE p.library_id = e.library_id AND p.stream_number = e.stream_number AND p.version = e.version)`
+
+const PAYLOAD = ofPayload("payload")
+
+/** The number of a stream by its library and name, which are $1 and $2; null when there is none. */
+const STREAM_NUMBER = "(SELECT stream_number FROM sealog.streams WHERE library_id = $1 AND stream_id = $2)"
 
 /** The version up to which payloads are of size $5 together, and at least the first; by their lengths alone. */
 const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::float8), min(version)) FROM
   (SELECT version, sum(length) OVER (ORDER BY version) AS bytes FROM
-    (SELECT e.version, coalesce(length(${PAYLOAD}), 0) AS length FROM sealog.events e
-     WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint
+    (SELECT e.version, coalesce(${ofPayload("bytes")}, 0) AS length FROM sealog.events e
+     WHERE e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.version > $3::float8::bigint
      ORDER BY e.version LIMIT $4::float8::bigint) AS page) AS sums`
 
 export const makeEventLog = Effect.gen(function* () {
@@ -73,11 +78,11 @@ export const makeEventLog = Effect.gen(function* () {
       const isBounded = payloads !== false && maxBytes !== undefined
       const rows = yield* sql.unsafe<EventRow>(
         `SELECT ${EVENT_COLUMNS}, ${payloads === false ? "NULL::bytea" : PAYLOAD} AS payload FROM sealog.events e
-         WHERE e.library_id = $1 AND e.stream_id = $2 AND e.version > $3::float8::bigint
+         WHERE e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.version > $3::float8::bigint
          ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
         [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
       )
-      return rows.map(placedOf)
+      return rows.map((row) => placedOf(key, row))
     },
     unavailable("read events", TIMEOUT)
   )
@@ -88,11 +93,11 @@ export const makeEventLog = Effect.gen(function* () {
       // One statement, so it sees one moment, whatever other processes write.
       const rows = yield* sql.unsafe<EventRow>(
         `SELECT ${EVENT_COLUMNS}, ${payloads ? PAYLOAD : "NULL::bytea"} AS payload FROM sealog.streams s
-         JOIN sealog.events e ON e.library_id = s.library_id AND e.stream_id = s.stream_id AND e.version >= s.checkpoint
+         JOIN sealog.events e ON e.library_id = s.library_id AND e.stream_number = s.stream_number AND e.version >= s.checkpoint
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]
       )
-      const events = rows.map(placedOf)
+      const events = rows.map((row) => placedOf(key, row))
       return { head: headAfter(events), events }
     },
     unavailable("read a stream's tail", TIMEOUT)
@@ -102,9 +107,9 @@ export const makeEventLog = Effect.gen(function* () {
     function* (key, after) {
       const rows = yield* sql.unsafe<{ data: string }>(
         `SELECT e.data FROM sealog.events known JOIN sealog.events e
-           ON e.library_id = known.library_id AND e.stream_id = known.stream_id AND e.version >= known.version
-         WHERE known.library_id = $1 AND known.stream_id = $2 AND known.snapshot_id = $3
-           AND e.library_id = $1 AND e.stream_id = $2 AND e.snapshot_id IS NOT NULL ORDER BY e.version`,
+           ON e.library_id = known.library_id AND e.stream_number = known.stream_number AND e.version >= known.version
+         WHERE known.library_id = $1 AND known.stream_number = ${STREAM_NUMBER} AND known.snapshot_id = $3
+           AND e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.snapshot_id IS NOT NULL ORDER BY e.version`,
         [key.libraryId, key.streamId, after]
       )
       // The first is the one that was named.
@@ -115,8 +120,8 @@ export const makeEventLog = Effect.gen(function* () {
 
   const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* (key, before) {
     const [row] = yield* sql.unsafe<{ payloads: number; bytes: number }>(
-      `SELECT count(*)::float8 AS payloads, coalesce(sum(length(payload)), 0)::float8 AS bytes FROM sealog.payloads
-         WHERE library_id = $1 AND stream_id = $2 AND version < $3::float8::bigint`,
+      `SELECT count(*)::float8 AS payloads, coalesce(sum(bytes), 0)::float8 AS bytes FROM sealog.payloads
+         WHERE library_id = $1 AND stream_number = ${STREAM_NUMBER} AND version < $3::float8::bigint`,
       [key.libraryId, key.streamId, before]
     )
     return { payloads: row?.payloads ?? 0, payloadBytes: row?.bytes ?? 0 }
@@ -128,8 +133,8 @@ export const makeEventLog = Effect.gen(function* () {
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
         s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at, p.payloads, p.payload_bytes
       FROM sealog.streams s, LATERAL (
-        SELECT count(*)::float8 AS payloads, coalesce(sum(length(p.payload)), 0)::float8 AS payload_bytes
-        FROM sealog.payloads p WHERE ${payloads} AND p.library_id = s.library_id AND p.stream_id = s.stream_id
+        SELECT count(*)::float8 AS payloads, coalesce(sum(p.bytes), 0)::float8 AS payload_bytes
+        FROM sealog.payloads p WHERE ${payloads} AND p.library_id = s.library_id AND p.stream_number = s.stream_number
       ) p
       WHERE ${sql.and([
         // Only what is asked for, so that the primary key serves every form of the question.
@@ -149,7 +154,7 @@ export const makeEventLog = Effect.gen(function* () {
            max(updated_at)::float8 AS updated_at
          FROM sealog.streams WHERE library_id > $1 GROUP BY library_id ORDER BY library_id LIMIT $2::float8::bigint
        ) l, LATERAL (
-         SELECT coalesce(sum(length(p.payload)), 0)::float8 AS payload_bytes
+         SELECT coalesce(sum(p.bytes), 0)::float8 AS payload_bytes
          FROM sealog.payloads p WHERE p.library_id = l.library_id
        ) p ORDER BY l.library_id`,
       [after ?? "", limit]

@@ -1,8 +1,9 @@
 /** Between rows and events: hashes are 32 bytes in the database and URL-safe base64 everywhere else. */
 import type { Hash } from "@sealog/server/domain/Ids"
 import type { Ancestor } from "@sealog/server/domain/Secsync"
-import type { StreamEvent } from "@sealog/server/domain/Stream"
+import type { StreamEvent, StreamKey } from "@sealog/server/domain/Stream"
 import type { PlacedEvent } from "@sealog/server/EventLog"
+import { unpackPayload } from "@sealog/server/protocols/secsync/Packing"
 
 export interface EventRow {
   readonly version: number
@@ -26,8 +27,8 @@ export const hashBytes = (hash: Hash | ""): Uint8Array | null => (hash === "" ? 
 export const hashText = (bytes: Uint8Array): Hash =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url") as Hash
 
-export const placedOf = (row: EventRow): PlacedEvent => ({
-  event: {
+export const placedOf = (key: StreamKey, row: EventRow): PlacedEvent => {
+  const event: StreamEvent = {
     version: row.version,
     generation: row.generation,
     type: row.type,
@@ -37,13 +38,13 @@ export const placedOf = (row: EventRow): PlacedEvent => ({
     origin: row.origin,
     recordedAt: row.recorded_at,
     checkpoint: row.checkpoint
-  },
-  payload: ownBytes(row.payload)
-})
+  }
+  return { event, payload: row.payload === null ? null : ownBytes(unpackPayload(key, event, row.payload)) }
+}
 
 /** The driver may give views into a buffer of many rows, which a small payload that is kept would keep whole. */
-const ownBytes = (bytes: Uint8Array | null): Uint8Array | null =>
-  bytes === null || bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+const ownBytes = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
 
 /** Snapshots are found by their id; other events have none. */
 export const snapshotIdOf = (event: StreamEvent): string | undefined =>

@@ -2,15 +2,17 @@ import { chmodSync, chownSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { LibraryId } from "@sealog/server/domain/Ids"
+import { LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
 import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/EventLog"
 import { Context, Effect, Layer } from "effect"
-import { SqlClient } from "effect/sql"
+import { Migrator, SqlClient } from "effect/sql"
 import { generate } from "selfsigned"
 import { makeCluster } from "../../../test/support/PostgresCluster.ts"
 import { emptyDatabase, freshDatabase } from "../../../test/support/postgres.ts"
 import { PgStorage } from "../src/index.ts"
+import { migrations } from "../src/Migrations.ts"
+import { hashBytes } from "../src/Rows.ts"
 
 const payload = new TextEncoder().encode("sealed")
 const update: NewEvent = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
@@ -38,18 +40,84 @@ describe("migrations", () => {
   it.effect("are applied once, and said to be missing before", () =>
     Effect.gen(function* () {
       const url = yield* emptyDatabase
-      assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), [{ id: 1, name: "log", applied: false }])
+      const status = (applied: boolean) => [
+        { id: 1, name: "log", applied },
+        { id: 2, name: "numbered_streams", applied }
+      ]
+      assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), status(false))
       const refused = yield* Effect.flip(openLog(url))
-      assert.match(refused.message, /lacks the migrations log/)
+      assert.match(refused.message, /lacks the migrations log, numbered_streams/)
       // Several servers that migrate as they start.
       const applied = yield* Effect.all(
         [1, 2, 3].map(() => PgStorage.applyMigrations({ url })),
         { concurrency: "unbounded" }
       )
-      assert.strictEqual(applied.flat().length, 1)
-      assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), [{ id: 1, name: "log", applied: true }])
+      assert.strictEqual(applied.flat().length, 2)
+      assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), status(true))
       yield* (yield* openLog(url)).append([firstUpdate("welcome")])
     })
+  )
+
+  it.effect(
+    "number the streams of a log that was written before, and leave it and everybody's rights as they were",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* emptyDatabase
+        const sql = yield* openSql(url)
+        yield* sql`CREATE SCHEMA sealog`
+        const { "0001_log": first } = migrations
+        const loader = Migrator.fromRecord({ "0001_log": first })
+        yield* Effect.provideService(
+          Migrator.make({})({ loader, table: "sealog.migrations" }),
+          SqlClient.SqlClient,
+          sql
+        )
+        const role = `server_${crypto.randomUUID().slice(0, 8)}`
+        yield* Effect.acquireRelease(sql.unsafe(`CREATE ROLE "${role}" LOGIN`), () =>
+          Effect.orDie(Effect.andThen(sql.unsafe(`DROP OWNED BY "${role}"`), sql.unsafe(`DROP ROLE "${role}"`)))
+        )
+        yield* PgStorage.grant({ url }, role)
+        const written = ["welcome", "another"].flatMap((streamId) => {
+          const append = firstUpdate(streamId)
+          const head = advance(emptyHead, append.events[0].event)
+          const snapshot = place(
+            append.key,
+            head,
+            { ...update, type: "SnapshotStored", data: { snapshotId: "a" } },
+            "test",
+            2
+          )
+          return [append.events[0], { event: snapshot, payload }].map((placed) => ({ key: append.key, ...placed }))
+        })
+        for (const { event, key } of written) {
+          const snapshotId = event.type === "SnapshotStored" ? "a" : null
+          yield* sql`INSERT INTO sealog.events VALUES (${key.libraryId}, ${key.streamId}, ${event.version}, 0, ${event.type},
+          ${JSON.stringify(event.data)}, ${hashBytes(event.payloadHash)}, ${hashBytes(event.chain)}, 'test',
+          ${event.recordedAt}, false, ${snapshotId})`
+          yield* sql`INSERT INTO sealog.payloads VALUES (${key.libraryId}, ${key.streamId}, ${event.version}, ${payload})`
+          yield* sql`INSERT INTO sealog.streams VALUES
+          (${key.libraryId}, ${key.streamId}, ${event.version}, 0, ${hashBytes(event.chain)}, 0, 1, 2)
+          ON CONFLICT (library_id, stream_id) DO UPDATE SET version = excluded.version, chain = excluded.chain`
+        }
+
+        assert.deepStrictEqual(yield* PgStorage.applyMigrations({ url }), [[2, "numbered_streams"]])
+        const log = yield* openLog(as(url, role))
+        for (const streamId of ["welcome", "another"]) {
+          const key = keyOf(streamId)
+          const events = written.flatMap(({ key, ...placed }) => (key.streamId === streamId ? [placed] : []))
+          assert.deepStrictEqual(yield* log.read(key, { after: 0 }), events)
+          assert.deepStrictEqual(yield* log.held(key, 9), { payloads: 2, payloadBytes: 2 * payload.length })
+          const head = advance(emptyHead, events[1]!.event)
+          const next = place(key, head, update, "test", 3)
+          const append = { key, expectedVersion: 2, events: [{ event: next, payload }] } as const
+          assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
+          assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("a")), [])
+        }
+        assert.match(
+          String((yield* Effect.flip(sql`DELETE FROM sealog.events`)).reason.cause),
+          /events are never changed or deleted/
+        )
+      })
   )
 
   it.effect("make tables that can be distributed by library", () =>
@@ -112,7 +180,7 @@ describe("rights", () => {
       assert.deepStrictEqual(yield* log.held(first.key, 3), { payloads: 0, payloadBytes: 0 })
       assert.deepStrictEqual(
         (yield* PgStorage.readMigrationStatus({ url: as(url, server) })).map(({ applied }) => applied),
-        [true]
+        [true, true]
       )
 
       const sql = yield* openSql(as(url, server))

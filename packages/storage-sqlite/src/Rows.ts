@@ -2,8 +2,9 @@
 
 import type { Hash } from "@sealog/server/domain/Ids"
 import type { Ancestor } from "@sealog/server/domain/Secsync"
-import type { StreamEvent } from "@sealog/server/domain/Stream"
+import type { StreamEvent, StreamKey } from "@sealog/server/domain/Stream"
 import type { PlacedEvent } from "@sealog/server/EventLog"
+import { unpackPayload } from "@sealog/server/protocols/secsync/Packing"
 
 export interface EventRow {
   readonly version: number
@@ -23,8 +24,8 @@ export const hashBytes = (hash: Hash): Uint8Array => Uint8Array.from(Buffer.from
 export const hashText = (bytes: Uint8Array): Hash =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url") as Hash
 
-export const placedOf = (row: EventRow): PlacedEvent => ({
-  event: {
+export const placedOf = (key: StreamKey, row: EventRow): PlacedEvent => {
+  const event: StreamEvent = {
     version: row.version,
     generation: row.generation,
     type: row.type,
@@ -34,9 +35,9 @@ export const placedOf = (row: EventRow): PlacedEvent => ({
     origin: row.origin,
     recordedAt: row.recorded_at,
     checkpoint: row.checkpoint === 1
-  },
-  payload: row.payload
-})
+  }
+  return { event, payload: row.payload === null ? null : unpackPayload(key, event, row.payload) }
+}
 
 /** Snapshots are found by their id; other events have none. */
 export const snapshotIdOf = (event: StreamEvent): string | undefined =>

@@ -12,6 +12,7 @@ import {
   StorageUnavailable,
   type StreamSummary
 } from "@sealog/server/EventLog"
+import { packPayload } from "@sealog/server/protocols/secsync/Packing"
 import { Effect } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { ancestorOf, type EventRow, hashBytes, hashText, placedOf, snapshotIdOf } from "./Rows.ts"
@@ -21,8 +22,7 @@ const CHUNKS = [64, 16, 4, 1] as const
 
 const EVENT_COLUMNS = [
   "position",
-  "library_id",
-  "stream_id",
+  "stream_number",
   "version",
   "generation",
   "type",
@@ -34,8 +34,9 @@ const EVENT_COLUMNS = [
   "checkpoint",
   "snapshot_id"
 ]
-const PAYLOAD_COLUMNS = ["position", "payload"]
+const PAYLOAD_COLUMNS = ["position", "bytes", "payload"]
 const STREAM_COLUMNS = [
+  "stream_number",
   "library_id",
   "stream_id",
   "version",
@@ -45,18 +46,21 @@ const STREAM_COLUMNS = [
   "created_at",
   "updated_at"
 ]
-const UPSERT_STREAM = `ON CONFLICT (library_id, stream_id) DO UPDATE SET
+const UPSERT_STREAM = `ON CONFLICT (stream_number) DO UPDATE SET
   version = excluded.version, generation = excluded.generation, chain = excluded.chain,
   checkpoint = max(checkpoint, excluded.checkpoint), updated_at = excluded.updated_at`
 
 const SELECT_EVENTS = `SELECT e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin, e.recorded_at, e.checkpoint`
 
+/** The number of a stream by its library and name; null when there is none. */
+const STREAM_NUMBER = "(SELECT stream_number FROM streams WHERE library_id = ? AND stream_id = ?)"
+
 /** The version up to which payloads are of some size together, and at least the first; by their lengths alone. */
 const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= ?), min(version)) FROM
   (SELECT version, sum(length) OVER (ORDER BY version) AS bytes FROM
-    (SELECT e.version, coalesce(length(p.payload), 0) AS length
+    (SELECT e.version, coalesce(p.bytes, 0) AS length
      FROM events e LEFT JOIN payloads p ON p.position = e.position
-     WHERE e.library_id = ? AND e.stream_id = ? AND e.version > ? ORDER BY e.version LIMIT ?))`
+     WHERE e.stream_number = ${STREAM_NUMBER} AND e.version > ? ORDER BY e.version LIMIT ?))`
 
 export const makeEventLog = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -78,50 +82,52 @@ export const makeEventLog = Effect.gen(function* () {
     }
   })
 
-  /** Where the streams end, in the order asked, and the last position of the log. */
+  /** The streams' numbers and where they end, in the order asked, and the last position and number of the log. */
   const ends = (keys: ReadonlyArray<StreamKey>) =>
-    sql.unsafe<{ version: number | null; position: number }>(
-      `SELECT s.version, (SELECT coalesce(max(position), 0) FROM events) AS position
+    sql.unsafe<End>(
+      `SELECT s.stream_number, s.version, (SELECT coalesce(max(position), 0) FROM events) AS last_position,
+         (SELECT coalesce(max(stream_number), 0) FROM streams) AS last_number
        FROM json_each(?) k LEFT JOIN streams s
        ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
       [keysJson(keys)]
     )
 
-  const hasSnapshot = ({ key, events }: Append) => {
+  const hasSnapshot = (streamNumber: number, { events }: Append) => {
     const ids = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
     if (ids.length === 0) return Effect.succeed(false)
     if (new Set(ids).size < ids.length) return Effect.succeed(true)
     return Effect.map(
-      sql`SELECT 1 FROM events WHERE library_id = ${key.libraryId} AND stream_id = ${key.streamId} AND snapshot_id IN ${sql.in(ids)}`,
+      sql`SELECT 1 FROM events WHERE stream_number = ${streamNumber} AND snapshot_id IN ${sql.in(ids)}`,
       (rows) => rows.length > 0
     )
   }
 
-  const purge = ({ libraryId, streamId }: StreamKey, before: number) => sql`
+  const purge = (streamNumber: number, before: number) => sql`
     DELETE FROM payloads WHERE position IN
-      (SELECT position FROM events WHERE library_id = ${libraryId} AND stream_id = ${streamId} AND version < ${before})`
+      (SELECT position FROM events WHERE stream_number = ${streamNumber} AND version < ${before})`
 
   const append = Effect.fnUntraced(
     function* (batch: ReadonlyArray<Append>) {
       const found = yield* ends(batch.map(({ key }) => key))
-      let position = found[0]?.position ?? 0
+      let { last_position: position = 0, last_number: lastNumber = 0 } = found[0] ?? {}
       const results: Array<Appended> = []
       const eventRows: Array<ReadonlyArray<unknown>> = []
       const payloadRows: Array<ReadonlyArray<unknown>> = []
       const streamRows: Array<ReadonlyArray<unknown>> = []
       for (const [i, item] of batch.entries()) {
         const actualVersion = found[i]?.version ?? 0
-        if (actualVersion !== item.expectedVersion || (yield* hasSnapshot(item))) {
+        const streamNumber = found[i]?.stream_number ?? lastNumber + 1
+        if (actualVersion !== item.expectedVersion || (yield* hasSnapshot(streamNumber, item))) {
           results.push({ _tag: "Conflict", actualVersion })
           continue
         }
-        if (item.purgeBefore !== undefined) yield* purge(item.key, item.purgeBefore)
+        lastNumber = Math.max(lastNumber, streamNumber)
+        if (item.purgeBefore !== undefined) yield* purge(streamNumber, item.purgeBefore)
         for (const { event, payload } of item.events) {
           position += 1
           eventRows.push([
             position,
-            item.key.libraryId,
-            item.key.streamId,
+            streamNumber,
             event.version,
             event.generation,
             event.type,
@@ -133,9 +139,9 @@ export const makeEventLog = Effect.gen(function* () {
             event.checkpoint ? 1 : 0,
             snapshotIdOf(event) ?? null
           ])
-          if (payload !== null) payloadRows.push([position, payload])
+          if (payload !== null) payloadRows.push([position, payload.length, packPayload(item.key, event, payload)])
         }
-        streamRows.push(streamRow(item))
+        streamRows.push([streamNumber, ...streamRow(item)])
         results.push({ _tag: "Committed" })
       }
       yield* insert("events", EVENT_COLUMNS, eventRows)
@@ -169,11 +175,11 @@ export const makeEventLog = Effect.gen(function* () {
     const rows = yield* sql.unsafe<EventRow>(
       `${SELECT_EVENTS}, ${payloads === false ? "NULL AS payload" : "p.payload"} FROM events e
        ${payloads === false ? "" : "LEFT JOIN payloads p ON p.position = e.position"}
-       WHERE e.library_id = ? AND e.stream_id = ? AND e.version > ?
+       WHERE e.stream_number = ${STREAM_NUMBER} AND e.version > ?
        ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT ?`,
       isBounded ? [...page.slice(0, 3), maxBytes, ...page, page[3]] : page
     )
-    return rows.map(placedOf)
+    return rows.map((row) => placedOf(key, row))
   }, unavailable("read events"))
 
   const tail: EventLog["Service"]["tail"] = Effect.fnUntraced(function* (key, options) {
@@ -181,32 +187,34 @@ export const makeEventLog = Effect.gen(function* () {
     // One statement, so it sees one moment, whatever other processes write.
     const rows = yield* sql.unsafe<EventRow>(
       `${SELECT_EVENTS}, ${payloads ? "p.payload" : "NULL AS payload"} FROM streams s
-       JOIN events e ON e.library_id = s.library_id AND e.stream_id = s.stream_id AND e.version >= s.checkpoint
+       JOIN events e ON e.stream_number = s.stream_number AND e.version >= s.checkpoint
        ${payloads ? "LEFT JOIN payloads p ON p.position = e.position" : ""}
        WHERE s.library_id = ? AND s.stream_id = ? ORDER BY e.version`,
       [key.libraryId, key.streamId]
     )
-    const events = rows.map(placedOf)
+    const events = rows.map((row) => placedOf(key, row))
     return { head: headAfter(events), events }
   }, unavailable("read a stream's tail"))
 
   const proofs: EventLog["Service"]["proofs"] = Effect.fnUntraced(function* (key, after) {
-    const [known] = yield* sql<{ version: number }>`
-      SELECT version FROM events
-      WHERE library_id = ${key.libraryId} AND stream_id = ${key.streamId} AND snapshot_id = ${after}`
+    const [known] = yield* sql.unsafe<{ stream_number: number; version: number }>(
+      `SELECT stream_number, version FROM events WHERE stream_number = ${STREAM_NUMBER} AND snapshot_id = ?`,
+      [key.libraryId, key.streamId, after]
+    )
     if (known === undefined) return undefined
     const rows = yield* sql<{ data: string }>`
-      SELECT data FROM events
-      WHERE library_id = ${key.libraryId} AND stream_id = ${key.streamId} AND snapshot_id IS NOT NULL
+      SELECT data FROM events WHERE stream_number = ${known.stream_number} AND snapshot_id IS NOT NULL
         AND version > ${known.version} ORDER BY version`
     return rows.map(({ data }): Ancestor => ancestorOf(data))
   }, unavailable("read proofs"))
 
   const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* ({ libraryId, streamId }, before) {
-    const [row] = yield* sql<{ payloads: number; bytes: number }>`
-      SELECT count(*) AS payloads, coalesce(sum(length(p.payload)), 0) AS bytes
-      FROM events e JOIN payloads p ON p.position = e.position
-      WHERE e.library_id = ${libraryId} AND e.stream_id = ${streamId} AND e.version < ${before}`
+    const [row] = yield* sql.unsafe<{ payloads: number; bytes: number }>(
+      `SELECT count(*) AS payloads, coalesce(sum(p.bytes), 0) AS bytes
+       FROM events e JOIN payloads p ON p.position = e.position
+       WHERE e.stream_number = ${STREAM_NUMBER} AND e.version < ?`,
+      [libraryId, streamId, before]
+    )
     return { payloads: row?.payloads ?? 0, payloadBytes: row?.bytes ?? 0 }
   }, unavailable("measure payloads"))
 
@@ -216,9 +224,9 @@ export const makeEventLog = Effect.gen(function* () {
     const rows = yield* sql<StreamRow>`
       SELECT s.*,
         (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
-         WHERE ${counted} AND e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payloads,
-        (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
-         WHERE ${counted} AND e.library_id = s.library_id AND e.stream_id = s.stream_id) AS payload_bytes
+         WHERE ${counted} AND e.stream_number = s.stream_number) AS payloads,
+        (SELECT coalesce(sum(p.bytes), 0) FROM events e JOIN payloads p ON p.position = e.position
+         WHERE ${counted} AND e.stream_number = s.stream_number) AS payload_bytes
       FROM streams s
       WHERE ${sql.and([
         // Only what is asked for, so that the primary key serves every form of the question.
@@ -234,8 +242,8 @@ export const makeEventLog = Effect.gen(function* () {
   const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
     const rows = yield* sql.unsafe<LibraryRow>(
       `SELECT s.library_id, count(*) AS streams, sum(s.version) AS events, max(s.updated_at) AS updated_at,
-              (SELECT coalesce(sum(length(p.payload)), 0) FROM events e JOIN payloads p ON p.position = e.position
-               WHERE e.library_id = s.library_id) AS payload_bytes
+              (SELECT coalesce(sum(p.bytes), 0) FROM streams t JOIN events e ON e.stream_number = t.stream_number
+               JOIN payloads p ON p.position = e.position WHERE t.library_id = s.library_id) AS payload_bytes
        FROM streams s WHERE s.library_id > ? GROUP BY s.library_id ORDER BY s.library_id LIMIT ?`,
       [after ?? "", limit]
     )
@@ -252,6 +260,13 @@ export const makeEventLog = Effect.gen(function* () {
 
   return { append, heads, read, tail, proofs, held, streams, libraries, exclusively } satisfies EventLog["Service"]
 })
+
+interface End {
+  readonly stream_number: number | null
+  readonly version: number | null
+  readonly last_position: number
+  readonly last_number: number
+}
 
 interface StreamRow {
   readonly library_id: LibraryId

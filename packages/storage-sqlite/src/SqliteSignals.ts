@@ -27,7 +27,8 @@ export const makeSignals = Effect.gen(function* () {
   const writtenSince = (position: number) =>
     Effect.map(
       sql<{ library_id: LibraryId; stream_id: string }>`
-        SELECT DISTINCT library_id, stream_id FROM events WHERE position > ${position} LIMIT ${MAX_NAMED + 1}`,
+        SELECT DISTINCT s.library_id, s.stream_id FROM events e JOIN streams s ON s.stream_number = e.stream_number
+        WHERE e.position > ${position} LIMIT ${MAX_NAMED + 1}`,
       (rows): ReadonlyArray<StreamKey> | "all" =>
         rows.length > MAX_NAMED ? "all" : rows.map((row) => ({ libraryId: row.library_id, streamId: row.stream_id }))
     )

@@ -4,14 +4,15 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { LibraryId } from "@sealog/server/domain/Ids"
-import { emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
+import { LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
+import { advance, emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/EventLog"
 import { Signals } from "@sealog/server/Signals"
 import { Cause, Context, Effect, Exit, Layer, Queue, Stream } from "effect"
-import { SqlClient } from "effect/sql"
+import { Migrator, SqlClient } from "effect/sql"
 import { SqliteStorage } from "../src/index.ts"
-import { migrate } from "../src/Migrations.ts"
+import { migrate, migrations } from "../src/Migrations.ts"
+import { hashBytes } from "../src/Rows.ts"
 import { makeEventLog } from "../src/SqliteEventLog.ts"
 
 const freshFile = () => join(mkdtempSync(join(tmpdir(), "sealog-storage-")), "log.db")
@@ -63,11 +64,65 @@ describe("SqliteStorage", () => {
       const filename = freshFile()
       yield* Layer.build(SqliteStorage.layerClient({ filename }))
       const before = yield* SqliteStorage.readMigrationStatus({ filename })
-      assert.deepStrictEqual(before, [{ id: 1, name: "log", applied: false }])
-      assert.deepStrictEqual(yield* SqliteStorage.applyMigrations({ filename }), [[1, "log"]])
+      assert.deepStrictEqual(before, [
+        { id: 1, name: "log", applied: false },
+        { id: 2, name: "numbered_streams", applied: false }
+      ])
+      assert.deepStrictEqual(yield* SqliteStorage.applyMigrations({ filename }), [
+        [1, "log"],
+        [2, "numbered_streams"]
+      ])
       assert.deepStrictEqual(yield* SqliteStorage.applyMigrations({ filename }), [])
       assert.isTrue((yield* SqliteStorage.readMigrationStatus({ filename })).every(({ applied }) => applied))
     })
+  )
+
+  it.effect("numbers the streams of a log that was written before, and leaves it as it was", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const loader = Migrator.fromRecord({ "0001_log": migrations["0001_log"] })
+      yield* Migrator.make({})({ loader, table: "migrations" })
+      const payload = new TextEncoder().encode("sealed")
+      const keys = ["welcome", "another"].map((streamId) => ({ ...key, streamId }))
+      const written = keys.map((key) => {
+        const [first] = firstEvent(key).events
+        const data = { snapshotId: "a" }
+        const snapshot = { type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: false }
+        const head = advance(emptyHead, first.event)
+        return [first, { event: place(key, head, snapshot, "test", 1), payload }] as const
+      })
+      for (const [i, { libraryId, streamId }] of keys.entries()) {
+        for (const { event } of written[i]!) {
+          const position = 2 * event.version - i
+          const snapshotId = event.type === "SnapshotStored" ? "a" : null
+          yield* sql`INSERT INTO events VALUES (${position}, ${libraryId}, ${streamId}, ${event.version}, 0, ${event.type},
+            ${JSON.stringify(event.data)}, ${hashBytes(blake2b256(payload))}, ${hashBytes(event.chain)}, 'test',
+            ${event.recordedAt}, 0, ${snapshotId})`
+          yield* sql`INSERT INTO payloads VALUES (${position}, ${payload})`
+          yield* sql`INSERT OR REPLACE INTO streams VALUES
+            (${libraryId}, ${streamId}, ${event.version}, 0, ${hashBytes(event.chain)}, 0, 0, 1)`
+        }
+      }
+
+      assert.deepStrictEqual(yield* migrate, [[2, "numbered_streams"]])
+      const log = yield* makeEventLog
+      for (const [i, key] of keys.entries()) {
+        const events = written[i]!
+        assert.deepStrictEqual(yield* log.read(key, { after: 0 }), events)
+        assert.deepStrictEqual(yield* log.held(key, 9), { payloads: 2, payloadBytes: 2 * payload.length })
+        const head = advance(emptyHead, events[1].event)
+        const update = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
+        const append: Append = {
+          key,
+          expectedVersion: 2,
+          events: [{ event: place(key, head, update, "test", 2), payload }]
+        }
+        assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
+        assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("a")), [])
+      }
+      const deletion = yield* Effect.flip(sql`DELETE FROM events`)
+      assert.match(String(deletion.reason.cause), /events are never deleted/)
+    }).pipe(Effect.provide(SqliteStorage.layerClient({ filename: freshFile() })))
   )
 
   it.effect("says that it is unavailable while another process holds the file, and goes on after", () =>
