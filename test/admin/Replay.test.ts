@@ -361,7 +361,8 @@ describe("replay", () => {
     ]
     await scene.run(Effect.all(decisions))
     assert.deepInclude(await scene.run(replay()), { streams: 3, events: 11, problemCount: 0 })
-    scene.tamper("UPDATE events SET data = replace(data, '1234', '1235') WHERE stream_id = '@access'")
+    scene.tamper(`UPDATE events SET data = replace(data, '1234', '1235')
+      WHERE stream_number = (SELECT stream_number FROM streams WHERE stream_id = '@access')`)
     const again = place(
       { libraryId: key.libraryId, streamId: "@library" },
       (await scene.run(EventLog.use((log) => log.heads([{ ...key, streamId: "@library" }]))))[0]!,

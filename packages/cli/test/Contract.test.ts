@@ -20,7 +20,10 @@ describe("migrate", () => {
   it("makes the database, says so, and does nothing the second time", async () => {
     const cwd = freshFolder()
     const first = await run(["migrate"], { cwd })
-    assert.deepStrictEqual({ code: first.code, stdout: first.stdout }, { code: 0, stdout: "Applied 1 log.\n" })
+    assert.deepStrictEqual(
+      { code: first.code, stdout: first.stdout },
+      { code: 0, stdout: "Applied 1 log, 2 numbered_streams.\n" }
+    )
     assert.strictEqual(jsonOf("migrate", await run(["migrate", "--json"], { cwd }))["appliedNow"], 0)
     assert.include((await run(["migrate", "--status"], { cwd })).stdout, "applied")
   })
@@ -30,9 +33,13 @@ describe("migrate", () => {
     mkdirSync(join(cwd, "data"))
     writeFileSync(join(cwd, "data", "sealog.db"), "")
     const ran = await run(["migrate", "--dry-run", "--json"], { cwd })
-    assert.deepStrictEqual(jsonOf("migrate", ran)["migrations"], [{ id: 1, name: "log", applied: false }])
+    const missing = [
+      { id: 1, name: "log", applied: false },
+      { id: 2, name: "numbered_streams", applied: false }
+    ]
+    assert.deepStrictEqual(jsonOf("migrate", ran)["migrations"], missing)
     const status = await run(["migrate", "--status", "--json"], { cwd })
-    assert.deepStrictEqual(jsonOf("migrate", status)["migrations"], [{ id: 1, name: "log", applied: false }])
+    assert.deepStrictEqual(jsonOf("migrate", status)["migrations"], missing)
   })
 })
 

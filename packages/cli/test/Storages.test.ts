@@ -88,12 +88,15 @@ describe("migrate on Postgres", () => {
           const env = { DATABASE_URL: yield* emptyDatabase }
           const sealog = (...args: ReadonlyArray<string>) => Effect.promise(() => run(args, { cwd, env }))
           const before = jsonOf("migrate", yield* sealog("migrate", "--dry-run", "--json"))
-          assert.deepStrictEqual(before["migrations"], [{ id: 1, name: "log", applied: false }])
+          assert.deepStrictEqual(before["migrations"], [
+            { id: 1, name: "log", applied: false },
+            { id: 2, name: "numbered_streams", applied: false }
+          ])
           const early = yield* sealog("library", "list", "--json")
           assert.strictEqual(early.code, 3)
           assert.include(errorOf(early).try ?? "", "sync-admin migrate")
           const first = yield* sealog("migrate", "--grant-to", "pg_monitor")
-          assert.deepStrictEqual([first.code, first.stdout], [0, "Applied 1 log.\n"])
+          assert.deepStrictEqual([first.code, first.stdout], [0, "Applied 1 log, 2 numbered_streams.\n"])
           assert.include((yield* sealog("migrate", "--status")).stdout, "applied")
           const unknown = yield* sealog("migrate", "--grant-to", 'no "such" role', "--json")
           assert.strictEqual(unknown.code, 3)
