@@ -6,7 +6,7 @@
  */
 import { Result } from "effect"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
-import type { Hash } from "../../domain/Ids.ts"
+import type { SnapshotStored, UpdateStored } from "../../domain/Secsync.ts"
 import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
 
 /** As it is, after this byte: its own first byte could be taken for one of these. */
@@ -20,6 +20,7 @@ const NONCE_BYTES = 24
 const SIGNATURE_BYTES = 64
 const FIXED_BYTES = NONCE_BYTES + SIGNATURE_BYTES
 const LENGTH_BYTES = 4
+const PUBLIC_DATA_AT = 1 + LENGTH_BYTES + FIXED_BYTES
 
 /** What is between the fields of a message in canonical JSON. */
 const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, END] = [
@@ -35,9 +36,8 @@ const textLength = (bytes: number): number => Math.ceil((bytes * 4) / 3)
 
 /** A payload as it is to be kept with its event; `unpackPayload` gives it back byte for byte, whatever it is. */
 export const packPayload = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Uint8Array => {
-  const packed = packMessage(key, event, Buffer.from(payload.buffer, payload.byteOffset, payload.length))
-  // Not every text is the one that stands for its bytes.
-  if (packed !== undefined && Buffer.compare(unpackPayload(key, event, packed), payload) === 0) return packed
+  const packed = packMessage(key, event, payload)
+  if (packed !== undefined) return packed
   const first = payload[0]
   return first !== undefined && first <= WITH_PUBLIC_DATA ? Buffer.concat([Uint8Array.of(ESCAPED), payload]) : payload
 }
@@ -45,68 +45,91 @@ export const packPayload = (key: StreamKey, event: StreamEvent, payload: Uint8Ar
 /** Never throws: of what is not as it was kept, it makes bytes that have not the event's hash. */
 export const unpackPayload = (key: StreamKey, event: StreamEvent, kept: Uint8Array): Uint8Array => {
   if (kept[0] === ESCAPED) return kept.slice(1)
-  if (kept[0] !== AS_THE_EVENT && kept[0] !== WITH_PUBLIC_DATA) return kept
-  const bytes = Buffer.from(kept.buffer, kept.byteOffset, kept.length)
-  if (bytes[0] === AS_THE_EVENT) {
-    const said = Result.try(() => publicDataOf(key, event))
-    return messageOf(Buffer.from(Result.getOrElse(said, () => "")), bytes.subarray(1))
+  if (kept[0] === AS_THE_EVENT) {
+    const publicData = Result.getOrElse(
+      Result.try(() => publicDataOf(key, event)),
+      () => ""
+    )
+    return messageOf(asBuffer(kept), 1, publicData, 1 + FIXED_BYTES)
   }
-  const start = 1 + LENGTH_BYTES
-  const length = bytes.length < start ? 0 : bytes.readUInt32LE(1)
-  const publicDataAt = start + FIXED_BYTES
-  const publicData = bytes.subarray(publicDataAt, publicDataAt + length)
-  return messageOf(publicData, bytes.subarray(start), FIXED_BYTES + length)
+  if (kept[0] !== WITH_PUBLIC_DATA) return kept
+  const bytes = asBuffer(kept)
+  const ciphertextAt = PUBLIC_DATA_AT + (bytes.length < PUBLIC_DATA_AT ? 0 : bytes.readUInt32LE(1))
+  const publicData = bytes.toString("latin1", PUBLIC_DATA_AT, ciphertextAt)
+  return messageOf(bytes, 1 + LENGTH_BYTES, publicData, ciphertextAt)
 }
 
-const packMessage = (key: StreamKey, event: StreamEvent, payload: Buffer): Buffer | undefined => {
-  if (payload.toString("latin1", 0, BEFORE_CIPHERTEXT.length) !== BEFORE_CIPHERTEXT) return undefined
-  const ciphertextEnd = payload.indexOf('"', BEFORE_CIPHERTEXT.length)
+/** undefined: it is not a message in canonical JSON, whose every base64 is the one text that stands for its bytes. */
+const packMessage = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffer | undefined => {
+  if (payload[0] !== BEFORE_CIPHERTEXT.charCodeAt(0)) return undefined
+  // Byte for byte, also what is not ASCII.
+  const text = asBuffer(payload).toString("latin1")
+  const ciphertextEnd = text.indexOf('"', BEFORE_CIPHERTEXT.length)
   const nonceAt = ciphertextEnd + BEFORE_NONCE.length
-  const publicDataAt = nonceAt + textLength(NONCE_BYTES) + BEFORE_PUBLIC_DATA.length
-  const signatureAt = payload.length - END.length - textLength(SIGNATURE_BYTES)
+  const nonceEnd = nonceAt + textLength(NONCE_BYTES)
+  const publicDataAt = nonceEnd + BEFORE_PUBLIC_DATA.length
+  const signatureEnd = text.length - END.length
+  const signatureAt = signatureEnd - textLength(SIGNATURE_BYTES)
   const publicDataEnd = signatureAt - BEFORE_SIGNATURE.length
-  if (ciphertextEnd < 0 || publicDataAt > publicDataEnd) return undefined
-  const decode = (from: number, to: number) => Buffer.from(payload.toString("latin1", from, to), "base64url")
-  const [nonce, signature] = [
-    decode(nonceAt, nonceAt + textLength(NONCE_BYTES)),
-    decode(signatureAt, signatureAt + textLength(SIGNATURE_BYTES))
-  ]
-  if (nonce.length + signature.length !== FIXED_BYTES) return undefined
-  const publicData = payload.subarray(publicDataAt, publicDataEnd)
-  const ciphertext = decode(BEFORE_CIPHERTEXT.length, ciphertextEnd)
-  if (publicData.equals(Buffer.from(publicDataOf(key, event)))) {
-    return Buffer.concat([Uint8Array.of(AS_THE_EVENT), nonce, signature, ciphertext])
+  const isMessage =
+    publicDataAt <= publicDataEnd &&
+    text.startsWith(BEFORE_CIPHERTEXT) &&
+    text.startsWith(BEFORE_NONCE, ciphertextEnd) &&
+    text.startsWith(BEFORE_PUBLIC_DATA, nonceEnd) &&
+    text.startsWith(BEFORE_SIGNATURE, publicDataEnd) &&
+    text.startsWith(END, signatureEnd)
+  if (!isMessage) return undefined
+
+  const ciphertext = text.slice(BEFORE_CIPHERTEXT.length, ciphertextEnd)
+  const publicData = text.slice(publicDataAt, publicDataEnd)
+  const isAsTheEvent = publicData === publicDataOf(key, event)
+  const fixedAt = isAsTheEvent ? 1 : 1 + LENGTH_BYTES
+  const ciphertextAt = isAsTheEvent ? fixedAt + FIXED_BYTES : PUBLIC_DATA_AT + publicData.length
+  const packed = Buffer.alloc(ciphertextAt + Math.floor((ciphertext.length * 3) / 4))
+  const writes = (base64: string, from: number, to: number): boolean => {
+    packed.write(base64, from, to - from, "base64url")
+    return packed.toString("base64url", from, to) === base64
   }
-  const header = Buffer.alloc(1 + LENGTH_BYTES, WITH_PUBLIC_DATA)
-  header.writeUInt32LE(publicData.length, 1)
-  return Buffer.concat([header, nonce, signature, publicData, ciphertext])
+  packed[0] = isAsTheEvent ? AS_THE_EVENT : WITH_PUBLIC_DATA
+  if (!isAsTheEvent) {
+    packed.writeUInt32LE(publicData.length, 1)
+    packed.write(publicData, PUBLIC_DATA_AT, "latin1")
+  }
+  const signatureFrom = fixedAt + NONCE_BYTES
+  const isKept =
+    writes(text.slice(nonceAt, nonceEnd), fixedAt, signatureFrom) &&
+    writes(text.slice(signatureAt, signatureEnd), signatureFrom, fixedAt + FIXED_BYTES) &&
+    writes(ciphertext, ciphertextAt, packed.length)
+  return isKept ? packed : undefined
 }
 
-/** In memory of its own, which a view of a larger one would keep. */
-const messageOf = (publicData: Buffer, bytes: Buffer, ciphertextAt = FIXED_BYTES): Uint8Array => {
-  const ciphertextLength = textLength(Math.max(0, bytes.length - ciphertextAt))
-  const around = BEFORE_CIPHERTEXT.length + BEFORE_NONCE.length + BEFORE_PUBLIC_DATA.length + BEFORE_SIGNATURE.length
-  const fixed = around + textLength(NONCE_BYTES) + textLength(SIGNATURE_BYTES) + END.length
-  const message = Buffer.allocUnsafeSlow(fixed + ciphertextLength + publicData.length)
-  let offset = 0
-  const write = (text: string) => {
-    offset += message.write(text, offset, "latin1")
-  }
-  write(BEFORE_CIPHERTEXT)
-  write(bytes.toString("base64url", ciphertextAt))
-  write(BEFORE_NONCE)
-  write(bytes.toString("base64url", 0, NONCE_BYTES))
-  write(BEFORE_PUBLIC_DATA)
-  offset += publicData.copy(message, offset)
-  write(BEFORE_SIGNATURE)
-  write(bytes.toString("base64url", NONCE_BYTES, FIXED_BYTES))
-  write(END)
-  // Shorter only when something is missing, which then must not be whatever was in this memory before.
-  return offset === message.length ? message : message.subarray(0, offset).slice()
+/** In memory of its own: a small message that is kept would keep a shared one whole. `publicData`: a character a byte. */
+const messageOf = (bytes: Buffer, fixedAt: number, publicData: string, ciphertextAt: number): Uint8Array => {
+  const signatureAt = fixedAt + NONCE_BYTES
+  const text =
+    BEFORE_CIPHERTEXT +
+    bytes.toString("base64url", ciphertextAt) +
+    BEFORE_NONCE +
+    bytes.toString("base64url", fixedAt, signatureAt) +
+    BEFORE_PUBLIC_DATA +
+    publicData +
+    BEFORE_SIGNATURE +
+    bytes.toString("base64url", signatureAt, fixedAt + FIXED_BYTES) +
+    END
+  const message = Buffer.allocUnsafeSlow(text.length)
+  message.write(text, "latin1")
+  return message
 }
 
 /** What a message says in public when it says no more than its event does. */
-const publicDataOf = ({ streamId }: StreamKey, { data }: StreamEvent): string => {
-  const { ciphertextHash: _, ...said } = data as { readonly ciphertextHash?: Hash }
-  return canonicalJson({ ...said, docId: streamId })
+const publicDataOf = ({ streamId: docId }: StreamKey, { data, type }: StreamEvent): string => {
+  if (type === "UpdateStored") {
+    const { clock, pubKey, refSnapshotId } = data as Partial<UpdateStored>
+    // Canonical, as these are in order, and nothing but a number and text.
+    return JSON.stringify({ clock, docId, pubKey, refSnapshotId })
+  }
+  const { ciphertextHash: _, ...said } = data as Partial<SnapshotStored>
+  return canonicalJson({ ...said, docId })
 }
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
