@@ -12,6 +12,7 @@ import { evolve, fromStreamEvent, initial, toNewEvent } from "@sealog/server/dom
 import { emptyHead, place } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/EventLog"
 import { Signals } from "@sealog/server/Signals"
+import { Signatures } from "@sealog/server/Signatures"
 import {
   type Author,
   makeAuthor,
@@ -32,13 +33,14 @@ interface Scene {
   /** Runs SQL with the triggers out of the way. */
   readonly tamper: (sql: string) => void
   readonly problems: () => Promise<ReadonlyArray<Omit<Problem, "libraryId" | "streamId">>>
-  readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals>) => Promise<A>
+  readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals | Signatures>) => Promise<A>
 }
 
 const makeScene = async (messages: (author: Author) => ReadonlyArray<object> = history): Promise<Scene> => {
   const filename = join(mkdtempSync(join(tmpdir(), "sealog-replay-")), "log.db")
   const author = makeAuthor()
-  const run: Scene["run"] = (effect) => Effect.runPromise(Effect.provide(effect, SqliteStorage.layer({ filename })))
+  const services = Layer.merge(SqliteStorage.layer({ filename }), Signatures.layerInline)
+  const run: Scene["run"] = (effect) => Effect.runPromise(Effect.provide(effect, services))
   const stored = messages(author)
   await run(store(emptyHead, stored))
   return {

@@ -7,6 +7,7 @@ import { EventLog, type PlacedEvent } from "@sealog/server/EventLog"
 import { layerMemory } from "@sealog/server/EventLogMemory"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { Signals } from "@sealog/server/Signals"
+import { Signatures } from "@sealog/server/Signatures"
 import { type Author, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Context, Effect, Layer } from "effect"
 
@@ -112,12 +113,12 @@ export const append = Effect.fnUntraced(function* (
   return head
 })
 
-export type Log = Context.Context<EventLog | Signals>
+export type Log = Context.Context<EventLog | Signals | Signatures>
 
 /** A log in memory of its own. */
-export const memory = Layer.build(Layer.fresh(Layer.merge(layerMemory, Signals.layerNone)))
+export const memory = Layer.build(Layer.fresh(Layer.mergeAll(layerMemory, Signals.layerNone, Signatures.layerInline)))
 
-export const on = <A, E>(log: Log, effect: Effect.Effect<A, E, EventLog | Signals>) =>
+export const on = <A, E>(log: Log, effect: Effect.Effect<A, E, EventLog | Signals | Signatures>) =>
   Effect.provideContext(effect, log)
 
 /** The log with some of what it does done differently. */

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { importVerdant } from "@sealog/server/admin/ImportVerdant"
 import { replay } from "@sealog/server/admin/Replay"
 import { layerFileSystem } from "@sealog/server/FileSystemBlobStore"
+import { Signatures } from "@sealog/server/Signatures"
 import { authorization } from "@verdant-web/store"
 import { Effect, Layer } from "effect"
 import { shardsIn } from "../../packages/cli/src/verdantShards.ts"
@@ -41,7 +42,9 @@ const takeOver = Effect.fnUntraced(function* (
   const [imported] = yield* on(importVerdant(shardsIn(directory, from)))
   assert.deepInclude(imported, { libraryId: id, outcome: "imported", malformed: 0, detail: null })
   const server = yield* startServer({ database, verdant, blobs })
-  const isInOrder = Effect.map(on(replay()), ({ problems }) => assert.deepStrictEqual(problems, []))
+  const isInOrder = Effect.map(on(Effect.provide(replay(), Signatures.layerInline)), ({ problems }) =>
+    assert.deepStrictEqual(problems, [])
+  )
   yield* isInOrder
   return { imported: imported!, library: libraryOn(server, id), server, isInOrder }
 })

@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
-import type { replay } from "@sealog/server/admin/Replay"
 import { LibraryId } from "@sealog/server/domain/Ids"
+import type { EventLog } from "@sealog/server/EventLog"
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { append, document, holdings, key, snapshot, update } from "../../../test/admin/support.ts"
@@ -18,7 +18,7 @@ afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
 const cwd = freshFolder()
 const sealog = (database: string, ...args: ReadonlyArray<string>) => run(args, { cwd, env: { DATABASE_URL: database } })
-const on = <A, E>(database: string, effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof replay>>>) =>
+const on = <A, E>(database: string, effect: Effect.Effect<A, E, EventLog>) =>
   Effect.runPromise(Effect.provide(effect, layerOf(database)))
 const held = (database: string) => on(database, holdings)
 const eventsIn = async (database: string) => (await held(database)).reduce((sum, { version }) => sum + version, 0)

@@ -38,7 +38,16 @@ export class Signatures extends Context.Service<
     const threads = Math.min(availableParallelism() - 1, MAX_THREADS)
     return threads === 0 ? Signatures.layerInline : Signatures.layerThreads(threads)
   })
+
+  /** A thread for every core, for whoever has little else to do than to wait for them; inline where there is one core. */
+  static readonly layerBatch = Layer.suspend(() => {
+    const threads = Math.min(availableParallelism(), MAX_BATCH_THREADS)
+    return threads === 1 ? Signatures.layerInline : Signatures.layerThreads(threads)
+  })
 }
 
 /** The rest of an update's way is on one core, which more threads than these would only wait for. */
 const MAX_THREADS = 8
+
+/** More are not given enough to do by the one thread that reads and folds. */
+const MAX_BATCH_THREADS = 4

@@ -94,7 +94,10 @@ With --to, what the other database lacks is copied: nobody else should write to 
 
   private async check(database: string, options: ReplayOptions) {
     const { replay } = await import("@sealog/server/admin/Replay")
-    return { report: await this.executeOn(database, replay(options)), copy: null }
+    const { Signatures } = await import("@sealog/server/Signatures")
+    const { provide } = await import("effect/Effect")
+    const checking = provide(replay(options), Signatures.layerBatch)
+    return { report: await this.executeOn(database, checking), copy: null }
   }
 
   private async copy(to: string, from: { database: string; verify: boolean }, options: ReplayOptions) {
@@ -122,10 +125,12 @@ With --to, what the other database lacks is copied: nobody else should write to 
       })
     }
     const { copy } = await import("@sealog/server/admin/Copy")
-    const { scoped, flatMap } = await import("effect/Effect")
+    const { Signatures } = await import("@sealog/server/Signatures")
+    const { flatMap, provide, scoped } = await import("effect/Effect")
     const { build } = await import("effect/Layer")
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))
-    const report = await this.executeOn(from.database, scoped(copying))
+    const signatures = from.verify ? Signatures.layerBatch : Signatures.layerInline
+    const report = await this.executeOn(from.database, scoped(provide(copying, signatures)))
     return { report, copy: { to: backend.label, written: report.written, present: report.present } }
   }
 }

@@ -60,7 +60,7 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
         from: verify ? emptyHead : held,
         until,
         rules: verify ? (report) => rulesOf(key, report).rules : undefined,
-        onMissing: problems.reportOf(key)
+        onMissing: problems.add
       },
       Effect.fnUntraced(function* (page) {
         for (const placed of page) {

@@ -3,8 +3,9 @@ import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import type { PlacedEvent } from "../EventLog.ts"
+import { Signatures } from "../Signatures.ts"
 import { eachStream } from "./Documents.ts"
-import { makeProblems, type Problems, StreamDamaged } from "./fold/Problems.ts"
+import { makeProblems, type Problem, type Problems, StreamDamaged } from "./fold/Problems.ts"
 import { countEvents, filterOf, NoSuchStream } from "./fold/Scope.ts"
 import { eachSoundPage } from "./fold/SoundStream.ts"
 import { eventLine, headerLine, MAX_LINE_BYTES, makeTally, trailerLine } from "./transfer/Format.ts"
@@ -64,10 +65,9 @@ export const exportLog = Effect.fn("exportLog")(function* <E, R>(
     filterOf(scope),
     Effect.fnUntraced(function* (stream) {
       const { key } = stream
-      const report = problems.reportOf(key)
-      const onMissing: typeof report = (version, problem, detail) => {
+      const onMissing = (problem: Problem): void => {
         tally.miss()
-        report(version, problem, detail)
+        problems.add(problem)
       }
       const head = yield* eachSoundPage(stream, { onMissing }, (page) =>
         Effect.andThen(
@@ -83,4 +83,4 @@ export const exportLog = Effect.fn("exportLog")(function* <E, R>(
   yield* flush
   const { streams } = trailer.end
   return { streams, events, payloads, payloadBytes, ...problems.found() } satisfies ExportReport
-})
+}, Effect.provide(Signatures.layerInline))

@@ -11,9 +11,10 @@ import { EventLog, type StreamSummary } from "../EventLog.ts"
 import { eachStream } from "./Documents.ts"
 import { makeAdministrationRules } from "./fold/AdministrationRules.ts"
 import { makeDocumentRules } from "./fold/DocumentRules.ts"
+import { makeFindings, makeJudgement } from "./fold/Findings.ts"
 import { makeLibraryRules } from "./fold/LibraryRules.ts"
 import { eachPage, purgedAfter, type Until } from "./fold/Pages.ts"
-import { makeProblems, type Problems } from "./fold/Problems.ts"
+import { makeProblems, type Problem, type Problems } from "./fold/Problems.ts"
 import { countEvents, filterOf, type Scope } from "./fold/Scope.ts"
 import { makeStreamFold, type Report, type StreamFold } from "./fold/StreamFold.ts"
 
@@ -34,14 +35,20 @@ export interface ReplayOptions extends Scope {
   readonly onProgress?: (events: number, total: number) => void
 }
 
+/** So many are handed over together, also of several streams: a thread is to have something to do for them. */
+const FINDINGS = 64
+
 /** Checks all streams, or those of a library or of a document's name. Servers may go on writing meanwhile. */
 export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}) {
   const total = yield* countEvents(options, options.until)
   const problems = makeProblems()
+  const findings = makeFindings()
+  const { handOver, settleAll } = yield* makeJudgement()
   let [streams, events, payloads] = [0, 0, 0]
+  const addAll = (found: ReadonlyArray<Problem>) => Effect.sync(() => found.forEach(problems.add))
 
   const replayStream = Effect.fnUntraced(function* ({ key, version }: StreamSummary) {
-    const report = problems.reportOf(key)
+    const report = findings.reportOf(key)
     const { rules, snapshotIds } = rulesOf(key, report)
     const fold = makeStreamFold(key, report, { rules })
     const end = yield* eachPage(
@@ -49,13 +56,14 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
       { after: 0, reaches: version, until: options.until },
       {
         page: (page) =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
             for (const placed of page) {
               fold.check(placed)
               events += 1
               if (placed.payload !== null) payloads += 1
             }
             options.onProgress?.(events, total)
+            return findings.count() < FINDINGS ? Effect.void : handOver(findings.take(), addAll)
           }),
         unreadable: (version, why) => Effect.sync(() => fold.skip(version, why))
       }
@@ -71,6 +79,8 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
   })
 
   yield* eachStream(filterOf(options), replayStream)
+  yield* handOver(findings.take(), addAll)
+  yield* settleAll()
   return { streams, events, payloads, ...problems.found() } satisfies ReplayReport
 })
 

@@ -47,7 +47,7 @@ export const makeDocumentRules = (key: StreamKey, report: Report): DocumentRules
       return
     }
     const found = payload === null ? undefined : contentProblem(key, decoded, payload)
-    if (found !== undefined) report(event.version, found.problem, found.detail)
+    if (found !== undefined) report(event.version, found.problem, found.detail, found.unless)
   }
 
   const checkRules = (event: StreamEvent, decoded: Secsync.DocumentEvent): void => {

@@ -2,21 +2,28 @@
 import type * as Secsync from "../../domain/Secsync.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import { makeDecoder } from "../../protocols/secsync/Wire.ts"
-import { verifySignature } from "../../signatures/verifySignature.ts"
+import type { SignedText } from "../../signatures/verifySignature.ts"
 
 const decodeMessage = makeDecoder()
 
-/** What is wrong with a payload that has the hash that its event names; undefined when nothing is. */
+export interface ContentProblem {
+  readonly problem: "payload-mismatch" | "signature-invalid"
+  readonly detail: string
+  /** It is none if this was signed by its key. */
+  readonly unless?: SignedText
+}
+
+/** What is, or may be, wrong with a payload that has the hash that its event names; undefined when nothing is. */
 export const contentProblem = (
   key: StreamKey,
   event: Secsync.DocumentEvent,
   payload: Uint8Array
-): { readonly problem: "payload-mismatch" | "signature-invalid"; readonly detail: string } | undefined => {
+): ContentProblem | undefined => {
   const message = decodeMessage(Buffer.from(payload).toString())
   const difference = differenceOf(key, event, message)
   if (difference !== undefined) return { problem: "payload-mismatch", detail: difference }
-  if (!("signed" in message) || verifySignature(message.signed)) return undefined
-  return { problem: "signature-invalid", detail: `not signed by the key ${message.pubKey}` }
+  if (!("signed" in message)) return undefined
+  return { problem: "signature-invalid", detail: `not signed by the key ${message.pubKey}`, unless: message.signed }
 }
 
 /** In what the payload differs from the event; undefined when in nothing. */

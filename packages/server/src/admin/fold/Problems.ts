@@ -1,8 +1,7 @@
 /** What was found wrong, of which there may be as much as there are events. */
 import { Schema } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
-import type { StreamKey } from "../../domain/Stream.ts"
-import type { ProblemKind, Report } from "./StreamFold.ts"
+import type { ProblemKind } from "./StreamFold.ts"
 
 export interface Problem {
   readonly libraryId: LibraryId
@@ -37,12 +36,10 @@ export const makeProblems = () => {
   const problems: Array<Problem> = []
   let problemCount = 0
   return {
-    reportOf:
-      (key: StreamKey): Report =>
-      (version, problem, detail) => {
-        problemCount += 1
-        if (problems.length < MAX_PROBLEMS) problems.push({ ...key, version, problem, detail })
-      },
+    add: ({ libraryId, streamId, version, problem, detail }: Problem): void => {
+      problemCount += 1
+      if (problems.length < MAX_PROBLEMS) problems.push({ libraryId, streamId, version, problem, detail })
+    },
     found: (): Problems => ({ problems, problemCount })
   }
 }

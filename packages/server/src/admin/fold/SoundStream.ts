@@ -2,8 +2,9 @@
 import { Effect } from "effect"
 import { emptyHead, type StreamHead } from "../../domain/Stream.ts"
 import type { PlacedEvent, StreamSummary } from "../../EventLog.ts"
+import { makeFindings, makeJudgement } from "./Findings.ts"
 import { eachPage, type Until } from "./Pages.ts"
-import { StreamDamaged } from "./Problems.ts"
+import { type Problem, StreamDamaged } from "./Problems.ts"
 import { makeStreamFold, type Report, type Rules } from "./StreamFold.ts"
 
 export interface SoundStreamOptions {
@@ -13,7 +14,7 @@ export interface SoundStreamOptions {
   /** What is checked besides versions, chain values and the hashes of payloads. */
   readonly rules?: ((report: Report) => Rules) | undefined
   /** Told of payloads that are gone though none of these events took them: no other problem leaves the rest sound. */
-  readonly onMissing: Report
+  readonly onMissing: (problem: Problem) => void
 }
 
 /** Visits a stream's events page by page, fails before the page with the first problem, and says where the stream ends. */
@@ -22,32 +23,38 @@ export const eachSoundPage = Effect.fnUntraced(function* <E, R>(
   { from = emptyHead, until, rules, onMissing }: SoundStreamOptions,
   visit: (page: ReadonlyArray<PlacedEvent>) => Effect.Effect<void, E, R>
 ) {
-  let damage: StreamDamaged | undefined
-  const report: Report = (version, problem, detail) => {
-    if (problem === "payload-missing") onMissing(version, problem, detail)
-    else damage ??= new StreamDamaged({ ...key, version, problem, detail })
-  }
-  const sound = Effect.suspend(() => damage ?? Effect.void)
+  const findings = makeFindings()
+  const { handOver, settleAll } = yield* makeJudgement<E | StreamDamaged, R>()
+  const report = findings.reportOf(key)
   const fold = makeStreamFold(key, report, { from, ...(rules && { rules: rules(report) }) })
+
+  const requireSound = Effect.fnUntraced(function* (problems: ReadonlyArray<Problem>) {
+    for (const problem of problems) {
+      if (problem.problem !== "payload-missing") return yield* new StreamDamaged(problem)
+      onMissing(problem)
+    }
+  })
+
   const end = yield* eachPage(
     key,
     { after: from.version, reaches, until },
     {
       page: (page) =>
-        Effect.suspend((): Effect.Effect<void, E | StreamDamaged, R> => {
+        Effect.suspend(() => {
           for (const placed of page) fold.check(placed)
-          return damage ?? visit(page)
+          return handOver(findings.take(), (problems) => Effect.andThen(requireSound(problems), visit(page)))
         }),
       unreadable: (version, why) =>
-        Effect.andThen(
-          Effect.sync(() => fold.skip(version, why)),
-          sound
-        )
+        Effect.suspend(() => {
+          fold.skip(version, why)
+          return handOver(findings.take(), requireSound)
+        })
     }
   )
+  yield* settleAll()
   // Also what is gone because of an event after `until` is missing from what was read.
   if (end === "cut") fold.endBefore(0)
   else fold.end(end)
-  yield* sound
+  yield* requireSound(findings.take())
   return fold.head()
 })

@@ -15,6 +15,7 @@ import {
   type StreamKey
 } from "../../domain/Stream.ts"
 import type { PlacedEvent } from "../../EventLog.ts"
+import type { SignedText } from "../../signatures/verifySignature.ts"
 
 export type ProblemKind =
   /** Versions that are not there. */
@@ -39,7 +40,8 @@ export type ProblemKind =
   /** The storage finds other events by their kind or name than there are. */
   | "wrong-index"
 
-export type Report = (version: number, problem: ProblemKind, detail: string) => void
+/** `unless`: it is no problem if this was signed by its key, which is left to find out. */
+export type Report = (version: number, problem: ProblemKind, detail: string, unless?: SignedText) => void
 
 /** What the events of a stream are held to besides their place: the rules that accepted them. */
 export interface Rules {
