@@ -50,13 +50,14 @@ export type Pruned = typeof Pruned.Type
 export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted, Pruned])
 export type DocumentEvent = typeof DocumentEvent.Type
 
+/** Whether a document can be read from this event on. */
+export const isCheckpoint = ({ _tag }: DocumentEvent): boolean => _tag === "SnapshotStored" || _tag === EVICTED
+
 /** The event as a stream holds it. */
-export const toNewEvent = ({ _tag, ...data }: DocumentEvent, payloadHash: Hash | ""): NewEvent => ({
-  type: _tag,
-  data,
-  payloadHash,
-  checkpoint: _tag === "SnapshotStored" || _tag === EVICTED
-})
+export const toNewEvent = (event: DocumentEvent, payloadHash: Hash | ""): NewEvent => {
+  const { _tag, ...data } = event
+  return { type: _tag, data, payloadHash, checkpoint: isCheckpoint(event) }
+}
 
 const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
 

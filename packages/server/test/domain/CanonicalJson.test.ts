@@ -1,5 +1,5 @@
 import { assert, it } from "@effect/vitest"
-import { canonicalJson } from "@sealog/server/domain/CanonicalJson"
+import { canonicalJson, isSameJson } from "@sealog/server/domain/CanonicalJson"
 import canonicalize from "canonicalize"
 import fc from "fast-check"
 
@@ -30,4 +30,28 @@ it("is of nothing that it does not know", () => {
     assert.throws(() => canonicalJson(value))
     assert.throws(() => canonicalize(value))
   }
+})
+
+it("is the same exactly when it is made and compared", () => {
+  const few = fc.constantFrom<unknown>(
+    0,
+    -0,
+    1,
+    "0",
+    "",
+    null,
+    true,
+    [1],
+    [2],
+    { a: 1 },
+    { a: 1, b: 2 },
+    { b: 2, a: 1 }
+  )
+  const value = fc.dictionary(fc.constantFrom("a", "b", "1", "__proto__"), few, { maxKeys: 3 })
+  fc.assert(
+    fc.property(value, value, (a, b) => {
+      assert.strictEqual(isSameJson(a, b), canonicalJson(a) === canonicalJson(b))
+    }),
+    { numRuns: 2000 }
+  )
 })

@@ -1,6 +1,6 @@
 /** The rules of a Secsync document, which every event of it once passed: decided again, on the state that was. */
 import { Result } from "effect"
-import { canonicalJson } from "../../domain/CanonicalJson.ts"
+import { isSameJson } from "../../domain/CanonicalJson.ts"
 import type { DocumentId, Hash, SnapshotId } from "../../domain/Ids.ts"
 import * as Secsync from "../../domain/Secsync.ts"
 import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
@@ -57,10 +57,7 @@ export const makeDocumentRules = (key: StreamKey, report: Report): DocumentRules
     }
     const decision = Secsync.decide(state, commandOf(key, event, decoded, snapshotIds))
     if (Result.isFailure(decision)) report(event.version, "rule-broken", describe(decision.failure))
-    else if (
-      canonicalJson(decision.success) !== canonicalJson(decoded) ||
-      Secsync.toNewEvent(decoded, "").checkpoint !== event.checkpoint
-    ) {
+    else if (!isSameJson(decision.success, decoded) || Secsync.isCheckpoint(decoded) !== event.checkpoint) {
       report(event.version, "rule-broken", "the event does not say what was true when it was written")
     }
   }

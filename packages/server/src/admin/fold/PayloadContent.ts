@@ -19,7 +19,7 @@ export const contentProblem = (
   event: Secsync.DocumentEvent,
   payload: Uint8Array
 ): ContentProblem | undefined => {
-  const message = decodeMessage(Buffer.from(payload).toString())
+  const message = decodeMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
   const difference = differenceOf(key, event, message)
   if (difference !== undefined) return { problem: "payload-mismatch", detail: difference }
   if (!("signed" in message)) return undefined
