@@ -16,7 +16,7 @@ export const docId = key.streamId
 export const decode = makeDecoder()
 
 /** Messages stored as they are, by no rule: some of these tests store what no server would. */
-export const store = Effect.fnUntraced(function* (start: StreamHead, messages: ReadonlyArray<object>) {
+export const store = Effect.fnUntraced(function* (start: StreamHead, messages: ReadonlyArray<object>, at = key) {
   const log = yield* EventLog
   let head = start
   for (const json of messages) {
@@ -40,8 +40,8 @@ export const store = Effect.fnUntraced(function* (start: StreamHead, messages: R
             pubKey: message.pubKey,
             clock: message.clock
           }
-    const event = place(key, head, toNewEvent(data, blake2b256(payload)), "test", 0)
-    yield* log.append([{ key, expectedVersion: head.version, events: [{ event, payload }] }])
+    const event = place(at, head, toNewEvent(data, blake2b256(payload)), "test", 0)
+    yield* log.append([{ key: at, expectedVersion: head.version, events: [{ event, payload }] }])
     head = advance(head, event)
   }
   return head
