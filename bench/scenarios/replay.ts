@@ -22,17 +22,19 @@ export const scenario: Scenario = {
     )
     const measured = await inTurns(bench, variants, async ({ command, database }) => {
       const verified = verifiedPerSecond(500)
-      const { seconds } = await runCli(database, ...command)
-      return { rate: (DOCUMENTS * (EACH + 1)) / seconds, verified }
+      const { cpuSeconds, seconds } = await runCli(database, ...command)
+      return { rate: (DOCUMENTS * (EACH + 1)) / seconds, cores: cpuSeconds / seconds, verified }
     })
     for (const { remove } of servers) await remove()
     return measured.map(([{ command, storage }, results]) => ({
       storage,
       command: command.join(" "),
       "events/s": median(results.map(({ rate }) => rate)),
-      "% of one core's signatures alone": command.includes("--verify")
-        ? median(results.map(({ rate, verified }) => (100 * rate) / verified))
-        : Number.NaN
+      "cores in use": median(results.map(({ cores }) => cores)),
+      "% of one core's signatures alone": median(results.map(({ rate, verified }) => (100 * rate) / verified)),
+      "% of the used cores' signatures alone": median(
+        results.map(({ cores, rate, verified }) => (100 * rate) / verified / cores)
+      )
     }))
   }
 }
