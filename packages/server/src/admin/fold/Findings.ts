@@ -35,7 +35,9 @@ export const makeFindings = () => {
 /** So often findings may be handed over before the first of them are settled: threads are to have enough to do. */
 const OUTSTANDING = 8
 /** And their signed texts may be so long together: never more than a few pages wait in memory. */
-const OUTSTANDING_CHARACTERS = 16 * 1024 * 1024
+const OUTSTANDING_CHARACTERS = 4 * 1024 * 1024
+/** What is verified at a time: a thread has copies of it. */
+const PIECE_CHARACTERS = 1024 * 1024
 
 /** What is done with the problems among findings once it is known which of them are. */
 type Settle<E, R> = (problems: ReadonlyArray<Problem>) => Effect.Effect<void, E, R>
@@ -51,7 +53,7 @@ export const makeJudgement = Effect.fnUntraced(function* <E = never, R = never>(
   let characters = 0
 
   const judge = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>, signed: ReadonlyArray<SignedText>) {
-    const genuine = yield* verify(signed)
+    const genuine = (yield* Effect.forEach(piecesOf(signed), verify)).flat()
     let next = 0
     return findings.filter(({ unless }) => unless === undefined || genuine[next++] !== true)
   })
@@ -80,3 +82,17 @@ export const makeJudgement = Effect.fnUntraced(function* <E = never, R = never>(
 
   return { handOver, settleAll }
 })
+
+const piecesOf = (signed: ReadonlyArray<SignedText>): ReadonlyArray<ReadonlyArray<SignedText>> => {
+  const pieces: Array<Array<SignedText>> = []
+  let characters = Number.POSITIVE_INFINITY
+  for (const each of signed) {
+    characters += each.text.length
+    if (characters > PIECE_CHARACTERS) {
+      pieces.push([])
+      characters = each.text.length
+    }
+    pieces.at(-1)!.push(each)
+  }
+  return pieces
+}
