@@ -171,14 +171,14 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
         !(grant.readOnly && (action._tag === "WriteSnapshot" || action._tag === "WriteUpdate"))
     )
 
-  const ended = Effect.fnUntraced(function* (grant: Grant) {
-    while (true) {
-      const left = grant.expiresAt * 1000 - (yield* Clock.currentTimeMillis)
-      if (left <= 0) return
+  // No generator: every connection waits in it for most of its life.
+  const ended = (grant: Grant): Effect.Effect<void> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const left = grant.expiresAt * 1000 - now
+      if (left <= 0) return Effect.void
       // A timer holds at most 2^31 - 1 ms; a day at a time also notices a clock that was set.
-      yield* Effect.sleep(Math.min(left, 86_400_000))
-    }
-  })
+      return Effect.flatMap(Effect.sleep(Math.min(left, 86_400_000)), () => ended(grant))
+    })
 
   return Access.of({ verify, mint, allows, ended })
 })

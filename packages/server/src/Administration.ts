@@ -17,6 +17,7 @@ import {
 import type { LibraryId } from "./domain/Ids.ts"
 import { advance, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
 import { EventLog, type StorageUnavailable } from "./EventLog.ts"
+import { onScopeClose } from "./onScopeClose.ts"
 import { makeShared } from "./Shared.ts"
 import { Signals } from "./Signals.ts"
 
@@ -99,10 +100,8 @@ export class Administration extends Context.Service<
       const admit = Effect.fnUntraced(function* (grant: Grant, leave: Guest["leave"]) {
         const all = [yield* watches.get(serverAdministration.libraryId), yield* watches.get(grant.libraryId)]
         const guest: Guest = { grant, leave }
-        yield* Effect.acquireRelease(
-          Effect.sync(() => all.forEach(({ guests }) => void guests.add(guest))),
-          () => Effect.sync(() => all.forEach(({ guests }) => void guests.delete(guest)))
-        )
+        yield* onScopeClose(() => all.forEach(({ guests }) => void guests.delete(guest)))
+        for (const { guests } of all) guests.add(guest)
         yield* readAllOn(all)
         for (const { state } of all) {
           const reason = reasonToLeave(state, grant)

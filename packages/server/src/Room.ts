@@ -7,6 +7,7 @@ import { isReadonlyArrayNonEmpty } from "effect/Array"
 import type { Committer } from "./Committer.ts"
 import { advance, place, type StreamEvent, type StreamHead, type StreamKey, streamName } from "./domain/Stream.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "./EventLog.ts"
+import { onScopeClose } from "./onScopeClose.ts"
 import type { Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
 import type { Tails } from "./Tails.ts"
 import { type BatchLimits, takeBatch } from "./takeBatch.ts"
@@ -278,9 +279,9 @@ export const makeRoom = <State, Command, Refusal, Local>(
       pump()
     },
     subscribe: (subscriber) =>
-      Effect.acquireRelease(
-        Effect.sync(() => void subscribers.add(subscriber)),
-        () => Effect.sync(() => void subscribers.delete(subscriber))
+      Effect.andThen(
+        onScopeClose(() => subscribers.delete(subscriber)),
+        Effect.sync(() => void subscribers.add(subscriber))
       ),
     tail: Effect.suspend(() => tailAt(committed.head.version)),
     newestTail: Effect.flatMap(services.log.heads([key]), ([head]) => tailAt(head!.version)),

@@ -13,25 +13,25 @@ import type { DocumentRoom } from "./DocumentRooms.ts"
 /** Bytes that may gather behind a document that is being read. */
 const MAX_GATHERED_BYTES = 32 * 1024 * 1024
 
+export interface FeedObserver {
+  /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
+  readonly observe: (committed: Committed) => boolean
+}
+
 /** A class, as every connection has one. */
 export class Feed implements Subscriber {
   private readonly room: DocumentRoom
   private readonly connection: Connection
-  private readonly onEvent: (committed: Committed) => boolean
+  private readonly observer: FeedObserver
   /** Events up to this version are in what the client was sent as a document. */
   private cut = -1
   private gathered: Array<Committed> | undefined = []
   private bytes = 0
 
-  constructor(
-    room: DocumentRoom,
-    connection: Connection,
-    /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
-    onEvent: (committed: Committed) => boolean
-  ) {
+  constructor(room: DocumentRoom, connection: Connection, observer: FeedObserver) {
     this.room = room
     this.connection = connection
-    this.onEvent = onEvent
+    this.observer = observer
   }
 
   get id(): string {
@@ -85,7 +85,7 @@ export class Feed implements Subscriber {
 
   private pass(committed: Committed): void {
     const { event, frame } = committed
-    if (event.version <= this.cut || this.onEvent(committed)) return
+    if (event.version <= this.cut || this.observer.observe(committed)) return
     if (frame !== undefined && event.origin !== this.connection.id) this.connection.send(frame)
   }
 }

@@ -8,6 +8,7 @@ import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
 import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/Secsync.ts"
 import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
+import { onScopeClose } from "../../onScopeClose.ts"
 import type { Committed } from "../../RoomProtocol.ts"
 import type { Signatures } from "../../Signatures.ts"
 import type { Tail } from "../../Tails.ts"
@@ -24,10 +25,10 @@ import {
   refusedContent
 } from "./Document.ts"
 import type { DocumentRoom } from "./DocumentRooms.ts"
-import { Feed } from "./Feed.ts"
+import { Feed, type FeedObserver } from "./Feed.ts"
 import { InFlight } from "./InFlight.ts"
 import type { Holder } from "./Restoration.ts"
-import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, Settling } from "./Settling.ts"
+import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, type Settler, Settling } from "./Settling.ts"
 import { UpdateAnswers } from "./UpdateAnswers.ts"
 import * as Wire from "./Wire.ts"
 import { type Reservation, reservationMessage } from "./WriteTurn.ts"
@@ -78,7 +79,7 @@ export const openSession = Effect.fnUntraced(function* (
 })
 
 /** A class, as there may be ten thousand of them that have nothing to do. */
-class DocumentSession implements Session, Holder {
+class DocumentSession implements Session, Holder, FeedObserver, Settler {
   private readonly services: Services
   private readonly room: DocumentRoom
   private readonly connection: Connection
@@ -105,8 +106,8 @@ class DocumentSession implements Session, Holder {
     this.connection = connection
     this.request = request
     this.answers = new UpdateAnswers(room, connection)
-    this.feed = new Feed(room, connection, (committed) => this.observe(committed))
-    this.settling = new Settling(this.feed, { release: () => this.release(), run: services.run })
+    this.feed = new Feed(room, connection, this)
+    this.settling = new Settling(this, services.run)
   }
 
   get answered(): Effect.Effect<void> {
@@ -131,17 +132,10 @@ class DocumentSession implements Session, Holder {
 
   open(): Effect.Effect<void, StorageUnavailable, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
-      const { connection, feed, request, room } = this
+      const { feed, request, room } = this
       yield* room.subscribe(feed)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => room.local.restoration.join(this)),
-        () =>
-          Effect.sync(() => {
-            this.settling.heard()
-            room.local.restoration.leave(this)
-            room.local.turn.release(connection.id)
-          })
-      )
+      yield* onScopeClose(() => this.leave())
+      room.local.restoration.join(this)
       const { snapshotId } = request.known
       // Another process may have stored what it knows.
       const read =
@@ -154,8 +148,15 @@ class DocumentSession implements Session, Holder {
     })
   }
 
+  private leave(): void {
+    const { restoration, turn } = this.room.local
+    this.settling.heard()
+    restoration.leave(this)
+    turn.release(this.connection.id)
+  }
+
   /** Of every event after the document; true: the client is not sent this one. */
-  private observe({ event }: Committed): boolean {
+  observe({ event }: Committed): boolean {
     if (!event.checkpoint) return false
     const decoded = fromStreamEvent(event)
     if (decoded._tag !== "SnapshotStored") return false
@@ -176,7 +177,11 @@ class DocumentSession implements Session, Holder {
     return reloads
   }
 
-  private release(): void {
+  hold(): void {
+    this.feed.hold()
+  }
+
+  release(): void {
     this.feed.release()
     this.room.local.restoration.offer()
   }

@@ -10,30 +10,33 @@ export const PATIENCE_WITH_DOCUMENT: Duration.Input = "5 seconds"
 /** What a client says, or not, to a snapshot of its own is under way already. */
 export const PATIENCE_WITH_OWN_SNAPSHOT: Duration.Input = "500 millis"
 
+/** Whoever gives a client time. */
+export interface Settler {
+  /** From now on what is to be told gathers. */
+  readonly hold: () => void
+  /** Tells what has gathered. */
+  readonly release: () => void
+}
+
 /** A class, as every connection has one. */
 export class Settling {
-  private readonly feed: { hold(): void }
-  private readonly release: () => void
+  private readonly settler: Settler
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** The end of the client's time; undefined while it is given none. */
   private end: Fiber.Fiber<void> | undefined
 
-  constructor(
-    feed: { hold(): void },
-    options: { readonly release: () => void; readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void> }
-  ) {
-    this.feed = feed
-    this.release = options.release
-    this.run = options.run
+  constructor(settler: Settler, run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+    this.settler = settler
+    this.run = run
   }
 
   /** Holds back what follows, until the client says something or was silent for so long. */
   begin(patience: Duration.Input): void {
     this.heard()
-    this.feed.hold()
+    this.settler.hold()
     const end = Effect.sync(() => {
       this.end = undefined
-      this.release()
+      this.settler.release()
     })
     this.end = this.run(Effect.andThen(sleepInSteps(patience), end))
   }
