@@ -12,37 +12,35 @@ const MAX_BYTES = 1024 * 1024
 /** Frames that are handled at a time: they are verified together, and then taken one after the other. */
 const MAX_FRAMES = 64
 
-type Handle = (texts: ReadonlyArray<string>) => Effect.Effect<void>
-
-export interface InboxOptions {
+export interface InboxOwner {
+  /** Handles text frames; done when the next may be handled. */
+  readonly handle: (texts: ReadonlyArray<string>) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => void
   /** The client has gone or was sent away, and nothing more will be handled. May be called again. */
-  readonly onOver: () => void
+  readonly over: () => void
 }
 
 /** A class, as there may be ten thousand of them that are empty. */
 export class Inbox {
   private readonly ws: WebSocket
-  private readonly options: InboxOptions
+  private readonly owner: InboxOwner
   private waiting: Array<string> = []
   private bytes = 0
   private arrived = 0
   private done = 0
-  private handle: Handle | undefined
+  private isOpen = false
   private isHandling = false
   private isOver = false
   private watchers: ReadonlyArray<{ readonly arrived: number; readonly resume: () => void }> = nobody
 
-  constructor(ws: WebSocket, options: InboxOptions) {
+  constructor(ws: WebSocket, owner: InboxOwner) {
     this.ws = ws
-    this.options = options
-    ws.on("message", (data: RawData, isBinary: boolean) => this.receive(data, isBinary))
-    ws.on("close", () => this.end())
+    this.owner = owner
   }
 
   /** From now on frames are handled. */
-  open(handle: Handle): void {
-    this.handle = handle
+  open(): void {
+    this.isOpen = true
     this.proceed()
   }
 
@@ -62,7 +60,7 @@ export class Inbox {
     this.end()
   }
 
-  private receive(data: RawData, isBinary: boolean): void {
+  receive(data: RawData, isBinary: boolean): void {
     if (this.isOver) return
     if (isBinary) {
       this.ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
@@ -76,7 +74,8 @@ export class Inbox {
     this.proceed()
   }
 
-  private end(): void {
+  /** Nothing comes any more. */
+  end(): void {
     if (this.isOver) return
     this.isOver = true
     this.proceed()
@@ -85,23 +84,23 @@ export class Inbox {
   private proceed(): void {
     if (this.isHandling) return
     if (this.waiting.length === 0) {
-      if (this.isOver) this.options.onOver()
-    } else if (this.handle !== undefined) {
+      if (this.isOver) this.owner.over()
+    } else if (this.isOpen) {
       this.isHandling = true
       const end = Effect.sync(() => {
         this.isHandling = false
         this.proceed()
       })
-      this.options.run(Effect.ensuring(this.handleWaiting(this.handle), end))
+      this.owner.run(Effect.ensuring(this.handleWaiting(), end))
     }
   }
 
-  private handleWaiting(handle: Handle): Effect.Effect<void> {
+  private handleWaiting(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       while (this.waiting.length > 0) {
         const texts = this.take()
         const end = this.arrived - this.waiting.length
-        yield* handle(texts)
+        yield* this.owner.handle(texts)
         this.setDone(end)
       }
     })

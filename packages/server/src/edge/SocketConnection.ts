@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream"
 import type { WebSocket } from "ws"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import type { Frame } from "../protocols/Frame.ts"
+import type { Inbox } from "./Inbox.ts"
 
 /** Bytes that a client may be behind before frames that may be lost are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
@@ -14,18 +15,14 @@ export class SocketConnection implements Connection {
   private readonly ws: WebSocket
   private readonly socket: Duplex
   private readonly maxBufferedBytes: number
-  private readonly onSentAway: () => void
+  private readonly inbox: Inbox
   private sentAway = false
 
-  constructor(
-    ws: WebSocket,
-    socket: Duplex,
-    options: { readonly maxBufferedBytes: number; readonly onSentAway: () => void }
-  ) {
+  constructor(ws: WebSocket, socket: Duplex, options: { readonly maxBufferedBytes: number; readonly inbox: Inbox }) {
     this.ws = ws
     this.socket = socket
     this.maxBufferedBytes = options.maxBufferedBytes
-    this.onSentAway = options.onSentAway
+    this.inbox = options.inbox
   }
 
   send(frame: Frame): void {
@@ -43,7 +40,7 @@ export class SocketConnection implements Connection {
 
   close(code: number, reason: string): void {
     this.sentAway = true
-    this.onSentAway()
+    this.inbox.stop()
     this.ws.close(code, reason)
   }
 

@@ -1,8 +1,8 @@
 /** WebSockets: from an HTTP upgrade to a session, and the limits that hold whatever a client does. */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { Cause, type Duration, Effect, type Fiber, FiberSet, Option, Schema, type Scope } from "effect"
-import { type WebSocket, WebSocketServer } from "ws"
+import { Cause, type Duration, Effect, Exit, FiberSet, Option, Schema, Scope } from "effect"
+import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { Access, type Grant, type TokenRefused } from "../Access.ts"
 import { Administration, type GrantEnded } from "../Administration.ts"
 import { DocumentId, SnapshotId } from "../domain/Ids.ts"
@@ -11,12 +11,11 @@ import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
 import type { SessionRequest } from "../protocols/secsync/Session.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
-import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
+import { documentError, parseKnownClocks } from "../protocols/secsync/Wire.ts"
 import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { decodeText } from "../protocols/verdant/Wire.ts"
 import { withPatience } from "../withPatience.ts"
-import { Inbox } from "./Inbox.ts"
-import { SocketConnection } from "./SocketConnection.ts"
+import { Client, type ClientSession, GOODBYE_TIMEOUT, sendAway } from "./Client.ts"
 import { admitVerdant, isVerdantPath, tokenOf } from "./VerdantGate.ts"
 
 export interface SocketLimits {
@@ -46,9 +45,6 @@ export const defaultLimits: SocketLimits = {
 /** How long a closing handshake may take, ms; while this process stands still as well. */
 const CLOSE_TIMEOUT = 10_000
 
-/** How long a shutdown waits until what clients have sent is answered, and as long again until they have gone. */
-const GOODBYE_TIMEOUT = "3 seconds"
-
 export interface Sockets {
   /** Node's `upgrade` event. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
@@ -70,7 +66,8 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
       () =>
         new WebSocketServer({
           noServer: true,
-          clientTracking: true,
+          // They are in `clients`.
+          clientTracking: false,
           maxPayload: limits.maxFrameBytes,
           // Sealed bytes do not compress, and decompression is a way to be attacked.
           perMessageDeflate: false,
@@ -85,7 +82,8 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
-  const live = new Map<WebSocket, Opened & { readonly inbox: Inbox }>()
+  const services = { run, maxBufferedBytes: limits.maxBufferedBytes }
+  const clients = new Map<WebSocket, Client>()
 
   const openDocument =
     (target: Target): Open =>
@@ -96,11 +94,13 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
           return connection.close(CloseCode.policy, "the path names no document")
         }
         const grant = yield* access.verify(target.token)
-        yield* administration.admit(grant, (ended) => void run(sendAway(connection, Cause.fail(ended))))
+        yield* administration.admit(grant, leaving(connection))
         const { documentId, mode, known } = target
         const session = yield* sessions.open(connection, { grant, documentId, mode, known })
-        return session && { grant, receive: (texts) => session.receive(texts), answered: session.answered }
+        return session && { grant, session }
       })
+
+  const leaving = (connection: Connection) => (ended: GrantEnded) => void run(sendAway(connection, Cause.fail(ended)))
 
   const openLibrary =
     (grant: Grant): Open =>
@@ -120,57 +120,63 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
         )
         const receive = (texts: ReadonlyArray<string>) =>
           session.receive(texts.map((text) => decodeText(text, grant.userId)))
-        return { grant, receive, answered: Effect.void }
+        return { grant, session: { receive, answered: Effect.void } }
       })
 
-  /** From the upgrade until the client has gone; for most of that it only waits for its grant to end. */
-  const serve = Effect.fnUntraced(function* (ws: WebSocket, open: Open, connection: Connection, inbox: Inbox) {
-    const opened = yield* Effect.timeoutOption(open(connection), limits.handshakeTimeout)
-    if (Option.isNone(opened)) return connection.close(CloseCode.tryAgainLater, "the server is too busy")
-    const session = opened.value
-    if (!session) return
-    yield* Effect.acquireRelease(
-      Effect.sync(() => live.set(ws, { ...session, inbox })),
-      () => Effect.sync(() => live.delete(ws))
+  /** What the opening was made of is not kept: from then on the client takes a fiber that waits for its grant to end. */
+  const serve = (client: Client, open: Open) => {
+    const { connection } = client
+    const scope = Scope.makeUnsafe()
+    return open(connection).pipe(
+      Scope.provide(scope),
+      Effect.timeoutOrElse({
+        duration: limits.handshakeTimeout,
+        orElse: () => Effect.sync(() => connection.close(CloseCode.tryAgainLater, "the server is too busy"))
+      }),
+      Effect.onExit((exit) => {
+        const opened = Exit.isSuccess(exit) ? exit.value : undefined
+        if (!opened) return Scope.close(scope, exit)
+        return Effect.sync(() => client.begin(opened.session, stay(connection, opened.grant, scope)))
+      }),
+      Effect.asVoid
     )
-    inbox.open((texts) => Effect.catchCause(session.receive(texts), (cause) => sendAway(connection, cause)))
-    yield* access.ended(session.grant)
-    connection.close(CloseCode.tokenRefused, "the token has ended")
-  })
+  }
 
-  const onConnection = (ws: WebSocket, socket: Duplex, open: Open): void => {
-    let life: Fiber.Fiber<void> | undefined
-    const inbox = new Inbox(ws, { run, onOver: () => life?.interruptUnsafe() })
-    const connection = new SocketConnection(ws, socket, {
-      maxBufferedBytes: limits.maxBufferedBytes,
-      onSentAway: () => inbox.stop()
-    })
-    life = run(
-      serve(ws, open, connection, inbox).pipe(
-        Effect.scoped,
-        Effect.catchCause((cause) => sendAway(connection, cause))
-      )
+  const stay = (connection: Connection, grant: Grant, scope: Scope.Closeable) =>
+    access.ended(grant).pipe(
+      Effect.andThen(Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))),
+      Effect.onExit((exit) => Scope.close(scope, exit))
     )
+
+  // Listeners that are the same for all sockets.
+  const listeners = {
+    message(this: WebSocket, data: RawData, isBinary: boolean): void {
+      clients.get(this)?.inbox.receive(data, isBinary)
+    },
+    pong(this: WebSocket): void {
+      clients.get(this)?.answeredPing()
+    },
+    close(this: WebSocket): void {
+      const client = clients.get(this)
+      clients.delete(this)
+      client?.inbox.end()
+    },
     // What is wrong with a frame, ws answers itself with 1002, 1007 or 1009; without a listener it would be thrown.
-    ws.on("error", ignore)
+    error(): void {}
   }
 
   const beat = Effect.sync(() => {
-    for (const ws of server.clients) {
-      if (unanswered.has(ws)) {
-        ws.terminate()
-      } else {
-        unanswered.add(ws)
-        ws.ping()
-      }
-    }
+    for (const client of clients.values()) client.ping()
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(limits.heartbeat), beat)))
 
   const accept = (request: IncomingMessage, socket: Duplex, head: Buffer, open: Open): void =>
     server.handleUpgrade(request, socket, head, (ws) => {
-      ws.on("pong", answerPing)
-      onConnection(ws, socket, open)
+      const client = new Client(ws, socket, services)
+      clients.set(ws, client)
+      ws.on("message", listeners.message).on("pong", listeners.pong)
+      ws.on("close", listeners.close).on("error", listeners.error)
+      client.open(serve(client, open))
     })
 
   /** Refused before it is a WebSocket: a Verdant client then gets itself a new token. */
@@ -199,7 +205,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   let admitting = 0
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (!accepting || server.clients.size + admitting >= limits.maxConnections)
+    if (!accepting || clients.size + admitting >= limits.maxConnections)
       return refuseUpgrade(socket, "503 Service Unavailable")
     socket.on("error", destroy)
     if (isVerdantPath(request.url ?? "/")) {
@@ -211,21 +217,12 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     accept(request, socket, head, openDocument(target))
   }
 
-  const goodbye = Effect.fnUntraced(function* (ws: WebSocket) {
-    const found = live.get(ws)
-    if (found !== undefined) {
-      const answered = Effect.andThen(found.inbox.handled, found.answered)
-      yield* withPatience(answered, GOODBYE_TIMEOUT)
-    }
-    ws.close(CloseCode.goingAway, "the server is shutting down")
-  })
-
   const close = Effect.gen(function* () {
     accepting = false
-    yield* Effect.forEach(server.clients, goodbye, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(clients.values(), (client) => client.goodbye, { concurrency: "unbounded", discard: true })
     // A session ends once its client has gone and all that it sent is handled.
     yield* withPatience(FiberSet.awaitEmpty(fibers), GOODBYE_TIMEOUT)
-    for (const ws of server.clients) ws.terminate()
+    for (const client of clients.values()) client.terminate()
     yield* FiberSet.clear(fibers)
   })
 
@@ -239,10 +236,7 @@ type Open = (
 
 interface Opened {
   readonly grant: Grant
-  /** Handles text frames in their order; done when the next may be handled. */
-  readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
-  /** Waits until what was received is answered. */
-  readonly answered: Effect.Effect<void>
+  readonly session: ClientSession
 }
 
 /** Verdant's kinds of clients that are to poll and not to hold a socket: push, passive push, read-only pull. */
@@ -253,17 +247,9 @@ const endGrant = (connection: Connection, reason: GrantEnded["reason"]): void =>
     ? connection.close(CloseCode.tryAgainLater, "the library is suspended")
     : connection.close(CloseCode.tokenRefused, "the token was revoked")
 
-/** Sockets that were pinged and have not answered. */
-const unanswered = new WeakSet<WebSocket>()
-
-// Listeners that are the same for all sockets.
-function answerPing(this: WebSocket): void {
-  unanswered.delete(this)
-}
 function destroy(this: Duplex): void {
   this.destroy()
 }
-const ignore = (): void => {}
 
 // ---------------------------------------------------------------------------------------------------- the request
 
@@ -306,39 +292,4 @@ const refuseUpgrade = (socket: Duplex, status: string): void => {
   socket.on("error", destroy)
   socket.once("finish", destroy)
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-}
-
-// --------------------------------------------------------------------------------------------------- being sent away
-
-const sendAway = (
-  connection: Connection,
-  cause: Cause.Cause<TokenRefused | GrantEnded | StorageUnavailable>
-): Effect.Effect<void> => {
-  if (Cause.hasInterruptsOnly(cause)) return Effect.void
-  const close = (code: number, reason: string) => Effect.sync(() => connection.close(code, reason))
-  const refuseToken = (reason: string) =>
-    Effect.andThen(
-      Effect.sync(() => connection.send(unauthorized)),
-      close(CloseCode.tokenRefused, reason)
-    )
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  switch (error?._tag) {
-    case "TokenRefused":
-      return refuseToken("the token is not valid")
-    case "GrantEnded":
-      return error.reason === "suspended"
-        ? // Without a word that would have the client give up: it comes back once the library does.
-          close(CloseCode.tryAgainLater, "the library is suspended")
-        : refuseToken("the token was revoked")
-    case "StorageUnavailable":
-      return Effect.andThen(
-        Effect.logWarning(error.message),
-        close(CloseCode.tryAgainLater, "the storage is not available")
-      )
-    case undefined:
-      return Effect.andThen(
-        Effect.logError("A connection failed", cause),
-        close(CloseCode.internalError, "internal error")
-      )
-  }
 }
