@@ -4,6 +4,7 @@
  *
  * Written from the wire protocol alone, so that it can disagree with the code it tests.
  */
+import { createPrivateKey, type KeyObject, randomBytes, sign as signText } from "node:crypto"
 import canonicalize from "canonicalize"
 import sodium from "libsodium-wrappers"
 import { Hash, PublicKey } from "../domain/Ids.ts"
@@ -152,8 +153,21 @@ const sign = (
   sealed: { readonly ciphertext: string; readonly nonce: string },
   publicData: object
 ): string => {
-  const content = canonical({ ...sealed, publicData: sodium.to_base64(canonical(publicData)) })
-  return sodium.to_base64(sodium.crypto_sign_detached(domain + content, author.privateKey))
+  const content = canonical({ ...sealed, publicData: Buffer.from(canonical(publicData)).toString("base64url") })
+  return signText(null, Buffer.from(domain + content), keyOf(author)).toString("base64url")
+}
+
+const keys = new WeakMap<Author, KeyObject>()
+
+/** The author's key for Node's own Ed25519, which makes the same signatures in a tenth of the time. */
+const keyOf = (author: Author): KeyObject => {
+  const known = keys.get(author)
+  if (known !== undefined) return known
+  // RFC 8410: what comes before the seed, the first half of libsodium's private key.
+  const der = Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), author.privateKey.subarray(0, 32)])
+  const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" })
+  keys.set(author, key)
+  return key
 }
 
 /** Messages are told apart by shape, in this order. */
@@ -164,7 +178,7 @@ const domainOf = (publicData: object): SignatureDomain => {
 
 const hash = (text: string): Hash => Hash.make(sodium.crypto_generichash(32, text, null, "base64"))
 
-const randomBase64 = (bytes: number): string => sodium.to_base64(sodium.randombytes_buf(bytes))
+const randomBase64 = (bytes: number): string => randomBytes(bytes).toString("base64url")
 
 const canonical = (value: object): string => {
   const text = canonicalize(value)
