@@ -40,7 +40,12 @@ const untilUploaded = (client: VerdantClient, times: number) =>
   until(
     `${client.user} has uploaded ${times} files`,
     () => client.network.uploads() >= times,
-    () => client.network.uploads()
+    () => ({
+      uploads: client.network.uploads(),
+      online: client.isOnline(),
+      restores: client.restores(),
+      statuses: client.network.statuses
+    })
   )
 
 /** Files go up again when a client that has brought the library back comes online. */
