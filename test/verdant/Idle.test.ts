@@ -36,7 +36,11 @@ describe("D7 a library", () => {
 
       const write = Effect.fnUntraced(function* (n: number) {
         const written = writer.operation("item/x", set("n", n))
-        assert.strictEqual((yield* post(library, token, [writer.op(written)])).status, 200)
+        // A statement that is under way as the clock jumps takes too long by it, and is refused for now.
+        const answer = yield* post(library, token, [writer.op(written)]).pipe(
+          Effect.repeat({ while: ({ status }) => status === 503 })
+        )
+        assert.strictEqual(answer.status, 200)
         return written.timestamp
       })
       // Nothing is said on the socket for longer than that, again and again.
