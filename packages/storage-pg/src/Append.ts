@@ -22,6 +22,8 @@ export interface AppendRow {
  * - `durable` raises a session that was set to acknowledge before the disk does, for this transaction.
  * - A new stream that another transaction is just making is left to it. One whose number its library has already is not
  *   made, and its writer tries again with another number.
+ * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. So nothing is
+ *   joined that need not be, and events and payloads are looked at only for appends with a snapshot or a purge.
  */
 export const APPEND = `
 WITH input AS MATERIALIZED (
@@ -31,24 +33,23 @@ WITH input AS MATERIALIZED (
     $9::float8[], $10::float8[], $11::boolean[], $12::float8[]) WITH ORDINALITY AS t (library_id, stream_id, expected,
     version, generation, chain, checkpoint, created_at, updated_at, purge_before, is_possible, new_number, i)
 ), event AS MATERIALIZED (
-  SELECT t.*, row_number() OVER () AS n
-  FROM unnest($13::int4[], $14::float8[], $15::float8[], $16::text[], $17::text[], $18::bytea[], $19::bytea[], $20::text[],
-    $21::float8[], $22::boolean[], $23::text[]) AS t (i, version, generation, type, data, payload_hash, chain, origin,
-    recorded_at, checkpoint, snapshot_id)
+  SELECT * FROM unnest($13::int4[], $14::float8[], $15::float8[], $16::text[], $17::text[], $18::bytea[], $19::bytea[],
+    $20::text[], $21::float8[], $22::boolean[], $23::text[]) WITH ORDINALITY AS t (i, version, generation, type, data,
+    payload_hash, chain, origin, recorded_at, checkpoint, snapshot_id, n)
 ), found AS MATERIALIZED (
-  SELECT input.i, s.version, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
+  SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s
 ), used AS MATERIALIZED (
-  SELECT DISTINCT i FROM event JOIN input USING (i) JOIN found USING (i)
-  WHERE EXISTS (SELECT FROM sealog.events e WHERE e.library_id = input.library_id
+  SELECT DISTINCT i FROM event JOIN found USING (i)
+  WHERE event.snapshot_id IS NOT NULL AND EXISTS (SELECT FROM sealog.events e WHERE e.library_id = found.library_id
     AND e.stream_number = found.stream_number AND e.snapshot_id = event.snapshot_id)
 ), moved AS (
-  UPDATE sealog.streams s SET version = input.version, generation = input.generation, chain = input.chain,
-    checkpoint = greatest(s.checkpoint, input.checkpoint), updated_at = input.updated_at
-  FROM input JOIN found USING (i)
-  WHERE s.library_id = input.library_id AND s.stream_id = input.stream_id AND s.version = input.expected
-    AND found.version = input.expected AND input.is_possible AND input.i NOT IN (SELECT i FROM used)
-  RETURNING input.i, s.stream_number
+  UPDATE sealog.streams s SET version = found.version, generation = found.generation, chain = found.chain,
+    checkpoint = greatest(s.checkpoint, found.checkpoint), updated_at = found.updated_at
+  FROM found
+  WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
+    AND found.actual = found.expected AND found.is_possible AND found.i NOT IN (SELECT i FROM used)
+  RETURNING found.i, found.library_id, found.stream_number, found.purge_before
 ), made AS (
   INSERT INTO sealog.streams (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)
   SELECT library_id, stream_id, new_number, version, generation, chain, checkpoint, created_at, updated_at FROM input
@@ -57,9 +58,9 @@ WITH input AS MATERIALIZED (
   ON CONFLICT DO NOTHING
   RETURNING library_id, stream_id, stream_number
 ), accepted AS MATERIALIZED (
-  SELECT i, library_id, stream_number FROM moved JOIN input USING (i)
+  SELECT i, library_id, stream_number, purge_before FROM moved
   UNION ALL
-  SELECT i, library_id, stream_number FROM made JOIN input USING (library_id, stream_id)
+  SELECT i, library_id, stream_number, purge_before FROM made JOIN input USING (library_id, stream_id)
 ), written AS (
   INSERT INTO sealog.events (library_id, stream_number, version, generation, type, data, payload_hash, chain, origin,
     recorded_at, checkpoint, snapshot_id)
@@ -71,14 +72,13 @@ WITH input AS MATERIALIZED (
   SELECT a.library_id, a.stream_number, p.version, p.bytes, p.payload
   FROM unnest($24::int4[], $25::float8[], $26::int4[], $27::bytea[]) AS p (i, version, bytes, payload) JOIN accepted a USING (i)
 ), purged AS (
-  DELETE FROM sealog.payloads p USING input JOIN accepted USING (i)
-  WHERE p.library_id = input.library_id AND p.stream_number = accepted.stream_number
-    AND p.version < input.purge_before
+  DELETE FROM sealog.payloads p USING accepted a
+  WHERE a.purge_before > 0 AND p.library_id = a.library_id AND p.stream_number = a.stream_number AND p.version < a.purge_before
 ), durable AS MATERIALIZED (
   SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
     THEN set_config('synchronous_commit', 'on', true) END
 )
-SELECT accepted.i IS NOT NULL AS committed, found.version::float8 AS actual
+SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual
 FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable ORDER BY i`
 
 const { OID } = PgTypes

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { emptyHead, place } from "@sealog/server/domain/Stream"
-import type { Append } from "@sealog/server/EventLog"
+import { advance, emptyHead, place, type StreamHead } from "@sealog/server/domain/Stream"
+import { type Append, EventLog } from "@sealog/server/EventLog"
 import { eventLogSuite } from "@sealog/server/testing"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
@@ -13,11 +13,14 @@ import { PgStorage } from "../src/index.ts"
 eventLogSuite("Postgres", Layer.unwrap(Effect.map(freshDatabase, (url) => PgStorage.layerWithoutMigrations({ url }))))
 
 const payload = new TextEncoder().encode("sealed")
-const firstUpdate = (streamId: string): Append => {
+const updateAfter = (streamId: string, head: StreamHead): Append => {
   const key = { libraryId: LibraryId.make("notes"), streamId }
   const update = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
-  return { key, expectedVersion: 0, events: [{ event: place(key, emptyHead, update, "test", 1), payload }] }
+  return { key, expectedVersion: head.version, events: [{ event: place(key, head, update, "test", 1), payload }] }
 }
+const firstUpdate = (streamId: string) => updateAfter(streamId, emptyHead)
+const secondUpdate = (streamId: string) =>
+  updateAfter(streamId, advance(emptyHead, firstUpdate(streamId).events[0].event))
 
 describe("a new stream's number", () => {
   it.effect("that its library has already is a conflict with nothing, and stores nothing", () =>
@@ -43,6 +46,44 @@ describe("a new stream's number", () => {
         { library_id: "notes", number: Number.MAX_SAFE_INTEGER },
         { library_id: "other", number: 7 }
       ])
+    })
+  )
+})
+
+/** Of all sessions that have ended by then: a session counts what it did at its end at the latest. */
+const indexScans = Effect.fnUntraced(function* (url: string) {
+  const services = yield* Layer.build(PgStorage.layerClient({ url }))
+  const sql = Context.get(services, SqlClient.SqlClient)
+  let others: ReadonlyArray<object>
+  do {
+    others = yield* sql`SELECT FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`
+  } while (others.length > 0)
+  return yield* sql<{ index: string; scans: number }>`
+    SELECT indexrelname AS index, idx_scan::float8 AS scans FROM pg_stat_user_indexes
+    WHERE schemaname = 'sealog' AND relname IN ('events', 'payloads') ORDER BY 1`
+})
+
+describe("appending an update", () => {
+  it.effect("reads no event and no payload", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      yield* Effect.gen(function* () {
+        const log = yield* EventLog
+        for (let i = 0; i < 20; i++) {
+          yield* log.append([firstUpdate(`a${i}`), firstUpdate(`b${i}`)])
+          yield* log.append([secondUpdate(`a${i}`), secondUpdate(`b${i}`)])
+        }
+      }).pipe(Effect.provide(PgStorage.layerWithoutMigrations({ url })))
+      const scans = yield* indexScans(url)
+      assert.deepStrictEqual(
+        scans.map(({ index, scans }) => [index, scans]),
+        [
+          ["events_pkey", 0],
+          ["events_snapshots", 0],
+          ["payloads_pkey", 0]
+        ]
+      )
     })
   )
 })
