@@ -8,6 +8,8 @@ export interface Loading extends Target {
   /** Updates that the client misses; undefined: it knows nothing. */
   readonly missing?: number
   readonly loads: number
+  /** Loads before it is measured, until the server's code is compiled as it is in one that runs for a day. */
+  readonly warmUp: number
 }
 
 export interface LoadingDone {
@@ -21,7 +23,7 @@ export const prepare = async (load: Loading): Promise<() => Promise<LoadingDone>
   const docId = `bench-${crypto.randomUUID()}`
   const { author, snapshot, socket } = await begin(load, docId, 1000)
   const refSnapshotId = snapshot.publicData.snapshotId
-  const updates = Array.from({ length: load.trailing + load.loads }, (_, clock) =>
+  const updates = Array.from({ length: load.trailing + load.warmUp + load.loads }, (_, clock) =>
     JSON.stringify(updateMessage(author, { docId, refSnapshotId, clock, ciphertext: 100 }))
   )
   let clock = 0
@@ -36,18 +38,22 @@ export const prepare = async (load: Loading): Promise<() => Promise<LoadingDone>
     const known = encodeURIComponent(JSON.stringify({ [author.pubKey]: clock - 1 - load.missing }))
     return `&mode=delta&knownSnapshotId=${refSnapshotId}&knownSnapshotUpdateClocks=${known}`
   }
+  /** Milliseconds from connecting to the document, after one more update. */
+  const loadOnce = async (): Promise<number> => {
+    await write()
+    const from = performance.now()
+    const reader = await connect(load, docId, { query: query(), answers: false })
+    const time = performance.now() - from
+    const expected = load.missing ?? clock
+    const got = reader.first.toString().split('"clock"').length - 1
+    if (got !== expected) throw new Error(`${got} updates of ${expected}`)
+    reader.socket.terminate()
+    return time
+  }
+  for (let i = 0; i < load.warmUp; i++) await loadOnce()
   return async () => {
     const times: Array<number> = []
-    for (let i = 0; i < load.loads; i++) {
-      await write()
-      const from = performance.now()
-      const reader = await connect(load, docId, { query: query(), answers: false })
-      times.push(performance.now() - from)
-      const expected = load.missing ?? clock
-      const got = reader.first.toString().split('"clock"').length - 1
-      if (got !== expected) throw new Error(`${got} updates of ${expected}`)
-      reader.socket.terminate()
-    }
+    for (let i = 0; i < load.loads; i++) times.push(await loadOnce())
     return { p50: quantile(times, 0.5), p99: quantile(times, 0.99), loads: load.loads }
   }
 }

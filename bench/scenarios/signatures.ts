@@ -1,7 +1,7 @@
 /** The floor: how many signatures of an update's size one core verifies, by implementation. */
 import { createPublicKey, verify } from "node:crypto"
 import { setImmediate as nextTurn } from "node:timers/promises"
-import { implementations, sodium } from "@sealog/server/domain/sodium"
+import { loadImplementations, sodium } from "@sealog/server/domain/sodium"
 import { makeVerifyPool } from "@sealog/server/signatures/VerifyPool"
 import { verifyWith } from "@sealog/server/signatures/verifySignature"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
@@ -50,7 +50,7 @@ export const scenario: Scenario = {
   run: async (bench) => {
     const milliseconds = bench.seconds * 1000
     const variants: ReadonlyArray<readonly [name: string, rate: () => number | Promise<number>]> = [
-      ...Object.entries(implementations).map(
+      ...Object.entries(await loadImplementations()).map(
         ([name, implementation]) => [name, () => verifiedPerSecond(milliseconds, verifyWith(implementation))] as const
       ),
       ["node:crypto", () => verifiedPerSecond(milliseconds, nodeCrypto)],

@@ -1,7 +1,7 @@
 /** A server that accepts what its clients refuse would leave them with a document that they cannot load. */
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256With, startBlake2b256With } from "@sealog/server/domain/Blake2b"
-import { implementations } from "@sealog/server/domain/sodium"
+import { loadImplementations } from "@sealog/server/domain/sodium"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { type SignedText, verifySignature, verifyWith } from "@sealog/server/signatures/verifySignature"
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
@@ -136,6 +136,8 @@ const asClients = ({ text, signature, pubKey }: SignedText): boolean => {
     return false
   }
 }
+
+const implementations = await loadImplementations()
 
 it("the native implementation is there on the platforms that we test on", () => {
   assert.isDefined(implementations["sodium-native"])
