@@ -50,8 +50,8 @@ describe("a new stream's number", () => {
   )
 })
 
-/** Of all sessions that have ended by then: a session counts what it did at its end at the latest. */
-const indexScans = Effect.fnUntraced(function* (url: string) {
+/** How often tables were read, by an index or all of them; a session counts what it did at its end at the latest. */
+const countScans = Effect.fnUntraced(function* (url: string) {
   const services = yield* Layer.build(PgStorage.layerClient({ url }))
   const sql = Context.get(services, SqlClient.SqlClient)
   let others: ReadonlyArray<object>
@@ -59,15 +59,18 @@ const indexScans = Effect.fnUntraced(function* (url: string) {
     others = yield* sql`SELECT FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`
   } while (others.length > 0)
-  return yield* sql<{ index: string; scans: number }>`
-    SELECT indexrelname AS index, idx_scan::float8 AS scans FROM pg_stat_user_indexes
+  return yield* sql<{ table: string; scans: number }>`
+    SELECT relname AS table, (seq_scan + coalesce(idx_scan, 0))::float8 AS scans FROM pg_stat_user_tables
     WHERE schemaname = 'sealog' AND relname IN ('events', 'payloads') ORDER BY 1`
-})
+}, Effect.scoped)
 
 describe("appending an update", () => {
   it.effect("reads no event and no payload", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
+      // By the migration, which made the indexes.
+      const before = yield* countScans(url)
+      assert.strictEqual(before.length, 2)
       yield* Effect.gen(function* () {
         const log = yield* EventLog
         for (let i = 0; i < 20; i++) {
@@ -75,15 +78,7 @@ describe("appending an update", () => {
           yield* log.append([secondUpdate(`a${i}`), secondUpdate(`b${i}`)])
         }
       }).pipe(Effect.provide(PgStorage.layerWithoutMigrations({ url })))
-      const scans = yield* indexScans(url)
-      assert.deepStrictEqual(
-        scans.map(({ index, scans }) => [index, scans]),
-        [
-          ["events_pkey", 0],
-          ["events_snapshots", 0],
-          ["payloads_pkey", 0]
-        ]
-      )
+      assert.deepStrictEqual(yield* countScans(url), before)
     })
   )
 })
