@@ -28,7 +28,7 @@ export const scenario: Scenario = {
     const variants = bench.storages.flatMap((storage) =>
       [100, 1000].flatMap((ciphertext) => servers.map((server) => ({ server, storage, ciphertext })))
     )
-    const measured = await inTurns({ ...bench, rounds: 1 }, variants, async ({ ciphertext, server, storage }) => {
+    const measured = await inTurns(bench, variants, async ({ ciphertext, server, storage }) => {
       const started = await startServer(server, { storage })
       // A checkpoint of the write-ahead log comes with the end of the process.
       const load = { documents: DOCUMENTS, inFlight: 1, readers: 0, each: EACH, ciphertext, seconds: 0 }

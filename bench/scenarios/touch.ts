@@ -15,7 +15,7 @@ export const scenario: Scenario = {
   title: "100,000 documents touched once",
   keys: ["storage"],
   run: async (bench) => {
-    const measured = await inTurns({ ...bench, rounds: 1 }, bench.storages, async (storage) => {
+    const measured = await inTurns(bench, bench.storages, async (storage) => {
       const database = await freshDatabase(storage)
       await runCli(database.url, "migrate")
       await generate("fill", { database: database.url, libraryId: LIBRARY, documents: DOCUMENTS, events: 2 })

@@ -19,7 +19,7 @@ export const scenario: Scenario = {
       { server: "verdant", storage: "sqlite" }
     ]
     const variants = SIZES.flatMap((objects) => servers.map((server) => ({ ...server, objects })))
-    const measured = await inTurns({ ...bench, rounds: 1 }, variants, async ({ objects, server, storage }) => {
+    const measured = await inTurns(bench, variants, async ({ objects, server, storage }) => {
       const database = await freshDatabase(storage)
       const filled = await startServer(server, { database: database.url })
       const { seconds } = await generate<VerdantFillDone>("verdantFill", { url: filled.url, token, objects })
