@@ -9,6 +9,8 @@ import { CloseCode } from "../protocols/Connection.ts"
 
 /** Bytes of frames that wait to be handled before the socket is not read any more. */
 const MAX_BYTES = 1024 * 1024
+/** What a frame counts besides its text: an empty one takes memory as well. */
+const FRAME_BYTES = 64
 /** Frames that are handled at a time: they are verified together, and then taken one after the other. */
 const MAX_FRAMES = 64
 
@@ -69,7 +71,7 @@ export class Inbox {
     const text = data.toString()
     this.waiting.push(text)
     this.arrived += 1
-    this.bytes += text.length
+    this.bytes += FRAME_BYTES + text.length
     if (this.bytes > MAX_BYTES) this.ws.pause()
     this.proceed()
   }
@@ -108,7 +110,7 @@ export class Inbox {
 
   private take(): ReadonlyArray<string> {
     const texts = this.waiting.splice(0, MAX_FRAMES)
-    for (const text of texts) this.bytes -= text.length
+    for (const text of texts) this.bytes -= FRAME_BYTES + text.length
     if (this.bytes <= MAX_BYTES && this.ws.isPaused) this.ws.resume()
     return texts
   }
