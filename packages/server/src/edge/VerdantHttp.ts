@@ -4,13 +4,14 @@
  * again what was not acknowledged; what is being stored by then is stored all the same.
  */
 import { randomBytes } from "node:crypto"
-import { ByteSize, Effect, Fiber, FiberSet, Layer, Option } from "effect"
+import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { StorageUnavailable } from "../EventLog.ts"
 import { CloseCode } from "../protocols/Connection.ts"
+import { hasFewValues } from "../protocols/hasFewValues.ts"
 import type { Message } from "../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
-import { decodeMessage } from "../protocols/verdant/Wire.ts"
+import { decodeMessage, MAX_VALUES } from "../protocols/verdant/Wire.ts"
 import { admitRequest } from "./Admission.ts"
 import { answering } from "./answering.ts"
 import { Code, Refused } from "./Refused.ts"
@@ -39,9 +40,10 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
   const { grant } = admitted.value
   // It reaches some documents, and not all of the library.
   if (grant.documents !== undefined) return yield* new Refused({ code: Code.forbidden })
-  const body = yield* Effect.mapError(request.json, () => new Refused({ code: Code.bodyRequired }))
+  const body = yield* Effect.mapError(request.text, () => new Refused({ code: Code.bodyRequired }))
+  if (!hasFewValues(body, MAX_VALUES)) return yield* new Refused({ code: Code.invalidRequest })
   const messages = messagesOf(body)
-  if (!Array.isArray(messages)) return yield* new Refused({ code: Code.bodyRequired })
+  if (messages === undefined) return yield* new Refused({ code: Code.bodyRequired })
   if (messages.length > MAX_MESSAGES) return yield* new Refused({ code: Code.invalidRequest })
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
@@ -85,8 +87,12 @@ const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>): Effect
     Effect.sleep(millis).pipe(Effect.andThen(Effect.sleep(LAST_LOOK)), Effect.as(Option.none()))
   )
 
-const messagesOf = (body: unknown): unknown =>
-  typeof body === "object" && body !== null && "messages" in body ? body.messages : undefined
+const decodeBody = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ messages: Schema.Array(Schema.Unknown) }))
+)
+
+const messagesOf = (body: string): ReadonlyArray<unknown> | undefined =>
+  Option.getOrUndefined(decodeBody(body))?.messages
 
 export const VerdantRoutes = (limits: SocketLimits) =>
   Layer.unwrap(

@@ -16,10 +16,7 @@ export const answering =
         return Effect.as(Effect.logWarning(error.message), unavailable)
       }),
       Effect.catchDefect((defect) =>
-        Effect.as(
-          Effect.logError("A request for a file failed", defect),
-          refusal(new Refused({ code: Code.unexpected }))
-        )
+        Effect.as(Effect.logError("A request failed", defect), refusal(new Refused({ code: Code.unexpected })))
       ),
       HttpMiddleware.cors({
         allowedOrigins: (origin: string | undefined) => origin !== undefined && allowsOrigin(origin),

@@ -6,6 +6,7 @@ import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock, Upda
 import type { SnapshotProof } from "../../domain/Secsync.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 import { type Frame, textFrame } from "../Frame.ts"
+import { hasFewValues } from "../hasFewValues.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
 
@@ -79,6 +80,8 @@ const decodeSnapshot = Schema.decodeUnknownOption(
 const decodeUpdate = Schema.decodeUnknownOption(message({ refSnapshotId: SnapshotId, clock: UpdateClock }))
 const decodeEphemeral = Schema.decodeUnknownOption(message({}))
 
+/** Of a frame, as its commas and brackets count: a clock for each author, and what an app adds. */
+export const MAX_VALUES = 100_000
 /** Additional fields may nest this deep: canonical JSON is made by recursion. */
 const MAX_DEPTH = 32
 
@@ -89,6 +92,7 @@ export const makeDecoder = (schemas: PublicDataSchemas = {}) => {
     ephemeralMessage: acceptsWith(schemas.ephemeralMessage)
   }
   return (text: string): ClientMessage => {
+    if (!hasFewValues(text, MAX_VALUES)) return { _tag: "NotAMessage" }
     let json: unknown
     try {
       json = JSON.parse(text)

@@ -7,6 +7,7 @@ import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/
 import { decodeOperation, operationBy } from "../../domain/verdant/Operation.ts"
 import { storedBaseline } from "../../domain/verdant/Payload.ts"
 import { isBeforeAll, isTimestamp } from "../../domain/verdant/Timestamp.ts"
+import { hasFewValues } from "../hasFewValues.ts"
 import { Message, message } from "./Message.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
@@ -50,9 +51,13 @@ export type ClientMessage =
 /** A presence, bytes of its JSON: every peer is sent it. */
 const MAX_PRESENCE = 32 * 1024
 
+/** Of a frame or a request, as its commas and brackets count; 32 MiB of small operations are half as many. */
+export const MAX_VALUES = 4_000_000
+
 const isReplicaId = Schema.is(ReplicaId)
 
 export const decodeText = (text: string, userId: string): ClientMessage => {
+  if (!hasFewValues(text, MAX_VALUES)) return malformed("a message has too many values")
   let json: unknown
   try {
     json = JSON.parse(text)
