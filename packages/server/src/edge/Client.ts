@@ -6,7 +6,7 @@ import type { TokenRefused } from "../Access.ts"
 import type { GrantEnded } from "../Administration.ts"
 import type { StorageUnavailable } from "../EventLog.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
-import { unauthorized } from "../protocols/secsync/Wire.ts"
+import type { Frame } from "../protocols/Frame.ts"
 import { withPatience } from "../withPatience.ts"
 import { Inbox, type InboxOwner } from "./Inbox.ts"
 import { SocketConnection } from "./SocketConnection.ts"
@@ -19,11 +19,15 @@ export interface ClientSession {
   readonly answered: Effect.Effect<void>
 }
 
-type Life = Effect.Effect<void, TokenRefused | GrantEnded | StorageUnavailable>
+/** Why a client is sent away. */
+type Ending = TokenRefused | GrantEnded | StorageUnavailable
+type Life = Effect.Effect<void, Ending>
 
 export interface ClientServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly maxBufferedBytes: number
+  /** How the client's protocol says that a token is not good, or not any more; undefined: the close code says it. */
+  readonly unauthorized?: Frame
 }
 
 /** How long a shutdown waits until what clients have sent is answered, and as long again until they have gone. */
@@ -66,7 +70,7 @@ export class Client implements InboxOwner {
   }
 
   private start(effect: Life): Fiber.Fiber<void> {
-    return this.services.run(Effect.catchCause(effect, (cause) => sendAway(this.connection, cause)))
+    return this.services.run(Effect.catchCause(effect, (cause) => this.sendAway(cause)))
   }
 
   // ---- as one whose frames arrive
@@ -76,9 +80,9 @@ export class Client implements InboxOwner {
   }
 
   handle(texts: ReadonlyArray<string>): Effect.Effect<void> {
-    const { connection, session } = this
+    const { session } = this
     if (session === undefined) return Effect.void
-    return Effect.catchCause(session.receive(texts), (cause) => sendAway(connection, cause))
+    return Effect.catchCause(session.receive(texts), (cause) => this.sendAway(cause))
   }
 
   over(): void {
@@ -86,6 +90,35 @@ export class Client implements InboxOwner {
   }
 
   // ---- heartbeat and farewell
+
+  /** Tells the client why, as its protocol does; one that went by itself is told nothing. */
+  sendAway(cause: Cause.Cause<Ending>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      if (Cause.hasInterruptsOnly(cause)) return
+      const { connection } = this
+      const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+      switch (error?._tag) {
+        case "TokenRefused":
+          return this.refuseToken("the token is not valid")
+        case "GrantEnded":
+          if (error.reason === "revoked") return this.refuseToken("the token was revoked")
+          // Without a word that would have the client give up: it comes back once the library does.
+          return connection.close(CloseCode.tryAgainLater, "the library is suspended")
+        case "StorageUnavailable":
+          yield* Effect.logWarning(error.message)
+          return connection.close(CloseCode.tryAgainLater, "the storage is not available")
+        case undefined:
+          yield* Effect.logError("A connection failed", cause)
+          return connection.close(CloseCode.internalError, "internal error")
+      }
+    })
+  }
+
+  private refuseToken(reason: string): void {
+    const { unauthorized } = this.services
+    if (unauthorized !== undefined) this.connection.send(unauthorized)
+    this.connection.close(CloseCode.tokenRefused, reason)
+  }
 
   ping(): void {
     if (this.isSilent) return this.ws.terminate()
@@ -107,38 +140,5 @@ export class Client implements InboxOwner {
 
   terminate(): void {
     this.ws.terminate()
-  }
-}
-
-export const sendAway = (
-  connection: Connection,
-  cause: Cause.Cause<TokenRefused | GrantEnded | StorageUnavailable>
-): Effect.Effect<void> => {
-  if (Cause.hasInterruptsOnly(cause)) return Effect.void
-  const close = (code: number, reason: string) => Effect.sync(() => connection.close(code, reason))
-  const refuseToken = (reason: string) =>
-    Effect.andThen(
-      Effect.sync(() => connection.send(unauthorized)),
-      close(CloseCode.tokenRefused, reason)
-    )
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  switch (error?._tag) {
-    case "TokenRefused":
-      return refuseToken("the token is not valid")
-    case "GrantEnded":
-      return error.reason === "suspended"
-        ? // Without a word that would have the client give up: it comes back once the library does.
-          close(CloseCode.tryAgainLater, "the library is suspended")
-        : refuseToken("the token was revoked")
-    case "StorageUnavailable":
-      return Effect.andThen(
-        Effect.logWarning(error.message),
-        close(CloseCode.tryAgainLater, "the storage is not available")
-      )
-    case undefined:
-      return Effect.andThen(
-        Effect.logError("A connection failed", cause),
-        close(CloseCode.internalError, "internal error")
-      )
   }
 }

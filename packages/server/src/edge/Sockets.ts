@@ -11,11 +11,11 @@ import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { nothingKnown } from "../protocols/secsync/Document.ts"
 import type { SessionRequest } from "../protocols/secsync/Session.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
-import { documentError, parseKnownClocks } from "../protocols/secsync/Wire.ts"
+import { documentError, parseKnownClocks, unauthorized } from "../protocols/secsync/Wire.ts"
 import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { decodeText } from "../protocols/verdant/Wire.ts"
 import { withPatience } from "../withPatience.ts"
-import { Client, type ClientSession, GOODBYE_TIMEOUT, sendAway } from "./Client.ts"
+import { Client, type ClientServices, type ClientSession, GOODBYE_TIMEOUT } from "./Client.ts"
 import { admitVerdant, isVerdantPath, tokenOf } from "./VerdantGate.ts"
 
 export interface SocketLimits {
@@ -82,31 +82,34 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
-  const services = { run, maxBufferedBytes: limits.maxBufferedBytes }
+  const libraryClients: ClientServices = { run, maxBufferedBytes: limits.maxBufferedBytes }
+  const documentClients: ClientServices = { ...libraryClients, unauthorized }
   const clients = new Map<WebSocket, Client>()
 
   const openDocument =
     (target: Target): Open =>
-    (connection) =>
+    (client) =>
       Effect.gen(function* () {
+        const { connection } = client
         if (target.documentId === undefined) {
           connection.send(documentError)
           return connection.close(CloseCode.policy, "the path names no document")
         }
         const grant = yield* access.verify(target.token)
-        yield* administration.admit(grant, leaving(connection))
+        yield* administration.admit(grant, leaving(client))
         const { documentId, mode, known } = target
         const session = yield* sessions.open(connection, { grant, documentId, mode, known })
         return session && { grant, session }
       })
 
-  const leaving = (connection: Connection) => (ended: GrantEnded) => void run(sendAway(connection, Cause.fail(ended)))
+  const leaving = (client: Client) => (ended: GrantEnded) => void run(client.sendAway(Cause.fail(ended)))
 
   const openLibrary =
     (grant: Grant): Open =>
-    (connection) =>
+    (client) =>
       Effect.gen(function* () {
-        yield* administration.admit(grant, ({ reason }) => endGrant(connection, reason))
+        const { connection } = client
+        yield* administration.admit(grant, leaving(client))
         const session = yield* libraries.open(
           {
             id: connection.id,
@@ -127,7 +130,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const serve = (client: Client, open: Open) => {
     const { connection } = client
     const scope = Scope.makeUnsafe()
-    return open(connection).pipe(
+    return open(client).pipe(
       Scope.provide(scope),
       Effect.timeoutOrElse({
         duration: limits.handshakeTimeout,
@@ -170,7 +173,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(limits.heartbeat), beat)))
 
-  const accept = (request: IncomingMessage, socket: Duplex, head: Buffer, open: Open): void =>
+  const accept = ({ request, socket, head }: Upgrade, services: ClientServices, open: Open): void =>
     server.handleUpgrade(request, socket, head, (ws) => {
       const client = new Client(ws, socket, services)
       clients.set(ws, client)
@@ -180,20 +183,20 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     })
 
   /** Refused before it is a WebSocket: a Verdant client then gets itself a new token. */
-  const upgradeVerdant = (request: IncomingMessage, socket: Duplex, head: Buffer) =>
-    admitVerdant(access, administration, tokenOf(request)).pipe(
+  const upgradeVerdant = (upgrade: Upgrade) =>
+    admitVerdant(access, administration, tokenOf(upgrade.request)).pipe(
       Effect.scoped,
       Effect.timeout(limits.handshakeTimeout),
       Effect.map((grant) => {
-        if (socket.destroyed) return
-        if (isPolling(grant)) return refuseUpgrade(socket, "403 Forbidden")
-        accept(request, socket, head, openLibrary(grant))
+        if (upgrade.socket.destroyed) return
+        if (isPolling(grant)) return refuseUpgrade(upgrade.socket, "403 Forbidden")
+        accept(upgrade, libraryClients, openLibrary(grant))
       }),
       Effect.catchTag(["TokenRefused", "GrantEnded"], () =>
-        Effect.sync(() => refuseUpgrade(socket, "401 Unauthorized"))
+        Effect.sync(() => refuseUpgrade(upgrade.socket, "401 Unauthorized"))
       ),
       Effect.catchTag(["StorageUnavailable", "TimeoutError"], () =>
-        Effect.sync(() => refuseUpgrade(socket, "503 Service Unavailable"))
+        Effect.sync(() => refuseUpgrade(upgrade.socket, "503 Service Unavailable"))
       ),
       Effect.ensuring(
         Effect.sync(() => {
@@ -210,11 +213,11 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
     socket.on("error", destroy)
     if (isVerdantPath(request.url ?? "/")) {
       admitting += 1
-      return void run(upgradeVerdant(request, socket, head))
+      return void run(upgradeVerdant({ request, socket, head }))
     }
     const target = parseTarget(request.url ?? "/")
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
-    accept(request, socket, head, openDocument(target))
+    accept({ request, socket, head }, documentClients, openDocument(target))
   }
 
   const close = Effect.gen(function* () {
@@ -229,9 +232,15 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   return { upgrade, close } satisfies Sockets
 })
 
-/** What a protocol makes of a connection; nothing when it sent the client away. */
+interface Upgrade {
+  readonly request: IncomingMessage
+  readonly socket: Duplex
+  readonly head: Buffer
+}
+
+/** What a protocol makes of a client; nothing when it sent the client away. */
 type Open = (
-  connection: Connection
+  client: Client
 ) => Effect.Effect<Opened | undefined | void, TokenRefused | GrantEnded | StorageUnavailable, Scope.Scope>
 
 interface Opened {
@@ -241,11 +250,6 @@ interface Opened {
 
 /** Verdant's kinds of clients that are to poll and not to hold a socket: push, passive push, read-only pull. */
 const isPolling = ({ replicaType }: Grant): boolean => replicaType === 1 || replicaType === 3 || replicaType === 4
-
-const endGrant = (connection: Connection, reason: GrantEnded["reason"]): void =>
-  reason === "suspended"
-    ? connection.close(CloseCode.tryAgainLater, "the library is suspended")
-    : connection.close(CloseCode.tokenRefused, "the token was revoked")
 
 function destroy(this: Duplex): void {
   this.destroy()
