@@ -42,6 +42,9 @@ export class SocketConnection implements Connection {
     this.sentAway = true
     this.inbox.stop()
     this.ws.close(code, reason)
+    // What still comes is dropped: `ws` would gather a frame of any size until the client has gone.
+    this.socket.removeAllListeners("data").resume()
+    this.socket.end()
   }
 
   isSentAway(): boolean {
