@@ -1,33 +1,16 @@
 /** However small the frames are that a client sends faster than they are handled: at some number it is not read any more. */
-import { once } from "node:events"
-import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { WebSocket, WebSocketServer } from "ws"
 import { Inbox } from "../src/edge/Inbox.ts"
+import { socketPair } from "./support/SocketPair.ts"
 
 const FRAMES = 200_000
-
-/** Both ends of a connection. */
-const connected = Effect.gen(function* () {
-  const server = yield* Effect.acquireRelease(
-    Effect.sync(() => new WebSocketServer({ port: 0, host: "127.0.0.1" })),
-    (server) => Effect.sync(() => server.close())
-  )
-  yield* Effect.promise(() => once(server, "listening"))
-  const client = yield* Effect.acquireRelease(
-    Effect.sync(() => new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)),
-    (client) => Effect.sync(() => client.terminate())
-  )
-  const [[serving]] = yield* Effect.promise(() => Promise.all([once(server, "connection"), once(client, "open")]))
-  return { client, serving: serving as WebSocket }
-})
 
 describe("an inbox", () => {
   for (const frame of ["", "1"]) {
     it.live(`that is not handled yet takes a bounded number of frames like ${JSON.stringify(frame)}`, () =>
       Effect.gen(function* () {
-        const { client, serving } = yield* connected
+        const { client, serving } = yield* socketPair
         const inbox = new Inbox(serving, {
           handle: () => Effect.void,
           run: (effect) => void Effect.runFork(effect),

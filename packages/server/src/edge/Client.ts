@@ -9,6 +9,7 @@ import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import type { Frame } from "../protocols/Frame.ts"
 import { withPatience } from "../withPatience.ts"
 import { Inbox, type InboxOwner } from "./Inbox.ts"
+import type { LargeMessages } from "./LargeMessages.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 
 /** What a protocol makes of a connection. */
@@ -26,6 +27,7 @@ type Life = Effect.Effect<void, Ending>
 export interface ClientServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly maxBufferedBytes: number
+  readonly largeMessages: LargeMessages
   /** How the client's protocol says that a token is not good, or not any more; undefined: the close code says it. */
   readonly unauthorized?: Frame
 }
@@ -80,9 +82,16 @@ export class Client implements InboxOwner {
   }
 
   handle(texts: ReadonlyArray<string>): Effect.Effect<void> {
-    const { session } = this
+    const { services, session } = this
     if (session === undefined) return Effect.void
-    return Effect.catchCause(session.receive(texts), (cause) => this.sendAway(cause))
+    const length = texts.reduce((sum, text) => sum + text.length, 0)
+    return services.largeMessages
+      .handle(
+        length,
+        Effect.suspend(() => session.receive(texts)),
+        session.answered
+      )
+      .pipe(Effect.catchCause((cause) => this.sendAway(cause)))
   }
 
   over(): void {

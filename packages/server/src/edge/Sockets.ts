@@ -16,6 +16,7 @@ import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { decodeText } from "../protocols/verdant/Wire.ts"
 import { withPatience } from "../withPatience.ts"
 import { Client, type ClientServices, type ClientSession, GOODBYE_TIMEOUT } from "./Client.ts"
+import type { LargeMessages } from "./LargeMessages.ts"
 import { admitVerdant, isVerdantPath, tokenOf } from "./VerdantGate.ts"
 
 export interface SocketLimits {
@@ -56,7 +57,7 @@ export interface Sockets {
   readonly close: Effect.Effect<void>
 }
 
-export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
+export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, largeMessages: LargeMessages) {
   const access = yield* Access
   const administration = yield* Administration
   const sessions = yield* SecsyncSessions
@@ -82,7 +83,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits) {
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
-  const libraryClients: ClientServices = { run, maxBufferedBytes: limits.maxBufferedBytes }
+  const libraryClients: ClientServices = { run, maxBufferedBytes: limits.maxBufferedBytes, largeMessages }
   const documentClients: ClientServices = { ...libraryClients, unauthorized }
   const clients = new Map<WebSocket, Client>()
 

@@ -29,6 +29,7 @@ import { withPatience } from "../withPatience.ts"
 import { keepFileStore } from "./FileStoreUpkeep.ts"
 import { defaultFileOptions, type FileOptions, FileRoutes, NoFileRoutes } from "./Files.ts"
 import { HealthRoute } from "./Health.ts"
+import { makeLargeMessages } from "./LargeMessages.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 import { endSlowBodies } from "./slowBodies.ts"
 import { endStalledDownloads } from "./stalledDownloads.ts"
@@ -112,7 +113,8 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
-  const sockets = yield* makeSockets(limits)
+  const largeMessages = makeLargeMessages()
+  const sockets = yield* makeSockets(limits, largeMessages)
   yield* keepFileStore
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -123,7 +125,12 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     keepAliveTimeout: 5_000
   })
   const app = yield* HttpRouter.toHttpEffect(
-    Layer.mergeAll(HealthRoute, VerdantRoutes(limits), yield* fileRoutes(options), options.routes ?? Layer.empty)
+    Layer.mergeAll(
+      HealthRoute,
+      VerdantRoutes(limits, largeMessages),
+      yield* fileRoutes(options),
+      options.routes ?? Layer.empty
+    )
   ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })

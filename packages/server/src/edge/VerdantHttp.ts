@@ -14,6 +14,7 @@ import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { decodeMessage, MAX_VALUES } from "../protocols/verdant/Wire.ts"
 import { admitRequest } from "./Admission.ts"
 import { answering } from "./answering.ts"
+import type { LargeMessages } from "./LargeMessages.ts"
 import { Code, Refused } from "./Refused.ts"
 import type { SocketLimits } from "./Sockets.ts"
 import { VERDANT_PATH } from "./VerdantGate.ts"
@@ -28,10 +29,10 @@ const MAX_MESSAGES = 10_000
 /** Characters of answers to one request after which no more of its messages are handled: each may be a whole library. */
 const MAX_ANSWERS = 64 * 1024 * 1024
 
-type Run = <A>(effect: Effect.Effect<A, StorageUnavailable>) => Fiber.Fiber<A, StorageUnavailable>
+type Run = <A>(effect: Effect.Effect<A, StorageUnavailable | Refused>) => Fiber.Fiber<A, StorageUnavailable | Refused>
 
 /** Messages of one request, handled one after the other; the answers come in that order. */
-const exchange = Effect.fnUntraced(function* (run: Run) {
+const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: LargeMessages) {
   const request = yield* HttpServerRequest.HttpServerRequest
   const begun = performance.now()
   const admitted = yield* within(PATIENCE_MILLIS, admitRequest(request.headers))
@@ -41,10 +42,6 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
   // It reaches some documents, and not all of the library.
   if (grant.documents !== undefined) return yield* new Refused({ code: Code.forbidden })
   const body = yield* Effect.mapError(request.text, () => new Refused({ code: Code.bodyRequired }))
-  if (!hasFewValues(body, MAX_VALUES)) return yield* new Refused({ code: Code.invalidRequest })
-  const messages = messagesOf(body)
-  if (messages === undefined) return yield* new Refused({ code: Code.bodyRequired })
-  if (messages.length > MAX_MESSAGES) return yield* new Refused({ code: Code.invalidRequest })
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
   let length = 0
@@ -63,11 +60,14 @@ const exchange = Effect.fnUntraced(function* (run: Run) {
     },
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }
-  const handling = sessions.open(client, grant).pipe(
-    Effect.flatMap((session) => session.receive(messages.map((message) => decodeMessage(message, grant.userId)))),
-    Effect.scoped
-  )
-  const fiber = run(handling)
+  const handling = Effect.gen(function* () {
+    // It may have had to wait.
+    if (isAnswered) return
+    const messages = yield* messagesOf(body)
+    const session = yield* sessions.open(client, grant)
+    yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
+  })
+  const fiber = run(largeMessages.handle(body.length, Effect.scoped(handling)))
   yield* within(patience, Fiber.join(fiber)).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber)),
     Effect.ensuring(
@@ -87,19 +87,22 @@ const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>): Effect
     Effect.sleep(millis).pipe(Effect.andThen(Effect.sleep(LAST_LOOK)), Effect.as(Option.none()))
   )
 
-const decodeBody = Schema.decodeUnknownOption(
+const decodeBody = Schema.decodeUnknownEffect(
   Schema.fromJsonString(Schema.Struct({ messages: Schema.Array(Schema.Unknown) }))
 )
 
-const messagesOf = (body: string): ReadonlyArray<unknown> | undefined =>
-  Option.getOrUndefined(decodeBody(body))?.messages
+const messagesOf = Effect.fnUntraced(function* (body: string) {
+  if (!hasFewValues(body, MAX_VALUES)) return yield* new Refused({ code: Code.invalidRequest })
+  const { messages } = yield* Effect.mapError(decodeBody(body), () => new Refused({ code: Code.bodyRequired }))
+  return messages.length > MAX_MESSAGES ? yield* new Refused({ code: Code.invalidRequest }) : messages
+})
 
-export const VerdantRoutes = (limits: SocketLimits) =>
+export const VerdantRoutes = (limits: SocketLimits, largeMessages: LargeMessages) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const edge = answering({ allowsOrigin: () => true })
       const bounded = Effect.provideService(
-        exchange(yield* FiberSet.makeRuntime<never>()),
+        exchange(yield* FiberSet.makeRuntime<never>(), largeMessages),
         HttpIncomingMessage.MaxBodySize,
         ByteSize.bytes(limits.maxFrameBytes)
       )
