@@ -331,6 +331,21 @@ describe("serve", () => {
     assert.isTrue(jsonOf("token-inspect", inspected)["valid"])
   })
 
+  it("keeps to the limits that it is given", async () => {
+    const cwd = freshFolder()
+    const server = await serve(["--max-frame", "1", "--max-connections", "1"], { cwd })
+    const minted = await run(["token", "mint", "--library", "notes", "--user", "ada", "--json"], { cwd })
+    const url = `ws://127.0.0.1:${server.port}/welcome?sessionKey=${jsonOf("token-mint", minted)["token"]}`
+    const closed = (socket: WebSocket) =>
+      new Promise((resolve) => void socket.addEventListener("close", ({ code }) => resolve(code)))
+    const first = new WebSocket(url)
+    await new Promise((resolve) => void first.addEventListener("open", resolve))
+    assert.strictEqual(await closed(new WebSocket(url)), 1006)
+    first.send(" ".repeat(1024 * 1024 + 1))
+    assert.strictEqual(await closed(first), 1009)
+    await server.stop("SIGTERM")
+  })
+
   it("says so when the port is taken", async () => {
     const taken = createServer().listen(0, "127.0.0.1")
     await new Promise((resolve) => taken.once("listening", resolve))

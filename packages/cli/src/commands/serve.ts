@@ -4,6 +4,7 @@ import { CliFailure } from "../CliFailure.ts"
 
 const DEV_SECRET = "./data/dev-secret"
 const DEV_LIBRARY = "playground"
+const MIB = 1024 * 1024
 
 interface ServeResult {
   readonly port: number
@@ -37,6 +38,17 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
       env: "SEALOG_FILES",
       default: "./data/files"
     }),
+    "max-frame": Flags.integer({
+      description: "largest message of a client, MiB; a snapshot is one message",
+      default: 32,
+      min: 1,
+      max: 256
+    }),
+    "max-connections": Flags.integer({
+      description: "connections at a time; more are refused",
+      default: 10_000,
+      min: 1
+    }),
     dev: Flags.boolean({
       description: "for development: makes a secret, prints a URL and a token, gives tokens to whoever asks",
       default: false
@@ -58,6 +70,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const options = {
       port: flags.port,
+      limits: { maxFrameBytes: flags["max-frame"] * MIB, maxConnections: flags["max-connections"] },
       ...(host === undefined ? {} : { host }),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
