@@ -1,5 +1,5 @@
 /** A client from its upgrade on: what it says, what it is told, and why it is sent away. */
-import type { Duplex } from "node:stream"
+import type { Socket } from "node:net"
 import { Cause, Effect, type Fiber, Option } from "effect"
 import type { WebSocket } from "ws"
 import type { TokenRefused } from "../Access.ts"
@@ -10,6 +10,7 @@ import type { Frame } from "../protocols/Frame.ts"
 import { withPatience } from "../withPatience.ts"
 import { Inbox, type InboxOwner } from "./Inbox.ts"
 import type { LargeMessages } from "./LargeMessages.ts"
+import { Pulse } from "./Pulse.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 
 /** What a protocol makes of a connection. */
@@ -44,12 +45,12 @@ export class Client implements InboxOwner {
   private session: ClientSession | undefined
   /** While it runs the client is served. */
   private life: Fiber.Fiber<void> | undefined
-  /** It was pinged and has not answered. */
-  private isSilent = false
+  private readonly pulse: Pulse
 
-  constructor(ws: WebSocket, socket: Duplex, services: ClientServices) {
+  constructor(ws: WebSocket, socket: Socket, services: ClientServices) {
     this.ws = ws
     this.services = services
+    this.pulse = new Pulse(socket)
     this.inbox = new Inbox(ws, this)
     this.connection = new SocketConnection(ws, socket, {
       inbox: this.inbox,
@@ -129,14 +130,10 @@ export class Client implements InboxOwner {
     this.connection.close(CloseCode.tokenRefused, reason)
   }
 
+  /** Called now and then: who has not even answered the last ping is dropped. */
   ping(): void {
-    if (this.isSilent) return this.ws.terminate()
-    this.isSilent = true
-    this.ws.ping()
-  }
-
-  answeredPing(): void {
-    this.isSilent = false
+    if (this.pulse.beats()) this.ws.ping()
+    else this.ws.terminate()
   }
 
   get goodbye(): Effect.Effect<void> {

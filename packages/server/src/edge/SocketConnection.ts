@@ -1,6 +1,6 @@
 /** A WebSocket as the protocols see it: frames out, past `ws`, and the bound on what a slow client is sent. */
 import { randomBytes } from "node:crypto"
-import type { Duplex } from "node:stream"
+import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import type { Frame } from "../protocols/Frame.ts"
@@ -13,12 +13,14 @@ const MAX_VOLATILE_BYTES = 256 * 1024
 export class SocketConnection implements Connection {
   readonly id = randomBytes(12).toString("base64url")
   private readonly ws: WebSocket
-  private readonly socket: Duplex
+  private readonly socket: Socket
   private readonly maxBufferedBytes: number
   private readonly inbox: Inbox
   private sentAway = false
+  /** Bytes of a frame that is larger than a client may be behind, until the client has taken it. */
+  private large = 0
 
-  constructor(ws: WebSocket, socket: Duplex, options: { readonly maxBufferedBytes: number; readonly inbox: Inbox }) {
+  constructor(ws: WebSocket, socket: Socket, options: { readonly maxBufferedBytes: number; readonly inbox: Inbox }) {
     this.ws = ws
     this.socket = socket
     this.maxBufferedBytes = options.maxBufferedBytes
@@ -26,12 +28,16 @@ export class SocketConnection implements Connection {
   }
 
   send(frame: Frame): void {
-    // A frame larger than the bound is sent to a client that has taken all before it.
-    if (this.socket.writableLength > 0 && this.socket.writableLength + frame.length > this.maxBufferedBytes) {
-      this.close(CloseCode.tryAgainLater, "the client does not keep up")
-    } else {
-      this.write(frame)
+    const behind = this.socket.writableLength - this.large
+    if (behind + frame.length <= this.maxBufferedBytes) return this.write(frame)
+    // A document may be larger than the bound, and take long; what happens to it meanwhile comes behind it.
+    if (this.large === 0 && behind <= this.maxBufferedBytes) {
+      this.large = frame.length
+      return this.write(frame, () => {
+        this.large = 0
+      })
     }
+    this.close(CloseCode.tryAgainLater, "the client does not keep up")
   }
 
   sendVolatile(frame: Frame): void {
@@ -52,14 +58,14 @@ export class SocketConnection implements Connection {
   }
 
   /** All that one turn of the event loop brings goes in one write. */
-  private write(frame: Frame): void {
+  private write(frame: Frame, taken?: () => void): void {
     if (this.ws.readyState !== this.ws.OPEN) return
     if (this.socket.writableCorked === 0) {
       this.socket.cork()
       process.nextTick(uncork, this.socket)
     }
-    this.socket.write(frame)
+    this.socket.write(frame, taken)
   }
 }
 
-const uncork = (socket: Duplex): void => socket.uncork()
+const uncork = (socket: Socket): void => socket.uncork()

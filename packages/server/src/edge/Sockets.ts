@@ -24,13 +24,16 @@ export interface SocketLimits {
   readonly maxFrameBytes: number
   /** Open sockets. Default 10,000; more are refused with 503. */
   readonly maxConnections: number
-  /** Bytes that a client may be behind in receiving. Default 16 MiB; then it is closed with 1013 and comes back. */
+  /**
+   * Bytes that a client may be behind in receiving, besides one frame that may be larger. Default 16 MiB; then it is closed
+   * with 1013 and comes back.
+   */
   readonly maxBufferedBytes: number
   /** From the upgrade to the document being sent. Default 10 s. */
   readonly handshakeTimeout: Duration.Input
   /** From a request's head to the end of its body, when it uploads no file. Default 30 s. */
   readonly bodyTimeout: Duration.Input
-  /** How often a client is pinged; one that missed two is dropped. Default 30 s. */
+  /** How often a client is pinged; one that does nothing from one ping to the next is dropped. Default 30 s. */
   readonly heartbeat: Duration.Input
 }
 
@@ -157,9 +160,6 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
     message(this: WebSocket, data: RawData, isBinary: boolean): void {
       clients.get(this)?.inbox.receive(data, isBinary)
     },
-    pong(this: WebSocket): void {
-      clients.get(this)?.answeredPing()
-    },
     close(this: WebSocket): void {
       const client = clients.get(this)
       clients.delete(this)
@@ -176,10 +176,9 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
 
   const accept = ({ request, socket, head }: Upgrade, services: ClientServices, open: Open): void =>
     server.handleUpgrade(request, socket, head, (ws) => {
-      const client = new Client(ws, socket, services)
+      const client = new Client(ws, request.socket, services)
       clients.set(ws, client)
-      ws.on("message", listeners.message).on("pong", listeners.pong)
-      ws.on("close", listeners.close).on("error", listeners.error)
+      ws.on("message", listeners.message).on("close", listeners.close).on("error", listeners.error)
       client.open(serve(client, open))
     })
 

@@ -1,7 +1,6 @@
 /** Both ends of a WebSocket connection. */
 import { once } from "node:events"
-import type { AddressInfo } from "node:net"
-import type { Duplex } from "node:stream"
+import type { AddressInfo, Socket } from "node:net"
 import { Effect, type Scope } from "effect"
 import { WebSocket, WebSocketServer } from "ws"
 
@@ -9,7 +8,7 @@ export interface SocketPair {
   readonly client: WebSocket
   readonly serving: WebSocket
   /** The TCP socket below `serving`. */
-  readonly socket: Duplex
+  readonly socket: Socket
 }
 
 export const socketPair: Effect.Effect<SocketPair, never, Scope.Scope> = Effect.gen(function* () {

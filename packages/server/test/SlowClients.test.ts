@@ -1,0 +1,125 @@
+/** Clients on slow lines: what takes them long is not what they are sent away for. */
+import { connect, type Socket } from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { Inbox } from "../src/edge/Inbox.ts"
+import { SocketConnection } from "../src/edge/SocketConnection.ts"
+import { textFrame } from "../src/protocols/Frame.ts"
+import { snapshotMessage } from "../src/testing/SealedMessages.ts"
+import { startDocument, startMemoryServer } from "./support/MemoryServer.ts"
+import { socketPair } from "./support/SocketPair.ts"
+
+const MB = 1024 * 1024
+/** More than the kernel takes for a client that does not read. */
+const LARGE = 32 * MB
+
+const until = (condition: () => boolean) =>
+  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("5 millis"), until: (holds) => holds })
+
+const frameOf = (length: number) => textFrame(["x".repeat(length)])
+
+/** A client that reads nothing yet, and what it will have received. */
+const slowClient = Effect.gen(function* () {
+  const { client, serving, socket } = yield* socketPair
+  const received: Array<number> = []
+  client.on("message", (data: Buffer) => received.push(data.length))
+  client.pause()
+  const inbox = new Inbox(serving, { handle: () => Effect.void, run: () => {}, over: () => {} })
+  return { client, received, connection: new SocketConnection(serving, socket, { maxBufferedBytes: MB, inbox }) }
+})
+
+/** A WebSocket by hand, which answers no ping. */
+const openByHand = Effect.fnUntraced(function* (port: number, path: string) {
+  const socket = yield* Effect.acquireRelease(
+    Effect.callback<Socket>((resume) => {
+      const socket = connect({ port, host: "127.0.0.1" }, () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  const head = [`GET ${path} HTTP/1.1`, "Host: server", "Connection: Upgrade", "Upgrade: websocket"]
+  const key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+  socket.write(`${[...head, ...key].join("\r\n")}\r\n\r\n`)
+  return socket
+})
+
+describe("a client that takes a large frame slowly", () => {
+  it.live("is sent what follows, and that alone counts as what it is behind", () =>
+    Effect.gen(function* () {
+      const { client, connection, received } = yield* slowClient
+      const lengths = [10, LARGE, 20, MB / 2, 30]
+      for (const length of lengths) {
+        connection.send(frameOf(length))
+        yield* Effect.yieldNow
+      }
+      assert.isFalse(connection.isSentAway())
+      client.resume()
+      yield* until(() => received.length === lengths.length)
+      assert.deepStrictEqual(received, lengths)
+      client.pause()
+      for (const length of [LARGE, MB / 2]) connection.send(frameOf(length))
+      assert.isFalse(connection.isSentAway())
+      connection.send(frameOf(MB))
+      assert.isTrue(connection.isSentAway())
+    })
+  )
+
+  it.live("is not sent a second one before it has taken the first", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* slowClient
+      connection.send(frameOf(LARGE))
+      connection.send(frameOf(LARGE))
+      assert.isTrue(connection.isSentAway())
+    })
+  )
+})
+
+describe("the heartbeat", () => {
+  const limits = { heartbeat: "200 millis", maxFrameBytes: LARGE + MB } as const
+
+  it.live("leaves a client alone that is sending a frame for long, and drops one that does nothing", () =>
+    Effect.gen(function* () {
+      const { options } = yield* startDocument(yield* startMemoryServer({ limits }))
+      const url = new URL(options.url)
+      const socket = yield* openByHand(Number(url.port), `/${options.documentId}?sessionKey=${options.token}`)
+      let [pings, isClosed] = [0, false]
+      socket.on("close", () => {
+        isClosed = true
+      })
+      const header = Buffer.alloc(14)
+      header.set([0x81, 0x80 | 127])
+      header.writeBigUInt64BE(BigInt(LARGE), 2)
+      socket.on("data", (data) => {
+        if (!data.includes(Buffer.from([0x89, 0]))) return
+        pings += 1
+        if (pings === 1) socket.write(header)
+        else if (pings < 6) socket.write("x")
+      })
+      yield* until(() => pings === 6 || isClosed)
+      assert.strictEqual(pings, 6)
+      yield* until(() => isClosed)
+    })
+  )
+
+  it.live("leaves a client alone that is taking a frame for long", () =>
+    Effect.gen(function* () {
+      const { author, client, docId, options, snapshot } = yield* startDocument(yield* startMemoryServer({ limits }))
+      client.send(snapshotMessage(author, { docId, parent: snapshot, ciphertext: (LARGE * 3) / 4 }))
+      yield* client.next("snapshot-saved", ({ snapshotId }) => snapshotId !== snapshot.publicData.snapshotId)
+      const url = new URL(options.url)
+      const socket = yield* openByHand(Number(url.port), `/${docId}?sessionKey=${options.token}`)
+      let [bytes, isClosed] = [0, false]
+      socket.on("close", () => {
+        isClosed = true
+      })
+      // A little at a time, for as long as ten heartbeats.
+      socket.on("data", (data) => {
+        bytes += data.length
+        socket.pause()
+        setTimeout(() => socket.resume(), 4)
+      })
+      yield* until(() => bytes > LARGE || isClosed)
+      assert.isAbove(bytes, LARGE)
+    })
+  )
+})
