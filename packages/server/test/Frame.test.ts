@@ -2,7 +2,7 @@
 
 import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { textFrame } from "@sealog/server/protocols/Frame"
+import { textFrame, textFrameInPieces } from "@sealog/server/protocols/Frame"
 import { WebSocketServer } from "ws"
 
 /** What the WebSocket of browsers, which Node has as well, reads out of it. */
@@ -33,5 +33,14 @@ describe("a text frame", () => {
   it("of many parts, text and bytes, is their sequence", async () => {
     const parts = ["{", Buffer.from('"é":'), "", '"✉ 𝄞"', Buffer.alloc(0), "}"]
     assert.strictEqual(await read(textFrame(parts)), '{"é":"✉ 𝄞"}')
+  })
+
+  it("in pieces is the same, and what was bytes is not copied", () => {
+    for (const length of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
+      const [text, bytes] = ["é".repeat(length / 4), Buffer.alloc(length, "x")]
+      const pieces = textFrameInPieces([text, bytes, text])
+      assert.isTrue(Buffer.concat(pieces).equals(textFrame([text, bytes, text])))
+      assert.include(pieces, bytes)
+    }
   })
 })

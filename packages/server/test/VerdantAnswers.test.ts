@@ -1,11 +1,14 @@
 /** What is told of a Verdant library is made once for all who see the same, and not shown to anybody else. */
 import { assert, describe, it } from "@effect/vitest"
+import { HashMap } from "effect"
 import type { Batch } from "../src/domain/verdant/Batches.ts"
 import { ReplicaId } from "../src/domain/verdant/Events.ts"
 import type { StoredOperation } from "../src/domain/verdant/Items.ts"
+import type { LibraryState } from "../src/domain/verdant/Library.ts"
 import { Oid } from "../src/domain/verdant/Oid.ts"
 import { Timestamp } from "../src/domain/verdant/Timestamp.ts"
-import { rebroadcastOf } from "../src/protocols/verdant/Answers.ts"
+import { everythingFor, rebroadcastOf } from "../src/protocols/verdant/Answers.ts"
+import { syncResponse } from "../src/protocols/verdant/Wire.ts"
 
 const replicaId = ReplicaId.make("replica")
 const operation = (id: number, owner: string | null): StoredOperation => {
@@ -47,5 +50,40 @@ describe("what others are told of operations", () => {
     const secret = batchOf(operation(3, "ada"))
     assert.isUndefined(rebroadcastOf(secret, "bob", undefined))
     assert.isDefined(rebroadcastOf(secret, "ada", undefined))
+  })
+})
+
+describe("what newcomers are sent of a library", () => {
+  const libraryOf = (...operations: ReadonlyArray<StoredOperation>) =>
+    ({ entities: HashMap.make(["item/1", { baseline: undefined, operations }]) }) as unknown as LibraryState
+
+  const answerTo = (state: LibraryState, userId: string) =>
+    syncResponse({
+      ...everythingFor(state, userId),
+      ...{ overwrite: true, watermark: undefined, ackedTimestamp: null, nonce: userId },
+      peerPresence: {}
+    })
+
+  it("is encoded once for all, and in each of their frames", () => {
+    const state = libraryOf(operation(1, null), operation(2, null))
+    const answers = ["ada", "bob"].map((userId) => answerTo(state, userId))
+    const [first, second] = answers.map(({ pieces }) => pieces.filter((piece) => piece.length > 100))
+    assert.strictEqual(first?.[0], second?.[0])
+    for (const [i, { pieces, frame, text }] of answers.entries()) {
+      assert.isTrue(Buffer.concat(pieces).equals(frame))
+      const { ackThisNonce, operations } = JSON.parse(text)
+      assert.deepStrictEqual([ackThisNonce, operations.length], [["ada", "bob"][i], 2])
+    }
+  })
+
+  it("is for each what that one may see, when not everybody may see all", () => {
+    const state = libraryOf(operation(1, null), operation(2, "ada"))
+    for (const [userId, count] of [
+      ["ada", 2],
+      ["bob", 1],
+      ["ada", 2]
+    ] as const) {
+      assert.lengthOf(JSON.parse(answerTo(state, userId).text).operations, count)
+    }
   })
 })

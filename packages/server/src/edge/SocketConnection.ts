@@ -27,12 +27,14 @@ export class SocketConnection implements Connection {
     this.inbox = options.inbox
   }
 
-  send(frame: Frame): void {
+  send(...frame: ReadonlyArray<Uint8Array>): void {
+    let length = 0
+    for (const piece of frame) length += piece.length
     const behind = this.socket.writableLength - this.large
-    if (behind + frame.length <= this.maxBufferedBytes) return this.write(frame)
+    if (behind + length <= this.maxBufferedBytes) return this.write(frame)
     // A document may be larger than the bound, and take long; what happens to it meanwhile comes behind it.
     if (this.large === 0 && behind <= this.maxBufferedBytes) {
-      this.large = frame.length
+      this.large = length
       return this.write(frame, () => {
         this.large = 0
       })
@@ -41,7 +43,7 @@ export class SocketConnection implements Connection {
   }
 
   sendVolatile(frame: Frame): void {
-    if (this.socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) this.write(frame)
+    if (this.socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) this.write([frame])
   }
 
   close(code: number, reason: string): void {
@@ -58,13 +60,14 @@ export class SocketConnection implements Connection {
   }
 
   /** All that one turn of the event loop brings goes in one write. */
-  private write(frame: Frame, taken?: () => void): void {
+  private write(frame: ReadonlyArray<Uint8Array>, taken?: () => void): void {
     if (this.ws.readyState !== this.ws.OPEN) return
     if (this.socket.writableCorked === 0) {
       this.socket.cork()
       process.nextTick(uncork, this.socket)
     }
-    this.socket.write(frame, taken)
+    const last = frame.length - 1
+    for (let i = 0; i <= last; i++) this.socket.write(frame[i]!, i === last ? taken : undefined)
   }
 }
 

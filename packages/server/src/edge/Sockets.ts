@@ -118,7 +118,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
           {
             id: connection.id,
             isRealtime: true,
-            send: (message) => connection.send(message.frame),
+            send: (message) => connection.send(...message.pieces),
             sendVolatile: (message) => connection.sendVolatile(message.frame),
             close: (code, reason) => connection.close(code, reason),
             isSentAway: () => connection.isSentAway()

@@ -52,7 +52,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: LargeMess
     isRealtime: false,
     send: (message: Message) => {
       answers.push(message)
-      length += message.text.length
+      length += message.length
     },
     sendVolatile: () => {},
     close: (code: number) => {

@@ -6,7 +6,8 @@ import type { Frame } from "./Frame.ts"
 export interface Connection {
   /** Unique: the `origin` of what is stored for it. */
   readonly id: string
-  readonly send: (frame: Frame) => void
+  /** Sends a frame, which may be in pieces. */
+  readonly send: (...frame: ReadonlyArray<Uint8Array>) => void
   /** For frames that may be lost: dropped when the client is slow. */
   readonly sendVolatile: (frame: Frame) => void
   readonly close: (code: number, reason: string) => void

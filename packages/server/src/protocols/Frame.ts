@@ -6,23 +6,15 @@ export type Frame = Uint8Array
 
 const FINAL_TEXT = 0x81
 
-/** Of the parts one after the other; what is bytes already is UTF-8, and is copied once. */
-export const textFrame = (parts: ReadonlyArray<string | Uint8Array>): Frame => {
-  let length = 0
-  for (const part of parts) length += typeof part === "string" ? Buffer.byteLength(part) : part.length
-  const header = length < 126 ? 2 : length < 65_536 ? 4 : 10
+/** Text, or its UTF-8 bytes. */
+export type Part = string | Uint8Array
+
+/** Of the parts one after the other; what is bytes already is copied once. */
+export const textFrame = (parts: ReadonlyArray<Part>): Frame => {
+  const length = lengthOf(parts)
+  const header = headerLength(length)
   const frame = Buffer.allocUnsafe(header + length)
-  frame[0] = FINAL_TEXT
-  if (header === 2) {
-    frame[1] = length
-  } else if (header === 4) {
-    frame[1] = 126
-    frame.writeUInt16BE(length, 2)
-  } else {
-    frame[1] = 127
-    frame.writeUInt32BE(Math.floor(length / 2 ** 32), 2)
-    frame.writeUInt32BE(length >>> 0, 6)
-  }
+  writeHeader(frame, length)
   let offset = header
   for (const part of parts) {
     if (typeof part === "string") {
@@ -33,4 +25,34 @@ export const textFrame = (parts: ReadonlyArray<string | Uint8Array>): Frame => {
     }
   }
   return frame
+}
+
+/** The same frame in pieces: what is bytes already is not copied, and may be in many frames. */
+export const textFrameInPieces = (parts: ReadonlyArray<Part>): ReadonlyArray<Uint8Array> => {
+  const length = lengthOf(parts)
+  const header = Buffer.allocUnsafe(headerLength(length))
+  writeHeader(header, length)
+  return [header, ...parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part))]
+}
+
+const lengthOf = (parts: ReadonlyArray<Part>): number => {
+  let length = 0
+  for (const part of parts) length += typeof part === "string" ? Buffer.byteLength(part) : part.length
+  return length
+}
+
+const headerLength = (length: number): number => (length < 126 ? 2 : length < 65_536 ? 4 : 10)
+
+const writeHeader = (frame: Buffer, length: number): void => {
+  frame[0] = FINAL_TEXT
+  if (length < 126) {
+    frame[1] = length
+  } else if (length < 65_536) {
+    frame[1] = 126
+    frame.writeUInt16BE(length, 2)
+  } else {
+    frame[1] = 127
+    frame.writeUInt32BE(Math.floor(length / 2 ** 32), 2)
+    frame.writeUInt32BE(length >>> 0, 6)
+  }
 }

@@ -3,13 +3,14 @@ import { HashMap } from "effect"
 import type { Batch } from "../../domain/verdant/Batches.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
 import type { LibraryState } from "../../domain/verdant/Library.ts"
+import type { Part } from "../Frame.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
 
+/** JSON texts, one after the other. */
 export interface Contents {
-  /** JSON texts, one after the other. */
-  readonly operations: string
-  readonly baselines: string
+  readonly operations: Part
+  readonly baselines: Part
 }
 
 interface Everything extends Contents {
@@ -35,8 +36,8 @@ export const everythingFor = (state: LibraryState, userId: string): Contents => 
     return isVisibleTo(item, userId)
   }
   const contents = {
-    operations: textsOf(operations.filter(sees).sort(byTimestamp)),
-    baselines: textsOf(baselines.filter(sees).sort(byTimestamp))
+    operations: Buffer.from(textsOf(operations.filter(sees).sort(byTimestamp))),
+    baselines: Buffer.from(textsOf(baselines.filter(sees).sort(byTimestamp)))
   }
   everything.set(state.entities, isPublic ? { ...contents, isPublic } : { operations: "", baselines: "", isPublic })
   return contents

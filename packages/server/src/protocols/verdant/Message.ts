@@ -1,18 +1,33 @@
 /** What a Verdant client is sent: JSON text, made once for all who are sent it. */
-import { type Frame, textFrame } from "../Frame.ts"
+import { type Frame, type Part, textFrame, textFrameInPieces } from "../Frame.ts"
 
 export class Message {
-  readonly text: string
+  private readonly parts: ReadonlyArray<Part>
   private made: Frame | undefined
 
-  constructor(text: string) {
-    this.text = text
+  /** What is bytes may be in other messages as well. */
+  constructor(...parts: ReadonlyArray<Part>) {
+    this.parts = parts
+  }
+
+  get text(): string {
+    return this.parts.map((part) => (typeof part === "string" ? part : Buffer.from(part).toString())).join("")
+  }
+
+  /** Characters, or bytes of what is bytes. */
+  get length(): number {
+    return this.parts.reduce((sum, part) => sum + part.length, 0)
   }
 
   /** As a WebSocket's frame. */
   get frame(): Frame {
-    this.made ??= textFrame([this.text])
+    this.made ??= textFrame(this.parts)
     return this.made
+  }
+
+  /** The same, without a copy of what other messages have as well. */
+  get pieces(): ReadonlyArray<Uint8Array> {
+    return this.parts.every((part) => typeof part === "string") ? [this.frame] : textFrameInPieces(this.parts)
   }
 }
 

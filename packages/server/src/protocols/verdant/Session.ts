@@ -21,7 +21,7 @@ import {
 } from "../../domain/verdant/Timestamp.ts"
 import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
-import { everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
+import { type Contents, everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
 import type { LibraryRoom } from "./LibraryRooms.ts"
 import type { Message } from "./Message.ts"
 import { Peers, type PeersServices } from "./Peers.ts"
@@ -348,7 +348,7 @@ class LibrarySession implements Session, Subscriber {
     // A store (5.5, 3.6) that has never synced folds all operations that it gets, and nothing that is older and comes later is
     // ever seen in it. So while it takes what it is answered it is told that it has synced, at a time before everything. One
     // that is connected would not hear that, had it a nonce to answer: it acknowledges the last operation.
-    const hasNeverSynced = command.since === null && overwrite && contents.operations !== ""
+    const hasNeverSynced = command.since === null && overwrite && contents.operations.length > 0
     const hasNonce = isSomething && !(hasNeverSynced && client.isRealtime)
     client.send(
       this.response({
@@ -370,13 +370,13 @@ class LibrarySession implements Session, Subscriber {
     services.touch(room)
   }
 
-  private response(content: {
-    readonly operations: string
-    readonly baselines: string
-    readonly overwrite: boolean
-    readonly ackedTimestamp: string | null
-    readonly nonce?: string | undefined
-  }): Message {
+  private response(
+    content: Contents & {
+      readonly overwrite: boolean
+      readonly ackedTimestamp: string | null
+      readonly nonce?: string | undefined
+    }
+  ): Message {
     const watermark = this.room.state().watermark ?? undefined
     return Wire.syncResponse({ nonce: undefined, ...content, watermark, peerPresence: this.peerPresence })
   }

@@ -7,6 +7,7 @@ import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/
 import { decodeOperation, operationBy } from "../../domain/verdant/Operation.ts"
 import { storedBaseline } from "../../domain/verdant/Payload.ts"
 import { isBeforeAll, isTimestamp } from "../../domain/verdant/Timestamp.ts"
+import type { Part } from "../Frame.ts"
 import { hasFewValues } from "../hasFewValues.ts"
 import { Message, message } from "./Message.ts"
 
@@ -174,8 +175,8 @@ export const operationsRebroadcast = (content: {
   )
 
 export const syncResponse = (content: {
-  readonly operations: string
-  readonly baselines: string
+  readonly operations: Part
+  readonly baselines: Part
   readonly overwrite: boolean
   readonly watermark: string | undefined
   readonly peerPresence: Readonly<Record<string, UserInfo>>
@@ -183,8 +184,11 @@ export const syncResponse = (content: {
   readonly nonce: string | undefined
 }): Message =>
   new Message(
-    `{"type":"sync-resp","operations":[${content.operations}],"baselines":[${content.baselines}]` +
-      `,"overwriteLocalData":${content.overwrite},"ackedTimestamp":${JSON.stringify(content.ackedTimestamp)}` +
+    '{"type":"sync-resp","operations":[',
+    content.operations,
+    '],"baselines":[',
+    content.baselines,
+    `],"overwriteLocalData":${content.overwrite},"ackedTimestamp":${JSON.stringify(content.ackedTimestamp)}` +
       `,"peerPresence":${JSON.stringify(content.peerPresence)}${globalAckField(content.watermark)}` +
       (content.nonce === undefined ? "}" : `,"ackThisNonce":"${content.nonce}"}`)
   )
