@@ -28,7 +28,7 @@ export interface FileOptions {
   readonly types: ReadonlyArray<string> | undefined
   /** At a time; more are asked to come again. Default: 32. On S3, each holds 8 MiB in memory. */
   readonly maxUploads: number
-  /** How long an upload, or whoever downloads, may pause. Default: 30 s. */
+  /** How long an upload, or whoever takes an answer, may pause. Default: 30 s. */
   readonly idleTimeout: Duration.Input
   /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
   readonly uploadTimeout: Duration.Input

@@ -32,7 +32,7 @@ import { HealthRoute } from "./Health.ts"
 import { makeLargeMessages } from "./LargeMessages.ts"
 import { defaultLimits, makeSockets, type SocketLimits } from "./Sockets.ts"
 import { endSlowBodies } from "./slowBodies.ts"
-import { endStalledDownloads } from "./stalledDownloads.ts"
+import { endStalledAnswers } from "./stalledAnswers.ts"
 import { VerdantRoutes } from "./VerdantHttp.ts"
 import { VerdantLibraries } from "./VerdantLibraries.ts"
 
@@ -134,7 +134,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
-  endStalledDownloads(server, idleTimeout)
+  endStalledAnswers(server, idleTimeout)
   server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
   server.on("upgrade", sockets.upgrade)
 
