@@ -12,6 +12,8 @@ import { socketPair } from "./support/SocketPair.ts"
 const MB = 1024 * 1024
 /** More than the kernel takes for a client that does not read. */
 const LARGE = 32 * MB
+/** A frame without content (RFC 6455 section 5.5.2). */
+const PING = Buffer.from([0x89, 0])
 
 const until = (condition: () => boolean) =>
   Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("5 millis"), until: (holds) => holds })
@@ -90,7 +92,7 @@ describe("the heartbeat", () => {
       header.set([0x81, 0x80 | 127])
       header.writeBigUInt64BE(BigInt(LARGE), 2)
       socket.on("data", (data) => {
-        if (!data.includes(Buffer.from([0x89, 0]))) return
+        if (!Buffer.from(data).includes(PING)) return
         pings += 1
         if (pings === 1) socket.write(header)
         else if (pings < 4) socket.write("x")
