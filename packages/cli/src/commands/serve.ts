@@ -39,14 +39,12 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
       default: "./data/files"
     }),
     "max-frame": Flags.integer({
-      description: "largest message of a client, MiB; a snapshot is one message",
-      default: 32,
+      description: "largest message of a client, MiB; a snapshot is one message (default: 32)",
       min: 1,
       max: 256
     }),
     "max-connections": Flags.integer({
-      description: "connections at a time; more are refused",
-      default: 10_000,
+      description: "WebSockets at a time; more are refused (default: 10,000)",
       min: 1
     }),
     dev: Flags.boolean({
@@ -68,9 +66,13 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
+    const [frame, connections] = [flags["max-frame"], flags["max-connections"]]
     const options = {
       port: flags.port,
-      limits: { maxFrameBytes: flags["max-frame"] * MIB, maxConnections: flags["max-connections"] },
+      limits: {
+        ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
+        ...(connections === undefined ? {} : { maxConnections: connections })
+      },
       ...(host === undefined ? {} : { host }),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
