@@ -1,12 +1,10 @@
 /** Requests whose body comes slowly: a file may, nothing else does for long. */
 import { createConnection, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { type MemoryServer, startMemoryServer } from "./support/MemoryServer.ts"
+import { until } from "./support/until.ts"
 import { ask, bearer, beginUpload, rawForm, rawPart } from "./support/upload.ts"
-
-const until = (condition: () => boolean) =>
-  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("5 millis"), until: (holds) => holds })
 
 /** A request that announces more than it sends; what follows is up to the caller. */
 const beginRequest = Effect.fnUntraced(function* (server: MemoryServer, head: ReadonlyArray<string>, body: string) {

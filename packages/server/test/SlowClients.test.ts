@@ -1,22 +1,20 @@
 /** Clients on slow lines: what takes them long is not what they are sent away for. */
-import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { Inbox } from "../src/edge/Inbox.ts"
 import { SocketConnection } from "../src/edge/SocketConnection.ts"
 import { textFrame } from "../src/protocols/Frame.ts"
 import { snapshotMessage } from "../src/testing/SealedMessages.ts"
 import { startDocument, startMemoryServer } from "./support/MemoryServer.ts"
 import { socketPair } from "./support/SocketPair.ts"
+import { askToUpgrade, frameHeader } from "./support/UpgradeByHand.ts"
+import { until } from "./support/until.ts"
 
 const MB = 1024 * 1024
 /** More than the kernel takes for a client that does not read. */
 const LARGE = 32 * MB
 /** A frame without content (RFC 6455 section 5.5.2). */
 const PING = Buffer.from([0x89, 0])
-
-const until = (condition: () => boolean) =>
-  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("5 millis"), until: (holds) => holds })
 
 const frameOf = (length: number) => textFrame(["x".repeat(length)])
 
@@ -28,21 +26,6 @@ const slowClient = Effect.gen(function* () {
   client.pause()
   const inbox = new Inbox(serving, { handle: () => Effect.void, run: () => {}, over: () => {} })
   return { client, received, connection: new SocketConnection(serving, socket, { maxBufferedBytes: MB, inbox }) }
-})
-
-/** A WebSocket by hand, which answers no ping. */
-const openByHand = Effect.fnUntraced(function* (port: number, path: string) {
-  const socket = yield* Effect.acquireRelease(
-    Effect.callback<Socket>((resume) => {
-      const socket = connect({ port, host: "127.0.0.1" }, () => resume(Effect.succeed(socket)))
-      socket.on("error", () => {})
-    }),
-    (socket) => Effect.sync(() => socket.destroy())
-  )
-  const head = [`GET ${path} HTTP/1.1`, "Host: server", "Connection: Upgrade", "Upgrade: websocket"]
-  const key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-  socket.write(`${[...head, ...key].join("\r\n")}\r\n\r\n`)
-  return socket
 })
 
 describe("a client that takes a large frame slowly", () => {
@@ -83,18 +66,15 @@ describe("the heartbeat", () => {
     Effect.gen(function* () {
       const { options } = yield* startDocument(yield* startMemoryServer({ limits }))
       const url = new URL(options.url)
-      const socket = yield* openByHand(Number(url.port), `/${options.documentId}?sessionKey=${options.token}`)
+      const socket = yield* askToUpgrade(Number(url.port), `/${options.documentId}?sessionKey=${options.token}`)
       let [pings, isClosed] = [0, false]
       socket.on("close", () => {
         isClosed = true
       })
-      const header = Buffer.alloc(14)
-      header.set([0x81, 0x80 | 127])
-      header.writeBigUInt64BE(BigInt(LARGE), 2)
       socket.on("data", (data) => {
         if (!Buffer.from(data).includes(PING)) return
         pings += 1
-        if (pings === 1) socket.write(header)
+        if (pings === 1) socket.write(frameHeader(LARGE))
         else if (pings < 4) socket.write("x")
       })
       yield* until(() => pings === 4 || isClosed)
@@ -109,7 +89,7 @@ describe("the heartbeat", () => {
       client.send(snapshotMessage(author, { docId, parent: snapshot, ciphertext: (LARGE * 3) / 4 }))
       yield* client.next("snapshot-saved", ({ snapshotId }) => snapshotId !== snapshot.publicData.snapshotId)
       const url = new URL(options.url)
-      const socket = yield* openByHand(Number(url.port), `/${docId}?sessionKey=${options.token}`)
+      const socket = yield* askToUpgrade(Number(url.port), `/${docId}?sessionKey=${options.token}`)
       let [bytes, isClosed] = [0, false]
       socket.on("close", () => {
         isClosed = true

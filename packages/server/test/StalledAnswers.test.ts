@@ -3,11 +3,9 @@ import { createServer, type Server, type ServerResponse } from "node:http"
 import { type AddressInfo, connect } from "node:net"
 import { Readable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Effect } from "effect"
 import { endStalledAnswers } from "../src/edge/stalledAnswers.ts"
-
-const until = (condition: () => boolean) =>
-  Effect.repeat(Effect.sync(condition), { schedule: Schedule.spaced("5 millis"), until: (holds) => holds })
+import { until } from "./support/until.ts"
 
 /** Sends everybody more than anybody takes. */
 const startServer = Effect.acquireRelease(

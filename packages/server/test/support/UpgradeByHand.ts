@@ -1,0 +1,29 @@
+/** A WebSocket without a library, which does nothing by itself: it answers no ping and no closing frame. */
+import { connect, type Socket } from "node:net"
+import { Effect, type Scope } from "effect"
+
+/** `allowHalfOpen`: its own side stays open when the server has ended its own. */
+export const askToUpgrade = (
+  port: number,
+  path: string,
+  options: { readonly allowHalfOpen?: boolean } = {}
+): Effect.Effect<Socket, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = connect({ port, host: "127.0.0.1", ...options })
+      socket.on("error", () => {})
+      const head = [`GET ${path} HTTP/1.1`, "Host: server", "Connection: Upgrade", "Upgrade: websocket"]
+      const key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+      socket.write(`${[...head, ...key].join("\r\n")}\r\n\r\n`)
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+/** The header of a text frame of so many bytes, of 64 KiB or more, masked with nothing (RFC 6455 section 5.2). */
+export const frameHeader = (bytes: number): Buffer => {
+  const header = Buffer.alloc(14)
+  header.set([0x81, 0x80 | 127])
+  header.writeBigUInt64BE(BigInt(bytes), 2)
+  return header
+}
