@@ -82,10 +82,9 @@ export class Client implements InboxOwner {
     this.services.run(effect)
   }
 
-  handle(texts: ReadonlyArray<string>): Effect.Effect<void> {
+  handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<void> {
     const { services, session } = this
     if (session === undefined) return Effect.void
-    const length = texts.reduce((sum, text) => sum + text.length, 0)
     return services.largeMessages
       .handle(
         length,

@@ -15,8 +15,8 @@ const FRAME_BYTES = 64
 const MAX_FRAMES = 64
 
 export interface InboxOwner {
-  /** Handles text frames; done when the next may be handled. */
-  readonly handle: (texts: ReadonlyArray<string>) => Effect.Effect<void>
+  /** Handles text frames, of so many characters together; done when the next may be handled. */
+  readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => void
   /** The client has gone or was sent away, and nothing more will be handled. May be called again. */
   readonly over: () => void
@@ -100,19 +100,21 @@ export class Inbox {
   private handleWaiting(): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       while (this.waiting.length > 0) {
-        const texts = this.take()
+        const { texts, length } = this.take()
         const end = this.arrived - this.waiting.length
-        yield* this.owner.handle(texts)
+        yield* this.owner.handle(texts, length)
         this.setDone(end)
       }
     })
   }
 
-  private take(): ReadonlyArray<string> {
+  private take(): { readonly texts: ReadonlyArray<string>; readonly length: number } {
     const texts = this.waiting.splice(0, MAX_FRAMES)
-    for (const text of texts) this.bytes -= FRAME_BYTES + text.length
+    let length = 0
+    for (const text of texts) length += text.length
+    this.bytes -= FRAME_BYTES * texts.length + length
     if (this.bytes <= MAX_BYTES && this.ws.isPaused) this.ws.resume()
-    return texts
+    return { texts, length }
   }
 
   private setDone(count: number): void {

@@ -11,7 +11,7 @@ export class Message {
   }
 
   get text(): string {
-    return this.parts.map((part) => (typeof part === "string" ? part : Buffer.from(part).toString())).join("")
+    return this.parts.map(textOf).join("")
   }
 
   /** Characters, or bytes of what is bytes. */
@@ -30,5 +30,8 @@ export class Message {
     return this.parts.every((part) => typeof part === "string") ? [this.frame] : textFrameInPieces(this.parts)
   }
 }
+
+const textOf = (part: Part): string =>
+  typeof part === "string" ? part : Buffer.from(part.buffer, part.byteOffset, part.length).toString()
 
 export const message = (value: object): Message => new Message(JSON.stringify(value))
