@@ -42,7 +42,7 @@ describe("check-imports", () => {
       "server/src/Rooms.ts": 'import { EventLog } from "./EventLog.ts"\n// import "./edge/Server.ts"\n',
       "server/src/edge/Server.ts": 'import { Rooms } from "../Rooms.ts"\n',
       "server/src/testing/Suite.ts": 'import { Server } from "../edge/Server.ts"\n',
-      "storage-one/src/Log.ts": 'import { EventLog } from "@sealog/server/EventLog"\nimport "node:sqlite"\n',
+      "storage-one/src/Log.ts": 'import { EventLog } from "@sealog/server/ports/EventLog"\nimport "node:sqlite"\n',
       "cli/src/serve.ts": 'import { Log } from "@sealog/storage-one"\n'
     })
     assert.deepStrictEqual(check(folder), { status: 0, lines: [] })

@@ -4,9 +4,9 @@
  *   node bench/harness/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Access } from "@sealog/server/Access"
 import { SyncServer } from "@sealog/server/edge/SyncServer"
-import { Signatures } from "@sealog/server/Signatures"
+import { Access } from "@sealog/server/ports/Access"
+import { Signatures } from "@sealog/server/signatures/Signatures"
 import { PgStorage } from "@sealog/storage-pg"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Layer } from "effect"

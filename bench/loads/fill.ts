@@ -4,9 +4,9 @@
  */
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
-import { decide, evolve, initial, toNewEvent } from "@sealog/server/domain/Secsync"
 import { advance, emptyHead, place } from "@sealog/server/domain/Stream"
-import { type Append, EventLog, type PlacedEvent } from "@sealog/server/EventLog"
+import { decide, evolve, initial, toNewEvent } from "@sealog/server/domain/secsync/Decide"
+import { type Append, EventLog, type PlacedEvent } from "@sealog/server/ports/EventLog"
 import { type ClientMessage, makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { PgStorage } from "@sealog/storage-pg"

@@ -2,7 +2,7 @@
 import { createPublicKey, verify } from "node:crypto"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { loadImplementations, sodium } from "@sealog/server/domain/sodium"
-import { makeVerifyPool } from "@sealog/server/signatures/VerifyPool"
+import { makeVerifyPool } from "@sealog/server/signatures/VerifierPool"
 import { verifyWith } from "@sealog/server/signatures/verifySignature"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"

@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type CopyOptions, copy } from "@sealog/server/admin/Copy"
 import { evict } from "@sealog/server/admin/Eviction"
-import { revoke, suspend } from "@sealog/server/admin/Exclusion"
 import { replay } from "@sealog/server/admin/Replay"
+import { revoke, suspend } from "@sealog/server/admin/Revocation"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { emptyHead, type StreamKey } from "@sealog/server/domain/Stream"
-import { StorageUnavailable } from "@sealog/server/EventLog"
+import { StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { makeAuthor, resign } from "@sealog/server/testing"
 import { Effect } from "effect"
 import {

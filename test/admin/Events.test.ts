@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "@sealog/server/admin/Events"
 import { evict } from "@sealog/server/admin/Eviction"
-import { suspend } from "@sealog/server/admin/Exclusion"
+import { suspend } from "@sealog/server/admin/Revocation"
 import type { StreamKey } from "@sealog/server/domain/Stream"
-import { Signals } from "@sealog/server/Signals"
+import { Signals } from "@sealog/server/ports/Signals"
 import { Effect, Fiber, Queue, Stream } from "effect"
 import { append, document, key, memory, snapshot, update } from "./support.ts"
 

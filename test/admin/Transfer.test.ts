@@ -1,13 +1,13 @@
 /** A log as JSON lines and back: what is not as it was exported is not taken, and said by its line. */
 import { assert, describe, it } from "@effect/vitest"
 import { evict } from "@sealog/server/admin/Eviction"
-import { revoke, suspend } from "@sealog/server/admin/Exclusion"
 import { exportLog } from "@sealog/server/admin/Export"
 import { importLog, type LineRefused } from "@sealog/server/admin/Import"
+import { revoke, suspend } from "@sealog/server/admin/Revocation"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
-import { EventLog } from "@sealog/server/EventLog"
-import type { Signals } from "@sealog/server/Signals"
+import { EventLog } from "@sealog/server/ports/EventLog"
+import type { Signals } from "@sealog/server/ports/Signals"
 import { Context, Effect, Stream } from "effect"
 import { append, document, holdings, key, memory, snapshot, update } from "./support.ts"
 

@@ -1,13 +1,14 @@
 /** Logs to look at and to carry over: of real messages where signatures matter, and of any bytes where they do not. */
+
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
-import { type DocumentEvent, nextProof, toNewEvent } from "@sealog/server/domain/Secsync"
 import { advance, emptyHead, place, purgesBefore, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
-import { EventLog, type PlacedEvent } from "@sealog/server/EventLog"
-import { layerMemory } from "@sealog/server/EventLogMemory"
+import { type DocumentEvent, nextProof, toNewEvent } from "@sealog/server/domain/secsync/Decide"
+import { EventLog, type PlacedEvent } from "@sealog/server/ports/EventLog"
+import { Signals } from "@sealog/server/ports/Signals"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
-import { Signals } from "@sealog/server/Signals"
-import { Signatures } from "@sealog/server/Signatures"
+import { Signatures } from "@sealog/server/signatures/Signatures"
 import { type Author, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Context, Effect, Layer } from "effect"
 

@@ -1,7 +1,7 @@
 /** A server that is told to stop answers what it has received, keeps it, and says goodbye. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { EventLog } from "@sealog/server/EventLog"
+import { EventLog } from "@sealog/server/ports/EventLog"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { connectRaw } from "../../packages/server/test/support/RawClient.ts"

@@ -1,8 +1,8 @@
 /** The server as people run it: `sync-admin serve`, a process of its own that can be killed. */
 import { execFile, spawn } from "node:child_process"
 import { join } from "node:path"
-import { Access } from "@sealog/server/Access"
 import { LibraryId } from "@sealog/server/domain/Ids"
+import { Access } from "@sealog/server/ports/Access"
 import { Effect, Redacted, type Scope } from "effect"
 import { freePort } from "./freePort.ts"
 import { TOKEN_SECRET } from "./TestServer.ts"

@@ -1,12 +1,13 @@
 /** The server in this process, on a database of its own and a free port. */
-import { Access, type TokenRequest } from "@sealog/server/Access"
-import type { BlobStore } from "@sealog/server/BlobStore"
-import { layerMemory } from "@sealog/server/BlobStoreMemory"
+
+import { layerMemory } from "@sealog/server/adapters/MemoryBlobStore"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { EventLog } from "@sealog/server/EventLog"
 import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServer"
-import { VerdantLibraries } from "@sealog/server/edge/VerdantLibraries"
-import { FileLinks } from "@sealog/server/protocols/verdant/FileLinks"
+import { Access, type TokenRequest } from "@sealog/server/ports/Access"
+import type { BlobStore } from "@sealog/server/ports/BlobStore"
+import { EventLog } from "@sealog/server/ports/EventLog"
+import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
+import { VerdantLibraries } from "@sealog/server/protocols/verdant/VerdantLibraries"
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
 
 import { freshStorage, layerOf } from "./postgres.ts"

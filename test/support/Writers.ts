@@ -1,7 +1,7 @@
 /** A load whose every acknowledgement is remembered, to be held against the log afterwards. */
 import { assert } from "@effect/vitest"
 import type { LibraryId } from "@sealog/server/domain/Ids"
-import { EventLog } from "@sealog/server/EventLog"
+import { EventLog } from "@sealog/server/ports/EventLog"
 import { type Author, makeAuthor, type SealedUpdate, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Effect, type Scope } from "effect"
 import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"

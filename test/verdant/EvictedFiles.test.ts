@@ -1,7 +1,7 @@
 /** The files of a library that is evicted go with it, and those that come with its restoration stay. */
 import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { layerFileSystem } from "@sealog/server/FileSystemBlobStore"
+import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
 import { Effect, Layer } from "effect"
 import { freshStorage } from "../support/postgres.ts"
 import { startServer } from "../support/TestServer.ts"

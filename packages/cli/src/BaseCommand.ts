@@ -1,9 +1,9 @@
 /** What every command shares: the database, the output rules, and how an Effect becomes an exit code. */
 import { Command, Flags } from "@oclif/core"
-import type { EventLog } from "@sealog/server/EventLog"
-import type { Signals } from "@sealog/server/Signals"
+import type { EventLog } from "@sealog/server/ports/EventLog"
+import type { Signals } from "@sealog/server/ports/Signals"
 import type { Effect, Exit } from "effect"
-import { CliFailure, failureOf } from "./CliFailure.ts"
+import { CliFailure, failureOf } from "./output/CliFailure.ts"
 
 export abstract class BaseCommand<Result> extends Command {
   static override enableJsonFlag = true
@@ -38,7 +38,7 @@ export abstract class BaseCommand<Result> extends Command {
   /** Runs an Effect on the log of a database that was migrated. */
   protected async executeOn<A, E>(database: string, effect: Effect.Effect<A, E, EventLog | Signals>): Promise<A> {
     const { provide } = await import("effect/Effect")
-    const { backendOf } = await import("./storage.ts")
+    const { backendOf } = await import("./backends/storage.ts")
     return this.execute(provide(effect, (await backendOf(database)).existing))
   }
 

@@ -2,10 +2,11 @@
  * What `serve --dev` adds: `GET /auth/LIBRARY?user=USER&type=TYPE` gives a token to whoever asks, as Verdant's own
  * development server does.
  */
-import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/Access"
+
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { answering } from "@sealog/server/edge/answering"
-import { VERDANT_PATH } from "@sealog/server/edge/VerdantGate"
+import { VERDANT_PATH } from "@sealog/server/edge/admitVerdant"
+import { answering } from "@sealog/server/edge/http/VerdantResponse"
+import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/ports/Access"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Option from "effect/Option"

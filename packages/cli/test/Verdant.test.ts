@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { layerFileSystem } from "@sealog/server/FileSystemBlobStore"
+import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
 import { authorization } from "@verdant-web/store"
 import { Effect, Exit, Layer, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"

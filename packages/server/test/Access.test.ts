@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { SignJWT, UnsecuredJWT } from "jose"
-import { Access, ReplicaType, SecretTooShort } from "../src/Access.ts"
 import { DocumentId, LibraryId } from "../src/domain/Ids.ts"
+import { Access, ReplicaType, SecretTooShort } from "../src/ports/Access.ts"
 
 const secret = (letter: string) => Redacted.make(letter.repeat(32))
 const libraryId = LibraryId.make("notes")

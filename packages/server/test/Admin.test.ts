@@ -1,16 +1,16 @@
 /** Evicting and looking, on the log alone: over pages, in steps, while somebody writes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { showDocument, showLibrary } from "../src/admin/Documents.ts"
+import { layerMemory } from "../src/adapters/MemoryEventLog.ts"
 import { evict } from "../src/admin/Eviction.ts"
+import { showDocument, showLibrary } from "../src/admin/Inspect.ts"
 import { blake2b256 } from "../src/domain/Blake2b.ts"
 import { DocumentId, LibraryId, PublicKey, SnapshotId } from "../src/domain/Ids.ts"
-import { type DocumentEvent, nextProof, toNewEvent } from "../src/domain/Secsync.ts"
 import { place } from "../src/domain/Stream.ts"
-import { EventLog } from "../src/EventLog.ts"
-import { layerMemory } from "../src/EventLogMemory.ts"
-import { listLibraries } from "../src/listLibraries.ts"
-import { Signals } from "../src/Signals.ts"
+import { type DocumentEvent, nextProof, toNewEvent } from "../src/domain/secsync/Decide.ts"
+import { EventLog } from "../src/ports/EventLog.ts"
+import { listLibraries } from "../src/ports/listLibraries.ts"
+import { Signals } from "../src/ports/Signals.ts"
 
 const libraryId = LibraryId.make("notes")
 const pubKey = PublicKey.make("k".repeat(43))

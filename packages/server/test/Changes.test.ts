@@ -4,9 +4,9 @@ import { Context, Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { LibraryId } from "../src/domain/Ids.ts"
 import { emptyHead, place, type StreamHead } from "../src/domain/Stream.ts"
 import { toNewEvent, VERDANT } from "../src/domain/verdant/Events.ts"
-import { EventLog } from "../src/EventLog.ts"
-import { VerdantLibraries } from "../src/edge/VerdantLibraries.ts"
-import { Signals } from "../src/Signals.ts"
+import { EventLog } from "../src/ports/EventLog.ts"
+import { Signals } from "../src/ports/Signals.ts"
+import { VerdantLibraries } from "../src/protocols/verdant/VerdantLibraries.ts"
 import { makeTroubledLog } from "./support/TroubledLog.ts"
 
 const libraryId = LibraryId.make("notes")

@@ -1,4 +1,4 @@
-import { layerMemory } from "../src/EventLogMemory.ts"
+import { layerMemory } from "../src/adapters/MemoryEventLog.ts"
 import { eventLogSuite } from "../src/testing/EventLogSuite.ts"
 
 eventLogSuite("memory", layerMemory)

@@ -1,14 +1,14 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
-import { type BlobKey, BlobStore } from "../src/BlobStore.ts"
-import { layerMemory as layerMemoryBlobs } from "../src/BlobStoreMemory.ts"
+import { layerMemory as layerMemoryBlobs } from "../src/adapters/MemoryBlobStore.ts"
+import { layerMemory } from "../src/adapters/MemoryEventLog.ts"
 import { FileId, LibraryId } from "../src/domain/Ids.ts"
 import { emptyHead, place, type StreamHead } from "../src/domain/Stream.ts"
 import { type LibraryEvent, toNewEvent, VERDANT } from "../src/domain/verdant/Events.ts"
-import { EventLog } from "../src/EventLog.ts"
-import { layerMemory } from "../src/EventLogMemory.ts"
-import { newBlobKey } from "../src/protocols/verdant/BlobPlaces.ts"
-import { deleteEvictedFiles, filesOfGenerations } from "../src/protocols/verdant/EvictedFiles.ts"
+import { type BlobKey, BlobStore } from "../src/ports/BlobStore.ts"
+import { EventLog } from "../src/ports/EventLog.ts"
+import { newBlobKey } from "../src/protocols/verdant/files/BlobKeys.ts"
+import { deleteEvictedFiles, filesOfGenerations } from "../src/protocols/verdant/files/EvictedFiles.ts"
 
 const library = LibraryId.make("notes")
 const BYTES = new Uint8Array(10)

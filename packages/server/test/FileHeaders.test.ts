@@ -1,6 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { fits, hasAlready, parseRange } from "../src/edge/files/Range.ts"
-import { contentDisposition, displayName, isAmong, mediaType, servedAs } from "../src/protocols/verdant/FileNames.ts"
+import { fits, hasAlready, parseRange } from "../src/edge/http/files/Range.ts"
+import {
+  contentDisposition,
+  displayName,
+  isAmong,
+  mediaType,
+  servedAs
+} from "../src/protocols/verdant/files/FileHeaders.ts"
 
 describe("a Range header", () => {
   const part = (offset: number, length: number) => ({ _tag: "Part", offset, length })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { FileId, LibraryId } from "../src/domain/Ids.ts"
-import { FileLinks } from "../src/protocols/verdant/FileLinks.ts"
+import { FileLinks } from "../src/protocols/verdant/files/FileLinks.ts"
 
 const secret = (name: string) => Redacted.make(`${name}-secret-that-only-tests-have-0123456789`)
 const linksOf = (...names: ReadonlyArray<string>) => Effect.provide(FileLinks, FileLinks.layerTokens(names.map(secret)))

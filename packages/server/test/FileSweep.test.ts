@@ -1,12 +1,12 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { type BlobKey, BlobStore } from "../src/BlobStore.ts"
-import { layerMemory } from "../src/BlobStoreMemory.ts"
+import { layerMemory } from "../src/adapters/MemoryBlobStore.ts"
 import { FileId, LibraryId } from "../src/domain/Ids.ts"
-import { newBlobKey } from "../src/protocols/verdant/BlobPlaces.ts"
-import { sweepFiles } from "../src/protocols/verdant/FileSweep.ts"
-import { VerdantFiles } from "../src/protocols/verdant/Files.ts"
+import { type BlobKey, BlobStore } from "../src/ports/BlobStore.ts"
+import { newBlobKey } from "../src/protocols/verdant/files/BlobKeys.ts"
+import { VerdantFiles } from "../src/protocols/verdant/files/FileCatalog.ts"
+import { sweepFiles } from "../src/protocols/verdant/files/OrphanedBlobs.ts"
 import { layerFilesInMemory } from "./support/FileServer.ts"
 
 const store = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {

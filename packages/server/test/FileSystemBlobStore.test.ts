@@ -3,8 +3,8 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Schema, Stream } from "effect"
-import { BlobKey, BlobStore } from "../src/BlobStore.ts"
-import { layerFileSystem } from "../src/FileSystemBlobStore.ts"
+import { layerFileSystem } from "../src/adapters/FileSystemBlobStore.ts"
+import { BlobKey, BlobStore } from "../src/ports/BlobStore.ts"
 import { blobStoreSuite } from "../src/testing/BlobStoreSuite.ts"
 
 const temporaryDirectory = Effect.acquireRelease(

@@ -1,8 +1,8 @@
 /** However many clients send something large at once, no more of it is parsed and stored at a time than there is memory for. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
-import { Client, type ClientServices } from "../src/edge/Client.ts"
-import { makeLargeMessages } from "../src/edge/LargeMessages.ts"
+import { makeLargeMessages } from "../src/edge/MemoryBudget.ts"
+import { Client, type ClientServices } from "../src/edge/ws/ClientSocket.ts"
 import { socketPair } from "./support/SocketPair.ts"
 
 const MB = 1024 * 1024

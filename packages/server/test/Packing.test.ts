@@ -3,8 +3,8 @@ import fc from "fast-check"
 import { blake2b256 } from "../src/domain/Blake2b.ts"
 import { LibraryId } from "../src/domain/Ids.ts"
 import { emptyHead, place, type StreamEvent, type StreamKey } from "../src/domain/Stream.ts"
-import { packPayload, unpackPayload } from "../src/protocols/secsync/Packing.ts"
 import { makeDecoder } from "../src/protocols/secsync/Wire.ts"
+import { packPayload, unpackPayload } from "../src/storage/PayloadCodec.ts"
 import { type Additional, makeAuthor, snapshotMessage, updateMessage } from "../src/testing/index.ts"
 
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }

@@ -2,16 +2,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Fiber, Latch, Layer, Result } from "effect"
 import { evict } from "../src/admin/Eviction.ts"
-import { Committer } from "../src/Committer.ts"
 import { blake2b256 } from "../src/domain/Blake2b.ts"
 import { canonicalJson } from "../src/domain/CanonicalJson.ts"
 import { LibraryId, type SnapshotId } from "../src/domain/Ids.ts"
-import { type DocumentEvent, toNewEvent } from "../src/domain/Secsync.ts"
 import { place, type StreamKey } from "../src/domain/Stream.ts"
-import { EventLog } from "../src/EventLog.ts"
-import type { RoomProtocol } from "../src/RoomProtocol.ts"
-import { makeRooms } from "../src/Rooms.ts"
-import { Signals } from "../src/Signals.ts"
+import { type DocumentEvent, toNewEvent } from "../src/domain/secsync/Decide.ts"
+import { EventLog } from "../src/ports/EventLog.ts"
+import { Signals } from "../src/ports/Signals.ts"
+import { Committer } from "../src/rooms/Committer.ts"
+import type { RoomProtocol } from "../src/rooms/RoomProtocol.ts"
+import { makeRooms } from "../src/rooms/Rooms.ts"
 import {
   ephemeralMessage,
   makeAuthor,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { announcements, broadcastParts, makeReader } from "../src/adapters/SignalCodec.ts"
 import { libraryAdministration, serverAdministration } from "../src/domain/Administration.ts"
 import { LibraryId } from "../src/domain/Ids.ts"
-import { announcements, broadcastParts, makeReader } from "../src/SignalMessages.ts"
 
 const MAX_BYTES = 1000
 

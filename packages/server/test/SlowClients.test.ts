@@ -1,8 +1,8 @@
 /** Clients on slow lines: what takes them long is not what they are sent away for. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { Inbox } from "../src/edge/Inbox.ts"
-import { SocketConnection } from "../src/edge/SocketConnection.ts"
+import { Inbox } from "../src/edge/ws/FrameQueue.ts"
+import { SocketConnection } from "../src/edge/ws/SocketConnection.ts"
 import { textFrame } from "../src/protocols/Frame.ts"
 import { snapshotMessage } from "../src/testing/SealedMessages.ts"
 import { startDocument, startMemoryServer } from "./support/MemoryServer.ts"

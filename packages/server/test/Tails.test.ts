@@ -1,12 +1,12 @@
 /** A tail that is read on from what is in memory is the one that the log would have given. */
 import { assert, it } from "@effect/vitest"
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
 import { DocumentId, Hash, LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, type NewEvent, place } from "@sealog/server/domain/Stream"
-import { EventLog } from "@sealog/server/EventLog"
-import { layerMemory } from "@sealog/server/EventLogMemory"
+import { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect } from "effect"
 import fc from "fast-check"
-import { makeTails } from "../src/Tails.ts"
+import { makeTails } from "../src/rooms/TailCache.ts"
 
 const key = { libraryId: LibraryId.make("library"), streamId: DocumentId.make("document") }
 const payloadHash = Hash.make("x".repeat(43))

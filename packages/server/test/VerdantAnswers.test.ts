@@ -1,13 +1,13 @@
 /** What is told of a Verdant library is made once for all who see the same, and not shown to anybody else. */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap } from "effect"
-import type { Batch } from "../src/domain/verdant/Batches.ts"
 import { ReplicaId } from "../src/domain/verdant/Events.ts"
-import type { StoredOperation } from "../src/domain/verdant/Items.ts"
-import type { LibraryState } from "../src/domain/verdant/Library.ts"
-import { Oid } from "../src/domain/verdant/Oid.ts"
-import { Timestamp } from "../src/domain/verdant/Timestamp.ts"
-import { everythingFor, rebroadcastOf } from "../src/protocols/verdant/Answers.ts"
+import { Oid } from "../src/domain/verdant/model/Oid.ts"
+import type { StoredOperation } from "../src/domain/verdant/model/StoredItems.ts"
+import { Timestamp } from "../src/domain/verdant/model/Timestamp.ts"
+import type { LibraryState } from "../src/domain/verdant/State.ts"
+import type { Batch } from "../src/domain/verdant/UnfoldedBatches.ts"
+import { everythingFor, rebroadcastOf } from "../src/protocols/verdant/LibraryContent.ts"
 import { syncResponse } from "../src/protocols/verdant/Wire.ts"
 
 const replicaId = ReplicaId.make("replica")

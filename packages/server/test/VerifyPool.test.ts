@@ -2,7 +2,7 @@
 import type { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
-import { makeVerifyPool, spawnThread, type VerifyPool } from "@sealog/server/signatures/VerifyPool"
+import { makeVerifyPool, spawnThread, type VerifyPool } from "@sealog/server/signatures/VerifierPool"
 import type { SignedText } from "@sealog/server/signatures/verifySignature"
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
 import { Effect, Fiber } from "effect"

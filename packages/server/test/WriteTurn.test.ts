@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { hearReservation, makeWriteTurn, reservationMessage } from "../src/protocols/secsync/WriteTurn.ts"
+import { hearReservation, makeWriteTurn, reservationMessage } from "../src/protocols/secsync/WriteReservations.ts"
 
 /** Whether somebody may write now. */
 const mayWrite = (turn: ReturnType<typeof makeWriteTurn>, id: string) =>

@@ -1,13 +1,13 @@
 /** Batches are bounded by what they hold. */
 import { assert, describe, it } from "@effect/vitest"
-import { Committer } from "@sealog/server/Committer"
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { emptyHead, type NewEvent, place, type StreamKey } from "@sealog/server/domain/Stream"
-import { type Append, EventLog } from "@sealog/server/EventLog"
-import { layerMemory } from "@sealog/server/EventLogMemory"
+import { type Append, EventLog } from "@sealog/server/ports/EventLog"
+import { Committer } from "@sealog/server/rooms/Committer"
 import { Array, Effect, Exit, Layer } from "effect"
 import fc from "fast-check"
-import { takeBatch } from "../src/takeBatch.ts"
+import { takeBatch } from "../src/internal/takeBatch.ts"
 
 describe("takeBatch", () => {
   it("takes everything in order, as much at once as the limits allow and never nothing", () => {

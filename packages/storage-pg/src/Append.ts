@@ -5,8 +5,8 @@
 
 import { PgTypes } from "@effect/sql-pg"
 import { advance, emptyHead } from "@sealog/server/domain/Stream"
-import type { Append } from "@sealog/server/EventLog"
-import { packPayload } from "@sealog/server/protocols/secsync/Packing"
+import type { Append } from "@sealog/server/ports/EventLog"
+import { packPayload } from "@sealog/server/storage/PayloadCodec"
 import { Result } from "effect"
 import { hashBytes, snapshotIdOf } from "./Rows.ts"
 

@@ -1,8 +1,8 @@
 /** The log in Postgres. Any number of processes may write to it at a time: every append is compared in the database. */
 import type { LibraryId } from "@sealog/server/domain/Ids"
-import type { Ancestor } from "@sealog/server/domain/Secsync"
 import { advance, emptyHead, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
-import type { Appended, EventLog, LibrarySummary, PlacedEvent, StreamSummary } from "@sealog/server/EventLog"
+import type { Ancestor } from "@sealog/server/domain/secsync/Decide"
+import type { Appended, EventLog, LibrarySummary, PlacedEvent, StreamSummary } from "@sealog/server/ports/EventLog"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND, type AppendRow, appendParameters } from "./Append.ts"

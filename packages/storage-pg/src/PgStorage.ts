@@ -6,8 +6,8 @@
  * store, and goes on once it is back.
  */
 import { PgClient } from "@effect/sql-pg"
-import { EventLog, StorageUnavailable } from "@sealog/server/EventLog"
-import { Signals } from "@sealog/server/Signals"
+import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
+import { Signals } from "@sealog/server/ports/Signals"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"

@@ -1,9 +1,9 @@
 /** Between rows and events: hashes are 32 bytes in the database and URL-safe base64 everywhere else. */
 import type { Hash } from "@sealog/server/domain/Ids"
-import type { Ancestor } from "@sealog/server/domain/Secsync"
 import type { StreamEvent, StreamKey } from "@sealog/server/domain/Stream"
-import type { PlacedEvent } from "@sealog/server/EventLog"
-import { unpackPayload } from "@sealog/server/protocols/secsync/Packing"
+import type { Ancestor } from "@sealog/server/domain/secsync/Decide"
+import type { PlacedEvent } from "@sealog/server/ports/EventLog"
+import { unpackPayload } from "@sealog/server/storage/PayloadCodec"
 
 export interface EventRow {
   readonly version: number

@@ -1,8 +1,8 @@
 /** The log in one SQLite file. One connection, so one transaction at a time: a batch is one transaction. */
 
 import type { LibraryId } from "@sealog/server/domain/Ids"
-import type { Ancestor } from "@sealog/server/domain/Secsync"
 import { advance, emptyHead, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
+import type { Ancestor } from "@sealog/server/domain/secsync/Decide"
 import {
   type Append,
   type Appended,
@@ -11,8 +11,8 @@ import {
   type PlacedEvent,
   StorageUnavailable,
   type StreamSummary
-} from "@sealog/server/EventLog"
-import { packPayload } from "@sealog/server/protocols/secsync/Packing"
+} from "@sealog/server/ports/EventLog"
+import { packPayload } from "@sealog/server/storage/PayloadCodec"
 import { Effect } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { ancestorOf, type EventRow, hashBytes, hashText, placedOf, snapshotIdOf } from "./Rows.ts"

@@ -5,7 +5,7 @@
 
 import type { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
-import { Signals } from "@sealog/server/Signals"
+import { Signals } from "@sealog/server/ports/Signals"
 import { Effect, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 

@@ -1,6 +1,7 @@
 /** A library on a server, and the tokens with which an app lets its users into it. */
-import { Access, type TokenRequest } from "@sealog/server/Access"
+
 import { LibraryId } from "@sealog/server/domain/Ids"
+import { Access, type TokenRequest } from "@sealog/server/ports/Access"
 import { Effect, Redacted } from "effect"
 import { randomName, TOKEN_SECRET } from "../TestServer.ts"
 

@@ -1,7 +1,7 @@
 /** A real client: `@verdant-web/store`, unmodified, as an app uses it, on a device of its own. */
 import "./browser.ts"
 
-import type { ReplicaTypeName } from "@sealog/server/Access"
+import type { ReplicaTypeName } from "@sealog/server/ports/Access"
 import { Client, type ClientWithCollections, IdbPersistence } from "@verdant-web/store"
 import { type Duration, Effect, type Scope } from "effect"
 import { IDBFactory } from "fake-indexeddb"

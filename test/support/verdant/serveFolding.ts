@@ -1,10 +1,10 @@
 /** A program: the server as `sync-admin serve` runs it, but it folds whenever it can, which is not for people to choose. */
 import { parseArgs } from "node:util"
 import { NodeRuntime } from "@effect/platform-node"
-import { Access } from "@sealog/server/Access"
-import { layerMemory } from "@sealog/server/BlobStoreMemory"
+import { layerMemory } from "@sealog/server/adapters/MemoryBlobStore"
 import { SyncServer } from "@sealog/server/edge/SyncServer"
-import { FileLinks } from "@sealog/server/protocols/verdant/FileLinks"
+import { Access } from "@sealog/server/ports/Access"
+import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
 import { PgStorage } from "@sealog/storage-pg"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Layer } from "effect"

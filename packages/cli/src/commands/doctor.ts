@@ -1,8 +1,8 @@
 import { Flags } from "@oclif/core"
-import type { Finding } from "@sealog/server/Diagnosis"
+import type { Finding } from "@sealog/server/storage/Diagnosis"
 import { type Redacted, value } from "effect/Redacted"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure, failureOf } from "../CliFailure.ts"
+import { CliFailure, failureOf } from "../output/CliFailure.ts"
 
 interface DoctorResult {
   /** No finding says "fail". */
@@ -30,17 +30,17 @@ Changes nothing. Exit code 1 when something is wrong.`
 
   async run(): Promise<DoctorResult> {
     const { flags } = await this.parse(Doctor)
-    const { backendOf } = await import("../storage.ts")
+    const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(flags.database)
     const storage = await this.execute(backend.diagnose).catch((error: unknown) => [unreachable(error)])
-    const { tokenSecrets } = await import("../secrets.ts")
+    const { tokenSecrets } = await import("../input/secrets.ts")
     const findings: ReadonlyArray<Finding> = [
       { check: "node", state: "ok", detail: process.versions.node },
       keys(tokenSecrets),
       ...storage,
       await port(flags.port)
     ]
-    const { mark } = await import("../format.ts")
+    const { mark } = await import("../output/format.ts")
     for (const { check, state, detail, tryThis } of findings) {
       this.print(`${mark(state)} ${check.padEnd(12)} ${detail}`)
       if (state !== "ok" && tryThis !== undefined) this.print(`       ${"Try:".padEnd(12)} ${tryThis}`)

@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import type { EventsScope, LoggedEvent } from "@sealog/server/admin/Events"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 const LAST = 50
 
@@ -53,8 +53,8 @@ With --follow it goes on with whatever is written, by whichever server or comman
     }
     const Effect = await import("effect/Effect")
     const { eachEvent } = await import("@sealog/server/admin/Events")
-    const { backendOf } = await import("../storage.ts")
-    const { writeLines } = await import("../output.ts")
+    const { backendOf } = await import("../backends/storage.ts")
+    const { writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
     const lineOf = this.jsonEnabled() ? (event: LoggedEvent) => JSON.stringify(event) : await textOf()
     const show = (page: ReadonlyArray<LoggedEvent>) =>
@@ -79,7 +79,7 @@ With --follow it goes on with whatever is written, by whichever server or comman
 
 /** Documents and libraries, and the streams that are our own. */
 const scopeOf = async (libraryId: string, documentId: string | undefined): Promise<EventsScope> => {
-  const { documentIdOf, libraryIdOf } = await import("../names.ts")
+  const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
   const { libraryAdministration, serverAdministration } = await import("@sealog/server/domain/Administration")
   const { VERDANT } = await import("@sealog/server/domain/verdant/Events")
   if (libraryId === serverAdministration.libraryId && documentId === undefined) {
@@ -105,7 +105,7 @@ const nothingThere = (libraryId: string, documentId: string | undefined): CliFai
 
 /** An event as people read it; columns grow with what comes. */
 const textOf = async () => {
-  const { bytes, time } = await import("../format.ts")
+  const { bytes, time } = await import("../output/format.ts")
   let width = 0
   return ({ data, payloadBytes, purged, recordedAt, streamId, type, version }: LoggedEvent): string => {
     width = Math.max(width, streamId.length)

@@ -50,18 +50,18 @@ The events stay, so the history can still be checked. Clients that are connected
 
   async run(): Promise<EvictResult> {
     const { args, flags } = await this.parse(Evict)
-    const { documentIdOf, libraryIdOf } = await import("../names.ts")
+    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
     const { evict } = await import("@sealog/server/admin/Eviction")
-    const { suspend } = await import("@sealog/server/admin/Exclusion")
+    const { suspend } = await import("@sealog/server/admin/Revocation")
     const { VERDANT } = await import("@sealog/server/domain/verdant/Events")
-    const { bytes, count } = await import("../format.ts")
-    const { confirm } = await import("../confirm.ts")
+    const { bytes, count } = await import("../output/format.ts")
+    const { confirm } = await import("../output/confirm.ts")
     const target = {
       libraryId: libraryIdOf(args.libraryId),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
     const { provide } = await import("effect/Effect")
-    const { existingFileStore } = await import("../files.ts")
+    const { existingFileStore } = await import("../backends/blobStore.ts")
     const store = flags.files === undefined ? undefined : await existingFileStore(flags.files)
     const run = (dryRun: boolean) => {
       const evicting = evict({ ...target, dryRun })

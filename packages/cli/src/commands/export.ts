@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
-import type { OutputClosed, Write } from "../output.ts"
+import { CliFailure } from "../output/CliFailure.ts"
+import type { OutputClosed, Write } from "../output/stream.ts"
 
 interface ExportResult {
   readonly streams: number
@@ -40,11 +40,11 @@ The lines take stdout unless --output names a file: then what the command says, 
   async run(): Promise<ExportResult> {
     const { flags } = await this.parse(Export)
     this.isStdoutTaken = flags.output === undefined
-    const { libraryIdOf } = await import("../names.ts")
+    const { libraryIdOf } = await import("../input/ids.ts")
     const { exportLog } = await import("@sealog/server/admin/Export")
-    const { writeFile, writeTo } = await import("../output.ts")
-    const { backendOf } = await import("../storage.ts")
-    const { bytes, count, makeProgress } = await import("../format.ts")
+    const { writeFile, writeTo } = await import("../output/stream.ts")
+    const { backendOf } = await import("../backends/storage.ts")
+    const { bytes, count, makeProgress } = await import("../output/format.ts")
     const Effect = await import("effect/Effect")
     const progress = makeProgress("export")
     const { existing } = await backendOf(flags.database)

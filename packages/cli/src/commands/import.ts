@@ -1,6 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 interface ImportResult {
   readonly streams: number
@@ -36,8 +36,8 @@ Every chain value and the hash of every payload is checked before an event is st
       })
     }
     const { importLog } = await import("@sealog/server/admin/Import")
-    const { readFrom } = await import("../input.ts")
-    const { count, makeProgress } = await import("../format.ts")
+    const { readFrom } = await import("../input/stdin.ts")
+    const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress("import (bytes)")
     const { bytes, size } = await readFrom(flags.input)
     // How much there is of a pipe is not known.

@@ -1,6 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 interface MigrateResult {
   readonly migrations: ReadonlyArray<{ readonly id: number; readonly name: string; readonly applied: boolean }>
@@ -28,8 +28,8 @@ On Postgres this needs the tables' owner; a server needs less. With --grant-to, 
 
   async run(): Promise<MigrateResult> {
     const { flags } = await this.parse(Migrate)
-    const { backendOf } = await import("../storage.ts")
-    const { table } = await import("../format.ts")
+    const { backendOf } = await import("../backends/storage.ts")
+    const { table } = await import("../output/format.ts")
     const backend = await backendOf(flags.database)
     if (flags["grant-to"] !== undefined && backend.grant === undefined) {
       throw new CliFailure({

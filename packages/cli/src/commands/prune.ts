@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 interface PruneResult {
   readonly dryRun: boolean
@@ -50,11 +50,11 @@ Clients are served from a document's newest snapshot on. The payloads of what ca
         tryThis: "sync-admin prune <libraryId> --dry-run"
       })
     }
-    const { documentIdOf, libraryIdOf } = await import("../names.ts")
+    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
     const { prune } = await import("@sealog/server/admin/Pruning")
-    const { bytes, count, table } = await import("../format.ts")
-    const { momentOf } = await import("../moments.ts")
-    const { confirm } = await import("../confirm.ts")
+    const { bytes, count, table } = await import("../output/format.ts")
+    const { momentOf } = await import("../input/timestamps.ts")
+    const { confirm } = await import("../output/confirm.ts")
     const options = {
       keepSnapshots: flags["keep-snapshots"],
       recordedUntil: momentOf(flags["older-than"], Date.now()),

@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core"
 import type { ReplayOptions, Until } from "@sealog/server/admin/Replay"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure, failureOf } from "../CliFailure.ts"
+import { CliFailure, failureOf } from "../output/CliFailure.ts"
 
 interface ReplayResult {
   readonly streams: number
@@ -60,8 +60,8 @@ With --to, what the other database lacks is copied: nobody else should write to 
 
   async run(): Promise<ReplayResult> {
     const { flags } = await this.parse(Replay)
-    const { documentIdOf, libraryIdOf } = await import("../names.ts")
-    const { count, makeProgress } = await import("../format.ts")
+    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
+    const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress(flags.to === undefined ? "replay" : "copy")
     const options = {
       ...(flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }),
@@ -94,7 +94,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
 
   private async check(database: string, options: ReplayOptions) {
     const { replay } = await import("@sealog/server/admin/Replay")
-    const { Signatures } = await import("@sealog/server/Signatures")
+    const { Signatures } = await import("@sealog/server/signatures/Signatures")
     const { provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
     return { report: await this.executeOn(database, checking), copy: null }
@@ -109,7 +109,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
         tryThis: "another database"
       })
     }
-    const { backendOf } = await import("../storage.ts")
+    const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(to)
     const migrations = await this.execute(backend.readMigrationStatus).catch((error) => {
       const { code, exitCode, message } = failureOf(error)
@@ -125,7 +125,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
       })
     }
     const { copy } = await import("@sealog/server/admin/Copy")
-    const { Signatures } = await import("@sealog/server/Signatures")
+    const { Signatures } = await import("@sealog/server/signatures/Signatures")
     const { flatMap, provide, scoped } = await import("effect/Effect")
     const { build } = await import("effect/Layer")
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))
@@ -149,7 +149,7 @@ const untilOf = async (text: string, isDocument: boolean): Promise<Until> => {
       tryThis: "--library and --document as well, or a time such as 2026-01-31T12:00Z or 2h"
     })
   }
-  const { momentOf } = await import("../moments.ts")
+  const { momentOf } = await import("../input/timestamps.ts")
   return { time: momentOf(text, Date.now()) }
 }
 

@@ -1,6 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 const DEV_SECRET = "./data/dev-secret"
 const DEV_LIBRARY = "playground"
@@ -55,13 +55,13 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
 
   async run(): Promise<ServeResult> {
     const { flags } = await this.parse(Serve)
-    const { devSecrets, tokenSecrets } = await import("../secrets.ts")
+    const { devSecrets, tokenSecrets } = await import("../input/secrets.ts")
     const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
     const { Access, LibraryId, SyncServer } = await import("@sealog/server")
-    const { FileLinks } = await import("@sealog/server/protocols/verdant/FileLinks")
+    const { FileLinks } = await import("@sealog/server/protocols/verdant/files/FileLinks")
     const { Context, Duration, Effect, Layer } = await import("effect")
-    const { backendOf } = await import("../storage.ts")
-    const { fileStore } = await import("../files.ts")
+    const { backendOf } = await import("../backends/storage.ts")
+    const { fileStore } = await import("../backends/blobStore.ts")
     const backend = await backendOf(flags.database)
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
@@ -110,7 +110,10 @@ const redisSignals = async (url: string) => {
       tryThis: "--signals redis://localhost:6379, or leave it out"
     })
   }
-  const [RedisSignals, Redacted] = await Promise.all([import("@sealog/server/RedisSignals"), import("effect/Redacted")])
+  const [RedisSignals, Redacted] = await Promise.all([
+    import("@sealog/server/adapters/RedisSignals"),
+    import("effect/Redacted")
+  ])
   return RedisSignals.layer({ url: Redacted.make(url) })
 }
 

@@ -28,10 +28,10 @@ export default class Stats extends BaseCommand<StatsResult> {
 
   async run(): Promise<StatsResult> {
     const { flags } = await this.parse(Stats)
-    const { libraryIdOf } = await import("../names.ts")
+    const { libraryIdOf } = await import("../input/ids.ts")
     const { statistics } = await import("@sealog/server/admin/Statistics")
-    const { backendOf } = await import("../storage.ts")
-    const { ago, bytes, number, table } = await import("../format.ts")
+    const { backendOf } = await import("../backends/storage.ts")
+    const { ago, bytes, number, table } = await import("../output/format.ts")
     const filter = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const found = await this.executeOn(flags.database, statistics(filter))
     const diskBytes = await this.execute((await backendOf(flags.database)).size)

@@ -16,8 +16,8 @@ Its clients are disconnected within a second, on every server, and come back by 
 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)
-    const { libraryIdOf } = await import("../names.ts")
-    const { suspend } = await import("@sealog/server/admin/Exclusion")
+    const { libraryIdOf } = await import("../input/ids.ts")
+    const { suspend } = await import("@sealog/server/admin/Revocation")
     const libraryId = libraryIdOf(args.libraryId)
     const changed = await this.executeOn(flags.database, suspend(libraryId))
     this.print(changed ? `Suspended ${libraryId}.` : `${libraryId} was suspended before.`)

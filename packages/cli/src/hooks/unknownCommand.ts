@@ -1,6 +1,6 @@
 /** A command that is not there is an error like any other: a code, what to try, JSON where JSON was asked for. */
 import type { Hook } from "@oclif/core"
-import { CliFailure } from "../CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 const unknownCommand: Hook.CommandNotFound = async ({ id, argv = [] }) => {
   const failure = new CliFailure({

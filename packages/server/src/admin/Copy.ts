@@ -4,14 +4,14 @@
  */
 import { Context, Effect } from "effect"
 import { emptyHead, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { EventLog, StorageUnavailable, type StreamSummary } from "../EventLog.ts"
-import { Signals } from "../Signals.ts"
-import { isPast, type Until } from "./fold/Pages.ts"
-import { makeProblems, StreamDamaged } from "./fold/Problems.ts"
-import { countEvents, filterOf } from "./fold/Scope.ts"
-import { eachSoundPage } from "./fold/SoundStream.ts"
+import { EventLog, StorageUnavailable, type StreamSummary } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
 import { type ReplayOptions, type ReplayReport, rulesOf } from "./Replay.ts"
 import { makeWriter, StreamDiverged, type Target } from "./transfer/Writer.ts"
+import { makeProblems, StreamDamaged } from "./verify/Problems.ts"
+import { eachSoundPage } from "./verify/readVerified.ts"
+import { countEvents, filterOf } from "./verify/Scope.ts"
+import { isPast, type Until } from "./verify/StreamPages.ts"
 
 export interface CopyOptions extends ReplayOptions {
   /**

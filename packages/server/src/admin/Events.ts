@@ -2,11 +2,11 @@
 import { Effect, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
-import { EventLog, type PlacedEvent } from "../EventLog.ts"
-import { Signals } from "../Signals.ts"
-import { eachStream } from "./Documents.ts"
-import { eachPage, type Until } from "./fold/Pages.ts"
-import { NoSuchStream } from "./fold/Scope.ts"
+import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
+import { eachStream } from "./Inspect.ts"
+import { NoSuchStream } from "./verify/Scope.ts"
+import { eachPage, type Until } from "./verify/StreamPages.ts"
 
 export interface LoggedEvent {
   readonly streamId: string

@@ -3,14 +3,18 @@
  * client has is gone.
  */
 import { Effect, Option, Result } from "effect"
-import { BlobStore } from "../BlobStore.ts"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
-import * as Secsync from "../domain/Secsync.ts"
 import { EVICTED, type StreamKey } from "../domain/Stream.ts"
+import * as Secsync from "../domain/secsync/Decide.ts"
 import * as Verdant from "../domain/verdant/Events.ts"
-import { EventLog } from "../EventLog.ts"
-import { deleteEvictedFiles, type FilesOfGenerations, filesOfGenerations } from "../protocols/verdant/EvictedFiles.ts"
-import { appendDecided } from "./Decision.ts"
+import { BlobStore } from "../ports/BlobStore.ts"
+import { EventLog } from "../ports/EventLog.ts"
+import {
+  deleteEvictedFiles,
+  type FilesOfGenerations,
+  filesOfGenerations
+} from "../protocols/verdant/files/EvictedFiles.ts"
+import { appendDecided } from "./appendDecision.ts"
 
 /** Documents listed at a time. */
 const PAGE = 200

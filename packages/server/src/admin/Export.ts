@@ -2,13 +2,13 @@
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
-import type { PlacedEvent } from "../EventLog.ts"
-import { Signatures } from "../Signatures.ts"
-import { eachStream } from "./Documents.ts"
-import { makeProblems, type Problem, type Problems, StreamDamaged } from "./fold/Problems.ts"
-import { countEvents, filterOf, NoSuchStream } from "./fold/Scope.ts"
-import { eachSoundPage } from "./fold/SoundStream.ts"
+import type { PlacedEvent } from "../ports/EventLog.ts"
+import { Signatures } from "../signatures/Signatures.ts"
+import { eachStream } from "./Inspect.ts"
 import { eventLine, headerLine, MAX_LINE_BYTES, makeTally, trailerLine } from "./transfer/Format.ts"
+import { makeProblems, type Problem, type Problems, StreamDamaged } from "./verify/Problems.ts"
+import { eachSoundPage } from "./verify/readVerified.ts"
+import { countEvents, filterOf, NoSuchStream } from "./verify/Scope.ts"
 
 export interface ExportOptions {
   readonly libraryId?: LibraryId

@@ -1,12 +1,12 @@
 /** JSON lines, as an export wrote them, back into a log. */
 import { Effect, Schema, Stream } from "effect"
 import { emptyHead, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { EventLog, type PlacedEvent } from "../EventLog.ts"
-import { Signals } from "../Signals.ts"
-import { makeStreamFold, type StreamFold } from "./fold/StreamFold.ts"
+import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
 import { headerProblem, isInOrder, MAX_LINE_BYTES, makeTally, readLine, type Trailer } from "./transfer/Format.ts"
 import { makeLines } from "./transfer/Lines.ts"
 import { makeWriter, StreamDiverged } from "./transfer/Writer.ts"
+import { makeStreamFold, type StreamFold } from "./verify/StreamCheck.ts"
 
 export interface ImportReport {
   readonly streams: number

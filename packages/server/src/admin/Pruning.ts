@@ -1,12 +1,12 @@
 /** Deleting superseded sealed bytes: see domain/Pruning.ts for the rule. Every event stays, and so does every proof. */
 import { Effect, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
-import { makePruning, type PruningRule } from "../domain/Pruning.ts"
-import { toNewEvent } from "../domain/Secsync.ts"
 import { EVICTED, type StreamKey } from "../domain/Stream.ts"
-import { EventLog } from "../EventLog.ts"
-import { appendDecided } from "./Decision.ts"
-import { eachStream } from "./Documents.ts"
+import { toNewEvent } from "../domain/secsync/Decide.ts"
+import { makePruning, type PruningRule } from "../domain/secsync/Retention.ts"
+import { EventLog } from "../ports/EventLog.ts"
+import { appendDecided } from "./appendDecision.ts"
+import { eachStream } from "./Inspect.ts"
 
 const ORIGIN = "sync-admin prune"
 /** Events read at a time, without their payloads. */

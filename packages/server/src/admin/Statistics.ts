@@ -1,7 +1,7 @@
 /** What a log holds, all together. */
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { eachStream } from "./Documents.ts"
+import { eachStream } from "./Inspect.ts"
 
 export interface Statistics {
   readonly libraries: number

@@ -1,8 +1,8 @@
 /** What every store of files must do; a store's own test file only names its layer. */
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, type Layer, Stream } from "effect"
-import { BlobKey, type BlobRange, BlobStore, BlobStoreUnavailable, BlobTooLarge } from "../BlobStore.ts"
 import { blake2b256 } from "../domain/Blake2b.ts"
+import { BlobKey, type BlobRange, BlobStore, BlobStoreUnavailable, BlobTooLarge } from "../ports/BlobStore.ts"
 
 const MiB = 1024 * 1024
 const ANY_SIZE = 1024 * MiB

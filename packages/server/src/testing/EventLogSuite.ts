@@ -15,7 +15,7 @@ import {
   type StreamHead,
   type StreamKey
 } from "../domain/Stream.ts"
-import { type Append, EventLog, type PlacedEvent, StorageUnavailable } from "../EventLog.ts"
+import { type Append, EventLog, type PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 
 const hashOf = (text: string): Hash => blake2b256(text)
 const randomLibrary = () => LibraryId.make(`lib-${crypto.randomUUID()}`)

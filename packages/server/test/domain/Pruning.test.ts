@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { makePruning, type PruningRule } from "../../src/domain/Pruning.ts"
 import { EVICTED, type StreamEvent } from "../../src/domain/Stream.ts"
+import { makePruning, type PruningRule } from "../../src/domain/secsync/Retention.ts"
 
 /** A stream as a text: S a snapshot, u an update, E an eviction; each recorded at its version. */
 const before = (stream: string, rule: Partial<PruningRule> = {}): number => {

@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core"
-import { noSuchLibrary } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { noSuchLibrary } from "../../output/notFound.ts"
 
 const ORDERS = ["changed", "size", "events", "name"] as const
 
@@ -40,9 +40,9 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
 
   async run(): Promise<DocumentListResult> {
     const { args, flags } = await this.parse(DocumentList)
-    const { libraryIdOf } = await import("../../names.ts")
-    const { listDocuments } = await import("@sealog/server/admin/Documents")
-    const { ago, bytes, table } = await import("../../format.ts")
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { listDocuments } = await import("@sealog/server/admin/Inspect")
+    const { ago, bytes, table } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.executeOn(flags.database, listDocuments(libraryId))
     if (found === undefined) throw noSuchLibrary(libraryId)

@@ -1,8 +1,8 @@
 import { Args } from "@oclif/core"
 import type { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
-import { noSuchDocument } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
-import type { VerdantName } from "../../names.ts"
+import type { VerdantName } from "../../input/ids.ts"
+import { noSuchDocument } from "../../output/notFound.ts"
 
 interface DocumentShowResult {
   readonly libraryId: string
@@ -45,7 +45,7 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
 
   async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
-    const { documentIdOf, libraryIdOf, verdantNameOf } = await import("../../names.ts")
+    const { documentIdOf, libraryIdOf, verdantNameOf } = await import("../../input/ids.ts")
     const name = verdantNameOf(args.documentId)
     return name === undefined
       ? this.showSecsync(flags.database, libraryIdOf(args.libraryId), documentIdOf(args.documentId))
@@ -53,9 +53,9 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
   }
 
   private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
-    const { documentSnapshot } = await import("@sealog/server/admin/VerdantLibrary")
-    const { reading } = await import("../../verdant.ts")
-    const { jsonText } = await import("../../format.ts")
+    const { documentSnapshot } = await import("@sealog/server/admin/InspectVerdant")
+    const { reading } = await import("../../backends/readVerdant.ts")
+    const { jsonText } = await import("../../output/format.ts")
     const snapshot = await this.executeOn(database, reading(libraryId, documentSnapshot(libraryId, collection, id)))
     if (snapshot === undefined) {
       throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${libraryId}`)
@@ -65,8 +65,8 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
   }
 
   private async showSecsync(database: string, libraryId: LibraryId, documentId: DocumentId) {
-    const { showDocument } = await import("@sealog/server/admin/Documents")
-    const { bytes, time } = await import("../../format.ts")
+    const { showDocument } = await import("@sealog/server/admin/Inspect")
+    const { bytes, time } = await import("../../output/format.ts")
     const shown = await this.executeOn(database, showDocument(libraryId, documentId))
     if (shown === undefined) throw noSuchDocument(libraryId, documentId, "sync-admin library list")
     const state =

@@ -1,8 +1,8 @@
 import { Args, Flags } from "@oclif/core"
 import type { ImportedLibrary } from "@sealog/server/admin/ImportVerdant"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
-import type * as Format from "../../format.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
+import type * as Format from "../../output/format.ts"
 
 interface ImportVerdantResult {
   readonly dryRun: boolean
@@ -40,18 +40,18 @@ Each library becomes one event, and its clients go on with this server where the
 
   async run(): Promise<ImportVerdantResult> {
     const { args, flags } = await this.parse(ImportVerdant)
-    const { durationOf } = await import("../../durations.ts")
+    const { durationOf } = await import("../../input/durations.ts")
     const truancy = durationOf(flags.truancy)
-    const { namesIn, shardsIn } = await import("../../verdantShards.ts")
+    const { namesIn, shardsIn } = await import("../../backends/verdantDatabases.ts")
     const { importVerdant } = await import("@sealog/server/admin/ImportVerdant")
-    const { bytes, count, makeProgress, printable } = await import("../../format.ts")
+    const { bytes, count, makeProgress, printable } = await import("../../output/format.ts")
     const from = flags["files-from"]
     if (from !== undefined) namesIn(from, "rootDirectory")
     const all = shardsIn(args.directory, from)
     const shards = flags.library === undefined ? all : all.filter(({ libraryId }) => libraryId === flags.library)
     if (shards.length === 0) throw nothingThere(args.directory, flags.library)
     const { provide } = await import("effect/Effect")
-    const { fileStore } = await import("../../files.ts")
+    const { fileStore } = await import("../../backends/blobStore.ts")
     const progress = makeProgress("import verdant (libraries)")
     const dryRun = flags["dry-run"]
     const importing = importVerdant(shards, { truancy, dryRun, onProgress: progress.update })

@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core"
-import { noSuchLibrary } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { noSuchLibrary } from "../../output/notFound.ts"
 
 interface LibraryShowResult {
   readonly libraryId: string
@@ -41,12 +41,12 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
 
   async run(): Promise<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
-    const { libraryIdOf } = await import("../../names.ts")
-    const { showLibrary } = await import("@sealog/server/admin/Documents")
-    const { isSuspended } = await import("@sealog/server/admin/Exclusion")
-    const { libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
-    const { millisOf, reading } = await import("../../verdant.ts")
-    const { bytes, count, number, time } = await import("../../format.ts")
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { showLibrary } = await import("@sealog/server/admin/Inspect")
+    const { isSuspended } = await import("@sealog/server/admin/Revocation")
+    const { libraryInfo } = await import("@sealog/server/admin/InspectVerdant")
+    const { millisOf, reading } = await import("../../backends/readVerdant.ts")
+    const { bytes, count, number, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const { all } = await import("effect/Effect")
     const [shown, suspended, info] = await this.executeOn(

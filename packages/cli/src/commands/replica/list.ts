@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core"
-import { noSuchLibrary } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { noSuchLibrary } from "../../output/notFound.ts"
 
 interface ReplicaListResult {
   readonly libraryId: string
@@ -28,12 +28,12 @@ RECEIVED: it is known to have everything up to this version. PROMISE (UTC): it w
 
   async run(): Promise<ReplicaListResult> {
     const { args, flags } = await this.parse(ReplicaList)
-    const { libraryIdOf } = await import("../../names.ts")
-    const { showLibrary } = await import("@sealog/server/admin/Documents")
-    const { libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { showLibrary } = await import("@sealog/server/admin/Inspect")
+    const { libraryInfo } = await import("@sealog/server/admin/InspectVerdant")
     const { all } = await import("effect/Effect")
-    const { millisOf, reading, replicaTypeOf } = await import("../../verdant.ts")
-    const { ago, table, time } = await import("../../format.ts")
+    const { millisOf, reading, replicaTypeOf } = await import("../../backends/readVerdant.ts")
+    const { ago, table, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const [library, info] = await this.executeOn(
       flags.database,

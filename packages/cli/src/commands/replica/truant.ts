@@ -1,7 +1,7 @@
 import { Args } from "@oclif/core"
-import { noSuchLibrary } from "../../absent.ts"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
+import { noSuchLibrary } from "../../output/notFound.ts"
 
 interface ReplicaTruantResult {
   readonly libraryId: string
@@ -22,10 +22,10 @@ Nobody waits for it any more, so what the others have promised can be folded. Wh
 
   async run(): Promise<ReplicaTruantResult> {
     const { args, flags } = await this.parse(ReplicaTruant)
-    const { libraryIdOf, replicaIdOf } = await import("../../names.ts")
-    const { showLibrary } = await import("@sealog/server/admin/Documents")
-    const { forceTruant, libraryInfo } = await import("@sealog/server/admin/VerdantLibrary")
-    const { reading } = await import("../../verdant.ts")
+    const { libraryIdOf, replicaIdOf } = await import("../../input/ids.ts")
+    const { showLibrary } = await import("@sealog/server/admin/Inspect")
+    const { forceTruant, libraryInfo } = await import("@sealog/server/admin/InspectVerdant")
+    const { reading } = await import("../../backends/readVerdant.ts")
     const { all } = await import("effect/Effect")
     const [libraryId, replicaId] = [libraryIdOf(args.libraryId), replicaIdOf(args.replicaId)]
     const [library, info] = await this.executeOn(

@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
 
 interface InspectResult {
   readonly valid: boolean
@@ -18,11 +18,11 @@ Reads the token from the argument or, better, from stdin: arguments are seen by 
 
   async run(): Promise<InspectResult> {
     const { args } = await this.parse(TokenInspect)
-    const { tokenSecrets } = await import("../../secrets.ts")
+    const { tokenSecrets } = await import("../../input/secrets.ts")
     const secrets = tokenSecrets()
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)
-    const { Access } = await import("@sealog/server/Access")
+    const { Access } = await import("@sealog/server/ports/Access")
     const { Effect } = await import("effect")
     const verify = Effect.flatMap(Access, (access) => Effect.result(access.verify(token)))
     const verdict = await this.execute(Effect.provide(verify, Access.layerTokens(secrets)))

@@ -24,11 +24,11 @@ export default class TokenMint extends BaseCommand<MintResult> {
 
   async run(): Promise<MintResult> {
     const { flags } = await this.parse(TokenMint)
-    const { tokenSecrets } = await import("../../secrets.ts")
+    const { tokenSecrets } = await import("../../input/secrets.ts")
     const secrets = tokenSecrets()
-    const { documentIdOf, libraryIdOf } = await import("../../names.ts")
-    const { Access } = await import("@sealog/server/Access")
-    const { durationOf } = await import("../../durations.ts")
+    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
+    const { Access } = await import("@sealog/server/ports/Access")
+    const { durationOf } = await import("../../input/durations.ts")
     const { Duration, Effect } = await import("effect")
     const request = {
       userId: flags.user,

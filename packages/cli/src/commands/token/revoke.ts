@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core"
-import type { Revocation } from "@sealog/server/admin/Exclusion"
+import type { Revocation } from "@sealog/server/admin/Revocation"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { CliFailure } from "../../CliFailure.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
 
 interface RevokeResult {
   readonly tokenId: string | null
@@ -32,8 +32,8 @@ Whoever is connected with one is cut off within a second, on every server, and d
 
   async run(): Promise<RevokeResult> {
     const { args, flags } = await this.parse(TokenRevoke)
-    const { libraryIdOf } = await import("../../names.ts")
-    const { revoke } = await import("@sealog/server/admin/Exclusion")
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { revoke } = await import("@sealog/server/admin/Revocation")
     const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const revocation = revocationOf(args.tokenId, flags.user, scope)
     const changed = await this.executeOn(flags.database, revoke(revocation))

@@ -8,7 +8,7 @@ import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import { DocumentId, Hash, LibraryId } from "../../domain/Ids.ts"
 import type { StreamHead, StreamKey } from "../../domain/Stream.ts"
-import type { PlacedEvent } from "../../EventLog.ts"
+import type { PlacedEvent } from "../../ports/EventLog.ts"
 
 /** A payload of 90 MB and what is around it. */
 export const MAX_LINE_BYTES = 128 * 1024 * 1024

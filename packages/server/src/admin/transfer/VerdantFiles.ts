@@ -3,13 +3,13 @@
  * upload: what is interrupted in between is nobody's, and is brought again.
  */
 import { Effect, Option, Result, Schema, type Stream } from "effect"
-import { BlobStore } from "../../BlobStore.ts"
 import { FileId, type LibraryId } from "../../domain/Ids.ts"
 import { toNewEvent, VERDANT } from "../../domain/verdant/Events.ts"
-import { newBlobKey } from "../../protocols/verdant/BlobPlaces.ts"
-import { filesOfGenerations } from "../../protocols/verdant/EvictedFiles.ts"
-import { displayName, mediaType } from "../../protocols/verdant/FileNames.ts"
-import { appendDecided } from "../Decision.ts"
+import { BlobStore } from "../../ports/BlobStore.ts"
+import { newBlobKey } from "../../protocols/verdant/files/BlobKeys.ts"
+import { filesOfGenerations } from "../../protocols/verdant/files/EvictedFiles.ts"
+import { displayName, mediaType } from "../../protocols/verdant/files/FileHeaders.ts"
+import { appendDecided } from "../appendDecision.ts"
 import type { VerdantRow, VerdantUnreadable } from "./VerdantRows.ts"
 
 /** What a Verdant server stored as a file of that id and name; undefined: nothing that can be read. */

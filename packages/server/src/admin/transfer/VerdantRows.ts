@@ -1,12 +1,17 @@
 /** What a Verdant server stores of a library, as a library of ours that goes on where that one stopped. */
 import { Effect, Option, Result, Schema, Stream } from "effect"
-import { type Baseline, decodeBaseline } from "../../domain/verdant/Baseline.ts"
 import { ReplicaId, ReplicaType, UserId } from "../../domain/verdant/Events.ts"
-import { byTimestamp, ownerOf, type StoredBaseline, type StoredOperation } from "../../domain/verdant/Items.ts"
-import type { Replica } from "../../domain/verdant/Library.ts"
-import { decodeOperation } from "../../domain/verdant/Operation.ts"
-import { type FoldedLibrary, storedBaseline } from "../../domain/verdant/Payload.ts"
-import { Timestamp } from "../../domain/verdant/Timestamp.ts"
+import { type Baseline, decodeBaseline } from "../../domain/verdant/model/Baseline.ts"
+import { decodeOperation } from "../../domain/verdant/model/Operation.ts"
+import { type FoldedLibrary, storedBaseline } from "../../domain/verdant/model/PayloadCodec.ts"
+import {
+  byTimestamp,
+  ownerOf,
+  type StoredBaseline,
+  type StoredOperation
+} from "../../domain/verdant/model/StoredItems.ts"
+import { Timestamp } from "../../domain/verdant/model/Timestamp.ts"
+import type { Replica } from "../../domain/verdant/State.ts"
 
 /** The other server's library cannot be read, or is not one. */
 export class VerdantUnreadable extends Schema.TaggedError<VerdantUnreadable>()("VerdantUnreadable", {

@@ -2,8 +2,8 @@
 import { Effect, Schema } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { purgesBefore, type StreamKey } from "../../domain/Stream.ts"
-import type { EventLog, PlacedEvent, StorageUnavailable } from "../../EventLog.ts"
-import type { Signals } from "../../Signals.ts"
+import type { EventLog, PlacedEvent, StorageUnavailable } from "../../ports/EventLog.ts"
+import type { Signals } from "../../ports/Signals.ts"
 
 /** A log to write to, and whoever serves it. */
 export interface Target {

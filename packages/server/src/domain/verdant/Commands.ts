@@ -1,6 +1,6 @@
 /** What a client, the server or an operator wants of a library, and why it may yield no event. */
 import type { Cursor, FileStored, ReplicaId } from "./Events.ts"
-import type { OwnedOperation, StoredBaseline } from "./Items.ts"
+import type { OwnedOperation, StoredBaseline } from "./model/StoredItems.ts"
 
 /** What this process knows of its replicas beyond what the log says. */
 export interface LiveCursors {

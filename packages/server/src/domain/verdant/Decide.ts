@@ -2,23 +2,15 @@
 import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
-import { newestFirst } from "./Batches.ts"
 import type { Circumstances, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
+import { fold } from "./Compaction.ts"
 import { type Cursor, type LibraryEvent, type OperationsStored, type ReplicaId, toNewEvent } from "./Events.ts"
-import { sweepFiles } from "./Files.ts"
-import { fold } from "./Folding.ts"
-import { byTimestamp, type OwnedOperation, type StoredOperation } from "./Items.ts"
-import {
-  documentOwner,
-  hasOperation,
-  isEmpty,
-  isUpToDate,
-  type LibraryState,
-  missedBy,
-  type Replica
-} from "./Library.ts"
-import { encodeItems } from "./Payload.ts"
-import { latest } from "./Timestamp.ts"
+import { sweepFiles } from "./FileReferences.ts"
+import { encodeItems } from "./model/PayloadCodec.ts"
+import { byTimestamp, type OwnedOperation, type StoredOperation } from "./model/StoredItems.ts"
+import { latest } from "./model/Timestamp.ts"
+import { documentOwner, hasOperation, isEmpty, isUpToDate, type LibraryState, missedBy, type Replica } from "./State.ts"
+import { newestFirst } from "./UnfoldedBatches.ts"
 
 /** What a command becomes. */
 export interface LibraryDecision {

@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { FileId } from "../Ids.ts"
-import { type Entity, isRef } from "./Patch.ts"
+import { type Entity, isRef } from "./model/Patch.ts"
 
 const isFileId = Schema.is(FileId)
 

@@ -3,17 +3,18 @@
  * else's events out, in one order for all.
  */
 import { Effect, type Fiber, type Scope, Semaphore } from "effect"
-import type { Access, Action, Grant } from "../../Access.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
-import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/Secsync.ts"
-import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
-import { onScopeClose } from "../../onScopeClose.ts"
-import type { Committed } from "../../RoomProtocol.ts"
-import type { Signatures } from "../../Signatures.ts"
-import type { Tail } from "../../Tails.ts"
+import { covers, type DocumentRefusal, fromStreamEvent } from "../../domain/secsync/Decide.ts"
+import { onScopeClose } from "../../internal/finalizers.ts"
+import type { Access, Action, Grant } from "../../ports/Access.ts"
+import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
+import type { Committed } from "../../rooms/RoomProtocol.ts"
+import type { Tail } from "../../rooms/TailCache.ts"
+import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { Frame } from "../Frame.ts"
+import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, type Settler, Settling } from "./DeliveryPause.ts"
 import {
   completeFrame,
   documentOf,
@@ -23,15 +24,14 @@ import {
   type Known,
   loadContent,
   refusedContent
-} from "./Document.ts"
-import type { DocumentRoom } from "./DocumentRooms.ts"
-import { Feed, type FeedObserver } from "./Feed.ts"
+} from "./DocumentContent.ts"
+import { Feed, type FeedObserver } from "./DocumentDelivery.ts"
 import { InFlight } from "./InFlight.ts"
-import type { Holder } from "./Restoration.ts"
-import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, type Settler, Settling } from "./Settling.ts"
-import { UpdateAnswers } from "./UpdateAnswers.ts"
+import type { Holder } from "./RestoreCoordinator.ts"
+import type { DocumentRoom } from "./Rooms.ts"
+import { UpdateAnswers } from "./UpdateReplies.ts"
 import * as Wire from "./Wire.ts"
-import { type Reservation, reservationMessage } from "./WriteTurn.ts"
+import { type Reservation, reservationMessage } from "./WriteReservations.ts"
 
 export interface SessionRequest {
   readonly grant: Grant

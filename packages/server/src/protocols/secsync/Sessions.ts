@@ -1,10 +1,10 @@
 /** Opens sessions: decides whether a client may, and finds its document's room. */
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
-import { Access } from "../../Access.ts"
-import { EventLog, type StorageUnavailable } from "../../EventLog.ts"
-import { Signatures } from "../../Signatures.ts"
+import { Access } from "../../ports/Access.ts"
+import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
+import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
-import { DocumentRooms } from "./DocumentRooms.ts"
+import { DocumentRooms } from "./Rooms.ts"
 import { openSession, refuseAccess, type Session, type SessionRequest } from "./Session.ts"
 import * as Wire from "./Wire.ts"
 

@@ -3,10 +3,10 @@ import { Option, Schema } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../../domain/Ids.ts"
-import type { SnapshotProof } from "../../domain/Secsync.ts"
+import type { SnapshotProof } from "../../domain/secsync/Decide.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 import { type Frame, textFrame } from "../Frame.ts"
-import { hasFewValues } from "../hasFewValues.ts"
+import { hasFewValues } from "../JsonBudget.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
 

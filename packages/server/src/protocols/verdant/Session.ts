@@ -3,13 +3,10 @@
  * WebSocket, which stays, and for a request, which is a connection that lives until it is answered.
  */
 import { Effect, type Scope } from "effect"
-import type { Grant } from "../../Access.ts"
-import { batchOf, newestFirst } from "../../domain/verdant/Batches.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
-import type { OwnedOperation } from "../../domain/verdant/Items.ts"
-import { isUpToDate, missedBaselines } from "../../domain/verdant/Library.ts"
+import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import {
   beforeAll,
   firstAt,
@@ -18,14 +15,17 @@ import {
   millisOf,
   rightAfter,
   type Timestamp
-} from "../../domain/verdant/Timestamp.ts"
-import type { Committed, Outcome, Subscriber } from "../../RoomProtocol.ts"
+} from "../../domain/verdant/model/Timestamp.ts"
+import { isUpToDate, missedBaselines } from "../../domain/verdant/State.ts"
+import { batchOf, newestFirst } from "../../domain/verdant/UnfoldedBatches.ts"
+import type { Grant } from "../../ports/Access.ts"
+import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
-import { type Contents, everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./Answers.ts"
-import type { LibraryRoom } from "./LibraryRooms.ts"
+import { Receipts } from "./Acknowledgements.ts"
+import { type Contents, everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
-import { Peers, type PeersServices } from "./Peers.ts"
-import { Receipts } from "./Receipts.ts"
+import { Peers, type PeersServices } from "./PresenceFeed.ts"
+import type { LibraryRoom } from "./Rooms.ts"
 import * as Wire from "./Wire.ts"
 
 /** A client's connection, as a session sees it. After `close` the rest are no-ops. */

@@ -1,13 +1,13 @@
 /** Opens sessions of Verdant clients, and keeps their libraries: writes down how far replicas are, folds, sweeps files. */
 import { Cache, Clock, Context, Duration, Effect, FiberSet, Layer, Option, type Scope } from "effect"
-import type { Grant } from "../../Access.ts"
-import { BlobKey, BlobStore } from "../../BlobStore.ts"
 import type { FileId } from "../../domain/Ids.ts"
 import { streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand } from "../../domain/verdant/Commands.ts"
-import type { StorageUnavailable } from "../../EventLog.ts"
-import { Profiles } from "../../Profiles.ts"
-import { type LibraryRoom, LibraryRooms, libraryKey } from "./LibraryRooms.ts"
+import type { Grant } from "../../ports/Access.ts"
+import { BlobKey, BlobStore } from "../../ports/BlobStore.ts"
+import type { StorageUnavailable } from "../../ports/EventLog.ts"
+import { Profiles } from "../../ports/Profiles.ts"
+import { type LibraryRoom, LibraryRooms, libraryKey } from "./Rooms.ts"
 import { type Client, openSession, type Services, type Session } from "./Session.ts"
 
 export interface VerdantOptions {

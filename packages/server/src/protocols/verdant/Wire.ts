@@ -1,14 +1,14 @@
 /** Verdant's messages: what a client may send, decoded once and bounded, and what it is sent. */
 import { Result, Schema } from "effect"
-import { baselineBy, decodeBaseline } from "../../domain/verdant/Baseline.ts"
-import { isBoundedJson } from "../../domain/verdant/BoundedJson.ts"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
-import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/Items.ts"
-import { decodeOperation, operationBy } from "../../domain/verdant/Operation.ts"
-import { storedBaseline } from "../../domain/verdant/Payload.ts"
-import { isBeforeAll, isTimestamp } from "../../domain/verdant/Timestamp.ts"
+import { baselineBy, decodeBaseline } from "../../domain/verdant/model/Baseline.ts"
+import { isBoundedJson } from "../../domain/verdant/model/BoundedJson.ts"
+import { decodeOperation, operationBy } from "../../domain/verdant/model/Operation.ts"
+import { storedBaseline } from "../../domain/verdant/model/PayloadCodec.ts"
+import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/model/StoredItems.ts"
+import { isBeforeAll, isTimestamp } from "../../domain/verdant/model/Timestamp.ts"
 import type { Part } from "../Frame.ts"
-import { hasFewValues } from "../hasFewValues.ts"
+import { hasFewValues } from "../JsonBudget.ts"
 import { Message, message } from "./Message.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server

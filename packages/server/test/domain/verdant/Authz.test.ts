@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import fc from "fast-check"
-import { Authz, isAuthz, isFor, onlyUser, subjectOf, withOriginator } from "../../../src/domain/verdant/Authz.ts"
+import { Authz, isAuthz, isFor, onlyUser, subjectOf, withOriginator } from "../../../src/domain/verdant/model/Authz.ts"
 
 const base64 = (text: string) => Buffer.from(text).toString("base64")
 const original = Authz.make(base64("u:$$_originator_$$:*"))

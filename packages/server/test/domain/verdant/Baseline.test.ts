@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import fc from "fast-check"
-import { onlyUser } from "../../../src/domain/verdant/Authz.ts"
-import { type Baseline, baselineBy, decodeBaseline, fold } from "../../../src/domain/verdant/Baseline.ts"
-import { decodeOperation, type Operation } from "../../../src/domain/verdant/Operation.ts"
-import { applyPatch, type Patch } from "../../../src/domain/verdant/Patch.ts"
+import { onlyUser } from "../../../src/domain/verdant/model/Authz.ts"
+import { type Baseline, baselineBy, decodeBaseline, fold } from "../../../src/domain/verdant/model/Baseline.ts"
+import { decodeOperation, type Operation } from "../../../src/domain/verdant/model/Operation.ts"
+import { applyPatch, type Patch } from "../../../src/domain/verdant/model/Patch.ts"
 
 const oid = "items/1"
 const anna = onlyUser("anna")

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Verdant from "@verdant-web/common"
 import { Result } from "effect"
 import fc from "fast-check"
-import { documentView } from "../../../src/domain/verdant/DocumentView.ts"
-import { Oid } from "../../../src/domain/verdant/Oid.ts"
+import { Oid } from "../../../src/domain/verdant/model/Oid.ts"
+import { documentView } from "../../../src/domain/verdant/views/DocumentView.ts"
 
 const root = Oid.make("items/1")
 const ref = (part: string) => ({ "@@type": "ref", id: part === "" ? "items/1" : `items/1:${part}` })

@@ -3,13 +3,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
 import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
+import { fold } from "../../../src/domain/verdant/Compaction.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
-import { fold } from "../../../src/domain/verdant/Folding.ts"
-import type { OwnedOperation, StoredOperation } from "../../../src/domain/verdant/Items.ts"
-import { type Entity, entityOf, evolve, initial, type LibraryState } from "../../../src/domain/verdant/Library.ts"
-import { decodeOperation } from "../../../src/domain/verdant/Operation.ts"
-import { Cursors } from "../../../src/protocols/verdant/Cursors.ts"
+import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
+import type { OwnedOperation, StoredOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
+import { type Entity, entityOf, evolve, initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
+import { Cursors } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 
 const NOW = 1_700_000_000_000
 const KEY = { libraryId: "library" as never, streamId: "@verdant" }

@@ -2,7 +2,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { createOid, createSubOid, decomposeOid, getOidRoot } from "@verdant-web/common"
 import { Schema } from "effect"
 import fc from "fast-check"
-import { collectionOf, documentIdOf, isOid, isRoot, Oid, rootOf, rootOid } from "../../../src/domain/verdant/Oid.ts"
+import {
+  collectionOf,
+  documentIdOf,
+  isOid,
+  isRoot,
+  Oid,
+  rootOf,
+  rootOid
+} from "../../../src/domain/verdant/model/Oid.ts"
 
 const name = fc.oneof(
   fc.string({ minLength: 1, maxLength: 30, unit: "grapheme-ascii" }),

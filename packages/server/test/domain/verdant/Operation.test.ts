@@ -1,8 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import fc from "fast-check"
-import { onlyUser } from "../../../src/domain/verdant/Authz.ts"
-import { decodeOperation, MAX_TEXT_LENGTH, type Operation, operationBy } from "../../../src/domain/verdant/Operation.ts"
+import { onlyUser } from "../../../src/domain/verdant/model/Authz.ts"
+import {
+  decodeOperation,
+  MAX_TEXT_LENGTH,
+  type Operation,
+  operationBy
+} from "../../../src/domain/verdant/model/Operation.ts"
 
 const valid = { oid: "items/1:1a2b3c4d", timestamp: "0001loyw3v28a00000000abc", data: { op: "touch" } }
 const nestedIn = (depth: number): unknown => (depth === 0 ? 1 : { a: nestedIn(depth - 1) })

@@ -3,8 +3,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Verdant from "@verdant-web/common"
 import fc from "fast-check"
 import { vi } from "vitest"
-import { isBoundedJson } from "../../../src/domain/verdant/BoundedJson.ts"
-import { applyInPlace, applyPatch, copyOf, isPatch, isRef, type Patch } from "../../../src/domain/verdant/Patch.ts"
+import { isBoundedJson } from "../../../src/domain/verdant/model/BoundedJson.ts"
+import {
+  applyInPlace,
+  applyPatch,
+  copyOf,
+  isPatch,
+  isRef,
+  type Patch
+} from "../../../src/domain/verdant/model/Patch.ts"
 
 // Clients complain of every list patch on something that is no list.
 vi.spyOn(console, "error").mockImplementation(() => {})

@@ -1,6 +1,6 @@
 /** Each patch, and what clients make of its odd cases (`@verdant-web/common` 3.2.2). */
 import { assert, describe, it } from "@effect/vitest"
-import { applyPatch, isPatch, type Patch } from "../../../src/domain/verdant/Patch.ts"
+import { applyPatch, isPatch, type Patch } from "../../../src/domain/verdant/model/Patch.ts"
 
 const ref = (id: string) => ({ "@@type": "ref", id })
 const file = (id: string, alt?: string) => ({ "@@type": "file", id, ...(alt === undefined ? {} : { alt }) })

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { getWallClockTime, HybridLogicalClockTimestampProvider } from "@verdant-web/common"
 import { Schema } from "effect"
 import fc from "fast-check"
-import { firstAt, isTimestamp, millisOf, Timestamp } from "../../../src/domain/verdant/Timestamp.ts"
+import { firstAt, isTimestamp, millisOf, Timestamp } from "../../../src/domain/verdant/model/Timestamp.ts"
 
 const clock = new HybridLogicalClockTimestampProvider()
 const { node } = clock.timerState()

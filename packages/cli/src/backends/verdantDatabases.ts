@@ -1,0 +1,115 @@
+/** What a Verdant server keeps: a SQLite file for each library, and a folder of its files. Read and never written. */
+import { createReadStream, readdirSync } from "node:fs"
+import { lstat } from "node:fs/promises"
+import { join, resolve, sep } from "node:path"
+import { DatabaseSync, type StatementSync } from "node:sqlite"
+import {
+  type VerdantBytes,
+  type VerdantRow,
+  type VerdantSource,
+  type VerdantTables,
+  VerdantUnreadable
+} from "@sealog/server/admin/ImportVerdant"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { CliFailure } from "../output/CliFailure.ts"
+
+const EXTENSION = ".sqlite"
+
+/** The libraries of a `databasesDirectory`, by name, with files from the `rootDirectory` of a `LocalFileStorage`. */
+export const shardsIn = (directory: string, filesDirectory?: string): ReadonlyArray<VerdantSource> =>
+  namesIn(directory, "databasesDirectory")
+    .filter((name) => name.endsWith(EXTENSION))
+    .sort()
+    .map((name) => {
+      const libraryId = name.slice(0, -EXTENSION.length)
+      const open = openShard(join(directory, name))
+      return filesDirectory === undefined
+        ? { libraryId, open }
+        : { libraryId, open, bytesOf: bytesIn(filesDirectory, libraryId) }
+    })
+
+export const namesIn = (directory: string, calledThere: string): ReadonlyArray<string> => {
+  try {
+    return readdirSync(directory)
+  } catch (error) {
+    throw new CliFailure({
+      code: "NO_SUCH_DIRECTORY",
+      message: `${directory} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      exitCode: 2,
+      tryThis: `the directory that the Verdant server calls ${calledThere}`
+    })
+  }
+}
+
+/**
+ * LIBRARY/FILE/NAME, where NAME is what a client called it: that server put it together without a look, and what leads out
+ * of the file's own folder is none of its files.
+ */
+const bytesIn =
+  (filesDirectory: string, libraryId: string): VerdantBytes =>
+  (fileId, name) =>
+    Effect.promise(async () => {
+      const folder = [resolve(filesDirectory), libraryId, fileId].join(sep)
+      const path = [folder, name].join(sep)
+      if (resolve(folder) !== folder || resolve(path) !== path) return undefined
+      const found = await lstat(path).catch(() => undefined)
+      if (found?.isFile() !== true) return undefined
+      const bytes = Stream.suspend(() => Stream.fromAsyncIterable(createReadStream(path), unreadable))
+      return { size: found.size, bytes }
+    })
+
+const openShard = (filename: string) =>
+  Effect.acquireRelease(
+    Effect.try({
+      try: () => {
+        const database = new DatabaseSync(filename, { readOnly: true })
+        try {
+          // What is read from here on is of one moment, with what has not been moved out of the WAL yet.
+          database.exec("BEGIN")
+          return { database, tables: tablesOf(database) }
+        } catch (error) {
+          database.close()
+          throw error
+        }
+      },
+      catch: unreadable
+    }),
+    ({ database }) => Effect.sync(() => database.close())
+  ).pipe(Effect.map(({ tables }) => tables))
+
+/** Rows read at a time. */
+const PAGE = 500
+
+/** What fails while it is read fails the stream, and not as a defect: so it is asynchronous by form. */
+async function* pagesOf(statement: StatementSync): AsyncGenerator<ReadonlyArray<VerdantRow>> {
+  let page: Array<VerdantRow> = []
+  for (const row of statement.iterate()) {
+    if (page.push(row) < PAGE) continue
+    yield page
+    page = []
+  }
+  yield page
+}
+
+const tablesOf = (database: DatabaseSync): VerdantTables => {
+  // Before it knew private documents, it had no column for whom they are.
+  const authz = database.prepare("SELECT 1 FROM pragma_table_info('OperationHistory') WHERE name = 'authz'").get()
+  const access = authz === undefined ? "NULL AS authz" : "authz"
+  const hasFiles = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'FileMetadata'").get() !== undefined
+  const rows = (query: string) => {
+    const statement = database.prepare(query)
+    return Stream.fromAsyncIterable(pagesOf(statement), unreadable).pipe(Stream.flattenIterable)
+  }
+  return {
+    replicas: rows(
+      "SELECT id, clientId, type, lastSeenWallClockTime, ackedLogicalTime, ackedServerOrder FROM ReplicaInfo"
+    ),
+    operations: rows(`SELECT oid, timestamp, data, serverOrder, replicaId, ${access} FROM OperationHistory`),
+    baselines: rows(`SELECT oid, snapshot, timestamp, ${access} FROM DocumentBaseline`),
+    files: hasFiles ? rows("SELECT fileId, name, type FROM FileMetadata") : Stream.empty
+  }
+}
+
+const unreadable = (error: unknown) =>
+  new VerdantUnreadable({ detail: error instanceof Error ? error.message : String(error) })

@@ -1,0 +1,24 @@
+/** What a command reads: a file, or stdin. */
+import { open } from "node:fs/promises"
+import * as Stream from "effect/Stream"
+import { CliFailure } from "../output/CliFailure.ts"
+
+/** The bytes of a file or of stdin; and how many there are, of a file. */
+export const readFrom = async (file: string | undefined) => {
+  if (file === undefined)
+    return { bytes: Stream.fromAsyncIterable<Uint8Array, CliFailure>(process.stdin, unreadable), size: undefined }
+  const handle = await open(file).catch((error) => Promise.reject(unreadable(error)))
+  const stat = await handle.stat()
+  return {
+    bytes: Stream.fromAsyncIterable<Uint8Array, CliFailure>(handle.createReadStream(), unreadable),
+    size: stat.isFile() ? stat.size : undefined
+  }
+}
+
+const unreadable = (error: unknown): CliFailure =>
+  new CliFailure({
+    code: "INPUT_UNREADABLE",
+    message: `The input cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    exitCode: 2,
+    tryThis: "a file that is there and that this user can read"
+  })

@@ -1,0 +1,166 @@
+/** The log in memory: for tests, and the plainest statement of what a storage does. */
+import { Context, Effect, Exit, Layer, Semaphore } from "effect"
+import type { LibraryId } from "../domain/Ids.ts"
+import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
+import type { Ancestor } from "../domain/secsync/Decide.ts"
+import {
+  type Append,
+  type Appended,
+  EventLog,
+  type LibrarySummary,
+  type PlacedEvent,
+  type StreamSummary
+} from "../ports/EventLog.ts"
+
+interface Stored {
+  readonly key: StreamKey
+  readonly head: StreamHead
+  readonly events: ReadonlyArray<PlacedEvent>
+}
+
+/** Whether this fiber is the one that holds a stream still. */
+const IsHolder = Context.Reference("@sealog/server/EventLogMemory/IsHolder", { defaultValue: () => false })
+
+const make = Effect.gen(function* () {
+  const streams = new Map<string, Stored>()
+  const writing = yield* Semaphore.make(1)
+  const get = (key: StreamKey): Stored => streams.get(streamName(key)) ?? { key, head: emptyHead, events: [] }
+
+  const appendOne = ({ key, expectedVersion, events, purgeBefore = 0 }: Append): Appended => {
+    const stored = get(key)
+    const added = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
+    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => snapshotIdOf(event)))
+    if (
+      stored.head.version !== expectedVersion ||
+      new Set(added).size < added.length ||
+      added.some((id) => held.has(id))
+    ) {
+      return { _tag: "Conflict", actualVersion: stored.head.version }
+    }
+    const before = stored.events.map((placed) =>
+      placed.event.version < purgeBefore ? { event: placed.event, payload: null } : placed
+    )
+    streams.set(streamName(key), {
+      key,
+      head: events.reduce((head, { event }) => advance(head, event), stored.head),
+      events: [...before, ...events.map(({ event, payload }) => ({ event, payload: payload?.slice() ?? null }))]
+    })
+    return { _tag: "Committed" }
+  }
+
+  const sorted = (libraryId?: LibraryId): ReadonlyArray<Stored> =>
+    Array.from(streams.values())
+      .filter(({ key }) => libraryId === undefined || key.libraryId === libraryId)
+      .sort((a, b) => compareKeys(a.key, b.key))
+
+  return EventLog.of({
+    append: Effect.fnUntraced(function* (batch) {
+      const append = Effect.sync(() => batch.map(appendOne))
+      return yield* (yield* IsHolder) ? append : writing.withPermit(append)
+    }),
+    exclusively: (key, use) =>
+      Effect.suspend(() => {
+        const before = streams.get(streamName(key))
+        const undo = Effect.sync(() => {
+          if (before === undefined) streams.delete(streamName(key))
+          else streams.set(streamName(key), before)
+        })
+        return use.pipe(
+          Effect.provideService(IsHolder, true),
+          Effect.onExit((exit) => (Exit.isFailure(exit) ? undo : Effect.void))
+        )
+      }).pipe(writing.withPermit),
+    heads: (keys) => Effect.sync(() => keys.map((key) => get(key).head)),
+    read: (key, { after, limit, maxBytes, payloads }) =>
+      Effect.sync(() => {
+        const events = get(key).events.slice(after, limit === undefined ? undefined : after + limit)
+        return payloads === false ? events.map(({ event }) => ({ event, payload: null })) : fitting(events, maxBytes)
+      }),
+    tail: (key, options) =>
+      Effect.sync(() => {
+        const { head, events } = get(key)
+        const newest = Math.max(
+          0,
+          events.findLastIndex(({ event }) => event.checkpoint)
+        )
+        const tail = events.slice(newest)
+        return {
+          head,
+          events: options?.payloads === false ? tail.map(({ event }) => ({ event, payload: null })) : tail
+        }
+      }),
+    proofs: (key, after) =>
+      Effect.sync(() => {
+        const snapshots = get(key)
+          .events.map(({ event }) => event)
+          .filter((event) => snapshotIdOf(event) !== undefined)
+        const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
+        return known < 0 ? undefined : snapshots.slice(known + 1).map(ancestorOf)
+      }),
+    held: (key, before) => Effect.sync(() => sizes(get(key).events.filter(({ event }) => event.version < before))),
+    streams: ({ libraryId, streamId, after, limit, payloads = true }) =>
+      Effect.sync(() =>
+        sorted(libraryId)
+          .filter(({ key }) => streamId === undefined || key.streamId === streamId)
+          .filter(({ key }) => after === undefined || compareKeys(key, after) > 0)
+          .slice(0, limit)
+          .map((stored) => ({ ...summary(stored), ...(!payloads && { payloads: 0, payloadBytes: 0 }) }))
+      ),
+    libraries: ({ after, limit }) =>
+      Effect.sync(() => {
+        const ids = Array.from(new Set(sorted().map(({ key }) => key.libraryId)))
+        return ids
+          .filter((id) => after === undefined || compare(id, after) > 0)
+          .slice(0, limit)
+          .map((id) => librarySummary(id, sorted(id).map(summary)))
+      })
+  })
+})
+
+export const layerMemory: Layer.Layer<EventLog> = Layer.effect(EventLog, make)
+
+const snapshotIdOf = (event: StreamEvent): unknown =>
+  event.type === "SnapshotStored" && "snapshotId" in event.data ? event.data.snapshotId : undefined
+
+const ancestorOf = (event: StreamEvent): Ancestor => {
+  const { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof } = event.data as Ancestor
+  return { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof }
+}
+
+/** The first events, as many as have payloads of `maxBytes` together, and at least one. */
+const fitting = (events: ReadonlyArray<PlacedEvent>, maxBytes = Number.POSITIVE_INFINITY) => {
+  let bytes = 0
+  const end = events.findIndex(({ payload }, i) => {
+    bytes += payload?.length ?? 0
+    return bytes > maxBytes && i > 0
+  })
+  return end < 0 ? events : events.slice(0, end)
+}
+
+const sizes = (events: ReadonlyArray<PlacedEvent>) => {
+  const kept = events.flatMap(({ payload }) => payload ?? [])
+  return { payloads: kept.length, payloadBytes: kept.reduce((sum, { length }) => sum + length, 0) }
+}
+
+const summary = ({ key, head, events }: Stored): StreamSummary => ({
+  ...head,
+  ...sizes(events),
+  key,
+  checkpoint: events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0,
+  createdAt: events[0]?.event.recordedAt ?? 0,
+  updatedAt: events.at(-1)?.event.recordedAt ?? 0
+})
+
+const librarySummary = (libraryId: LibraryId, streams: ReadonlyArray<StreamSummary>): LibrarySummary => ({
+  libraryId,
+  streams: streams.length,
+  events: streams.reduce((sum, stream) => sum + stream.version, 0),
+  payloadBytes: streams.reduce((sum, stream) => sum + stream.payloadBytes, 0),
+  updatedAt: Math.max(...streams.map((stream) => stream.updatedAt))
+})
+
+/** By UTF-8 bytes, as the databases compare: so pages are the same everywhere. */
+const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+const compareKeys = (a: StreamKey, b: StreamKey): number =>
+  compare(a.libraryId, b.libraryId) || compare(a.streamId, b.streamId)

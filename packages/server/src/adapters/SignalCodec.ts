@@ -1,0 +1,87 @@
+/** What processes tell each other, as short texts: JSON of no more bytes than the way they go takes. */
+
+import { Option, Schema } from "effect"
+import { LibraryId } from "../domain/Ids.ts"
+import type { StreamKey } from "../domain/Stream.ts"
+import type { Broadcast } from "../ports/Signals.ts"
+
+/** What is around the content of a text takes at most so much of it. */
+const AROUND_BYTES = 200
+/** An ephemeral message that is larger stays in its own process. */
+export const MAX_BROADCAST_BYTES = 64 * 1024
+
+/** A library, or the log's own `@server`, which no client can name. */
+const Library = Schema.Union([LibraryId, Schema.Literal("@server").pipe(Schema.brand("LibraryId"))])
+const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(200))])
+
+const Message = Schema.fromJsonString(
+  Schema.Union([
+    Schema.Struct({ from: Schema.String, streams: Schema.Array(Key) }),
+    /** A part of an ephemeral message; the parts of one follow each other. */
+    Schema.Struct({ from: Schema.String, key: Key, part: Schema.String, isLast: Schema.Boolean })
+  ])
+)
+
+const decode = Schema.decodeUnknownOption(Message)
+
+/** Streams that have grown, in as few texts as will do. */
+export const announcements = (from: string, keys: Iterable<StreamKey>, maxBytes: number): Array<string> => {
+  const texts: Array<string> = []
+  let streams: Array<readonly [string, string]> = []
+  let bytes = 0
+  const end = () => {
+    if (streams.length > 0) texts.push(JSON.stringify({ from, streams }))
+    streams = []
+    bytes = 0
+  }
+  for (const { libraryId, streamId } of keys) {
+    const size = Buffer.byteLength(JSON.stringify([libraryId, streamId])) + 1
+    if (bytes + size > maxBytes - AROUND_BYTES) end()
+    streams.push([libraryId, streamId])
+    bytes += size
+  }
+  end()
+  return texts
+}
+
+export const broadcastParts = (from: string, { key, frame }: Broadcast, maxBytes: number): Array<string> => {
+  const text = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength).toString("base64")
+  const room = maxBytes - AROUND_BYTES - Buffer.byteLength(JSON.stringify([key.libraryId, key.streamId]))
+  const parts: Array<string> = []
+  for (let at = 0; at < text.length; at += room) {
+    const part = {
+      from,
+      key: [key.libraryId, key.streamId],
+      part: text.slice(at, at + room),
+      isLast: at + room >= text.length
+    }
+    parts.push(JSON.stringify(part))
+  }
+  return parts
+}
+
+/** Understands the texts of one connection, in their order; whatever is not one of ours is passed over. */
+export const makeReader = (own: string) => {
+  const unfinished = new Map<string, string>()
+  return (text: string): ReadonlyArray<StreamKey> | Broadcast | undefined => {
+    const message = Option.getOrUndefined(decode(text))
+    if (message === undefined || message.from === own) return undefined
+    if ("streams" in message) {
+      return message.streams.map(([libraryId, streamId]) => ({ libraryId, streamId }))
+    }
+    const { from, isLast, part } = message
+    const encoded = (unfinished.get(from) ?? "") + part
+    unfinished.delete(from)
+    if (encoded.length > MAX_BROADCAST_BYTES * 1.5) return undefined
+    if (!isLast) {
+      // Only ever one sender's parts follow each other; the rest of a message whose end was lost goes with the next.
+      if (unfinished.size < MAX_SENDERS) unfinished.set(from, encoded)
+      return undefined
+    }
+    const [libraryId, streamId] = message.key
+    return { key: { libraryId, streamId }, frame: Buffer.from(encoded, "base64") }
+  }
+}
+
+/** Senders whose unfinished messages are kept. */
+const MAX_SENDERS = 100

@@ -1,0 +1,106 @@
+/** Looking at what the log holds, without changing it. */
+import { Effect } from "effect"
+import type { DocumentId, LibraryId } from "../domain/Ids.ts"
+import type { StreamKey } from "../domain/Stream.ts"
+import * as Secsync from "../domain/secsync/Decide.ts"
+import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
+
+const PAGE = 500
+
+/** Every stream of a library or of all, or of one name, page by page. */
+export const eachStream = Effect.fn("eachStream")(function* <E, R>(
+  filter: { readonly libraryId?: LibraryId; readonly streamId?: string },
+  visit: (stream: StreamSummary) => Effect.Effect<void, E, R>
+) {
+  const log = yield* EventLog
+  let after: StreamKey | undefined
+  while (true) {
+    const page = yield* log.streams({ limit: PAGE, ...filter, ...(after && { after }) })
+    yield* Effect.forEach(page, visit, { discard: true })
+    after = page.at(-1)?.key
+    if (page.length < PAGE) return
+  }
+})
+
+/** The documents of a library, in order of their id; undefined when the log has no library of that name. */
+export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: LibraryId) {
+  let streams: Array<StreamSummary> | undefined
+  yield* eachStream({ libraryId }, (stream) =>
+    Effect.sync(() => {
+      streams ??= []
+      // Our own streams are not documents.
+      if (!stream.key.streamId.startsWith("@")) streams.push(stream)
+    })
+  )
+  return streams as ReadonlyArray<StreamSummary> | undefined
+})
+
+export interface LibraryDetails {
+  readonly libraryId: LibraryId
+  readonly documents: number
+  /** Of those, how many hold no sealed bytes. */
+  readonly evictedDocuments: number
+  readonly events: number
+  readonly payloads: number
+  readonly payloadBytes: number
+  /** Milliseconds since 1970. */
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/** One library; undefined when the log has none of that name. */
+export const showLibrary = Effect.fn("showLibrary")(function* (libraryId: LibraryId) {
+  let details: LibraryDetails | undefined
+  yield* eachStream({ libraryId }, (stream) =>
+    Effect.sync(() => {
+      details = withStream(details, stream)
+    })
+  )
+  return details
+})
+
+const withStream = (details: LibraryDetails | undefined, stream: StreamSummary): LibraryDetails => {
+  // Our own streams are not documents.
+  const documents = stream.key.streamId.startsWith("@") ? 0 : 1
+  return {
+    libraryId: stream.key.libraryId,
+    documents: (details?.documents ?? 0) + documents,
+    evictedDocuments: (details?.evictedDocuments ?? 0) + (stream.payloads === 0 ? documents : 0),
+    events: (details?.events ?? 0) + stream.version,
+    payloads: (details?.payloads ?? 0) + stream.payloads,
+    payloadBytes: (details?.payloadBytes ?? 0) + stream.payloadBytes,
+    createdAt: Math.min(details?.createdAt ?? stream.createdAt, stream.createdAt),
+    updatedAt: Math.max(details?.updatedAt ?? stream.updatedAt, stream.updatedAt)
+  }
+}
+
+export interface DocumentDetails extends StreamSummary {
+  readonly activeSnapshotId: string | undefined
+  /** Updates since the active snapshot. */
+  readonly updates: number
+  /** The last clock of every author since the active snapshot. */
+  readonly clocks: Readonly<Record<string, number>>
+  /** The snapshot that can be restored, when the document is evicted. */
+  readonly evictedSnapshotId: string | undefined
+}
+
+/** One document; undefined when the library has none of that name. */
+export const showDocument = Effect.fn("showDocument")(function* (libraryId: LibraryId, documentId: DocumentId) {
+  const log = yield* EventLog
+  const { head, events } = yield* log.tail({ libraryId, streamId: documentId }, { payloads: false })
+  if (head.version === 0) return undefined
+  const [summary] = yield* log.streams({ libraryId, streamId: documentId, limit: 1 })
+  if (summary === undefined) return undefined
+  const state = Secsync.fold(
+    documentId,
+    events.map(({ event }) => event)
+  )
+  return {
+    ...summary,
+    ...head,
+    activeSnapshotId: state.active?.snapshotId,
+    updates: state.updates,
+    clocks: Secsync.lastClocks(state.clocks),
+    evictedSnapshotId: state.evicted?.snapshot.snapshotId
+  } satisfies DocumentDetails
+})

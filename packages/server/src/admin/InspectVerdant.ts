@@ -1,0 +1,100 @@
+/** Looking into a library's Verdant data, and at its replicas. */
+import { Clock, Duration, Effect, Result } from "effect"
+import type { LibraryId } from "../domain/Ids.ts"
+import { decide } from "../domain/verdant/Decide.ts"
+import { type ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
+import { fold, type Replica } from "../domain/verdant/State.ts"
+import { documentSnapshot as snapshotOf } from "../domain/verdant/views/DocumentSnapshot.ts"
+import { EventLog } from "../ports/EventLog.ts"
+import { appendDecided } from "./appendDecision.ts"
+
+export interface ReplicaInfo {
+  readonly id: string
+  readonly userId: string
+  /** Verdant's number. */
+  readonly type: number
+  /** It will never again send an operation that is older; null: not known. */
+  readonly promise: string | null
+  /** It is known to have everything up to this version; null: nothing yet. */
+  readonly received: number | null
+  /** Milliseconds since 1970, as the log knows it: a server writes it down now and then. */
+  readonly seen: number
+  readonly truant: boolean
+}
+
+export interface VerdantInfo {
+  readonly version: number
+  readonly generation: number
+  readonly replicas: ReadonlyArray<ReplicaInfo>
+  /** Operations that are not folded yet. */
+  readonly operations: number
+  readonly baselines: number
+  /** Operations older than this may be folded; null: not known yet. */
+  readonly watermark: string | null
+  readonly files: ReadonlyArray<{
+    readonly id: string
+    readonly name: string
+    readonly size: number
+    readonly orphaned: boolean
+  }>
+}
+
+const DEFAULT_TRUANCY = Duration.days(7)
+
+/** A library's Verdant data; undefined when there is none, or it was evicted and nobody has come back. */
+export const libraryInfo = Effect.fn("libraryInfo")(function* (
+  libraryId: LibraryId,
+  options: { readonly replicaTruancy?: Duration.Input } = {}
+) {
+  const state = yield* readState(libraryId)
+  if (state === undefined) return undefined
+  const truancy = Duration.toMillis(options.replicaTruancy ?? DEFAULT_TRUANCY)
+  const now = yield* Clock.currentTimeMillis
+  const { baselines, generation, operations, version, watermark } = state
+  return {
+    ...{ version, generation, operations, baselines, watermark },
+    replicas: Array.from(state.replicas.values(), (replica) => infoOf(replica, now - truancy)),
+    files: Array.from(state.files.values(), ({ fileId, name, orphanedAt, size }) => ({
+      ...{ id: fileId, name, size },
+      orphaned: orphanedAt !== null
+    }))
+  } satisfies VerdantInfo
+})
+
+const infoOf = ({ id, isTruant, promise, received, seen, type, userId }: Replica, since: number): ReplicaInfo => ({
+  ...{ id, userId, type, promise, received, seen },
+  truant: isTruant || seen < since
+})
+
+const readState = Effect.fnUntraced(function* (libraryId: LibraryId) {
+  const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: VERDANT })
+  if (events.length === 0) return undefined
+  const state = fold(events)
+  return state.replicas.size === 0 && state.operations + state.baselines === 0 ? undefined : state
+})
+
+/**
+ * A document as its users see it, references in their place; undefined when there is none, or when it is too large to be
+ * put together. Whoever asks sees all, private documents too.
+ */
+export const documentSnapshot = Effect.fn("documentSnapshot")(function* (
+  libraryId: LibraryId,
+  collection: string,
+  documentId: string
+) {
+  const state = yield* readState(libraryId)
+  return state && Result.getOrUndefined(snapshotOf(state, collection, documentId))
+})
+
+/**
+ * Has a replica taken for one that was not heard of for too long: it holds nobody up, and unless it lacks nothing, it
+ * begins anew when it comes back. Whether that changed anything.
+ */
+export const forceTruant = Effect.fn("forceTruant")(function* (libraryId: LibraryId, replicaId: ReplicaId) {
+  const decided = yield* appendDecided(
+    { libraryId, streamId: VERDANT },
+    { origin: "sync-admin replica truant", payloads: true },
+    (tail) => decide(fold(tail), { _tag: "MakeTruant", replicaId })
+  )
+  return Result.isSuccess(decided)
+})

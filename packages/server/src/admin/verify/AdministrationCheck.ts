@@ -1,0 +1,33 @@
+/** The rules of our own streams: an operator's wishes, each of which changed something. */
+import { Result } from "effect"
+import * as Administration from "../../domain/Administration.ts"
+import type { StreamEvent } from "../../domain/Stream.ts"
+import type { Report, Rules } from "./StreamCheck.ts"
+
+export const makeAdministrationRules = (report: Report): Rules => {
+  let state = Administration.initial
+  let isStateKnown = true
+
+  const take = (event: StreamEvent, _: Uint8Array | null, isAsWritten: boolean): boolean => {
+    const decoded = Result.getOrUndefined(Result.try(() => Administration.fromStreamEvent(event)))
+    if (decoded === undefined) {
+      if (isAsWritten) report(event.version, "unreadable-event", `type ${event.type}`)
+      isStateKnown = false
+      return false
+    }
+    if (isAsWritten && event.payloadHash !== "") {
+      report(event.version, "payload-mismatch", "the event names a payload, which its kind does not have")
+    }
+    if (isAsWritten && isStateKnown && Result.isFailure(Administration.decide(state, decoded))) {
+      report(event.version, "rule-broken", "it was so already")
+    }
+    state = Administration.evolve(state, decoded)
+    return true
+  }
+
+  const forget = (): void => {
+    isStateKnown = false
+  }
+
+  return { take, forget }
+}

@@ -1,0 +1,45 @@
+/** What was found wrong, of which there may be as much as there are events. */
+import { Schema } from "effect"
+import type { LibraryId } from "../../domain/Ids.ts"
+import type { ProblemKind } from "./StreamCheck.ts"
+
+export interface Problem {
+  readonly libraryId: LibraryId
+  readonly streamId: string
+  readonly version: number
+  readonly problem: ProblemKind
+  readonly detail: string
+}
+
+export interface Problems {
+  /** The first of the problems that were found, at most 1,000. */
+  readonly problems: ReadonlyArray<Problem>
+  readonly problemCount: number
+}
+
+/** A stream is not as it was written. What was taken from it before stays where it went. */
+export class StreamDamaged extends Schema.TaggedError<StreamDamaged>()("StreamDamaged", {
+  libraryId: Schema.String,
+  streamId: Schema.String,
+  version: Schema.Finite,
+  problem: Schema.String,
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.libraryId}/${this.streamId} version ${this.version}: ${this.problem}: ${this.detail}`
+  }
+}
+
+const MAX_PROBLEMS = 1000
+
+export const makeProblems = () => {
+  const problems: Array<Problem> = []
+  let problemCount = 0
+  return {
+    add: ({ libraryId, streamId, version, problem, detail }: Problem): void => {
+      problemCount += 1
+      if (problems.length < MAX_PROBLEMS) problems.push({ libraryId, streamId, version, problem, detail })
+    },
+    found: (): Problems => ({ problems, problemCount })
+  }
+}

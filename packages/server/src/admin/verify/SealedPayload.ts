@@ -1,0 +1,62 @@
+/** The sealed message against the event that stands for it: the same document, ids and clocks, and signed by its author. */
+
+import type { StreamKey } from "../../domain/Stream.ts"
+import type * as Secsync from "../../domain/secsync/Decide.ts"
+import { makeDecoder } from "../../protocols/secsync/Wire.ts"
+import type { SignedText } from "../../signatures/verifySignature.ts"
+
+const decodeMessage = makeDecoder()
+
+export interface ContentProblem {
+  readonly problem: "payload-mismatch" | "signature-invalid"
+  readonly detail: string
+  /** It is none if this was signed by its key. */
+  readonly unless?: SignedText
+}
+
+/** What is, or may be, wrong with a payload that has the hash that its event names; undefined when nothing is. */
+export const contentProblem = (
+  key: StreamKey,
+  event: Secsync.DocumentEvent,
+  payload: Uint8Array
+): ContentProblem | undefined => {
+  const message = decodeMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
+  const difference = differenceOf(key, event, message)
+  if (difference !== undefined) return { problem: "payload-mismatch", detail: difference }
+  if (!("signed" in message)) return undefined
+  return { problem: "signature-invalid", detail: `not signed by the key ${message.pubKey}`, unless: message.signed }
+}
+
+/** In what the payload differs from the event; undefined when in nothing. */
+const differenceOf = (
+  key: StreamKey,
+  event: Secsync.DocumentEvent,
+  message: ReturnType<typeof decodeMessage>
+): string | undefined => {
+  if (event._tag === "SnapshotStored" && message._tag === "Snapshot") {
+    if (message.documentId !== key.streamId) return `the payload is of document ${message.documentId}`
+    for (const field of [
+      "snapshotId",
+      "parentSnapshotId",
+      "parentSnapshotProof",
+      "pubKey",
+      "ciphertextHash"
+    ] as const) {
+      if (message[field] !== event[field]) return `the payload has another ${field}`
+    }
+    const clocks = Object.entries(event.parentSnapshotUpdateClocks)
+    const { parentSnapshotUpdateClocks } = message
+    const isSame =
+      clocks.length === parentSnapshotUpdateClocks.size &&
+      clocks.every(([pubKey, clock]) => parentSnapshotUpdateClocks.get(pubKey as never) === clock)
+    return isSame ? undefined : "the payload has other parentSnapshotUpdateClocks"
+  }
+  if (event._tag === "UpdateStored" && message._tag === "Update") {
+    if (message.documentId !== key.streamId) return `the payload is of document ${message.documentId}`
+    for (const field of ["refSnapshotId", "pubKey", "clock"] as const) {
+      if (message[field] !== event[field]) return `the payload has another ${field}`
+    }
+    return undefined
+  }
+  return "the payload is another kind of message"
+}

@@ -1,0 +1,98 @@
+/** A stream page by page, from the log to whoever looks at it: never more of it in memory than a page. */
+import { Effect, Result } from "effect"
+import { emptyHead, purgesBefore, type StreamEvent, type StreamHead, type StreamKey } from "../../domain/Stream.ts"
+import { EventLog, type PlacedEvent, type StorageUnavailable } from "../../ports/EventLog.ts"
+
+/** Where to stop before a stream's end: after a version, or before the first event that was recorded later. */
+export type Until = { readonly version: number } | { readonly time: number }
+
+export const isPast = (until: Until | undefined, event: StreamEvent): boolean => {
+  if (until === undefined) return false
+  return "version" in until ? event.version > until.version : event.recordedAt > until.time
+}
+
+const PAGE_EVENTS = 500
+const PAGE_BYTES = 16 * 1024 * 1024
+
+export interface PageOptions {
+  /** Events with a greater version. */
+  readonly after: number
+  /** A version that the stream is known to reach: below it, no end is looked for. */
+  readonly reaches: number
+  readonly until?: Until | undefined
+  /** Default: true. */
+  readonly payloads?: boolean
+}
+
+export interface Visitor<E, R> {
+  readonly page: (events: ReadonlyArray<PlacedEvent>) => Effect.Effect<void, E, R>
+  /** The event of this version cannot be read. Default: a defect. */
+  readonly unreadable?: (version: number, why: string) => Effect.Effect<void, E, R>
+}
+
+/**
+ * Visits a stream's events, also those that are written meanwhile. "cut": it goes on after `until`; else where the
+ * storage says that it ends.
+ */
+export const eachPage = Effect.fnUntraced(function* <E, R>(
+  key: StreamKey,
+  { after, payloads = true, reaches, until }: PageOptions,
+  visitor: Visitor<E, R>
+) {
+  const log = yield* EventLog
+  let [version, limit, end] = [after, PAGE_EVENTS, reaches]
+  while (true) {
+    const read = yield* readPage(key, { after: version, limit, maxBytes: PAGE_BYTES, payloads })
+    if (Result.isFailure(read)) {
+      // Nearer and nearer to the event that is in the way.
+      if (limit > 1) limit = Math.ceil(limit / 2)
+      else {
+        version += 1
+        yield* visitor.unreadable?.(version, read.failure) ?? Effect.die(read.failure)
+      }
+      continue
+    }
+    limit = Math.min(PAGE_EVENTS, limit * 2)
+    const past = read.success.findIndex(({ event }) => isPast(until, event))
+    const page = past < 0 ? read.success : read.success.slice(0, past)
+    if (page.length > 0) {
+      version = page[page.length - 1]!.event.version
+      yield* visitor.page(page)
+      // Let an interruption be noticed: a storage in this process, and checking, leave no other pause.
+      yield* Effect.yieldNow
+    }
+    if (past >= 0) return "cut" as const
+    if (page.length > 0 && version < end) continue
+    // The end, unless somebody has written since; where nothing more can be read, something is missing.
+    const [head = emptyHead] = yield* log.heads([key])
+    if (head.version <= version || (page.length === 0 && head.version === end)) return head
+    end = head.version
+  }
+})
+
+/** The greatest `purgesBefore` of the events after a version: those take payloads from before it. */
+export const purgedAfter = Effect.fnUntraced(function* (key: StreamKey, { version: after }: StreamHead) {
+  let purged = 0
+  yield* eachPage(
+    key,
+    { after, reaches: after, payloads: false },
+    {
+      page: (events) =>
+        Effect.sync(() => {
+          for (const { event } of events) purged = Math.max(purged, purgesBefore(event))
+        }),
+      unreadable: () => Effect.void
+    }
+  )
+  return purged
+})
+
+/** A page of events, or why it cannot be read: a storage dies of a row that it cannot decode. */
+const readPage = (
+  key: StreamKey,
+  options: Parameters<EventLog["Service"]["read"]>[1]
+): Effect.Effect<Result.Result<ReadonlyArray<PlacedEvent>, string>, StorageUnavailable, EventLog> =>
+  Effect.flatMap(EventLog, (log) => log.read(key, options)).pipe(
+    Effect.map((page) => Result.succeed(page)),
+    Effect.catchDefect((defect) => Effect.succeed(Result.fail(String(defect))))
+  )

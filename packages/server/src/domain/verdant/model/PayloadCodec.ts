@@ -1,0 +1,120 @@
+/** The payloads of a library's events: JSON that holds what clients sent as they sent it. */
+import { Result } from "effect"
+import type { ReplicaId } from "../Events.ts"
+import type { Authz } from "./Authz.ts"
+import { type Baseline, decodeBaseline } from "./Baseline.ts"
+import type { Oid } from "./Oid.ts"
+import { decodeOperation } from "./Operation.ts"
+import type { Entity, Patch } from "./Patch.ts"
+import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
+import type { Timestamp } from "./Timestamp.ts"
+
+/** What an `OperationsStored` brings. */
+export interface Items {
+  readonly operations: ReadonlyArray<OwnedOperation>
+  readonly baselines: ReadonlyArray<StoredBaseline>
+}
+
+interface Sent {
+  /** `collection/document` or, of an object or a list inside, `collection/document:part`. */
+  readonly oid: Oid
+  /** Hybrid logical clock: greater text is later. */
+  readonly timestamp: Timestamp
+  /** Base64 of `u:<user>:*`: that user alone may see it. None: everybody in the library. */
+  readonly authz?: Authz
+}
+
+/** An operation as Verdant's protocol has it. */
+export interface SentOperation extends Sent {
+  readonly data: Patch
+}
+
+/** A baseline as Verdant's protocol has it. */
+export interface SentBaseline extends Sent {
+  readonly snapshot: Entity
+}
+
+/** A whole library, as a `Folded` holds it. */
+export interface FoldedLibrary {
+  readonly watermark: string | null
+  readonly foldedUpTo: number
+  readonly replicas: ReadonlyArray<unknown>
+  readonly files: ReadonlyArray<unknown>
+  readonly baselines: ReadonlyArray<StoredBaseline>
+  readonly operations: ReadonlyArray<StoredOperation>
+}
+
+export const storedBaseline = ({ oid, timestamp, authz, text }: Baseline): StoredBaseline => ({
+  ...{ oid, timestamp, text },
+  owner: ownerOf(authz)
+})
+
+const known = new WeakMap<Uint8Array, Items>()
+
+/** What was just encoded need not be read again. */
+export const encodeItems = (items: Items): Uint8Array => {
+  const [operations, baselines] = [textsOf(items.operations), textsOf(items.baselines)]
+  const payload = Buffer.from(`{"operations":[${operations}],"baselines":[${baselines}]}`)
+  known.set(payload, items)
+  return payload
+}
+
+/** Throws when the payload is none of ours. */
+export const decodeItems = (payload: Uint8Array): Items => {
+  const found = known.get(payload)
+  if (found !== undefined) return found
+  const { operations, baselines } = parse(payload)
+  return { operations: operations.map(operationOf), baselines: baselines.map(baselineOf) }
+}
+
+/** Of every item that an `OperationsStored` brings, what its client sent. Throws when the payload is none of ours. */
+export const decodeSent = (
+  payload: Uint8Array
+): { readonly operations: ReadonlyArray<SentOperation>; readonly baselines: ReadonlyArray<SentBaseline> } => {
+  const { operations, baselines } = parse(payload)
+  return {
+    operations: operations.map((json) => {
+      const { authz, oid, patch, timestamp } = Result.getOrThrow(decodeOperation(json))
+      return { oid, timestamp, ...(authz && { authz }), data: patch }
+    }),
+    baselines: baselines.map((json) => {
+      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(decodeBaseline(json))
+      return { oid, timestamp, ...(authz && { authz }), snapshot }
+    })
+  }
+}
+
+export const encodeFolded = ({ operations, baselines, ...rest }: FoldedLibrary): Uint8Array => {
+  const placed = operations.map(({ version, replicaId, text }) => `[${version},"${replicaId}",${text}]`).join()
+  const fields = JSON.stringify(rest).slice(0, -1)
+  return Buffer.from(`${fields},"operations":[${placed}],"baselines":[${textsOf(baselines)}]}`)
+}
+
+/** Throws when the payload is none of ours. */
+export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
+  const { operations, baselines, ...rest } = parse(payload)
+  return {
+    ...(rest as Omit<FoldedLibrary, "operations" | "baselines">),
+    baselines: baselines.map(baselineOf),
+    operations: (operations as ReadonlyArray<readonly [number, ReplicaId, unknown]>).map(
+      ([version, replicaId, json]) => ({ ...operationOf(json), version, replicaId })
+    )
+  }
+}
+
+interface Json extends Readonly<Record<string, unknown>> {
+  readonly operations: ReadonlyArray<unknown>
+  readonly baselines: ReadonlyArray<unknown>
+}
+
+const parse = (payload: Uint8Array): Json =>
+  JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString()) as Json
+
+const operationOf = (json: unknown): OwnedOperation => {
+  const operation = Result.getOrThrow(decodeOperation(json))
+  return { ...operation, owner: ownerOf(operation.authz) }
+}
+
+const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(decodeBaseline(json)))
+
+const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()

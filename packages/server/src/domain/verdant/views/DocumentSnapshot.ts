@@ -1,0 +1,40 @@
+/** A document of a library as its users see it, with what is known of its files. */
+import { Result } from "effect"
+import type { FileId } from "../../Ids.ts"
+import { valueOf } from "../Compaction.ts"
+import { rootOid } from "../model/Oid.ts"
+import { entityOf, type LibraryState, type StoredFile } from "../State.ts"
+import { documentView, type ViewTooLarge } from "./DocumentView.ts"
+
+/** What stands for a file: its id alone when it is not here (yet). */
+export interface FileView {
+  readonly id: string
+  /** What its document says of it. */
+  readonly alt?: string
+  readonly name?: string
+  readonly type?: string
+  readonly size?: number
+}
+
+/** References are in their place. Undefined when there is no such document; private documents are seen like others. */
+export const documentSnapshot = <File = FileView>(
+  state: LibraryState,
+  collection: string,
+  documentId: string,
+  fileOf: (view: FileView, stored: StoredFile | undefined) => File = (view) => view as File
+): Result.Result<unknown, ViewTooLarge> => {
+  const root = rootOid(collection, documentId)
+  if (root === undefined) return Result.succeed(undefined)
+  return documentView(root, {
+    entity: (oid) => {
+      const entity = entityOf(state, oid)
+      return entity && valueOf(entity)
+    },
+    file: ({ alt, id }) => {
+      const stored = state.files.get(id as FileId)
+      const known = stored && { name: stored.name, type: stored.type, size: stored.size }
+      const view = { id: typeof id === "string" ? id : "", ...known, ...(typeof alt === "string" && { alt }) }
+      return fileOf(view, stored)
+    }
+  })
+}

@@ -1,0 +1,184 @@
+/**
+ * Files over HTTP, under Verdant's endpoint: upload and information as its clients ask for them, and the download that
+ * the information links to, with a token or by the link's own signature.
+ */
+import { type Duration, Effect, Layer, Schema, Semaphore } from "effect"
+import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { FileId, type LibraryId } from "../../../domain/Ids.ts"
+import { type Grant, ReplicaType } from "../../../ports/Access.ts"
+import { BlobStore } from "../../../ports/BlobStore.ts"
+import { newBlobKey } from "../../../protocols/verdant/files/BlobKeys.ts"
+import { type FileRecord, VerdantFiles } from "../../../protocols/verdant/files/FileCatalog.ts"
+import { displayName } from "../../../protocols/verdant/files/FileHeaders.ts"
+import { FileLinks, type LinkRefused } from "../../../protocols/verdant/files/FileLinks.ts"
+import { VERDANT_PATH } from "../../admitVerdant.ts"
+import { admit, admitRequest, hasToken } from "../Authentication.ts"
+import { Code, Refused, refusal } from "../HttpRefusal.ts"
+import { answering } from "../VerdantResponse.ts"
+import { sendFile } from "./Download.ts"
+import { linkTo } from "./Link.ts"
+import { receiveUpload } from "./Upload.ts"
+
+export interface FileOptions {
+  /** What clients reach the server by, as `https://sync.example.org`. Default: as each request says. */
+  readonly publicOrigin: string | undefined
+  /** Of one file. Default: 100 MiB. */
+  readonly maxBytes: number
+  /** Media types that are taken, as `image/*` or `application/pdf`, as the uploader declares them. Default: all. */
+  readonly types: ReadonlyArray<string> | undefined
+  /** At a time; more are asked to come again. Default: 32. On S3, each holds 8 MiB in memory. */
+  readonly maxUploads: number
+  /** How long an upload, or whoever takes an answer, may pause. Default: 30 s. */
+  readonly idleTimeout: Duration.Input
+  /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
+  readonly uploadTimeout: Duration.Input
+  /**
+   * How long a link to a file is good, at least. Verdant's client keeps a link for as long as it keeps its data and never
+   * asks again, so the default is ten years; shorter is for apps that ask for a link each time.
+   */
+  readonly linkLifetime: Duration.Input
+  /** The web apps that may use this, by their origins. Default: all; nothing here goes by cookies. */
+  readonly allowsOrigin: (origin: string) => boolean
+}
+
+export const defaultFileOptions: FileOptions = {
+  publicOrigin: undefined,
+  maxBytes: 100 * 1024 * 1024,
+  types: undefined,
+  maxUploads: 32,
+  idleTimeout: "30 seconds",
+  uploadTimeout: "10 minutes",
+  linkLifetime: "3650 days",
+  allowsOrigin: () => true
+}
+
+export const FileRoutes = (given?: Partial<FileOptions>) => {
+  const options: FileOptions = { ...defaultFileOptions, ...given }
+  const path = `${VERDANT_PATH}/files/:fileId` as const
+  const uploads = Semaphore.makeUnsafe(options.maxUploads)
+  const edge = answering(options)
+  return Layer.mergeAll(
+    HttpRouter.add("POST", path, edge(upload(options, uploads))),
+    HttpRouter.add("GET", path, edge(information(options))),
+    HttpRouter.add("GET", `${path}/content`, edge(download)),
+    HttpRouter.add("OPTIONS", path, edge(Effect.never)),
+    HttpRouter.add("OPTIONS", `${path}/content`, edge(Effect.never))
+  )
+}
+
+/** The same routes of a server that has no place for files. */
+export const NoFileRoutes = () =>
+  HttpRouter.add(
+    "*",
+    `${VERDANT_PATH}/files/*`,
+    answering(defaultFileOptions)(Effect.fail(new Refused({ code: Code.noFileStorage })))
+  )
+
+const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
+  Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const { grant, ended } = yield* admitRequest(request.headers)
+    yield* demandWholeLibrary(grant)
+    if (grant.readOnly) return yield* new Refused({ code: Code.forbidden })
+    const fileId = yield* fileIdOfPath
+    const blob = newBlobKey(grant.libraryId, fileId)
+    const received = yield* receiveUpload(request, blob, options).pipe(
+      uploads.withPermitsIfAvailable(1),
+      Effect.flatMap(Effect.fromOption),
+      Effect.catchTag("NoSuchElementError", () => Effect.fail(new Refused({ code: Code.unavailable }))),
+      Effect.raceFirst(ended)
+    )
+    const { name, type, size, hash } = received
+    const file: FileRecord = { fileId, name: displayName(name), type, size, hash, blob, userId: grant.userId }
+    // Bytes first: cut off here, they are nobody's, and a sweep finds them. Should this fail, it may have been recorded
+    // all the same, so the bytes stay.
+    const replaced = yield* (yield* VerdantFiles).record(grant.libraryId, file)
+    if (replaced !== undefined) yield* Effect.ignore((yield* BlobStore).delete(replaced.blob))
+    return HttpServerResponse.jsonUnsafe({ success: true })
+  }).pipe(Effect.catchTag("Refused", refuseUpload))
+
+/** Of what comes without a length, nobody knows how much is still to come: the connection is not used for anything else. */
+const refuseUpload = Effect.fnUntraced(function* (refused: Refused) {
+  const { headers } = yield* HttpServerRequest.HttpServerRequest
+  const response = refusal(refused)
+  return headers["content-length"] === undefined
+    ? HttpServerResponse.setHeader(response, "connection", "close")
+    : response
+})
+
+const information = (options: FileOptions) =>
+  Effect.gen(function* () {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const { grant } = yield* admitRequest(request.headers)
+    yield* demandWholeLibrary(grant)
+    const fileId = yield* fileIdOfPath
+    const { name, type } = yield* find(grant.libraryId, fileId)
+    const origin = options.publicOrigin ?? originOf(request)
+    const url = yield* linkTo(yield* FileLinks, grant.libraryId, fileId, { ...options, origin })
+    return HttpServerResponse.jsonUnsafe(
+      { id: fileId, name, type, url, libraryId: grant.libraryId },
+      { headers: { "cache-control": "no-store" } }
+    )
+  })
+
+const download = Effect.gen(function* () {
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const fileId = yield* fileIdOfPath
+  const { grant, ended } = yield* hasToken(request.headers)
+    ? admitRequest(request.headers)
+    : admitByLink(request, fileId)
+  yield* demandWholeLibrary(grant)
+  const file = yield* find(grant.libraryId, fileId)
+  const sent = yield* sendFile(request, file, ended)
+  if (sent !== undefined) return sent
+  // Replaced in between?
+  const now = yield* find(grant.libraryId, fileId)
+  const again = now.blob === file.blob ? undefined : yield* sendFile(request, now, ended)
+  if (again !== undefined) return again
+  yield* Effect.logError("The bytes of a file are not in the file store", { libraryId: grant.libraryId, fileId })
+  return yield* new Refused({ code: Code.notFound })
+})
+
+/** A link is nobody's token, so no revocation ends it; but while its library is suspended it is closed. */
+const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, fileId: FileId) {
+  const query = new URLSearchParams(request.url.slice(request.url.indexOf("?") + 1))
+  if (!query.has("signature")) return yield* new Refused({ code: Code.noToken })
+  const libraryId = yield* Effect.mapError((yield* FileLinks).verify(fileId, query), refusalOfLink)
+  return yield* admit({
+    userId: "@link",
+    libraryId,
+    documents: undefined,
+    readOnly: true,
+    replicaType: ReplicaType["read-only"],
+    expiresAt: Number(query.get("expires")),
+    tokenId: undefined,
+    issuedAt: Number.MAX_SAFE_INTEGER
+  })
+})
+
+const refusalOfLink = ({ reason }: LinkRefused): Refused =>
+  new Refused({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
+
+/** Files are the library's; a token for some of its documents does not reach them. */
+const demandWholeLibrary = (grant: Grant) =>
+  grant.documents === undefined ? Effect.void : Effect.fail(new Refused({ code: Code.forbidden }))
+
+const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
+  const file = yield* (yield* VerdantFiles).find(libraryId, fileId)
+  return file === undefined ? yield* new Refused({ code: Code.notFound }) : file
+})
+
+const decodeFileId = Schema.decodeUnknownEffect(FileId)
+
+/** One that cannot be is not found either. */
+const fileIdOfPath = Effect.flatMap(HttpRouter.params, ({ fileId }) =>
+  Effect.mapError(decodeFileId(fileId), () => new Refused({ code: Code.notFound }))
+)
+
+/** Only whoever asks sees this answer, so he may be believed. */
+const originOf = ({ headers }: HttpServerRequest.HttpServerRequest): string => {
+  const host = headers["host"]
+  if (host === undefined || !/^[\w.:[\]-]{1,255}$/.test(host)) return ""
+  const isSecure = headers["x-forwarded-proto"]?.split(",")[0]?.trim() === "https"
+  return `${isSecure ? "https" : "http"}://${host}`
+}

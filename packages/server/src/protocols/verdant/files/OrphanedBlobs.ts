@@ -1,0 +1,49 @@
+/**
+ * Deletes what no file refers to: bytes whose upload was cut off before they became a file, and those of files that were
+ * replaced or deleted while the store was away.
+ */
+import { Clock, Duration, Effect, Stream } from "effect"
+import type { LibraryId } from "../../../domain/Ids.ts"
+import { type BlobEntry, BlobStore } from "../../../ports/BlobStore.ts"
+import { blobGroup } from "./BlobKeys.ts"
+import { VerdantFiles } from "./FileCatalog.ts"
+
+/** Bytes are stored before their file is recorded; no upload takes as long as this. */
+const GRACE = Duration.days(1)
+
+export interface Swept {
+  readonly blobs: number
+  readonly bytes: number
+}
+
+/** Everything in the store, given all libraries: what belongs to none of them goes as well. */
+export const sweepFiles = Effect.fn("sweepFiles")(function* (libraries: Iterable<LibraryId>) {
+  const store = yield* BlobStore
+  const files = yield* VerdantFiles
+  const libraryByGroup = new Map(Array.from(libraries, (libraryId) => [blobGroup(libraryId), libraryId] as const))
+  const oldest = (yield* Clock.currentTimeMillis) - Duration.toMillis(GRACE)
+
+  const sweepGroup = Effect.fnUntraced(function* ([group, entries]: readonly [string, ReadonlyArray<BlobEntry>]) {
+    const libraryId = libraryByGroup.get(group)
+    const old = entries.filter(({ modifiedAt }) => modifiedAt < oldest)
+    if (old.length === 0) return []
+    // Asked for after the listing: what became a file since is among them.
+    const live = libraryId === undefined ? new Set() : yield* files.blobs(libraryId)
+    const dead = old.filter(({ key }) => !live.has(key))
+    yield* Effect.forEach(dead, ({ key }) => store.delete(key), { discard: true })
+    return dead
+  })
+
+  const groups = store.list.pipe(
+    Stream.groupAdjacentBy(({ key }) => key.slice(0, key.indexOf("/"))),
+    Stream.mapEffect(sweepGroup)
+  )
+  return yield* Stream.runFold(
+    groups,
+    (): Swept => ({ blobs: 0, bytes: 0 }),
+    ({ blobs, bytes }, dead) => ({
+      blobs: blobs + dead.length,
+      bytes: bytes + dead.reduce((sum, { size }) => sum + size, 0)
+    })
+  )
+})

@@ -1,0 +1,136 @@
+/**
+ * Keeps out, at once and on every process, whom an operator does not want in: revoked tokens, users and libraries,
+ * suspended libraries. Who comes is checked against the log itself; who is in is told when another process writes to it.
+ */
+import { Context, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import {
+  type AdministrationState,
+  evolve,
+  fold,
+  fromStreamEvent,
+  isAdministration,
+  isRevoked,
+  libraryAdministration,
+  serverAdministration
+} from "../domain/Administration.ts"
+import type { LibraryId } from "../domain/Ids.ts"
+import { advance, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
+import { onScopeClose } from "../internal/finalizers.ts"
+import { makeShared } from "../internal/KeyedResource.ts"
+import type { Grant } from "../ports/Access.ts"
+import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
+
+/** The token is valid, and its bearer is not let in. */
+export class GrantEnded extends Schema.TaggedError<GrantEnded>()("GrantEnded", {
+  /** "suspended": it may be let in later. */
+  reason: Schema.Literals(["revoked", "suspended"])
+}) {}
+
+export class Administration extends Context.Service<
+  Administration,
+  {
+    /**
+     * Lets a bearer in, unless the log says otherwise now. `leave` is called as soon as the bearer is to leave, for as
+     * long as the scope is open.
+     */
+    readonly admit: (
+      grant: Grant,
+      leave: (reason: GrantEnded) => void
+    ) => Effect.Effect<void, GrantEnded | StorageUnavailable, Scope.Scope>
+  }
+>()("@sealog/server/Administration") {
+  static readonly layer = Layer.effect(
+    Administration,
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const signals = yield* Signals
+      const open = new Map<string, Watched>()
+
+      const openLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
+        const key =
+          libraryId === serverAdministration.libraryId ? serverAdministration : libraryAdministration(libraryId)
+        const { head, events } = yield* log.tail(key, { payloads: false })
+        const state = fold(events.map(({ event }) => event))
+        const watched: Watched = { key, head, state, guests: new Set() }
+        return yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            open.set(streamName(key), watched)
+            return watched
+          }),
+          () => Effect.sync(() => void open.delete(streamName(key)))
+        )
+      })
+      const watches = yield* makeShared({ open: openLibrary, idle: IDLE })
+
+      const readOn = Effect.fnUntraced(function* (watched: Watched) {
+        const events = yield* log.read(watched.key, { after: watched.head.version, payloads: false })
+        for (const { event } of events) {
+          // Two that read on at a time read the same.
+          if (event.version !== watched.head.version + 1) continue
+          watched.head = advance(watched.head, event)
+          watched.state = evolve(watched.state, fromStreamEvent(event))
+        }
+        for (const { grant, leave } of watched.guests) {
+          const reason = reasonToLeave(watched.state, grant)
+          if (reason !== undefined) leave(new GrantEnded({ reason }))
+        }
+      })
+
+      const readAllOn = Effect.fnUntraced(function* (all: ReadonlyArray<Watched>) {
+        const heads = yield* log.heads(all.map(({ key }) => key))
+        for (const [i, watched] of all.entries()) {
+          if (heads[i]!.version > watched.head.version) yield* readOn(watched)
+        }
+      })
+
+      yield* Effect.forkScoped(
+        Stream.runForEach(signals.wakeups, (keys) => {
+          const named =
+            keys === "all"
+              ? open.values()
+              : keys.filter(isAdministration).flatMap((key) => open.get(streamName(key)) ?? [])
+          const all = Array.from(named)
+          if (all.length === 0) return Effect.void
+          // They are looked at again at the next signal; until then nobody new is let in unseen.
+          return Effect.catch(readAllOn(all), (error) => Effect.logWarning(error.message))
+        })
+      )
+
+      const admit = Effect.fnUntraced(function* (grant: Grant, leave: Guest["leave"]) {
+        const all = [yield* watches.get(serverAdministration.libraryId), yield* watches.get(grant.libraryId)]
+        const guest: Guest = { grant, leave }
+        yield* onScopeClose(() => all.forEach(({ guests }) => void guests.delete(guest)))
+        for (const { guests } of all) guests.add(guest)
+        yield* readAllOn(all)
+        for (const { state } of all) {
+          const reason = reasonToLeave(state, grant)
+          if (reason !== undefined) return yield* new GrantEnded({ reason })
+        }
+      })
+
+      return Administration.of({ admit })
+    })
+  )
+}
+
+/** How long what is known of a library is kept after its last connection. */
+const IDLE = "30 seconds"
+
+/** An administrative stream that connections depend on. */
+interface Watched {
+  readonly key: StreamKey
+  head: StreamHead
+  state: AdministrationState
+  readonly guests: Set<Guest>
+}
+
+interface Guest {
+  readonly grant: Grant
+  readonly leave: (reason: GrantEnded) => void
+}
+
+const reasonToLeave = (state: AdministrationState, grant: Grant): GrantEnded["reason"] | undefined => {
+  if (isRevoked(state, grant)) return "revoked"
+  return state.isSuspended ? "suspended" : undefined
+}

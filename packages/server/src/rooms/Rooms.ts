@@ -1,0 +1,111 @@
+/** Every stream's room: opened at its first connection, closed a while after its last. */
+import { Array as Arr, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import type { LibraryId } from "../domain/Ids.ts"
+import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { makeShared } from "../internal/KeyedResource.ts"
+import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
+import { Committer } from "./Committer.ts"
+import { makeRoom } from "./Room.ts"
+import type { Room, RoomProtocol } from "./RoomProtocol.ts"
+import { makeTails } from "./TailCache.ts"
+
+export interface Rooms<State, Command, Refusal, Local> {
+  /** The room of a stream, opened when it is not; it stays open for as long as the scope, and a while after. */
+  readonly get: (key: StreamKey) => Effect.Effect<Room<State, Command, Refusal, Local>, StorageUnavailable, Scope.Scope>
+  /** Has a listener called after every commit of these rooms, until the scope closes. It must not throw. */
+  readonly onCommitted: (listener: (key: StreamKey) => void) => Effect.Effect<void, never, Scope.Scope>
+  /** Waits until everything decided is durable. */
+  readonly drain: Effect.Effect<void>
+}
+
+/** Streams that are looked for at a time. */
+const HEADS_PAGE = 500
+
+/** The rooms of one protocol. `idle`: how long one stays open for the next connection after the last has gone. */
+export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
+  protocol: RoomProtocol<State, Command, Refusal, Local>,
+  { idle }: { readonly idle: Duration.Input }
+) {
+  const log = yield* EventLog
+  const committer = yield* Committer
+  const signals = yield* Signals
+  const clock = yield* Clock.Clock
+  const tails = yield* makeTails(log)
+  const run = yield* FiberSet.makeRuntime<never>()
+  const open = new Map<string, Room<State, Command, Refusal, Local>>()
+  const listeners = new Set<(key: StreamKey) => void>()
+
+  const openRoom = Effect.fnUntraced(function* (name: string) {
+    const key = keyOf(name)
+    const { head, events } = yield* log.tail(key, { payloads: protocol.readsPayloads })
+    const state = events.reduce(
+      (state, { event, payload }) => protocol.evolve(state, event, payload),
+      protocol.initial(key)
+    )
+    const services = {
+      log,
+      committer,
+      announce: (key: StreamKey) => {
+        for (const listener of listeners) listener(key)
+        run(signals.announce([key]))
+      },
+      broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
+      now: () => clock.currentTimeMillisUnsafe(),
+      run: (effect: Effect.Effect<void>) => void run(effect),
+      tails
+    }
+    const room = makeRoom(key, protocol, { head, state }, services)
+    return yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        open.set(name, room)
+        return room
+      }),
+      () => Effect.sync(() => void open.delete(name))
+    )
+  })
+  const rooms = yield* makeShared({ open: openRoom, idle })
+
+  const wake = (keys: ReadonlyArray<StreamKey>) => {
+    for (const key of keys) open.get(streamName(key))?.wake()
+  }
+  /** Wakes the rooms whose streams have grown: one read for many, rather than one each. */
+  const wakeGrown = Effect.gen(function* () {
+    for (const rooms of Arr.chunksOf(open.values(), HEADS_PAGE)) {
+      const heads = yield* log.heads(rooms.map(({ key }) => key))
+      for (const [i, room] of rooms.entries()) if (heads[i]!.version > room.version()) room.wake()
+    }
+  }).pipe(
+    // They are all looked at again at the next "all"; until then each room still reads before it refuses.
+    Effect.catch((error) => Effect.logWarning(error.message))
+  )
+  yield* Effect.forkScoped(
+    Stream.runForEach(signals.wakeups, (keys) => (keys === "all" ? wakeGrown : Effect.sync(() => wake(keys))))
+  )
+  yield* Effect.forkScoped(
+    Stream.runForEach(signals.broadcasts, ({ key, frame }) =>
+      Effect.sync(() => open.get(streamName(key))?.receive(frame))
+    )
+  )
+
+  const isIdle = () => Array.from(open.values()).every((room) => room.isIdle())
+  const drain = Effect.suspend(() =>
+    isIdle() ? Effect.void : Effect.asVoid(Effect.repeat(Effect.sleep("5 millis"), { until: isIdle }))
+  )
+
+  return {
+    get: (key: StreamKey) => rooms.get(streamName(key)),
+    onCommitted: (listener) =>
+      Effect.acquireRelease(
+        Effect.sync(() => void listeners.add(listener)),
+        () => Effect.sync(() => void listeners.delete(listener))
+      ),
+    drain
+  } satisfies Rooms<State, Command, Refusal, Local>
+})
+
+/** Undoes `streamName`: a library's id has no slash. */
+const keyOf = (name: string): StreamKey => {
+  const slash = name.indexOf("/")
+  return { libraryId: name.slice(0, slash) as LibraryId, streamId: name.slice(slash + 1) }
+}

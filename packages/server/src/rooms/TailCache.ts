@@ -1,0 +1,85 @@
+/**
+ * What documents are served from, read once for many: joiners of one version share one read, also while it is under
+ * way, so a thousand of them cost what one does. Of a tail that is still in memory only what follows is read.
+ */
+import { Effect, Fiber, type Scope } from "effect"
+import { advance, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
+import type { EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
+
+/** A stream's newest checkpoint, what follows, and the head it ends at. Never changed: a newer one is another read. */
+export interface Tail {
+  readonly head: StreamHead
+  readonly events: ReadonlyArray<PlacedEvent>
+}
+
+export interface Tails {
+  /** A tail that ends at `version` or later. */
+  readonly get: (key: StreamKey, version: number) => Effect.Effect<Tail, StorageUnavailable>
+}
+
+/** Tails kept in memory for the next joiner, all streams together; the one used longest ago goes first. */
+const MAX_BYTES = 64 * 1024 * 1024
+/** Events that one read adds to a tail; with more it is read anew. */
+const MAX_ADDED = 1000
+/** What an event without its payload takes, as measured. */
+const EVENT_BYTES = 1024
+/** A payload is there once more in the frame that is made of all of them. */
+const COPIES = 2
+
+export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never, Scope.Scope> = Effect.fnUntraced(
+  function* (log: EventLog["Service"]) {
+    const scope = yield* Effect.scope
+    const kept = new Map<string, { readonly tail: Tail; readonly bytes: number }>()
+    const reads = new Map<string, { readonly version: number; readonly fiber: Fiber.Fiber<Tail, StorageUnavailable> }>()
+    let bytes = 0
+
+    const forget = (name: string) => {
+      bytes -= kept.get(name)?.bytes ?? 0
+      kept.delete(name)
+    }
+
+    const keep = (name: string, tail: Tail) => {
+      forget(name)
+      const size = tail.events.reduce((sum, { payload }) => sum + EVENT_BYTES + COPIES * (payload?.length ?? 0), 0)
+      kept.set(name, { tail, bytes: size })
+      bytes += size
+      for (const oldest of kept.keys()) {
+        if (bytes <= MAX_BYTES) break
+        forget(oldest)
+      }
+    }
+
+    const get = Effect.fnUntraced(function* (key: StreamKey, version: number) {
+      const name = streamName(key)
+      const found = kept.get(name)
+      if (found !== undefined && found.tail.head.version >= version) {
+        kept.delete(name)
+        kept.set(name, found)
+        return found.tail
+      }
+      const underWay = reads.get(name)
+      if (underWay !== undefined && underWay.version >= version) return yield* Fiber.join(underWay.fiber)
+      // Its own fiber: the first joiner may go away while others wait for the same read.
+      const fiber = yield* Effect.forkIn(found === undefined ? log.tail(key) : readOn(log, key, found.tail), scope)
+      const read = { version, fiber }
+      reads.set(name, read)
+      fiber.addObserver((exit) => {
+        if (reads.get(name) === read) reads.delete(name)
+        if (exit._tag === "Success") keep(name, exit.value)
+      })
+      return yield* Fiber.join(fiber)
+    })
+
+    return { get }
+  }
+)
+
+const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, { head, events }: Tail) {
+  const added = yield* log.read(key, { after: head.version, limit: MAX_ADDED })
+  if (added.length === MAX_ADDED) return yield* log.tail(key)
+  const checkpoint = added.findLastIndex(({ event }) => event.checkpoint)
+  return {
+    head: added.reduce((head, { event }) => advance(head, event), head),
+    events: checkpoint === -1 ? [...events, ...added] : added.slice(checkpoint)
+  }
+})
