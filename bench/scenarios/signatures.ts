@@ -2,7 +2,7 @@
 import { createPublicKey, verify } from "node:crypto"
 import { setImmediate as nextTurn } from "node:timers/promises"
 import { loadImplementations, sodium } from "@sealog/server/domain/sodium"
-import { makeVerifyPool } from "@sealog/server/signatures/VerifierPool"
+import { makeVerifierPool } from "@sealog/server/signatures/VerifierPool"
 import { verifyWith } from "@sealog/server/signatures/verifySignature"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"
@@ -19,7 +19,7 @@ const nodeCrypto = verifyWith({
 
 /** On one thread beside this one, as many batches as keep it busy. */
 const pooledPerSecond = async (milliseconds: number): Promise<number> => {
-  const pool = makeVerifyPool(1)
+  const pool = makeVerifierPool(1)
   const batch = Array.from({ length: 64 }, signedUpdate)
   let verified = 0
   let start = performance.now()

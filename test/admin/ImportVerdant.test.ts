@@ -11,7 +11,7 @@ import { fold, isUpToDate, missedBy, type Replica } from "@sealog/server/domain/
 import { newestFirst } from "@sealog/server/domain/verdant/UnfoldedBatches"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { Context, Effect } from "effect"
-import { shardsIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
+import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
 import { initialize, makeReplica, onlyUser, set } from "../support/verdant/Replica.ts"
 import { freshDirectory, openShard, type Shard, writeShard } from "../support/verdant/shards.ts"
 import { holdings, type Log, memory, on } from "./support.ts"
@@ -35,7 +35,7 @@ const replica = (id: string, fields: object = {}) => ({ id, lastSeenWallClockTim
 const imported = Effect.fnUntraced(function* (log: Log, shard: Shard, options?: ImportVerdantOptions) {
   const directory = yield* freshDirectory
   writeShard(directory, notes, shard)
-  const [report] = yield* on(log, importVerdant(shardsIn(directory), options))
+  const [report] = yield* on(log, importVerdant(databasesIn(directory), options))
   return report!
 })
 
@@ -221,7 +221,7 @@ describe("the files of a Verdant server", () => {
         const shard = openShard(directory, notes, { operations: rows, replicas: [replica("a")] }, { withAuthz })
         const changes = () => shard.prepare("PRAGMA data_version").get()
         const before = changes()
-        const [report] = yield* on(log, importVerdant(shardsIn(directory)))
+        const [report] = yield* on(log, importVerdant(databasesIn(directory)))
         assert.deepInclude(report, { outcome: "imported", operations: 4 })
         assert.deepStrictEqual(changes(), before)
         shard.exec("DELETE FROM OperationHistory")
@@ -242,7 +242,7 @@ describe("the files of a Verdant server", () => {
       writeShard(directory, "f-good", library({}))
       const done: Array<string> = []
       const run = (options?: ImportVerdantOptions) =>
-        Effect.map(on(log, importVerdant(shardsIn(directory), options)), (reports) =>
+        Effect.map(on(log, importVerdant(databasesIn(directory), options)), (reports) =>
           reports.map(({ libraryId, outcome }) => `${libraryId} ${outcome}`)
         )
       const all = ["unreadable", "empty", "imported", "unreadable", "unreadable", "imported"]

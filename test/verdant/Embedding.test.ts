@@ -6,7 +6,7 @@ import type { LibraryChange } from "@sealog/server/domain/verdant/views/LibraryC
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { VerdantLibraries } from "@sealog/server/protocols/verdant/VerdantLibraries"
 import { Array, Context, Deferred, Effect, Layer, Stream } from "effect"
-import { shardsIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
+import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
 import { freshStorage, layerOf } from "../support/postgres.ts"
 import { startServer } from "../support/TestServer.ts"
 import { evict, libraryInfo } from "../support/verdant/admin.ts"
@@ -317,7 +317,7 @@ describe("changes", () => {
       const item = replica.operation("item/1", initialize({ id: "1", content: "imported" }))
       const directory = yield* freshDirectory
       writeShard(directory, library.id, { operations: [{ ...item, replicaId: replica.id, serverOrder: 1 }] })
-      yield* Effect.provide(importVerdant(shardsIn(directory)), layerOf(server.database))
+      yield* Effect.provide(importVerdant(databasesIn(directory)), layerOf(server.database))
       yield* until("it is told of", () => told.length > 0)
       assert.deepStrictEqual(
         told.map(({ _tag, libraryId, version }) => ({ _tag, libraryId, version })),

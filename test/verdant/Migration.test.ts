@@ -6,7 +6,7 @@ import { replay } from "@sealog/server/admin/Replay"
 import { Signatures } from "@sealog/server/signatures/Signatures"
 import { authorization } from "@verdant-web/store"
 import { Effect, Layer } from "effect"
-import { shardsIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
+import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
 import { freshStorage, layerOf } from "../support/postgres.ts"
 import { startServer } from "../support/TestServer.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
@@ -39,7 +39,7 @@ const takeOver = Effect.fnUntraced(function* (
   const database = yield* freshStorage
   const on = <A, E>(effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof importVerdant>>>) =>
     Effect.orDie(Effect.provide(effect, [layerOf(database), blobs]))
-  const [imported] = yield* on(importVerdant(shardsIn(directory, from)))
+  const [imported] = yield* on(importVerdant(databasesIn(directory, from)))
   assert.deepInclude(imported, { libraryId: id, outcome: "imported", malformed: 0, detail: null })
   const server = yield* startServer({ database, verdant, blobs })
   const isInOrder = Effect.map(on(Effect.provide(replay(), Signatures.layerInline)), ({ problems }) =>

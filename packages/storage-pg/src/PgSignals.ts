@@ -3,7 +3,7 @@
  * transactions of its own, after the commits that it tells of, one at a time.
  */
 import { PgClient } from "@effect/sql-pg"
-import { makeMessageSignals } from "@sealog/server/adapters/TransportSignals"
+import { makeTransportSignals } from "@sealog/server/adapters/TransportSignals"
 import { Effect, Queue } from "effect"
 import { rootOf } from "./Unavailable.ts"
 
@@ -13,7 +13,7 @@ const MAX_BYTES = 7999
 
 export const makeSignals = Effect.gen(function* () {
   const sql = yield* PgClient.PgClient
-  return yield* makeMessageSignals({
+  return yield* makeTransportSignals({
     maxBytes: MAX_BYTES,
     send: (texts) =>
       sql`SELECT pg_notify(${CHANNEL}, text) FROM json_array_elements_text(${JSON.stringify(texts)}::json) AS text`.pipe(

@@ -17,7 +17,7 @@ import { CliFailure } from "../output/CliFailure.ts"
 const EXTENSION = ".sqlite"
 
 /** The libraries of a `databasesDirectory`, by name, with files from the `rootDirectory` of a `LocalFileStorage`. */
-export const shardsIn = (directory: string, filesDirectory?: string): ReadonlyArray<VerdantSource> =>
+export const databasesIn = (directory: string, filesDirectory?: string): ReadonlyArray<VerdantSource> =>
   namesIn(directory, "databasesDirectory")
     .filter((name) => name.endsWith(EXTENSION))
     .sort()

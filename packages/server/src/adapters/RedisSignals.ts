@@ -6,7 +6,7 @@ import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { Context, Effect, Layer, Queue, Redacted, Schema, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { Signals } from "../ports/Signals.ts"
-import { makeMessageSignals } from "./TransportSignals.ts"
+import { makeTransportSignals } from "./TransportSignals.ts"
 
 export interface RedisSignalsOptions {
   /** `redis://user:password@host:port/0`, or `rediss://` for TLS. */
@@ -33,7 +33,7 @@ export const layer = ({ url, channel = "sealog" }: RedisSignalsOptions) =>
     Effect.gen(function* () {
       const storage = yield* Signals
       let connected: Redis.Redis["Service"] | undefined
-      const redis = yield* makeMessageSignals({
+      const redis = yield* makeTransportSignals({
         maxBytes: MAX_BYTES,
         send: Effect.fnUntraced(function* (texts) {
           if (connected === undefined) return yield* new NotConnected()

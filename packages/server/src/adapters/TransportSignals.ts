@@ -35,7 +35,7 @@ const MAX_BEHIND = 4096
 /** After a lost connection: again at once, and then more and more slowly. */
 const RECONNECT = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
-export const makeMessageSignals = Effect.fnUntraced(function* (medium: Medium) {
+export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium) {
   const own = randomBytes(9).toString("base64url")
   const wakeups = yield* PubSub.sliding<ReadonlyArray<StreamKey> | "all">(MAX_BEHIND)
   const broadcasts = yield* PubSub.sliding<Broadcast>(MAX_BEHIND)

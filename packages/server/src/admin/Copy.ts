@@ -9,7 +9,7 @@ import { Signals } from "../ports/Signals.ts"
 import { type ReplayOptions, type ReplayReport, rulesOf } from "./Replay.ts"
 import { makeWriter, StreamDiverged, type Target } from "./transfer/Writer.ts"
 import { makeProblems, StreamDamaged } from "./verify/Problems.ts"
-import { eachSoundPage } from "./verify/readVerified.ts"
+import { eachVerifiedPage } from "./verify/readVerified.ts"
 import { countEvents, filterOf } from "./verify/Scope.ts"
 import { isPast, type Until } from "./verify/StreamPages.ts"
 
@@ -54,7 +54,7 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
     yield* requireBeginning(target.log, key, held, until)
     present += held.version
     if (!verify) total -= held.version
-    const end = yield* eachSoundPage(
+    const end = yield* eachVerifiedPage(
       stream,
       {
         from: verify ? emptyHead : held,

@@ -7,7 +7,7 @@ import { Signatures } from "../signatures/Signatures.ts"
 import { eachStream } from "./Inspect.ts"
 import { eventLine, headerLine, MAX_LINE_BYTES, makeTally, trailerLine } from "./transfer/Format.ts"
 import { makeProblems, type Problem, type Problems, StreamDamaged } from "./verify/Problems.ts"
-import { eachSoundPage } from "./verify/readVerified.ts"
+import { eachVerifiedPage } from "./verify/readVerified.ts"
 import { countEvents, filterOf, NoSuchStream } from "./verify/Scope.ts"
 
 export interface ExportOptions {
@@ -69,7 +69,7 @@ export const exportLog = Effect.fn("exportLog")(function* <E, R>(
         tally.miss()
         problems.add(problem)
       }
-      const head = yield* eachSoundPage(stream, { onMissing }, (page) =>
+      const head = yield* eachVerifiedPage(stream, { onMissing }, (page) =>
         Effect.andThen(
           Effect.forEach(page, (placed) => exportEvent(key, placed), { discard: true }),
           Effect.sync(() => onProgress?.(events, total))

@@ -6,7 +6,7 @@ import { Signals } from "../ports/Signals.ts"
 import { headerProblem, isInOrder, MAX_LINE_BYTES, makeTally, readLine, type Trailer } from "./transfer/Format.ts"
 import { makeLines } from "./transfer/Lines.ts"
 import { makeWriter, StreamDiverged } from "./transfer/Writer.ts"
-import { makeStreamFold, type StreamFold } from "./verify/StreamCheck.ts"
+import { makeStreamCheck, type StreamCheck } from "./verify/StreamCheck.ts"
 
 export interface ImportReport {
   readonly streams: number
@@ -32,7 +32,7 @@ export class LineRefused extends Schema.TaggedError<LineRefused>()("LineRefused"
 /** The stream whose lines are being read. */
 interface Current {
   readonly key: StreamKey
-  readonly fold: StreamFold
+  readonly fold: StreamCheck
   /** Where it ends in the log. */
   readonly held: StreamHead
 }
@@ -76,7 +76,7 @@ export const importLog = Effect.fn("importLog")(function* <E, R>(
     endStream()
     const [held = emptyHead] = yield* log.heads([key])
     const first = line
-    const fold = makeStreamFold(key, (version, kind, detail) => {
+    const fold = makeStreamCheck(key, (version, kind, detail) => {
       if (kind === "payload-missing") {
         tally.miss()
         if (missing === 0) missing = first + version - 1

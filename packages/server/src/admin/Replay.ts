@@ -9,14 +9,14 @@ import type { StreamKey } from "../domain/Stream.ts"
 import { isVerdant } from "../domain/verdant/Events.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 import { eachStream } from "./Inspect.ts"
-import { makeAdministrationRules } from "./verify/AdministrationCheck.ts"
-import { makeFindings, makeJudgement } from "./verify/PendingFindings.ts"
+import { makeAdministrationCheck } from "./verify/AdministrationCheck.ts"
+import { makeJudgement, makePendingFindings } from "./verify/PendingFindings.ts"
 import { makeProblems, type Problem, type Problems } from "./verify/Problems.ts"
 import { countEvents, filterOf, type Scope } from "./verify/Scope.ts"
-import { makeDocumentRules } from "./verify/SecsyncCheck.ts"
-import { makeStreamFold, type Report, type StreamFold } from "./verify/StreamCheck.ts"
+import { makeSecsyncCheck } from "./verify/SecsyncCheck.ts"
+import { makeStreamCheck, type Report, type StreamCheck } from "./verify/StreamCheck.ts"
 import { eachPage, purgedAfter, type Until } from "./verify/StreamPages.ts"
-import { makeLibraryRules } from "./verify/VerdantCheck.ts"
+import { makeVerdantCheck } from "./verify/VerdantCheck.ts"
 
 export type { Problem } from "./verify/Problems.ts"
 export type { Until } from "./verify/StreamPages.ts"
@@ -42,7 +42,7 @@ const FINDINGS = 64
 export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}) {
   const total = yield* countEvents(options, options.until)
   const problems = makeProblems()
-  const findings = makeFindings()
+  const findings = makePendingFindings()
   const { handOver, settleAll } = yield* makeJudgement()
   let [streams, events, payloads] = [0, 0, 0]
   const addAll = (found: ReadonlyArray<Problem>) => Effect.sync(() => found.forEach(problems.add))
@@ -50,7 +50,7 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
   const replayStream = Effect.fnUntraced(function* ({ key, version }: StreamSummary) {
     const report = findings.reportOf(key)
     const { rules, snapshotIds } = rulesOf(key, report)
-    const fold = makeStreamFold(key, report, { rules })
+    const fold = makeStreamCheck(key, report, { rules })
     const end = yield* eachPage(
       key,
       { after: 0, reaches: version, until: options.until },
@@ -86,16 +86,16 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
 
 /** What the events of a stream are held to, by its name. */
 export const rulesOf = (key: StreamKey, report: Report) => {
-  if (isAdministration(key)) return { rules: makeAdministrationRules(report), snapshotIds: new Set<SnapshotId>() }
-  if (isVerdant(key)) return { rules: makeLibraryRules(report), snapshotIds: new Set<SnapshotId>() }
-  const rules = makeDocumentRules(key, report)
+  if (isAdministration(key)) return { rules: makeAdministrationCheck(report), snapshotIds: new Set<SnapshotId>() }
+  if (isVerdant(key)) return { rules: makeVerdantCheck(report), snapshotIds: new Set<SnapshotId>() }
+  const rules = makeSecsyncCheck(key, report)
   return { rules, snapshotIds: rules.snapshotIds }
 }
 
 /** What the storage keeps beside the events, to find them by: it must lead to what the events say. */
 const checkIndexes = Effect.fnUntraced(function* (
   key: StreamKey,
-  fold: StreamFold,
+  fold: StreamCheck,
   snapshotIds: ReadonlySet<SnapshotId>,
   report: Report
 ) {

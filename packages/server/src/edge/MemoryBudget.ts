@@ -9,7 +9,7 @@ const LARGE = 256 * 1024
 /** Characters of larger ones that are handled at a time; one of more than that is handled alone. */
 const AT_A_TIME = 64 * 1024 * 1024
 
-export interface LargeMessages {
+export interface MemoryBudget {
   /**
    * Handles messages of so many characters: those that are large once there is room for them, which they take until they
    * are answered.
@@ -21,7 +21,7 @@ export interface LargeMessages {
   ) => Effect.Effect<A, E, R>
 }
 
-export const makeLargeMessages = (): LargeMessages => {
+export const makeMemoryBudget = (): MemoryBudget => {
   const room = Semaphore.makeUnsafe(AT_A_TIME)
   return {
     handle: (length, handling, answered = Effect.void) =>

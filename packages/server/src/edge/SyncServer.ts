@@ -25,7 +25,7 @@ import { keepFileStore } from "../protocols/verdant/files/FileStoreUpkeep.ts"
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
-import { Administration } from "../rooms/AdmissionControl.ts"
+import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { defaultFileOptions, type FileOptions, FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
@@ -33,8 +33,8 @@ import { HealthRoute } from "./http/HealthRoute.ts"
 import { endSlowBodies } from "./http/RequestTimeouts.ts"
 import { endStalledAnswers } from "./http/stalledAnswers.ts"
 import { VerdantRoutes } from "./http/VerdantPollRoute.ts"
-import { makeLargeMessages } from "./MemoryBudget.ts"
-import { defaultLimits, makeSockets, type SocketLimits } from "./ws/WebSockets.ts"
+import { makeMemoryBudget } from "./MemoryBudget.ts"
+import { defaultLimits, makeWebSockets, type SocketLimits } from "./ws/WebSockets.ts"
 
 export interface SyncServerOptions {
   /** 0: any free port; see `SyncServer.port`. */
@@ -89,7 +89,7 @@ export class SyncServer extends Context.Service<
       ]),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer)),
-      Layer.provide([Administration.layer, Committer.layer, NodeHttpServer.layerHttpServices])
+      Layer.provide([AdmissionControl.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
 
   /** With an `Access` of the app's own. */
@@ -113,8 +113,8 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
-  const largeMessages = makeLargeMessages()
-  const sockets = yield* makeSockets(limits, largeMessages)
+  const largeMessages = makeMemoryBudget()
+  const sockets = yield* makeWebSockets(limits, largeMessages)
   yield* keepFileStore
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,

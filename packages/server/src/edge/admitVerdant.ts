@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http"
 import { Effect } from "effect"
 import { type Access, TokenRefused } from "../ports/Access.ts"
-import type { Administration } from "../rooms/AdmissionControl.ts"
+import type { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { bearerOf } from "./http/BearerToken.ts"
 
 /** Where Verdant clients are served, by WebSocket and by HTTP; files are below it. */
@@ -26,7 +26,7 @@ export const tokenOf = ({ headers, url = "/" }: Pick<IncomingMessage, "headers" 
 /** The grant of a token that is good and whose bearer is let in now. */
 export const admitVerdant = Effect.fnUntraced(function* (
   access: Access["Service"],
-  administration: Administration["Service"],
+  administration: AdmissionControl["Service"],
   token: string
 ) {
   const grant = yield* access.verify(token)

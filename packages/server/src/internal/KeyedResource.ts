@@ -4,12 +4,12 @@
  */
 import { type Duration, Effect, RcMap, type Scope } from "effect"
 
-export interface Shared<K, A, E> {
+export interface KeyedResource<K, A, E> {
   /** The thing for a key; it stays open for as long as the scope, and a while after. */
   readonly get: (key: K) => Effect.Effect<A, E, Scope.Scope>
 }
 
-export const makeShared = Effect.fnUntraced(function* <K, A, E, R>(options: {
+export const makeKeyedResource = Effect.fnUntraced(function* <K, A, E, R>(options: {
   readonly open: (key: K) => Effect.Effect<A, E, R>
   readonly idle: Duration.Input
 }) {
@@ -19,5 +19,5 @@ export const makeShared = Effect.fnUntraced(function* <K, A, E, R>(options: {
       Effect.tapCause(() => Effect.forkDetach(RcMap.invalidate(map, key)))
     )
   const map: RcMap.RcMap<K, A, E> = yield* RcMap.make({ lookup, idleTimeToLive: options.idle })
-  return { get: (key) => RcMap.get(map, key) } satisfies Shared<K, A, E>
+  return { get: (key) => RcMap.get(map, key) } satisfies KeyedResource<K, A, E>
 })

@@ -16,7 +16,7 @@ import {
 import type { LibraryId } from "../domain/Ids.ts"
 import { advance, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
-import { makeShared } from "../internal/KeyedResource.ts"
+import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import type { Grant } from "../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
@@ -27,8 +27,8 @@ export class GrantEnded extends Schema.TaggedError<GrantEnded>()("GrantEnded", {
   reason: Schema.Literals(["revoked", "suspended"])
 }) {}
 
-export class Administration extends Context.Service<
-  Administration,
+export class AdmissionControl extends Context.Service<
+  AdmissionControl,
   {
     /**
      * Lets a bearer in, unless the log says otherwise now. `leave` is called as soon as the bearer is to leave, for as
@@ -41,7 +41,7 @@ export class Administration extends Context.Service<
   }
 >()("@sealog/server/Administration") {
   static readonly layer = Layer.effect(
-    Administration,
+    AdmissionControl,
     Effect.gen(function* () {
       const log = yield* EventLog
       const signals = yield* Signals
@@ -61,7 +61,7 @@ export class Administration extends Context.Service<
           () => Effect.sync(() => void open.delete(streamName(key)))
         )
       })
-      const watches = yield* makeShared({ open: openLibrary, idle: IDLE })
+      const watches = yield* makeKeyedResource({ open: openLibrary, idle: IDLE })
 
       const readOn = Effect.fnUntraced(function* (watched: Watched) {
         const events = yield* log.read(watched.key, { after: watched.head.version, payloads: false })
@@ -109,7 +109,7 @@ export class Administration extends Context.Service<
         }
       })
 
-      return Administration.of({ admit })
+      return AdmissionControl.of({ admit })
     })
   )
 }

@@ -10,7 +10,7 @@ import { type BatchLimits, takeBatch } from "../internal/takeBatch.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
 import type { Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
-import type { Tails } from "./TailCache.ts"
+import type { TailCache } from "./TailCache.ts"
 
 interface Waiting<Command, Refusal> {
   readonly command: Command
@@ -59,7 +59,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
     readonly broadcast: (message: Uint8Array) => void
     readonly now: () => number
     readonly run: (effect: Effect.Effect<void>) => void
-    readonly tails: Tails
+    readonly tails: TailCache
   }
 ): Room<State, Command, Refusal, Local> => {
   const subscribers = new Set<Subscriber>()

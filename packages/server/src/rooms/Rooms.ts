@@ -2,13 +2,13 @@
 import { Array as Arr, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
-import { makeShared } from "../internal/KeyedResource.ts"
+import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
 import { makeRoom } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
-import { makeTails } from "./TailCache.ts"
+import { makeTailCache } from "./TailCache.ts"
 
 export interface Rooms<State, Command, Refusal, Local> {
   /** The room of a stream, opened when it is not; it stays open for as long as the scope, and a while after. */
@@ -31,7 +31,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const committer = yield* Committer
   const signals = yield* Signals
   const clock = yield* Clock.Clock
-  const tails = yield* makeTails(log)
+  const tails = yield* makeTailCache(log)
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
   const listeners = new Set<(key: StreamKey) => void>()
@@ -64,7 +64,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       () => Effect.sync(() => void open.delete(name))
     )
   })
-  const rooms = yield* makeShared({ open: openRoom, idle })
+  const rooms = yield* makeKeyedResource({ open: openRoom, idle })
 
   const wake = (keys: ReadonlyArray<StreamKey>) => {
     for (const key of keys) open.get(streamName(key))?.wake()

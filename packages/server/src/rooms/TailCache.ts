@@ -12,7 +12,7 @@ export interface Tail {
   readonly events: ReadonlyArray<PlacedEvent>
 }
 
-export interface Tails {
+export interface TailCache {
   /** A tail that ends at `version` or later. */
   readonly get: (key: StreamKey, version: number) => Effect.Effect<Tail, StorageUnavailable>
 }
@@ -26,8 +26,8 @@ const EVENT_BYTES = 1024
 /** A payload is there once more in the frame that is made of all of them. */
 const COPIES = 2
 
-export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never, Scope.Scope> = Effect.fnUntraced(
-  function* (log: EventLog["Service"]) {
+export const makeTailCache: (log: EventLog["Service"]) => Effect.Effect<TailCache, never, Scope.Scope> =
+  Effect.fnUntraced(function* (log: EventLog["Service"]) {
     const scope = yield* Effect.scope
     const kept = new Map<string, { readonly tail: Tail; readonly bytes: number }>()
     const reads = new Map<string, { readonly version: number; readonly fiber: Fiber.Fiber<Tail, StorageUnavailable> }>()
@@ -71,8 +71,7 @@ export const makeTails: (log: EventLog["Service"]) => Effect.Effect<Tails, never
     })
 
     return { get }
-  }
-)
+  })
 
 const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, { head, events }: Tail) {
   const added = yield* log.read(key, { after: head.version, limit: MAX_ADDED })

@@ -24,7 +24,7 @@ export const State = {
 } as const
 
 /** One direction, one batch at a time. */
-export class SharedBatch {
+export class SharedMemoryBatch {
   readonly memory: SharedArrayBuffer
   private readonly header: Int32Array
   private readonly bytes: Buffer

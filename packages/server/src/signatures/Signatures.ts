@@ -1,7 +1,7 @@
 /** Who wrote a message: its signature, checked exactly as the clients check it. */
 import { availableParallelism } from "node:os"
 import { Context, Effect, Layer } from "effect"
-import { makeVerifyPool } from "./VerifierPool.ts"
+import { makeVerifierPool } from "./VerifierPool.ts"
 import { type SignedText, verifySignature } from "./verifySignature.ts"
 
 export class Signatures extends Context.Service<
@@ -23,7 +23,7 @@ export class Signatures extends Context.Service<
       Signatures,
       Effect.gen(function* () {
         const pool = yield* Effect.acquireRelease(
-          Effect.sync(() => makeVerifyPool(count)),
+          Effect.sync(() => makeVerifierPool(count)),
           (pool) => Effect.promise(pool.close)
         )
         return Signatures.of({

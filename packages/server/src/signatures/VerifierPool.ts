@@ -4,10 +4,10 @@
  * batch is as large as the load makes it. A few are verified here: handing them over and back would take as long.
  */
 import { Worker } from "node:worker_threads"
-import { SharedBatch, State } from "./SharedMemoryBatch.ts"
+import { SharedMemoryBatch, State } from "./SharedMemoryBatch.ts"
 import { type SignedText, verifySignature } from "./verifySignature.ts"
 
-export interface VerifyPool {
+export interface VerifierPool {
   /** `done` is called once, later; whether each is genuine, in the order given. */
   readonly verify: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
   /** Done when the threads have ended; what was asked and is not answered by then never is. */
@@ -21,7 +21,7 @@ interface Job {
 
 interface Thread {
   readonly worker: Worker
-  readonly batch: SharedBatch
+  readonly batch: SharedMemoryBatch
   /** What it is verifying now; undefined: it is free. */
   busy: ReadonlyArray<Job> | undefined
 }
@@ -37,7 +37,7 @@ export const spawnThread = (memory: SharedArrayBuffer): Worker => {
   return new Worker(new URL(file, import.meta.url), { workerData: memory })
 }
 
-export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool => {
+export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPool => {
   const waiting: Array<Job> = []
   let threads: Array<Thread> = []
   let isClosed = false
@@ -80,7 +80,7 @@ export const makeVerifyPool = (size: number, spawn = spawnThread): VerifyPool =>
     )
 
   const start = (): Thread => {
-    const batch = new SharedBatch()
+    const batch = new SharedMemoryBatch()
     const thread: Thread = { worker: spawn(batch.memory), batch, busy: undefined }
     thread.worker.on("message", (results: Uint8Array) => {
       const jobs = thread.busy ?? []

@@ -3,10 +3,10 @@
  * batch that comes as a message is taken from its port when it is woken for it.
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
-import { SharedBatch, State } from "./SharedMemoryBatch.ts"
+import { SharedMemoryBatch, State } from "./SharedMemoryBatch.ts"
 import { type SignedText, verifyBytes, verifySignature } from "./verifySignature.ts"
 
-const batch = new SharedBatch(workerData)
+const batch = new SharedMemoryBatch(workerData)
 const port = parentPort!
 
 const messageOf = (): ReadonlyArray<SignedText> => receiveMessageOnPort(port)?.message ?? []

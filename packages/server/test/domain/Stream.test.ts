@@ -14,7 +14,7 @@ import {
   type StreamKey,
   streamName
 } from "../../src/domain/Stream.ts"
-import { hash } from "./SecsyncModel.ts"
+import { hash } from "./secsync/SecsyncModel.ts"
 
 const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "document" }
 

@@ -15,7 +15,7 @@ import type { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { type FileRecord, VerdantFiles } from "../../src/protocols/verdant/files/FileCatalog.ts"
 import { FileLinks } from "../../src/protocols/verdant/files/FileLinks.ts"
-import { Administration } from "../../src/rooms/AdmissionControl.ts"
+import { AdmissionControl } from "../../src/rooms/AdmissionControl.ts"
 
 export const SECRET = "a-secret-that-only-tests-have-0123456789"
 
@@ -70,7 +70,7 @@ export const startFileServer: (
 ) => Effect.Effect<FileServer, never, Scope.Scope> = Effect.fnUntraced(function* (options, layers = {}) {
   const { blobs = layerMemoryBlobs, files = layerFilesInMemory, routes = FileRoutes(options) } = layers
   const secrets = [Redacted.make(SECRET)]
-  const services = yield* Administration.layer.pipe(
+  const services = yield* AdmissionControl.layer.pipe(
     Layer.provideMerge([
       layerMemory,
       layerSignals,

@@ -4,7 +4,7 @@ import * as Administration from "../../domain/Administration.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 
-export const makeAdministrationRules = (report: Report): Rules => {
+export const makeAdministrationCheck = (report: Report): Rules => {
   let state = Administration.initial
   let isStateKnown = true
 

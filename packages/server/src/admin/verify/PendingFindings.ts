@@ -15,7 +15,7 @@ export interface Finding extends Problem {
 }
 
 /** Gathers what is reported, until it is taken. */
-export const makeFindings = () => {
+export const makePendingFindings = () => {
   let found: Array<Finding> = []
   return {
     reportOf:

@@ -7,12 +7,12 @@ import * as Secsync from "../../domain/secsync/Decide.ts"
 import { contentProblem } from "./SealedPayload.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 
-export interface DocumentRules extends Rules {
+export interface SecsyncCheck extends Rules {
   /** Every snapshot's id, in order. */
   readonly snapshotIds: ReadonlySet<SnapshotId>
 }
 
-export const makeDocumentRules = (key: StreamKey, report: Report): DocumentRules => {
+export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck => {
   let state = Secsync.initial(key.streamId as DocumentId)
   /** False while something that the state depends on is known to be wrong. */
   let isStateKnown = true

@@ -54,13 +54,13 @@ export interface Rules {
   readonly forget: () => void
 }
 
-export type StreamFold = ReturnType<typeof makeStreamFold>
+export type StreamCheck = ReturnType<typeof makeStreamCheck>
 
 /**
  * Takes a stream's events in order, after those up to `from`, and then `end`. After a problem it goes on from what is
  * stored, and what cannot be judged because of it is left unjudged.
  */
-export const makeStreamFold = (
+export const makeStreamCheck = (
   key: StreamKey,
   report: Report,
   { from = emptyHead, rules }: { readonly from?: StreamHead; readonly rules?: Rules } = {}

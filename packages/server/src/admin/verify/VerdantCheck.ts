@@ -6,7 +6,7 @@ import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.
 import { evolve, initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 
-export const makeLibraryRules = (report: Report): Rules => {
+export const makeVerdantCheck = (report: Report): Rules => {
   let state: LibraryState = initial
   /** False while a payload that the state depends on is gone or not what it was. */
   let isStateKnown = true

@@ -2,12 +2,12 @@
 import { Effect } from "effect"
 import { emptyHead, type StreamHead } from "../../domain/Stream.ts"
 import type { PlacedEvent, StreamSummary } from "../../ports/EventLog.ts"
-import { makeFindings, makeJudgement } from "./PendingFindings.ts"
+import { makeJudgement, makePendingFindings } from "./PendingFindings.ts"
 import { type Problem, StreamDamaged } from "./Problems.ts"
-import { makeStreamFold, type Report, type Rules } from "./StreamCheck.ts"
+import { makeStreamCheck, type Report, type Rules } from "./StreamCheck.ts"
 import { eachPage, type Until } from "./StreamPages.ts"
 
-export interface SoundStreamOptions {
+export interface VerifiedPageOptions {
   /** Where to begin: what comes before is not read. Default: at the first event. */
   readonly from?: StreamHead
   readonly until?: Until | undefined
@@ -18,15 +18,15 @@ export interface SoundStreamOptions {
 }
 
 /** Visits a stream's events page by page, fails before the page with the first problem, and says where the stream ends. */
-export const eachSoundPage = Effect.fnUntraced(function* <E, R>(
+export const eachVerifiedPage = Effect.fnUntraced(function* <E, R>(
   { key, version: reaches }: StreamSummary,
-  { from = emptyHead, until, rules, onMissing }: SoundStreamOptions,
+  { from = emptyHead, until, rules, onMissing }: VerifiedPageOptions,
   visit: (page: ReadonlyArray<PlacedEvent>) => Effect.Effect<void, E, R>
 ) {
-  const findings = makeFindings()
+  const findings = makePendingFindings()
   const { handOver, settleAll } = yield* makeJudgement<E | StreamDamaged, R>()
   const report = findings.reportOf(key)
-  const fold = makeStreamFold(key, report, { from, ...(rules && { rules: rules(report) }) })
+  const fold = makeStreamCheck(key, report, { from, ...(rules && { rules: rules(report) }) })
 
   const requireSound = Effect.fnUntraced(function* (problems: ReadonlyArray<Problem>) {
     for (const problem of problems) {

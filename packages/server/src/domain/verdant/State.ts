@@ -7,7 +7,7 @@ import { type Oid, rootOf } from "./model/Oid.ts"
 import { decodeFolded, decodeItems, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
-import { type Batch, type Batches, fromBatches, newestFirst } from "./UnfoldedBatches.ts"
+import { type Batch, fromBatches, newestFirst, type UnfoldedBatches } from "./UnfoldedBatches.ts"
 
 export interface Replica {
   readonly id: ReplicaId
@@ -59,7 +59,7 @@ export interface LibraryState {
   readonly generation: number
   readonly replicas: ReadonlyMap<ReplicaId, Replica>
   readonly entities: HashMap.HashMap<string, Entity>
-  readonly batches: Batches
+  readonly batches: UnfoldedBatches
   readonly operations: number
   readonly baselines: number
   /** Operations older than this may be folded by whoever has them: no older one will come. It never falls. */

@@ -12,21 +12,21 @@ export interface Batch {
 }
 
 /** In order of their versions; undefined: none. */
-export type Batches = { readonly newest: Batch; readonly older: Batches } | undefined
+export type UnfoldedBatches = { readonly newest: Batch; readonly older: UnfoldedBatches } | undefined
 
-export const newestFirst = function* (batches: Batches): Generator<Batch> {
+export const newestFirst = function* (batches: UnfoldedBatches): Generator<Batch> {
   for (let rest = batches; rest !== undefined; rest = rest.older) yield rest.newest
 }
 
-export const batchOf = (batches: Batches, version: number): Batch | undefined => {
+export const batchOf = (batches: UnfoldedBatches, version: number): Batch | undefined => {
   for (const batch of newestFirst(batches))
     if (batch.version <= version) return batch.version === version ? batch : undefined
   return undefined
 }
 
 /** From batches in order of their versions. */
-export const fromBatches = (batches: Iterable<Batch>): Batches => {
-  let all: Batches
+export const fromBatches = (batches: Iterable<Batch>): UnfoldedBatches => {
+  let all: UnfoldedBatches
   for (const newest of batches) all = { newest, older: all }
   return all
 }

@@ -2,14 +2,14 @@
 import { Deferred, Effect } from "effect"
 import type { Headers } from "effect/http"
 import { Access, type Grant, type TokenRefused } from "../../ports/Access.ts"
-import { Administration, type GrantEnded } from "../../rooms/AdmissionControl.ts"
+import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import { bearerOf } from "./BearerToken.ts"
-import { Code, Refused } from "./HttpRefusal.ts"
+import { Code, HttpRefusal } from "./HttpRefusal.ts"
 
 export interface Admitted {
   readonly grant: Grant
   /** Fails once the bearer is to leave. */
-  readonly ended: Effect.Effect<never, Refused>
+  readonly ended: Effect.Effect<never, HttpRefusal>
 }
 
 export const admitRequest = Effect.fnUntraced(function* (headers: Headers.Headers) {
@@ -23,15 +23,15 @@ const tokenOf = (headers: Headers.Headers): string | undefined =>
 export const hasToken = (headers: Headers.Headers): boolean => tokenOf(headers) !== undefined
 
 export const admit = Effect.fnUntraced(function* (grant: Grant) {
-  const administration = yield* Administration
-  const left = yield* Deferred.make<never, Refused>()
+  const administration = yield* AdmissionControl
+  const left = yield* Deferred.make<never, HttpRefusal>()
   yield* administration
     .admit(grant, (reason) => Deferred.doneUnsafe(left, Effect.fail(refusalOfGrant(reason))))
     .pipe(
       Effect.catchTags({
         GrantEnded: (error) => Effect.fail(refusalOfGrant(error)),
         StorageUnavailable: (error) =>
-          Effect.andThen(Effect.logWarning(error.message), Effect.fail(new Refused({ code: Code.unavailable })))
+          Effect.andThen(Effect.logWarning(error.message), Effect.fail(new HttpRefusal({ code: Code.unavailable })))
       })
     )
   return { grant, ended: Deferred.await(left) } satisfies Admitted
@@ -40,13 +40,13 @@ export const admit = Effect.fnUntraced(function* (grant: Grant) {
 const verifyToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
   const access = yield* Access
   const token = tokenOf(headers)
-  if (token === undefined) return yield* new Refused({ code: Code.noToken })
+  if (token === undefined) return yield* new HttpRefusal({ code: Code.noToken })
   return yield* Effect.mapError(access.verify(token), refusalOfToken)
 })
 
-const refusalOfToken = ({ reason }: TokenRefused): Refused =>
-  new Refused({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
+const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal =>
+  new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
 
 /** A suspended library comes back: its clients keep what they have to send, and ask again. */
-const refusalOfGrant = ({ reason }: GrantEnded): Refused =>
-  new Refused({ code: reason === "suspended" ? Code.forbidden : Code.invalidToken })
+const refusalOfGrant = ({ reason }: GrantEnded): HttpRefusal =>
+  new HttpRefusal({ code: reason === "suspended" ? Code.forbidden : Code.invalidToken })

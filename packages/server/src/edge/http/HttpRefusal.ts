@@ -20,14 +20,14 @@ export const Code = {
   unavailable: 5030
 } as const
 
-export class Refused extends Schema.TaggedError<Refused>()("Refused", { code: Schema.Finite }) {
+export class HttpRefusal extends Schema.TaggedError<HttpRefusal>()("Refused", { code: Schema.Finite }) {
   override get message(): string {
     return `refused with ${this.code}`
   }
 }
 
 /** An object: Verdant's own server encodes it twice, and its client then takes an ended token for a failure for good. */
-export const refusal = ({ code }: Refused): HttpServerResponse.HttpServerResponse =>
+export const refusal = ({ code }: HttpRefusal): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.jsonUnsafe(
     { code },
     {

@@ -13,10 +13,10 @@ import type { Message } from "../../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeMessage, MAX_VALUES } from "../../protocols/verdant/Wire.ts"
 import { VERDANT_PATH } from "../admitVerdant.ts"
-import type { LargeMessages } from "../MemoryBudget.ts"
+import type { MemoryBudget } from "../MemoryBudget.ts"
 import type { SocketLimits } from "../ws/WebSockets.ts"
 import { admitRequest } from "./Authentication.ts"
-import { Code, Refused } from "./HttpRefusal.ts"
+import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { answering } from "./VerdantResponse.ts"
 
 /** What the server takes of a client's three seconds; not the time in which the request arrives. */
@@ -29,19 +29,21 @@ const MAX_MESSAGES = 10_000
 /** Characters of answers to one request after which no more of its messages are handled: each may be a whole library. */
 const MAX_ANSWERS = 64 * 1024 * 1024
 
-type Run = <A>(effect: Effect.Effect<A, StorageUnavailable | Refused>) => Fiber.Fiber<A, StorageUnavailable | Refused>
+type Run = <A>(
+  effect: Effect.Effect<A, StorageUnavailable | HttpRefusal>
+) => Fiber.Fiber<A, StorageUnavailable | HttpRefusal>
 
 /** Messages of one request, handled one after the other; the answers come in that order. */
-const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: LargeMessages) {
+const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
   const request = yield* HttpServerRequest.HttpServerRequest
   const begun = performance.now()
   const admitted = yield* within(PATIENCE_MILLIS, admitRequest(request.headers))
-  if (Option.isNone(admitted)) return yield* new Refused({ code: Code.unavailable })
+  if (Option.isNone(admitted)) return yield* new HttpRefusal({ code: Code.unavailable })
   const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - begun))
   const { grant } = admitted.value
   // It reaches some documents, and not all of the library.
-  if (grant.documents !== undefined) return yield* new Refused({ code: Code.forbidden })
-  const body = yield* Effect.mapError(request.text, () => new Refused({ code: Code.bodyRequired }))
+  if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
+  const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
   let length = 0
@@ -76,7 +78,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: LargeMess
       })
     )
   )
-  if (failure !== undefined) return yield* new Refused({ code: failure })
+  if (failure !== undefined) return yield* new HttpRefusal({ code: failure })
   const text = `{"messages":[${answers.map(({ text }) => text).join()}]}`
   return HttpServerResponse.text(text, { contentType: "application/json" })
 }, Effect.scoped)
@@ -92,12 +94,12 @@ const decodeBody = Schema.decodeUnknownEffect(
 )
 
 const messagesOf = Effect.fnUntraced(function* (body: string) {
-  if (!hasFewValues(body, MAX_VALUES)) return yield* new Refused({ code: Code.invalidRequest })
-  const { messages } = yield* Effect.mapError(decodeBody(body), () => new Refused({ code: Code.bodyRequired }))
-  return messages.length > MAX_MESSAGES ? yield* new Refused({ code: Code.invalidRequest }) : messages
+  if (!hasFewValues(body, MAX_VALUES)) return yield* new HttpRefusal({ code: Code.invalidRequest })
+  const { messages } = yield* Effect.mapError(decodeBody(body), () => new HttpRefusal({ code: Code.bodyRequired }))
+  return messages.length > MAX_MESSAGES ? yield* new HttpRefusal({ code: Code.invalidRequest }) : messages
 })
 
-export const VerdantRoutes = (limits: SocketLimits, largeMessages: LargeMessages) =>
+export const VerdantRoutes = (limits: SocketLimits, largeMessages: MemoryBudget) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const edge = answering({ allowsOrigin: () => true })

@@ -1,7 +1,7 @@
 /** How HTTP requests of Verdant's clients are answered, whatever comes of them. */
 import { Effect } from "effect"
 import { HttpMiddleware, type HttpServerResponse } from "effect/http"
-import { Code, Refused, refusal } from "./HttpRefusal.ts"
+import { Code, HttpRefusal, refusal } from "./HttpRefusal.ts"
 
 /** Refusals in the protocol's words, and what a browser needs to be let at them. */
 export const answering =
@@ -11,12 +11,12 @@ export const answering =
   ) =>
     handler.pipe(
       Effect.catch((error) => {
-        if (error instanceof Refused) return Effect.succeed(refusal(error))
-        const unavailable = refusal(new Refused({ code: Code.unavailable }))
+        if (error instanceof HttpRefusal) return Effect.succeed(refusal(error))
+        const unavailable = refusal(new HttpRefusal({ code: Code.unavailable }))
         return Effect.as(Effect.logWarning(error.message), unavailable)
       }),
       Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError("A request failed", defect), refusal(new Refused({ code: Code.unexpected })))
+        Effect.as(Effect.logError("A request failed", defect), refusal(new HttpRefusal({ code: Code.unexpected })))
       ),
       HttpMiddleware.cors({
         allowedOrigins: (origin: string | undefined) => origin !== undefined && allowsOrigin(origin),

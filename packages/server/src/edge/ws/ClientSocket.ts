@@ -8,9 +8,9 @@ import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
-import type { LargeMessages } from "../MemoryBudget.ts"
-import { Inbox, type InboxOwner } from "./FrameQueue.ts"
-import { Pulse } from "./Liveness.ts"
+import type { MemoryBudget } from "../MemoryBudget.ts"
+import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
+import { Liveness } from "./Liveness.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 
 /** What a protocol makes of a connection. */
@@ -25,10 +25,10 @@ export interface ClientSession {
 type Ending = TokenRefused | GrantEnded | StorageUnavailable
 type Life = Effect.Effect<void, Ending>
 
-export interface ClientServices {
+export interface ClientSocketServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly maxBufferedBytes: number
-  readonly largeMessages: LargeMessages
+  readonly largeMessages: MemoryBudget
   /** How the client's protocol says that a token is not good, or not any more; undefined: the close code says it. */
   readonly unauthorized?: Frame
 }
@@ -37,21 +37,21 @@ export interface ClientServices {
 export const GOODBYE_TIMEOUT = "3 seconds"
 
 /** A class, as there may be ten thousand of them that do nothing. */
-export class Client implements InboxOwner {
-  readonly inbox: Inbox
+export class ClientSocket implements FrameQueueOwner {
+  readonly inbox: FrameQueue
   readonly connection: Connection
   private readonly ws: WebSocket
-  private readonly services: ClientServices
+  private readonly services: ClientSocketServices
   private session: ClientSession | undefined
   /** While it runs the client is served. */
   private life: Fiber.Fiber<void> | undefined
-  private readonly pulse: Pulse
+  private readonly pulse: Liveness
 
-  constructor(ws: WebSocket, socket: Socket, services: ClientServices) {
+  constructor(ws: WebSocket, socket: Socket, services: ClientSocketServices) {
     this.ws = ws
     this.services = services
-    this.pulse = new Pulse(socket)
-    this.inbox = new Inbox(ws, this)
+    this.pulse = new Liveness(socket)
+    this.inbox = new FrameQueue(ws, this)
     this.connection = new SocketConnection(ws, socket, {
       inbox: this.inbox,
       maxBufferedBytes: services.maxBufferedBytes

@@ -14,7 +14,7 @@ const FRAME_BYTES = 64
 /** Frames that are handled at a time: they are verified together, and then taken one after the other. */
 const MAX_FRAMES = 64
 
-export interface InboxOwner {
+export interface FrameQueueOwner {
   /** Handles text frames, of so many characters together; done when the next may be handled. */
   readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => void
@@ -23,9 +23,9 @@ export interface InboxOwner {
 }
 
 /** A class, as there may be ten thousand of them that are empty. */
-export class Inbox {
+export class FrameQueue {
   private readonly ws: WebSocket
-  private readonly owner: InboxOwner
+  private readonly owner: FrameQueueOwner
   private waiting: Array<string> = []
   private bytes = 0
   private arrived = 0
@@ -35,7 +35,7 @@ export class Inbox {
   private isOver = false
   private watchers: ReadonlyArray<{ readonly arrived: number; readonly resume: () => void }> = nobody
 
-  constructor(ws: WebSocket, owner: InboxOwner) {
+  constructor(ws: WebSocket, owner: FrameQueueOwner) {
     this.ws = ws
     this.owner = owner
   }

@@ -5,7 +5,7 @@
 import type { Socket } from "node:net"
 
 /** A class, as every connection has one. */
-export class Pulse {
+export class Liveness {
   private readonly socket: Socket
   private received = -1
   private left = 0

@@ -4,7 +4,7 @@ import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
-import type { Inbox } from "./FrameQueue.ts"
+import type { FrameQueue } from "./FrameQueue.ts"
 
 /** Bytes that a client may be behind before frames that may be lost are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
@@ -15,12 +15,16 @@ export class SocketConnection implements Connection {
   private readonly ws: WebSocket
   private readonly socket: Socket
   private readonly maxBufferedBytes: number
-  private readonly inbox: Inbox
+  private readonly inbox: FrameQueue
   private sentAway = false
   /** Bytes of a frame that is larger than a client may be behind, until the client has taken it. */
   private large = 0
 
-  constructor(ws: WebSocket, socket: Socket, options: { readonly maxBufferedBytes: number; readonly inbox: Inbox }) {
+  constructor(
+    ws: WebSocket,
+    socket: Socket,
+    options: { readonly maxBufferedBytes: number; readonly inbox: FrameQueue }
+  ) {
     this.ws = ws
     this.socket = socket
     this.maxBufferedBytes = options.maxBufferedBytes

@@ -14,10 +14,10 @@ import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
 import { documentError, parseKnownClocks, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeText } from "../../protocols/verdant/Wire.ts"
-import { Administration, type GrantEnded } from "../../rooms/AdmissionControl.ts"
+import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import { admitVerdant, isVerdantPath, tokenOf } from "../admitVerdant.ts"
-import type { LargeMessages } from "../MemoryBudget.ts"
-import { Client, type ClientServices, type ClientSession, GOODBYE_TIMEOUT } from "./ClientSocket.ts"
+import type { MemoryBudget } from "../MemoryBudget.ts"
+import { type ClientSession, ClientSocket, type ClientSocketServices, GOODBYE_TIMEOUT } from "./ClientSocket.ts"
 
 export interface SocketLimits {
   /** Largest frame a client may send, bytes. Default 32 MiB: a snapshot is one frame. */
@@ -49,7 +49,7 @@ export const defaultLimits: SocketLimits = {
 /** How long a closing handshake may take, ms; while this process stands still as well. */
 const CLOSE_TIMEOUT = 10_000
 
-export interface Sockets {
+export interface WebSockets {
   /** Node's `upgrade` event. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /**
@@ -60,9 +60,9 @@ export interface Sockets {
   readonly close: Effect.Effect<void>
 }
 
-export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, largeMessages: LargeMessages) {
+export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits, largeMessages: MemoryBudget) {
   const access = yield* Access
-  const administration = yield* Administration
+  const administration = yield* AdmissionControl
   const sessions = yield* SecsyncSessions
   const libraries = yield* VerdantSessions
   const server = yield* Effect.acquireRelease(
@@ -86,9 +86,9 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   let accepting = true
-  const libraryClients: ClientServices = { run, maxBufferedBytes: limits.maxBufferedBytes, largeMessages }
-  const documentClients: ClientServices = { ...libraryClients, unauthorized }
-  const clients = new Map<WebSocket, Client>()
+  const libraryClients: ClientSocketServices = { run, maxBufferedBytes: limits.maxBufferedBytes, largeMessages }
+  const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
+  const clients = new Map<WebSocket, ClientSocket>()
 
   const openDocument =
     (target: Target): Open =>
@@ -106,7 +106,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
         return session && { grant, session }
       })
 
-  const leaving = (client: Client) => (ended: GrantEnded) => void run(client.sendAway(Cause.fail(ended)))
+  const leaving = (client: ClientSocket) => (ended: GrantEnded) => void run(client.sendAway(Cause.fail(ended)))
 
   const openLibrary =
     (grant: Grant): Open =>
@@ -131,7 +131,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
       })
 
   /** What the opening was made of is not kept: from then on the client takes a fiber that waits for its grant to end. */
-  const serve = (client: Client, open: Open) => {
+  const serve = (client: ClientSocket, open: Open) => {
     const { connection } = client
     const scope = Scope.makeUnsafe()
     return open(client).pipe(
@@ -174,9 +174,9 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(limits.heartbeat), beat)))
 
-  const accept = ({ request, socket, head }: Upgrade, services: ClientServices, open: Open): void =>
+  const accept = ({ request, socket, head }: Upgrade, services: ClientSocketServices, open: Open): void =>
     server.handleUpgrade(request, socket, head, (ws) => {
-      const client = new Client(ws, request.socket, services)
+      const client = new ClientSocket(ws, request.socket, services)
       clients.set(ws, client)
       ws.on("message", listeners.message).on("close", listeners.close).on("error", listeners.error)
       client.open(serve(client, open))
@@ -229,7 +229,7 @@ export const makeSockets = Effect.fnUntraced(function* (limits: SocketLimits, la
     yield* FiberSet.clear(fibers)
   })
 
-  return { upgrade, close } satisfies Sockets
+  return { upgrade, close } satisfies WebSockets
 })
 
 interface Upgrade {
@@ -240,7 +240,7 @@ interface Upgrade {
 
 /** What a protocol makes of a client; nothing when it sent the client away. */
 type Open = (
-  client: Client
+  client: ClientSocket
 ) => Effect.Effect<Opened | undefined | void, TokenRefused | GrantEnded | StorageUnavailable, Scope.Scope>
 
 interface Opened {

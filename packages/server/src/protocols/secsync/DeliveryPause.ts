@@ -19,7 +19,7 @@ export interface Settler {
 }
 
 /** A class, as every connection has one. */
-export class Settling {
+export class DeliveryPause {
   private readonly settler: Settler
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** The end of the client's time; undefined while it is given none. */

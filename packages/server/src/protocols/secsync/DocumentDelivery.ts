@@ -13,22 +13,22 @@ import type { DocumentRoom } from "./Rooms.ts"
 /** Bytes that may gather behind a document that is being read. */
 const MAX_GATHERED_BYTES = 32 * 1024 * 1024
 
-export interface FeedObserver {
+export interface DocumentObserver {
   /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
   readonly observe: (committed: Committed) => boolean
 }
 
 /** A class, as every connection has one. */
-export class Feed implements Subscriber {
+export class DocumentDelivery implements Subscriber {
   private readonly room: DocumentRoom
   private readonly connection: Connection
-  private readonly observer: FeedObserver
+  private readonly observer: DocumentObserver
   /** Events up to this version are in what the client was sent as a document. */
   private cut = -1
   private gathered: Array<Committed> | undefined = []
   private bytes = 0
 
-  constructor(room: DocumentRoom, connection: Connection, observer: FeedObserver) {
+  constructor(room: DocumentRoom, connection: Connection, observer: DocumentObserver) {
     this.room = room
     this.connection = connection
     this.observer = observer

@@ -16,7 +16,7 @@ export interface Holder {
   readonly ask: () => void
 }
 
-export interface Restoration {
+export interface RestoreCoordinator {
   readonly join: (holder: Holder) => void
   /** Asks another holder when the one that was asked goes away. */
   readonly leave: (holder: Holder) => void
@@ -36,7 +36,7 @@ const LOOK = "20 millis"
 /** A holder that has not answered by then is not waited for: it may be asleep. */
 const PATIENCE = "5 seconds"
 
-export const makeRestoration = (evicted: SnapshotId | undefined): Restoration => {
+export const makeRestoreCoordinator = (evicted: SnapshotId | undefined): RestoreCoordinator => {
   const holders = new Set<Holder>()
   let missing = evicted
   let asked: Holder | undefined

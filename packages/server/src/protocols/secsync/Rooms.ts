@@ -4,16 +4,16 @@ import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import * as Secsync from "../../domain/secsync/Decide.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
-import { makeRestoration, type Restoration } from "./RestoreCoordinator.ts"
+import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
-import { hearReservation, makeWriteTurn, type WriteTurn } from "./WriteReservations.ts"
+import { hearReservation, makeWriteReservations, type WriteReservations } from "./WriteReservations.ts"
 
 type Command = Secsync.DocumentCommand & { readonly payload: Uint8Array; readonly payloadHash: Hash }
 
 /** What a room of documents carries beside its state. */
 export interface DocumentLocal {
-  readonly restoration: Restoration
-  readonly turn: WriteTurn
+  readonly restoration: RestoreCoordinator
+  readonly turn: WriteReservations
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -33,8 +33,8 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
   },
   local: (state) => ({
-    restoration: makeRestoration(state.evicted?.snapshot.snapshotId),
-    turn: makeWriteTurn()
+    restoration: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
+    turn: makeWriteReservations()
   }),
   observe: ({ restoration, turn }, event) => {
     turn.wrote(event.origin)

@@ -14,7 +14,7 @@ import type { Tail } from "../../rooms/TailCache.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { Frame } from "../Frame.ts"
-import { PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, type Settler, Settling } from "./DeliveryPause.ts"
+import { DeliveryPause, PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, type Settler } from "./DeliveryPause.ts"
 import {
   completeFrame,
   documentOf,
@@ -25,11 +25,11 @@ import {
   loadContent,
   refusedContent
 } from "./DocumentContent.ts"
-import { Feed, type FeedObserver } from "./DocumentDelivery.ts"
+import { DocumentDelivery, type DocumentObserver } from "./DocumentDelivery.ts"
 import { InFlight } from "./InFlight.ts"
 import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
-import { UpdateAnswers } from "./UpdateReplies.ts"
+import { UpdateReplies } from "./UpdateReplies.ts"
 import * as Wire from "./Wire.ts"
 import { type Reservation, reservationMessage } from "./WriteReservations.ts"
 
@@ -79,14 +79,14 @@ export const openSession = Effect.fnUntraced(function* (
 })
 
 /** A class, as there may be ten thousand of them that have nothing to do. */
-class DocumentSession implements Session, Holder, FeedObserver, Settler {
+class DocumentSession implements Session, Holder, DocumentObserver, Settler {
   private readonly services: Services
   private readonly room: DocumentRoom
   private readonly connection: Connection
   private readonly request: SessionRequest
-  private readonly feed: Feed
-  private readonly answers: UpdateAnswers
-  private readonly settling: Settling
+  private readonly feed: DocumentDelivery
+  private readonly answers: UpdateReplies
+  private readonly settling: DeliveryPause
   private readonly inFlight = new InFlight()
   private held: SnapshotId | undefined
   /** The last snapshot that the client was told of and took; its own among them. */
@@ -105,9 +105,9 @@ class DocumentSession implements Session, Holder, FeedObserver, Settler {
     this.room = room
     this.connection = connection
     this.request = request
-    this.answers = new UpdateAnswers(room, connection)
-    this.feed = new Feed(room, connection, this)
-    this.settling = new Settling(this, services.run)
+    this.answers = new UpdateReplies(room, connection)
+    this.feed = new DocumentDelivery(room, connection, this)
+    this.settling = new DeliveryPause(this, services.run)
   }
 
   get answered(): Effect.Effect<void> {

@@ -11,7 +11,7 @@ import type { DocumentRoom } from "./Rooms.ts"
 import { type UpdateMessage, updateSaved, updateSaveFailed, updateSuperseded } from "./Wire.ts"
 
 /** A class, as every connection has one. */
-export class UpdateAnswers {
+export class UpdateReplies {
   private readonly room: DocumentRoom
   private readonly connection: Connection
   /** The snapshot that the client was last told to replace; "" when there was none. */

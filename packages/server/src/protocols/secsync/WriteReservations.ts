@@ -11,7 +11,7 @@
 import { Effect, Latch, Option, Schema } from "effect"
 import { withPatience } from "../../internal/timeouts.ts"
 
-export interface WriteTurn {
+export interface WriteReservations {
   /** From now on the others wait for this one, once those who came before it had their turn. */
   readonly reserve: (reservation: Reservation) => void
   /** It has written one thing, which may have been all that it had the turn for. */
@@ -35,7 +35,7 @@ export type Reservation = typeof Reservation.Type
 const PATIENCE = "1 second"
 const MAX_RESERVATIONS = 1000
 
-export const makeWriteTurn = (): WriteTurn => {
+export const makeWriteReservations = (): WriteReservations => {
   let reservations: ReadonlyArray<Reservation> = []
   /** Closed while somebody has the turn; a new one for each turn. */
   let over = Latch.makeUnsafe(true)
@@ -88,5 +88,5 @@ const decodeMessage = Schema.decodeUnknownOption(Schema.fromJsonString(Reservati
 /** A reservation, for the document's rooms on other processes. */
 export const reservationMessage = (reservation: Reservation): Uint8Array => Buffer.from(JSON.stringify(reservation))
 
-export const hearReservation = (turn: WriteTurn, message: Uint8Array): void =>
+export const hearReservation = (turn: WriteReservations, message: Uint8Array): void =>
   Option.match(decodeMessage(Buffer.from(message).toString()), { onNone: () => {}, onSome: turn.reserve })

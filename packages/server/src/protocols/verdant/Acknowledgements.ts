@@ -3,7 +3,7 @@
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
 
-export class Receipts {
+export class Acknowledgements {
   private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
   private last = 0
 

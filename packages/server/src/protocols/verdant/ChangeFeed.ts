@@ -15,7 +15,7 @@ import { LibraryRooms, libraryKey } from "./Rooms.ts"
  * The changes of a library, or of all, after a version of each: in order and each once within a library. A library that
  * is not named begins with its first; without `after`, all begin with what is stored from now on.
  */
-export type Changes = (
+export type ChangeFeed = (
   libraryId: LibraryId | undefined,
   after: ReadonlyMap<LibraryId, number> | undefined
 ) => Stream.Stream<LibraryChange>
@@ -35,7 +35,7 @@ const AGAIN = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("
 /** Which libraries may have grown. "known": any that was told of before. "all": any, new ones too. */
 type Word = ReadonlyArray<LibraryId> | "known" | "all"
 
-export const makeChanges = Effect.gen(function* () {
+export const makeChangeFeed = Effect.gen(function* () {
   const log = yield* EventLog
   const rooms = yield* LibraryRooms
   const signals = yield* Signals
@@ -51,7 +51,7 @@ export const makeChanges = Effect.gen(function* () {
     )
   )
 
-  const changes: Changes = (only, after) =>
+  const changes: ChangeFeed = (only, after) =>
     Effect.gen(function* () {
       // From here on, what is written is looked for below, or known to have been written before.
       const own = yield* listenTo(rooms)

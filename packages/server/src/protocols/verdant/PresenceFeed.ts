@@ -4,20 +4,20 @@ import type { Message } from "./Message.ts"
 import type { Presence, PresenceChange, Present } from "./Presence.ts"
 import * as Wire from "./Wire.ts"
 
-export interface PeersServices {
+export interface PresenceFeedServices {
   /** JSON for a user's peers. */
   readonly profileOf: (userId: string) => Effect.Effect<unknown>
   readonly run: (effect: Effect.Effect<void>) => void
 }
 
-export class Peers {
-  private readonly services: PeersServices
+export class PresenceFeed {
+  private readonly services: PresenceFeedServices
   private readonly presence: Presence
   private readonly send: (message: Message) => void
   /** Who was there when the client asked. */
   private gathered: ReadonlySet<Present> = new Set()
 
-  constructor(services: PeersServices, presence: Presence, send: (message: Message) => void) {
+  constructor(services: PresenceFeedServices, presence: Presence, send: (message: Message) => void) {
     this.services = services
     this.presence = presence
     this.send = send

@@ -38,7 +38,7 @@ interface Live {
 /** Replicas of one library that are remembered; the one heard of longest ago goes first. */
 const MAX_REPLICAS = 10_000
 
-export class Cursors implements LiveCursors {
+export class ReplicaProgress implements LiveCursors {
   private readonly replicas = new Map<ReplicaId, Live>()
   /** When replicas were sent what is of no library any more, and may still be about to store it. */
   private evicted = new Map<ReplicaId, number>()

@@ -13,12 +13,12 @@ import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
 import { Presence } from "./Presence.ts"
-import { Cursors } from "./ReplicaProgress.ts"
+import { ReplicaProgress } from "./ReplicaProgress.ts"
 
 /** What a room of a library carries beside its state. */
 export interface LibraryLocal {
   readonly libraryId: LibraryId
-  readonly cursors: Cursors
+  readonly cursors: ReplicaProgress
   readonly presence: Presence
   /** Where folding was last tried in vain: until more is known of the replicas it would be again. */
   foldTriedAt: string | null
@@ -50,7 +50,7 @@ const makeProtocol = (
       // It was evicted while it had no room here, and nobody has brought it back yet.
       if (state.version > 0 && state.version === state.checkpoint && isEmpty(state)) onEvicted(libraryId)
       const presence = new Presence(process, now)
-      return { libraryId, presence, cursors: new Cursors(), foldTriedAt: null, sweptAt: 0 }
+      return { libraryId, presence, cursors: new ReplicaProgress(), foldTriedAt: null, sweptAt: 0 }
     },
     observe: (local, event) => {
       const { cursors, libraryId } = local

@@ -21,10 +21,10 @@ import { batchOf, newestFirst } from "../../domain/verdant/UnfoldedBatches.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
-import { Receipts } from "./Acknowledgements.ts"
+import { Acknowledgements } from "./Acknowledgements.ts"
 import { type Contents, everythingFor, lastTimestamp, rebroadcastOf, textsOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
-import { Peers, type PeersServices } from "./PresenceFeed.ts"
+import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
 import type { LibraryRoom } from "./Rooms.ts"
 import * as Wire from "./Wire.ts"
 
@@ -47,7 +47,7 @@ export interface Session {
 }
 
 /** What sessions are made of. */
-export interface Services extends PeersServices {
+export interface Services extends PresenceFeedServices {
   readonly now: () => number
   readonly truancy: number
   readonly presenceTtl: number
@@ -90,8 +90,8 @@ class LibrarySession implements Session, Subscriber {
   private replicaId: ReplicaId | undefined
   /** Events up to this version are in what the client was answered; before that it is told of nothing. */
   private cut: number | undefined
-  private readonly receipts = new Receipts()
-  readonly peers: Peers
+  private readonly receipts = new Acknowledgements()
+  readonly peers: PresenceFeed
   /** It was sent all there is, and acknowledges with this once it has put that in place of what it had. */
   private beginning: string | undefined
   /** The first operation that it was not taken, because its time has not come. */
@@ -108,7 +108,7 @@ class LibrarySession implements Session, Subscriber {
     this.room = room
     this.client = client
     this.grant = grant
-    this.peers = new Peers(services, room.local.presence, (message) => client.sendVolatile(message))
+    this.peers = new PresenceFeed(services, room.local.presence, (message) => client.sendVolatile(message))
   }
 
   get id(): string {

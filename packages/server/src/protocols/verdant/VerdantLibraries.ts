@@ -18,7 +18,7 @@ import { BlobStore } from "../../ports/BlobStore.ts"
 import { type EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
-import { makeChanges } from "./ChangeFeed.ts"
+import { makeChangeFeed } from "./ChangeFeed.ts"
 import { FileLinks } from "./files/FileLinks.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 
@@ -82,7 +82,7 @@ export class VerdantLibraries extends Context.Service<
 
 const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
   const rooms = yield* LibraryRooms
-  const changesOf = yield* makeChanges
+  const changesOf = yield* makeChangeFeed
   const hasFiles = Option.isSome(yield* Effect.serviceOption(BlobStore))
   const signer = hasFiles ? Option.getOrUndefined(yield* Effect.serviceOption(FileLinks)) : undefined
   const { linkLifetime, publicOrigin: origin = "" } = { ...defaultFileOptions, ...options }

@@ -7,7 +7,7 @@ import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import { evolve, initial } from "../../../src/domain/verdant/State.ts"
-import { Cursors } from "../../../src/protocols/verdant/ReplicaProgress.ts"
+import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 
 const KEY = { libraryId: "library" as never, streamId: "@verdant" }
 const NOW = 1_700_000_000_000
@@ -15,7 +15,7 @@ const NOW = 1_700_000_000_000
 /** A library and what one process knows beside it, which answers nobody: what it decides is not known to its clients yet. */
 const makeLibrary = () => {
   let [state, head, count] = [initial, emptyHead, 0]
-  const cursors = new Cursors()
+  const cursors = new ReplicaProgress()
   const stamp = () => `0001${NOW.toString(36).padStart(9, "0")}${(count++).toString(36).padStart(4, "0")}0000000`
   const circumstances = { now: NOW, truancy: 1000, cursors }
   const author = (replicaId: ReplicaId) => ({ replicaId, userId: "user", type: 0, ...circumstances })
@@ -39,7 +39,7 @@ const makeLibrary = () => {
     write: (replicaId: ReplicaId) =>
       submit({ _tag: "StoreOperations", ...author(replicaId), operations: [operation()] }),
     /** Whether there was anything to write down that a process knows. */
-    advance: (known: Cursors) => {
+    advance: (known: ReplicaProgress) => {
       const command = { _tag: "AdvanceCursors", ...circumstances, cursors: known } as const
       const isDue = Result.isSuccess(decide(state, command))
       if (isDue) submit(command)
@@ -77,7 +77,7 @@ describe("a replica that begins anew", () => {
     makeTruant(replica)
     write(writer)
     sync(replica, state().replicas.get(replica)!.asOf)
-    const others = new Cursors()
+    const others = new ReplicaProgress()
     others.receive(replica, state().version, null)
     assert.isTrue(advance(others))
     write(writer)

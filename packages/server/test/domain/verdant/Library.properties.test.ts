@@ -15,7 +15,7 @@ import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import { applyPatch } from "../../../src/domain/verdant/model/Patch.ts"
 import type { OwnedOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
 import { evolve, initial, isUpToDate, type LibraryState, missedBaselines } from "../../../src/domain/verdant/State.ts"
-import { Cursors } from "../../../src/protocols/verdant/ReplicaProgress.ts"
+import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 
 const KEY = { libraryId: "library" as never, streamId: "@verdant" }
 const TRUANCY = 1_000_000
@@ -26,7 +26,7 @@ class Server {
   head: StreamHead = emptyHead
   state: LibraryState = initial
   events: Array<{ event: Parameters<typeof evolve>[1]; payload: Uint8Array | null }> = []
-  cursors = new Cursors()
+  cursors = new ReplicaProgress()
   now = 1_700_000_000_000
 
   circumstances() {
@@ -51,7 +51,7 @@ class Server {
 
   /** Nothing is known any more but what was written down. */
   restart(): void {
-    this.cursors = new Cursors()
+    this.cursors = new ReplicaProgress()
     this.state = this.events.reduce((state, { event, payload }) => evolve(state, event, payload), initial)
   }
 

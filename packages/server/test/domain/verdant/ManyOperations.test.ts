@@ -9,7 +9,7 @@ import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import type { OwnedOperation, StoredOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
 import { type Entity, entityOf, evolve, initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
-import { Cursors } from "../../../src/protocols/verdant/ReplicaProgress.ts"
+import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 
 const NOW = 1_700_000_000_000
 const KEY = { libraryId: "library" as never, streamId: "@verdant" }
@@ -24,7 +24,7 @@ const touches = (numbers: ReadonlyArray<number>, oid = OID): ReadonlyArray<Owned
   }))
 
 const makeLibrary = () => {
-  const cursors = new Cursors()
+  const cursors = new ReplicaProgress()
   let head: StreamHead = emptyHead
   let state: LibraryState = initial
   const submit = (command: LibraryCommand): void => {

@@ -4,14 +4,14 @@ import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { BlobStore } from "../../../ports/BlobStore.ts"
 import type { FileRecord } from "../../../protocols/verdant/files/FileCatalog.ts"
 import { contentDisposition, servedAs } from "../../../protocols/verdant/files/FileHeaders.ts"
-import { Code, type Refused } from "../HttpRefusal.ts"
+import { Code, type HttpRefusal } from "../HttpRefusal.ts"
 import { fits, hasAlready, parseRange } from "./Range.ts"
 
 /** undefined: the bytes are not there. `ended` cuts the download off. */
 export const sendFile = Effect.fnUntraced(function* (
   { method, headers: asked }: HttpServerRequest.HttpServerRequest,
   file: FileRecord,
-  ended: Effect.Effect<never, Refused>
+  ended: Effect.Effect<never, HttpRefusal>
 ) {
   const store = yield* BlobStore
   const etag = `"${file.hash}"`

@@ -13,7 +13,7 @@ import { displayName } from "../../../protocols/verdant/files/FileHeaders.ts"
 import { FileLinks, type LinkRefused } from "../../../protocols/verdant/files/FileLinks.ts"
 import { VERDANT_PATH } from "../../admitVerdant.ts"
 import { admit, admitRequest, hasToken } from "../Authentication.ts"
-import { Code, Refused, refusal } from "../HttpRefusal.ts"
+import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
 import { answering } from "../VerdantResponse.ts"
 import { sendFile } from "./Download.ts"
 import { linkTo } from "./Link.ts"
@@ -71,7 +71,7 @@ export const NoFileRoutes = () =>
   HttpRouter.add(
     "*",
     `${VERDANT_PATH}/files/*`,
-    answering(defaultFileOptions)(Effect.fail(new Refused({ code: Code.noFileStorage })))
+    answering(defaultFileOptions)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
   )
 
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
@@ -79,13 +79,13 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     const request = yield* HttpServerRequest.HttpServerRequest
     const { grant, ended } = yield* admitRequest(request.headers)
     yield* demandWholeLibrary(grant)
-    if (grant.readOnly) return yield* new Refused({ code: Code.forbidden })
+    if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
     const blob = newBlobKey(grant.libraryId, fileId)
     const received = yield* receiveUpload(request, blob, options).pipe(
       uploads.withPermitsIfAvailable(1),
       Effect.flatMap(Effect.fromOption),
-      Effect.catchTag("NoSuchElementError", () => Effect.fail(new Refused({ code: Code.unavailable }))),
+      Effect.catchTag("NoSuchElementError", () => Effect.fail(new HttpRefusal({ code: Code.unavailable }))),
       Effect.raceFirst(ended)
     )
     const { name, type, size, hash } = received
@@ -98,7 +98,7 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
   }).pipe(Effect.catchTag("Refused", refuseUpload))
 
 /** Of what comes without a length, nobody knows how much is still to come: the connection is not used for anything else. */
-const refuseUpload = Effect.fnUntraced(function* (refused: Refused) {
+const refuseUpload = Effect.fnUntraced(function* (refused: HttpRefusal) {
   const { headers } = yield* HttpServerRequest.HttpServerRequest
   const response = refusal(refused)
   return headers["content-length"] === undefined
@@ -136,13 +136,13 @@ const download = Effect.gen(function* () {
   const again = now.blob === file.blob ? undefined : yield* sendFile(request, now, ended)
   if (again !== undefined) return again
   yield* Effect.logError("The bytes of a file are not in the file store", { libraryId: grant.libraryId, fileId })
-  return yield* new Refused({ code: Code.notFound })
+  return yield* new HttpRefusal({ code: Code.notFound })
 })
 
 /** A link is nobody's token, so no revocation ends it; but while its library is suspended it is closed. */
 const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, fileId: FileId) {
   const query = new URLSearchParams(request.url.slice(request.url.indexOf("?") + 1))
-  if (!query.has("signature")) return yield* new Refused({ code: Code.noToken })
+  if (!query.has("signature")) return yield* new HttpRefusal({ code: Code.noToken })
   const libraryId = yield* Effect.mapError((yield* FileLinks).verify(fileId, query), refusalOfLink)
   return yield* admit({
     userId: "@link",
@@ -156,23 +156,23 @@ const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.Http
   })
 })
 
-const refusalOfLink = ({ reason }: LinkRefused): Refused =>
-  new Refused({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
+const refusalOfLink = ({ reason }: LinkRefused): HttpRefusal =>
+  new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
 
 /** Files are the library's; a token for some of its documents does not reach them. */
 const demandWholeLibrary = (grant: Grant) =>
-  grant.documents === undefined ? Effect.void : Effect.fail(new Refused({ code: Code.forbidden }))
+  grant.documents === undefined ? Effect.void : Effect.fail(new HttpRefusal({ code: Code.forbidden }))
 
 const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
   const file = yield* (yield* VerdantFiles).find(libraryId, fileId)
-  return file === undefined ? yield* new Refused({ code: Code.notFound }) : file
+  return file === undefined ? yield* new HttpRefusal({ code: Code.notFound }) : file
 })
 
 const decodeFileId = Schema.decodeUnknownEffect(FileId)
 
 /** One that cannot be is not found either. */
 const fileIdOfPath = Effect.flatMap(HttpRouter.params, ({ fileId }) =>
-  Effect.mapError(decodeFileId(fileId), () => new Refused({ code: Code.notFound }))
+  Effect.mapError(decodeFileId(fileId), () => new HttpRefusal({ code: Code.notFound }))
 )
 
 /** Only whoever asks sees this answer, so he may be believed. */

@@ -3,7 +3,7 @@ import { type Duration, Effect, Stream } from "effect"
 import { type HttpServerRequest, Multipart } from "effect/http"
 import { type BlobKey, BlobStore, type Stored } from "../../../ports/BlobStore.ts"
 import { isAmong, mediaType } from "../../../protocols/verdant/files/FileHeaders.ts"
-import { Code, Refused } from "../HttpRefusal.ts"
+import { Code, HttpRefusal } from "../HttpRefusal.ts"
 
 export interface UploadLimits {
   readonly maxBytes: number
@@ -34,7 +34,7 @@ export const receiveUpload = Effect.fnUntraced(function* (
   const receive = Effect.fnUntraced(function* (part: Multipart.Part) {
     if (upload !== undefined || part.key !== "file" || !Multipart.isFile(part)) return yield* invalid
     const type = mediaType(part.contentType)
-    if (types !== undefined && !isAmong(type, types)) return yield* new Refused({ code: Code.typeRefused })
+    if (types !== undefined && !isAmong(type, types)) return yield* new HttpRefusal({ code: Code.typeRefused })
     const bytes = Stream.timeoutOrElse(part.content, {
       duration: idleTimeout,
       orElse: () => Stream.fromEffect(tooSlow)
@@ -61,6 +61,6 @@ export const receiveUpload = Effect.fnUntraced(function* (
   return upload === undefined ? yield* invalid : (upload satisfies Upload)
 })
 
-const invalid = Effect.fail(new Refused({ code: Code.invalidRequest }))
-const tooLarge = Effect.fail(new Refused({ code: Code.tooLarge }))
-const tooSlow = Effect.fail(new Refused({ code: Code.tooSlow }))
+const invalid = Effect.fail(new HttpRefusal({ code: Code.invalidRequest }))
+const tooLarge = Effect.fail(new HttpRefusal({ code: Code.tooLarge }))
+const tooSlow = Effect.fail(new HttpRefusal({ code: Code.tooSlow }))

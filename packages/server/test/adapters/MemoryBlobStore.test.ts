@@ -1,0 +1,4 @@
+import { layerMemory } from "../../src/adapters/MemoryBlobStore.ts"
+import { blobStoreSuite } from "../../src/testing/BlobStoreSuite.ts"
+
+blobStoreSuite("memory", layerMemory)

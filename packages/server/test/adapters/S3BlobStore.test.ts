@@ -1,0 +1,208 @@
+/**
+ * The store of files on S3, against s3rver: a server of S3's protocol that others wrote, as an npm package, which checks
+ * signatures and keeps objects on the disk. It calls itself a fake: it stands for the wire, not for Amazon's service.
+ */
+import { mkdtemp, rm } from "node:fs/promises"
+import { createServer, request, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import S3rver from "@20minutes/s3rver"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
+import { layerS3, layerS3Config, type S3BlobStoreOptions } from "../../src/adapters/S3BlobStore.ts"
+import { BlobKey, BlobStore, BlobStoreUnavailable } from "../../src/ports/BlobStore.ts"
+import { blobStoreSuite } from "../../src/testing/BlobStoreSuite.ts"
+
+const BUCKET = "files"
+
+/** s3rver knows this one account. */
+const SECRET = "S3RVER"
+
+const startS3 = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const directory = await mkdtemp(join(tmpdir(), "sealog-s3-"))
+    const server = new S3rver({
+      address: "127.0.0.1",
+      port: 0,
+      silent: true,
+      directory,
+      configureBuckets: [{ name: BUCKET }]
+    })
+    const { port } = await server.run()
+    return { server, directory, endpoint: `http://127.0.0.1:${port}` }
+  }),
+  ({ server, directory }) =>
+    Effect.promise(async () => {
+      await server.close()
+      await rm(directory, { recursive: true, force: true })
+    })
+)
+
+const optionsFor = (endpoint: string): S3BlobStoreOptions => ({
+  endpoint,
+  bucket: BUCKET,
+  region: "us-east-1",
+  accessKeyId: Redacted.make("S3RVER"),
+  secretAccessKey: Redacted.make(SECRET),
+  prefix: "sealog/",
+  pathStyle: true
+})
+
+blobStoreSuite("S3, by s3rver", Layer.unwrap(Effect.map(startS3, ({ endpoint }) => layerS3(optionsFor(endpoint)))), {
+  // s3rver does not; a service that does is in test/system.
+  replacesAtOnce: false
+})
+
+/** A way to the service on which some requests are answered by us; the host that was signed goes along unchanged. */
+const startTroubled = Effect.fnUntraced(function* (
+  endpoint: string,
+  answer: (method: string, url: string) => { readonly status: number; readonly body: string } | undefined
+) {
+  const server = yield* Effect.acquireRelease(
+    Effect.callback<Server>((resume) => {
+      const server = createServer((incoming, outgoing) => {
+        const ours = answer(incoming.method ?? "", incoming.url ?? "")
+        if (ours !== undefined) {
+          incoming.resume()
+          outgoing.writeHead(ours.status).end(ours.body)
+          return
+        }
+        const { method, headers } = incoming
+        const onwards = request(new URL(incoming.url ?? "/", endpoint), { method: method!, headers }, (reply) => {
+          outgoing.writeHead(reply.statusCode ?? 502, reply.headers)
+          reply.pipe(outgoing)
+        })
+        incoming.pipe(onwards)
+      })
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close().closeAllConnections())
+  )
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+
+const key = BlobKey.make("group/name.bin")
+const text = (value: string) => Stream.make(new TextEncoder().encode(value))
+const MiB = 1024 * 1024
+
+const open = (options: S3BlobStoreOptions) => Effect.provide(BlobStore, layerS3(options))
+
+describe("files on S3", () => {
+  it.live("have their parts thrown away when they are cut off", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      const asked: Array<string> = []
+      // s3rver does not know how to abort: what it is asked is answered for it. That it works is tested in test/system.
+      const address = yield* startTroubled(endpoint, (method, url) => {
+        asked.push(`${method} ${url.replace(/uploadId=\w+/, "uploadId=id")}`)
+        return method === "DELETE" ? { status: 204, body: "" } : undefined
+      })
+      const blobs = yield* open(optionsFor(address))
+      const cutOff = Stream.concat(Stream.make(new Uint8Array(17 * MiB)), Stream.fail("cut off"))
+      assert.strictEqual(yield* Effect.flip(blobs.put(key, cutOff, 100 * MiB)), "cut off")
+      const path = "/files/sealog/group/name.bin"
+      assert.deepStrictEqual(asked, [
+        `POST ${path}?uploads=`,
+        `PUT ${path}?partNumber=1&uploadId=id`,
+        `PUT ${path}?partNumber=2&uploadId=id`,
+        `DELETE ${path}?uploadId=id`
+      ])
+    })
+  )
+
+  it.live("are listed page after page, and only those that are ours", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      const object = (key: string, size: number) =>
+        `<Contents><Key>${key}</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified><Size>${size}</Size></Contents>`
+      const token = "1/a+b==&c"
+      const pages = new Map([
+        [
+          undefined,
+          `${object("sealog/group/one", 1)}<NextContinuationToken>${token.replace("&", "&amp;")}</NextContinuationToken>`
+        ],
+        [token, `${object("sealog/README", 2)}${object("sealog/group/two", 3)}${object("sealog/a&amp;b/c", 4)}`]
+      ])
+      // s3rver's pages need a cipher that OpenSSL no longer has, so these are ours, in S3's words; real ones in test/system.
+      const address = yield* startTroubled(endpoint, (_, url) => {
+        const query = new URL(url, endpoint).searchParams
+        assert.strictEqual(query.get("prefix"), "sealog/")
+        const page = pages.get(query.get("continuation-token") ?? undefined)
+        return { status: 200, body: `<ListBucketResult>${page}</ListBucketResult>` }
+      })
+      const listed = yield* Stream.runCollect((yield* open(optionsFor(address))).list)
+      const modifiedAt = Date.UTC(2026, 0, 2, 3, 4, 5)
+      assert.deepStrictEqual(listed, [
+        { key: BlobKey.make("group/one"), size: 1, modifiedAt },
+        { key: BlobKey.make("group/two"), size: 3, modifiedAt }
+      ])
+    })
+  )
+
+  it.live("cannot be had with a wrong secret, and that is said", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      const blobs = yield* open({ ...optionsFor(endpoint), secretAccessKey: Redacted.make("wrong") })
+      const error = yield* Effect.flip(blobs.put(key, text("hello"), 100))
+      assert.strictEqual(
+        error.message,
+        "The file store failed to store a file: S3 answered 403 (SignatureDoesNotMatch)"
+      )
+    })
+  )
+
+  it.live("cannot be had while nobody answers", () =>
+    Effect.gen(function* () {
+      const blobs = yield* open(optionsFor("http://127.0.0.1:1"))
+      const errors = [
+        yield* Effect.flip(blobs.put(key, text("hello"), 100)),
+        yield* Effect.flip(Effect.scoped(blobs.get(key))),
+        yield* Effect.flip(blobs.stat(key)),
+        yield* Effect.flip(blobs.delete(key)),
+        yield* Effect.flip(Stream.runCollect(blobs.list))
+      ]
+      for (const error of errors) assert.instanceOf(error, BlobStoreUnavailable)
+    })
+  )
+
+  it.live("are asked for again when the service is busy, and a large one is not taken for stored when it is not", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      let trouble: "busy" | "incomplete" | undefined = "busy"
+      const address = yield* startTroubled(endpoint, (method, url) => {
+        if (trouble === "busy") {
+          trouble = undefined
+          return { status: 503, body: "<Error><Code>SlowDown</Code></Error>" }
+        }
+        return trouble === "incomplete" && method === "POST" && url.includes("uploadId=")
+          ? { status: 200, body: "<?xml version='1.0'?>\n   <Error><Code>InternalError</Code></Error>" }
+          : undefined
+      })
+      const blobs = yield* open(optionsFor(address))
+      yield* blobs.put(key, text("hello"), 100)
+      assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
+      trouble = "incomplete"
+      const large = Stream.make(new Uint8Array(9 * MiB))
+      const error = yield* Effect.flip(blobs.put(key, large, 100 * MiB))
+      assert.strictEqual(error.message, "The file store failed to store a file: S3 answered 200 (InternalError)")
+      assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
+    })
+  )
+
+  it.live("are found by what is configured", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      const env = {
+        S3_ENDPOINT: endpoint,
+        S3_BUCKET: BUCKET,
+        S3_ACCESS_KEY_ID: "S3RVER",
+        S3_SECRET_ACCESS_KEY: SECRET
+      }
+      const layer = layerS3Config.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
+      const blobs = yield* Effect.provide(BlobStore, layer)
+      yield* blobs.put(key, text("hello"), 100)
+      assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
+    })
+  )
+})

@@ -1,0 +1,144 @@
+/** What an app that embeds the server can decide itself. */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Layer, Schema } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
+import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
+import { LibraryId } from "../../src/domain/Ids.ts"
+import { SyncServer } from "../../src/edge/SyncServer.ts"
+import { Access, type Action, type Grant } from "../../src/ports/Access.ts"
+import { Signals } from "../../src/ports/Signals.ts"
+import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
+import { startDocument, startMemoryServer } from "../support/MemoryServer.ts"
+import { connectRaw } from "../support/RawClient.ts"
+
+describe("an embedding app", () => {
+  it.live("demands additional public data; a message without it is malformed", () =>
+    Effect.gen(function* () {
+      const demanded = Schema.Struct({ device: Schema.String })
+      const publicData = { snapshot: demanded, update: demanded, ephemeralMessage: demanded }
+      const server = yield* startMemoryServer({ secsync: { publicData } })
+      const documentId = crypto.randomUUID()
+      const client = yield* connectRaw({ url: server.url, documentId, token: yield* server.token("notes") })
+      const author = makeAuthor()
+      client.send(snapshotMessage(author, { docId: documentId }))
+      assert.deepStrictEqual(yield* client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+      const snapshot = snapshotMessage(author, { docId: documentId, additional: { device: "phone" } })
+      client.send(snapshot)
+      yield* client.next("snapshot-saved")
+      const { snapshotId } = snapshot.publicData
+      client.send(updateMessage(author, { docId: documentId, refSnapshotId: snapshotId, clock: 0 }))
+      yield* client.next("update-save-failed")
+      const additional = { device: "phone" }
+      client.send(updateMessage(author, { docId: documentId, refSnapshotId: snapshotId, clock: 0, additional }))
+      yield* client.next("update-saved")
+      client.send(ephemeralMessage(author, { docId: documentId }))
+      assert.strictEqual((yield* client.closed).code, 1008)
+    })
+  )
+
+  it.live("has a snapshot asked for when the active one has gathered enough updates, once", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ secsync: { maxUpdatesPerSnapshot: 2 } })
+      const { author, client, docId, refSnapshotId, snapshot } = yield* startDocument(server)
+      const update = (clock: number) => updateMessage(author, { docId, refSnapshotId, clock })
+      for (const clock of [0, 1]) {
+        client.send(update(clock))
+        yield* client.next("update-saved")
+      }
+      client.send(update(2))
+      const asked = { type: "update-save-failed", snapshotId: refSnapshotId, clock: 2, requiresNewSnapshot: true }
+      assert.deepStrictEqual(yield* client.next("update-save-failed"), asked)
+      // Who does not follow is not cut off: what it sends is stored as before.
+      client.send(update(2))
+      yield* client.next("update-saved")
+      const next = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 2 } })
+      client.send(next)
+      yield* client.next("snapshot-saved")
+      const after = (clock: number) =>
+        updateMessage(author, { docId, refSnapshotId: next.publicData.snapshotId, clock })
+      for (const clock of [0, 1]) {
+        client.send(after(clock))
+        yield* client.next("update-saved")
+      }
+      client.send(after(2))
+      assert.isTrue((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+    })
+  )
+
+  it.live("brings an access policy of its own: who, what for, with what the client told it alone, and until when", () =>
+    Effect.gen(function* () {
+      const asked: Array<Action> = []
+      const over = yield* Deferred.make<void>()
+      const grant: Grant = {
+        userId: "ada",
+        libraryId: LibraryId.make("notes"),
+        documents: undefined,
+        readOnly: false,
+        replicaType: 0,
+        expiresAt: Number.MAX_SAFE_INTEGER,
+        tokenId: undefined,
+        issuedAt: undefined
+      }
+      const policy = Layer.succeed(
+        Access,
+        Access.of({
+          verify: () => Effect.succeed(grant),
+          mint: () => Effect.succeed("any"),
+          allows: (_, action) => {
+            asked.push(action)
+            return Effect.succeed(action._tag !== "WriteUpdate")
+          },
+          ended: () => Deferred.await(over)
+        })
+      )
+      const services = yield* Layer.build(
+        SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1" }).pipe(
+          Layer.provide([policy, layerMemory, Signals.layerNone])
+        )
+      )
+      const url = `ws://127.0.0.1:${Context.get(services, SyncServer).port}`
+      const documentId = crypto.randomUUID()
+      const [client, other] = [
+        yield* connectRaw({ url, documentId, token: "any" }),
+        yield* connectRaw({ url, documentId, token: "any" })
+      ]
+      const author = makeAuthor()
+      const snapshot = snapshotMessage(author, { docId: documentId })
+      client.send({ ...snapshot, additionalServerData: { invitation: 7 } })
+      yield* client.next("snapshot-saved")
+      assert.deepStrictEqual(yield* other.next("snapshot"), { type: "snapshot", snapshot })
+      assert.deepInclude(asked.at(-1), {
+        _tag: "WriteSnapshot",
+        pubKey: author.pubKey,
+        additionalServerData: { invitation: 7 }
+      })
+      client.send(updateMessage(author, { docId: documentId, refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+      yield* client.next("unauthorized")
+      assert.strictEqual((yield* client.closed).code, 4403)
+      yield* Deferred.succeed(over, undefined)
+      assert.strictEqual((yield* other.closed).code, 4401)
+    })
+  )
+
+  it.live("has routes of its own on the server's port", () =>
+    Effect.gen(function* () {
+      const greet = HttpRouter.add(
+        "GET",
+        "/token/:user",
+        Effect.gen(function* () {
+          const { user = "" } = yield* HttpRouter.params
+          const libraryId = LibraryId.make("notes")
+          return HttpServerResponse.text(yield* (yield* Access).mint({ userId: user, libraryId }))
+        })
+      )
+      const { port } = yield* startMemoryServer({ routes: greet })
+      const get = (path: string) => Effect.promise(() => fetch(`http://127.0.0.1:${port}${path}`))
+      const token = yield* Effect.flatMap(get("/token/ada"), (response) => Effect.promise(() => response.text()))
+      assert.strictEqual(JSON.parse(Buffer.from(token.split(".")[1]!, "base64url").toString()).sub, "ada")
+      assert.strictEqual((yield* get("/healthz")).status, 200)
+      const without = yield* startMemoryServer()
+      const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${without.port}/token/ada`))
+      assert.strictEqual(answer.status, 404)
+    })
+  )
+})

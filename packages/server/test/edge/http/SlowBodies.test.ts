@@ -1,0 +1,87 @@
+/** Requests whose body comes slowly: a file may, nothing else does for long. */
+import { createConnection, type Socket } from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { type MemoryServer, startMemoryServer } from "../../support/MemoryServer.ts"
+import { until } from "../../support/until.ts"
+import { ask, bearer, beginUpload, rawForm, rawPart } from "../../support/upload.ts"
+
+/** A request that announces more than it sends; what follows is up to the caller. */
+const beginRequest = Effect.fnUntraced(function* (server: MemoryServer, head: ReadonlyArray<string>, body: string) {
+  const socket = yield* Effect.acquireRelease(
+    Effect.callback<Socket>((resume) => {
+      const socket = createConnection({ port: server.port, host: "127.0.0.1" }, () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  let answer = ""
+  let closed = false
+  socket.on("data", (data) => {
+    answer += String(data)
+  })
+  socket.on("close", () => {
+    closed = true
+  })
+  socket.write(`${[...head, "Host: server", "Content-Length: 1000"].join("\r\n")}\r\n\r\n${body}`)
+  return { socket, answer: () => answer, closed: () => closed }
+})
+
+/** What is begun now is cut off, and told why: a while that is longer than any body but a file's may take. */
+const untilJsonIsCut = Effect.fnUntraced(function* (server: MemoryServer, token: string) {
+  const head = ["POST /verdant HTTP/1.1", `Authorization: Bearer ${token}`, "Content-Type: application/json"]
+  const slow = yield* beginRequest(server, head, '{"messages":[')
+  yield* until(slow.closed)
+  return slow.answer()
+})
+
+const LIMITS = { bodyTimeout: "100 millis" } as const
+
+describe("a body that comes slowly", () => {
+  it.live("is taken when it is a file, and of nothing else", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ limits: LIMITS })
+      const token = yield* server.token("notes")
+      const form = rawForm({ filename: "x", content: "a file that trickles" })
+      const [beginning] = rawPart({ filename: "x", content: "" }).split("\r\n\r\n")
+      const rest = form.slice(beginning!.length + 4)
+      const upload = yield* beginUpload(server, token, "f1", { contentLength: form.length, content: "" })
+      for (const part of [rest.slice(0, 5), rest.slice(5, 10), rest.slice(10)]) {
+        assert.match(yield* untilJsonIsCut(server, token), /^HTTP\/1.1 408 /)
+        upload.socket.write(part)
+      }
+      yield* until(() => upload.socket.destroyed || upload.answer().includes("}"))
+      assert.match(upload.answer(), /^HTTP\/1.1 200 .*{"success":true}$/s)
+      const { json } = yield* ask(`http://127.0.0.1:${server.port}/verdant/files/f1`, { headers: bearer(token) })
+      const { bytes } = yield* ask((json as { url: string }).url)
+      assert.strictEqual(bytes.toString(), "a file that trickles")
+    })
+  )
+
+  it.live("of a file comes to an end as well", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ files: { uploadTimeout: "100 millis" } })
+      const upload = yield* beginUpload(server, yield* server.token("notes"), "f1", {
+        contentLength: 999,
+        content: "x"
+      })
+      yield* until(() => upload.socket.destroyed)
+      assert.match(upload.answer(), /^HTTP\/1.1 408 /)
+    })
+  )
+
+  for (const [what, head, status] of [
+    ["that is refused", ["POST /verdant/files/f1 HTTP/1.1", "Content-Type: multipart/form-data; boundary=x"], 401],
+    ["of what there is not", ["POST /nowhere HTTP/1.1"], 404],
+    ["that nobody asked for", ["GET /healthz HTTP/1.1"], 200]
+  ] as const) {
+    it.live(`${what} is answered at once, and holds no connection for longer`, () =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer({ limits: LIMITS })
+        const slow = yield* beginRequest(server, head, "--x")
+        yield* until(() => slow.answer().startsWith(`HTTP/1.1 ${status} `))
+        yield* until(slow.closed)
+      })
+    )
+  }
+})

@@ -1,0 +1,63 @@
+/** Answers whose client takes nothing are ended; others go on for as long as they like. */
+import { createServer, type Server, type ServerResponse } from "node:http"
+import { type AddressInfo, connect } from "node:net"
+import { Readable } from "node:stream"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { endStalledAnswers } from "../../../src/edge/http/stalledAnswers.ts"
+import { until } from "../../support/until.ts"
+
+/** Sends everybody more than anybody takes. */
+const startServer = Effect.acquireRelease(
+  Effect.callback<{ readonly server: Server; readonly responses: Map<string, ServerResponse> }>((resume) => {
+    const responses = new Map<string, ServerResponse>()
+    const server = createServer((request, response) => {
+      responses.set(request.url!, response)
+      const endless = new Readable({
+        read() {
+          this.push(Buffer.alloc(64 * 1024))
+        }
+      })
+      response.on("close", () => endless.destroy())
+      endless.pipe(response)
+    })
+    endStalledAnswers(server, "200 millis")
+    server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, responses })))
+  }),
+  ({ server }) =>
+    Effect.sync(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+)
+
+const ask = (server: Server, path: string, method = "GET") =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1" })
+      socket.on("error", () => {})
+      socket.write(`${method} ${path} HTTP/1.1\r\nHost: server\r\nContent-Length: 0\r\n\r\n`)
+      return socket
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+
+describe("an answer", () => {
+  it.live("is ended when its client takes nothing, and goes on while it takes something", () =>
+    Effect.gen(function* () {
+      const { server, responses } = yield* startServer
+      const reading = yield* ask(server, "/verdant/files/read/content")
+      // A little at a time.
+      reading.pause()
+      reading.on("readable", () => reading.read())
+      yield* ask(server, "/verdant/files/stalled/content")
+      yield* ask(server, "/verdant", "POST")
+      yield* ask(server, "/of-the-app")
+      for (const path of ["/verdant/files/stalled/content", "/verdant"]) {
+        yield* until(() => responses.get(path)?.closed === true)
+      }
+      assert.isFalse(responses.get("/verdant/files/read/content")?.closed)
+      assert.isFalse(responses.get("/of-the-app")?.closed)
+    })
+  )
+})

@@ -1,0 +1,22 @@
+/** A request of a client that polls holds as many messages as clients ever send, and no more. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { startMemoryServer } from "../../support/MemoryServer.ts"
+import { ask, bearer } from "../../support/upload.ts"
+
+describe("a request of very many messages", () => {
+  it.live("is refused, and one of many is answered", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const token = yield* server.token("notes")
+      const send = (count: number) =>
+        ask(`http://127.0.0.1:${server.port}/verdant`, {
+          method: "POST",
+          headers: { ...bearer(token), "content-type": "application/json" },
+          body: JSON.stringify({ messages: Array.from({ length: count }, () => ({ type: "nothing" })) })
+        })
+      assert.deepStrictEqual((yield* send(10_000)).json, { messages: [] })
+      assert.deepStrictEqual((yield* send(10_001)).json, { code: 4000 })
+    })
+  )
+})

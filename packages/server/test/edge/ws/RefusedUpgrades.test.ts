@@ -1,0 +1,37 @@
+/** Who is refused a WebSocket holds nothing of the server's any more, whatever he does with his end of the connection. */
+import type { Socket } from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { startMemoryServer } from "../../support/MemoryServer.ts"
+import { askToUpgrade } from "../../support/UpgradeByHand.ts"
+
+const answerOf = (socket: Socket) =>
+  Effect.callback<string>((resume) => {
+    let answer = ""
+    socket.on("data", (data) => {
+      answer += String(data)
+    })
+    socket.on("end", () => resume(Effect.succeed(answer)))
+  })
+
+describe("a refused upgrade", () => {
+  for (const [path, status, limits] of [
+    ["/verdant", 401, {}],
+    ["/%zz", 400, {}],
+    ["/verdant", 503, { maxConnections: 0 }]
+  ] as const) {
+    it.live(`with ${status} ends the connection for both sides`, () =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer({ limits })
+        const socket = yield* askToUpgrade(server.port, path, { allowHalfOpen: true })
+        assert.match(yield* answerOf(socket), new RegExp(`^HTTP/1.1 ${status} `))
+        // What arrives where nobody is any more is answered with a reset.
+        yield* Effect.repeat(
+          Effect.sync(() => socket.write("x")),
+          { schedule: Schedule.spaced("5 millis"), until: () => socket.destroyed }
+        )
+        assert.isTrue(socket.destroyed)
+      })
+    )
+  }
+})

@@ -1,0 +1,111 @@
+/** Clients on slow lines: what takes them long is not what they are sent away for. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
+import { SocketConnection } from "../../../src/edge/ws/SocketConnection.ts"
+import { textFrame } from "../../../src/protocols/Frame.ts"
+import { snapshotMessage } from "../../../src/testing/SealedMessages.ts"
+import { startDocument, startMemoryServer } from "../../support/MemoryServer.ts"
+import { socketPair } from "../../support/SocketPair.ts"
+import { askToUpgrade, frameHeader } from "../../support/UpgradeByHand.ts"
+import { until } from "../../support/until.ts"
+
+const MB = 1024 * 1024
+/** More than the kernel takes for a client that does not read. */
+const LARGE = 32 * MB
+/** A frame without content (RFC 6455 section 5.5.2). */
+const PING = Buffer.from([0x89, 0])
+
+const frameOf = (length: number) => textFrame(["x".repeat(length)])
+
+/** A client that reads nothing yet, and what it will have received. */
+const slowClient = Effect.gen(function* () {
+  const { client, serving, socket } = yield* socketPair
+  const received: Array<number> = []
+  client.on("message", (data: Buffer) => received.push(data.length))
+  client.pause()
+  const inbox = new FrameQueue(serving, { handle: () => Effect.void, run: () => {}, over: () => {} })
+  return { client, received, connection: new SocketConnection(serving, socket, { maxBufferedBytes: MB, inbox }) }
+})
+
+describe("a client that takes a large frame slowly", () => {
+  it.live("is sent what follows, and that alone counts as what it is behind", () =>
+    Effect.gen(function* () {
+      const { client, connection, received } = yield* slowClient
+      const lengths = [10, LARGE, 20, MB / 2, 30]
+      for (const length of lengths) {
+        connection.send(frameOf(length))
+        yield* Effect.yieldNow
+      }
+      assert.isFalse(connection.isSentAway())
+      client.resume()
+      yield* until(() => received.length === lengths.length)
+      assert.deepStrictEqual(received, lengths)
+      client.pause()
+      for (const length of [LARGE, MB / 2]) connection.send(frameOf(length))
+      assert.isFalse(connection.isSentAway())
+      connection.send(frameOf(MB))
+      assert.isTrue(connection.isSentAway())
+    })
+  )
+
+  it.live("is not sent a second one before it has taken the first", () =>
+    Effect.gen(function* () {
+      const { connection } = yield* slowClient
+      connection.send(frameOf(LARGE))
+      connection.send(frameOf(LARGE))
+      assert.isTrue(connection.isSentAway())
+    })
+  )
+})
+
+describe("the heartbeat", () => {
+  const limits = { heartbeat: "1 second", maxFrameBytes: LARGE + MB } as const
+
+  it.live("leaves a client alone that is sending a frame for long, and drops one that does nothing", () =>
+    Effect.gen(function* () {
+      const { options } = yield* startDocument(yield* startMemoryServer({ limits }))
+      const url = new URL(options.url)
+      const socket = yield* askToUpgrade(Number(url.port), `/${options.documentId}?sessionKey=${options.token}`)
+      let [pings, isClosed] = [0, false]
+      socket.on("close", () => {
+        isClosed = true
+      })
+      socket.on("data", (data) => {
+        if (!Buffer.from(data).includes(PING)) return
+        pings += 1
+        if (pings === 1) socket.write(frameHeader(LARGE))
+        else if (pings < 4) socket.write("x")
+      })
+      yield* until(() => pings === 4 || isClosed)
+      assert.strictEqual(pings, 4)
+      yield* until(() => isClosed)
+    })
+  )
+
+  it.live("leaves a client alone that is taking a frame for long", () =>
+    Effect.gen(function* () {
+      const { author, client, docId, options, snapshot } = yield* startDocument(yield* startMemoryServer({ limits }))
+      client.send(snapshotMessage(author, { docId, parent: snapshot, ciphertext: (LARGE * 3) / 4 }))
+      yield* client.next("snapshot-saved", ({ snapshotId }) => snapshotId !== snapshot.publicData.snapshotId)
+      const url = new URL(options.url)
+      const socket = yield* askToUpgrade(Number(url.port), `/${docId}?sessionKey=${options.token}`)
+      let [bytes, isClosed] = [0, false]
+      socket.on("close", () => {
+        isClosed = true
+      })
+      // Half a megabyte at a time, for as long as four heartbeats.
+      let taken = 0
+      socket.on("data", ({ length }) => {
+        bytes += length
+        taken += length
+        if (taken < MB / 2) return
+        taken = 0
+        socket.pause()
+        setTimeout(() => socket.resume(), 64)
+      })
+      yield* until(() => bytes > LARGE || isClosed)
+      assert.isAbove(bytes, LARGE)
+    })
+  )
+})

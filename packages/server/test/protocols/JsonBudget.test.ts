@@ -1,0 +1,86 @@
+/**
+ * JSON of a few megabytes can be values of a gigabyte: a frame of 32 MiB of empty objects took 750 MB and seconds, and so
+ * the process with it where that is more than there is. What has more values than clients ever send is not parsed.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import fc from "fast-check"
+import { WebSocket } from "ws"
+import { hasFewValues } from "../../src/protocols/JsonBudget.ts"
+import { MAX_VALUES as MAX_SECSYNC_VALUES } from "../../src/protocols/secsync/Wire.ts"
+import { MAX_VALUES as MAX_VERDANT_VALUES } from "../../src/protocols/verdant/Wire.ts"
+import { ephemeralMessage } from "../../src/testing/SealedMessages.ts"
+import { startDocument, startMemoryServer } from "../support/MemoryServer.ts"
+import { connectRaw } from "../support/RawClient.ts"
+import { ask, bearer } from "../support/upload.ts"
+
+const zeros = (count: number): ReadonlyArray<number> => Array.from({ length: count }, () => 0)
+
+/** Objects, arrays and what stands before a comma: all values but the last of each. */
+const count = (value: unknown): number => {
+  if (typeof value !== "object" || value === null) return 0
+  const fields = Object.values(value)
+  return 1 + Math.max(0, fields.length - 1) + fields.reduce<number>((sum, field) => sum + count(field), 0)
+}
+
+describe("JSON of very many values", () => {
+  it("is known by its commas and brackets, those in texts left out", () => {
+    const value = fc.jsonValue({ maxDepth: 5 })
+    fc.assert(
+      fc.property(value, fc.boolean(), (value, isPretty) => {
+        const text = JSON.stringify(value, null, isPretty ? 1 : 0)
+        const values = count(value)
+        assert.isTrue(hasFewValues(text, values))
+        if (values > 0) assert.isFalse(hasFewValues(text, values - 1))
+      })
+    )
+    assert.isTrue(hasFewValues(JSON.stringify({ a: `,{[\\",[{\\\\"`, b: '\\"' }), 2))
+    // What is no JSON, whoever parses it finds out.
+    assert.isTrue(hasFewValues('"never ended, [[[[', 1))
+    assert.isTrue(hasFewValues('"', 0))
+  })
+
+  it.live("closes a Secsync client's connection with 1008", () =>
+    Effect.gen(function* () {
+      const { author, client, docId, options } = yield* startDocument(yield* startMemoryServer())
+      const attacker = yield* connectRaw(options)
+      const withValues = (count: number) => ephemeralMessage(author, { docId, additional: { zeros: zeros(count) } })
+      attacker.send(withValues(MAX_SECSYNC_VALUES - 100))
+      yield* client.next("ephemeral-message")
+      attacker.send(withValues(MAX_SECSYNC_VALUES))
+      assert.strictEqual((yield* attacker.closed).code, 1008)
+      assert.isTrue(client.isOpen())
+    })
+  )
+
+  it.live("closes a Verdant client's connection with 1008, and one that polls is answered 4000", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const token = yield* server.token("notes")
+      const send = (count: number) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => new WebSocket(`${server.url}/verdant`, { headers: bearer(token) })),
+          (socket) =>
+            Effect.callback<string | number>((resume) => {
+              socket.on("open", () => {
+                socket.send(JSON.stringify({ type: "unknown", zeros: zeros(count) }))
+                socket.send('{"type":"heartbeat"}')
+              })
+              socket.on("message", (data) => resume(Effect.succeed(JSON.parse(String(data)).type)))
+              socket.on("close", (code) => resume(Effect.succeed(code)))
+            }),
+          (socket) => Effect.sync(() => socket.terminate())
+        )
+      const poll = (count: number) =>
+        ask(`http://127.0.0.1:${server.port}/verdant`, {
+          method: "POST",
+          headers: { ...bearer(token), "content-type": "application/json" },
+          body: JSON.stringify({ messages: [{ type: "unknown", zeros: zeros(count) }] })
+        })
+      assert.strictEqual(yield* send(MAX_VERDANT_VALUES - 100), "heartbeat-response")
+      assert.strictEqual(yield* send(MAX_VERDANT_VALUES), 1008)
+      assert.deepStrictEqual((yield* poll(MAX_VERDANT_VALUES - 100)).json, { messages: [] })
+      assert.deepStrictEqual((yield* poll(MAX_VERDANT_VALUES)).json, { code: 4000 })
+    })
+  )
+})

@@ -1,0 +1,122 @@
+/** Who listens to changes reads the log as fast as it takes what it is told, and outlives the storage's troubles. */
+import { assert, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { LibraryId } from "../../../src/domain/Ids.ts"
+import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
+import { toNewEvent, VERDANT } from "../../../src/domain/verdant/Events.ts"
+import { EventLog } from "../../../src/ports/EventLog.ts"
+import { Signals } from "../../../src/ports/Signals.ts"
+import { VerdantLibraries } from "../../../src/protocols/verdant/VerdantLibraries.ts"
+import { makeTroubledLog } from "../../support/TroubledLog.ts"
+
+const libraryId = LibraryId.make("notes")
+const key = { libraryId, streamId: VERDANT }
+const EVENTS = 1000
+
+const payloadOf = (number: number) =>
+  Buffer.from(
+    JSON.stringify({
+      operations: [
+        {
+          oid: `item/${number}`,
+          timestamp: `0001${number.toString(36).padStart(9, "0")}0000replica`,
+          data: { op: "initialize", value: { text: "x".repeat(1000) } }
+        }
+      ],
+      baselines: []
+    })
+  )
+
+/** A library with many changes of a thousand characters each. */
+const fill = Effect.fnUntraced(function* (log: EventLog["Service"]) {
+  let head: StreamHead = emptyHead
+  for (let number = 1; number <= EVENTS; number++) {
+    const stored = {
+      _tag: "OperationsStored",
+      ...{ replicaId: "r1" as never, userId: "ada", type: 0 },
+      ...{ operations: 1, baselines: 0, initial: number === 1, wrote: null }
+    } as const
+    const event = place(key, head, toNewEvent(stored, "h".repeat(43) as never), "test", number)
+    yield* log.append([{ key, expectedVersion: head.version, events: [{ event, payload: payloadOf(number) }] }])
+    head = event
+  }
+})
+
+const start = Effect.gen(function* () {
+  const troubled = yield* makeTroubledLog
+  yield* fill(troubled.log)
+  const inner = Context.get(yield* Layer.build(troubled.layer), EventLog)
+  let [read, failures] = [0, 0]
+  const counted = EventLog.of({
+    ...inner,
+    read: (key, options) =>
+      inner.read(key, options).pipe(
+        Effect.tap((events) =>
+          Effect.sync(() => {
+            for (const { event, payload } of events) if (payload !== null) read = Math.max(read, event.version)
+          })
+        ),
+        // Back when it was found to be away.
+        Effect.tapError(() =>
+          Effect.sync(() => {
+            failures += 1
+            troubled.trouble.down = false
+          })
+        )
+      )
+  })
+  const layer = VerdantLibraries.layerWithoutServer().pipe(
+    Layer.provide([Layer.succeed(EventLog, counted), Signals.layerNone])
+  )
+  const libraries = Context.get(yield* Layer.build(layer), VerdantLibraries)
+  return { libraries, trouble: troubled.trouble, lastRead: () => read, failures: () => failures }
+})
+
+it.live("what is not taken yet is not read", () =>
+  Effect.gen(function* () {
+    const { lastRead, libraries } = yield* start
+    const go = yield* Deferred.make<void>()
+    const taken: Array<number> = []
+    const halfway = yield* Deferred.make<number>()
+    const listening = yield* libraries.changes(libraryId, 0).pipe(
+      Stream.take(EVENTS),
+      Stream.runForEach(({ version }) =>
+        Effect.gen(function* () {
+          taken.push(version)
+          if (version !== EVENTS / 2) return
+          // Whatever would read ahead has had its turn by then.
+          for (let turn = 0; turn < 1000; turn++) yield* Effect.yieldNow
+          yield* Deferred.succeed(halfway, lastRead())
+          yield* Deferred.await(go)
+        })
+      ),
+      Effect.forkScoped
+    )
+    assert.isAtMost(yield* Deferred.await(halfway), EVENTS / 2 + 100)
+    yield* Deferred.succeed(go, undefined)
+    yield* Fiber.join(listening)
+    assert.deepStrictEqual(
+      taken,
+      Array.from({ length: EVENTS }, (_, i) => i + 1)
+    )
+  })
+)
+
+it.live("a storage that is away is waited for, and nothing is lost or told twice", () =>
+  Effect.gen(function* () {
+    const { failures, libraries, trouble } = yield* start
+    const taken = yield* libraries.allChanges(new Map([[libraryId, 10]])).pipe(
+      Stream.take(EVENTS - 10),
+      Stream.map(({ version }) => {
+        if (version % 300 === 0) trouble.down = true
+        return version
+      }),
+      Stream.runCollect
+    )
+    assert.isAbove(failures(), 0)
+    assert.deepStrictEqual(
+      Array.from(taken),
+      Array.from({ length: EVENTS - 10 }, (_, i) => i + 11)
+    )
+  })
+)

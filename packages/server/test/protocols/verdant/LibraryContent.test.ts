@@ -1,0 +1,89 @@
+/** What is told of a Verdant library is made once for all who see the same, and not shown to anybody else. */
+import { assert, describe, it } from "@effect/vitest"
+import { HashMap } from "effect"
+import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
+import { Oid } from "../../../src/domain/verdant/model/Oid.ts"
+import type { StoredOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
+import { Timestamp } from "../../../src/domain/verdant/model/Timestamp.ts"
+import type { LibraryState } from "../../../src/domain/verdant/State.ts"
+import type { Batch } from "../../../src/domain/verdant/UnfoldedBatches.ts"
+import { everythingFor, rebroadcastOf } from "../../../src/protocols/verdant/LibraryContent.ts"
+import { syncResponse } from "../../../src/protocols/verdant/Wire.ts"
+
+const replicaId = ReplicaId.make("replica")
+const operation = (id: number, owner: string | null): StoredOperation => {
+  const [oid, timestamp] = [Oid.make(`item/${id}`), Timestamp.make(`0001aaaaaaaa${id}0000nodenod`)]
+  const patch = { op: "set", name: "content", value: id } as const
+  return {
+    oid,
+    timestamp,
+    patch,
+    authz: undefined,
+    owner,
+    version: 1,
+    replicaId,
+    text: JSON.stringify({ oid, timestamp, data: patch })
+  }
+}
+const batchOf = (...operations: ReadonlyArray<StoredOperation>): Batch => ({
+  ...{ version: 1, replicaId, operations, baselines: [] }
+})
+
+describe("what others are told of operations", () => {
+  it("is one message and one frame for all", () => {
+    const batch = batchOf(operation(1, null), operation(2, null))
+    const told = ["ada", "bob", "cyd"].map((user) => rebroadcastOf(batch, user, undefined))
+    assert.strictEqual(new Set(told).size, 1)
+    assert.strictEqual(new Set(told.map((message) => message?.frame)).size, 1)
+    assert.lengthOf(JSON.parse(told[0]?.text ?? "").operations, 2)
+  })
+
+  it.each([
+    ["an owner is asked for first", ["ada", "bob", "ada"]],
+    ["somebody else is", ["bob", "ada", "bob"]]
+  ] as const)("is to everybody what that one may see, when %s", (_, users) => {
+    const batch = batchOf(operation(1, null), operation(2, "ada"))
+    for (const user of users) {
+      const { operations } = JSON.parse(rebroadcastOf(batch, user, undefined)?.text ?? "")
+      assert.lengthOf(operations, user === "ada" ? 2 : 1)
+    }
+    const secret = batchOf(operation(3, "ada"))
+    assert.isUndefined(rebroadcastOf(secret, "bob", undefined))
+    assert.isDefined(rebroadcastOf(secret, "ada", undefined))
+  })
+})
+
+describe("what newcomers are sent of a library", () => {
+  const libraryOf = (...operations: ReadonlyArray<StoredOperation>) =>
+    ({ entities: HashMap.make(["item/1", { baseline: undefined, operations }]) }) as unknown as LibraryState
+
+  const answerTo = (state: LibraryState, userId: string) =>
+    syncResponse({
+      ...everythingFor(state, userId),
+      ...{ overwrite: true, watermark: undefined, ackedTimestamp: null, nonce: userId },
+      peerPresence: {}
+    })
+
+  it("is encoded once for all, and in each of their frames", () => {
+    const state = libraryOf(operation(1, null), operation(2, null))
+    const answers = ["ada", "bob"].map((userId) => answerTo(state, userId))
+    const [first, second] = answers.map(({ pieces }) => pieces.filter((piece) => piece.length > 100))
+    assert.strictEqual(first?.[0], second?.[0])
+    for (const [i, { pieces, frame, text }] of answers.entries()) {
+      assert.isTrue(Buffer.concat(pieces).equals(frame))
+      const { ackThisNonce, operations } = JSON.parse(text)
+      assert.deepStrictEqual([ackThisNonce, operations.length], [["ada", "bob"][i], 2])
+    }
+  })
+
+  it("is for each what that one may see, when not everybody may see all", () => {
+    const state = libraryOf(operation(1, null), operation(2, "ada"))
+    for (const [userId, count] of [
+      ["ada", 2],
+      ["bob", 1],
+      ["ada", 2]
+    ] as const) {
+      assert.lengthOf(JSON.parse(answerTo(state, userId).text).operations, count)
+    }
+  })
+})

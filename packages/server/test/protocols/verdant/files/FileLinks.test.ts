@@ -1,0 +1,84 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Redacted } from "effect"
+import { TestClock } from "effect/testing"
+import { FileId, LibraryId } from "../../../../src/domain/Ids.ts"
+import { FileLinks } from "../../../../src/protocols/verdant/files/FileLinks.ts"
+
+const secret = (name: string) => Redacted.make(`${name}-secret-that-only-tests-have-0123456789`)
+const linksOf = (...names: ReadonlyArray<string>) => Effect.provide(FileLinks, FileLinks.layerTokens(names.map(secret)))
+
+const libraryId = LibraryId.make("ä&lib=1 of\u00b73".replaceAll(" ", "+"))
+const fileId = FileId.make("clx0000000000000000000000")
+const hour = Duration.hours(1)
+
+const reason = (links: FileLinks["Service"], id: FileId, query: URLSearchParams) =>
+  Effect.map(Effect.flip(links.verify(id, query)), ({ reason }) => reason)
+
+describe("a link to a file", () => {
+  it.effect("names the library of its file, also when it was written out and read again", () =>
+    Effect.gen(function* () {
+      const links = yield* linksOf("one")
+      const query = yield* links.sign(libraryId, fileId, hour)
+      assert.strictEqual(yield* links.verify(fileId, new URLSearchParams(query.toString())), libraryId)
+    })
+  )
+
+  it.effect("is good for as long as said and not much longer, and meanwhile the same", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.UTC(2026, 0, 1, 12, 20))
+      const links = yield* linksOf("one")
+      const query = yield* links.sign(libraryId, fileId, hour)
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual(String(yield* links.sign(libraryId, fileId, hour)), String(query))
+      yield* TestClock.adjust("30 minutes")
+      assert.notStrictEqual(String(yield* links.sign(libraryId, fileId, hour)), String(query))
+      yield* links.verify(fileId, query)
+      yield* TestClock.adjust("39 minutes")
+      yield* links.verify(fileId, query)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* reason(links, fileId, query), "expired")
+    })
+  )
+
+  it.effect("is good for nothing once anything of it is changed", () =>
+    Effect.gen(function* () {
+      const links = yield* linksOf("one")
+      const query = yield* links.sign(libraryId, fileId, hour)
+      const changes: ReadonlyArray<readonly [string, string | undefined]> = [
+        ["library", "other"],
+        ["library", `${libraryId}\n`],
+        ["library", undefined],
+        ["expires", String(Number(query.get("expires")) + 1)],
+        ["expires", "Infinity"],
+        ["expires", "1e99"],
+        ["expires", undefined],
+        ["signature", ""],
+        ["signature", "A".repeat(43)],
+        ["signature", query.get("signature")!.slice(1)],
+        ["signature", undefined]
+      ]
+      for (const [name, value] of changes) {
+        const changed = new URLSearchParams(query)
+        if (value === undefined) changed.delete(name)
+        else changed.set(name, value)
+        assert.strictEqual(yield* reason(links, fileId, changed), "signature", `${name}=${value}`)
+      }
+      assert.strictEqual(yield* reason(links, FileId.make("another"), query), "signature")
+    })
+  )
+
+  it.effect("outlives its secret for as long as that one still verifies", () =>
+    Effect.gen(function* () {
+      const query = yield* (yield* linksOf("old")).sign(libraryId, fileId, hour)
+      assert.strictEqual(yield* (yield* linksOf("new", "old")).verify(fileId, query), libraryId)
+      assert.strictEqual(yield* reason(yield* linksOf("new"), fileId, query), "signature")
+      assert.strictEqual(
+        yield* (yield* linksOf("new")).verify(
+          fileId,
+          yield* (yield* linksOf("new", "old")).sign(libraryId, fileId, hour)
+        ),
+        libraryId
+      )
+    })
+  )
+})

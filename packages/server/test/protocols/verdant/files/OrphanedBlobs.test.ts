@@ -1,0 +1,48 @@
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { layerMemory } from "../../../../src/adapters/MemoryBlobStore.ts"
+import { FileId, LibraryId } from "../../../../src/domain/Ids.ts"
+import { type BlobKey, BlobStore } from "../../../../src/ports/BlobStore.ts"
+import { newBlobKey } from "../../../../src/protocols/verdant/files/BlobKeys.ts"
+import { VerdantFiles } from "../../../../src/protocols/verdant/files/FileCatalog.ts"
+import { sweepFiles } from "../../../../src/protocols/verdant/files/OrphanedBlobs.ts"
+import { layerFilesInMemory } from "../../../support/FileServer.ts"
+
+const store = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
+  const blob = newBlobKey(libraryId, fileId)
+  return { blob, ...(yield* (yield* BlobStore).put(blob, Stream.make(new Uint8Array(10)), 10)) }
+})
+
+const record = Effect.fnUntraced(function* (libraryId: LibraryId, name: string) {
+  const fileId = FileId.make(name)
+  const stored = yield* store(libraryId, fileId)
+  yield* (yield* VerdantFiles).record(libraryId, { fileId, name, type: "text/plain", userId: "ada", ...stored })
+  return stored.blob
+})
+
+layer(Layer.merge(layerMemory, layerFilesInMemory))("a sweep", (it) => {
+  it.effect("deletes what no file refers to once no upload can be under way for it, and nothing else", () =>
+    Effect.gen(function* () {
+      const [ada, grace, gone] = ["ada", "grace", "gone"].map((id) => LibraryId.make(id)) as [
+        LibraryId,
+        LibraryId,
+        LibraryId
+      ]
+      const live: Array<BlobKey> = [yield* record(ada, "a"), yield* record(grace, "a"), yield* record(grace, "b")]
+      yield* record(ada, "replaced")
+      live.push(yield* record(ada, "replaced"))
+      for (const libraryId of [ada, grace, gone]) yield* store(libraryId, FileId.make("cutoff"))
+      const left = Effect.gen(function* () {
+        return new Set(Array.from(yield* Stream.runCollect((yield* BlobStore).list), ({ key }) => key))
+      })
+      yield* TestClock.adjust("24 hours")
+      assert.deepStrictEqual(yield* sweepFiles([ada, grace]), { blobs: 0, bytes: 0 })
+      live.push((yield* store(ada, FileId.make("underway"))).blob)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* sweepFiles([ada, grace]), { blobs: 4, bytes: 40 })
+      assert.deepStrictEqual(yield* left, new Set(live))
+      assert.deepStrictEqual(yield* sweepFiles([ada, grace]), { blobs: 0, bytes: 0 })
+    })
+  )
+})

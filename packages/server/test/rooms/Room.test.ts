@@ -1,0 +1,587 @@
+/** Rooms on a log that fails, that others write to, and that many read while it is written. */
+import { assert, describe, it } from "@effect/vitest"
+import { Array, Effect, Fiber, Latch, Layer, Result } from "effect"
+import { evict } from "../../src/admin/Eviction.ts"
+import { blake2b256 } from "../../src/domain/Blake2b.ts"
+import { canonicalJson } from "../../src/domain/CanonicalJson.ts"
+import { LibraryId, type SnapshotId } from "../../src/domain/Ids.ts"
+import { place, type StreamKey } from "../../src/domain/Stream.ts"
+import { type DocumentEvent, toNewEvent } from "../../src/domain/secsync/Decide.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
+import { Signals } from "../../src/ports/Signals.ts"
+import { Committer } from "../../src/rooms/Committer.ts"
+import type { RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
+import { makeRooms } from "../../src/rooms/Rooms.ts"
+import {
+  ephemeralMessage,
+  makeAuthor,
+  resign,
+  type SealedSnapshot,
+  type SealedUpdate,
+  snapshotMessage,
+  updateMessage
+} from "../../src/testing/SealedMessages.ts"
+import { type MemoryServer, startDocument, startMemoryServer } from "../support/MemoryServer.ts"
+import { connectRaw, openRaw, type RawClient, type ServerFrame } from "../support/RawClient.ts"
+import { makeSharedSignals, makeTroubledLog } from "../support/TroubledLog.ts"
+
+describe("a storage that fails", () => {
+  it.live("is said to be unavailable, nothing is half done, and all goes on without a restart", () =>
+    Effect.gen(function* () {
+      const { layer, log, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const updates = Array.makeBy(3, (clock) => updateMessage(author, { docId, refSnapshotId, clock }))
+      assert.strictEqual(yield* health(server), 200)
+
+      trouble.down = true
+      for (const update of updates) client.send(update)
+      const refusal = yield* client.next("update-save-failed")
+      assert.strictEqual(refusal["requiresNewSnapshot"], false)
+      assert.strictEqual((yield* client.closed).code, 1013)
+      assert.strictEqual(yield* health(server), 503)
+      const early = yield* openRaw(options)
+      assert.strictEqual((yield* early.closed).code, 1013)
+
+      trouble.down = false
+      const again = yield* connectRaw(options)
+      for (const update of updates) again.send(update)
+      yield* again.next("update-saved", ({ clock }) => clock === 2)
+      assert.strictEqual(yield* health(server), 200)
+      trouble.down = true
+      again.send(snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 2 } }))
+      assert.deepStrictEqual((yield* again.closed).code, 1013)
+      trouble.down = false
+      assert.lengthOf((yield* connectRaw(options)).first["updates"] as ReadonlyArray<unknown>, 3)
+      assert.lengthOf(yield* log.read(key, { after: 0 }), 4)
+    })
+  )
+
+  it.live("while a document is opened: it opens as soon as the storage is back", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { options } = yield* startDocument(server)
+      const unopened = { ...options, token: yield* server.token(crypto.randomUUID()) }
+      trouble.down = true
+      for (const client of [yield* openRaw(unopened), yield* openRaw(unopened)]) {
+        assert.strictEqual((yield* client.closed).code, 1013)
+      }
+      trouble.down = false
+      assert.strictEqual((yield* connectRaw(unopened)).first.type, "document")
+    })
+  )
+
+  it.live("that stored and then failed: what is sent again is acknowledged, and stored once", () =>
+    Effect.gen(function* () {
+      const { layer, log, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, key, options, refSnapshotId } = yield* startDocument(server)
+      const reader = yield* connectRaw(options)
+      reader.send(ephemeralMessage(author, { docId }))
+      yield* client.next("ephemeral-message")
+      const update = updateMessage(author, { docId, refSnapshotId, clock: 0 })
+
+      trouble.losesAnswers = true
+      client.send(update)
+      yield* client.next("update-save-failed")
+      trouble.losesAnswers = false
+      const again = yield* connectRaw(options)
+      again.send(update)
+      yield* again.next("update-saved")
+      again.send(updateMessage(author, { docId, refSnapshotId, clock: 1 }))
+      yield* again.next("update-saved")
+      yield* reader.next("update", (frame) => clockOf(frame) === 1)
+      assert.deepStrictEqual(reader.frames.filter(({ type }) => type === "update").map(clockOf), [0, 1])
+      assert.lengthOf(yield* log.read(key, { after: 0 }), 3)
+    })
+  )
+})
+
+describe("other processes on the same log", () => {
+  it.live("one that was faster: what is waiting is decided again, nobody sees a gap or a double", () =>
+    Effect.gen(function* () {
+      const { layer, log, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, key, options, refSnapshotId } = yield* startDocument(server)
+      const reader = yield* connectRaw(options)
+      reader.send(ephemeralMessage(author, { docId }))
+      yield* client.next("ephemeral-message")
+      const foreign = makeAuthor()
+      let clock = 0
+      for (const round of Array.range(0, 4)) {
+        trouble.beforeNextAppend = foreignUpdate(
+          log,
+          key,
+          updateMessage(foreign, { docId, refSnapshotId, clock: round })
+        )
+        const burst = Array.makeBy(5, () => updateMessage(author, { docId, refSnapshotId, clock: clock++ }))
+        for (const update of burst) client.send(update)
+        yield* client.next("update-saved", (frame) => frame["clock"] === clock - 1)
+      }
+      yield* reader.next("update", (frame) => clockOf(frame) === clock - 1)
+      const stored = (yield* log.read(key, { after: 1 })).map(({ payload }) => parse(payload))
+      assert.lengthOf(stored, 30)
+      assert.deepStrictEqual(
+        reader.frames.filter(({ type }) => type === "update").map(authorAndClock),
+        stored.map(authorAndClock)
+      )
+      // The author is told of the foreign updates, and of its own only that they are stored.
+      assert.deepStrictEqual(
+        client.frames.filter(({ type }) => type === "update").map(authorAndClock),
+        stored.map(authorAndClock).filter(([pubKey]) => pubKey === foreign.pubKey)
+      )
+      assert.deepStrictEqual(
+        client.frames.filter(({ type }) => type === "update-saved").map((frame) => frame["clock"]),
+        Array.range(0, clock - 1)
+      )
+    })
+  )
+
+  it.live("a snapshot that came first: what was for the old one is refused, what is for the new one accepted", () =>
+    Effect.gen(function* () {
+      const { layer, log, trouble } = yield* makeTroubledLog
+      // Without signals: what others wrote is found when it matters.
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, key, refSnapshotId, snapshot } = yield* startDocument(server)
+      const theirs = snapshotMessage(makeAuthor(), { docId, parent: snapshot })
+      trouble.beforeNextAppend = foreignSnapshot(log, key, theirs)
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      const refusal = yield* client.next("update-save-failed")
+      assert.strictEqual(refusal["requiresNewSnapshot"], false)
+      const { snapshotId } = theirs.publicData
+      client.send(updateMessage(author, { docId, refSnapshotId: snapshotId, clock: 0 }))
+      yield* client.next("update-saved", (frame) => frame["snapshotId"] === snapshotId)
+
+      const next = snapshotMessage(makeAuthor(), { docId, parent: theirs, clocks: { [author.pubKey]: 0 } })
+      yield* foreignSnapshot(log, key, next)
+      // Not yet known to this process, and yet no reason to refuse.
+      client.send(updateMessage(author, { docId, refSnapshotId: next.publicData.snapshotId, clock: 0 }))
+      yield* client.next("update-saved", (frame) => frame["snapshotId"] === next.publicData.snapshotId)
+      assert.deepStrictEqual(
+        client.frames.map(({ type }) => type),
+        ["document", "snapshot-saved", "snapshot", "update-save-failed", "update-saved", "snapshot", "update-saved"]
+      )
+    })
+  )
+
+  it.live("two servers that write the same document: all is stored once, and everybody hears of it once", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      const signals = yield* makeSharedSignals
+      const servers = [
+        yield* startMemoryServer({}, layer, signals),
+        yield* startMemoryServer({}, Layer.fresh(layer), Layer.fresh(signals))
+      ]
+      const { docId, key, options, refSnapshotId } = yield* startDocument(servers[0]!)
+      const each = 100
+      const readers = yield* Effect.forEach(servers, ({ url }) => connectRaw({ ...options, url }))
+      yield* Effect.forEach(
+        [servers[0]!, servers[1]!, servers[1]!],
+        Effect.fnUntraced(function* ({ url }) {
+          const author = makeAuthor()
+          let client: RawClient = yield* connectRaw({ ...options, url })
+          const updates = Array.makeBy(each, (clock) => updateMessage(author, { docId, refSnapshotId, clock }))
+          for (let clock = 0; clock < each; ) {
+            client.send(updates[clock]!)
+            const isSaved = yield* Effect.raceFirst(
+              Effect.as(
+                client.next("update-saved", (frame) => frame["clock"] === clock),
+                true
+              ),
+              Effect.as(client.closed, false)
+            )
+            // A process that others were faster than all the time sends its clients away; they come back.
+            if (isSaved) clock += 1
+            else client = yield* connectRaw({ ...options, url })
+          }
+        }),
+        { concurrency: "unbounded" }
+      )
+      const stored = (yield* log.read(key, { after: 1 })).map(({ payload }) => parse(payload))
+      assert.lengthOf(stored, 3 * each)
+      for (const reader of readers) {
+        const last = authorAndClock(stored.at(-1)!)
+        yield* reader.next("update", (frame) => String(authorAndClock(frame)) === String(last))
+        assert.deepStrictEqual(
+          reader.frames.filter(({ type }) => type === "update").map(authorAndClock),
+          stored.map(authorAndClock)
+        )
+      }
+    })
+  )
+
+  it.live("an eviction: one that has the document is asked for it, and when it goes the next", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      const signals = yield* makeSharedSignals
+      const server = yield* startMemoryServer({}, layer, signals)
+      const { client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const second = yield* connectRaw(options)
+      yield* evict({ libraryId: key.libraryId }).pipe(Effect.provideService(EventLog, log), Effect.provide(signals))
+      const asked = yield* client.next("update-save-failed")
+      assert.deepStrictEqual([asked["snapshotId"], asked["requiresNewSnapshot"]], [refSnapshotId, true])
+      const newcomer = yield* connectRaw(options)
+      assert.deepStrictEqual(newcomer.first, { type: "document", updates: [] })
+      assert.deepStrictEqual(
+        second.frames.map(({ type }) => type),
+        ["document"]
+      )
+      client.socket.terminate()
+      yield* second.next("update-save-failed", (frame) => frame["requiresNewSnapshot"] === true)
+      const restored = snapshotMessage(makeAuthor(), { docId, parent: snapshot })
+      second.send(restored)
+      yield* second.next("snapshot-saved")
+      yield* newcomer.next("snapshot")
+      assert.deepStrictEqual(
+        newcomer.frames.map(({ type }) => type),
+        ["document", "snapshot"]
+      )
+    })
+  )
+
+  it.live(
+    "an eviction: a restoration that is behind what its own connection was sent is refused, and tried again",
+    () =>
+      Effect.gen(function* () {
+        const { layer, log } = yield* makeTroubledLog
+        // Without signals: the eviction is found by who writes.
+        const server = yield* startMemoryServer({}, layer)
+        const { author, client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
+        const hasty = yield* connectRaw(options)
+        hasty.send(ephemeralMessage(author, { docId }))
+        yield* client.next("ephemeral-message")
+        client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+        yield* hasty.next("update")
+        yield* evict({ libraryId: key.libraryId }).pipe(
+          Effect.provideService(EventLog, log),
+          Effect.provide(Signals.layerNone)
+        )
+
+        const other = makeAuthor()
+        // Made before the update was taken: without it, the update would be gone, and its author could not go on.
+        const early = snapshotMessage(other, { docId, parent: snapshot })
+        const complete = snapshotMessage(other, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
+        hasty.send(early)
+        assert.deepStrictEqual(yield* hasty.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+        hasty.send(complete)
+        yield* hasty.next("snapshot-saved", (frame) => frame["snapshotId"] === complete.publicData.snapshotId)
+        yield* client.next("snapshot")
+      })
+  )
+})
+
+describe("a client that comes back", () => {
+  const knowing = (snapshot: SealedSnapshot) => `&mode=delta&knownSnapshotId=${idOf(snapshot)}`
+
+  it.live("is sent the lineage of the snapshot that it is sent, though a newer one is stored meanwhile", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, options, snapshot } = yield* startDocument(server)
+      const second = snapshotMessage(author, { docId, parent: snapshot })
+      const third = snapshotMessage(author, { docId, parent: second })
+      client.send(second)
+      yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(second))
+      trouble.beforeNextProofs = Effect.gen(function* () {
+        client.send(third)
+        yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(third))
+      })
+      const again = yield* connectRaw({ ...options, query: knowing(snapshot) })
+      assert.deepStrictEqual(again.first["snapshot"], JSON.parse(JSON.stringify(second)))
+      assert.deepStrictEqual(chainOf(again.first), [idOf(second)])
+      again.send(ephemeralMessage(author, { docId }))
+      assert.strictEqual((yield* again.next("snapshot"))["snapshotProofChain"], undefined)
+    })
+  )
+
+  it.live("knowing what another process has stored: is not sent what came before that", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      // Without signals: what others wrote is found when it matters.
+      const server = yield* startMemoryServer({}, layer)
+      const { author, docId, key, options, snapshot } = yield* startDocument(server)
+      const second = snapshotMessage(author, { docId, parent: snapshot })
+      const third = snapshotMessage(author, { docId, parent: second })
+      yield* connectRaw(options)
+      yield* foreignSnapshot(log, key, second)
+      const again = yield* connectRaw({ ...options, query: knowing(second) })
+      assert.deepStrictEqual(again.first, { type: "document", updates: [] })
+      yield* foreignSnapshot(log, key, third)
+      const later = yield* connectRaw({ ...options, query: knowing(second) })
+      assert.deepStrictEqual(chainOf(later.first), [])
+    })
+  )
+})
+
+describe("a refused snapshot", () => {
+  it.live("is answered with the lineage from what its author was told last, also of what came during the answer", () =>
+    Effect.gen(function* () {
+      const { layer, trouble } = yield* makeTroubledLog
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const behind = yield* connectRaw(options)
+      behind.send(ephemeralMessage(author, { docId }))
+      yield* client.next("ephemeral-message")
+      // So that what the document was last served from is not enough.
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* behind.next("update")
+      const second = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
+      const third = snapshotMessage(author, { docId, parent: second })
+      const happens = Effect.gen(function* () {
+        for (const next of [second, third]) {
+          client.send(next)
+          yield* client.next("snapshot-saved")
+        }
+      })
+      // The document was last served as of its first event.
+      trouble.beforeRead = { after: 1, happens }
+      // Refused because its id is used, so that nothing newer was there before the answer is made.
+      behind.send(resign(author, snapshotMessage(author, { docId, parent: snapshot }), { snapshotId: idOf(snapshot) }))
+      const answer = yield* behind.next("snapshot-save-failed")
+      assert.deepStrictEqual(chainOf(answer), [idOf(second), idOf(third)])
+      assert.deepStrictEqual(answer["snapshot"], JSON.parse(JSON.stringify(third)))
+
+      const fourth = snapshotMessage(author, { docId, parent: third })
+      client.send(fourth)
+      yield* behind.next("snapshot")
+      behind.send(snapshotMessage(makeAuthor(), { docId, parent: snapshot }))
+      assert.deepStrictEqual(chainOf(yield* behind.next("snapshot-save-failed")), [])
+    })
+  )
+})
+
+const idOf = ({ publicData }: ReturnType<typeof snapshotMessage>): string => publicData.snapshotId
+
+const chainOf = (frame: ServerFrame): ReadonlyArray<string> =>
+  ((frame["snapshotProofChain"] ?? []) as ReadonlyArray<{ readonly snapshotId: string }>).map(
+    ({ snapshotId }) => snapshotId
+  )
+
+describe("a document under heavy writing", () => {
+  it.live("one connection's messages are handled in the order they came", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const options = { url: server.url, documentId: crypto.randomUUID(), token: yield* server.token("library") }
+      const client = yield* connectRaw(options)
+      const author = makeAuthor()
+      const docId = options.documentId
+      const expected: Array<readonly [string, unknown]> = []
+      let parent: SealedSnapshot | undefined
+      // All at once: every snapshot follows updates, and every update a snapshot, that are not answered yet.
+      for (const round of Array.range(1, 5)) {
+        const clocks = parent === undefined ? {} : { [author.pubKey]: 19 }
+        const snapshot = snapshotMessage(author, { docId, clocks, ...(parent && { parent }) })
+        client.send(snapshot)
+        expected.push(["snapshot-saved", snapshot.publicData.snapshotId])
+        for (const clock of Array.range(0, 19)) {
+          client.send(updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock }))
+          expected.push(["update-saved", clock])
+        }
+        parent = snapshot
+        assert.isAtMost(round, 5)
+      }
+      for (const _ of expected) yield* client.next()
+      assert.deepStrictEqual(
+        client.frames.slice(1).map((frame) => [frame.type, frame["clock"] ?? frame["snapshotId"]] as const),
+        expected
+      )
+    })
+  )
+
+  it.live("who joins meanwhile sees every version once", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const [snapshots, each, joiners] = [4, 100, 30]
+      const joined = yield* Effect.forkChild(
+        Effect.forEach(
+          Array.range(1, joiners),
+          (i) =>
+            Effect.gen(function* () {
+              // Spread over the whole time of writing.
+              yield* client.next("update-saved", () => savedOf(client) > (i * snapshots * each) / (joiners + 2))
+              return yield* connectRaw(options)
+            }),
+          { concurrency: "unbounded" }
+        )
+      )
+      let parent = snapshot
+      for (const round of Array.range(1, snapshots)) {
+        const current = round === 1 ? refSnapshotId : parent.publicData.snapshotId
+        for (const clock of Array.range(0, each - 1)) {
+          client.send(updateMessage(author, { docId, refSnapshotId: current, clock }))
+        }
+        if (round === snapshots) break
+        parent = snapshotMessage(author, { docId, parent, clocks: { [author.pubKey]: each - 1 } })
+        client.send(parent)
+      }
+      for (const reader of yield* Fiber.join(joined)) {
+        if (!hasAll(reader, parent, each)) {
+          yield* reader.next(undefined, () => hasAll(reader, parent, each))
+        }
+        assertGapless(reader.frames.filter(({ type }) => type !== "ephemeral-message"))
+      }
+    })
+  )
+})
+
+const savedOf = (client: RawClient): number => client.frames.filter(({ type }) => type === "update-saved").length
+
+/** Whether the last update of the last snapshot has come. */
+const hasAll = (reader: RawClient, last: SealedSnapshot, each: number): boolean => {
+  const updates = reader.frames.flatMap((frame): ReadonlyArray<unknown> => {
+    if (frame.type === "document") return frame["updates"] as ReadonlyArray<unknown>
+    return frame.type === "update" ? [frame] : []
+  }) as ReadonlyArray<SealedUpdate>
+  return updates.some(
+    ({ publicData }) => publicData.refSnapshotId === last.publicData.snapshotId && publicData.clock === each - 1
+  )
+}
+
+/** A document, and then every later snapshot and update, each following the one before. */
+const assertGapless = (frames: ReadonlyArray<ServerFrame>): void => {
+  let active: string | undefined
+  let next = 0
+  for (const frame of frames) {
+    if (frame.type === "document") {
+      active = (frame["snapshot"] as SealedSnapshot).publicData.snapshotId
+      next = 0
+      for (const { publicData } of frame["updates"] as ReadonlyArray<SealedUpdate>) {
+        assert.deepStrictEqual([publicData.refSnapshotId, publicData.clock], [active, next++])
+      }
+    } else if (frame.type === "snapshot") {
+      const { publicData } = frame["snapshot"] as SealedSnapshot
+      assert.strictEqual(publicData.parentSnapshotId, active)
+      active = publicData.snapshotId
+      next = 0
+    } else {
+      assert.strictEqual(frame.type, "update")
+      const { publicData } = frame as unknown as SealedUpdate
+      assert.deepStrictEqual([publicData.refSnapshotId, publicData.clock], [active, next++])
+    }
+  }
+}
+
+const health = (server: MemoryServer) =>
+  Effect.promise(async () => (await fetch(`http://127.0.0.1:${server.port}/healthz`)).status)
+
+const parse = (payload: Uint8Array | null): SealedUpdate => JSON.parse(Buffer.from(payload ?? []).toString())
+
+const clockOf = (frame: ServerFrame): number => (frame["publicData"] as SealedUpdate["publicData"]).clock
+
+const authorAndClock = (message: object): readonly [string, number] => {
+  const { publicData } = message as SealedUpdate
+  return [publicData.pubKey, publicData.clock]
+}
+
+/** An event that another process appends. */
+const appendForeign = Effect.fnUntraced(function* (
+  log: EventLog["Service"],
+  key: StreamKey,
+  event: DocumentEvent,
+  message: object
+) {
+  const payload = Buffer.from(canonicalJson(message))
+  const [head] = yield* log.heads([key])
+  const placed = place(key, head!, toNewEvent(event, blake2b256(payload)), "another process", 0)
+  const [result] = yield* log.append([
+    { key, expectedVersion: head!.version, events: [{ event: placed, payload: Uint8Array.from(payload) }] }
+  ])
+  assert.strictEqual(result?._tag, "Committed")
+}, Effect.orDie)
+
+const foreignUpdate = (log: EventLog["Service"], key: StreamKey, update: SealedUpdate) => {
+  const { clock, pubKey, refSnapshotId } = update.publicData
+  return appendForeign(
+    log,
+    key,
+    { _tag: "UpdateStored", clock, pubKey, refSnapshotId: refSnapshotId as SnapshotId },
+    update
+  )
+}
+
+const foreignSnapshot = (log: EventLog["Service"], key: StreamKey, snapshot: SealedSnapshot) => {
+  const { parentSnapshotId, parentSnapshotProof, parentSnapshotUpdateClocks, pubKey, snapshotId } = snapshot.publicData
+  const event: DocumentEvent = {
+    _tag: "SnapshotStored",
+    snapshotId: snapshotId as SnapshotId,
+    ciphertextHash: blake2b256(snapshot.ciphertext),
+    parentSnapshotId: parentSnapshotId as SnapshotId,
+    parentSnapshotProof,
+    parentSnapshotUpdateClocks,
+    pubKey
+  }
+  return appendForeign(log, key, event, snapshot)
+}
+
+describe("whoever is refused", () => {
+  it.effect("may ask again within the answer, and is answered once for each time", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* makeTroubledLog
+      const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+      const answers: Array<string> = []
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms(numbers, { idle: 0 })
+        const room = yield* rooms.get(key)
+        const done = yield* Latch.make()
+        room.submit("odd", "a", (outcome) => {
+          answers.push(`first ${outcome._tag}`)
+          room.submit("odd", "a", (outcome) => {
+            answers.push(`second ${outcome._tag}`)
+            room.submit("even", "a", (outcome) => {
+              answers.push(`third ${outcome._tag}`)
+              done.openUnsafe()
+            })
+          })
+        })
+        yield* done.await
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.deepStrictEqual(answers, ["first Refused", "second Refused", "third Stored"])
+    })
+  )
+
+  it.effect("has a frame made once for an event, however many it goes to, and none when nobody is there", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* makeTroubledLog
+      const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+      const made: Array<Uint8Array> = []
+      const frame = () => {
+        const bytes = new Uint8Array(1)
+        made.push(bytes)
+        return bytes
+      }
+      const delivered: Array<Uint8Array | undefined> = []
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms({ ...numbers, frame }, { idle: 0 })
+        const room = yield* rooms.get(key)
+        const store = Effect.callback<void>((resume) => room.submit("even", "a", () => resume(Effect.void)))
+        yield* store
+        assert.lengthOf(made, 0)
+        for (const id of Array.range(1, 100).map(String)) {
+          yield* room.subscribe({ id, deliver: ({ frame }) => void delivered.push(frame), relay: () => {} })
+        }
+        yield* store
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.lengthOf(made, 1)
+      assert.lengthOf(delivered, 100)
+      assert.isTrue(delivered.every((frame) => frame === made[0]))
+    })
+  )
+})
+
+/** Takes "even", and refuses everything else. */
+const numbers: RoomProtocol<null, string, string, null> = {
+  initial: () => null,
+  decide: (_, command) =>
+    command === "even"
+      ? Result.succeed({ event: { type: "Even", data: {}, payloadHash: "", checkpoint: false }, payload: null })
+      : Result.fail(command),
+  evolve: () => null,
+  readsPayloads: false,
+  isSettled: () => false,
+  frame: () => undefined,
+  local: () => null,
+  observe: () => {},
+  hear: () => {}
+}

@@ -1,0 +1,88 @@
+/** A tail that is read on from what is in memory is the one that the log would have given. */
+import { assert, it } from "@effect/vitest"
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
+import { DocumentId, Hash, LibraryId } from "@sealog/server/domain/Ids"
+import { advance, emptyHead, type NewEvent, place } from "@sealog/server/domain/Stream"
+import { EventLog } from "@sealog/server/ports/EventLog"
+import { Effect } from "effect"
+import fc from "fast-check"
+import { makeTailCache } from "../../src/rooms/TailCache.ts"
+
+const key = { libraryId: LibraryId.make("library"), streamId: DocumentId.make("document") }
+const payloadHash = Hash.make("x".repeat(43))
+
+type Step = "update" | "snapshot" | "evict" | "prune" | "get"
+const steps = fc.array(fc.constantFrom<Step>("update", "update", "update", "snapshot", "evict", "prune", "get"), {
+  minLength: 1,
+  maxLength: 60
+})
+
+const eventOf = (step: Step, number: number): NewEvent => {
+  switch (step) {
+    case "snapshot":
+      return { type: "SnapshotStored", data: { snapshotId: `s${number}` }, payloadHash, checkpoint: true }
+    case "evict":
+      return { type: "Evicted", data: {}, payloadHash: "", checkpoint: true }
+    case "prune":
+      return { type: "Pruned", data: { before: 1 }, payloadHash: "", checkpoint: false }
+    default:
+      return { type: "UpdateStored", data: { number }, payloadHash, checkpoint: false }
+  }
+}
+
+const run = (steps: ReadonlyArray<Step>) =>
+  Effect.gen(function* () {
+    const log = yield* EventLog
+    const tails = yield* makeTailCache(log)
+    let head = emptyHead
+    let checkpoint = 0
+    for (const [number, step] of [...steps, "get" as const].entries()) {
+      if (step === "get") {
+        const { events, head: end } = yield* tails.get(key, head.version)
+        assert.deepStrictEqual({ events, head: end }, yield* log.tail(key))
+        continue
+      }
+      const event = place(key, head, eventOf(step, number), "test", number)
+      const payload = event.payloadHash === "" ? null : Buffer.from(`payload ${number}`)
+      if (event.checkpoint) checkpoint = event.version
+      yield* log.append([
+        {
+          key,
+          expectedVersion: head.version,
+          events: [{ event, payload }],
+          ...(step === "evict" || step === "prune" ? { purgeBefore: checkpoint } : {})
+        }
+      ])
+      head = advance(head, event)
+    }
+  }).pipe(Effect.scoped, Effect.provide(layerMemory, { local: true }))
+
+it("whatever happens in between", () =>
+  fc.assert(
+    fc.asyncProperty(steps, (steps) => Effect.runPromise(run(steps))),
+    { numRuns: 200 }
+  ))
+
+it("when more has happened than one read brings", () =>
+  Effect.runPromise(run(["snapshot", "get", ...Array.from({ length: 1500 }, () => "update" as const)])))
+
+it("read once for a thousand who want it at the same time, and for who comes later", () =>
+  Effect.runPromise(
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const event = place(key, emptyHead, eventOf("snapshot", 0), "test", 0)
+      yield* log.append([{ key, expectedVersion: 0, events: [{ event, payload: Buffer.from("payload") }] }])
+      let reads = 0
+      const counted = <A extends ReadonlyArray<unknown>, B>(read: (...args: A) => B) => {
+        return (...args: A): B => {
+          reads += 1
+          return read(...args)
+        }
+      }
+      const tails = yield* makeTailCache({ ...log, read: counted(log.read), tail: counted(log.tail) })
+      const wanted = Array.from({ length: 1000 }, () => tails.get(key, 1))
+      const got = yield* Effect.all(wanted, { concurrency: "unbounded" })
+      assert.strictEqual(new Set([...got, yield* tails.get(key, 1)]).size, 1)
+      assert.strictEqual(reads, 1)
+    }).pipe(Effect.scoped, Effect.provide(layerMemory, { local: true }))
+  ))

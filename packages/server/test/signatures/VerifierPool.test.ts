@@ -1,0 +1,118 @@
+/** Threads that verify: every question is answered once, with its own answer, whatever happens to the threads. */
+import type { Worker } from "node:worker_threads"
+import { assert, describe, it } from "@effect/vitest"
+import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
+import { makeVerifierPool, spawnThread, type VerifierPool } from "@sealog/server/signatures/VerifierPool"
+import type { SignedText } from "@sealog/server/signatures/verifySignature"
+import { makeAuthor, updateMessage } from "@sealog/server/testing"
+import { Effect, Fiber } from "effect"
+import sodium from "libsodium-wrappers"
+
+const author = makeAuthor()
+
+const signed = (clock: number, isGenuine = true): SignedText => {
+  const message = makeDecoder()(JSON.stringify(updateMessage(author, { docId: "d", refSnapshotId: "s", clock })))
+  if (message._tag !== "Update") throw new Error(message._tag)
+  return isGenuine ? message.signed : { ...message.signed, text: `${message.signed.text} ` }
+}
+
+const pool = (size: number, spawn = spawnThread) =>
+  Effect.acquireRelease(
+    Effect.sync(() => makeVerifierPool(size, spawn)),
+    (pool) => Effect.promise(pool.close)
+  )
+
+const verify = (pool: VerifierPool, batch: ReadonlyArray<SignedText>) =>
+  Effect.callback<ReadonlyArray<boolean>>((resume) => pool.verify(batch, (genuine) => resume(Effect.succeed(genuine))))
+
+describe("a pool of threads", () => {
+  for (const size of [0, 1, 3]) {
+    it.live(`of ${size} answers each as it was asked, in batches of any size`, () =>
+      Effect.gen(function* () {
+        const threads = yield* pool(size)
+        const genuine = signed(0)
+        const forged = signed(0, false)
+        const asked = Array.from({ length: 300 }, (_, i) =>
+          Array.from({ length: i % 7 === 0 ? 100 : i % 5 }, (_, j) => (i * 31 + j) % 3 !== 0)
+        )
+        const answers = yield* Effect.forEach(
+          asked,
+          (batch) =>
+            verify(
+              threads,
+              batch.map((isGenuine) => (isGenuine ? genuine : forged))
+            ),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(answers, asked)
+      })
+    )
+  }
+
+  it.live("answers all the same when its threads end in the middle of it", () =>
+    Effect.gen(function* () {
+      const workers: Array<Worker> = []
+      const threads = yield* pool(2, (memory) => {
+        const worker = spawnThread(memory)
+        workers.push(worker)
+        return worker
+      })
+      const batch = Array.from({ length: 50 }, (_, i) => signed(i, i % 2 === 0))
+      const expected = batch.map((_, i) => i % 2 === 0)
+      const first = yield* Effect.forkChild(
+        Effect.forEach([batch, batch, batch, batch], (batch) => verify(threads, batch), { concurrency: "unbounded" })
+      )
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+      yield* Effect.promise(() => Promise.all(workers.map((worker) => worker.terminate())))
+      assert.deepStrictEqual(yield* Fiber.join(first), [expected, expected, expected, expected])
+      assert.deepStrictEqual(yield* verify(threads, batch), expected)
+    })
+  )
+
+  it.live("ends its threads by itself, also those that are still starting or have something to do", () =>
+    Effect.gen(function* () {
+      const codes: Array<number> = []
+      const spawn: typeof spawnThread = (memory) => spawnThread(memory).once("exit", (code) => codes.push(code))
+      const starting = makeVerifierPool(2, spawn)
+      yield* Effect.promise(starting.close)
+      const working = makeVerifierPool(2, spawn)
+      const batch = Array.from({ length: 50 }, (_, i) => signed(i))
+      yield* verify(working, batch)
+      working.verify(batch, () => {})
+      yield* Effect.promise(working.close)
+      // A terminated thread ends with 1.
+      assert.deepStrictEqual(codes, [0, 0, 0, 0])
+    })
+  )
+
+  it.live("verifies what is larger than the memory that threads share", () =>
+    Effect.gen(function* () {
+      const threads = yield* pool(1)
+      const message = makeDecoder()(
+        JSON.stringify(updateMessage(author, { docId: "d", refSnapshotId: "s", clock: 0, ciphertext: 500_000 }))
+      )
+      if (message._tag !== "Update") throw new Error(message._tag)
+      const large = message.signed
+      const batch = [large, { ...large, text: `${large.text} ` }, signed(0), large]
+      assert.deepStrictEqual(yield* verify(threads, batch), [true, false, true, true])
+      assert.deepStrictEqual(yield* verify(threads, [signed(0), signed(1, false), signed(2)]), [true, false, true])
+    })
+  )
+
+  it.live("verifies what is not ASCII", () =>
+    Effect.gen(function* () {
+      const threads = yield* pool(1)
+      const additional = { name: "✉ 𝄞 é\u2028" }
+      const message = makeDecoder()(
+        JSON.stringify(updateMessage(author, { docId: "d", refSnapshotId: "s", clock: 0, additional }))
+      )
+      if (message._tag !== "Update") throw new Error(message._tag)
+      const { pubKey, privateKey } = author
+      const text = "sealed ✉ 𝄞"
+      const signature = sodium.to_base64(sodium.crypto_sign_detached(text, privateKey))
+      const spoiled = { text, signature: "✉".repeat(86), pubKey }
+      const batch = [message.signed, { text, signature, pubKey }, spoiled, { ...spoiled, signature: "" }]
+      assert.deepStrictEqual(yield* verify(threads, batch), [true, true, false, false])
+    })
+  )
+})

@@ -1,0 +1,114 @@
+import { assert, describe, it } from "@effect/vitest"
+import fc from "fast-check"
+import { blake2b256 } from "../../src/domain/Blake2b.ts"
+import { LibraryId } from "../../src/domain/Ids.ts"
+import { emptyHead, place, type StreamEvent, type StreamKey } from "../../src/domain/Stream.ts"
+import { makeDecoder } from "../../src/protocols/secsync/Wire.ts"
+import { packPayload, unpackPayload } from "../../src/storage/PayloadCodec.ts"
+import { type Additional, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/index.ts"
+
+const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
+const author = makeAuthor()
+const decode = makeDecoder()
+
+const payloadOf = (message: object): Uint8Array => {
+  const decoded = decode(JSON.stringify(message))
+  if (!("payload" in decoded)) throw new Error(decoded._tag)
+  return decoded.payload
+}
+
+const placed = (type: string, data: object, payload: Uint8Array): StreamEvent =>
+  place(key, emptyHead, { type, data, payloadHash: blake2b256(payload), checkpoint: false }, "test", 0)
+
+const anUpdate = (ciphertext: string | number, additional: Additional = {}) => {
+  const message = updateMessage(author, {
+    docId: key.streamId,
+    refSnapshotId: "first",
+    clock: 7,
+    ciphertext,
+    additional
+  })
+  const payload = payloadOf(message)
+  const { clock, pubKey, refSnapshotId } = message.publicData
+  return { payload, event: placed("UpdateStored", { refSnapshotId, pubKey, clock }, payload) }
+}
+
+const assertKept = (event: StreamEvent, payload: Uint8Array) => {
+  const unpacked = unpackPayload(key, event, packPayload(key, event, payload))
+  assert.strictEqual(Buffer.from(unpacked).toString("hex"), Buffer.from(payload).toString("hex"))
+}
+
+describe("packed payloads", () => {
+  it("have of an update what its event does not say: nonce, signature and ciphertext", () => {
+    for (const bytes of [1, 2, 3, 100, 1000]) {
+      const { event, payload } = anUpdate(bytes)
+      const ciphertext = JSON.parse(Buffer.from(payload).toString()).ciphertext
+      assert.lengthOf(packPayload(key, event, payload), 1 + 24 + 64 + Buffer.from(ciphertext, "base64url").length)
+      assertKept(event, payload)
+    }
+  })
+
+  it("have of a snapshot no base64, whatever its app says in public", () => {
+    const first = snapshotMessage(author, { docId: key.streamId, ciphertext: 3000 })
+    const child = snapshotMessage(author, {
+      docId: key.streamId,
+      ciphertext: 3001,
+      parent: first,
+      clocks: { [author.pubKey]: 3 },
+      additional: { title: "Grüße — 你好", nested: [{ a: null }] }
+    })
+    for (const message of [first, child]) {
+      const payload = payloadOf(message)
+      const { docId: _, ...data } = message.publicData
+      const event = placed("SnapshotStored", { ...data, ciphertextHash: blake2b256(message.ciphertext) }, payload)
+      assert.isBelow(packPayload(key, event, payload).length, 3500)
+      assertKept(event, payload)
+    }
+  })
+
+  it("keep what an app adds to an update's public data", () => {
+    const { event, payload } = anUpdate(100, { room: "ü", "": { deep: [1, 2, "\u2028"] } })
+    assert.isBelow(packPayload(key, event, payload).length, payload.length)
+    assertKept(event, payload)
+  })
+
+  it("keep what only looks like a message, byte for byte", () => {
+    const { event, payload } = anUpdate(100)
+    const text = Buffer.from(payload).toString()
+    const [nonce] = /(?<="nonce":")[^"]+/.exec(text) ?? [""]
+    for (const other of [
+      // Text that is base64 of no bytes, or of other bytes than it should be.
+      text.replace('"ciphertext":"', '"ciphertext":"A'),
+      text.replace('"ciphertext":"', '"ciphertext":"=='),
+      text.replace(/"ciphertext":"[^"]+/, '"ciphertext":"AB'),
+      text.replace(/"ciphertext":"[^"]+/, '"ciphertext":"'),
+      text.replace(nonce, `${nonce.slice(0, -1)}!`),
+      text.replace(nonce, ""),
+      text.replace("}", "} "),
+      `${text} `,
+      text.slice(0, -1),
+      text.slice(0, 15),
+      text.slice(0, 60),
+      text.replace('"clock":7', '"clock":8'),
+      '{"ciphertext":"',
+      '{"ciphertext":"","nonce":"","publicData":,"signature":""}'
+    ]) {
+      assertKept(event, Buffer.from(other))
+    }
+  })
+
+  it("are any bytes at all, and what is damaged becomes other bytes", () => {
+    const { event, payload } = anUpdate(20)
+    const packed = packPayload(key, event, payload)
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assertKept(event, bytes)))
+    fc.assert(
+      fc.property(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+        const damaged = Uint8Array.from(packed)
+        damaged[at]! ^= flip
+        assert.notStrictEqual(blake2b256(unpackPayload(key, event, damaged)), event.payloadHash)
+        unpackPayload(key, event, packed.subarray(0, at))
+        unpackPayload(key, { ...event, data: null as never }, packed)
+      })
+    )
+  })
+})
