@@ -4,8 +4,8 @@
  *   node bench/harness/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { SyncServer } from "@sealog/server/edge/SyncServer"
-import { Access } from "@sealog/server/ports/Access"
 import { Signatures } from "@sealog/server/signatures/Signatures"
 import { PgStorage } from "@sealog/storage-pg"
 import { SqliteStorage } from "@sealog/storage-sqlite"
@@ -25,6 +25,6 @@ const running = Effect.gen(function* () {
   return yield* Effect.never
 })
 const server = SyncServer.layerWithServices({ port: 0, host: "127.0.0.1" }).pipe(
-  Layer.provide([storage, credulous, Access.layerConfig])
+  Layer.provide([storage, credulous, JwtAccess.layerConfig])
 )
 running.pipe(Effect.provide(server), NodeRuntime.runMain)

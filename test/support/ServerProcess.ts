@@ -1,6 +1,7 @@
 /** The server as people run it: `sync-admin serve`, a process of its own that can be killed. */
 import { execFile, spawn } from "node:child_process"
 import { join } from "node:path"
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access } from "@sealog/server/ports/Access"
 import { Effect, Redacted, type Scope } from "effect"
@@ -73,6 +74,6 @@ export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
 
 export const mintToken = (libraryId: string, userId = "somebody") =>
   Effect.flatMap(Access, (access) => access.mint({ userId, libraryId: LibraryId.make(libraryId) })).pipe(
-    Effect.provide(Access.layerTokens([Redacted.make(TOKEN_SECRET)])),
+    Effect.provide(JwtAccess.layerTokens([Redacted.make(TOKEN_SECRET)])),
     Effect.orDie
   )

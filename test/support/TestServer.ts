@@ -1,5 +1,6 @@
 /** The server in this process, on a database of its own and a free port. */
 
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { layerMemory } from "@sealog/server/adapters/MemoryBlobStore"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServer"
@@ -39,7 +40,7 @@ export const startServer: (options?: TestServerOptions) => Effect.Effect<TestSer
     const secrets = [Redacted.make(TOKEN_SECRET)]
     const logAs = Layer.effect(EventLog, Effect.map(EventLog, options?.logAs ?? ((log) => log)))
     const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-      Layer.provideMerge([Layer.provideMerge(logAs, layerOf(database)), Access.layerTokens(secrets)]),
+      Layer.provideMerge([Layer.provideMerge(logAs, layerOf(database)), JwtAccess.layerTokens(secrets)]),
       Layer.provide([options?.blobs ?? layerMemory, FileLinks.layerTokens(secrets)])
     )
     const services = yield* Effect.orDie(Layer.build(layer))

@@ -4,7 +4,7 @@
  */
 
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { VERDANT_PATH } from "@sealog/server/edge/admitVerdant"
+import { VERDANT_PATH } from "@sealog/server/protocols/verdant/ConnectionUrl"
 import { answering } from "@sealog/server/edge/http/VerdantResponse"
 import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/ports/Access"
 import * as Effect from "effect/Effect"

@@ -1,3 +1,4 @@
+export * as JwtAccess from "./adapters/JwtAccess.ts"
 export * from "./domain/Ids.ts"
 export * from "./domain/Stream.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"

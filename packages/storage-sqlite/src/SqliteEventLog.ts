@@ -2,7 +2,7 @@
 
 import type { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
-import type { Ancestor } from "@sealog/server/domain/secsync/Decide"
+import type { Ancestor } from "@sealog/server/domain/secsync/Proofs"
 import {
   type Append,
   type Appended,

@@ -1,5 +1,6 @@
 /** A library on a server, and the tokens with which an app lets its users into it. */
 
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access, type TokenRequest } from "@sealog/server/ports/Access"
 import { Effect, Redacted } from "effect"
@@ -21,7 +22,7 @@ export const libraryOn = ({ url }: { readonly url: string }, id: string = random
     endpoint,
     token: (request) =>
       Effect.flatMap(Access, (access) => access.mint({ ...request, libraryId, endpoint })).pipe(
-        Effect.provide(Access.layerTokens([Redacted.make(TOKEN_SECRET)])),
+        Effect.provide(JwtAccess.layerTokens([Redacted.make(TOKEN_SECRET)])),
         Effect.orDie
       )
   }

@@ -53,11 +53,11 @@ Clients are served from a document's newest snapshot on. The payloads of what ca
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
     const { prune } = await import("@sealog/server/admin/Pruning")
     const { bytes, count, table } = await import("../output/format.ts")
-    const { momentOf } = await import("../input/timestamps.ts")
+    const { timestampOf } = await import("../input/timestamps.ts")
     const { confirm } = await import("../output/confirm.ts")
     const options = {
       keepSnapshots: flags["keep-snapshots"],
-      recordedUntil: momentOf(flags["older-than"], Date.now()),
+      recordedUntil: timestampOf(flags["older-than"], Date.now()),
       ...(args.libraryId === undefined ? {} : { libraryId: libraryIdOf(args.libraryId) }),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }

@@ -149,8 +149,8 @@ const untilOf = async (text: string, isDocument: boolean): Promise<Until> => {
       tryThis: "--library and --document as well, or a time such as 2026-01-31T12:00Z or 2h"
     })
   }
-  const { momentOf } = await import("../input/timestamps.ts")
-  return { time: momentOf(text, Date.now()) }
+  const { timestampOf } = await import("../input/timestamps.ts")
+  return { time: timestampOf(text, Date.now()) }
 }
 
 const nothingThere = (library: string, document: string | undefined, until: string | undefined): CliFailure => {

@@ -57,7 +57,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const { flags } = await this.parse(Serve)
     const { devSecrets, tokenSecrets } = await import("../input/secrets.ts")
     const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
-    const { Access, LibraryId, SyncServer } = await import("@sealog/server")
+    const { Access, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
     const { FileLinks } = await import("@sealog/server/protocols/verdant/files/FileLinks")
     const { Context, Duration, Effect, Layer } = await import("effect")
     const { backendOf } = await import("../backends/storage.ts")
@@ -77,7 +77,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
     const layer = SyncServer.layerWithAccess(options).pipe(
-      Layer.provideMerge(Access.layerTokens(secrets)),
+      Layer.provideMerge(JwtAccess.layerTokens(secrets)),
       Layer.provide([FileLinks.layerTokens(secrets), await fileStore(flags.files)]),
       Layer.provide(storage)
     )

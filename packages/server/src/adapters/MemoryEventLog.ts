@@ -2,7 +2,7 @@
 import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
-import type { Ancestor } from "../domain/secsync/Decide.ts"
+import type { Ancestor } from "../domain/secsync/Proofs.ts"
 import {
   type Append,
   type Appended,

@@ -5,7 +5,7 @@
 import { Effect, Option, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import { EVICTED, type StreamKey } from "../domain/Stream.ts"
-import * as Secsync from "../domain/secsync/Decide.ts"
+import * as Secsync from "../domain/secsync/index.ts"
 import * as Verdant from "../domain/verdant/Events.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { EventLog } from "../ports/EventLog.ts"

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
-import * as Secsync from "../domain/secsync/Decide.ts"
+import * as Secsync from "../domain/secsync/index.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 
 const PAGE = 500

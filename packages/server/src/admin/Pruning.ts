@@ -2,7 +2,7 @@
 import { Effect, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import { EVICTED, type StreamKey } from "../domain/Stream.ts"
-import { toNewEvent } from "../domain/secsync/Decide.ts"
+import { toNewEvent } from "../domain/secsync/Events.ts"
 import { makePruning, type PruningRule } from "../domain/secsync/Retention.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { appendDecided } from "./appendDecision.ts"

@@ -14,27 +14,29 @@ import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Option, Schema, Scope } from "effect"
 import { HttpRouter } from "effect/http"
+import * as JwtAccess from "../adapters/JwtAccess.ts"
 import { withPatience } from "../internal/timeouts.ts"
-import { Access } from "../ports/Access.ts"
+import type { Access } from "../ports/Access.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { VerdantFiles } from "../protocols/verdant/files/FileCatalog.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
-import { keepFileStore } from "../protocols/verdant/files/FileStoreUpkeep.ts"
+import { defaultFileOptions, type FileOptions } from "../protocols/verdant/files/FileOptions.ts"
+import { keepFileStore } from "../protocols/verdant/files/OrphanedBlobs.ts"
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { Signatures } from "../signatures/Signatures.ts"
-import { defaultFileOptions, type FileOptions, FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
+import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
-import { endSlowBodies } from "./http/RequestTimeouts.ts"
-import { endStalledAnswers } from "./http/stalledAnswers.ts"
+import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantRoutes } from "./http/VerdantPollRoute.ts"
+import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { makeMemoryBudget } from "./MemoryBudget.ts"
-import { defaultLimits, makeWebSockets, type SocketLimits } from "./ws/WebSockets.ts"
+import { makeWebSockets } from "./ws/WebSockets.ts"
 
 export interface SyncServerOptions {
   /** 0: any free port; see `SyncServer.port`. */
@@ -96,9 +98,9 @@ export class SyncServer extends Context.Service<
   static readonly layerWithAccess = (options: SyncServerOptions) =>
     SyncServer.layerWithServices(options).pipe(Layer.provide(Signatures.layer))
 
-  /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `Access.layerConfig`). */
+  /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `JwtAccess.layerConfig`). */
   static readonly layer = (options: SyncServerOptions) =>
-    SyncServer.layerWithAccess(options).pipe(Layer.provide([Access.layerConfig, FileLinks.layerConfig]))
+    SyncServer.layerWithAccess(options).pipe(Layer.provide([JwtAccess.layerConfig, FileLinks.layerConfig]))
 }
 
 /** Only with a place for files, and a secret to sign links to them. */

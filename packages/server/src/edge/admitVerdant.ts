@@ -5,16 +5,6 @@ import { type Access, TokenRefused } from "../ports/Access.ts"
 import type { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { bearerOf } from "./http/BearerToken.ts"
 
-/** Where Verdant clients are served, by WebSocket and by HTTP; files are below it. */
-export const VERDANT_PATH = "/verdant"
-
-/** A Secsync document of that name is still one: its clients have a session key. */
-export const isVerdantPath = (url: string): boolean => {
-  const query = url.indexOf("?")
-  const path = query === -1 ? url : url.slice(0, query)
-  return path === VERDANT_PATH && !(query !== -1 && new URLSearchParams(url.slice(query)).has("sessionKey"))
-}
-
 /** Of an upgrade: in its headers, or in the query. */
 export const tokenOf = ({ headers, url = "/" }: Pick<IncomingMessage, "headers" | "url">): string => {
   const bearer = bearerOf(headers.authorization, headers["sec-websocket-protocol"])

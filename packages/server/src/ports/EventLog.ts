@@ -6,7 +6,7 @@ import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { LibraryId, SnapshotId } from "../domain/Ids.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
-import type { Ancestor } from "../domain/secsync/Decide.ts"
+import type { Ancestor } from "../domain/secsync/Proofs.ts"
 
 export interface PlacedEvent {
   readonly event: StreamEvent

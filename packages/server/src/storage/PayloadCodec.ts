@@ -7,7 +7,7 @@
 import { Result } from "effect"
 import { canonicalJson } from "../domain/CanonicalJson.ts"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
-import type { SnapshotStored, UpdateStored } from "../domain/secsync/Decide.ts"
+import type { SnapshotStored, UpdateStored } from "../domain/secsync/Events.ts"
 
 /** As it is, after this byte: its own first byte could be taken for one of these. */
 const ESCAPED = 0

@@ -2,13 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { SignJWT, UnsecuredJWT } from "jose"
+import { layerTokens, SecretTooShort } from "../../src/adapters/JwtAccess.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
-import { Access, ReplicaType, SecretTooShort } from "../../src/ports/Access.ts"
+import { Access, ReplicaType } from "../../src/ports/Access.ts"
 
 const secret = (letter: string) => Redacted.make(letter.repeat(32))
 const libraryId = LibraryId.make("notes")
 const documentId = DocumentId.make("welcome")
-const tokens = (...secrets: ReadonlyArray<Redacted.Redacted<string>>) => Access.layerTokens(secrets)
+const tokens = (...secrets: ReadonlyArray<Redacted.Redacted<string>>) => layerTokens(secrets)
 
 /** A token made by hand, to hold claims that `mint` would not make. */
 const sign = (claims: Record<string, unknown>, key = "a".repeat(32), alg = "HS256") =>

@@ -4,17 +4,19 @@ import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, PubSub, Redacted, Scope, Stream } from "effect"
 import { HttpRouter } from "effect/http"
+import * as JwtAccess from "../../src/adapters/JwtAccess.ts"
 import { layerMemory as layerMemoryBlobs } from "../../src/adapters/MemoryBlobStore.ts"
 import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import type { StreamKey } from "../../src/domain/Stream.ts"
-import { type FileOptions, FileRoutes, type NoFileRoutes } from "../../src/edge/http/files/FileRoutes.ts"
+import { FileRoutes, type NoFileRoutes } from "../../src/edge/http/files/FileRoutes.ts"
 import { Access, type TokenRequest } from "../../src/ports/Access.ts"
 import { BlobStore } from "../../src/ports/BlobStore.ts"
 import type { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { type FileRecord, VerdantFiles } from "../../src/protocols/verdant/files/FileCatalog.ts"
 import { FileLinks } from "../../src/protocols/verdant/files/FileLinks.ts"
+import type { FileOptions } from "../../src/protocols/verdant/files/FileOptions.ts"
 import { AdmissionControl } from "../../src/rooms/AdmissionControl.ts"
 
 export const SECRET = "a-secret-that-only-tests-have-0123456789"
@@ -76,7 +78,7 @@ export const startFileServer: (
       layerSignals,
       blobs,
       files,
-      Access.layerTokens(secrets),
+      JwtAccess.layerTokens(secrets),
       FileLinks.layerTokens(secrets),
       NodeHttpServer.layerHttpServices
     ]),

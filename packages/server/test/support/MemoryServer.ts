@@ -1,5 +1,6 @@
 /** The server in this process, on the log and a store of files in memory. */
 import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import * as JwtAccess from "../../src/adapters/JwtAccess.ts"
 import { layerMemory as layerMemoryBlobs } from "../../src/adapters/MemoryBlobStore.ts"
 import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
@@ -30,7 +31,7 @@ export const startMemoryServer: (
 ) {
   const secrets = [Redacted.make("a-secret-that-only-tests-have-0123456789")]
   const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-    Layer.provideMerge([log, signals, Access.layerTokens(secrets)]),
+    Layer.provideMerge([log, signals, JwtAccess.layerTokens(secrets)]),
     Layer.provide([layerMemoryBlobs, FileLinks.layerTokens(secrets)])
   )
   const services = yield* Effect.orDie(Layer.build(layer))

@@ -22,10 +22,10 @@ Reads the token from the argument or, better, from stdin: arguments are seen by 
     const secrets = tokenSecrets()
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)
-    const { Access } = await import("@sealog/server/ports/Access")
+    const { Access, JwtAccess } = await import("@sealog/server")
     const { Effect } = await import("effect")
     const verify = Effect.flatMap(Access, (access) => Effect.result(access.verify(token)))
-    const verdict = await this.execute(Effect.provide(verify, Access.layerTokens(secrets)))
+    const verdict = await this.execute(Effect.provide(verify, JwtAccess.layerTokens(secrets)))
     const valid = verdict._tag === "Success"
     for (const [name, value] of Object.entries(claims)) this.print(`${name.padEnd(6)} ${describe(name, value)}`)
     this.print(verdict._tag === "Success" ? "valid" : `refused: ${verdict.failure.message}`)

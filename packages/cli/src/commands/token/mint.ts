@@ -27,7 +27,7 @@ export default class TokenMint extends BaseCommand<MintResult> {
     const { tokenSecrets } = await import("../../input/secrets.ts")
     const secrets = tokenSecrets()
     const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
-    const { Access } = await import("@sealog/server/ports/Access")
+    const { Access, JwtAccess } = await import("@sealog/server")
     const { durationOf } = await import("../../input/durations.ts")
     const { Duration, Effect } = await import("effect")
     const request = {
@@ -39,7 +39,7 @@ export default class TokenMint extends BaseCommand<MintResult> {
       ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint })
     }
     const mint = Effect.flatMap(Access, (access) => access.mint(request))
-    const token = await this.execute(Effect.provide(mint, Access.layerTokens(secrets)))
+    const token = await this.execute(Effect.provide(mint, JwtAccess.layerTokens(secrets)))
     this.print(token)
     return { token }
   }

@@ -1,7 +1,7 @@
 /** The sealed message against the event that stands for it: the same document, ids and clocks, and signed by its author. */
 
 import type { StreamKey } from "../../domain/Stream.ts"
-import type * as Secsync from "../../domain/secsync/Decide.ts"
+import type * as Secsync from "../../domain/secsync/index.ts"
 import { makeDecoder } from "../../protocols/secsync/Wire.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 

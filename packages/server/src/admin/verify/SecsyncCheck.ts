@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { isSameJson } from "../../domain/CanonicalJson.ts"
 import type { DocumentId, Hash, SnapshotId } from "../../domain/Ids.ts"
 import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
-import * as Secsync from "../../domain/secsync/Decide.ts"
+import * as Secsync from "../../domain/secsync/index.ts"
 import { contentProblem } from "./SealedPayload.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 

@@ -3,7 +3,8 @@ import { HashMap, Result } from "effect"
 import type { StreamEvent } from "../../domain/Stream.ts"
 import { foldProblem } from "../../domain/verdant/Compaction.ts"
 import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.ts"
-import { evolve, initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
+import { evolve } from "../../domain/verdant/Evolve.ts"
+import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 
 export const makeVerdantCheck = (report: Report): Rules => {

@@ -3,10 +3,11 @@
  * An operation is folded once no older one of its entity can come, and everybody who will be sent operations has it.
  */
 import { HashMap, Result } from "effect"
+import { missedBaselines } from "./Missed.ts"
 import { type Baseline, decodeBaseline, fold as foldBaseline } from "./model/Baseline.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
-import { type Entity, entityOf, type LibraryState, missedBaselines, type Replica } from "./State.ts"
+import { type Entity, entityOf, type LibraryState, type Replica } from "./State.ts"
 
 export interface Fold {
   readonly payload: Uint8Array

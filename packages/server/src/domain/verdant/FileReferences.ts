@@ -1,8 +1,8 @@
 /** Which files of a library something refers to: what is not referred to for long enough goes. */
-import { HashMap } from "effect"
-import type { FileId } from "../Ids.ts"
+import { HashMap, Schema } from "effect"
+import { FileId } from "../Ids.ts"
 import type { SweepFiles } from "./Commands.ts"
-import { fileRefsOf } from "./FileRefs.ts"
+import { type Entity, isRef } from "./model/Patch.ts"
 import type { LibraryState } from "./State.ts"
 
 /** How a reference to a file begins, in JSON as clients and this server write it. */
@@ -38,4 +38,24 @@ export const sweepFiles = (state: LibraryState, { keep, now }: SweepFiles) => {
     else if (now - orphanedAt > keep) deleted.push(fileId)
   }
   return orphaned.length + revived.length + deleted.length === 0 ? undefined : { orphaned, revived, deleted }
+}
+
+const isFileId = Schema.is(FileId)
+
+const none: ReadonlySet<FileId> = new Set()
+
+/** The files that an entity refers to itself. What else calls itself a file cannot be one that we hold. */
+export const fileRefsOf = (entity: Entity): ReadonlySet<FileId> => {
+  let found: Set<FileId> | undefined
+  const waiting: Array<unknown> = [entity]
+  while (waiting.length > 0) {
+    const value = waiting.pop()
+    if (typeof value !== "object" || value === null) continue
+    if (isRef(value)) {
+      if (value["@@type"] === "file" && isFileId(value.id)) found = (found ?? new Set()).add(value.id)
+      continue
+    }
+    for (const inner of Object.values(value)) if (typeof inner === "object") waiting.push(inner)
+  }
+  return found ?? none
 }

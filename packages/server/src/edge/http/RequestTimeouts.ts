@@ -1,7 +1,7 @@
 /** A request's body has a time to come in: whoever sends it by drops would hold a connection for as long as he likes. */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duration } from "effect"
-import { VERDANT_PATH } from "../admitVerdant.ts"
+import { isVerdantPath, VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 
 export interface BodyTimeouts {
   /** Of an upload of a file, until it is answered. */
@@ -34,4 +34,14 @@ const endAfter = (millis: number, request: IncomingMessage, response: ServerResp
     request.socket.destroySoon()
   }, millis)
   request.once("close", () => clearTimeout(timer))
+}
+
+/** Ends what makes no progress for so long; a browser that was only paused asks for the rest of a file. */
+export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): void => {
+  const millis = millisOf(idleTimeout)
+  server.on("request", ({ method, url = "", socket }, response) => {
+    // Not an upload: the store of files may take its time with the end of one.
+    const isDownload = method === "GET" && url.startsWith(`${VERDANT_PATH}/files/`)
+    if (isDownload || isVerdantPath(url)) response.setTimeout(millis, () => socket.destroy())
+  })
 }

@@ -7,19 +7,12 @@ import type { TokenRefused } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
+import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
 import { Liveness } from "./Liveness.ts"
 import { SocketConnection } from "./SocketConnection.ts"
-
-/** What a protocol makes of a connection. */
-export interface ClientSession {
-  /** Handles text frames in their order; done when the next may be handled. */
-  readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
-  /** Waits until what was received is answered. */
-  readonly answered: Effect.Effect<void>
-}
 
 /** Why a client is sent away. */
 type Ending = TokenRefused | GrantEnded | StorageUnavailable
@@ -42,7 +35,7 @@ export class ClientSocket implements FrameQueueOwner {
   readonly connection: Connection
   private readonly ws: WebSocket
   private readonly services: ClientSocketServices
-  private session: ClientSession | undefined
+  private session: ProtocolSession | undefined
   /** While it runs the client is served. */
   private life: Fiber.Fiber<void> | undefined
   private readonly pulse: Liveness
@@ -66,7 +59,7 @@ export class ClientSocket implements FrameQueueOwner {
   }
 
   /** From now on frames are handled. `life` goes on for as long as the client is there, and then is interrupted. */
-  begin(session: ClientSession, life: Life): void {
+  begin(session: ProtocolSession, life: Life): void {
     this.session = session
     this.life = this.start(life)
     this.inbox.open()

@@ -1,50 +1,24 @@
 /** WebSockets: from an HTTP upgrade to a session, and the limits that hold whatever a client does. */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { Cause, type Duration, Effect, Exit, FiberSet, Option, Schema, Scope } from "effect"
+import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
-import { DocumentId, SnapshotId } from "../../domain/Ids.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import { Access, type Grant, type TokenRefused } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
-import { nothingKnown } from "../../protocols/secsync/DocumentContent.ts"
-import type { SessionRequest } from "../../protocols/secsync/Session.ts"
+import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
+import { parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
 import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
-import { documentError, parseKnownClocks, unauthorized } from "../../protocols/secsync/Wire.ts"
+import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
+import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeText } from "../../protocols/verdant/Wire.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
-import { admitVerdant, isVerdantPath, tokenOf } from "../admitVerdant.ts"
+import { admitVerdant, tokenOf } from "../admitVerdant.ts"
+import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
-import { type ClientSession, ClientSocket, type ClientSocketServices, GOODBYE_TIMEOUT } from "./ClientSocket.ts"
-
-export interface SocketLimits {
-  /** Largest frame a client may send, bytes. Default 32 MiB: a snapshot is one frame. */
-  readonly maxFrameBytes: number
-  /** Open sockets. Default 10,000; more are refused with 503. */
-  readonly maxConnections: number
-  /**
-   * Bytes that a client may be behind in receiving, besides one frame that may be larger. Default 16 MiB; then it is closed
-   * with 1013 and comes back.
-   */
-  readonly maxBufferedBytes: number
-  /** From the upgrade to the document being sent. Default 10 s. */
-  readonly handshakeTimeout: Duration.Input
-  /** From a request's head to the end of its body, when it uploads no file. Default 30 s. */
-  readonly bodyTimeout: Duration.Input
-  /** How often a client is pinged; one that does nothing from one ping to the next is dropped. Default 30 s. */
-  readonly heartbeat: Duration.Input
-}
-
-export const defaultLimits: SocketLimits = {
-  maxFrameBytes: 32 * 1024 * 1024,
-  maxConnections: 10_000,
-  maxBufferedBytes: 16 * 1024 * 1024,
-  handshakeTimeout: "10 seconds",
-  bodyTimeout: "30 seconds",
-  heartbeat: "30 seconds"
-}
+import { ClientSocket, type ClientSocketServices, GOODBYE_TIMEOUT } from "./ClientSocket.ts"
 
 /** How long a closing handshake may take, ms; while this process stands still as well. */
 const CLOSE_TIMEOUT = 10_000
@@ -245,7 +219,7 @@ type Open = (
 
 interface Opened {
   readonly grant: Grant
-  readonly session: ClientSession
+  readonly session: ProtocolSession
 }
 
 /** Verdant's kinds of clients that are to poll and not to hold a socket: push, passive push, read-only pull. */
@@ -253,42 +227,6 @@ const isPolling = ({ replicaType }: Grant): boolean => replicaType === 1 || repl
 
 function destroy(this: Duplex): void {
   this.destroy()
-}
-
-// ---------------------------------------------------------------------------------------------------- the request
-
-interface Target {
-  /** undefined: the path names nothing that can be a document. */
-  readonly documentId: DocumentId | undefined
-  readonly token: string
-  readonly mode: "complete" | "delta"
-  readonly known: SessionRequest["known"]
-}
-
-const decodeDocumentId = Schema.decodeUnknownOption(DocumentId)
-const decodeSnapshotId = Schema.decodeUnknownOption(SnapshotId)
-
-/** `/<documentId>?sessionKey=…&mode=…&knownSnapshotId=…&knownSnapshotUpdateClocks=…` */
-const parseTarget = (url: string): Target | undefined => {
-  let path: string
-  let query: URLSearchParams
-  try {
-    const parsed = new URL(url, "ws://server")
-    path = decodeURIComponent(parsed.pathname.slice(1))
-    query = parsed.searchParams
-  } catch {
-    return undefined
-  }
-  const snapshotId = Option.getOrUndefined(decodeSnapshotId(query.get("knownSnapshotId")))
-  return {
-    documentId: Option.getOrUndefined(decodeDocumentId(path)),
-    token: query.get("sessionKey") ?? "",
-    mode: query.get("mode") === "delta" ? "delta" : "complete",
-    known:
-      snapshotId === undefined
-        ? nothingKnown
-        : { snapshotId, clocks: parseKnownClocks(query.get("knownSnapshotUpdateClocks")) }
-  }
 }
 
 /** Nobody reads the socket any more, so it would not be noticed that its client goes, or that it does not. */

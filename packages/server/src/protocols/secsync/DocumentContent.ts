@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
-import * as Secsync from "../../domain/secsync/Decide.ts"
+import * as Secsync from "../../domain/secsync/index.ts"
 import { EventLog, type PlacedEvent } from "../../ports/EventLog.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import type { Frame } from "../Frame.ts"

@@ -1,7 +1,7 @@
 /** Secsync documents as rooms: what the pure core decides, and the frames that tell others of it. */
 import { Context, Effect, Layer, Result } from "effect"
 import type { DocumentId, Hash } from "../../domain/Ids.ts"
-import * as Secsync from "../../domain/secsync/Decide.ts"
+import * as Secsync from "../../domain/secsync/index.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"

@@ -3,7 +3,7 @@
  * update that was about; why that matters is told in docs/decisions/0002-answers-to-refused-updates.md.
  */
 import type { SnapshotId } from "../../domain/Ids.ts"
-import type { DocumentRefusal } from "../../domain/secsync/Decide.ts"
+import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { Holder } from "./RestoreCoordinator.ts"

@@ -4,8 +4,9 @@
  */
 import { Effect, type Scope } from "effect"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
-import { isForbidden, missed } from "../../domain/verdant/Decide.ts"
+import { isForbidden } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import { isUpToDate, missed, missedBaselines } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import {
   beforeAll,
@@ -16,7 +17,6 @@ import {
   rightAfter,
   type Timestamp
 } from "../../domain/verdant/model/Timestamp.ts"
-import { isUpToDate, missedBaselines } from "../../domain/verdant/State.ts"
 import { batchOf, newestFirst } from "../../domain/verdant/UnfoldedBatches.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"

@@ -12,14 +12,13 @@ import { Context, Effect, Layer, Option, Result, Schema, type Stream } from "eff
 import type { FileId, LibraryId } from "../../domain/Ids.ts"
 import { documentSnapshot, type FileView } from "../../domain/verdant/views/DocumentSnapshot.ts"
 import type { LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
-import { defaultFileOptions, type FileOptions } from "../../edge/http/files/FileRoutes.ts"
-import { linkTo } from "../../edge/http/files/Link.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { type EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
-import { FileLinks } from "./files/FileLinks.ts"
+import { FileLinks, linkTo } from "./files/FileLinks.ts"
+import { defaultFileOptions, type FileOptions } from "./files/FileOptions.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 
 /** The document's parts refer to each other so often that it is too large to be put together. */

@@ -7,7 +7,7 @@ import { Result } from "effect"
 import fc from "fast-check"
 import { SnapshotId } from "../../../src/domain/Ids.ts"
 import type { StreamEvent } from "../../../src/domain/Stream.ts"
-import * as Secsync from "../../../src/domain/secsync/Decide.ts"
+import * as Secsync from "../../../src/domain/secsync/index.ts"
 import * as Model from "./SecsyncModel.ts"
 import { docId, reasons, step, World } from "./SecsyncWorld.ts"
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { DocumentId, Hash, LibraryId, PublicKey, SnapshotId } from "../../../src/domain/Ids.ts"
 import { emptyHead, place, type StreamEvent } from "../../../src/domain/Stream.ts"
-import * as Secsync from "../../../src/domain/secsync/Decide.ts"
+import * as Secsync from "../../../src/domain/secsync/index.ts"
 import {
   type Author,
   childProof,

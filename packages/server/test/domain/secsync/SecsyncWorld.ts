@@ -7,7 +7,7 @@ import { Result } from "effect"
 import fc from "fast-check"
 import { DocumentId, Hash, LibraryId, PublicKey, SnapshotId } from "../../../src/domain/Ids.ts"
 import { advance, emptyHead, place, type StreamEvent, type StreamHead } from "../../../src/domain/Stream.ts"
-import * as Secsync from "../../../src/domain/secsync/Decide.ts"
+import * as Secsync from "../../../src/domain/secsync/index.ts"
 import * as Model from "./SecsyncModel.ts"
 
 export const docId = DocumentId.make("document")

@@ -5,8 +5,9 @@ import { emptyHead, place } from "../../../src/domain/Stream.ts"
 import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
+import { evolve } from "../../../src/domain/verdant/Evolve.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
-import { evolve, initial } from "../../../src/domain/verdant/State.ts"
+import { initial } from "../../../src/domain/verdant/State.ts"
 import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 
 const KEY = { libraryId: "library" as never, streamId: "@verdant" }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { FileId } from "../../../src/domain/Ids.ts"
-import { fileRefsOf } from "../../../src/domain/verdant/FileRefs.ts"
+import { fileRefsOf } from "../../../src/domain/verdant/FileReferences.ts"
 
 const file = (id: unknown, alt?: string) => ({ "@@type": "file", id, ...(alt === undefined ? {} : { alt }) })
 const id = (text: string) => text as FileId

@@ -6,9 +6,10 @@ import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
 import { fold } from "../../../src/domain/verdant/Compaction.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
+import { evolve } from "../../../src/domain/verdant/Evolve.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import type { OwnedOperation, StoredOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
-import { type Entity, entityOf, evolve, initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
+import { type Entity, entityOf, initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
 import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 
 const NOW = 1_700_000_000_000

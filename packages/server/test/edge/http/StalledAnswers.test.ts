@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from "node:net"
 import { Readable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { endStalledAnswers } from "../../../src/edge/http/stalledAnswers.ts"
+import { endStalledAnswers } from "../../../src/edge/http/RequestTimeouts.ts"
 import { until } from "../../support/until.ts"
 
 /** Sends everybody more than anybody takes. */

@@ -2,55 +2,22 @@
  * Files over HTTP, under Verdant's endpoint: upload and information as its clients ask for them, and the download that
  * the information links to, with a token or by the link's own signature.
  */
-import { type Duration, Effect, Layer, Schema, Semaphore } from "effect"
+import { Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { FileId, type LibraryId } from "../../../domain/Ids.ts"
 import { type Grant, ReplicaType } from "../../../ports/Access.ts"
 import { BlobStore } from "../../../ports/BlobStore.ts"
+import { VERDANT_PATH } from "../../../protocols/verdant/ConnectionUrl.ts"
 import { newBlobKey } from "../../../protocols/verdant/files/BlobKeys.ts"
 import { type FileRecord, VerdantFiles } from "../../../protocols/verdant/files/FileCatalog.ts"
 import { displayName } from "../../../protocols/verdant/files/FileHeaders.ts"
-import { FileLinks, type LinkRefused } from "../../../protocols/verdant/files/FileLinks.ts"
-import { VERDANT_PATH } from "../../admitVerdant.ts"
+import { FileLinks, type LinkRefused, linkTo } from "../../../protocols/verdant/files/FileLinks.ts"
+import { defaultFileOptions, type FileOptions } from "../../../protocols/verdant/files/FileOptions.ts"
 import { admit, admitRequest, hasToken } from "../Authentication.ts"
 import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
 import { answering } from "../VerdantResponse.ts"
 import { sendFile } from "./Download.ts"
-import { linkTo } from "./Link.ts"
 import { receiveUpload } from "./Upload.ts"
-
-export interface FileOptions {
-  /** What clients reach the server by, as `https://sync.example.org`. Default: as each request says. */
-  readonly publicOrigin: string | undefined
-  /** Of one file. Default: 100 MiB. */
-  readonly maxBytes: number
-  /** Media types that are taken, as `image/*` or `application/pdf`, as the uploader declares them. Default: all. */
-  readonly types: ReadonlyArray<string> | undefined
-  /** At a time; more are asked to come again. Default: 32. On S3, each holds 8 MiB in memory. */
-  readonly maxUploads: number
-  /** How long an upload, or whoever takes an answer, may pause. Default: 30 s. */
-  readonly idleTimeout: Duration.Input
-  /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
-  readonly uploadTimeout: Duration.Input
-  /**
-   * How long a link to a file is good, at least. Verdant's client keeps a link for as long as it keeps its data and never
-   * asks again, so the default is ten years; shorter is for apps that ask for a link each time.
-   */
-  readonly linkLifetime: Duration.Input
-  /** The web apps that may use this, by their origins. Default: all; nothing here goes by cookies. */
-  readonly allowsOrigin: (origin: string) => boolean
-}
-
-export const defaultFileOptions: FileOptions = {
-  publicOrigin: undefined,
-  maxBytes: 100 * 1024 * 1024,
-  types: undefined,
-  maxUploads: 32,
-  idleTimeout: "30 seconds",
-  uploadTimeout: "10 minutes",
-  linkLifetime: "3650 days",
-  allowsOrigin: () => true
-}
 
 export const FileRoutes = (given?: Partial<FileOptions>) => {
   const options: FileOptions = { ...defaultFileOptions, ...given }

@@ -5,6 +5,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
 import { Clock, Config, Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { type FileId, LibraryId } from "../../../domain/Ids.ts"
+import { VERDANT_PATH } from "../ConnectionUrl.ts"
 
 export class LinkRefused extends Schema.TaggedError<LinkRefused>()("LinkRefused", {
   reason: Schema.Literals(["signature", "expired"])
@@ -59,6 +60,18 @@ const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Ser
     })
   })
 }
+
+/** The URL at which whoever has it downloads a file. */
+export const linkTo = (
+  links: FileLinks["Service"],
+  libraryId: LibraryId,
+  fileId: FileId,
+  { linkLifetime, origin }: { readonly linkLifetime: Duration.Input; readonly origin: string }
+): Effect.Effect<string> =>
+  Effect.map(
+    links.sign(libraryId, fileId, Duration.fromInputUnsafe(linkLifetime)),
+    (query) => `${origin}${VERDANT_PATH}/files/${fileId}/content?${query}`
+  )
 
 const PURPOSE = "sealog file links 1"
 

@@ -2,9 +2,10 @@
  * Deletes what no file refers to: bytes whose upload was cut off before they became a file, and those of files that were
  * replaced or deleted while the store was away.
  */
-import { Clock, Duration, Effect, Stream } from "effect"
+import { Clock, Duration, Effect, Option, Schedule, Stream } from "effect"
 import type { LibraryId } from "../../../domain/Ids.ts"
 import { type BlobEntry, BlobStore } from "../../../ports/BlobStore.ts"
+import { listLibraries } from "../../../ports/listLibraries.ts"
 import { blobGroup } from "./BlobKeys.ts"
 import { VerdantFiles } from "./FileCatalog.ts"
 
@@ -46,4 +47,17 @@ export const sweepFiles = Effect.fn("sweepFiles")(function* (libraries: Iterable
       bytes: bytes + dead.reduce((sum, { size }) => sum + size, 0)
     })
   )
+})
+
+const INTERVAL = "1 day"
+
+/** Sweeps now and then until the scope closes; does nothing without a store of files. */
+export const keepFileStore = Effect.gen(function* () {
+  const blobs = yield* Effect.serviceOption(BlobStore)
+  if (Option.isNone(blobs)) return
+  const sweep = Effect.flatMap(listLibraries(), (all) => sweepFiles(all.map(({ libraryId }) => libraryId))).pipe(
+    Effect.provideService(BlobStore, blobs.value),
+    Effect.catch((error) => Effect.logWarning(error.message))
+  )
+  yield* Effect.forkScoped(Effect.repeat(Effect.andThen(Effect.sleep("1 minute"), sweep), Schedule.spaced(INTERVAL)))
 })

@@ -1,0 +1,142 @@
+/**
+ * Access by signed tokens (JWT, RFC 7519, HS256). The claims are those of Verdant's tokens, so one token serves both
+ * protocols.
+ */
+import { Clock, Config, Duration, Effect, Layer, Redacted, Schema } from "effect"
+import { errors, jwtVerify, SignJWT } from "jose"
+import { DocumentId, LibraryId } from "../domain/Ids.ts"
+import { Access, type Action, Grant, ReplicaType, TokenRefused, type TokenRequest } from "../ports/Access.ts"
+
+/** Verifies with every secret and signs with the first, so that secrets can be rotated. Fails with `SecretTooShort`. */
+export const layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
+  Layer.effect(Access, makeTokens(secrets))
+
+/** `layerTokens` with the secrets in `TOKEN_SECRET`, separated by commas. */
+export const layerConfig = Layer.effect(
+  Access,
+  Effect.gen(function* () {
+    const secrets = yield* Config.Redacted("TOKEN_SECRET")
+    return yield* makeTokens(
+      Redacted.value(secrets)
+        .split(",")
+        .map((secret) => Redacted.make(secret.trim()))
+    )
+  })
+)
+
+/** RFC 7518 section 3.2: a key for HS256 has at least the 256 bits of its hash. */
+const MIN_SECRET_BYTES = 32
+
+export class SecretTooShort extends Schema.TaggedError<SecretTooShort>()("SecretTooShort", {
+  bytes: Schema.Finite
+}) {
+  override get message(): string {
+    return `A token secret has ${this.bytes} bytes; HS256 needs at least ${MIN_SECRET_BYTES} (RFC 7518, 3.2).`
+  }
+}
+
+const Claims = Schema.Struct({
+  sub: Grant.fields.userId,
+  lib: LibraryId,
+  // Some issuers pass on a query's text, so the number may be a string.
+  type: Schema.optionalKey(
+    Schema.Union([Schema.Literals([0, 1, 2, 3, 4, 5]), Schema.Literals(["0", "1", "2", "3", "4", "5"])])
+  ),
+  exp: Schema.Finite,
+  iat: Schema.optionalKey(Schema.Finite),
+  docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
+  jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+})
+const decodeClaims = Schema.decodeUnknownEffect(Claims)
+
+const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
+  const keys = secrets.map((secret) => new TextEncoder().encode(Redacted.value(secret)))
+  for (const key of keys) if (key.length < MIN_SECRET_BYTES) return yield* new SecretTooShort({ bytes: key.length })
+
+  const verify = Effect.fn("Access.verify")(function* (token: string) {
+    const now = new Date(yield* Clock.currentTimeMillis)
+    const payload = yield* Effect.tryPromise({ try: () => verifyWithAny(keys, token, now), catch: refusalOf })
+    const claims = yield* decodeClaims(payload).pipe(
+      Effect.mapError(
+        () =>
+          new TokenRefused({
+            reason: "claims",
+            message: "The token's claims are not complete: sub, lib and exp are needed."
+          })
+      )
+    )
+    const type = Number(claims.type ?? ReplicaType.realtime)
+    return {
+      userId: claims.sub,
+      libraryId: claims.lib,
+      documents: claims.docs,
+      readOnly: type === ReplicaType["read-only-pull"] || type === ReplicaType["read-only"],
+      replicaType: type,
+      expiresAt: claims.exp,
+      tokenId: claims.jti,
+      issuedAt: claims.iat
+    } satisfies Grant
+  })
+
+  const mint = Effect.fn("Access.mint")(function* (request: TokenRequest) {
+    // With its fraction (RFC 7519, 2, NumericDate): a token that is made right after a revocation is good.
+    const now = (yield* Clock.currentTimeMillis) / 1000
+    const jwt = new SignJWT({
+      lib: request.libraryId,
+      type: ReplicaType[request.type ?? "realtime"],
+      ...(request.documents === undefined ? {} : { docs: request.documents }),
+      ...(request.endpoint === undefined ? {} : { url: request.endpoint })
+    })
+      .setProtectedHeader({ alg: "HS256" })
+      .setSubject(request.userId)
+      .setIssuedAt(now)
+      .setExpirationTime(Math.floor(now) + Math.floor(Duration.toSeconds(request.expiresIn ?? Duration.days(1))))
+      .setJti(crypto.randomUUID())
+    return yield* Effect.promise(() => jwt.sign(keys[0]!))
+  })
+
+  const allows = (grant: Grant, action: Action) =>
+    Effect.succeed(
+      (grant.documents === undefined || grant.documents.includes(action.documentId)) &&
+        !(grant.readOnly && (action._tag === "WriteSnapshot" || action._tag === "WriteUpdate"))
+    )
+
+  // No generator: every connection waits in it for most of its life.
+  const ended = (grant: Grant): Effect.Effect<void> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const left = grant.expiresAt * 1000 - now
+      if (left <= 0) return Effect.void
+      // A timer holds at most 2^31 - 1 ms; a day at a time also notices a clock that was set.
+      return Effect.flatMap(Effect.sleep(Math.min(left, 86_400_000)), () => ended(grant))
+    })
+
+  return Access.of({ verify, mint, allows, ended })
+})
+
+const verifyWithAny = async (keys: ReadonlyArray<Uint8Array>, token: string, now: Date): Promise<unknown> => {
+  let failure: unknown
+  for (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, { algorithms: ["HS256"], currentDate: now })).payload
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
+      failure = error
+    }
+  }
+  throw failure
+}
+
+const refusalOf = (error: unknown): TokenRefused => {
+  if (error instanceof errors.JWTExpired)
+    return new TokenRefused({ reason: "expired", message: "The token has expired." })
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    return new TokenRefused({ reason: "signature", message: "The token was not signed with a secret of this server." })
+  }
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return new TokenRefused({
+      reason: "claims",
+      message: "The token's claims are not valid yet or not of the right type."
+    })
+  }
+  return new TokenRefused({ reason: "malformed", message: "This is not a signed token (JWT, HS256)." })
+}

@@ -1,0 +1,56 @@
+/** The events of a Secsync document, as the log stores them. */
+import { Schema } from "effect"
+import { Hash, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../Ids.ts"
+import { EVICTED, type NewEvent, PRUNED, type StreamEvent } from "../Stream.ts"
+
+/** What the proof of a later snapshot is made from. */
+export const SnapshotProof = Schema.Struct({
+  snapshotId: SnapshotId,
+  ciphertextHash: Hash,
+  parentSnapshotProof: Hash
+})
+export type SnapshotProof = typeof SnapshotProof.Type
+
+export const SnapshotStored = Schema.TaggedStruct("SnapshotStored", {
+  ...SnapshotProof.fields,
+  /** "" for a document's first snapshot. */
+  parentSnapshotId: Schema.Union([SnapshotId, Schema.Literal("")]),
+  parentSnapshotUpdateClocks: UpdateClocks,
+  pubKey: PublicKey
+})
+export type SnapshotStored = typeof SnapshotStored.Type
+
+export const UpdateStored = Schema.TaggedStruct("UpdateStored", {
+  refSnapshotId: SnapshotId,
+  pubKey: PublicKey,
+  clock: UpdateClock
+})
+export type UpdateStored = typeof UpdateStored.Type
+
+/** The sealed bytes are gone; what was active then is kept, because a client that still has it can restore it. */
+export const Evicted = Schema.TaggedStruct(EVICTED, {
+  snapshot: SnapshotProof,
+  clocks: UpdateClocks
+})
+export type Evicted = typeof Evicted.Type
+
+/** Superseded sealed bytes are gone: those of events with a version before this. Nothing of the state depends on them. */
+export const Pruned = Schema.TaggedStruct(PRUNED, { before: Schema.Int.check(Schema.isGreaterThan(0)) })
+export type Pruned = typeof Pruned.Type
+
+export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted, Pruned])
+export type DocumentEvent = typeof DocumentEvent.Type
+
+/** Whether a document can be read from this event on. */
+export const isCheckpoint = ({ _tag }: DocumentEvent): boolean => _tag === "SnapshotStored" || _tag === EVICTED
+
+/** The event as a stream holds it. */
+export const toNewEvent = (event: DocumentEvent, payloadHash: Hash | ""): NewEvent => {
+  const { _tag, ...data } = event
+  return { type: _tag, data, payloadHash, checkpoint: isCheckpoint(event) }
+}
+
+const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
+
+/** The event that a stream holds. Throws when the row is not one of ours: a damaged log is not served. */
+export const fromStreamEvent = (event: StreamEvent): DocumentEvent => decodeEvent({ ...event.data, _tag: event.type })

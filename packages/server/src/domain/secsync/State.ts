@@ -1,0 +1,58 @@
+/** The state of a Secsync document: what its events amount to. */
+import type { DocumentId, PublicKey } from "../Ids.ts"
+import { EVICTED, PRUNED, type StreamEvent } from "../Stream.ts"
+import { type DocumentEvent, type Evicted, fromStreamEvent, type SnapshotProof } from "./Events.ts"
+
+/** An author's updates to the active snapshot, newest first: enough to know a repeat from a fork. */
+export interface AuthorClock {
+  readonly clock: number
+  readonly payloadHash: string
+  readonly previous: AuthorClock | undefined
+}
+
+export interface DocumentState {
+  readonly documentId: DocumentId
+  readonly active: (SnapshotProof & { readonly payloadHash: string }) | undefined
+  readonly clocks: ReadonlyMap<PublicKey, AuthorClock>
+  /** Updates gathered by the active snapshot. */
+  readonly updates: number
+  /** What was active when the document was evicted, until a snapshot restores it. */
+  readonly evicted: Evicted | undefined
+}
+
+export const initial = (documentId: DocumentId): DocumentState => ({
+  documentId,
+  active: undefined,
+  clocks: new Map(),
+  updates: 0,
+  evicted: undefined
+})
+
+export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: string): DocumentState => {
+  switch (event._tag) {
+    case "SnapshotStored": {
+      const { snapshotId, ciphertextHash, parentSnapshotProof } = event
+      const active = { snapshotId, ciphertextHash, parentSnapshotProof, payloadHash }
+      return { documentId: state.documentId, active, clocks: new Map(), updates: 0, evicted: undefined }
+    }
+    case "UpdateStored": {
+      const previous = state.clocks.get(event.pubKey)
+      const clocks = new Map(state.clocks).set(event.pubKey, { clock: event.clock, payloadHash, previous })
+      return { ...state, clocks, updates: state.updates + 1 }
+    }
+    case EVICTED:
+      return { ...state, active: undefined, clocks: new Map(), updates: 0, evicted: event }
+    case PRUNED:
+      return state
+  }
+}
+
+/** The state after a stream's events, or after its newest checkpoint and what follows. */
+export const fold = (documentId: DocumentId, events: Iterable<StreamEvent>): DocumentState => {
+  let state = initial(documentId)
+  for (const event of events) state = evolve(state, fromStreamEvent(event), event.payloadHash)
+  return state
+}
+
+export const lastClocks = (clocks: DocumentState["clocks"]): Record<PublicKey, number> =>
+  Object.fromEntries(Array.from(clocks, ([key, author]) => [key, author.clock]))

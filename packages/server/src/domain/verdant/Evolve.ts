@@ -1,0 +1,218 @@
+/** Applies events to a library's state. */
+import { HashMap, Option } from "effect"
+import type { FileId } from "../Ids.ts"
+import type { StreamEvent } from "../Stream.ts"
+import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
+import { isUpToDate } from "./Missed.ts"
+import { decodeFolded, decodeItems, type Items } from "./model/PayloadCodec.ts"
+import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
+import { isTimely, latest } from "./model/Timestamp.ts"
+import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
+import { type Batch, fromBatches } from "./UnfoldedBatches.ts"
+
+/** In place of an author who may lack what it wrote. */
+const NOBODY = "" as ReplicaId
+
+/** The state after a stream's events, or after its newest checkpoint and what follows. */
+export const fold = (events: Iterable<{ readonly event: StreamEvent; readonly payload: Uint8Array | null }>) => {
+  let state = initial
+  for (const { event, payload } of events) state = evolve(state, event, payload)
+  return state
+}
+
+/** The state after an event. Throws when the event or its payload is not one of ours. */
+export const evolve = (state: LibraryState, event: StreamEvent, payload: Uint8Array | null): LibraryState => {
+  const next = evolveWith({ ...state, version: event.version }, event, fromStreamEvent(event), payload)
+  return event.checkpoint ? { ...next, checkpoint: event.version } : next
+}
+
+const evolveWith = (
+  state: LibraryState,
+  event: StreamEvent,
+  decoded: LibraryEvent,
+  payload: Uint8Array | null
+): LibraryState => {
+  switch (decoded._tag) {
+    case "ReplicaJoined":
+      return withReplica(withProgress(state, decoded), joined(state, event, decoded))
+    case "OperationsStored": {
+      const items = decodeItems(payloadOf(event, payload))
+      return withOperations(withProgress(state, decoded), event, decoded, items)
+    }
+    case "CursorsAdvanced":
+      return withProgress(state, decoded)
+    case "ReplicaForgotten": {
+      const replicas = new Map(state.replicas)
+      replicas.delete(decoded.replicaId)
+      return { ...state, replicas }
+    }
+    case "ReplicaMadeTruant": {
+      const replica = state.replicas.get(decoded.replicaId)
+      return replica === undefined ? state : withReplica(state, { ...replica, isTruant: true })
+    }
+    case "RestoreLeased":
+      return { ...state, lease: { replicaId: decoded.replicaId, at: event.recordedAt } }
+    case "Folded":
+      return withFolded(state, payloadOf(event, payload))
+    case "FileStored": {
+      const { _tag, ...file } = decoded
+      const files = new Map(state.files)
+      files.set(file.fileId, { ...file, storedAt: event.recordedAt, orphanedAt: null })
+      return { ...state, files }
+    }
+    case "FilesSwept": {
+      const files = new Map(state.files)
+      const mark = (fileId: FileId, orphanedAt: number | null) => {
+        const file = files.get(fileId)
+        if (file !== undefined) files.set(fileId, { ...file, orphanedAt })
+      }
+      for (const fileId of decoded.orphaned) mark(fileId, event.recordedAt)
+      for (const fileId of decoded.revived) mark(fileId, null)
+      for (const fileId of decoded.deleted) files.delete(fileId)
+      return { ...state, files }
+    }
+    case "Evicted":
+      return { ...initial, version: event.version, generation: event.generation + 1 }
+    case "Pruned":
+      return state
+  }
+}
+
+const payloadOf = (event: StreamEvent, payload: Uint8Array | null): Uint8Array => {
+  if (payload === null) throw new Error(`The payload of version ${event.version} is missing, though nothing purged it`)
+  return payload
+}
+
+/** A user's replicas that are remembered; the one heard of longest ago then begins anew when it comes back. */
+const MAX_REPLICAS_OF_USER = 1000
+
+const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
+  const replicas = new Map(state.replicas)
+  if (!replicas.has(replica.id)) {
+    const own = Array.from(replicas.values()).filter(({ userId }) => userId === replica.userId)
+    if (own.length >= MAX_REPLICAS_OF_USER) {
+      replicas.delete(own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest)).id)
+    }
+  }
+  return { ...state, replicas: replicas.set(replica.id, replica) }
+}
+
+const joined = (
+  state: LibraryState,
+  event: StreamEvent,
+  { asOf, replicaId, reset, type, userId }: Extract<LibraryEvent, { _tag: "ReplicaJoined" }>
+): Replica => {
+  const before = state.replicas.get(replicaId)
+  if (before !== undefined && !reset) return { ...before, type, seen: event.recordedAt, isTruant: false }
+  return {
+    ...{ id: replicaId, userId, type, asOf },
+    promise: isTimely(asOf, event.recordedAt) ? asOf : null,
+    received: reset ? null : event.version,
+    wrote: before?.wrote ?? null,
+    seen: event.recordedAt,
+    isTruant: false,
+    joinedAt: event.version
+  }
+}
+
+const withProgress = (
+  state: LibraryState,
+  progress: { readonly cursors?: Readonly<Record<string, Cursor>>; readonly watermark?: string }
+): LibraryState => {
+  const replicas = progress.cursors === undefined ? state.replicas : new Map(state.replicas)
+  for (const [id, cursor] of Object.entries(progress.cursors ?? {})) {
+    const replica = replicas.get(id as ReplicaId)
+    if (replica !== undefined) (replicas as Map<ReplicaId, Replica>).set(replica.id, { ...replica, ...cursor })
+  }
+  return { ...state, replicas, watermark: progress.watermark ?? state.watermark }
+}
+
+const withOperations = (
+  state: LibraryState,
+  event: StreamEvent,
+  stored: Extract<LibraryEvent, { _tag: "OperationsStored" }>,
+  items: Items
+): LibraryState => {
+  const { replicaId, type, userId, wrote } = stored
+  const { version } = event
+  const author = stored.authorMayLack === true ? NOBODY : replicaId
+  const operations = items.operations.map((operation) => ({ ...operation, version, replicaId: author }))
+  const before = state.replicas.get(replicaId)
+  const hasAll = before === undefined || (author !== NOBODY && isUpToDate(state, before, before.received))
+  const replica: Replica = {
+    ...{ id: replicaId, userId, type },
+    promise: before?.promise ?? null,
+    // It need not be sent its own.
+    received: hasAll ? version : before.received,
+    wrote: latest([before?.wrote, wrote]),
+    seen: event.recordedAt,
+    isTruant: false,
+    joinedAt: before?.joinedAt ?? version,
+    asOf: before?.asOf ?? ""
+  }
+  let baselines = state.baselines
+  const entities = HashMap.mutate(state.entities, (entities) => {
+    for (const baseline of items.baselines) {
+      const entity = Option.getOrUndefined(HashMap.get(entities, baseline.oid))
+      if (entity?.baseline === undefined) baselines += 1
+      HashMap.set(entities, baseline.oid, { baseline, operations: entity?.operations ?? [] })
+    }
+    addOperations(entities, operations)
+  })
+  return {
+    ...withReplica(state, replica),
+    entities,
+    batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
+    operations: state.operations + operations.length,
+    baselines,
+    lease: undefined
+  }
+}
+
+/** Each entity's at once: one message may bring very many of one. */
+const addOperations = (entities: HashMap.HashMap<string, Entity>, operations: ReadonlyArray<StoredOperation>): void => {
+  for (const [oid, added] of Map.groupBy(operations, (operation) => operation.oid)) {
+    const entity = Option.getOrUndefined(HashMap.get(entities, oid))
+    HashMap.set(entities, oid, { baseline: entity?.baseline, operations: merged(entity?.operations ?? [], added) })
+  }
+}
+
+/** By timestamp. Of those with the same, what came later goes first. */
+const merged = (
+  before: ReadonlyArray<StoredOperation>,
+  added: ReadonlyArray<StoredOperation>
+): ReadonlyArray<StoredOperation> => {
+  const sorted = added.toReversed().sort(byTimestamp)
+  // Nearly always that is the end.
+  const start = firstFrom(before, sorted[0]!.timestamp)
+  return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
+}
+
+const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
+  const folded = decodeFolded(payload)
+  const replicas = folded.replicas as ReadonlyArray<Replica>
+  const files = folded.files as ReadonlyArray<StoredFile>
+  const entities = HashMap.mutate(HashMap.empty<string, Entity>(), (entities) => {
+    for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
+    addOperations(entities, folded.operations)
+  })
+  // Of one event they are one replica's, except those of the event with which a library came from another server.
+  const batches = Array.from(
+    Map.groupBy(folded.operations, ({ replicaId, version }) => `${version} ${replicaId}`).values(),
+    (operations): Batch => {
+      const { replicaId, version } = operations[0]!
+      return { version, replicaId, operations, baselines: [] }
+    }
+  )
+  return {
+    ...state,
+    replicas: new Map(replicas.map((replica) => [replica.id, replica])),
+    entities,
+    batches: fromBatches(batches),
+    operations: folded.operations.length,
+    baselines: folded.baselines.length,
+    watermark: folded.watermark,
+    foldedUpTo: folded.foldedUpTo,
+    files: new Map(files.map((file) => [file.fileId, file]))
+  }
+}

@@ -1,0 +1,46 @@
+/** The part of a library that a replica lacks and may see. */
+import type { ReplicaId } from "./Events.ts"
+import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
+import type { LibraryState, Replica } from "./State.ts"
+import { newestFirst } from "./UnfoldedBatches.ts"
+
+/** Operations after a version that a replica does not have from itself and may see. */
+export const missedBy = (
+  state: LibraryState,
+  replica: { readonly id: ReplicaId; readonly userId: string },
+  received: number
+): ReadonlyArray<StoredOperation> => {
+  const missed: Array<StoredOperation> = []
+  for (const batch of newestFirst(state.batches)) {
+    if (batch.version <= received) break
+    if (batch.replicaId === replica.id) continue
+    for (const operation of batch.operations) if (isVisibleTo(operation, replica.userId)) missed.push(operation)
+  }
+  return missed
+}
+
+/** What of a library's history, brought after a version, a replica does not have from itself and may see. */
+export const missedBaselines = (
+  state: LibraryState,
+  replica: { readonly id: ReplicaId; readonly userId: string },
+  received: number
+): ReadonlyArray<StoredBaseline> => {
+  const missed: Array<ReadonlyArray<StoredBaseline>> = []
+  for (const batch of newestFirst(state.batches)) {
+    if (batch.version <= received) break
+    if (batch.replicaId === replica.id) continue
+    missed.push(batch.baselines.filter((baseline) => isVisibleTo(baseline, replica.userId)))
+  }
+  return missed.reverse().flat()
+}
+
+/** Whether a replica that has everything up to a version lacks nothing of what came after. */
+export const isUpToDate = (
+  state: LibraryState,
+  replica: { readonly id: ReplicaId; readonly userId: string },
+  received: number | null
+): boolean => received !== null && received >= state.foldedUpTo && missedBy(state, replica, received).length === 0
+
+/** What a replica has yet to be sent, by timestamp, unless it is sent everything. */
+export const missed = (state: LibraryState, replica: Replica, received: number) =>
+  [...missedBy(state, replica, received)].sort(byTimestamp)
