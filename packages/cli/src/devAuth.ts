@@ -4,9 +4,9 @@
  */
 
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { VERDANT_PATH } from "@sealog/server/protocols/verdant/ConnectionUrl"
 import { answering } from "@sealog/server/edge/http/VerdantResponse"
 import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/ports/Access"
+import { VERDANT_PATH } from "@sealog/server/protocols/verdant/ConnectionUrl"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Option from "effect/Option"
