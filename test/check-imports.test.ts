@@ -38,11 +38,13 @@ describe("check-imports", () => {
     const folder = tree({
       "server/src/domain/Rule.ts":
         'import { Result, type Schema } from "effect"\nimport sodium from "libsodium-wrappers"\n',
-      "server/src/EventLog.ts": 'import { Effect } from "effect"\nimport type { Rule } from "./domain/Rule.ts"\n',
-      "server/src/Rooms.ts": 'import { EventLog } from "./EventLog.ts"\n// import "./edge/Server.ts"\n',
-      "server/src/edge/Server.ts": 'import { Rooms } from "../Rooms.ts"\n',
-      "server/src/testing/Suite.ts": 'import { Server } from "../edge/Server.ts"\n',
-      "storage-one/src/Log.ts": 'import { EventLog } from "@sealog/server/ports/EventLog"\nimport "node:sqlite"\n',
+      "server/src/ports/index.ts": 'export { EventLog } from "./EventLog.ts"\n',
+      "server/src/ports/EventLog.ts":
+        'import { Effect } from "effect"\nimport type { Rule } from "../domain/Rule.ts"\n',
+      "server/src/rooms/Rooms.ts": 'import { EventLog } from "../ports/EventLog.ts"\n// import "../edge/Server.ts"\n',
+      "server/src/edge/Server.ts": 'import { Rooms } from "../rooms/Rooms.ts"\n',
+      "server/src/testing/Suite.ts": 'import { EventLog } from "../ports/EventLog.ts"\n',
+      "storage-one/src/Log.ts": 'import { EventLog } from "@sealog/server/ports"\nimport "node:sqlite"\n',
       "cli/src/serve.ts": 'import { Log } from "@sealog/storage-one"\n'
     })
     assert.deepStrictEqual(check(folder), { status: 0, lines: [] })
@@ -51,7 +53,7 @@ describe("check-imports", () => {
   it.each<[string, Readonly<Record<string, string>>, string]>([
     [
       "the domain knows a port",
-      { "server/src/domain/A.ts": '\nimport type { E } from "../EventLog.ts"' },
+      { "server/src/domain/A.ts": '\nimport type { E } from "../ports/EventLog.ts"' },
       "server/src/domain/A.ts:2"
     ],
     [
@@ -66,13 +68,13 @@ describe("check-imports", () => {
     ],
     [
       "a port knows the rooms",
-      { "server/src/Access.ts": 'export { Room } from "./Room.ts"' },
-      "server/src/Access.ts:1"
+      { "server/src/ports/Access.ts": 'export { Room } from "../rooms/Room.ts"' },
+      "server/src/ports/Access.ts:1"
     ],
     [
       "rooms know a protocol",
-      { "server/src/Rooms.ts": 'import "./protocols/secsync/Wire.ts"' },
-      "server/src/Rooms.ts:1"
+      { "server/src/rooms/Rooms.ts": 'import "../protocols/secsync/Wire.ts"' },
+      "server/src/rooms/Rooms.ts:1"
     ],
     [
       "a protocol knows the edge",
@@ -81,8 +83,8 @@ describe("check-imports", () => {
     ],
     [
       "the server knows a database",
-      { "server/src/EventLog.ts": 'import { DatabaseSync } from "node:sqlite"' },
-      "server/src/EventLog.ts:1"
+      { "server/src/ports/EventLog.ts": 'import { DatabaseSync } from "node:sqlite"' },
+      "server/src/ports/EventLog.ts:1"
     ],
     [
       "the server knows a storage",
@@ -103,6 +105,26 @@ describe("check-imports", () => {
       "a storage knows the cli",
       { "storage-one/src/A.ts": 'import { B } from "@sealog/cli"' },
       "storage-one/src/A.ts:1"
+    ],
+    [
+      "a storage knows the edge",
+      { "storage-one/src/A.ts": 'import { SyncServer } from "@sealog/server/edge/SyncServer"' },
+      "storage-one/src/A.ts:1"
+    ],
+    [
+      "a storage knows the administration",
+      { "storage-one/src/A.ts": 'import { replay } from "@sealog/server/admin"' },
+      "storage-one/src/A.ts:1"
+    ],
+    [
+      "a new file lies outside every folder",
+      { "server/src/Helper.ts": 'import type { Rule } from "./domain/Rule.ts"' },
+      "server/src/Helper.ts:1"
+    ],
+    [
+      "a new folder is not in the list",
+      { "server/src/helpers/Helper.ts": 'import type { Rule } from "../domain/Rule.ts"' },
+      "server/src/helpers/Helper.ts:1"
     ],
     [
       "files import each other in a circle",

@@ -4,12 +4,12 @@
  *   node bench/harness/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
-import { SyncServer } from "@sealog/server/edge/SyncServer"
-import { Signatures } from "@sealog/server/signatures/Signatures"
 import { PgStorage } from "@sealog/storage-pg"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Layer } from "effect"
+import * as JwtAccess from "#server/adapters/JwtAccess"
+import { SyncServer } from "#server/edge/SyncServer"
+import { Signatures } from "#server/signatures/Signatures"
 
 const database = process.argv[2] ?? ""
 const storage = database.startsWith("sqlite:")

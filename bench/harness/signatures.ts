@@ -1,7 +1,8 @@
 /** The floor: what one core verifies of signatures of an update's size, and does nothing else. */
-import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
-import { type SignedText, verifySignature } from "@sealog/server/signatures/verifySignature"
+
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
+import { makeDecoder } from "#server/protocols/secsync/Wire"
+import { type SignedText, verifySignature } from "#server/signatures/verifySignature"
 
 export const signedUpdate = (): SignedText => {
   const update = updateMessage(makeAuthor(), { docId: "floor", refSnapshotId: "floor", clock: 0, ciphertext: 100 })

@@ -2,19 +2,20 @@
  * Fills a log without a server: documents of one snapshot and some updates, of the sizes that clients send. Nobody checks
  * their signatures, which would take longest, so one is copied to all.
  */
-import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
-import { advance, emptyHead, place } from "@sealog/server/domain/Stream"
-import { decide } from "@sealog/server/domain/secsync/Decide"
-import { toNewEvent } from "@sealog/server/domain/secsync/Events"
-import { evolve, initial } from "@sealog/server/domain/secsync/State"
-import { type Append, EventLog, type PlacedEvent } from "@sealog/server/ports/EventLog"
-import { type ClientMessage, makeDecoder } from "@sealog/server/protocols/secsync/Wire"
+
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { PgStorage } from "@sealog/storage-pg"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Result } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
+import { blake2b256 } from "#server/domain/Blake2b"
+import { DocumentId, LibraryId } from "#server/domain/Ids"
+import { advance, emptyHead, place } from "#server/domain/Stream"
+import { decide } from "#server/domain/secsync/Decide"
+import { toNewEvent } from "#server/domain/secsync/Events"
+import { evolve, initial } from "#server/domain/secsync/State"
+import { type Append, EventLog, type PlacedEvent } from "#server/ports/EventLog"
+import { type ClientMessage, makeDecoder } from "#server/protocols/secsync/Wire"
 
 export interface Fill {
   /** As `--database` takes it; migrated. */

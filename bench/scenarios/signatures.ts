@@ -1,9 +1,9 @@
 /** The floor: how many signatures of an update's size one core verifies, by implementation. */
 import { createPublicKey, verify } from "node:crypto"
 import { setImmediate as nextTurn } from "node:timers/promises"
-import { loadImplementations, sodium } from "@sealog/server/domain/sodium"
-import { makeVerifierPool } from "@sealog/server/signatures/VerifierPool"
-import { verifyWith } from "@sealog/server/signatures/verifySignature"
+import { loadImplementations, sodium } from "#server/domain/sodium"
+import { makeVerifierPool } from "#server/signatures/VerifierPool"
+import { verifyWith } from "#server/signatures/verifySignature"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"
 import { median } from "../harness/statistics.ts"

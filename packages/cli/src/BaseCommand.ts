@@ -1,7 +1,6 @@
 /** What every command shares: the database, the output rules, and how an Effect becomes an exit code. */
 import { Command, Flags } from "@oclif/core"
-import type { EventLog } from "@sealog/server/ports/EventLog"
-import type { Signals } from "@sealog/server/ports/Signals"
+import type { EventLog, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
 

@@ -3,10 +3,8 @@
  * development server does.
  */
 
-import { LibraryId } from "@sealog/server/domain/Ids"
-import { answering } from "@sealog/server/edge/http/VerdantResponse"
-import { Access, Grant, ReplicaType, type ReplicaTypeName } from "@sealog/server/ports/Access"
-import { VERDANT_PATH } from "@sealog/server/protocols/verdant/ConnectionUrl"
+import { answering, VERDANT_PATH } from "@sealog/server"
+import { Access, Grant, LibraryId, ReplicaType, type ReplicaTypeName } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Option from "effect/Option"

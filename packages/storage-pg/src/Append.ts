@@ -4,9 +4,8 @@
  */
 
 import { PgTypes } from "@effect/sql-pg"
-import { advance, emptyHead } from "@sealog/server/domain/Stream"
-import type { Append } from "@sealog/server/ports/EventLog"
-import { packPayload } from "@sealog/server/storage/PayloadCodec"
+import type { Append } from "@sealog/server/ports"
+import { advance, emptyHead, packPayload } from "@sealog/server/storage"
 import { Result } from "effect"
 import { hashBytes, snapshotIdOf } from "./Rows.ts"
 

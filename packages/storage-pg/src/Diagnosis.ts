@@ -1,5 +1,5 @@
 /** Whether a database holds a log that a server can rely on, and whether this role can do no more than it needs. */
-import type { Finding } from "@sealog/server/storage/Diagnosis"
+import type { Finding } from "@sealog/server/storage"
 import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { migrationStatus } from "./Migrations.ts"

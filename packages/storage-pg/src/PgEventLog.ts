@@ -1,8 +1,16 @@
 /** The log in Postgres. Any number of processes may write to it at a time: every append is compared in the database. */
-import type { LibraryId } from "@sealog/server/domain/Ids"
-import { advance, emptyHead, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
-import type { Ancestor } from "@sealog/server/domain/secsync/Proofs"
-import type { Appended, EventLog, LibrarySummary, PlacedEvent, StreamSummary } from "@sealog/server/ports/EventLog"
+import type {
+  Appended,
+  EventLog,
+  LibraryId,
+  LibrarySummary,
+  PlacedEvent,
+  StreamHead,
+  StreamKey,
+  StreamSummary
+} from "@sealog/server/ports"
+import type { Ancestor } from "@sealog/server/storage"
+import { advance, emptyHead } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND, type AppendRow, appendParameters } from "./Append.ts"

@@ -3,7 +3,7 @@
  * transactions of its own, after the commits that it tells of, one at a time.
  */
 import { PgClient } from "@effect/sql-pg"
-import { makeTransportSignals } from "@sealog/server/adapters/TransportSignals"
+import { makeTransportSignals } from "@sealog/server/storage"
 import { Effect, Queue } from "effect"
 import { rootOf } from "./Unavailable.ts"
 

@@ -6,8 +6,7 @@
  * store, and goes on once it is back.
  */
 import { PgClient } from "@effect/sql-pg"
-import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
-import { Signals } from "@sealog/server/ports/Signals"
+import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"

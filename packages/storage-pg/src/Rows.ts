@@ -1,9 +1,7 @@
 /** Between rows and events: hashes are 32 bytes in the database and URL-safe base64 everywhere else. */
-import type { Hash } from "@sealog/server/domain/Ids"
-import type { StreamEvent, StreamKey } from "@sealog/server/domain/Stream"
-import type { Ancestor } from "@sealog/server/domain/secsync/Proofs"
-import type { PlacedEvent } from "@sealog/server/ports/EventLog"
-import { unpackPayload } from "@sealog/server/storage/PayloadCodec"
+import type { Hash, PlacedEvent, StreamEvent, StreamKey } from "@sealog/server/ports"
+import type { Ancestor } from "@sealog/server/storage"
+import { unpackPayload } from "@sealog/server/storage"
 
 export interface EventRow {
   readonly version: number

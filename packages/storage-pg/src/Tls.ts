@@ -1,7 +1,7 @@
 /** The TLS options of a connection URL that name files, which the driver leaves to us. */
 import { readFileSync } from "node:fs"
 import type { ConnectionOptions } from "node:tls"
-import { StorageUnavailable } from "@sealog/server/ports/EventLog"
+import { StorageUnavailable } from "@sealog/server/ports"
 import { Effect, Redacted } from "effect"
 
 /** undefined: the URL names no files, and the driver reads the rest of it. */

@@ -1,5 +1,5 @@
 /** What goes wrong with a statement, as the log's users know it. */
-import { StorageUnavailable } from "@sealog/server/ports/EventLog"
+import { StorageUnavailable } from "@sealog/server/ports"
 import { type Duration, Effect } from "effect"
 import type { SqlError } from "effect/sql"
 

@@ -1,7 +1,7 @@
 /** Whether a file is a log that a server can rely on. Changes nothing. */
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import type { Finding } from "@sealog/server/storage/Diagnosis"
+import type { Finding } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { migrationStatus } from "./Migrations.ts"

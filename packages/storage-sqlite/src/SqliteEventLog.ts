@@ -1,8 +1,6 @@
 /** The log in one SQLite file. One connection, so one transaction at a time: a batch is one transaction. */
 
-import type { LibraryId } from "@sealog/server/domain/Ids"
-import { advance, emptyHead, type StreamHead, type StreamKey } from "@sealog/server/domain/Stream"
-import type { Ancestor } from "@sealog/server/domain/secsync/Proofs"
+import type { LibraryId, StreamHead, StreamKey } from "@sealog/server/ports"
 import {
   type Append,
   type Appended,
@@ -11,8 +9,9 @@ import {
   type PlacedEvent,
   StorageUnavailable,
   type StreamSummary
-} from "@sealog/server/ports/EventLog"
-import { packPayload } from "@sealog/server/storage/PayloadCodec"
+} from "@sealog/server/ports"
+import type { Ancestor } from "@sealog/server/storage"
+import { advance, emptyHead, packPayload } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { ancestorOf, type EventRow, hashBytes, hashText, placedOf, snapshotIdOf } from "./Rows.ts"

@@ -3,9 +3,8 @@
  * say which streams they were.
  */
 
-import type { LibraryId } from "@sealog/server/domain/Ids"
-import type { StreamKey } from "@sealog/server/domain/Stream"
-import { Signals } from "@sealog/server/ports/Signals"
+import type { LibraryId, StreamKey } from "@sealog/server/ports"
+import { Signals } from "@sealog/server/ports"
 import { Effect, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 

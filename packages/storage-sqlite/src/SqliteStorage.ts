@@ -6,8 +6,7 @@
  */
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
-import { Signals } from "@sealog/server/ports/Signals"
+import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
 import { Context, type Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as SqliteClient from "#driver"

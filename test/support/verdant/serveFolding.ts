@@ -1,10 +1,7 @@
 /** A program: the server as `sync-admin serve` runs it, but it folds whenever it can, which is not for people to choose. */
 import { parseArgs } from "node:util"
 import { NodeRuntime } from "@effect/platform-node"
-import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
-import { layerMemory } from "@sealog/server/adapters/MemoryBlobStore"
-import { SyncServer } from "@sealog/server/edge/SyncServer"
-import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
+import { FileLinks, JwtAccess, MemoryBlobStore, SyncServer } from "@sealog/server"
 import { PgStorage } from "@sealog/storage-pg"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Layer } from "effect"
@@ -23,7 +20,7 @@ const storage = database.startsWith("sqlite:")
   : PgStorage.layerWithoutMigrations({ url: database })
 const verdant = { cursorInterval: "300 millis", foldAfter: 1 } as const
 const server = SyncServer.layerWithAccess({ port: Number(port), host, verdant }).pipe(
-  Layer.provide([storage, JwtAccess.layerConfig, FileLinks.layerConfig, layerMemory])
+  Layer.provide([storage, JwtAccess.layerConfig, FileLinks.layerConfig, MemoryBlobStore.layerMemory])
 )
 const announced = Layer.effectDiscard(
   Effect.map(SyncServer, (running) => console.log(`Listening on ws://${host}:${running.port}`))

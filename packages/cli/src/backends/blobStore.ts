@@ -1,14 +1,14 @@
-/** From what `--files` says to a store of files; only the one that is asked for is loaded. */
+/** From what `--files` says to a store of files; loaded only when it is used. */
 import { statSync } from "node:fs"
-import type { BlobStore, BlobStoreUnavailable } from "@sealog/server/ports/BlobStore"
+import type { BlobStore, BlobStoreUnavailable } from "@sealog/server/ports"
 import type { Config, Layer } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
 
 export type FileStore = Layer.Layer<BlobStore, BlobStoreUnavailable | Config.ConfigError>
 
 export const fileStore = async (place: string): Promise<FileStore> => {
-  if (place === "s3") return (await import("@sealog/server/adapters/S3BlobStore")).layerS3Config
-  return (await import("@sealog/server/adapters/FileSystemBlobStore")).layerFileSystem({ directory: place })
+  const { FileSystemBlobStore, S3BlobStore } = await import("@sealog/server/adapters")
+  return place === "s3" ? S3BlobStore.layerS3Config : FileSystemBlobStore.layerFileSystem({ directory: place })
 }
 
 /** One that is there: to delete from an empty one that was made just now would look like success. */

@@ -1,8 +1,8 @@
 /** What Verdant's clients keep, as people know it. */
 
-import type { LibraryId } from "@sealog/server/domain/Ids"
-import * as Timestamp from "@sealog/server/domain/verdant/model/Timestamp"
-import { ReplicaType } from "@sealog/server/ports/Access"
+import { Timestamp } from "@sealog/server/admin"
+import type { LibraryId } from "@sealog/server/ports"
+import { ReplicaType } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
 import { CliFailure } from "../output/CliFailure.ts"
 

@@ -1,8 +1,7 @@
 /** From a database URL to a storage; only the one that is asked for is loaded. */
 
-import type { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
-import type { Signals } from "@sealog/server/ports/Signals"
-import type { Finding } from "@sealog/server/storage/Diagnosis"
+import type { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
+import type { Finding } from "@sealog/server/storage"
 import type { Effect, Layer } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
 

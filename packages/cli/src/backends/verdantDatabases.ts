@@ -9,7 +9,7 @@ import {
   type VerdantSource,
   type VerdantTables,
   VerdantUnreadable
-} from "@sealog/server/admin/ImportVerdant"
+} from "@sealog/server/admin"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../output/CliFailure.ts"

@@ -1,5 +1,5 @@
 import { Flags } from "@oclif/core"
-import type { Finding } from "@sealog/server/storage/Diagnosis"
+import type { Finding } from "@sealog/server/storage"
 import { type Redacted, value } from "effect/Redacted"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"

@@ -1,5 +1,5 @@
 import { Args, Flags } from "@oclif/core"
-import type { EventsScope, LoggedEvent } from "@sealog/server/admin/Events"
+import type { EventsScope, LoggedEvent } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
@@ -52,7 +52,7 @@ With --follow it goes on with whatever is written, by whichever server or comman
       })
     }
     const Effect = await import("effect/Effect")
-    const { eachEvent } = await import("@sealog/server/admin/Events")
+    const { eachEvent } = await import("@sealog/server/admin")
     const { backendOf } = await import("../backends/storage.ts")
     const { writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
@@ -80,8 +80,8 @@ With --follow it goes on with whatever is written, by whichever server or comman
 /** Documents and libraries, and the streams that are our own. */
 const scopeOf = async (libraryId: string, documentId: string | undefined): Promise<EventsScope> => {
   const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-  const { libraryAdministration, serverAdministration } = await import("@sealog/server/domain/Administration")
-  const { VERDANT } = await import("@sealog/server/domain/verdant/Events")
+  const { libraryAdministration, serverAdministration } = await import("@sealog/server/admin")
+  const { VERDANT } = await import("@sealog/server/admin")
   if (libraryId === serverAdministration.libraryId && documentId === undefined) {
     return { libraryId: serverAdministration.libraryId }
   }

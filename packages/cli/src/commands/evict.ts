@@ -51,9 +51,9 @@ The events stay, so the history can still be checked. Clients that are connected
   async run(): Promise<EvictResult> {
     const { args, flags } = await this.parse(Evict)
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { evict } = await import("@sealog/server/admin/Eviction")
-    const { suspend } = await import("@sealog/server/admin/Revocation")
-    const { VERDANT } = await import("@sealog/server/domain/verdant/Events")
+    const { evict } = await import("@sealog/server/admin")
+    const { suspend } = await import("@sealog/server/admin")
+    const { VERDANT } = await import("@sealog/server/admin")
     const { bytes, count } = await import("../output/format.ts")
     const { confirm } = await import("../output/confirm.ts")
     const target = {

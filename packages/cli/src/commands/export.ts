@@ -41,7 +41,7 @@ The lines take stdout unless --output names a file: then what the command says, 
     const { flags } = await this.parse(Export)
     this.isStdoutTaken = flags.output === undefined
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { exportLog } = await import("@sealog/server/admin/Export")
+    const { exportLog } = await import("@sealog/server/admin")
     const { writeFile, writeTo } = await import("../output/stream.ts")
     const { backendOf } = await import("../backends/storage.ts")
     const { bytes, count, makeProgress } = await import("../output/format.ts")

@@ -35,7 +35,7 @@ Every chain value and the hash of every payload is checked before an event is st
         tryThis: "--input FILE"
       })
     }
-    const { importLog } = await import("@sealog/server/admin/Import")
+    const { importLog } = await import("@sealog/server/admin")
     const { readFrom } = await import("../input/stdin.ts")
     const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress("import (bytes)")

@@ -51,7 +51,7 @@ Clients are served from a document's newest snapshot on. The payloads of what ca
       })
     }
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { prune } = await import("@sealog/server/admin/Pruning")
+    const { prune } = await import("@sealog/server/admin")
     const { bytes, count, table } = await import("../output/format.ts")
     const { timestampOf } = await import("../input/timestamps.ts")
     const { confirm } = await import("../output/confirm.ts")

@@ -1,5 +1,5 @@
 import { Flags } from "@oclif/core"
-import type { ReplayOptions, Until } from "@sealog/server/admin/Replay"
+import type { ReplayOptions, Until } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"
 
@@ -93,8 +93,8 @@ With --to, what the other database lacks is copied: nobody else should write to 
   }
 
   private async check(database: string, options: ReplayOptions) {
-    const { replay } = await import("@sealog/server/admin/Replay")
-    const { Signatures } = await import("@sealog/server/signatures/Signatures")
+    const { replay } = await import("@sealog/server/admin")
+    const { Signatures } = await import("@sealog/server")
     const { provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
     return { report: await this.executeOn(database, checking), copy: null }
@@ -124,8 +124,8 @@ With --to, what the other database lacks is copied: nobody else should write to 
         tryThis: migrateAdvice(backend.label)
       })
     }
-    const { copy } = await import("@sealog/server/admin/Copy")
-    const { Signatures } = await import("@sealog/server/signatures/Signatures")
+    const { copy } = await import("@sealog/server/admin")
+    const { Signatures } = await import("@sealog/server")
     const { flatMap, provide, scoped } = await import("effect/Effect")
     const { build } = await import("effect/Layer")
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))

@@ -15,7 +15,7 @@ export default class Resume extends BaseCommand<ResumeResult> {
   async run(): Promise<ResumeResult> {
     const { args, flags } = await this.parse(Resume)
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { resume } = await import("@sealog/server/admin/Revocation")
+    const { resume } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
     const changed = await this.executeOn(flags.database, resume(libraryId))
     this.print(changed ? `Resumed ${libraryId}.` : `${libraryId} was not suspended.`)

@@ -58,7 +58,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const { devSecrets, tokenSecrets } = await import("../input/secrets.ts")
     const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
     const { Access, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
-    const { FileLinks } = await import("@sealog/server/protocols/verdant/files/FileLinks")
+    const { FileLinks } = await import("@sealog/server")
     const { Context, Duration, Effect, Layer } = await import("effect")
     const { backendOf } = await import("../backends/storage.ts")
     const { fileStore } = await import("../backends/blobStore.ts")
@@ -110,10 +110,7 @@ const redisSignals = async (url: string) => {
       tryThis: "--signals redis://localhost:6379, or leave it out"
     })
   }
-  const [RedisSignals, Redacted] = await Promise.all([
-    import("@sealog/server/adapters/RedisSignals"),
-    import("effect/Redacted")
-  ])
+  const [{ RedisSignals }, Redacted] = await Promise.all([import("@sealog/server/adapters"), import("effect/Redacted")])
   return RedisSignals.layer({ url: Redacted.make(url) })
 }
 

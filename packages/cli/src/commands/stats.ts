@@ -29,7 +29,7 @@ export default class Stats extends BaseCommand<StatsResult> {
   async run(): Promise<StatsResult> {
     const { flags } = await this.parse(Stats)
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { statistics } = await import("@sealog/server/admin/Statistics")
+    const { statistics } = await import("@sealog/server/admin")
     const { backendOf } = await import("../backends/storage.ts")
     const { ago, bytes, number, table } = await import("../output/format.ts")
     const filter = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }

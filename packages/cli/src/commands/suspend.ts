@@ -17,7 +17,7 @@ Its clients are disconnected within a second, on every server, and come back by 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { suspend } = await import("@sealog/server/admin/Revocation")
+    const { suspend } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
     const changed = await this.executeOn(flags.database, suspend(libraryId))
     this.print(changed ? `Suspended ${libraryId}.` : `${libraryId} was suspended before.`)

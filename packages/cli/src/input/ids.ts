@@ -1,7 +1,7 @@
 /** Names given on the command line, checked as those in tokens and URLs are. */
-import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
-import { ReplicaId } from "@sealog/server/domain/verdant/Events"
-import { rootOid } from "@sealog/server/domain/verdant/model/Oid"
+
+import { ReplicaId, rootOid } from "@sealog/server/admin"
+import { DocumentId, LibraryId } from "@sealog/server/ports"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CliFailure } from "../output/CliFailure.ts"

@@ -41,7 +41,7 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
   async run(): Promise<DocumentListResult> {
     const { args, flags } = await this.parse(DocumentList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { listDocuments } = await import("@sealog/server/admin/Inspect")
+    const { listDocuments } = await import("@sealog/server/admin")
     const { ago, bytes, table } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.executeOn(flags.database, listDocuments(libraryId))

@@ -1,5 +1,5 @@
 import { Args } from "@oclif/core"
-import type { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
+import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { VerdantName } from "../../input/ids.ts"
 import { noSuchDocument } from "../../output/notFound.ts"
@@ -53,7 +53,7 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
   }
 
   private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
-    const { documentSnapshot } = await import("@sealog/server/admin/InspectVerdant")
+    const { documentSnapshot } = await import("@sealog/server/admin")
     const { reading } = await import("../../backends/readVerdant.ts")
     const { jsonText } = await import("../../output/format.ts")
     const snapshot = await this.executeOn(database, reading(libraryId, documentSnapshot(libraryId, collection, id)))
@@ -65,7 +65,7 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
   }
 
   private async showSecsync(database: string, libraryId: LibraryId, documentId: DocumentId) {
-    const { showDocument } = await import("@sealog/server/admin/Inspect")
+    const { showDocument } = await import("@sealog/server/admin")
     const { bytes, time } = await import("../../output/format.ts")
     const shown = await this.executeOn(database, showDocument(libraryId, documentId))
     if (shown === undefined) throw noSuchDocument(libraryId, documentId, "sync-admin library list")

@@ -1,5 +1,5 @@
 import { Args, Flags } from "@oclif/core"
-import type { ImportedLibrary } from "@sealog/server/admin/ImportVerdant"
+import type { ImportedLibrary } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import type * as Format from "../../output/format.ts"
@@ -43,7 +43,7 @@ Each library becomes one event, and its clients go on with this server where the
     const { durationOf } = await import("../../input/durations.ts")
     const truancy = durationOf(flags.truancy)
     const { namesIn, databasesIn } = await import("../../backends/verdantDatabases.ts")
-    const { importVerdant } = await import("@sealog/server/admin/ImportVerdant")
+    const { importVerdant } = await import("@sealog/server/admin")
     const { bytes, count, makeProgress, printable } = await import("../../output/format.ts")
     const from = flags["files-from"]
     if (from !== undefined) namesIn(from, "rootDirectory")

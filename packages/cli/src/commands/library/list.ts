@@ -17,7 +17,7 @@ export default class LibraryList extends BaseCommand<LibraryListResult> {
 
   async run(): Promise<LibraryListResult> {
     const { flags } = await this.parse(LibraryList)
-    const { listLibraries } = await import("@sealog/server/ports/listLibraries")
+    const { listLibraries } = await import("@sealog/server/ports")
     const { ago, bytes, table } = await import("../../output/format.ts")
     const all = await this.executeOn(flags.database, listLibraries())
     // What the server keeps for itself is nobody's library.

@@ -42,9 +42,9 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
   async run(): Promise<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { showLibrary } = await import("@sealog/server/admin/Inspect")
-    const { isSuspended } = await import("@sealog/server/admin/Revocation")
-    const { libraryInfo } = await import("@sealog/server/admin/InspectVerdant")
+    const { showLibrary } = await import("@sealog/server/admin")
+    const { isSuspended } = await import("@sealog/server/admin")
+    const { libraryInfo } = await import("@sealog/server/admin")
     const { millisOf, reading } = await import("../../backends/readVerdant.ts")
     const { bytes, count, number, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)

@@ -29,8 +29,8 @@ RECEIVED: it is known to have everything up to this version. PROMISE (UTC): it w
   async run(): Promise<ReplicaListResult> {
     const { args, flags } = await this.parse(ReplicaList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { showLibrary } = await import("@sealog/server/admin/Inspect")
-    const { libraryInfo } = await import("@sealog/server/admin/InspectVerdant")
+    const { showLibrary } = await import("@sealog/server/admin")
+    const { libraryInfo } = await import("@sealog/server/admin")
     const { all } = await import("effect/Effect")
     const { millisOf, reading, replicaTypeOf } = await import("../../backends/readVerdant.ts")
     const { ago, table, time } = await import("../../output/format.ts")

@@ -23,8 +23,8 @@ Nobody waits for it any more, so what the others have promised can be folded. Wh
   async run(): Promise<ReplicaTruantResult> {
     const { args, flags } = await this.parse(ReplicaTruant)
     const { libraryIdOf, replicaIdOf } = await import("../../input/ids.ts")
-    const { showLibrary } = await import("@sealog/server/admin/Inspect")
-    const { forceTruant, libraryInfo } = await import("@sealog/server/admin/InspectVerdant")
+    const { showLibrary } = await import("@sealog/server/admin")
+    const { forceTruant, libraryInfo } = await import("@sealog/server/admin")
     const { reading } = await import("../../backends/readVerdant.ts")
     const { all } = await import("effect/Effect")
     const [libraryId, replicaId] = [libraryIdOf(args.libraryId), replicaIdOf(args.replicaId)]

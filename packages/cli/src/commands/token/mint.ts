@@ -27,7 +27,8 @@ export default class TokenMint extends BaseCommand<MintResult> {
     const { tokenSecrets } = await import("../../input/secrets.ts")
     const secrets = tokenSecrets()
     const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
-    const { Access, JwtAccess } = await import("@sealog/server")
+    const { Access } = await import("@sealog/server/ports")
+    const { JwtAccess } = await import("@sealog/server/adapters")
     const { durationOf } = await import("../../input/durations.ts")
     const { Duration, Effect } = await import("effect")
     const request = {

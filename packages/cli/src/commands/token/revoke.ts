@@ -1,5 +1,5 @@
 import { Args, Flags } from "@oclif/core"
-import type { Revocation } from "@sealog/server/admin/Revocation"
+import type { Revocation } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
@@ -33,7 +33,7 @@ Whoever is connected with one is cut off within a second, on every server, and d
   async run(): Promise<RevokeResult> {
     const { args, flags } = await this.parse(TokenRevoke)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { revoke } = await import("@sealog/server/admin/Revocation")
+    const { revoke } = await import("@sealog/server/admin")
     const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const revocation = revocationOf(args.tokenId, flags.user, scope)
     const changed = await this.executeOn(flags.database, revoke(revocation))

@@ -1,0 +1,7 @@
+/** The implementations of the ports that come with the server. Databases are packages of their own. */
+export * as FileSystemBlobStore from "./FileSystemBlobStore.ts"
+export * as JwtAccess from "./JwtAccess.ts"
+export * as MemoryBlobStore from "./MemoryBlobStore.ts"
+export * as MemoryEventLog from "./MemoryEventLog.ts"
+export * as RedisSignals from "./RedisSignals.ts"
+export * as S3BlobStore from "./S3BlobStore.ts"

@@ -1,0 +1,37 @@
+/** The operations behind `sync-admin`, for programs that administer a log themselves. */
+export { libraryAdministration, serverAdministration } from "../domain/Administration.ts"
+export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
+export { rootOid } from "../domain/verdant/model/Oid.ts"
+export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
+export { type CopyOptions, type CopyReport, copy } from "./Copy.ts"
+export { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "./Events.ts"
+export { type EvictedDocument, evict } from "./Eviction.ts"
+export { type ExportOptions, type ExportReport, exportLog } from "./Export.ts"
+export { type ImportReport, importLog, LineRefused } from "./Import.ts"
+export {
+  type ImportedLibrary,
+  type ImportVerdantOptions,
+  importVerdant,
+  type VerdantBytes,
+  type VerdantSource
+} from "./ImportVerdant.ts"
+export {
+  type DocumentDetails,
+  eachStream,
+  type LibraryDetails,
+  listDocuments,
+  showDocument,
+  showLibrary
+} from "./Inspect.ts"
+export {
+  documentSnapshot,
+  forceTruant,
+  libraryInfo,
+  type ReplicaInfo,
+  type VerdantInfo
+} from "./InspectVerdant.ts"
+export { type PrunedDocument, prune } from "./Pruning.ts"
+export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
+export { isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
+export { type Statistics, statistics } from "./Statistics.ts"
+export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"

@@ -1,0 +1,55 @@
+/** The services that a server asks for, and the ids and events that they speak of. */
+export {
+  DocumentId,
+  FileId,
+  Hash,
+  LibraryId,
+  PublicKey,
+  SnapshotId,
+  UpdateClock,
+  UpdateClocks
+} from "../domain/Ids.ts"
+export {
+  chainOf,
+  EVICTED,
+  emptyHead,
+  type NewEvent,
+  PRUNED,
+  type StreamEvent,
+  type StreamHead,
+  type StreamKey,
+  streamName
+} from "../domain/Stream.ts"
+export {
+  Access,
+  type Action,
+  Grant,
+  ReplicaType,
+  type ReplicaTypeName,
+  TokenRefused,
+  type TokenRequest
+} from "./Access.ts"
+export {
+  type Blob,
+  type BlobEntry,
+  BlobKey,
+  type BlobRange,
+  BlobStore,
+  BlobStoreUnavailable,
+  BlobTooLarge,
+  measure,
+  type Stored
+} from "./BlobStore.ts"
+export {
+  type Append,
+  type Appended,
+  EventLog,
+  type LibrarySummary,
+  type PlacedEvent,
+  type ReadOptions,
+  StorageUnavailable,
+  type StreamSummary
+} from "./EventLog.ts"
+export { listLibraries } from "./listLibraries.ts"
+export { Profiles } from "./Profiles.ts"
+export { type Broadcast, Signals } from "./Signals.ts"
