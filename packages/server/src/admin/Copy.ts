@@ -1,7 +1,4 @@
-/**
- * The log, or a part of it, copied into another one: the same events, and so the same chain value at the end of every
- * stream.
- */
+/** Copies a log, or a part of it, into another log: the same events, and so the same chain value at every stream's end. */
 import { Context, Effect } from "effect"
 import { emptyHead, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { EventLog, StorageUnavailable, type StreamSummary } from "../ports/EventLog.ts"
@@ -9,33 +6,35 @@ import { Signals } from "../ports/Signals.ts"
 import { type ReplayOptions, type ReplayReport, rulesOf } from "./Replay.ts"
 import { makeWriter, StreamDiverged, type Target } from "./transfer/Writer.ts"
 import { makeProblems, StreamDamaged } from "./verify/Problems.ts"
-import { eachVerifiedPage } from "./verify/readVerified.ts"
 import { countEvents, filterOf } from "./verify/Scope.ts"
 import { isPast, type Until } from "./verify/StreamPages.ts"
+import { eachVerifiedPage } from "./verify/VerifiedPages.ts"
 
 export interface CopyOptions extends ReplayOptions {
   /**
-   * Check all that a replay does, from every stream's first event on. Default: only what the target lacks is read, and of
-   * it versions, chain values and the hashes of payloads are checked.
+   * Check everything that a replay checks, from every stream's first event. Default: read only the events that the target
+   * lacks, and check their versions, chain values and payload hashes.
    */
   readonly verify?: boolean
 }
 
-/** `events` and `payloads` are those that were read; the problems are payloads that were lost, or deleted after `until`. */
+/** `events` and `payloads` count what was read. The problems are payloads that are missing, or were deleted after `until`. */
 export interface CopyReport extends ReplayReport {
-  /** Events that the target lacked and has now. */
+  /** Events that the target lacked before. */
   readonly written: number
-  /** Events that the target had before. */
+  /** Events that the target already had. */
   readonly present: number
 }
 
-/** Streams whose ends are compared at a time. */
+/** Streams whose heads are compared at a time. */
 const PAGE = 200
 
 /**
- * Copies what the target lacks. Stopped at any moment, it goes on from there when it is called again. Servers may go on
- * writing to the source; nobody else should write to the target. Ends with every stream at the same version, generation
- * and chain value in both logs; fails at the first stream that is damaged in the source or another in the target.
+ * Copies the events that the target lacks, and returns a report. An interrupted copy resumes when it is called again.
+ * Servers may keep writing to the source; no other process should write to the target.
+ *
+ * On success, every copied stream has the same version, generation and chain value in both logs. Fails at the first stream
+ * that is damaged in the source (`StreamDamaged`) or that differs in the target (`StreamDiverged`).
  */
 export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | Signals>, options: CopyOptions = {}) {
   const source = yield* EventLog
@@ -48,10 +47,10 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
     written += count
   })
 
-  /** Where the stream ends as far as it was copied. */
+  /** Copies one stream, and returns the head that the copy reached. */
   const copyStream = Effect.fnUntraced(function* (stream: StreamSummary, held: StreamHead) {
     const { key } = stream
-    yield* requireBeginning(target.log, key, held, until)
+    yield* requirePrefix(target.log, key, held, until)
     present += held.version
     if (!verify) total -= held.version
     const end = yield* eachVerifiedPage(
@@ -89,8 +88,8 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
   return { streams, events, payloads, written, present, ...problems.found() } satisfies CopyReport
 })
 
-/** What the target holds of a stream must be how the stream begins in the source. */
-const requireBeginning = Effect.fnUntraced(function* (
+/** Fails unless the target's events are the first events of the source's stream. */
+const requirePrefix = Effect.fnUntraced(function* (
   target: EventLog["Service"],
   key: StreamKey,
   held: StreamHead,
@@ -103,10 +102,10 @@ const requireBeginning = Effect.fnUntraced(function* (
   const last = yield* eventAt(source, held.version)
   if (last?.chain === held.chain) {
     if (!isPast(until, last)) return
-    const detail = `the target goes on to version ${held.version}, which is later than what was asked for`
+    const detail = `the target already has events up to version ${held.version}, past the end that was asked for`
     return yield* new StreamDiverged({ ...key, version: held.version, detail })
   }
-  // Chain values are the same up to some version, and after it never again.
+  // Chain values are equal before the first event that differs, and never after it: find that event by bisection.
   let [same, other] = [0, held.version]
   while (other - same > 1) {
     const middle = Math.floor((same + other) / 2)
@@ -115,11 +114,13 @@ const requireBeginning = Effect.fnUntraced(function* (
     else other = middle
   }
   const isLonger = (yield* eventAt(source, other)) === undefined
-  const detail = isLonger ? "the target goes on where the source ends" : "another event is in the target"
+  const detail = isLonger
+    ? "the target goes on where the source ends"
+    : "the target holds another event at this version"
   return yield* new StreamDiverged({ ...key, version: other, detail })
 })
 
-/** Every stream must end in both logs where the copy of it ended, unless the source has gone on. */
+/** Fails unless each stream ends in both logs where its copy ended. In the source it may have grown since. */
 const requireEnds = Effect.fnUntraced(function* (
   target: EventLog["Service"],
   keys: ReadonlyArray<StreamKey>,
@@ -133,7 +134,7 @@ const requireEnds = Effect.fnUntraced(function* (
       return yield* new StreamDiverged({ ...key, version: end.version, detail })
     }
     if (inSource.version <= end.version && !isSame(inSource, end)) {
-      const detail = `its events end at ${describe(end)}, the stream at ${describe(inSource)}`
+      const detail = `its events end at ${describe(end)}, but the storage says that the stream ends at ${describe(inSource)}`
       return yield* new StreamDamaged({ ...key, version: end.version, problem: "wrong-head", detail })
     }
   }
@@ -145,7 +146,7 @@ const isSame = (a: StreamHead, b: StreamHead): boolean =>
 const describe = ({ version, generation, chain }: StreamHead): string =>
   `version ${version}, generation ${generation}, chain ${chain}`
 
-/** The same log, whose errors say which of the two it is. */
+/** The target's log, with errors that tell it apart from the source. */
 const named = (log: EventLog["Service"]): EventLog["Service"] => {
   const rename = ({ operation, cause }: StorageUnavailable) =>
     new StorageUnavailable({ operation: `${operation} (in the database that is copied to)`, cause })

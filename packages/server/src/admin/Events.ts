@@ -1,4 +1,4 @@
-/** What happened in a library or in one of its streams, event by event; and what goes on to happen. */
+/** Lists the events of a library or of one of its streams, and follows new ones. */
 import { Effect, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
@@ -17,28 +17,29 @@ export interface LoggedEvent {
   readonly origin: string
   /** Milliseconds since 1970, by the writer's clock. */
   readonly recordedAt: number
-  /** null: it has no payload, or has it no more. */
+  /** null: the event has no payload, or its payload was purged. */
   readonly payloadBytes: number | null
-  /** Whether it had one that was deleted. */
+  /** Whether the event's payload was purged. */
   readonly purged: boolean
 }
 
 export interface EventsScope {
   readonly libraryId: LibraryId
-  /** A document, or one of our own streams. Default: all of the library's. */
+  /** A document, or one of the server's own streams. Default: all streams of the library. */
   readonly streamId?: string
 }
 
 export interface EventsOptions {
-  /** Where to begin: with the last so many, or, of one stream, after a version. */
+  /** Where to start: the last so many events, or every event after a version (meant for one stream). */
   readonly from: { readonly last: number } | { readonly after: number }
-  /** Go on with what comes, whoever writes it: without an end. */
+  /** Continue with new events, from any process, and never end. */
   readonly follow: boolean
 }
 
 /**
- * Visits events in parts, of which no more is in memory than one: oldest first, those of a stream in their order, and those
- * of several streams first in the order of the times they were recorded, and then as they come.
+ * Visits events page by page. A stream's events come in the order of their versions. With `last`, the events of several
+ * streams are merged by the time at which they were recorded; followed events come as they are written. Fails with
+ * `NoSuchStream` when the log has no such library or stream.
  */
 export const eachEvent = Effect.fn("eachEvent")(function* <E, R>(
   scope: EventsScope,
@@ -51,12 +52,12 @@ export const eachEvent = Effect.fn("eachEvent")(function* <E, R>(
   if (follow) yield* visitNew(scope, positions, visit)
 })
 
-/** How far streams were looked at, by their names. */
+/** The last version that was visited, by stream name. */
 type Positions = Map<string, { readonly key: StreamKey; readonly version: number }>
 
 type Visit<E, R> = (events: ReadonlyArray<LoggedEvent>) => Effect.Effect<void, E, R>
 
-/** The last events; of most streams of a large scope, none is among them. */
+/** Visits the last events of the scope. Most streams of a large scope contribute none. */
 const visitLast = Effect.fnUntraced(function* <E, R>(scope: EventsScope, last: number, visit: Visit<E, R>) {
   const log = yield* EventLog
   const positions: Positions = new Map()
@@ -67,11 +68,11 @@ const visitLast = Effect.fnUntraced(function* <E, R>(scope: EventsScope, last: n
       positions.set(streamName(key), { key, version })
       if (newest.length >= last && updatedAt < (newest[0]?.at ?? Number.POSITIVE_INFINITY)) return
       let at = Number.NEGATIVE_INFINITY
-      // Without payloads: of most there is no need to know the size.
+      // Without payloads: most of these events are not among the last, so their payload sizes do not matter.
       const tail = yield* log.read(key, { after: Math.max(0, version - last), limit: last, payloads: false })
       for (const { event } of tail) {
         if (event.version > version) break
-        // Its own order stays, whatever its writers' clocks said.
+        // A stream's own order stays, even if one of its writers had a slow clock.
         at = Math.max(at, event.recordedAt)
         newest.push({ key, version: event.version, at })
       }
@@ -94,7 +95,7 @@ const visitLast = Effect.fnUntraced(function* <E, R>(scope: EventsScope, last: n
   return positions
 })
 
-/** Every event after a version. */
+/** Visits every event after a version. */
 const visitFrom = Effect.fnUntraced(function* <E, R>(scope: EventsScope, after: number, visit: Visit<E, R>) {
   const positions: Positions = new Map()
   yield* eachStream(
@@ -106,7 +107,7 @@ const visitFrom = Effect.fnUntraced(function* <E, R>(scope: EventsScope, after: 
   return positions
 })
 
-/** What comes after `positions`, without an end. */
+/** Visits events after `positions` as they are written; never returns. */
 const visitNew = Effect.fnUntraced(function* <E, R>(scope: EventsScope, positions: Positions, visit: Visit<E, R>) {
   const signals = yield* Signals
   const catchUp = Effect.fnUntraced(function* (key: StreamKey) {
@@ -118,15 +119,15 @@ const visitNew = Effect.fnUntraced(function* <E, R>(scope: EventsScope, position
   const catchUpAll = eachStream(scope, ({ key, version }) =>
     version > (positions.get(streamName(key))?.version ?? 0) ? catchUp(key) : Effect.void
   )
-  const isMeant = (key: StreamKey): boolean =>
+  const isInScope = (key: StreamKey): boolean =>
     key.libraryId === scope.libraryId && (scope.streamId === undefined || key.streamId === scope.streamId)
-  // The first wake-up comes for what was written between the look back and now.
+  // The first wake-up also covers what was written since the positions were read.
   return yield* Stream.runForEach(signals.wakeups, (keys) =>
-    keys === "all" ? catchUpAll : Effect.forEach(keys.filter(isMeant), catchUp, { discard: true })
+    keys === "all" ? catchUpAll : Effect.forEach(keys.filter(isInScope), catchUp, { discard: true })
   )
 })
 
-/** The last version that was visited. */
+/** Visits a stream's events after a version, and returns the last version that it visited. */
 const visitAfter = Effect.fnUntraced(function* <E, R>(
   key: StreamKey,
   after: number,

@@ -1,4 +1,4 @@
-/** The log, or a library of it, as JSON lines; see transfer/Format.ts. */
+/** Exports a log, or one library of it, as JSON lines. `transfer/Format.ts` has the format. */
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
@@ -7,16 +7,16 @@ import { Signatures } from "../signatures/Signatures.ts"
 import { eachStream } from "./Inspect.ts"
 import { eventLine, headerLine, MAX_LINE_BYTES, makeTally, trailerLine } from "./transfer/Format.ts"
 import { makeProblems, type Problem, type Problems, StreamDamaged } from "./verify/Problems.ts"
-import { eachVerifiedPage } from "./verify/readVerified.ts"
 import { countEvents, filterOf, NoSuchStream } from "./verify/Scope.ts"
+import { eachVerifiedPage } from "./verify/VerifiedPages.ts"
 
 export interface ExportOptions {
   readonly libraryId?: LibraryId
-  /** Called after every page. The total is of the moment the export began. */
+  /** Called after every page. The total is counted when the export starts. */
   readonly onProgress?: (events: number, total: number) => void
 }
 
-/** The problems are payloads that are gone for no reason: all else was written. */
+/** The problems are payloads that are missing although no eviction or pruning deleted them. Their events are exported. */
 export interface ExportReport extends Problems {
   readonly streams: number
   readonly events: number
@@ -24,12 +24,12 @@ export interface ExportReport extends Problems {
   readonly payloadBytes: number
 }
 
-/** Characters that are written at a time, if no line is longer. */
+/** Characters per write; a longer line is written at once. */
 const CHUNK = 256 * 1024
 
 /**
- * Writes the log piece by piece, each once the one before was taken. Servers may go on writing to the log meanwhile.
- * Versions, chain values and the hashes of payloads are checked on the way; it fails at the first stream that is damaged.
+ * Writes the log in chunks, one after the other, and returns a report. Servers may keep writing to the log. Checks versions,
+ * chain values and payload hashes; fails at the first stream that is damaged (`StreamDamaged`).
  */
 export const exportLog = Effect.fn("exportLog")(function* <E, R>(
   write: (text: string) => Effect.Effect<void, E, R>,
@@ -51,7 +51,7 @@ export const exportLog = Effect.fn("exportLog")(function* <E, R>(
   const exportEvent = (key: StreamKey, placed: PlacedEvent): Effect.Effect<void, E | StreamDamaged, R> => {
     const line = eventLine(key, placed)
     if (line.length > MAX_LINE_BYTES) {
-      const detail = "the payload is larger than what can be imported"
+      const detail = "the payload is too large for a line of an export, so it could not be imported"
       return new StreamDamaged({ ...key, version: placed.event.version, problem: "payload-too-large", detail })
     }
     text += line

@@ -1,4 +1,4 @@
-/** JSON lines, as an export wrote them, back into a log. */
+/** Imports a log from the JSON lines that an export wrote. */
 import { Effect, Schema, Stream } from "effect"
 import { emptyHead, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
@@ -11,15 +11,15 @@ import { makeStreamCheck, type StreamCheck } from "./verify/StreamCheck.ts"
 export interface ImportReport {
   readonly streams: number
   readonly events: number
-  /** Events that the log lacked and has now. */
+  /** Events that the log lacked before. */
   readonly written: number
-  /** Events that the log had. */
+  /** Events that the log already had. */
   readonly present: number
-  /** Payloads that were gone for no reason when the log was exported. */
+  /** Payloads that were already missing when the log was exported. */
   readonly payloadsMissing: number
 }
 
-/** A line that is not what an export wrote there. It was not stored, and nothing after it; what came before may be. */
+/** A line is not as an export wrote it. The lines before it may be stored; this line and the ones after it are not. */
 export class LineRefused extends Schema.TaggedError<LineRefused>()("LineRefused", {
   line: Schema.Finite,
   detail: Schema.String
@@ -32,18 +32,18 @@ export class LineRefused extends Schema.TaggedError<LineRefused>()("LineRefused"
 /** The stream whose lines are being read. */
 interface Current {
   readonly key: StreamKey
-  readonly fold: StreamCheck
-  /** Where it ends in the log. */
+  readonly check: StreamCheck
+  /** Where the stream ends in the log. */
   readonly held: StreamHead
 }
 
-/** Events of the log that are compared with the lines at a time. */
+/** Stored events that are read at a time, to compare them with the lines. */
 const PAGE = 500
 
 /**
- * Reads an export and stores what the log lacks of it. Every chain value and every payload's hash is checked before the
- * event is stored; events that are there already must be the same. Stopped at any moment, or given twice, it changes
- * nothing that is there, and goes on.
+ * Reads an export, stores the events that the log lacks, and returns a report. Checks every chain value and payload hash
+ * before it stores an event. An event that the log already has must be the same (else `StreamDiverged`). An interrupted
+ * import resumes when it is called again; importing the same export twice changes nothing.
  */
 export const importLog = Effect.fn("importLog")(function* <E, R>(
   bytes: Stream.Stream<Uint8Array, E, R>,
@@ -60,68 +60,68 @@ export const importLog = Effect.fn("importLog")(function* <E, R>(
   let known: ReadonlyArray<PlacedEvent> = []
   let trailer: Trailer | undefined
   let problem: string | undefined
-  /** The first line without the payload that its event once had. */
+  /** The first line whose payload is missing; 0: none is. */
   let missing = 0
   const refuse = (detail: string) => new LineRefused({ line, detail })
 
   const endStream = (): void => {
     if (current === undefined) return
-    current.fold.endBefore(0)
-    tally.end(current.key, current.fold.head())
+    current.check.endBefore(0)
+    tally.end(current.key, current.check.head())
   }
 
   const beginStream = Effect.fnUntraced(function* (key: StreamKey) {
     if (current !== undefined && !isInOrder(current.key, key))
-      return yield* refuse("the streams are not in their order")
+      return yield* refuse("the streams are not in the order of an export: lines were moved")
     endStream()
     const [held = emptyHead] = yield* log.heads([key])
     const first = line
-    const fold = makeStreamCheck(key, (version, kind, detail) => {
+    const check = makeStreamCheck(key, (version, kind, detail) => {
       if (kind === "payload-missing") {
         tally.miss()
         if (missing === 0) missing = first + version - 1
       } else problem ??= `${key.libraryId}/${key.streamId} version ${version}: ${kind}: ${detail}`
     })
     known = []
-    current = { key, fold, held }
+    current = { key, check, held }
     return current
   })
 
-  /** An event that the log has: it must be the same. */
+  /** Fails unless the log holds the same event. */
   const compare = Effect.fnUntraced(function* (key: StreamKey, { event }: PlacedEvent) {
     if (known[0] === undefined || event.version > known[known.length - 1]!.event.version) {
       known = yield* log.read(key, { after: event.version - 1, limit: PAGE, payloads: false })
     }
-    const there = known[event.version - (known[0]?.event.version ?? 0)]?.event
-    if (there?.chain === event.chain) return
+    const stored = known[event.version - (known[0]?.event.version ?? 0)]?.event
+    if (stored?.chain === event.chain) return
     const detail = `another event is in the log than line ${line} has`
     return yield* new StreamDiverged({ ...key, version: event.version, detail })
   })
 
   const takeEvent = Effect.fnUntraced(function* (key: StreamKey, placed: PlacedEvent) {
     const isSameStream = current?.key.streamId === key.streamId && current.key.libraryId === key.libraryId
-    const { fold, held } = isSameStream && current !== undefined ? current : yield* beginStream(key)
-    fold.check(placed)
+    const { check, held } = isSameStream && current !== undefined ? current : yield* beginStream(key)
+    check.next(placed)
     if (problem !== undefined) return yield* refuse(problem)
     if (placed.event.version > held.version) return yield* writer.add(key, placed)
     yield* compare(key, placed)
     present += 1
   })
 
-  const takeTrailer = Effect.fnUntraced(function* (said: Trailer) {
+  const takeTrailer = Effect.fnUntraced(function* (exported: Trailer) {
     endStream()
     const { end } = tally.trailer()
     for (const field of ["streams", "events", "heads"] as const) {
-      if (end[field] === said.end[field]) continue
+      if (end[field] === exported.end[field]) continue
       return yield* refuse(
-        `the lines before are not those that were exported (${field}: ${end[field]}, exported: ${said.end[field]})`
+        `the lines before this one are not all that was exported (${field}: ${end[field]} here, ${exported.end[field]} exported)`
       )
     }
-    if (end.payloadsMissing > said.end.payloadsMissing) {
-      return yield* new LineRefused({ line: missing, detail: "its payload was taken out" })
+    if (end.payloadsMissing > exported.end.payloadsMissing) {
+      return yield* new LineRefused({ line: missing, detail: "the payload was removed after the export" })
     }
     yield* writer.flush
-    trailer = said
+    trailer = exported
   })
 
   const takeLine = Effect.fnUntraced(function* (text: string) {
@@ -130,9 +130,9 @@ export const importLog = Effect.fn("importLog")(function* <E, R>(
       const found = headerProblem(text)
       return found === undefined ? undefined : yield* refuse(found)
     }
-    if (trailer !== undefined) return yield* refuse("there is more after the last line")
+    if (trailer !== undefined) return yield* refuse("the export ended with the line before")
     const read = readLine(text)
-    if (read === undefined) return yield* refuse("this is not a line of an export, or not all of it")
+    if (read === undefined) return yield* refuse("not a line of an export, or only a part of one")
     return yield* "end" in read ? takeTrailer(read) : takeEvent(read.key, read.placed)
   })
 
@@ -142,7 +142,7 @@ export const importLog = Effect.fn("importLog")(function* <E, R>(
       for (const text of lines.push(chunk)) yield* takeLine(text)
       if (lines.isTooLong()) {
         line += 1
-        return yield* refuse(`longer than ${MAX_LINE_BYTES} bytes`)
+        return yield* refuse(`the line is longer than ${MAX_LINE_BYTES} bytes, so no export wrote it`)
       }
       size += chunk.length
       onProgress?.(size)
@@ -152,7 +152,7 @@ export const importLog = Effect.fn("importLog")(function* <E, R>(
   if (rest !== "") yield* takeLine(rest)
   if (trailer === undefined) {
     line += 1
-    return yield* refuse("the export ends here, before its last line: it was cut off")
+    return yield* refuse("the input ends here, before the export's last line: it was cut off")
   }
   const { events, payloadsMissing, streams } = trailer.end
   return { streams, events, written, present, payloadsMissing } satisfies ImportReport

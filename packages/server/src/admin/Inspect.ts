@@ -1,4 +1,4 @@
-/** Looking at what the log holds, without changing it. */
+/** Reads what the log holds: its streams, a library's documents, one document. */
 import { Effect } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
@@ -7,7 +7,7 @@ import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 
 const PAGE = 500
 
-/** Every stream of a library or of all, or of one name, page by page. */
+/** Visits every stream of the log, of one library, or of one stream id, in the order of (library, stream). */
 export const eachStream = Effect.fn("eachStream")(function* <E, R>(
   filter: { readonly libraryId?: LibraryId; readonly streamId?: string },
   visit: (stream: StreamSummary) => Effect.Effect<void, E, R>
@@ -22,13 +22,13 @@ export const eachStream = Effect.fn("eachStream")(function* <E, R>(
   }
 })
 
-/** The documents of a library, in order of their id; undefined when the log has no library of that name. */
+/** The Secsync documents of a library, in the order of their ids; undefined when the log has no such library. */
 export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: LibraryId) {
   let streams: Array<StreamSummary> | undefined
   yield* eachStream({ libraryId }, (stream) =>
     Effect.sync(() => {
       streams ??= []
-      // Our own streams are not documents.
+      // The server's own streams are not documents.
       if (!stream.key.streamId.startsWith("@")) streams.push(stream)
     })
   )
@@ -38,7 +38,7 @@ export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: Li
 export interface LibraryDetails {
   readonly libraryId: LibraryId
   readonly documents: number
-  /** Of those, how many hold no sealed bytes. */
+  /** Documents that hold no payload. */
   readonly evictedDocuments: number
   readonly events: number
   readonly payloads: number
@@ -48,7 +48,7 @@ export interface LibraryDetails {
   readonly updatedAt: number
 }
 
-/** One library; undefined when the log has none of that name. */
+/** The totals of one library; undefined when the log has no such library. */
 export const showLibrary = Effect.fn("showLibrary")(function* (libraryId: LibraryId) {
   let details: LibraryDetails | undefined
   yield* eachStream({ libraryId }, (stream) =>
@@ -60,7 +60,7 @@ export const showLibrary = Effect.fn("showLibrary")(function* (libraryId: Librar
 })
 
 const withStream = (details: LibraryDetails | undefined, stream: StreamSummary): LibraryDetails => {
-  // Our own streams are not documents.
+  // The server's own streams are not documents.
   const documents = stream.key.streamId.startsWith("@") ? 0 : 1
   return {
     libraryId: stream.key.libraryId,
@@ -80,11 +80,11 @@ export interface DocumentDetails extends StreamSummary {
   readonly updates: number
   /** The last clock of every author since the active snapshot. */
   readonly clocks: Readonly<Record<string, number>>
-  /** The snapshot that can be restored, when the document is evicted. */
+  /** The snapshot that clients can restore, when the document is evicted. */
   readonly evictedSnapshotId: string | undefined
 }
 
-/** One document; undefined when the library has none of that name. */
+/** One Secsync document; undefined when the library has no such document. */
 export const showDocument = Effect.fn("showDocument")(function* (libraryId: LibraryId, documentId: DocumentId) {
   const log = yield* EventLog
   const { head, events } = yield* log.tail({ libraryId, streamId: documentId }, { payloads: false })

@@ -1,4 +1,7 @@
-/** Deleting superseded sealed bytes: see domain/Pruning.ts for the rule. Every event stays, and so does every proof. */
+/**
+ * Prunes documents: deletes superseded payloads by the rule in `domain/secsync/Retention.ts`. Every event stays, and so does
+ * every parent proof.
+ */
 import { Effect, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import { EVICTED, type StreamKey } from "../domain/Stream.ts"
@@ -15,15 +18,16 @@ const PAGE = 1000
 export interface PrunedDocument {
   readonly libraryId: LibraryId
   readonly documentId: string
-  /** Events with a smaller version hold no payload any more. */
+  /** Events with a smaller version hold no payload now. */
   readonly before: number
   readonly payloads: number
   readonly payloadBytes: number
 }
 
 /**
- * Prunes the documents of all libraries or of one, or one document. Servers may go on meanwhile, and what was
- * interrupted goes on where it stopped. With `dryRun` nothing is changed, and the answer says what would be.
+ * Prunes the documents of all libraries, of one library, or one document, and returns the documents that lost payloads.
+ * Servers may keep running. An interrupted pruning resumes when it is called again. With `dryRun` it changes nothing, and
+ * returns the documents that would lose payloads.
  */
 export const prune = Effect.fn("prune")(function* (
   options: PruningRule & {
@@ -38,7 +42,7 @@ export const prune = Effect.fn("prune")(function* (
     { ...(libraryId && { libraryId }), ...(documentId && { streamId: documentId }) },
     ({ key, payloads }) =>
       Effect.gen(function* () {
-        // Our own streams are not documents.
+        // The server's own streams are not documents.
         if (payloads === 0 || key.streamId.startsWith("@")) return
         const found = yield* pruneStream(key, rule, dryRun)
         if (found !== undefined) pruned.push({ libraryId: key.libraryId, documentId: key.streamId, ...found })
@@ -47,7 +51,7 @@ export const prune = Effect.fn("prune")(function* (
   return pruned
 })
 
-/** What goes, and from where on; undefined when there is nothing. */
+/** Prunes one stream, and returns the payloads that it deleted; undefined when there are none. */
 const pruneStream = Effect.fnUntraced(function* (key: StreamKey, rule: PruningRule, dryRun: boolean) {
   const log = yield* EventLog
   const pruning = makePruning(rule)
@@ -62,7 +66,7 @@ const pruneStream = Effect.fnUntraced(function* (key: StreamKey, rule: PruningRu
   const held = yield* log.held(key, before)
   if (held.payloads === 0) return undefined
   const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, ([checkpoint]) =>
-    // Evicted meanwhile: everything is gone already.
+    // The document was evicted since it was read: every payload is deleted already.
     checkpoint === undefined || checkpoint.event.type === EVICTED || checkpoint.event.version < before
       ? Result.fail("superseded" as const)
       : Result.succeed({ event: toNewEvent({ _tag: "Pruned", before }, ""), purgeBefore: before })

@@ -1,6 +1,6 @@
 /**
- * The log, folded again from its first event: every version, chain value, payload, signature, clock and parent proof
- * checked anew by the rules that accepted them.
+ * Verifies a log: replays every stream from its first event, and checks each version, chain value, payload, signature, clock
+ * and parent proof by the rules that accepted it.
  */
 import { Effect } from "effect"
 import { isAdministration } from "../domain/Administration.ts"
@@ -10,10 +10,11 @@ import { isVerdant } from "../domain/verdant/Events.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 import { eachStream } from "./Inspect.ts"
 import { makeAdministrationCheck } from "./verify/AdministrationCheck.ts"
-import { makeJudgement, makePendingFindings } from "./verify/PendingFindings.ts"
+import { makePendingFindings } from "./verify/PendingFindings.ts"
 import { makeProblems, type Problem, type Problems } from "./verify/Problems.ts"
 import { countEvents, filterOf, type Scope } from "./verify/Scope.ts"
 import { makeSecsyncCheck } from "./verify/SecsyncCheck.ts"
+import { makeSignatureQueue } from "./verify/SignatureQueue.ts"
 import { makeStreamCheck, type Report, type StreamCheck } from "./verify/StreamCheck.ts"
 import { eachPage, purgedAfter, type Until } from "./verify/StreamPages.ts"
 import { makeVerdantCheck } from "./verify/VerdantCheck.ts"
@@ -24,33 +25,33 @@ export type { Until } from "./verify/StreamPages.ts"
 export interface ReplayReport extends Problems {
   readonly streams: number
   readonly events: number
-  /** Payloads that are still there; each had its hash, its content and its signature checked. */
+  /** Payloads that the log still holds. The hash, the content and the signature of each were checked. */
   readonly payloads: number
 }
 
 export interface ReplayOptions extends Scope {
-  /** Where every stream's fold ends: events after it are taken for not there. */
+  /** Where the replay of every stream stops. Later events count as absent. */
   readonly until?: Until
-  /** Called after every page. The total is of the moment the replay began: a running server goes past it. */
+  /** Called after every page. The total is counted when the replay starts, so a running server can exceed it. */
   readonly onProgress?: (events: number, total: number) => void
 }
 
-/** So many are handed over together, also of several streams: a thread is to have something to do for them. */
+/** Findings per submission to the signature queue, across streams, so that a thread gets enough to do at once. */
 const FINDINGS = 64
 
-/** Checks all streams, or those of a library or of a document's name. Servers may go on writing meanwhile. */
+/** Checks all streams, one library's, or one document's, and reports every problem. Servers may keep writing to the log. */
 export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}) {
   const total = yield* countEvents(options, options.until)
   const problems = makeProblems()
   const findings = makePendingFindings()
-  const { handOver, settleAll } = yield* makeJudgement()
+  const signatures = yield* makeSignatureQueue()
   let [streams, events, payloads] = [0, 0, 0]
   const addAll = (found: ReadonlyArray<Problem>) => Effect.sync(() => found.forEach(problems.add))
 
   const replayStream = Effect.fnUntraced(function* ({ key, version }: StreamSummary) {
     const report = findings.reportOf(key)
     const { rules, snapshotIds } = rulesOf(key, report)
-    const fold = makeStreamCheck(key, report, { rules })
+    const check = makeStreamCheck(key, report, { rules })
     const end = yield* eachPage(
       key,
       { after: 0, reaches: version, until: options.until },
@@ -58,33 +59,33 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
         page: (page) =>
           Effect.suspend(() => {
             for (const placed of page) {
-              fold.check(placed)
+              check.next(placed)
               events += 1
               if (placed.payload !== null) payloads += 1
             }
             options.onProgress?.(events, total)
-            return findings.count() < FINDINGS ? Effect.void : handOver(findings.take(), addAll)
+            return findings.count() < FINDINGS ? Effect.void : signatures.submit(findings.take(), addAll)
           }),
-        unreadable: (version, why) => Effect.sync(() => fold.skip(version, why))
+        unreadable: (version, why) => Effect.sync(() => check.skip(version, why))
       }
     )
     if (end !== "cut") {
-      fold.end(end)
-      if (fold.isIntact()) yield* checkIndexes(key, fold, snapshotIds, report)
-    } else if (fold.lacksPayloads()) {
-      // What is gone may have been taken by an event that comes after.
-      fold.endBefore(yield* purgedAfter(key, fold.head()))
+      check.end(end)
+      if (check.isIntact()) yield* checkIndexes(key, check, snapshotIds, report)
+    } else if (check.lacksPayloads()) {
+      // An event after `until` may have purged them.
+      check.endBefore(yield* purgedAfter(key, check.head()))
     }
-    if (end !== "cut" || fold.head().version > 0) streams += 1
+    if (end !== "cut" || check.head().version > 0) streams += 1
   })
 
   yield* eachStream(filterOf(options), replayStream)
-  yield* handOver(findings.take(), addAll)
-  yield* settleAll()
+  yield* signatures.submit(findings.take(), addAll)
+  yield* signatures.drain()
   return { streams, events, payloads, ...problems.found() } satisfies ReplayReport
 })
 
-/** What the events of a stream are held to, by its name. */
+/** The rules for a stream's events, by the kind of the stream. */
 export const rulesOf = (key: StreamKey, report: Report) => {
   if (isAdministration(key)) return { rules: makeAdministrationCheck(report), snapshotIds: new Set<SnapshotId>() }
   if (isVerdant(key)) return { rules: makeVerdantCheck(report), snapshotIds: new Set<SnapshotId>() }
@@ -92,23 +93,25 @@ export const rulesOf = (key: StreamKey, report: Report) => {
   return { rules, snapshotIds: rules.snapshotIds }
 }
 
-/** What the storage keeps beside the events, to find them by: it must lead to what the events say. */
+/** Checks that the storage's indexes (the newest checkpoint, snapshots by id) agree with the events. */
 const checkIndexes = Effect.fnUntraced(function* (
   key: StreamKey,
-  fold: StreamCheck,
+  check: StreamCheck,
   snapshotIds: ReadonlySet<SnapshotId>,
   report: Report
 ) {
   const log = yield* EventLog
   const [stored] = yield* log.streams({ ...key, limit: 1 })
-  // A stream that somebody wrote to meanwhile may have a later one.
-  if (stored?.version === fold.head().version && stored.checkpoint !== fold.checkpoint()) {
-    report(fold.checkpoint(), "wrong-index", `what it is now is read from version ${stored.checkpoint}, not from here`)
+  // If a server wrote to the stream since, the storage may rightly name a later checkpoint.
+  if (stored?.version === check.head().version && stored.checkpoint !== check.checkpoint()) {
+    const detail = `the storage reads the stream's tail from version ${stored.checkpoint}, but its newest checkpoint is here`
+    report(check.checkpoint(), "wrong-index", detail)
   }
   const [first, ...later] = snapshotIds
   if (first === undefined) return
   const found = yield* log.proofs(key, first)
-  // Later ones may have come meanwhile.
+  // The storage may name more: snapshots that were stored since.
   const wrong = found === undefined ? first : later.find((snapshotId, i) => found[i]?.snapshotId !== snapshotId)
-  if (wrong !== undefined) report(fold.head().version, "wrong-index", `the snapshot ${wrong} is not found by its id`)
+  if (wrong !== undefined)
+    report(check.head().version, "wrong-index", `the storage does not find snapshot ${wrong} by its id`)
 })

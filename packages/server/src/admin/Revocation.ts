@@ -1,6 +1,6 @@
 /**
- * Keeping somebody out: revoked tokens, users and libraries, suspended libraries. Servers on the log close their
- * connections within a second and let them in no more.
+ * Revokes tokens, and suspends libraries. Servers on the log close the affected connections within a second, and admit no
+ * new ones.
  */
 import { Clock, Effect, Result } from "effect"
 import {
@@ -15,46 +15,46 @@ import type { LibraryId } from "../domain/Ids.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { appendDecided } from "./appendDecision.ts"
 
-/** Closes a library to everybody until it is resumed. Whether that changed anything. */
+/** Closes a library to all clients until it is resumed. Returns whether that changed anything. */
 export const suspend = (libraryId: LibraryId) => write(libraryId, { _tag: "LibrarySuspended" }, "sync-admin suspend")
 
-/** Opens a suspended library again. Whether that changed anything. */
+/** Opens a suspended library again. Returns whether that changed anything. */
 export const resume = (libraryId: LibraryId) => write(libraryId, { _tag: "LibraryResumed" }, "sync-admin resume")
 
-/** Whether a library is suspended. */
+/** Returns whether a library is suspended. */
 export const isSuspended = Effect.fn("isSuspended")(function* (libraryId: LibraryId) {
   const { events } = yield* (yield* EventLog).tail(libraryAdministration(libraryId), { payloads: false })
   return fold(events.map(({ event }) => event)).isSuspended
 })
 
 export type Revocation =
-  /** One token, by its `jti`; of any library unless one is named. */
+  /** One token, by its `jti`; for every library unless one is named. */
   | { readonly tokenId: string; readonly libraryId?: LibraryId }
-  /** Every token of a user (`sub`) that was issued until now; for any library unless one is named. */
+  /** Every token of a user (`sub`) issued until now; for every library unless one is named. */
   | { readonly userId: string; readonly libraryId?: LibraryId }
-  /** Every token of a library that was issued until now. */
+  /** Every token of a library issued until now. */
   | { readonly libraryId: LibraryId }
 
-/** Makes tokens worthless. Whether that changed anything. */
+/** Makes tokens invalid. Returns whether that changed anything. */
 export const revoke = Effect.fn("revoke")(function* (revocation: Revocation) {
   const before = yield* Clock.currentTimeMillis
-  const wish: AdministrationEvent =
+  const event: AdministrationEvent =
     "tokenId" in revocation
       ? { _tag: "TokenRevoked", tokenId: revocation.tokenId }
       : "userId" in revocation
         ? { _tag: "UserRevoked", userId: revocation.userId, before }
         : { _tag: "TokensRevoked", before }
-  return yield* write(revocation.libraryId, wish, "sync-admin token revoke")
+  return yield* write(revocation.libraryId, event, "sync-admin token revoke")
 })
 
 const write = Effect.fnUntraced(function* (
   libraryId: LibraryId | undefined,
-  wish: AdministrationEvent,
+  wanted: AdministrationEvent,
   origin: string
 ) {
   const key = libraryId === undefined ? serverAdministration : libraryAdministration(libraryId)
   const decided = yield* appendDecided(key, { origin }, (tail) =>
-    Result.map(decide(fold(tail.map(({ event }) => event)), wish), (event) => ({ event: toNewEvent(event) }))
+    Result.map(decide(fold(tail.map(({ event }) => event)), wanted), (event) => ({ event: toNewEvent(event) }))
   )
   return Result.isSuccess(decided)
 })

@@ -1,4 +1,4 @@
-/** What a log holds, all together. */
+/** Totals of a log: its libraries, documents, events and payloads. */
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { eachStream } from "./Inspect.ts"
@@ -6,15 +6,15 @@ import { eachStream } from "./Inspect.ts"
 export interface Statistics {
   readonly libraries: number
   readonly documents: number
-  /** Of those, how many hold no sealed bytes. */
+  /** Documents that hold no payload. */
   readonly evictedDocuments: number
   readonly events: number
   readonly payloads: number
   readonly payloadBytes: number
-  /** Milliseconds since 1970; null when there is nothing. */
+  /** Milliseconds since 1970; null when the log is empty. */
   readonly createdAt: number | null
   readonly updatedAt: number | null
-  /** By the size of their sealed bytes, the largest first. */
+  /** By the size of their payloads, the largest first. */
   readonly largestLibraries: ReadonlyArray<Sized>
   readonly largestDocuments: ReadonlyArray<Sized & { readonly documentId: string }>
 }
@@ -26,7 +26,7 @@ interface Sized {
 
 const LARGEST = 5
 
-/** Of all libraries, or of one. */
+/** The totals of all libraries, or of one. */
 export const statistics = Effect.fn("statistics")(function* (filter: { readonly libraryId?: LibraryId }) {
   let [documents, evictedDocuments, events, payloads, payloadBytes] = [0, 0, 0, 0, 0]
   let [createdAt, updatedAt] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
@@ -45,7 +45,7 @@ export const statistics = Effect.fn("statistics")(function* (filter: { readonly 
       payloadBytes += stream.payloadBytes
       createdAt = Math.min(createdAt, stream.createdAt)
       updatedAt = Math.max(updatedAt, stream.updatedAt)
-      // What the server keeps for itself is nobody's library.
+      // The server's own streams belong to no library.
       if (libraryId.startsWith("@")) return
       if (library?.libraryId !== libraryId) {
         endLibrary()

@@ -1,4 +1,4 @@
-/** The operations behind `sync-admin`, for programs that administer a log themselves. */
+/** The operations behind `sync-admin`, for programs that administer a log without the CLI. */
 export { libraryAdministration, serverAdministration } from "../domain/Administration.ts"
 export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 export { rootOid } from "../domain/verdant/model/Oid.ts"

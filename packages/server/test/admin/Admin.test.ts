@@ -1,4 +1,4 @@
-/** Evicting and looking, on the log alone: over pages, in steps, while somebody writes. */
+/** Eviction and inspection on a log without a server: over several pages, interrupted, and while another process writes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
@@ -17,7 +17,7 @@ const libraryId = LibraryId.make("notes")
 const pubKey = PublicKey.make("k".repeat(43))
 const payload = new Uint8Array(100)
 
-/** Appends an event of 100 sealed bytes, by no rule. */
+/** Appends an event with a payload of 100 bytes, without deciding it. */
 const store = Effect.fnUntraced(function* (library: LibraryId, streamId: string, data: DocumentEvent) {
   const log = yield* EventLog
   const key = { libraryId: library, streamId }
@@ -43,7 +43,7 @@ const update = (clock: number): DocumentEvent => ({
   clock
 })
 
-/** The log with something done, once, after a document was read and before its eviction is appended. */
+/** The log, with one action run once, after a document is read and before its eviction is appended. */
 const interposed = <E>(act: Effect.Effect<unknown, E, EventLog>) =>
   Layer.effect(
     EventLog,
@@ -55,7 +55,7 @@ const interposed = <E>(act: Effect.Effect<unknown, E, EventLog>) =>
   )
 
 describe("evict", () => {
-  it.effect("evicts every document of a library of several pages, once, and says what it freed", () =>
+  it.effect("evicts each document of a library of several pages once, and returns the payloads that it freed", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 450 }, (_, i) => `document-${String(i).padStart(3, "0")}`)
       yield* Effect.forEach(names, (name) => store(libraryId, name, snapshot("first")))
@@ -74,7 +74,7 @@ describe("evict", () => {
     }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
-  it.effect("goes on where it was stopped", () =>
+  it.effect("resumes after an interruption, and evicts only the remaining documents", () =>
     Effect.gen(function* () {
       yield* store(libraryId, "one", snapshot("first"))
       yield* store(libraryId, "two", snapshot("first"))
@@ -88,7 +88,7 @@ describe("evict", () => {
     }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
-  it.effect("also evicts what somebody writes meanwhile", () =>
+  it.effect("evicts an update that another process writes while it decides", () =>
     Effect.gen(function* () {
       yield* store(libraryId, "one", snapshot("first"))
       const writes = store(libraryId, "one", update(0))
@@ -101,7 +101,7 @@ describe("evict", () => {
     }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
-  it.effect("leaves our own streams alone", () =>
+  it.effect("leaves the server's own streams alone", () =>
     Effect.gen(function* () {
       yield* store(libraryId, "@library", snapshot("first"))
       yield* store(libraryId, "one", snapshot("first"))
@@ -111,21 +111,23 @@ describe("evict", () => {
   )
 })
 
-describe("looking", () => {
-  it.effect("lists libraries over pages, and says that one is not there", () =>
-    Effect.gen(function* () {
-      const ids = Array.from({ length: 501 }, (_, i) => LibraryId.make(`library-${String(i).padStart(3, "0")}`))
-      yield* Effect.forEach(ids, (id) => store(id, "one", snapshot("first")))
-      assert.deepStrictEqual(
-        (yield* listLibraries()).map(({ libraryId }) => libraryId),
-        ids
-      )
-      assert.isUndefined(yield* showLibrary(libraryId))
-      assert.isUndefined(yield* showDocument(ids[0]!, DocumentId.make("two")))
-    }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
+describe("inspection", () => {
+  it.effect(
+    "lists libraries over several pages, and returns undefined for a library or document that does not exist",
+    () =>
+      Effect.gen(function* () {
+        const ids = Array.from({ length: 501 }, (_, i) => LibraryId.make(`library-${String(i).padStart(3, "0")}`))
+        yield* Effect.forEach(ids, (id) => store(id, "one", snapshot("first")))
+        assert.deepStrictEqual(
+          (yield* listLibraries()).map(({ libraryId }) => libraryId),
+          ids
+        )
+        assert.isUndefined(yield* showLibrary(libraryId))
+        assert.isUndefined(yield* showDocument(ids[0]!, DocumentId.make("two")))
+      }).pipe(Effect.provide([layerMemory, Signals.layerNone]))
   )
 
-  it.effect("shows a document's authors and clocks, and a library's first and last change", () =>
+  it.effect("shows a document's authors and clocks, and the times of a library's first and last event", () =>
     Effect.gen(function* () {
       yield* store(libraryId, "one", snapshot("first"))
       yield* store(libraryId, "one", update(0))

@@ -1,6 +1,6 @@
 /**
- * A log as JSON lines: a header, every event of every stream in the order of their names and versions, and a last line by
- * which it is known that none is missing.
+ * The export format, JSON lines: a header, every event of every stream in the order of (library, stream, version), and a
+ * trailer that proves that none is missing.
  */
 import { Result, Schema } from "effect"
 import { serverAdministration } from "../../domain/Administration.ts"
@@ -10,12 +10,12 @@ import { DocumentId, Hash, LibraryId } from "../../domain/Ids.ts"
 import type { StreamHead, StreamKey } from "../../domain/Stream.ts"
 import type { PlacedEvent } from "../../ports/EventLog.ts"
 
-/** A payload of 90 MB and what is around it. */
+/** Room for a payload of 90 MB in base64, and the event around it. */
 export const MAX_LINE_BYTES = 128 * 1024 * 1024
 
 const Header = Schema.Struct({ format: Schema.Literal("sealog"), version: Schema.Finite })
 
-/** The version of the format that is written, and the only one that is read. */
+/** The only version of the format that is written and read. */
 const VERSION = 1
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
@@ -24,9 +24,9 @@ const Trailer = Schema.Struct({
   end: Schema.Struct({
     streams: Count,
     events: Count,
-    /** Payloads that are gone though no eviction and no pruning took them. */
+    /** Payloads that are missing, though no eviction or pruning deleted them. */
     payloadsMissing: Count,
-    /** One hash over where every stream ends: two logs are the same exactly when it is. */
+    /** One hash over the heads of all streams: two logs are equal exactly when it is. */
     heads: Schema.String
   })
 })
@@ -58,7 +58,7 @@ export const headerLine = (): string => `${JSON.stringify({ format: "sealog", ve
 export const eventLine = (key: StreamKey, { event, payload }: PlacedEvent): string => {
   const bytes = payload && Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
   const { version, generation, type, data, payloadHash, chain, origin, recordedAt, checkpoint } = event
-  // In one order, whatever storage it comes from.
+  // The keys are in one order, so that every storage gives the same text.
   const line = { ...key, version, generation, type, data, payloadHash, chain, origin, recordedAt, checkpoint }
   return `${JSON.stringify({ ...line, payload: bytes?.toString("base64") ?? null })}\n`
 }
@@ -68,16 +68,16 @@ export const trailerLine = (trailer: Trailer): string => `${JSON.stringify(trail
 const decodeHeader = Schema.decodeUnknownResult(Schema.fromJsonString(Header))
 const decodeLine = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Union([Event, Trailer])))
 
-/** What is wrong with a file's first line; undefined when nothing is. */
+/** The problem with an export's first line; undefined when there is none. */
 export const headerProblem = (line: string): string | undefined => {
   const header = Result.getOrUndefined(decodeHeader(line))
-  if (header === undefined) return "this is not an export: the first line is not its header"
+  if (header === undefined) return "not the header of an export"
   return header.version === VERSION
     ? undefined
-    : `the format's version is ${header.version}, and ${VERSION} is known here`
+    : `the format's version is ${header.version}, and ${VERSION} is known here; import it with a newer Sealog`
 }
 
-/** Any line but the first; undefined when it is none of the format's. */
+/** Reads any line after the header; undefined when it is not a line of the format. */
 export const readLine = (
   line: string
 ): { readonly key: StreamKey; readonly placed: PlacedEvent } | Trailer | undefined => {
@@ -90,7 +90,7 @@ export const readLine = (
   }
 }
 
-/** By UTF-8 bytes, as every storage orders streams. */
+/** Whether a stream sorts before another, by UTF-8 bytes as in every storage. */
 export const isInOrder = (before: StreamKey, after: StreamKey): boolean => {
   const libraries = compareBytes(before.libraryId, after.libraryId)
   return libraries < 0 || (libraries === 0 && compareBytes(before.streamId, after.streamId) < 0)
@@ -98,7 +98,7 @@ export const isInOrder = (before: StreamKey, after: StreamKey): boolean => {
 
 const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-/** Counts what the last line says, on either end. */
+/** Counts for the trailer, when it is written and when it is checked. */
 export const makeTally = () => {
   let [streams, events, payloadsMissing, heads] = [0, 0, 0, ""]
   return {

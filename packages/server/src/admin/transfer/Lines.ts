@@ -1,6 +1,7 @@
-/** Lines out of the bytes of a file or a pipe, of which no more is kept than the line that is not at its end yet. */
-
-/** Takes chunks, and gives the lines that end in each. `isTooLong`: what is kept is longer than `maxBytes`. */
+/**
+ * Splits chunks of bytes into lines, and keeps only the line that has not ended yet. `push` returns the lines that end in a
+ * chunk; `rest` returns the text after the last line's end. `isTooLong` says that the kept line exceeds `maxBytes`.
+ */
 export const makeLines = (maxBytes: number) => {
   let parts: Array<Uint8Array> = []
   let length = 0
@@ -10,7 +11,6 @@ export const makeLines = (maxBytes: number) => {
     length += part.length
   }
 
-  /** What came after the last line's end. */
   const rest = (): string => {
     const text = Buffer.concat(parts).toString()
     parts = []

@@ -1,6 +1,6 @@
 /**
- * Files of a Verdant server, brought into the store and recorded as if they had been uploaded. Bytes first, as with an
- * upload: what is interrupted in between is nobody's, and is brought again.
+ * Copies the files of a Verdant server into the `BlobStore`, and records them as if they had been uploaded. Bytes are stored
+ * before the file is recorded, as in an upload. If a copy is interrupted in between, another one copies the file again.
  */
 import { Effect, Option, Result, Schema, type Stream } from "effect"
 import { FileId, type LibraryId } from "../../domain/Ids.ts"
@@ -12,66 +12,66 @@ import { displayName, mediaType } from "../../protocols/verdant/files/FileHeader
 import { appendDecided } from "../appendDecision.ts"
 import type { VerdantRow, VerdantUnreadable } from "./VerdantRows.ts"
 
-/** What a Verdant server stored as a file of that id and name; undefined: nothing that can be read. */
+/** Finds the bytes that a Verdant server stored for a file; undefined when it has none that can be read. */
 export type VerdantBytes = (
   fileId: FileId,
   name: string
 ) => Effect.Effect<{ readonly size: number; readonly bytes: Stream.Stream<Uint8Array, VerdantUnreadable> } | undefined>
 
-export interface BroughtFiles {
-  /** Brought now: what the library has already is not brought again. */
+export interface CopiedFiles {
+  /** Files that were copied now. Files that the library already has are not counted. */
   readonly files: number
   readonly fileBytes: number
-  /** Known to the other server, but without bytes that could be read. */
+  /** Files that the other server knows, but whose bytes could not be read. */
   readonly filesLeftOut: number
 }
 
-export const noFiles: BroughtFiles = { files: 0, fileBytes: 0, filesLeftOut: 0 }
+export const noFiles: CopiedFiles = { files: 0, fileBytes: 0, filesLeftOut: 0 }
 
 const ORIGIN = "sync-admin import verdant"
-/** That server did not write down who uploaded a file. */
+/** The other server does not record which user uploaded a file. */
 const USER = "@import"
 
-/** One that fits nothing is left out like one without bytes: no client could ask for it. */
+/** A row that does not fit is left out, as if it had no bytes: no client could ask for its file. */
 const FileRow = Schema.Struct({ fileId: FileId, name: Schema.String, type: Schema.String })
 const decodeRow = Schema.decodeUnknownOption(FileRow)
 type FileRow = typeof FileRow.Type
 
-/** `bytesOf` undefined: nobody knows where the bytes are. */
-export const bringFiles = Effect.fnUntraced(function* (
+/** Copies the files that the library lacks. Without `bytesOf`, every file is left out. */
+export const copyFiles = Effect.fnUntraced(function* (
   libraryId: LibraryId,
   rows: ReadonlyArray<VerdantRow>,
   { bytesOf, dryRun }: { readonly bytesOf: VerdantBytes | undefined; readonly dryRun: boolean }
 ) {
   const known = new Set((yield* filesOfGenerations(libraryId)).live.map(({ fileId }) => fileId))
-  let brought = noFiles
+  let copied = noFiles
   for (const row of rows) {
     const file = Option.getOrUndefined(decodeRow(row))
     if (file !== undefined && known.has(file.fileId)) continue
     const found = file && bytesOf && (yield* bytesOf(file.fileId, file.name))
-    const size = file && found && (dryRun ? found.size : yield* bring(libraryId, file, found.bytes))
-    brought =
+    const size = file && found && (dryRun ? found.size : yield* copyFile(libraryId, file, found.bytes))
+    copied =
       size === undefined
-        ? { ...brought, filesLeftOut: brought.filesLeftOut + 1 }
-        : { ...brought, files: brought.files + 1, fileBytes: brought.fileBytes + size }
+        ? { ...copied, filesLeftOut: copied.filesLeftOut + 1 }
+        : { ...copied, files: copied.files + 1, fileBytes: copied.fileBytes + size }
   }
-  return brought
+  return copied
 })
 
-/** Its size; undefined when its bytes could not be read to their end, or there is no place for them. */
-const bring = Effect.fnUntraced(
+/** Copies one file and returns its size; undefined when its bytes cannot be read to the end, or there is no `BlobStore`. */
+const copyFile = Effect.fnUntraced(
   function* (libraryId: LibraryId, file: FileRow, bytes: Stream.Stream<Uint8Array, VerdantUnreadable>) {
     const store = Option.getOrUndefined(yield* Effect.serviceOption(BlobStore))
     if (store === undefined) return undefined
     const { fileId } = file
     const blob = newBlobKey(libraryId, fileId)
-    // They were not too large for that server.
+    // No limit: the file was not too large for the other server.
     const stored = yield* store.put(blob, bytes, Number.MAX_SAFE_INTEGER)
     const [name, type] = [displayName(file.name), mediaType(file.type)]
     const event = toNewEvent({ _tag: "FileStored", fileId, name, type, userId: USER, blob, ...stored }, "")
     const decided = yield* appendDecided({ libraryId, streamId: VERDANT }, { origin: ORIGIN }, (tail) =>
       tail.some(({ event }) => event.type === "FileStored" && "fileId" in event.data && event.data.fileId === fileId)
-        ? Result.fail("uploaded meanwhile")
+        ? Result.fail("uploaded by a client")
         : Result.succeed({ event })
     )
     if (Result.isFailure(decided)) yield* store.delete(blob)

@@ -1,4 +1,4 @@
-/** What a Verdant server stores of a library, as a library of ours that goes on where that one stopped. */
+/** Reads a library from a Verdant server's tables, and builds the library that continues where that server stopped. */
 import { Effect, Option, Result, Schema, Stream } from "effect"
 import { ReplicaId, ReplicaType, UserId } from "../../domain/verdant/Events.ts"
 import { type Baseline, decodeBaseline } from "../../domain/verdant/model/Baseline.ts"
@@ -13,7 +13,7 @@ import {
 import { Timestamp } from "../../domain/verdant/model/Timestamp.ts"
 import type { Replica } from "../../domain/verdant/State.ts"
 
-/** The other server's library cannot be read, or is not one. */
+/** The other server's library cannot be read, or is not a library. */
 export class VerdantUnreadable extends Schema.TaggedError<VerdantUnreadable>()("VerdantUnreadable", {
   detail: Schema.String
 }) {
@@ -22,40 +22,40 @@ export class VerdantUnreadable extends Schema.TaggedError<VerdantUnreadable>()("
   }
 }
 
-/** By the names of the columns; nothing of it was checked. */
+/** A row's values by column name, unchecked. */
 export type VerdantRow = Readonly<Record<string, unknown>>
 type Rows = Stream.Stream<VerdantRow, VerdantUnreadable>
 
-/** The tables of a library, as they are at one moment. */
+/** The tables of a library, all read at one moment. */
 export interface VerdantTables {
-  /** ReplicaInfo */
+  /** The table `ReplicaInfo`. */
   readonly replicas: Rows
-  /** OperationHistory */
+  /** The table `OperationHistory`. */
   readonly operations: Rows
-  /** DocumentBaseline */
+  /** The table `DocumentBaseline`. */
   readonly baselines: Rows
-  /** FileMetadata */
+  /** The table `FileMetadata`. */
   readonly files: Rows
 }
 
 export interface VerdantLibrary {
   readonly folded: FoldedLibrary
-  /** Replicas that lack what is folded, and begin anew when they come back. */
+  /** Replicas that lack operations which are already compacted. They are reset when they come back. */
   readonly lapsed: number
-  /** Operations and baselines that no client may send, and so none is sent. */
+  /** Operations and baselines that were left out, because the protocol does not allow them. */
   readonly malformed: number
 }
 
-/** All that came from the other server came with the first event of the stream. */
+/** The stream's first event brings the whole library, so all of it has this version. */
 const VERSION = 1
-/** Characters: the payload, and the text that it is read from again, are one string each. */
+/** Characters of operations and baselines: the payload is written and read as one string each. */
 const MAX_LENGTH = 256 * 1024 * 1024
 
-/** `truancy`: after how many milliseconds without a word that server no longer waited for a replica. */
+/** Reads a library. `truancy`: milliseconds after which the other server treated a silent replica as truant. */
 export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTables, truancy: number) {
   let [length, malformed] = [0, 0]
-  /** The item; undefined when it is none. */
-  const judge = <A extends { readonly text: string }, E>(decoded: Result.Result<A, E>): A | undefined => {
+  /** Counts an item, and returns it; undefined when it is malformed. */
+  const counted = <A extends { readonly text: string }, E>(decoded: Result.Result<A, E>): A | undefined => {
     if (Result.isFailure(decoded)) malformed += 1
     else length += decoded.success.text.length
     return Result.getOrUndefined(decoded)
@@ -64,30 +64,34 @@ export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTa
     Stream.runForEachArray(rows, (page) => {
       for (const row of page) take(row)
       return length > MAX_LENGTH
-        ? Effect.fail(new VerdantUnreadable({ detail: "the library is larger than one event can be" }))
+        ? Effect.fail(
+            new VerdantUnreadable({
+              detail: `the library has more than ${MAX_LENGTH} characters, the most that one event can hold`
+            })
+          )
         : Effect.void
     })
 
   const baselines = new Map<string, StoredBaseline>()
   yield* each(tables.baselines, (row) => {
-    const baseline = judge(baselineOf(row))
+    const baseline = counted(baselineOf(row))
     if (baseline !== undefined) baselines.set(baseline.oid, storedBaseline(baseline))
   })
 
-  /** By what they are told apart by: a history that a replica brought back is there a second time, as its own. */
+  /** By time and entity: a history that a replica restored is in the table a second time, under that replica. */
   const operations = new Map<string, StoredOperation>()
   const wrote = new Map<string, string>()
   const orders: Array<number> = []
   yield* each(tables.operations, (row) => {
     if (typeof row["serverOrder"] === "number") orders.push(row["serverOrder"])
-    const operation = judge(operationOf(row))
+    const operation = counted(operationOf(row))
     if (operation === undefined) return
     const { oid, replicaId, timestamp } = operation
     operations.set(`${timestamp} ${oid}`, operation)
     if ((wrote.get(replicaId) ?? "") < timestamp) wrote.set(replicaId, timestamp)
   })
 
-  const rows: Array<typeof ReplicaRow.Type> = []
+  const rows: Array<ReplicaRow> = []
   let lapsed = 0
   yield* each(tables.replicas, (row) => {
     const replica = Option.getOrUndefined(decodeReplica(row))
@@ -95,16 +99,16 @@ export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTa
     else rows.push(replica)
   })
   const progress = makeProgress(orders, rows, truancy)
-  const able = rows.filter(progress.canCatchUp)
+  const continuing = rows.filter(progress.canCatchUp)
   const folded: FoldedLibrary = {
     watermark: progress.watermark,
     foldedUpTo: 0,
-    replicas: able.map((row) => replicaOf(row, progress.hasAll(row), wrote.get(row.id) ?? null)),
+    replicas: continuing.map((row) => replicaOf(row, progress.hasAll(row), wrote.get(row.id) ?? null)),
     files: [],
     baselines: Array.from(baselines.values()),
     operations: Array.from(operations.values()).sort(byTimestamp)
   }
-  return { folded, lapsed: lapsed + rows.length - able.length, malformed } satisfies VerdantLibrary
+  return { folded, lapsed: lapsed + rows.length - continuing.length, malformed } satisfies VerdantLibrary
 })
 
 // ------------------------------------------------------------------------------------------------------------ rows
@@ -148,24 +152,24 @@ const parse = (text: unknown): Result.Result<unknown, unknown> =>
 // -------------------------------------------------------------------------------------------------------- progress
 
 /**
- * What replicas have. All operations come with one event, so who lacks some of them has none and is sent them all again,
- * which changes nothing where they are: clients tell operations apart by entity and time, as we do.
+ * The progress of the replicas, and the watermark. All operations come with one event, so a replica that lacks some of them
+ * is sent them all. That is harmless: a client recognises an operation that it has by its entity and time.
  */
 const makeProgress = (unordered: ReadonlyArray<number>, rows: ReadonlyArray<ReplicaRow>, truancy: number) => {
   const orders = unordered.toSorted((a, b) => a - b)
   const last = orders[orders.length - 1] ?? 0
-  /** When that server last did something. */
+  /** The last time at which the other server was active. */
   const end = rows.reduce((end, { lastSeenWallClockTime: seen }) => Math.max(end, seen ?? 0), 0)
   const isWaitedFor = ({ lastSeenWallClockTime: seen }: ReplicaRow) => seen !== null && seen > end - truancy
-  // As that server reckoned it when it last did: clients have folded up to there, which nothing undoes.
+  // As the other server last computed it: clients have compacted up to there, which cannot be undone.
   const promises = rows.flatMap((row) => (row.type < 2 && isWaitedFor(row) ? (row.ackedLogicalTime ?? []) : []))
   return {
     watermark: promises.reduce<string | null>((low, promise) => (low === null || promise < low ? promise : low), null),
-    // Numbers beyond the last were given before numbers began again: nobody knows what such a replica has.
+    // Equal, not greater: numbers beyond the last come from before a restart of the numbering, so they say nothing.
     hasAll: ({ ackedServerOrder: acked }: ReplicaRow): boolean => acked === last,
     /**
-     * Whether it can be sent all that it lacks: nothing is folded before all who are waited for have it; the others can
-     * if every number after theirs is there.
+     * Whether a replica can be sent everything that it lacks. One that the server waited for can, because nothing that it
+     * lacks is compacted. A truant can if every number after its own is still there.
      */
     canCatchUp: (row: ReplicaRow): boolean => {
       const lacks = last - row.ackedServerOrder

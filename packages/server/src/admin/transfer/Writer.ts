@@ -1,21 +1,21 @@
-/** Writes events as they were placed elsewhere, with what they purge, in large batches. */
+/** Writes events that were placed in another log, in large batches, and purges the payloads that they purge. */
 import { Effect, Schema } from "effect"
 import type { NonEmptyArray } from "effect/Array"
 import { purgesBefore, type StreamKey } from "../../domain/Stream.ts"
 import type { EventLog, PlacedEvent, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 
-/** A log to write to, and whoever serves it. */
+/** The log to write to, and the signals that tell its servers. */
 export interface Target {
   readonly log: EventLog["Service"]
   readonly signals: Signals["Service"]
 }
 
-/** A stream is there already, and is another. */
+/** The target holds a stream of the same name that differs. */
 export class StreamDiverged extends Schema.TaggedError<StreamDiverged>()("StreamDiverged", {
   libraryId: Schema.String,
   streamId: Schema.String,
-  /** The first version that is another, or is too much. */
+  /** The first version that differs, or that only the target has. */
   version: Schema.Finite,
   detail: Schema.String
 }) {
@@ -34,7 +34,7 @@ interface Batched {
   purgeBefore: number
 }
 
-/** `onWritten`: after every batch, with what was in it. */
+/** A writer to which events are added in order; call `flush` at the end. `onWritten` is called after every batch. */
 export const makeWriter = (target: Target, onWritten: (events: number) => void) => {
   let batch: Array<Batched> = []
   let [events, bytes] = [0, 0]
@@ -52,7 +52,7 @@ export const makeWriter = (target: Target, onWritten: (events: number) => void) 
       const { expectedVersion, key } = batch[i]!
       const detail =
         result.actualVersion === expectedVersion
-          ? "the target holds a snapshot of the same id"
+          ? "the target already holds a snapshot with this id"
           : `somebody else wrote to the target, which ends at version ${result.actualVersion}`
       return yield* new StreamDiverged({ ...key, version: expectedVersion + 1, detail })
     }
@@ -63,7 +63,7 @@ export const makeWriter = (target: Target, onWritten: (events: number) => void) 
     onWritten(written)
   })
 
-  /** Takes a stream's next event; written once a batch is full, or is flushed. */
+  /** Adds a stream's next event. It is written once the batch is full or flushed. */
   const add = Effect.fnUntraced(function* (key: StreamKey, placed: PlacedEvent) {
     const { event, payload } = placed
     const last = batch.at(-1)
@@ -72,7 +72,7 @@ export const makeWriter = (target: Target, onWritten: (events: number) => void) 
       last.events.push(placed)
       if (purged > 0) {
         last.purgeBefore = Math.max(last.purgeBefore, purged)
-        // What is written together is not purged by it: these were read before the payloads went.
+        // The storage does not purge payloads of the same append, so they are left out of it.
         last.events = last.events.map((each) =>
           each.event.version < purged ? { ...each, payload: null } : each
         ) as never

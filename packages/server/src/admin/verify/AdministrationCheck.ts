@@ -1,4 +1,4 @@
-/** The rules of our own streams: an operator's wishes, each of which changed something. */
+/** Checks an administration stream: every event is a decision of an operator that changed something. */
 import { Result } from "effect"
 import * as Administration from "../../domain/Administration.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
@@ -16,10 +16,10 @@ export const makeAdministrationCheck = (report: Report): Rules => {
       return false
     }
     if (isAsWritten && event.payloadHash !== "") {
-      report(event.version, "payload-mismatch", "the event names a payload, which its kind does not have")
+      report(event.version, "payload-mismatch", "the event names a payload, but events of its type have none")
     }
     if (isAsWritten && isStateKnown && Result.isFailure(Administration.decide(state, decoded))) {
-      report(event.version, "rule-broken", "it was so already")
+      report(event.version, "rule-broken", "the event changed nothing: earlier events already said so")
     }
     state = Administration.evolve(state, decoded)
     return true

@@ -1,4 +1,4 @@
-/** What was found wrong, of which there may be as much as there are events. */
+/** Problems found by a verification, at most 1,000 of them: there may be one per event. */
 import { Schema } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import type { ProblemKind } from "./StreamCheck.ts"
@@ -12,12 +12,13 @@ export interface Problem {
 }
 
 export interface Problems {
-  /** The first of the problems that were found, at most 1,000. */
+  /** The first 1,000. */
   readonly problems: ReadonlyArray<Problem>
+  /** All problems that were found. */
   readonly problemCount: number
 }
 
-/** A stream is not as it was written. What was taken from it before stays where it went. */
+/** A stream is not as it was written. Pages that were read from it before the damage were already passed on. */
 export class StreamDamaged extends Schema.TaggedError<StreamDamaged>()("StreamDamaged", {
   libraryId: Schema.String,
   streamId: Schema.String,

@@ -1,28 +1,29 @@
-/** Which part of the log is meant. */
+/** The part of a log that a command works on. */
 import { Effect, Schema } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { listLibraries } from "../../ports/listLibraries.ts"
 import { eachStream } from "../Inspect.ts"
 import type { Until } from "./StreamPages.ts"
 
-/** The whole log, a library, or one document of it. */
+/** The whole log, one library, or one document of a library. */
 export interface Scope {
   readonly libraryId?: LibraryId
   readonly documentId?: string
 }
 
-/** The log has nothing of that name. */
+/** The log has no such library or stream. */
 export class NoSuchStream extends Schema.TaggedError<NoSuchStream>()("NoSuchStream", {
   libraryId: Schema.String,
   streamId: Schema.UndefinedOr(Schema.String)
 }) {}
 
+/** The scope as a filter of streams. */
 export const filterOf = ({ libraryId, documentId }: Scope) => ({
   ...(libraryId && { libraryId }),
   ...(documentId && { streamId: documentId })
 })
 
-/** How many events there are to look at; more than there are when some of them were recorded too late. */
+/** Counts the events in the scope, for progress. With `until` as a time it counts too many. */
 export const countEvents = Effect.fnUntraced(function* (scope: Scope, until: Until | undefined) {
   let total = 0
   if (scope.documentId === undefined) {

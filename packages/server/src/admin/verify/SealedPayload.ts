@@ -1,5 +1,7 @@
-/** The sealed message against the event that stands for it: the same document, ids and clocks, and signed by its author. */
-
+/**
+ * Checks a sealed payload against its event: the message in it names the same document, ids and clocks, and is signed by its
+ * author.
+ */
 import type { StreamKey } from "../../domain/Stream.ts"
 import type * as Secsync from "../../domain/secsync/index.ts"
 import { makeDecoder } from "../../protocols/secsync/Wire.ts"
@@ -7,19 +9,19 @@ import type { SignedText } from "../../signatures/verifySignature.ts"
 
 const decodeMessage = makeDecoder()
 
-export interface ContentProblem {
+export interface PayloadProblem {
   readonly problem: "payload-mismatch" | "signature-invalid"
   readonly detail: string
-  /** It is none if this was signed by its key. */
+  /** No problem if this text was signed by its key, which is still to be verified. */
   readonly unless?: SignedText
 }
 
-/** What is, or may be, wrong with a payload that has the hash that its event names; undefined when nothing is. */
-export const contentProblem = (
+/** The problem with a payload whose hash is right, or one that its signature decides; undefined when there is none. */
+export const payloadProblem = (
   key: StreamKey,
   event: Secsync.DocumentEvent,
   payload: Uint8Array
-): ContentProblem | undefined => {
+): PayloadProblem | undefined => {
   const message = decodeMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
   const difference = differenceOf(key, event, message)
   if (difference !== undefined) return { problem: "payload-mismatch", detail: difference }
@@ -27,7 +29,7 @@ export const contentProblem = (
   return { problem: "signature-invalid", detail: `not signed by the key ${message.pubKey}`, unless: message.signed }
 }
 
-/** In what the payload differs from the event; undefined when in nothing. */
+/** The first difference between the payload and the event; undefined when there is none. */
 const differenceOf = (
   key: StreamKey,
   event: Secsync.DocumentEvent,

@@ -1,22 +1,22 @@
-/** The rules of a Secsync document, which every event of it once passed: decided again, on the state that was. */
+/** Checks a Secsync document: decides every event again, on the state in which it was first decided. */
 import { Result } from "effect"
 import { isSameJson } from "../../domain/CanonicalJson.ts"
 import type { DocumentId, Hash, SnapshotId } from "../../domain/Ids.ts"
 import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
-import { contentProblem } from "./SealedPayload.ts"
+import { payloadProblem } from "./SealedPayload.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 
 export interface SecsyncCheck extends Rules {
-  /** Every snapshot's id, in order. */
+  /** The ids of all snapshots, oldest first. */
   readonly snapshotIds: ReadonlySet<SnapshotId>
 }
 
 export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck => {
   let state = Secsync.initial(key.streamId as DocumentId)
-  /** False while something that the state depends on is known to be wrong. */
+  /** False after an event that cannot be trusted, until the next checkpoint. */
   let isStateKnown = true
-  /** Where what the document is begins; what comes before was superseded. */
+  /** The version of the newest checkpoint. Events before it are superseded. */
   let checkpoint = 0
   const snapshotIds = new Set<SnapshotId>()
 
@@ -43,22 +43,27 @@ export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck =
   const checkPayload = (event: StreamEvent, decoded: Secsync.DocumentEvent, payload: Uint8Array | null): void => {
     const hasPayload = decoded._tag === "SnapshotStored" || decoded._tag === "UpdateStored"
     if ((event.payloadHash !== "") !== hasPayload) {
-      report(event.version, "payload-mismatch", "the event names no payload, or one that its kind does not have")
+      report(
+        event.version,
+        "payload-mismatch",
+        "the event names no payload, or one that events of its type do not have"
+      )
       return
     }
-    const found = payload === null ? undefined : contentProblem(key, decoded, payload)
+    const found = payload === null ? undefined : payloadProblem(key, decoded, payload)
     if (found !== undefined) report(event.version, found.problem, found.detail, found.unless)
   }
 
   const checkRules = (event: StreamEvent, decoded: Secsync.DocumentEvent): void => {
     if (decoded._tag === "Pruned") {
-      if (decoded.before > checkpoint) report(event.version, "rule-broken", "what it deletes was not superseded")
+      if (decoded.before > checkpoint)
+        report(event.version, "rule-broken", "the pruning deleted payloads that were not superseded")
       return
     }
     const decision = Secsync.decide(state, commandOf(key, event, decoded, snapshotIds))
     if (Result.isFailure(decision)) report(event.version, "rule-broken", describe(decision.failure))
     else if (!isSameJson(decision.success, decoded) || Secsync.isCheckpoint(decoded) !== event.checkpoint) {
-      report(event.version, "rule-broken", "the event does not say what was true when it was written")
+      report(event.version, "rule-broken", "the event is not the one that its message led to when it was written")
     }
   }
 
@@ -72,7 +77,7 @@ export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck =
 const decode = (event: StreamEvent): Secsync.DocumentEvent | undefined =>
   Result.getOrUndefined(Result.try(() => Secsync.fromStreamEvent(event)))
 
-/** The command that the event must have come from. */
+/** The command that led to the event. */
 const commandOf = (
   key: StreamKey,
   event: StreamEvent,
@@ -106,15 +111,15 @@ const commandOf = (
 const describe = (refusal: Secsync.DocumentRefusal): string => {
   switch (refusal._tag) {
     case "SnapshotProofInvalid":
-      return "the parent proof is not the one that the parent yields"
+      return "the parent proof is not the one that the parent snapshot gives"
     case "SnapshotOutdated":
-      return "the parent is not the snapshot that was active"
+      return "the parent is not the snapshot that was active then"
     case "SnapshotMissesUpdates":
-      return "the parent's clocks are not the ones that were stored"
+      return "the parent's clocks are not those of the stored updates"
     case "SnapshotIdUsed":
       return "the snapshot's id was used before"
     case "UpdateOutdated":
-      return "the update is of a snapshot that was not active"
+      return "the update refers to a snapshot that was not active"
     case "ClockAhead":
     case "ClockTaken":
       return `the clock should be ${refusal.expected}`

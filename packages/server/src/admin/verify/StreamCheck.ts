@@ -1,6 +1,6 @@
 /**
- * One stream folded again: every event in its place, chained to the one before it, with the payload that it names. One
- * cause gives one report.
+ * Checks one stream: every event is in its place, is chained to the one before it, and has the payload that it names.
+ * Reports each cause once.
  */
 import { Result } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
@@ -18,47 +18,48 @@ import type { PlacedEvent } from "../../ports/EventLog.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 
 export type ProblemKind =
-  /** Versions that are not there. */
+  /** One or more versions are missing. */
   | "missing-event"
-  /** An event, or its chain value, is not what it was when it was written. */
+  /** An event or its chain value was changed after it was written. */
   | "chain-broken"
-  /** An event of another generation than the evictions before it make. */
+  /** An event's generation is not the number of evictions before it. */
   | "wrong-generation"
-  /** An event that is none of ours, or that the storage cannot read. */
+  /** An event of an unknown type or shape, or one that the storage cannot read. */
   | "unreadable-event"
-  /** A payload is not what it was when it was written. */
+  /** A payload was changed after it was written. */
   | "payload-changed"
-  /** A payload is gone that no eviction and no pruning took. */
+  /** A payload is missing, though no eviction or pruning deleted it. */
   | "payload-missing"
-  /** What an event says is not what its payload says. */
+  /** An event says something else than its payload. */
   | "payload-mismatch"
+  /** A payload was not signed by the author that it names. */
   | "signature-invalid"
   /** The rules refuse the event: its clock, its parent, its parent proof … */
   | "rule-broken"
-  /** The stream is said to end elsewhere than its events do. */
+  /** The storage names another head than the last event's. */
   | "wrong-head"
-  /** The storage finds other events by their kind or name than there are. */
+  /** An index of the storage (the newest checkpoint, snapshots by id) disagrees with the events. */
   | "wrong-index"
 
-/** `unless`: it is no problem if this was signed by its key, which is left to find out. */
+/** Reports a problem. With `unless`, it is one only if that text was not signed by its key, which is verified later. */
 export type Report = (version: number, problem: ProblemKind, detail: string, unless?: SignedText) => void
 
-/** What the events of a stream are held to besides their place: the rules that accepted them. */
+/** The rules of a stream's protocol, besides place, chain and payload hash. */
 export interface Rules {
   /**
-   * The next event; false when it is none of theirs. It is to be judged only when it is as it was written. The payload is
-   * null when it is gone, or is not the one that the event names.
+   * Takes the next event; returns false when it cannot be decoded. Judges it only if `isAsWritten`. The payload is null when
+   * it is missing, or is not the one that the event names.
    */
   readonly take: (event: StreamEvent, payload: Uint8Array | null, isAsWritten: boolean) => boolean
-  /** What happened before the next event is not known: nothing is judged by it, up to the next checkpoint. */
+  /** Called when an event was lost: the state is unknown, so events are not judged by it until the next checkpoint. */
   readonly forget: () => void
 }
 
 export type StreamCheck = ReturnType<typeof makeStreamCheck>
 
 /**
- * Takes a stream's events in order, after those up to `from`, and then `end`. After a problem it goes on from what is
- * stored, and what cannot be judged because of it is left unjudged.
+ * A check to which a stream's events are given in order, from the one after `from`, and then its end. After a problem it
+ * continues from the stored event, and does not judge events by a state that the problem left unknown.
  */
 export const makeStreamCheck = (
   key: StreamKey,
@@ -66,17 +67,17 @@ export const makeStreamCheck = (
   { from = emptyHead, rules }: { readonly from?: StreamHead; readonly rules?: Rules } = {}
 ) => {
   let head = from
-  /** What the next event may be chained to: two values when one of them was changed; none known after a gap. */
+  /** Chain values that the next event may follow: two after an event that was changed; undefined after a gap. */
   let chains: ReadonlyArray<Hash | ""> | undefined = [from.chain]
-  /** False after an event that may or may not have been an eviction. */
+  /** False after a lost event, which may have been an eviction. */
   let isGenerationKnown = true
-  /** Whether every event is there and is what it was. */
+  /** True while every event is present and as it was written. */
   let isIntact = true
   let checkpoint = 0
-  /** Versions without their payload: right only if a later event takes it. */
+  /** Versions whose payload is missing: a problem unless a later event purged it. */
   let withoutPayload: Array<number> = []
 
-  /** What an event was is not known: it may have been an eviction. */
+  /** Reports that an event's content is unknown: it may have been an eviction, or a purge. */
   const lose = (version: number, problem: ProblemKind, detail: string): void => {
     report(version, problem, detail)
     isIntact = false
@@ -85,14 +86,15 @@ export const makeStreamCheck = (
     rules?.forget()
   }
 
-  /** The event of this version cannot be read. */
+  /** Takes an event that the storage cannot read. */
   const skip = (version: number, detail: string): void => {
     lose(version, "unreadable-event", detail)
     chains = undefined
     head = { ...head, version }
   }
 
-  const check = ({ event, payload }: PlacedEvent): void => {
+  /** Takes the next event. */
+  const next = ({ event, payload }: PlacedEvent): void => {
     const isAsWritten = checkPlace(event)
     const isPayloadAsWritten = isAsWritten && checkPayload(event, payload)
     if (payload === null && event.payloadHash !== "") withoutPayload.push(event.version)
@@ -103,7 +105,7 @@ export const makeStreamCheck = (
     if (rules?.take(event, isPayloadAsWritten ? payload : null, isAsWritten) === false) isIntact = false
   }
 
-  /** Version, chain and generation. */
+  /** Checks version, chain and generation; returns whether the event is as it was written. */
   const checkPlace = (event: StreamEvent): boolean => {
     const { version } = event
     if (version !== head.version + 1) {
@@ -116,7 +118,7 @@ export const makeStreamCheck = (
     }
     if (chains !== undefined && !chains.some((chain) => chainAfter(chain, event) === event.chain)) {
       lose(version, "chain-broken", "the event or its chain value was changed after it was written")
-      // Should only the chain value have been changed, the next event is chained to the one it was.
+      // If only the chain value was changed, the next event follows the original value.
       chains = [event.chain, ...chains.flatMap((chain) => chainAfter(chain, event) ?? [])]
       return false
     }
@@ -133,16 +135,16 @@ export const makeStreamCheck = (
   }
 
   const chainAfter = (previous: Hash | "", event: StreamEvent): Hash | undefined =>
-    // What was changed may not be canonical JSON any more.
+    // A changed event may hold values that have no canonical JSON.
     Result.getOrUndefined(Result.try(() => chainOf(key, previous, event)))
 
   const checkPayload = (event: StreamEvent, payload: Uint8Array | null): boolean => {
     if (payload === null || blake2b256(payload) === event.payloadHash) return true
-    report(event.version, "payload-changed", "the sealed bytes do not have the hash that the event names")
+    report(event.version, "payload-changed", "the payload does not have the hash that the event names")
     return false
   }
 
-  /** `stored`: where the storage says that the stream ends. */
+  /** Ends the check. `stored`: the head that the storage names. */
   const end = (stored: StreamHead): void => {
     endBefore(0)
     if (stored.version !== head.version) {
@@ -156,29 +158,33 @@ export const makeStreamCheck = (
       (chains !== undefined && !chains.includes(stored.chain)) ||
       (isGenerationKnown && stored.generation !== head.generation)
     ) {
-      report(head.version, "wrong-head", "the stream's own chain value or generation is not that of its last event")
+      report(
+        head.version,
+        "wrong-head",
+        "the stream's chain value or generation is not the one that its last event gives"
+      )
     }
   }
 
-  /** Instead of `end`, where the stream goes on. `purged`: later events take the payloads of versions before this. */
+  /** Ends the check where the stream continues. Later events purged the payloads of versions before `purged`. */
   const endBefore = (purged: number): void => {
     for (const version of withoutPayload) {
       if (version >= purged) {
-        report(version, "payload-missing", "the sealed bytes are gone, though no eviction and no pruning took them")
+        report(version, "payload-missing", "the payload is missing, though no eviction or pruning deleted it")
       }
     }
   }
 
   return {
-    check,
+    next,
     skip,
     end,
     endBefore,
     head: () => head,
     isIntact: () => isIntact,
-    /** The version of the last checkpoint. */
+    /** The version of the newest checkpoint; 0: there is none. */
     checkpoint: () => checkpoint,
-    /** Whether a payload is gone that no event up to now has taken. */
+    /** Whether a payload is missing that no event up to now purged. */
     lacksPayloads: () => withoutPayload.length > 0
   }
 }

@@ -1,11 +1,12 @@
-/** A stream page by page, from the log to whoever looks at it: never more of it in memory than a page. */
+/** Reads a stream page by page, so that no more than a page is in memory. */
 import { Effect, Result } from "effect"
 import { emptyHead, purgesBefore, type StreamEvent, type StreamHead, type StreamKey } from "../../domain/Stream.ts"
 import { EventLog, type PlacedEvent, type StorageUnavailable } from "../../ports/EventLog.ts"
 
-/** Where to stop before a stream's end: after a version, or before the first event that was recorded later. */
+/** Where to stop: after a version, or before the first event that was recorded after a time (milliseconds since 1970). */
 export type Until = { readonly version: number } | { readonly time: number }
 
+/** Whether an event comes after the point at which to stop. */
 export const isPast = (until: Until | undefined, event: StreamEvent): boolean => {
   if (until === undefined) return false
   return "version" in until ? event.version > until.version : event.recordedAt > until.time
@@ -15,24 +16,24 @@ const PAGE_EVENTS = 500
 const PAGE_BYTES = 16 * 1024 * 1024
 
 export interface PageOptions {
-  /** Events with a greater version. */
+  /** Visit events with a greater version. */
   readonly after: number
-  /** A version that the stream is known to reach: below it, no end is looked for. */
+  /** A version that the stream is known to reach: below it, the head is not read. */
   readonly reaches: number
   readonly until?: Until | undefined
-  /** Default: true. */
+  /** Whether payloads are read as well. Default: true. */
   readonly payloads?: boolean
 }
 
 export interface Visitor<E, R> {
   readonly page: (events: ReadonlyArray<PlacedEvent>) => Effect.Effect<void, E, R>
-  /** The event of this version cannot be read. Default: a defect. */
+  /** Called for an event that the storage cannot read. Default: die. */
   readonly unreadable?: (version: number, why: string) => Effect.Effect<void, E, R>
 }
 
 /**
- * Visits a stream's events, also those that are written meanwhile. "cut": it goes on after `until`; else where the
- * storage says that it ends.
+ * Visits a stream's events, also those that are written while it runs. Returns "cut" when it stopped at `until`, otherwise
+ * the head that the storage names.
  */
 export const eachPage = Effect.fnUntraced(function* <E, R>(
   key: StreamKey,
@@ -44,7 +45,7 @@ export const eachPage = Effect.fnUntraced(function* <E, R>(
   while (true) {
     const read = yield* readPage(key, { after: version, limit, maxBytes: PAGE_BYTES, payloads })
     if (Result.isFailure(read)) {
-      // Nearer and nearer to the event that is in the way.
+      // Read ever smaller pages, to find the one event that cannot be read.
       if (limit > 1) limit = Math.ceil(limit / 2)
       else {
         version += 1
@@ -58,19 +59,19 @@ export const eachPage = Effect.fnUntraced(function* <E, R>(
     if (page.length > 0) {
       version = page[page.length - 1]!.event.version
       yield* visitor.page(page)
-      // Let an interruption be noticed: a storage in this process, and checking, leave no other pause.
+      // Without this, a storage in this process never yields, and the fiber could not be interrupted.
       yield* Effect.yieldNow
     }
     if (past >= 0) return "cut" as const
     if (page.length > 0 && version < end) continue
-    // The end, unless somebody has written since; where nothing more can be read, something is missing.
+    // The end, unless the head moved since. An empty page below the head means that events are missing.
     const [head = emptyHead] = yield* log.heads([key])
     if (head.version <= version || (page.length === 0 && head.version === end)) return head
     end = head.version
   }
 })
 
-/** The greatest `purgesBefore` of the events after a version: those take payloads from before it. */
+/** The greatest `purgesBefore` of the events after a version: such events purge payloads of earlier ones. */
 export const purgedAfter = Effect.fnUntraced(function* (key: StreamKey, { version: after }: StreamHead) {
   let purged = 0
   yield* eachPage(
@@ -87,7 +88,7 @@ export const purgedAfter = Effect.fnUntraced(function* (key: StreamKey, { versio
   return purged
 })
 
-/** A page of events, or why it cannot be read: a storage dies of a row that it cannot decode. */
+/** A page of events, or the reason why it cannot be read: a storage dies of a row that it cannot decode. */
 const readPage = (
   key: StreamKey,
   options: Parameters<EventLog["Service"]["read"]>[1]
