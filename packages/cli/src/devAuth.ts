@@ -3,7 +3,7 @@
  * development server does.
  */
 
-import { answering, VERDANT_PATH } from "@sealog/server"
+import { VERDANT_PATH, verdantResponse } from "@sealog/server"
 import { Access, Grant, LibraryId, ReplicaType, type ReplicaTypeName } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -41,4 +41,4 @@ const typeOf = (number: string): ReplicaTypeName | undefined =>
 
 const refused = (error: string) => HttpServerResponse.jsonUnsafe({ error }, { status: 400 })
 
-export const DevAuthRoute = HttpRouter.add("GET", "/auth/:library", answering({ allowsOrigin: () => true })(auth))
+export const DevAuthRoute = HttpRouter.add("GET", "/auth/:library", verdantResponse({ allowsOrigin: () => true })(auth))

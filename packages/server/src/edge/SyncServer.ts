@@ -23,7 +23,7 @@ import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessi
 import { VerdantFiles } from "../protocols/verdant/files/FileCatalog.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "../protocols/verdant/files/FileOptions.ts"
-import { keepFileStore } from "../protocols/verdant/files/OrphanedBlobs.ts"
+import { sweepOrphanedBlobsDaily } from "../protocols/verdant/files/OrphanedBlobs.ts"
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
@@ -33,7 +33,7 @@ import { Signatures } from "../signatures/Signatures.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
 import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
-import { VerdantRoutes } from "./http/VerdantPollRoute.ts"
+import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { makeMemoryBudget } from "./MemoryBudget.ts"
 import { makeWebSockets } from "./ws/WebSockets.ts"
@@ -117,7 +117,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const limits = { ...defaultLimits, ...options.limits }
   const largeMessages = makeMemoryBudget()
   const sockets = yield* makeWebSockets(limits, largeMessages)
-  yield* keepFileStore
+  yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT,
@@ -129,7 +129,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(
       HealthRoute,
-      VerdantRoutes(limits, largeMessages),
+      VerdantPollRoute(limits, largeMessages),
       yield* fileRoutes(options),
       options.routes ?? Layer.empty
     )

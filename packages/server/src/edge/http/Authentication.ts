@@ -1,4 +1,4 @@
-/** Who sends an HTTP request, and whether he is let in, for as long as the request lasts. */
+/** Authenticates an HTTP request by its bearer token, and admits its grant for as long as the request lasts. */
 import { Deferred, Effect } from "effect"
 import type { Headers } from "effect/http"
 import { Access, type Grant, type TokenRefused } from "../../ports/Access.ts"
@@ -8,25 +8,28 @@ import { Code, HttpRefusal } from "./HttpRefusal.ts"
 
 export interface Admitted {
   readonly grant: Grant
-  /** Fails once the bearer is to leave. */
+  /** Fails once the grant is revoked or its library is suspended. */
   readonly ended: Effect.Effect<never, HttpRefusal>
 }
 
-export const admitRequest = Effect.fnUntraced(function* (headers: Headers.Headers) {
-  const grant = yield* verifyToken(headers)
-  return yield* admit(grant)
-})
-
-const tokenOf = (headers: Headers.Headers): string | undefined =>
-  bearerOf(headers["authorization"], headers["sec-websocket-protocol"])
-
+/** Whether a request names a token, or tries to: an empty or malformed one counts. */
 export const hasToken = (headers: Headers.Headers): boolean => tokenOf(headers) !== undefined
 
-export const admit = Effect.fnUntraced(function* (grant: Grant) {
-  const administration = yield* AdmissionControl
-  const left = yield* Deferred.make<never, HttpRefusal>()
-  yield* administration
-    .admit(grant, (reason) => Deferred.doneUnsafe(left, Effect.fail(refusalOfGrant(reason))))
+/** Verifies a request's token and admits its grant. Refuses with 4010, 4011, 4012, or as `admitGrant` does. */
+export const admitByToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
+  const grant = yield* verifyToken(headers)
+  return yield* admitGrant(grant)
+})
+
+/**
+ * Admits a grant, for as long as the scope is open. Refuses with 4011 when it is revoked, with 4030 when its library is
+ * suspended, and with 5030 when the log cannot be read.
+ */
+export const admitGrant = Effect.fnUntraced(function* (grant: Grant) {
+  const admission = yield* AdmissionControl
+  const end = yield* Deferred.make<never, HttpRefusal>()
+  yield* admission
+    .admit(grant, (reason) => Deferred.doneUnsafe(end, Effect.fail(refusalOfGrant(reason))))
     .pipe(
       Effect.catchTags({
         GrantEnded: (error) => Effect.fail(refusalOfGrant(error)),
@@ -34,8 +37,11 @@ export const admit = Effect.fnUntraced(function* (grant: Grant) {
           Effect.andThen(Effect.logWarning(error.message), Effect.fail(new HttpRefusal({ code: Code.unavailable })))
       })
     )
-  return { grant, ended: Deferred.await(left) } satisfies Admitted
+  return { grant, ended: Deferred.await(end) } satisfies Admitted
 })
+
+const tokenOf = (headers: Headers.Headers): string | undefined =>
+  bearerOf(headers["authorization"], headers["sec-websocket-protocol"])
 
 const verifyToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
   const access = yield* Access
@@ -47,6 +53,6 @@ const verifyToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
 const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal =>
   new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
 
-/** A suspended library comes back: its clients keep what they have to send, and ask again. */
+/** 4030 for a suspended library, not 4011: the client keeps its unsent changes, and asks again later. */
 const refusalOfGrant = ({ reason }: GrantEnded): HttpRefusal =>
   new HttpRefusal({ code: reason === "suspended" ? Code.forbidden : Code.invalidToken })

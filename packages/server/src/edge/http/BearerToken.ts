@@ -1,7 +1,7 @@
 /**
- * The token in a request's headers: `Authorization: Bearer …`, or `Sec-WebSocket-Protocol: Bearer, …`, where a browser's
- * WebSocket puts it, which cannot have a header of its own, and where Verdant takes it from of any request. undefined:
- * there is neither header; empty: there is no token in them.
+ * The bearer token in a request's headers, from `Sec-WebSocket-Protocol: Bearer, …` or `Authorization: Bearer …` (RFC 6750,
+ * 2.1). A browser's WebSocket cannot set other headers, so Verdant's clients use the first, also for plain requests.
+ * Returns undefined when the request has neither header, and "" when neither holds a token.
  */
 export const bearerOf = (authorization: string | undefined, protocols: string | undefined): string | undefined => {
   const credentials = [protocols?.replace(",", " "), authorization].filter((text) => text !== undefined)

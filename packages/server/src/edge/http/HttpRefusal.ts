@@ -1,8 +1,8 @@
-/** An HTTP request that is refused, in Verdant's words: `{"code":4012}`, with the status that the code begins with. */
+/** The refusal of an HTTP request in Verdant's words: `{"code":4012}`, with the status that the code starts with (401). */
 import { Schema } from "effect"
 import { HttpServerResponse } from "effect/http"
 
-/** Verdant's codes, and after the same rule what it has none for. */
+/** Verdant's codes, and codes of the same shape for refusals that Verdant does not have. */
 export const Code = {
   invalidRequest: 4000,
   bodyRequired: 4001,
@@ -22,11 +22,14 @@ export const Code = {
 
 export class HttpRefusal extends Schema.TaggedError<HttpRefusal>()("Refused", { code: Schema.Finite }) {
   override get message(): string {
-    return `refused with ${this.code}`
+    return `The request was refused with the code ${this.code}`
   }
 }
 
-/** An object: Verdant's own server encodes it twice, and its client then takes an ended token for a failure for good. */
+/**
+ * The response to a refused request. Its body is an object, not the doubly encoded text of Verdant's own server, because
+ * Verdant's client then treats an expired token as a permanent failure.
+ */
 export const refusal = ({ code }: HttpRefusal): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.jsonUnsafe(
     { code },

@@ -1,16 +1,19 @@
-/** A request's body has a time to come in: whoever sends it by drops would hold a connection for as long as he likes. */
+/**
+ * Ends requests whose body comes too slowly, and responses whose client takes nothing. Otherwise a client could hold a
+ * connection for as long as it likes.
+ */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duration } from "effect"
 import { isVerdantPath, VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 
 export interface BodyTimeouts {
-  /** Of an upload of a file, until it is answered. */
+  /** For the upload of a file, until it is answered. */
   readonly uploadTimeout: Duration.Input
-  /** Of everything else, and of what still comes when it was answered, because it was refused or nobody wants it. */
+  /** For every other body, and for the rest of an upload's body after the response. */
   readonly bodyTimeout: Duration.Input
 }
 
-/** In place of Node's `requestTimeout`, which is the same for all requests. */
+/** Ends a request with 408 when its body is not complete in time. Replaces Node's `requestTimeout`, which is one for all. */
 export const endSlowBodies = (server: Server, timeouts: BodyTimeouts): void => {
   const [uploadMillis, bodyMillis] = [millisOf(timeouts.uploadTimeout), millisOf(timeouts.bodyTimeout)]
   server.on("request", (request, response) => {
@@ -29,18 +32,18 @@ const isUpload = ({ method, url = "" }: IncomingMessage): boolean =>
 const endAfter = (millis: number, request: IncomingMessage, response: ServerResponse): void => {
   const timer = setTimeout(() => {
     if (request.complete) return
-    // As Node does it; there is no way back to a connection whose request never ended.
+    // As Node does it. The connection cannot be reused, because its request never ended.
     if (!response.headersSent) request.socket.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
     request.socket.destroySoon()
   }, millis)
   request.once("close", () => clearTimeout(timer))
 }
 
-/** Ends what makes no progress for so long; a browser that was only paused asks for the rest of a file. */
+/** Ends a response of ours that makes no progress for this long. A browser that only paused asks for the rest of the file. */
 export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): void => {
   const millis = millisOf(idleTimeout)
   server.on("request", ({ method, url = "", socket }, response) => {
-    // Not an upload: the store of files may take its time with the end of one.
+    // Uploads are left out: the file store may need long to finish one.
     const isDownload = method === "GET" && url.startsWith(`${VERDANT_PATH}/files/`)
     if (isDownload || isVerdantPath(url)) response.setTimeout(millis, () => socket.destroy())
   })

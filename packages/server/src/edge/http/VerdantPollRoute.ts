@@ -1,7 +1,7 @@
 /**
- * Verdant over HTTP: a client that polls sends its messages in a request, and has the answers in the response. When it is
- * not answered within three seconds it never polls again, so it is answered before that with what there is. It sends
- * again what was not acknowledged; what is being stored by then is stored all the same.
+ * `POST /verdant`: Verdant over HTTP. A polling client sends its messages in the request, and gets the answers in the
+ * response. A client that waits for more than three seconds never polls again, so it is answered earlier, with the answers
+ * that exist by then. It repeats messages that were not acknowledged; messages that are being stored are stored anyway.
  */
 import { randomBytes } from "node:crypto"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
@@ -15,33 +15,33 @@ import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeMessage, MAX_VALUES } from "../../protocols/verdant/Wire.ts"
 import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
-import { admitRequest } from "./Authentication.ts"
+import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
-import { answering } from "./VerdantResponse.ts"
+import { verdantResponse } from "./VerdantResponse.ts"
 
-/** What the server takes of a client's three seconds; not the time in which the request arrives. */
+/** The server's part of the client's three seconds. The time in which the request arrives does not count. */
 const PATIENCE_MILLIS = 2000
-/** After this process stood still it first hears what came meanwhile. The client's clock did not stop. */
-const LAST_LOOK = "250 millis"
+/** Grace after a pause of this process, to take answers that arrived during it. Short: the client's clock did not stop. */
+const GRACE = "250 millis"
 
-/** Of one request; clients send a few. They are decoded at once, and a body has room for millions of nothing. */
+/** Messages in one request. Clients send a few, but a body has room for millions of tiny ones, which are decoded at once. */
 const MAX_MESSAGES = 10_000
-/** Characters of answers to one request after which no more of its messages are handled: each may be a whole library. */
+/** Characters of answers after which no more of a request's messages are handled: an answer may be a whole library. */
 const MAX_ANSWERS = 64 * 1024 * 1024
 
 type Run = <A>(
   effect: Effect.Effect<A, StorageUnavailable | HttpRefusal>
 ) => Fiber.Fiber<A, StorageUnavailable | HttpRefusal>
 
-/** Messages of one request, handled one after the other; the answers come in that order. */
+/** Handles the messages of one request one after the other, and responds with the answers in that order. */
 const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
   const request = yield* HttpServerRequest.HttpServerRequest
-  const begun = performance.now()
-  const admitted = yield* within(PATIENCE_MILLIS, admitRequest(request.headers))
+  const start = performance.now()
+  const admitted = yield* within(PATIENCE_MILLIS, admitByToken(request.headers))
   if (Option.isNone(admitted)) return yield* new HttpRefusal({ code: Code.unavailable })
-  const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - begun))
+  const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
   const { grant } = admitted.value
-  // It reaches some documents, and not all of the library.
+  // A grant for some documents does not cover the library.
   if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
   const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
@@ -63,7 +63,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }
   const handling = Effect.gen(function* () {
-    // It may have had to wait.
+    // It may have waited for the memory budget until after the response.
     if (isAnswered) return
     const messages = yield* messagesOf(body)
     const session = yield* sessions.open(client, grant)
@@ -83,10 +83,11 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
   return HttpServerResponse.text(text, { contentType: "application/json" })
 }, Effect.scoped)
 
+/** The effect's value; none when it takes longer. The effect is interrupted then. */
 const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>
   Effect.raceFirst(
     Effect.asSome(effect),
-    Effect.sleep(millis).pipe(Effect.andThen(Effect.sleep(LAST_LOOK)), Effect.as(Option.none()))
+    Effect.sleep(millis).pipe(Effect.andThen(Effect.sleep(GRACE)), Effect.as(Option.none()))
   )
 
 const decodeBody = Schema.decodeUnknownEffect(
@@ -99,10 +100,10 @@ const messagesOf = Effect.fnUntraced(function* (body: string) {
   return messages.length > MAX_MESSAGES ? yield* new HttpRefusal({ code: Code.invalidRequest }) : messages
 })
 
-export const VerdantRoutes = (limits: SocketLimits, largeMessages: MemoryBudget) =>
+export const VerdantPollRoute = (limits: SocketLimits, largeMessages: MemoryBudget) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const edge = answering({ allowsOrigin: () => true })
+      const edge = verdantResponse({ allowsOrigin: () => true })
       const bounded = Effect.provideService(
         exchange(yield* FiberSet.makeRuntime<never>(), largeMessages),
         HttpIncomingMessage.MaxBodySize,

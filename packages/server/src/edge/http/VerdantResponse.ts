@@ -1,10 +1,17 @@
-/** How HTTP requests of Verdant's clients are answered, whatever comes of them. */
+/**
+ * Makes an HTTP handler answer as Verdant's clients expect: a refusal as `{"code":…}` with its status, a failure as 5030, a
+ * defect as 5000, and CORS headers on every response.
+ */
 import { Effect } from "effect"
 import { HttpMiddleware, type HttpServerResponse } from "effect/http"
 import { Code, HttpRefusal, refusal } from "./HttpRefusal.ts"
 
-/** Refusals in the protocol's words, and what a browser needs to be let at them. */
-export const answering =
+/**
+ * Wraps a handler. Its refusals, failures and defects become responses, the latter two with a line in the log. Answers every
+ * OPTIONS request as a preflight, without calling the handler. `allowsOrigin`: the web apps that may read the responses, by
+ * their origins.
+ */
+export const verdantResponse =
   ({ allowsOrigin }: { readonly allowsOrigin: (origin: string) => boolean }) =>
   <E extends { readonly _tag: string; readonly message: string }, R>(
     handler: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
@@ -16,7 +23,10 @@ export const answering =
         return Effect.as(Effect.logWarning(error.message), unavailable)
       }),
       Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError("A request failed", defect), refusal(new HttpRefusal({ code: Code.unexpected })))
+        Effect.as(
+          Effect.logError("An HTTP request failed unexpectedly", defect),
+          refusal(new HttpRefusal({ code: Code.unexpected }))
+        )
       ),
       HttpMiddleware.cors({
         allowedOrigins: (origin: string | undefined) => origin !== undefined && allowsOrigin(origin),

@@ -1,4 +1,4 @@
-/** Requests whose body comes slowly: a file may, nothing else does for long. */
+/** Requests whose body comes slowly: an upload may take long, every other body is cut off. */
 import { createConnection, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -6,7 +6,7 @@ import { type MemoryServer, startMemoryServer } from "../../support/MemoryServer
 import { until } from "../../support/until.ts"
 import { ask, bearer, beginUpload, rawForm, rawPart } from "../../support/upload.ts"
 
-/** A request that announces more than it sends; what follows is up to the caller. */
+/** Starts a request whose body is shorter than its Content-Length says. */
 const beginRequest = Effect.fnUntraced(function* (server: MemoryServer, head: ReadonlyArray<string>, body: string) {
   const socket = yield* Effect.acquireRelease(
     Effect.callback<Socket>((resume) => {
@@ -27,7 +27,7 @@ const beginRequest = Effect.fnUntraced(function* (server: MemoryServer, head: Re
   return { socket, answer: () => answer, closed: () => closed }
 })
 
-/** What is begun now is cut off, and told why: a while that is longer than any body but a file's may take. */
+/** Sends a slow JSON body, and returns the answer with which it is cut off: proof that the body timeout has passed. */
 const untilJsonIsCut = Effect.fnUntraced(function* (server: MemoryServer, token: string) {
   const head = ["POST /verdant HTTP/1.1", `Authorization: Bearer ${token}`, "Content-Type: application/json"]
   const slow = yield* beginRequest(server, head, '{"messages":[')
@@ -37,8 +37,8 @@ const untilJsonIsCut = Effect.fnUntraced(function* (server: MemoryServer, token:
 
 const LIMITS = { bodyTimeout: "100 millis" } as const
 
-describe("a body that comes slowly", () => {
-  it.live("is taken when it is a file, and of nothing else", () =>
+describe("a slow request body", () => {
+  it.live("is accepted for an upload, long after other bodies are cut off", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer({ limits: LIMITS })
       const token = yield* server.token("notes")
@@ -58,7 +58,7 @@ describe("a body that comes slowly", () => {
     })
   )
 
-  it.live("of a file comes to an end as well", () =>
+  it.live("is cut off with 408 when an upload exceeds its own timeout", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer({ files: { uploadTimeout: "100 millis" } })
       const upload = yield* beginUpload(server, yield* server.token("notes"), "f1", {
@@ -71,11 +71,11 @@ describe("a body that comes slowly", () => {
   )
 
   for (const [what, head, status] of [
-    ["that is refused", ["POST /verdant/files/f1 HTTP/1.1", "Content-Type: multipart/form-data; boundary=x"], 401],
-    ["of what there is not", ["POST /nowhere HTTP/1.1"], 404],
-    ["that nobody asked for", ["GET /healthz HTTP/1.1"], 200]
+    ["of a refused upload", ["POST /verdant/files/f1 HTTP/1.1", "Content-Type: multipart/form-data; boundary=x"], 401],
+    ["for an unknown path", ["POST /nowhere HTTP/1.1"], 404],
+    ["of a request that needs none", ["GET /healthz HTTP/1.1"], 200]
   ] as const) {
-    it.live(`${what} is answered at once, and holds no connection for longer`, () =>
+    it.live(`${what} is answered at once, and then loses its connection`, () =>
       Effect.gen(function* () {
         const server = yield* startMemoryServer({ limits: LIMITS })
         const slow = yield* beginRequest(server, head, "--x")

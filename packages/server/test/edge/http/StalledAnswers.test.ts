@@ -1,4 +1,4 @@
-/** Answers whose client takes nothing are ended; others go on for as long as they like. */
+/** Responses whose client takes nothing are ended; all others may take as long as they need. */
 import { createServer, type Server, type ServerResponse } from "node:http"
 import { type AddressInfo, connect } from "node:net"
 import { Readable } from "node:stream"
@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { endStalledAnswers } from "../../../src/edge/http/RequestTimeouts.ts"
 import { until } from "../../support/until.ts"
 
-/** Sends everybody more than anybody takes. */
+/** A server with an endless response to every request. */
 const startServer = Effect.acquireRelease(
   Effect.callback<{ readonly server: Server; readonly responses: Map<string, ServerResponse> }>((resume) => {
     const responses = new Map<string, ServerResponse>()
@@ -42,8 +42,8 @@ const ask = (server: Server, path: string, method = "GET") =>
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-describe("an answer", () => {
-  it.live("is ended when its client takes nothing, and goes on while it takes something", () =>
+describe("a response", () => {
+  it.live("ends when its client takes nothing, and continues while its client reads slowly", () =>
     Effect.gen(function* () {
       const { server, responses } = yield* startServer
       const reading = yield* ask(server, "/verdant/files/read/content")

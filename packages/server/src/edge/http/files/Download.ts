@@ -1,25 +1,27 @@
-/** A file's bytes, whole or in part, with what keeps a browser from taking them for anything but a file. */
+/** Sends a file's bytes, whole or in part, with headers that keep a browser from running them. */
 import { Effect, Stream } from "effect"
 import { type HttpServerRequest, HttpServerResponse } from "effect/http"
 import { BlobStore } from "../../../ports/BlobStore.ts"
 import type { FileRecord } from "../../../protocols/verdant/files/FileCatalog.ts"
 import { contentDisposition, servedAs } from "../../../protocols/verdant/files/FileHeaders.ts"
 import { Code, type HttpRefusal } from "../HttpRefusal.ts"
-import { fits, hasAlready, parseRange } from "./Range.ts"
+import { isCurrent, mayBePartial, parseRange } from "./Range.ts"
 
-/** undefined: the bytes are not there. `ended` cuts the download off. */
+/** The response to a GET or HEAD for a file; undefined when the store lacks its bytes. `ended` cuts the download off. */
 export const sendFile = Effect.fnUntraced(function* (
-  { method, headers: asked }: HttpServerRequest.HttpServerRequest,
+  { method, headers: requested }: HttpServerRequest.HttpServerRequest,
   file: FileRecord,
   ended: Effect.Effect<never, HttpRefusal>
 ) {
   const store = yield* BlobStore
   const etag = `"${file.hash}"`
-  // A file can be replaced under its id, so a copy is asked about before it is used.
+  // A file can be replaced under its id, so caches must revalidate their copy.
   const caching = { etag, "cache-control": "private, no-cache" }
-  if (hasAlready(asked["if-none-match"], etag)) return HttpServerResponse.empty({ status: 304, headers: caching })
+  if (isCurrent(requested["if-none-match"], etag)) return HttpServerResponse.empty({ status: 304, headers: caching })
 
-  const range = fits(asked["if-range"], etag) ? parseRange(asked["range"], file.size) : ({ _tag: "Whole" } as const)
+  const range = mayBePartial(requested["if-range"], etag)
+    ? parseRange(requested["range"], file.size)
+    : ({ _tag: "Whole" } as const)
   if (range._tag === "Unsatisfiable") {
     const refused = HttpServerResponse.jsonUnsafe({ code: Code.rangeNotSatisfiable }, { status: 416 })
     return HttpServerResponse.setHeader(refused, "content-range", `bytes */${file.size}`)
@@ -32,7 +34,7 @@ export const sendFile = Effect.fnUntraced(function* (
     "content-disposition": contentDisposition(disposition, file.name),
     "x-content-type-options": "nosniff",
     "content-security-policy": "sandbox; default-src 'none'",
-    // Apps of other origins show it, which an isolated page may do only if it is allowed.
+    // Without this, a cross-origin isolated page of an app could not show the file.
     "cross-origin-resource-policy": "cross-origin",
     "referrer-policy": "no-referrer",
     ...(range._tag === "Part"

@@ -1,6 +1,6 @@
 /**
- * Files over HTTP, under Verdant's endpoint: upload and information as its clients ask for them, and the download that
- * the information links to, with a token or by the link's own signature.
+ * Files over HTTP, under Verdant's path: the upload and the information that Verdant's clients use, and the download that the
+ * information links to. A download needs a token, or the link's own signature.
  */
 import { Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -13,17 +13,18 @@ import { type FileRecord, VerdantFiles } from "../../../protocols/verdant/files/
 import { displayName } from "../../../protocols/verdant/files/FileHeaders.ts"
 import { FileLinks, type LinkRefused, linkTo } from "../../../protocols/verdant/files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "../../../protocols/verdant/files/FileOptions.ts"
-import { admit, admitRequest, hasToken } from "../Authentication.ts"
+import { admitByToken, admitGrant, hasToken } from "../Authentication.ts"
 import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
-import { answering } from "../VerdantResponse.ts"
+import { verdantResponse } from "../VerdantResponse.ts"
 import { sendFile } from "./Download.ts"
 import { receiveUpload } from "./Upload.ts"
 
+/** `POST` and `GET /verdant/files/:fileId`, and `GET /verdant/files/:fileId/content`. */
 export const FileRoutes = (given?: Partial<FileOptions>) => {
   const options: FileOptions = { ...defaultFileOptions, ...given }
   const path = `${VERDANT_PATH}/files/:fileId` as const
   const uploads = Semaphore.makeUnsafe(options.maxUploads)
-  const edge = answering(options)
+  const edge = verdantResponse(options)
   return Layer.mergeAll(
     HttpRouter.add("POST", path, edge(upload(options, uploads))),
     HttpRouter.add("GET", path, edge(information(options))),
@@ -33,19 +34,19 @@ export const FileRoutes = (given?: Partial<FileOptions>) => {
   )
 }
 
-/** The same routes of a server that has no place for files. */
+/** The same routes for a server without a file store: every request is refused with 5010. */
 export const NoFileRoutes = () =>
   HttpRouter.add(
     "*",
     `${VERDANT_PATH}/files/*`,
-    answering(defaultFileOptions)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
+    verdantResponse(defaultFileOptions)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
   )
 
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { grant, ended } = yield* admitRequest(request.headers)
-    yield* demandWholeLibrary(grant)
+    const { grant, ended } = yield* admitByToken(request.headers)
+    yield* requireWholeLibrary(grant)
     if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
     const blob = newBlobKey(grant.libraryId, fileId)
@@ -57,14 +58,14 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     )
     const { name, type, size, hash } = received
     const file: FileRecord = { fileId, name: displayName(name), type, size, hash, blob, userId: grant.userId }
-    // Bytes first: cut off here, they are nobody's, and a sweep finds them. Should this fail, it may have been recorded
-    // all the same, so the bytes stay.
+    // The bytes are stored first: if the upload ends here, a sweep deletes them. If recording fails, the file may have been
+    // recorded anyway, so the bytes stay.
     const replaced = yield* (yield* VerdantFiles).record(grant.libraryId, file)
     if (replaced !== undefined) yield* Effect.ignore((yield* BlobStore).delete(replaced.blob))
     return HttpServerResponse.jsonUnsafe({ success: true })
   }).pipe(Effect.catchTag("Refused", refuseUpload))
 
-/** Of what comes without a length, nobody knows how much is still to come: the connection is not used for anything else. */
+/** Closes the connection after the refusal of a body without a length: how much of it is still to come is not known. */
 const refuseUpload = Effect.fnUntraced(function* (refused: HttpRefusal) {
   const { headers } = yield* HttpServerRequest.HttpServerRequest
   const response = refusal(refused)
@@ -76,8 +77,8 @@ const refuseUpload = Effect.fnUntraced(function* (refused: HttpRefusal) {
 const information = (options: FileOptions) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { grant } = yield* admitRequest(request.headers)
-    yield* demandWholeLibrary(grant)
+    const { grant } = yield* admitByToken(request.headers)
+    yield* requireWholeLibrary(grant)
     const fileId = yield* fileIdOfPath
     const { name, type } = yield* find(grant.libraryId, fileId)
     const origin = options.publicOrigin ?? originOf(request)
@@ -92,26 +93,29 @@ const download = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const fileId = yield* fileIdOfPath
   const { grant, ended } = yield* hasToken(request.headers)
-    ? admitRequest(request.headers)
+    ? admitByToken(request.headers)
     : admitByLink(request, fileId)
-  yield* demandWholeLibrary(grant)
+  yield* requireWholeLibrary(grant)
   const file = yield* find(grant.libraryId, fileId)
   const sent = yield* sendFile(request, file, ended)
   if (sent !== undefined) return sent
-  // Replaced in between?
+  // An upload may have replaced the file since it was found.
   const now = yield* find(grant.libraryId, fileId)
   const again = now.blob === file.blob ? undefined : yield* sendFile(request, now, ended)
   if (again !== undefined) return again
-  yield* Effect.logError("The bytes of a file are not in the file store", { libraryId: grant.libraryId, fileId })
+  yield* Effect.logError(
+    "The file store lacks the bytes of a recorded file; check that it is the store that the file was uploaded to",
+    { libraryId: grant.libraryId, fileId }
+  )
   return yield* new HttpRefusal({ code: Code.notFound })
 })
 
-/** A link is nobody's token, so no revocation ends it; but while its library is suspended it is closed. */
+/** Admits the bearer of a signed link. No revocation ends a link, but it is refused while its library is suspended. */
 const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, fileId: FileId) {
   const query = new URLSearchParams(request.url.slice(request.url.indexOf("?") + 1))
   if (!query.has("signature")) return yield* new HttpRefusal({ code: Code.noToken })
   const libraryId = yield* Effect.mapError((yield* FileLinks).verify(fileId, query), refusalOfLink)
-  return yield* admit({
+  return yield* admitGrant({
     userId: "@link",
     libraryId,
     documents: undefined,
@@ -126,8 +130,8 @@ const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.Http
 const refusalOfLink = ({ reason }: LinkRefused): HttpRefusal =>
   new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
 
-/** Files are the library's; a token for some of its documents does not reach them. */
-const demandWholeLibrary = (grant: Grant) =>
+/** Files belong to the library, so a token for some of its documents does not reach them. */
+const requireWholeLibrary = (grant: Grant) =>
   grant.documents === undefined ? Effect.void : Effect.fail(new HttpRefusal({ code: Code.forbidden }))
 
 const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
@@ -137,12 +141,12 @@ const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) 
 
 const decodeFileId = Schema.decodeUnknownEffect(FileId)
 
-/** One that cannot be is not found either. */
+/** The file id in the path. A malformed one is refused as not found. */
 const fileIdOfPath = Effect.flatMap(HttpRouter.params, ({ fileId }) =>
   Effect.mapError(decodeFileId(fileId), () => new HttpRefusal({ code: Code.notFound }))
 )
 
-/** Only whoever asks sees this answer, so he may be believed. */
+/** The origin that the client used, by its own headers: only that client sees the response, so they can be trusted. */
 const originOf = ({ headers }: HttpServerRequest.HttpServerRequest): string => {
   const host = headers["host"]
   if (host === undefined || !/^[\w.:[\]-]{1,255}$/.test(host)) return ""

@@ -1,12 +1,12 @@
-/** Conditional and partial requests (RFC 9110, 13 and 14), as far as one representation with a strong tag needs them. */
+/** Range and conditional request headers (RFC 9110, 13 and 14), as far as one representation with a strong ETag needs them. */
 
-export type Wanted =
+export type RequestedRange =
   | { readonly _tag: "Whole" }
   | { readonly _tag: "Part"; readonly offset: number; readonly length: number }
   | { readonly _tag: "Unsatisfiable" }
 
-/** What a Range header asks for; one that is malformed or asks for several ranges is ignored, as is allowed. */
-export const parseRange = (header: string | undefined, size: number): Wanted => {
+/** The range that a Range header requests. A malformed header, or one with several ranges, is ignored, as RFC 9110 allows. */
+export const parseRange = (header: string | undefined, size: number): RequestedRange => {
   const [, from = "", to = ""] = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header?.replaceAll(" ", "") ?? "") ?? []
   if (from === "" && to === "") return { _tag: "Whole" }
   const first = from === "" ? Math.max(0, size - Number(to)) : Number(from)
@@ -15,11 +15,14 @@ export const parseRange = (header: string | undefined, size: number): Wanted => 
   return first > last ? { _tag: "Unsatisfiable" } : { _tag: "Part", offset: first, length: last - first + 1 }
 }
 
-/** If-None-Match: whether the client has it already. */
-export const hasAlready = (header: string | undefined, etag: string): boolean =>
+/** If-None-Match: whether the client's copy is current. Compares weakly (RFC 9110, 13.1.2). */
+export const isCurrent = (header: string | undefined, etag: string): boolean =>
   header !== undefined &&
   (header.trim() === "*" || header.split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag))
 
-/** If-Range: whether a part would fit what the client has. A date cannot be told from another within its second. */
-export const fits = (header: string | undefined, etag: string): boolean =>
+/**
+ * If-Range: whether the response may be partial, because the client has the rest of the same file. Compares strongly. A date
+ * never matches, because a file can change twice within a second.
+ */
+export const mayBePartial = (header: string | undefined, etag: string): boolean =>
   header === undefined || header.trim() === etag

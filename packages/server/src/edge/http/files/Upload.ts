@@ -1,4 +1,4 @@
-/** `multipart/form-data` with one part, `file`, which goes to the store as it comes. */
+/** Receives an upload, `multipart/form-data` with the single part `file`, and streams it into the file store. */
 import { type Duration, Effect, Stream } from "effect"
 import { type HttpServerRequest, Multipart } from "effect/http"
 import { type BlobKey, BlobStore, type Stored } from "../../../ports/BlobStore.ts"
@@ -6,8 +6,11 @@ import { isAmong, mediaType } from "../../../protocols/verdant/files/FileHeaders
 import { Code, HttpRefusal } from "../HttpRefusal.ts"
 
 export interface UploadLimits {
+  /** For the file, without the form around it. */
   readonly maxBytes: number
+  /** Accepted media types; undefined: all. */
   readonly types: ReadonlyArray<string> | undefined
+  /** The longest pause between two chunks. */
   readonly idleTimeout: Duration.Input
 }
 
@@ -16,17 +19,17 @@ export interface Upload extends Stored {
   readonly type: string
 }
 
-/** What a form is longer than its file, at most. */
+/** Bytes that a form may add to its file. */
 const FORM_BYTES = 16 * 1024
 
-/** Stores the file; unless all of the form was as it should be, nothing of it is kept. */
+/** Stores the file under `key`, and returns its name, type, size and hash. Keeps nothing unless the whole form is valid. */
 export const receiveUpload = Effect.fnUntraced(function* (
   request: HttpServerRequest.HttpServerRequest,
   key: BlobKey,
   { maxBytes, types, idleTimeout }: UploadLimits
 ) {
   if (!/^multipart\/form-data *;/i.test(request.headers["content-type"] ?? "")) return yield* invalid
-  // Before anything is read: a browser says how much will come.
+  // Refuse before reading the body: a browser sends its length.
   if (Number(request.headers["content-length"] ?? 0) > maxBytes + FORM_BYTES) return yield* tooLarge
   const store = yield* BlobStore
   let upload: Upload | undefined
@@ -43,7 +46,7 @@ export const receiveUpload = Effect.fnUntraced(function* (
     upload = { ...stored, name: part.name, type }
   })
 
-  // The form around the file may pause no longer than the file.
+  // The form around the file must not pause longer either.
   const parts = Stream.timeoutOrElse(request.multipartStream, {
     duration: idleTimeout,
     orElse: () => Stream.fromEffect(tooSlow)

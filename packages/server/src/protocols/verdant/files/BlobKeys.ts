@@ -1,15 +1,14 @@
-/** Where in the `BlobStore` the bytes of a library's files are. */
-
+/** The keys under which the `BlobStore` holds the bytes of a library's files. */
 import { blake2b256 } from "../../../domain/Blake2b.ts"
 import type { FileId, LibraryId } from "../../../domain/Ids.ts"
 import { BlobKey } from "../../../ports/BlobStore.ts"
 
-/** The group that a library's blobs are in: a library's id may hold what no path may. */
+/** The group of a library's blobs: a hash, because a library's id may hold characters that a path must not. */
 export const blobGroup = (libraryId: LibraryId): string => blake2b256(libraryId)
 
 /**
- * Where an upload's bytes go: a place of its own each time. What is recorded of a file and its bytes so belong together
- * whoever uploads the same file at the same time, and a download goes on while it is replaced.
+ * A new key for an upload's bytes. Every upload gets its own, so a file's record always belongs to its bytes when several
+ * clients upload the same file at once, and a download continues while its file is replaced.
  */
 export const newBlobKey = (libraryId: LibraryId, fileId: FileId): BlobKey =>
   BlobKey.make(`${blobGroup(libraryId)}/${fileId}.${crypto.randomUUID().replaceAll("-", "")}`)

@@ -1,6 +1,6 @@
 /**
- * Files that went with their library. An eviction makes their bytes nobody's at once, and for good: what a client uploads
- * when it brings the library back lies in places of its own. So they can be deleted at any time, by whoever reaches them.
+ * Finds and deletes the files that were evicted with their library. No later file refers to their blobs, because every upload
+ * gets a new key. So any process can delete them, at any time.
  */
 import { Effect, Schema } from "effect"
 import type { FileId, LibraryId } from "../../../domain/Ids.ts"
@@ -17,9 +17,9 @@ export interface BlobOfFile {
 }
 
 export interface FilesOfGenerations {
-  /** Those that the library has now. */
+  /** The files that the library has now. */
   readonly live: ReadonlyArray<BlobOfFile>
-  /** Those that went with each of its evictions. */
+  /** The files that each eviction of the library took, oldest eviction first. */
   readonly evicted: ReadonlyArray<ReadonlyArray<BlobOfFile>>
 }
 
@@ -27,7 +27,7 @@ export interface FilesOfGenerations {
 const PAGE = 1000
 const DELETED_AT_A_TIME = 8
 
-/** From the events alone: payloads went with the eviction, and a library whose payloads are damaged can be evicted. */
+/** Reads a library's files from its events alone: an eviction purged the payloads, and a damaged library can be evicted. */
 export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (libraryId: LibraryId) {
   const log = yield* EventLog
   const live = new Map<FileId, BlobOfFile>()
@@ -37,7 +37,7 @@ export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (lib
     const data = { ...event.data, _tag: event.type }
     if (isFileStored(data)) {
       const { blob, fileId, size } = data
-      // What is not a place of this library's is not its to delete, whatever an imported log says.
+      // An imported log could name any blob, but only blobs in the library's own group may be deleted.
       if (isBlobKey(blob) && blob.startsWith(group)) live.set(fileId, { fileId, size, blob })
     } else if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
     else if (event.type === EVICTED) {
@@ -58,7 +58,7 @@ const isBlobKey = Schema.is(BlobKey)
 const isFileStored = Schema.is(FileStored)
 const isFilesSwept = Schema.is(FilesSwept)
 
-/** Deletes what went with the library's evictions and is still there. */
+/** Deletes the blobs of evicted files that the store still holds. */
 export const deleteEvictedFiles = Effect.fn("deleteEvictedFiles")(function* (files: FilesOfGenerations) {
   const store = yield* BlobStore
   const kept = new Set(files.live.map(({ blob }) => blob))

@@ -1,4 +1,4 @@
-/** What is known of a library's files; their bytes are in the `BlobStore`, under keys that only this knows. */
+/** The catalog of a library's files. Their bytes are in the `BlobStore`, under keys that only the catalog knows. */
 import { Context, Effect, Layer } from "effect"
 import type { FileId, Hash, LibraryId } from "../../../domain/Ids.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../domain/verdant/Commands.ts"
@@ -10,22 +10,22 @@ import { type LibraryRoom, LibraryRooms, libraryKey } from "../Rooms.ts"
 
 export interface FileRecord {
   readonly fileId: FileId
-  /** What its user calls it: to be shown, never to be a path. */
+  /** The name that its user gave it: to be shown, never to be used as a path. */
   readonly name: string
-  /** The media type that its uploader claims. */
+  /** The media type that its uploader declared. */
   readonly type: string
   readonly size: number
   readonly hash: Hash
-  /** Where its bytes are. */
+  /** The key of its bytes. */
   readonly blob: BlobKey
-  /** Who uploaded it. */
+  /** The user who uploaded it. */
   readonly userId: string
 }
 
 export class VerdantFiles extends Context.Service<
   VerdantFiles,
   {
-    /** Makes a file of bytes that are stored already; returns what it was before, which nobody can find any more. */
+    /** Records a file whose bytes are stored. Returns the file that it replaced, whose bytes can be deleted. */
     readonly record: (
       libraryId: LibraryId,
       file: FileRecord
@@ -33,11 +33,11 @@ export class VerdantFiles extends Context.Service<
 
     readonly find: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
 
-    /** The blobs of all files that the library has: every other of its blobs is nobody's. */
+    /** The blobs of all files of the library. No file refers to any other blob in its group. */
     readonly blobs: (libraryId: LibraryId) => Effect.Effect<ReadonlySet<BlobKey>, StorageUnavailable>
   }
 >()("@sealog/server/protocols/verdant/VerdantFiles") {
-  /** In the library's own stream. */
+  /** Keeps the catalog in the library's stream. */
   static readonly layer = Layer.effect(
     VerdantFiles,
     Effect.gen(function* () {
@@ -48,7 +48,9 @@ export class VerdantFiles extends Context.Service<
         ).pipe(
           Effect.flatMap((outcome) =>
             outcome._tag === "Unavailable"
-              ? Effect.fail(new StorageUnavailable({ operation: "write of files", cause: new Error("not available") }))
+              ? Effect.fail(
+                  new StorageUnavailable({ operation: "write to the library", cause: new Error("it is not available") })
+                )
               : Effect.succeed(outcome)
           )
         )
@@ -62,7 +64,7 @@ export class VerdantFiles extends Context.Service<
 
       const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
         const room = yield* rooms.get(libraryKey(libraryId))
-        // Uploaded by another process, perhaps.
+        // Another process may have recorded it: read what this room has not seen.
         if (!room.state().files.has(fileId)) yield* submit(room, { _tag: "Look" })
         const found = room.state().files.get(fileId)
         return found && recordOf(found)

@@ -1,9 +1,12 @@
-/** What uploads call themselves, made harmless: names to be shown, types to be declared. */
+/** Makes an upload's name and media type, which the client chose, safe to show and to send in response headers. */
 
 const MAX_CHARACTERS = 200
 const KEPT_AT_THE_END = 20
 
-/** A name without folders, and without characters that cannot be seen or turn the writing direction around. */
+/**
+ * The name without folders, control characters and characters that change the writing direction. At most 200 characters: a
+ * longer name is cut in the middle, to keep its extension. "file" when nothing is left.
+ */
 export const displayName = (name: string): string => {
   const visible = name.toWellFormed().replace(/[\p{Cc}\p{Co}\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, "")
   const characters = Array.from(visible.split(/[/\\]/).at(-1)!.trim())
@@ -17,31 +20,31 @@ export const displayName = (name: string): string => {
 
 export const UNKNOWN_TYPE = "application/octet-stream"
 
-/** A media type without parameters. */
+/** The media type without its parameters, in lower case; `application/octet-stream` when it is malformed. */
 export const mediaType = (type: string): string => {
   const essence = type.split(";")[0]!.trim().toLowerCase()
   return /^[a-z0-9][a-z0-9!#$&^_.+-]{0,62}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}$/.test(essence) ? essence : UNKNOWN_TYPE
 }
 
-/** Whether a type is among `image/png`, `image/*`, … */
+/** Whether a media type matches one of the patterns, such as `image/png` or `image/*`. */
 export const isAmong = (type: string, allowed: ReadonlyArray<string>): boolean =>
   allowed.some((pattern) => pattern === type || (pattern.endsWith("/*") && type.startsWith(pattern.slice(0, -1))))
 
-/** Shown by a browser without running anything. */
+/** Types that a browser shows without running anything. */
 const SHOWN = [
   ...["image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "image/bmp"],
   ...["audio/*", "video/*", "text/plain"]
 ]
-/** Good in an `<img>`, where its scripts do not run, and to be saved when it is opened by itself. */
+/** Types that are safe in an `<img>`, where scripts do not run, but that are saved when opened by themselves. */
 const EMBEDDED = ["image/svg+xml"]
 
-/** Whatever is not known to be harmless is bytes to be saved: our origin may be the app's own. */
+/** How a file is served. Any type that is not known to be harmless is saved as bytes: the server may share the app's origin. */
 export const servedAs = (type: string): { readonly type: string; readonly disposition: "inline" | "attachment" } => {
   if (isAmong(type, SHOWN)) return { type, disposition: "inline" }
   return { type: isAmong(type, EMBEDDED) ? type : UNKNOWN_TYPE, disposition: "attachment" }
 }
 
-/** RFC 6266: for all clients in ASCII, and as it is (RFC 8187). */
+/** The `Content-Disposition` header (RFC 6266), with the name in ASCII for all clients and in UTF-8 (RFC 8187). */
 export const contentDisposition = (disposition: "inline" | "attachment", name: string): string => {
   const ascii = name.replace(/[^\x20-\x7e]|["\\%]/gu, "_")
   const encoded = encodeURIComponent(name).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)

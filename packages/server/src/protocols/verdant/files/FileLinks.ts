@@ -1,12 +1,13 @@
 /**
- * Links that let whoever holds them download one file, for `<img>` and the like, which cannot send a token. They are
- * signed with keys made from the token secrets, so every process of an installation knows them.
+ * Signed links: the bearer of a link can download one file, without a token. They are for `<img>` and other elements that
+ * cannot send headers. Their keys are derived from the token secrets, so every process of an installation has them.
  */
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
 import { Clock, Config, Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { type FileId, LibraryId } from "../../../domain/Ids.ts"
 import { VERDANT_PATH } from "../ConnectionUrl.ts"
 
+/** The link was not signed by this installation, or it expired. */
 export class LinkRefused extends Schema.TaggedError<LinkRefused>()("LinkRefused", {
   reason: Schema.Literals(["signature", "expired"])
 }) {}
@@ -14,17 +15,17 @@ export class LinkRefused extends Schema.TaggedError<LinkRefused>()("LinkRefused"
 export class FileLinks extends Context.Service<
   FileLinks,
   {
-    /** The query of a link that is good for at least as long as said, and at most for twice as long. */
+    /** The query of a link, valid for at least `lifetime` and at most twice as long. */
     readonly sign: (libraryId: LibraryId, fileId: FileId, lifetime: Duration.Duration) => Effect.Effect<URLSearchParams>
-    /** The library that a link's file is in. */
+    /** The library of a link's file. */
     readonly verify: (fileId: FileId, query: URLSearchParams) => Effect.Effect<LibraryId, LinkRefused>
   }
 >()("@sealog/server/protocols/verdant/FileLinks") {
-  /** As with tokens, the first secret signs and every one verifies. */
+  /** As with tokens, the first secret signs and all secrets verify. */
   static readonly layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
     Layer.sync(FileLinks, () => make(secrets))
 
-  /** With the secrets in `TOKEN_SECRET`, separated by commas. */
+  /** Takes the secrets from `TOKEN_SECRET`, separated by commas. */
   static readonly layerConfig = Layer.effect(
     FileLinks,
     Effect.map(Config.Redacted("TOKEN_SECRET"), (secrets) =>
@@ -38,13 +39,13 @@ export class FileLinks extends Context.Service<
 }
 
 const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Service"] => {
-  // A key of their own: no signature of a link is ever one of a token.
+  // Derived keys: the signature of a link can never be the signature of a token.
   const keys = secrets.map((secret) => Buffer.from(hkdfSync("sha256", Redacted.value(secret), "", PURPOSE, 32)))
   return FileLinks.of({
     sign: Effect.fnUntraced(function* (libraryId, fileId, lifetime) {
       const step = Math.max(1, Math.floor(Duration.toSeconds(lifetime)))
       const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-      // In steps, so that a link stays the same for a while and browsers find in their caches what they have.
+      // Expiry is rounded up to a multiple of the lifetime, so a link stays the same for a while and browsers can cache it.
       const expires = (Math.floor(now / step) + 2) * step
       const signature = signatureOf(keys[0]!, { libraryId, fileId, expires }).toString("base64url")
       return new URLSearchParams({ library: libraryId, expires: String(expires), signature })
@@ -61,7 +62,7 @@ const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Ser
   })
 }
 
-/** The URL at which whoever has it downloads a file. */
+/** The URL of a file's download, with a signed query. */
 export const linkTo = (
   links: FileLinks["Service"],
   libraryId: LibraryId,
@@ -77,7 +78,7 @@ const PURPOSE = "sealog file links 1"
 
 const isLibraryId = Schema.is(LibraryId)
 
-/** No part can hold a line break, so no two links have the same text. */
+/** No part can hold a line break, so two different links never have the same signed text. */
 const signatureOf = (
   key: Buffer,
   { libraryId, fileId, expires }: { readonly libraryId: string; readonly fileId: FileId; readonly expires: number }

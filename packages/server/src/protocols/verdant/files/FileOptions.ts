@@ -1,25 +1,25 @@
-/** Options for files, shared by the routes that serve them and the links that lead to them. */
+/** Options for files, for the routes that serve them and for the links to them. */
 import type { Duration } from "effect"
 
 export interface FileOptions {
-  /** What clients reach the server by, as `https://sync.example.org`. Default: as each request says. */
+  /** The origin at which clients reach the server, such as `https://sync.example.org`. Default: the one each request names. */
   readonly publicOrigin: string | undefined
-  /** Of one file. Default: 100 MiB. */
+  /** The largest file, in bytes. Default: 100 MiB. */
   readonly maxBytes: number
-  /** Media types that are taken, as `image/*` or `application/pdf`, as the uploader declares them. Default: all. */
+  /** Accepted media types, such as `image/*` or `application/pdf`, as uploaders declare them. Default: all. */
   readonly types: ReadonlyArray<string> | undefined
-  /** At a time; more are asked to come again. Default: 32. On S3, each holds 8 MiB in memory. */
+  /** Simultaneous uploads; more are refused with 503 and may be repeated. Default: 32. On S3, each holds 8 MiB in memory. */
   readonly maxUploads: number
-  /** How long an upload, or whoever takes an answer, may pause. Default: 30 s. */
+  /** How long an upload, or a client that receives a response, may pause. Default: 30 s. */
   readonly idleTimeout: Duration.Input
-  /** How long an upload may take. Default: 10 minutes, in which 100 MiB come at 1.4 Mbit/s. */
+  /** How long an upload may take. Default: 10 minutes, enough for 100 MiB at 1.4 Mbit/s. */
   readonly uploadTimeout: Duration.Input
   /**
-   * How long a link to a file is good, at least. Verdant's client keeps a link for as long as it keeps its data and never
-   * asks again, so the default is ten years; shorter is for apps that ask for a link each time.
+   * How long a link to a file is valid, at least. Default: ten years, because Verdant's client keeps a link as long as its
+   * data and never asks for another. Choose less if your app asks for a link each time.
    */
   readonly linkLifetime: Duration.Input
-  /** The web apps that may use this, by their origins. Default: all; nothing here goes by cookies. */
+  /** The web apps that may use files, by their origins. Default: all, which is safe because no request is authenticated by cookies. */
   readonly allowsOrigin: (origin: string) => boolean
 }
 

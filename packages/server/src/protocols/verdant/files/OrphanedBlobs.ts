@@ -1,6 +1,6 @@
 /**
- * Deletes what no file refers to: bytes whose upload was cut off before they became a file, and those of files that were
- * replaced or deleted while the store was away.
+ * Deletes orphaned blobs, to which no file refers: of uploads that ended before the file was recorded, and of files that were
+ * replaced or deleted while the store was unavailable.
  */
 import { Clock, Duration, Effect, Option, Schedule, Stream } from "effect"
 import type { LibraryId } from "../../../domain/Ids.ts"
@@ -9,7 +9,7 @@ import { listLibraries } from "../../../ports/listLibraries.ts"
 import { blobGroup } from "./BlobKeys.ts"
 import { VerdantFiles } from "./FileCatalog.ts"
 
-/** Bytes are stored before their file is recorded; no upload takes as long as this. */
+/** Younger blobs stay: their upload may still be under way, because bytes are stored before their file is recorded. */
 const GRACE = Duration.days(1)
 
 export interface Swept {
@@ -17,8 +17,11 @@ export interface Swept {
   readonly bytes: number
 }
 
-/** Everything in the store, given all libraries: what belongs to none of them goes as well. */
-export const sweepFiles = Effect.fn("sweepFiles")(function* (libraries: Iterable<LibraryId>) {
+/**
+ * Sweeps the whole store, and returns how much it deleted. `libraries` must be all libraries of the log: the blobs of any
+ * other library are deleted as well.
+ */
+export const sweepOrphanedBlobs = Effect.fn("sweepOrphanedBlobs")(function* (libraries: Iterable<LibraryId>) {
   const store = yield* BlobStore
   const files = yield* VerdantFiles
   const libraryByGroup = new Map(Array.from(libraries, (libraryId) => [blobGroup(libraryId), libraryId] as const))
@@ -28,7 +31,7 @@ export const sweepFiles = Effect.fn("sweepFiles")(function* (libraries: Iterable
     const libraryId = libraryByGroup.get(group)
     const old = entries.filter(({ modifiedAt }) => modifiedAt < oldest)
     if (old.length === 0) return []
-    // Asked for after the listing: what became a file since is among them.
+    // Read after the listing, so it includes every file that was recorded since.
     const live = libraryId === undefined ? new Set() : yield* files.blobs(libraryId)
     const dead = old.filter(({ key }) => !live.has(key))
     yield* Effect.forEach(dead, ({ key }) => store.delete(key), { discard: true })
@@ -51,11 +54,13 @@ export const sweepFiles = Effect.fn("sweepFiles")(function* (libraries: Iterable
 
 const INTERVAL = "1 day"
 
-/** Sweeps now and then until the scope closes; does nothing without a store of files. */
-export const keepFileStore = Effect.gen(function* () {
+/** Sweeps the store once a day until the scope closes; does nothing without a `BlobStore`. */
+export const sweepOrphanedBlobsDaily = Effect.gen(function* () {
   const blobs = yield* Effect.serviceOption(BlobStore)
   if (Option.isNone(blobs)) return
-  const sweep = Effect.flatMap(listLibraries(), (all) => sweepFiles(all.map(({ libraryId }) => libraryId))).pipe(
+  const sweep = Effect.flatMap(listLibraries(), (all) =>
+    sweepOrphanedBlobs(all.map(({ libraryId }) => libraryId))
+  ).pipe(
     Effect.provideService(BlobStore, blobs.value),
     Effect.catch((error) => Effect.logWarning(error.message))
   )

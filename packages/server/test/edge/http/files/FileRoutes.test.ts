@@ -1,4 +1,4 @@
-/** Files over real HTTP. */
+/** Upload, information and download of files, over real HTTP. */
 import { mkdtemp, readdir, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -55,7 +55,7 @@ const temporaryDirectory = Effect.acquireRelease(
 )
 
 describe("a file", () => {
-  it.live("is uploaded, described and downloaded, by token and by link", () =>
+  it.live("is uploaded, described, and downloaded by token and by link", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer()
       const token = yield* server.token(library)
@@ -94,7 +94,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("of nothing, and one of many chunks, come back as they were", () =>
+  it.live("is downloaded unchanged, whether it is empty or has many chunks", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer()
       const token = yield* server.token(library)
@@ -113,7 +113,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that a browser could run is only to be saved, whatever it calls itself", () =>
+  it.live("is served as an attachment when a browser could run it, whatever its declared type", () =>
     Effect.gen(function* () {
       for (const type of ["text/html", "text/javascript", "application/xhtml+xml", "nonsense", ""]) {
         const { link } = yield* startWithFile(textFile("<script>alert(1)</script>", "x.html", type))
@@ -124,7 +124,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("is linked to by the address that the request came by, or the one that is configured", () =>
+  it.live("has a link to the origin of the request, or to the configured origin", () =>
     Effect.gen(function* () {
       const urlOf = Effect.fnUntraced(function* (server: FileServer, headers: Record<string, string>) {
         const token = yield* server.token(library)
@@ -141,7 +141,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that is uploaded again is another, of which the old bytes are gone", () =>
+  it.live("loses its old bytes when it is uploaded again", () =>
     Effect.gen(function* () {
       const { server, token, link } = yield* startWithFile()
       const before = yield* ask(link)
@@ -153,7 +153,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that many upload at a time is one of theirs, as a whole", () =>
+  it.live("is one of the uploads as a whole when several clients upload it at once", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer()
       const token = yield* server.token(library)
@@ -169,7 +169,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("that is replaced between being found and being fetched is found again", () =>
+  it.live("is found again when an upload replaces it between lookup and download", () =>
     Effect.gen(function* () {
       let stale: FileRecord | undefined
       const files = Layer.effect(
@@ -197,7 +197,7 @@ describe("a file", () => {
     })
   )
 
-  it.live("whose bytes the store has lost is not there", () =>
+  it.live("is answered with 404 when the store has lost its bytes", () =>
     Effect.gen(function* () {
       const { server, link } = yield* startWithFile()
       yield* Effect.orDie(server.blobs.delete((yield* recorded(server))!.blob))
@@ -207,8 +207,8 @@ describe("a file", () => {
   )
 })
 
-describe("names", () => {
-  it.live("that are hostile are never a path", () =>
+describe("ids and names", () => {
+  it.live("never become a path, when a file's name is hostile", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const blobs = layerFileSystem({ directory: join(directory, "a", "files") })
@@ -239,7 +239,7 @@ describe("names", () => {
     })
   )
 
-  it.live("of files that cannot be are of none that there is", () =>
+  it.live("are refused when a file's id is malformed", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer()
       const token = yield* server.token(library)
@@ -254,7 +254,7 @@ describe("names", () => {
     })
   )
 
-  it.live("of libraries are told apart, whatever is in them", () =>
+  it.live("keep libraries apart, whatever characters their ids have", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer()
       for (const id of ["..", "a\\..\\b", "ü&=?#%2F", "x".repeat(200)]) {
@@ -268,7 +268,7 @@ describe("names", () => {
   )
 })
 
-describe("an upload that is refused", () => {
+describe("an upload is refused and leaves nothing behind when it", () => {
   const refused = Effect.fnUntraced(function* (server: FileServer, code: number, init: RequestInit) {
     const token = yield* server.token(library)
     const headers = { ...bearer(token), ...formHeaders, ...(init.headers as object) }
@@ -281,7 +281,7 @@ describe("an upload that is refused", () => {
   const streamed = (text: string): RequestInit =>
     ({ body: new Blob([text]).stream(), duplex: "half" }) as unknown as RequestInit
 
-  it.live("is too large, by what it says or by what it is", () =>
+  it.live("is too large, by its Content-Length or by its bytes", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer({ maxBytes: 100_000 })
       const largest = rawForm({ filename: "x", content: "x".repeat(100_000) })
@@ -296,7 +296,7 @@ describe("an upload that is refused", () => {
     })
   )
 
-  it.live("is of a type that is not taken", () =>
+  it.live("has a type that is not accepted", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer({ types: ["image/*", "application/pdf"] })
       yield* refused(server, 4150, { body: rawForm({ filename: "x", content: "x", type: "text/html" }) })
@@ -310,8 +310,8 @@ describe("an upload that is refused", () => {
   const good = { filename: "x", content: "x" }
   for (const [what, init] of [
     ["has no file", { body: rawForm({ name: "other", content: "x" }) }],
-    ["has a text where the file belongs", { body: rawForm({ content: "x" }) }],
-    ["has a file by another name", { body: rawForm({ name: "other", ...good }) }],
+    ["has a text field instead of the file", { body: rawForm({ content: "x" }) }],
+    ["has a file under another name", { body: rawForm({ name: "other", ...good }) }],
     ["has two files", { body: rawForm(good, good) }],
     [
       "has something besides its file",
@@ -320,13 +320,13 @@ describe("an upload that is refused", () => {
     ["has a thousand parts", { body: rawForm(...Array.from({ length: 1000 }, () => ({ name: "y", content: "y" }))) }],
     ["has no parts", { body: rawForm() }],
     ["is empty", { body: "" }],
-    ["is no form", { body: "hello", headers: { "content-type": "text/plain" } }],
+    ["is not a form", { body: "hello", headers: { "content-type": "text/plain" } }],
     ["is a form of another kind", { body: "file=x", headers: { "content-type": "application/x-www-form-urlencoded" } }],
     ["names no boundary", { body: rawForm(good), headers: { "content-type": "multipart/form-data" } }],
     ["names another boundary", { body: rawForm(good), headers: { "content-type": "multipart/form-data; boundary=y" } }],
-    ["ends in the middle of its file", { body: rawPart(good).slice(0, -2) }],
+    ["ends within its file", { body: rawPart(good).slice(0, -2) }],
     ["ends before the form does", { body: rawPart(good) }],
-    ["ends before the form does, of unknown length", streamed(rawPart({ ...good, content: "x".repeat(200_000) }))]
+    ["ends before the form does, with no Content-Length", streamed(rawPart({ ...good, content: "x".repeat(200_000) }))]
   ] as ReadonlyArray<readonly [string, RequestInit]>) {
     it.live(what, () => Effect.flatMap(startFileServer(), (server) => refused(server, 4000, init)))
   }
@@ -348,7 +348,7 @@ describe("an upload that is refused", () => {
     )
   }
 
-  it.live("is one too many at a time, and is welcome later", () =>
+  it.live("exceeds the number of simultaneous uploads; it succeeds later", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer({ maxUploads: 1 }, { blobs: layerWatched })
       const token = yield* server.token(library)
@@ -363,7 +363,7 @@ describe("an upload that is refused", () => {
   )
 })
 
-/** Counts the uploads whose bytes have begun to come. */
+/** Counts the uploads whose first bytes have arrived. */
 const arrivedBy = new WeakMap<BlobStore["Service"], { count: number }>()
 const arrivals = (server: FileServer): number => arrivedBy.get(server.blobs)!.count
 const layerWatched = Layer.effect(
@@ -388,7 +388,7 @@ const layerWatched = Layer.effect(
   })
 ).pipe(Layer.provide(layerMemory))
 
-describe("an upload that is cut off", () => {
+describe("an interrupted upload", () => {
   it.live("leaves nothing behind", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -407,7 +407,7 @@ describe("an upload that is cut off", () => {
     })
   )
 
-  it.live("because its token was revoked is told so, and leaves nothing behind", () =>
+  it.live("is refused with 4011 when its token is revoked, and leaves nothing behind", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer({}, { blobs: layerWatched })
       const token = yield* server.token(library)
@@ -421,8 +421,8 @@ describe("an upload that is cut off", () => {
   )
 })
 
-describe("trouble with a store", () => {
-  it.live("of files is said to pass", () =>
+describe("an unavailable store", () => {
+  it.live("of files gives 5030, so that the client repeats the upload", () =>
     Effect.gen(function* () {
       const failure = new BlobStoreUnavailable({ operation: "try", cause: new Error("on purpose") })
       const blobs = Layer.effect(
@@ -439,7 +439,7 @@ describe("trouble with a store", () => {
     })
   )
 
-  it.live("of events does not take the bytes away: the file may have been recorded all the same", () =>
+  it.live("of events keeps the uploaded bytes, because the file may be recorded anyway", () =>
     Effect.gen(function* () {
       const files = Layer.effect(
         VerdantFiles,
@@ -464,11 +464,11 @@ describe("trouble with a store", () => {
   )
 })
 
-describe("who is let at a file", () => {
+describe("access to a file", () => {
   const codeOf = (url: string, init?: RequestInit) =>
     Effect.map(ask(url, init), ({ status, json }) => [status, (json as { code?: number } | undefined)?.code])
 
-  it.live("is who has a good token for its library", () =>
+  it.live("needs a valid token for its library", () =>
     Effect.gen(function* () {
       const { server, token, content } = yield* startWithFile()
       const expired = yield* server.token(library, { expiresIn: Duration.seconds(-1) })
@@ -496,7 +496,7 @@ describe("who is let at a file", () => {
     })
   )
 
-  it.live("may change it if the token says more than read", () =>
+  it.live("needs a token that may write, for an upload", () =>
     Effect.gen(function* () {
       const { server, content } = yield* startWithFile()
       for (const token of [
@@ -514,7 +514,7 @@ describe("who is let at a file", () => {
     })
   )
 
-  it.live("is nobody while the library is suspended, nor by a revoked token after", () =>
+  it.live("is refused while the library is suspended, and by a revoked token afterwards", () =>
     Effect.gen(function* () {
       const { server, token, content, link } = yield* startWithFile()
       const all = Effect.fnUntraced(function* () {
@@ -536,7 +536,7 @@ describe("who is let at a file", () => {
     })
   )
 
-  it.live("is who has a link to it as it was made, until it has expired", () =>
+  it.live("needs an unchanged link for that file, until the link expires", () =>
     Effect.gen(function* () {
       const { server, content, link } = yield* startWithFile()
       yield* uploadFile(server, yield* server.token(library), "another", textFile("secret"))
@@ -546,7 +546,7 @@ describe("who is let at a file", () => {
       assert.deepStrictEqual(yield* codeOf(link.replace(/expires=\d/, "expires=9")), [401, 4011])
       assert.deepStrictEqual(yield* codeOf(link.replace(/signature=../, "signature=AA")), [401, 4011])
       assert.deepStrictEqual(yield* codeOf(link.replace(/signature=.*/, "")), [401, 4010])
-      // It opens the file's bytes and nothing else.
+      // A link gives the file's bytes, not its information.
       assert.deepStrictEqual(yield* codeOf(`${server.url}/${fileId}${query}`), [401, 4010])
       const links = yield* Effect.provide(FileLinks, FileLinks.layerTokens([Redacted.make(SECRET)]))
       const old = yield* links.sign(library, fileId, Duration.hours(1)).pipe(
@@ -559,7 +559,7 @@ describe("who is let at a file", () => {
 })
 
 describe("a download", () => {
-  it.live("can be of a part", () =>
+  it.live("returns the requested range", () =>
     Effect.gen(function* () {
       const { link } = yield* startWithFile()
       const get = (headers: Record<string, string>) => ask(link, { headers })
@@ -588,7 +588,7 @@ describe("a download", () => {
     })
   )
 
-  it.live("of a part is the whole when the file is another by now", () =>
+  it.live("returns the whole file when If-Range names another version", () =>
     Effect.gen(function* () {
       const { link } = yield* startWithFile()
       const etag = (yield* ask(link)).headers.get("etag")!
@@ -599,7 +599,7 @@ describe("a download", () => {
     })
   )
 
-  it.live("is of nothing when the client has it", () =>
+  it.live("returns 304 when the client's copy is current", () =>
     Effect.gen(function* () {
       const { link } = yield* startWithFile()
       const etag = (yield* ask(link)).headers.get("etag")!
@@ -609,28 +609,28 @@ describe("a download", () => {
     })
   )
 
-  it.live("can be asked about by HEAD", () =>
+  it.live("returns the same headers for HEAD, without a body", () =>
     Effect.gen(function* () {
       const { link } = yield* startWithFile()
       const got = yield* ask(link)
       const head = yield* ask(link, { method: "HEAD" })
       assert.deepStrictEqual([head.status, head.bytes.length], [200, 0])
-      const told = ({ headers }: { headers: Headers }) =>
+      const headersOf = ({ headers }: { headers: Headers }) =>
         Object.entries(Object.fromEntries(headers)).filter(
           ([name]) => !["date", "connection", "keep-alive"].includes(name)
         )
-      assert.deepStrictEqual(told(head), told(got))
+      assert.deepStrictEqual(headersOf(head), headersOf(got))
       const part = yield* ask(link, { method: "HEAD", headers: { range: "bytes=1-2" } })
       assert.deepStrictEqual([part.status, part.headers.get("content-length")], [206, "2"])
     })
   )
 
-  it.live("ends when the library is suspended", () =>
+  it.live("is cut off when the library is suspended", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const server = yield* startFileServer({}, { blobs: layerFileSystem({ directory }) })
       const token = yield* server.token(library)
-      // More than lies in the buffers between.
+      // More than the buffers between server and client hold.
       yield* uploadFile(server, token, fileId, new File([new Uint8Array(30_000_000)], "x"))
       const response = yield* Effect.promise(() => fetch(`${server.url}/${fileId}/content`, { headers: bearer(token) }))
       const reader = response.body!.getReader()
@@ -651,7 +651,7 @@ describe("a download", () => {
 })
 
 describe("a browser", () => {
-  it.live("of any origin is let at files, with its credentials, also at refusals", () =>
+  it.live("of any origin may read files and refusals, with credentials", () =>
     Effect.gen(function* () {
       const { server, link } = yield* startWithFile()
       const origin = "https://app.example.org"
@@ -681,7 +681,7 @@ describe("a browser", () => {
     })
   )
 
-  it.live("of an origin that is not named is not, if origins are", () =>
+  it.live("of another origin may not read them when origins are restricted", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer({ allowsOrigin: (origin) => origin === "https://app.example.org" })
       const allowed = Effect.fnUntraced(function* (origin: string) {
@@ -694,8 +694,8 @@ describe("a browser", () => {
   )
 })
 
-describe("a server without a place for files", () => {
-  it.live("says so", () =>
+describe("a server without a file store", () => {
+  it.live("refuses every file request with 5010", () =>
     Effect.gen(function* () {
       const server = yield* startFileServer({}, { routes: NoFileRoutes() })
       const token = yield* server.token(library)

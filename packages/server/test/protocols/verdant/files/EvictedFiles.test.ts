@@ -1,3 +1,4 @@
+/** The files that evictions took from a library, and the deletion of their blobs. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { layerMemory as layerMemoryBlobs } from "../../../../src/adapters/MemoryBlobStore.ts"
@@ -38,8 +39,8 @@ const left = Effect.gen(function* () {
   return Array.from(yield* Stream.runCollect((yield* BlobStore).list), ({ key }) => key)
 })
 
-layer(Layer.merge(layerMemory, layerMemoryBlobs))("what goes with evictions", (it) => {
-  it.effect("is what the library had then, and nothing that it has now or that is not its own", () =>
+layer(Layer.merge(layerMemory, layerMemoryBlobs))("evicted files", (it) => {
+  it.effect("are those the library had at each eviction, never its present files or another library's", () =>
     Effect.gen(function* () {
       const [first, second, again, swept] = [
         yield* store("a"),
@@ -67,7 +68,7 @@ layer(Layer.merge(layerMemory, layerMemoryBlobs))("what goes with evictions", (i
       const kept = [again, swept, underway, anothers].map(({ blob }) => blob)
       assert.sameMembers(yield* left, kept)
       yield* deleteEvictedFiles(files)
-      // The same place once more, as no upload makes it.
+      // A blob that is both live and evicted stays. No upload makes one, because every upload gets a new key.
       yield* deleteEvictedFiles({ live: files.live, evicted: [files.live] })
       assert.sameMembers(yield* left, kept)
     })

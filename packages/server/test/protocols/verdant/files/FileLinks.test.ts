@@ -1,3 +1,4 @@
+/** Signed links to files: their lifetime, their signature, and the rotation of secrets. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Redacted } from "effect"
 import { TestClock } from "effect/testing"
@@ -15,7 +16,7 @@ const reason = (links: FileLinks["Service"], id: FileId, query: URLSearchParams)
   Effect.map(Effect.flip(links.verify(id, query)), ({ reason }) => reason)
 
 describe("a link to a file", () => {
-  it.effect("names the library of its file, also when it was written out and read again", () =>
+  it.effect("gives back its file's library after a round trip as text", () =>
     Effect.gen(function* () {
       const links = yield* linksOf("one")
       const query = yield* links.sign(libraryId, fileId, hour)
@@ -23,7 +24,7 @@ describe("a link to a file", () => {
     })
   )
 
-  it.effect("is good for as long as said and not much longer, and meanwhile the same", () =>
+  it.effect("is valid for its lifetime and at most twice as long, and stays the same for a while", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(Date.UTC(2026, 0, 1, 12, 20))
       const links = yield* linksOf("one")
@@ -40,7 +41,7 @@ describe("a link to a file", () => {
     })
   )
 
-  it.effect("is good for nothing once anything of it is changed", () =>
+  it.effect("is refused when any part of it is changed", () =>
     Effect.gen(function* () {
       const links = yield* linksOf("one")
       const query = yield* links.sign(libraryId, fileId, hour)
@@ -67,7 +68,7 @@ describe("a link to a file", () => {
     })
   )
 
-  it.effect("outlives its secret for as long as that one still verifies", () =>
+  it.effect("stays valid after a rotation, as long as its secret still verifies", () =>
     Effect.gen(function* () {
       const query = yield* (yield* linksOf("old")).sign(libraryId, fileId, hour)
       assert.strictEqual(yield* (yield* linksOf("new", "old")).verify(fileId, query), libraryId)

@@ -1,3 +1,4 @@
+/** The sweep of blobs to which no file refers. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -6,7 +7,7 @@ import { FileId, LibraryId } from "../../../../src/domain/Ids.ts"
 import { type BlobKey, BlobStore } from "../../../../src/ports/BlobStore.ts"
 import { newBlobKey } from "../../../../src/protocols/verdant/files/BlobKeys.ts"
 import { VerdantFiles } from "../../../../src/protocols/verdant/files/FileCatalog.ts"
-import { sweepFiles } from "../../../../src/protocols/verdant/files/OrphanedBlobs.ts"
+import { sweepOrphanedBlobs } from "../../../../src/protocols/verdant/files/OrphanedBlobs.ts"
 import { layerFilesInMemory } from "../../../support/FileServer.ts"
 
 const store = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
@@ -22,7 +23,7 @@ const record = Effect.fnUntraced(function* (libraryId: LibraryId, name: string) 
 })
 
 layer(Layer.merge(layerMemory, layerFilesInMemory))("a sweep", (it) => {
-  it.effect("deletes what no file refers to once no upload can be under way for it, and nothing else", () =>
+  it.effect("deletes blobs to which no file refers once they are a day old, and nothing else", () =>
     Effect.gen(function* () {
       const [ada, grace, gone] = ["ada", "grace", "gone"].map((id) => LibraryId.make(id)) as [
         LibraryId,
@@ -37,12 +38,12 @@ layer(Layer.merge(layerMemory, layerFilesInMemory))("a sweep", (it) => {
         return new Set(Array.from(yield* Stream.runCollect((yield* BlobStore).list), ({ key }) => key))
       })
       yield* TestClock.adjust("24 hours")
-      assert.deepStrictEqual(yield* sweepFiles([ada, grace]), { blobs: 0, bytes: 0 })
+      assert.deepStrictEqual(yield* sweepOrphanedBlobs([ada, grace]), { blobs: 0, bytes: 0 })
       live.push((yield* store(ada, FileId.make("underway"))).blob)
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* sweepFiles([ada, grace]), { blobs: 4, bytes: 40 })
+      assert.deepStrictEqual(yield* sweepOrphanedBlobs([ada, grace]), { blobs: 4, bytes: 40 })
       assert.deepStrictEqual(yield* left, new Set(live))
-      assert.deepStrictEqual(yield* sweepFiles([ada, grace]), { blobs: 0, bytes: 0 })
+      assert.deepStrictEqual(yield* sweepOrphanedBlobs([ada, grace]), { blobs: 0, bytes: 0 })
     })
   )
 })
