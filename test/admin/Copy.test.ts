@@ -174,7 +174,7 @@ describe("copy", () => {
       const watched = interposed(to, "append", 1, on(to, append(key, document(1), { recordedAt: 5 })))
       const error = yield* Effect.flip(copied(from, watched))
       assert.deepInclude(error, { _tag: "StreamDiverged", version: 1 })
-      assert.include(error.message, "somebody else wrote to the target, which ends at version 2")
+      assert.include(error.message, "another process wrote to the target, which ends at version 2")
     })
   )
 

@@ -53,7 +53,7 @@ export const makeWriter = (target: Target, onWritten: (events: number) => void) 
       const detail =
         result.actualVersion === expectedVersion
           ? "the target already holds a snapshot with this id"
-          : `somebody else wrote to the target, which ends at version ${result.actualVersion}`
+          : `another process wrote to the target, which ends at version ${result.actualVersion}`
       return yield* new StreamDiverged({ ...key, version: expectedVersion + 1, detail })
     }
     const written = events

@@ -4,7 +4,7 @@
  */
 import { HashMap, Result } from "effect"
 import { missedBaselines } from "./Missed.ts"
-import { type Baseline, decodeBaseline, fold as foldBaseline } from "./model/Baseline.ts"
+import { type Baseline, decodeBaseline, compact as foldBaseline } from "./model/Baseline.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica } from "./State.ts"

@@ -1,4 +1,4 @@
-/** An entity as its first operations left it, in place of them. */
+/** A baseline: the state of an entity after its first operations, which it replaces. */
 import { Result } from "effect"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
@@ -9,16 +9,16 @@ import { isTimestamp, type Timestamp } from "./Timestamp.ts"
 
 export interface Baseline {
   readonly oid: Oid
-  /** Of the last operation in it. */
+  /** The timestamp of the last operation that it includes. */
   readonly timestamp: Timestamp
   readonly authz: Authz | undefined
-  /** Null if the entity does not exist; only clients send such. */
+  /** Null when the entity does not exist. Only clients send such baselines. */
   readonly snapshot: Entity
-  /** All of it as JSON for the wire. */
+  /** The whole baseline as JSON for the wire. */
   readonly text: string
 }
 
-/** Of what `JSON.parse` gave. */
+/** Decodes a baseline from parsed JSON. */
 export const decodeBaseline = (input: unknown): Result.Result<Baseline, Malformed> => {
   if (typeof input !== "object" || input === null) return malformed("item")
   const { oid, timestamp, snapshot = null, authz } = input as Readonly<Record<string, unknown>>
@@ -30,7 +30,7 @@ export const decodeBaseline = (input: unknown): Result.Result<Baseline, Malforme
   return baseline.text.length > MAX_TEXT_LENGTH ? malformed("snapshot") : Result.succeed(baseline)
 }
 
-/** The baseline by this user, where its author did not know who it was. */
+/** The baseline with this user in place of the placeholder for its author. */
 export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
   const { oid, timestamp, authz, snapshot } = baseline
   const known = authz === undefined ? undefined : withOriginator(authz, userId)
@@ -38,11 +38,11 @@ export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
 }
 
 /**
- * The entity's baseline after operations on it, which come in the order of their timestamps; undefined if they leave no
- * entity. What is not newer than the baseline is in it already. It is for whom the last `initialize` says, and for
- * everybody if that says nothing: so do clients fold, and so it does not matter how many operations are folded at once.
+ * Compacts operations, given in the order of their timestamps, into the entity's baseline; undefined when they leave no
+ * entity. Skips operations that are not newer than the baseline, because it includes them. The access field is the one of
+ * the last `initialize`, as on clients, so the result does not depend on how many operations are compacted at once.
  */
-export const fold = (baseline: Baseline | undefined, operations: Iterable<Operation>): Baseline | undefined => {
+export const compact = (baseline: Baseline | undefined, operations: Iterable<Operation>): Baseline | undefined => {
   let snapshot = copyOf(baseline?.snapshot)
   let authz = baseline?.authz
   let last: { readonly oid: Oid; readonly timestamp: Timestamp } | undefined = baseline

@@ -1,11 +1,11 @@
-/** What parsed JSON must be for everything after to take it apart by recursion and rebuild it field by field. */
+/** Bounds parsed JSON, so that later code can walk it by recursion and copy it field by field. */
 
-/** Entities hold references where there is depth in a document, so theirs is two; `initialize` may be given more. */
+/** More than any client needs: nested objects of a document are entities of their own, so an entity is about two deep. */
 const MAX_DEPTH = 32
 
 /**
- * No deeper than that, no key `__proto__`, and no number that is infinite by its exponent and would be written as null. No
- * client sends any of these: its own JSON has no infinity, and assigning `__proto__` makes no field.
+ * Whether a value is at most `depth` deep, has no key `__proto__`, and has no number that overflows to infinity and would be
+ * written as null. Clients send none of these: their own JSON has no infinity, and assigning `__proto__` makes no field.
  */
 export const isBoundedJson = (value: unknown, depth = MAX_DEPTH): boolean => {
   if (typeof value !== "object" || value === null) return typeof value !== "number" || Number.isFinite(value)

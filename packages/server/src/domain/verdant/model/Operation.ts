@@ -1,4 +1,4 @@
-/** One change of one entity, as clients send it, the log keeps it, and other clients get it. */
+/** An operation: one change of one entity, as clients send it, the log keeps it, and other clients receive it. */
 import { Result } from "effect"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
@@ -11,20 +11,20 @@ export interface Operation {
   readonly timestamp: Timestamp
   readonly authz: Authz | undefined
   readonly patch: Patch
-  /** All of it as JSON for the wire, with the patch as it came, fields that we know nothing of included. */
+  /** The whole operation as JSON for the wire, with the patch as the client sent it, unknown fields included. */
   readonly text: string
 }
 
-/** What is wrong with an operation or a baseline. */
+/** The reason why an operation or a baseline cannot be decoded. */
 export interface Malformed {
   readonly _tag: "Malformed"
   readonly field: "item" | "oid" | "timestamp" | "authz" | "data" | "snapshot"
 }
 
-/** Characters of an operation's or a baseline's JSON; frames and quotas keep the sum of them smaller than this suggests. */
+/** Characters of an operation's or a baseline's JSON. The size of a frame limits how many of them come at once. */
 export const MAX_TEXT_LENGTH = 4 * 1024 * 1024
 
-/** Of what `JSON.parse` gave. By hand: Schema takes longer to judge the shape alone, and this is done for every operation. */
+/** Decodes an operation from parsed JSON. Hand-written, because Schema is slower and every operation comes through here. */
 export const decodeOperation = (input: unknown): Result.Result<Operation, Malformed> => {
   if (typeof input !== "object" || input === null) return malformed("item")
   const { oid, timestamp, data, authz } = input as Readonly<Record<string, unknown>>
@@ -36,7 +36,7 @@ export const decodeOperation = (input: unknown): Result.Result<Operation, Malfor
   return operation.text.length > MAX_TEXT_LENGTH ? malformed("data") : Result.succeed(operation)
 }
 
-/** The operation by this user, where its author did not know who it was. */
+/** The operation with this user in place of the placeholder for its author. */
 export const operationBy = (userId: string, operation: Operation): Operation => {
   const { oid, timestamp, authz, patch } = operation
   const known = authz === undefined ? undefined : withOriginator(authz, userId)
@@ -48,16 +48,16 @@ const makeOperation = (oid: Oid, timestamp: Timestamp, authz: Authz | undefined,
   return { oid, timestamp, authz, patch, text }
 }
 
-// Shared with baselines, which come in the same shape.
+// Shared with baselines, which have the same shape.
 
 export const malformed = (field: Malformed["field"]): Result.Result<never, Malformed> =>
   Result.fail({ _tag: "Malformed", field })
 
-/** For clients that is no authz either. */
+/** Whether the access field is absent, in one of the ways that clients and servers write. */
 export const isNone = (authz: unknown): authz is undefined | null | "" =>
   authz === undefined || authz === null || authz === ""
 
-/** Timestamps and base64 have nothing that JSON would escape. */
+/** The JSON of an operation or a baseline. Timestamps and base64 hold no character that JSON escapes. */
 export const itemText = (
   oid: Oid,
   timestamp: Timestamp,

@@ -1,18 +1,19 @@
 /**
- * What an operation does to one entity: an object or a list, whose own objects and lists are entities of their own and
- * stand in it as references. Applied as `@verdant-web/common` 3.2.2 applies it on every client, quirks included, for a
- * server that folds otherwise than its clients gives new ones something else than what the old ones see. Where a client
- * would throw, nothing happens.
+ * A patch: the change that an operation makes to one entity. An entity is an object or a list; objects and lists in it are
+ * entities of their own, and stand in it as references.
+ *
+ * Patches are applied as `@verdant-web/common` 3.2.2 applies them on every client, quirks included. If the server compacted
+ * in another way, new clients would see other data than old ones. Where a client would throw, a patch has no effect.
  */
 
-/** Any JSON. An entity that does not exist is undefined. */
+/** The content of an entity: any JSON; undefined when the entity does not exist. */
 export type Entity = unknown
 
-/** A number, but null or absent where the author's own was not one: JSON has no NaN. Then 0, as for the author. */
+/** A position. It is null or absent if the author's was NaN, which JSON cannot write; it then counts as 0, as it did there. */
 type Index = number | null | undefined
 
 export type Patch =
-  /** Makes the entity, also one that was deleted. */
+  /** Creates the entity, or replaces it; also one that was deleted. */
   | { readonly op: "initialize"; readonly value?: unknown }
   | { readonly op: "set"; readonly name: string | number; readonly value?: unknown }
   | { readonly op: "remove"; readonly name: string | number }
@@ -37,8 +38,8 @@ export type Patch =
 const MAX_NAME_LENGTH = 4096
 
 /**
- * Whether parsed JSON is a patch. Of what it carries, only what decides its effect is looked at: size and depth are the
- * operation's to check. Hand-written, because it judges every operation.
+ * Whether parsed JSON is a patch. Checks only the fields that decide its effect; `decodeOperation` checks size and depth.
+ * Hand-written, because every operation comes through here.
  */
 export const isPatch = (value: unknown): value is Patch => {
   if (typeof value !== "object" || value === null) return false
@@ -81,16 +82,16 @@ const isOnly = (value: unknown): boolean =>
 
 // ---------------------------------------------------------------------------------------------------------- effect
 
-/** The entity after the patch; the one before stays as it was. */
+/** The entity after the patch. The given entity stays unchanged. */
 export const applyPatch = (entity: Entity, patch: Patch): Entity => applyInPlace(copyOf(entity), patch)
 
-/** A copy that `applyInPlace` may change: patches change an entity, never what is in it. */
+/** A shallow copy for `applyInPlace`. Shallow is enough: a patch changes an entity's items, never the insides of an item. */
 export const copyOf = (entity: Entity): Entity => {
   if (typeof entity !== "object" || entity === null) return entity
   return Array.isArray(entity) ? entity.slice() : { ...entity }
 }
 
-/** The same, but changes the entity, which must be the caller's own copy: to fold many operations takes no more than one. */
+/** Applies a patch to the entity itself, which must be the caller's own copy, so that many patches need only one copy. */
 export const applyInPlace = (entity: Entity, patch: Patch): Entity => {
   if (patch.op === "initialize") return copyOf(patch.value)
   if (entity === undefined || entity === null) return entity
@@ -127,7 +128,7 @@ const applyToList = (list: List, patch: ListPatch): List => {
     case "list-move-by-index":
       return move(list, patch.from ?? 0, patch.to ?? 0)
     case "list-move-by-ref":
-      // Not found is -1, which moves the last item: clients do the same.
+      // If the item is not found, the index is -1, which moves the last item: clients do the same.
       return move(list, list.findIndex(isSame(patch.value)), patch.index ?? 0)
     case "list-remove":
       return removeFrom(list, patch.value, patch.only)
@@ -136,7 +137,7 @@ const applyToList = (list: List, patch: ListPatch): List => {
   }
 }
 
-/** What has no value has none in JSON either; `__proto__` is no field of any object that a client holds. */
+/** Sets a field, or removes it when there is no value, as JSON does. No object of a client has a field `__proto__`. */
 const setField = (entity: Entity, name: string | number, value: unknown): Entity => {
   if (typeof entity !== "object" || entity === null || name === "__proto__") return entity
   const fields = entity as Record<string | number, unknown>
@@ -146,12 +147,12 @@ const setField = (entity: Entity, name: string | number, value: unknown): Entity
 }
 
 /**
- * How far past its end an item of a list can be set. A client has holes between, any number of them, which JSON writes as
- * null; here a few bytes must not grow to as many as they like.
+ * How far past a list's end an item can be set. A client leaves any number of holes in between, which JSON writes as null.
+ * The bound keeps a patch of a few bytes from growing a list without limit.
  */
 const MAX_HOLES = 1000
 
-/** Of a list only its items are its data: what a client sets under another name is gone from its JSON. */
+/** Sets an item. A name that is no index has no effect: a client sets a property then, which is not in its JSON. */
 const setItem = (list: List, name: string | number, value: unknown): List => {
   const index = itemIndex(name)
   if (index === undefined || index > list.length + MAX_HOLES) return list
@@ -176,7 +177,7 @@ const push = (list: List, value: unknown): List => {
   return list
 }
 
-/** Not by `splice(...values)`: a long enough list of arguments overflows the stack. */
+/** Inserts by `concat`, because `splice(...values)` overflows the stack for very many values. */
 const insert = (list: List, index: number, values: ReadonlyArray<unknown>): List => {
   if (values.length === 0) return list
   if (values.length > 1) return list.slice(0, index).concat(values, list.slice(index))
@@ -184,7 +185,7 @@ const insert = (list: List, index: number, values: ReadonlyArray<unknown>): List
   return list
 }
 
-/** From where nothing is, nothing is moved, and that is an item too: clients do the same. */
+/** Moves an item. If there is none at `from`, it inserts null: clients do the same. */
 const move = (list: List, from: number, to: number): List => {
   const [item = null] = list.splice(from, 1)
   list.splice(to, 0, item)
@@ -204,7 +205,7 @@ const removeFrom = (list: List, value: unknown, only: "first" | "last" | null | 
 export interface Ref {
   readonly "@@type": "ref" | "file"
   readonly id?: unknown
-  /** Of a file: what its document says of it. */
+  /** The file's description in its document. */
   readonly alt?: unknown
 }
 
@@ -214,14 +215,14 @@ export const isRef = (value: unknown): value is Ref => {
   return type === "ref" || type === "file"
 }
 
-/** References to the same are the same; other objects have no identity that would outlive JSON. */
+/** Compares by value, and references by type and id. Other objects are never the same: JSON keeps no identity. */
 const isSame = (value: unknown): ((item: unknown) => boolean) => {
   if (isRef(value))
     return (item) => isRef(item) && item["@@type"] === value["@@type"] && isSamePrimitive(item.id, value.id)
   return (item) => isSamePrimitive(item, value)
 }
 
-/** As `list-add` compares: a file that is in the list is added again. */
+/** The comparison of `list-add`: a file that is in the list already is added again. */
 const isSameOrEntity = (value: unknown): ((item: unknown) => boolean) =>
   isRef(value) && value["@@type"] === "file" ? () => false : isSame(value)
 

@@ -1,4 +1,4 @@
-/** The payloads of a library's events: JSON that holds what clients sent as they sent it. */
+/** Encodes and decodes the payloads of a library's events: JSON with operations and baselines as clients sent them. */
 import { Result } from "effect"
 import type { ReplicaId } from "../Events.ts"
 import type { Authz } from "./Authz.ts"
@@ -9,18 +9,18 @@ import type { Entity, Patch } from "./Patch.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
-/** What an `OperationsStored` brings. */
+/** The payload of an `OperationsStored`. */
 export interface Items {
   readonly operations: ReadonlyArray<OwnedOperation>
   readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
 interface Sent {
-  /** `collection/document` or, of an object or a list inside, `collection/document:part`. */
+  /** `collection/document`, or `collection/document:part` for an object or a list in it. */
   readonly oid: Oid
-  /** Hybrid logical clock: greater text is later. */
+  /** Hybrid logical clock; the greater text is later. */
   readonly timestamp: Timestamp
-  /** Base64 of `u:<user>:*`: that user alone may see it. None: everybody in the library. */
+  /** Base64 of `u:<user>:*`: only that user may see it. Absent: all users of the library may. */
   readonly authz?: Authz
 }
 
@@ -34,7 +34,7 @@ export interface SentBaseline extends Sent {
   readonly snapshot: Entity
 }
 
-/** A whole library, as a `Folded` holds it. */
+/** The payload of a `Folded`: a whole library after a compaction. */
 export interface FoldedLibrary {
   readonly watermark: string | null
   readonly foldedUpTo: number
@@ -49,9 +49,9 @@ export const storedBaseline = ({ oid, timestamp, authz, text }: Baseline): Store
   owner: ownerOf(authz)
 })
 
+/** Payloads that this process encoded, so that it need not decode them. */
 const known = new WeakMap<Uint8Array, Items>()
 
-/** What was just encoded need not be read again. */
 export const encodeItems = (items: Items): Uint8Array => {
   const [operations, baselines] = [textsOf(items.operations), textsOf(items.baselines)]
   const payload = Buffer.from(`{"operations":[${operations}],"baselines":[${baselines}]}`)
@@ -59,7 +59,7 @@ export const encodeItems = (items: Items): Uint8Array => {
   return payload
 }
 
-/** Throws when the payload is none of ours. */
+/** Throws when the payload is not one of an `OperationsStored`. */
 export const decodeItems = (payload: Uint8Array): Items => {
   const found = known.get(payload)
   if (found !== undefined) return found
@@ -67,7 +67,7 @@ export const decodeItems = (payload: Uint8Array): Items => {
   return { operations: operations.map(operationOf), baselines: baselines.map(baselineOf) }
 }
 
-/** Of every item that an `OperationsStored` brings, what its client sent. Throws when the payload is none of ours. */
+/** The items of an `OperationsStored` in the protocol's shape. Throws when the payload is not one of that event. */
 export const decodeSent = (
   payload: Uint8Array
 ): { readonly operations: ReadonlyArray<SentOperation>; readonly baselines: ReadonlyArray<SentBaseline> } => {
@@ -90,7 +90,7 @@ export const encodeFolded = ({ operations, baselines, ...rest }: FoldedLibrary):
   return Buffer.from(`${fields},"operations":[${placed}],"baselines":[${textsOf(baselines)}]}`)
 }
 
-/** Throws when the payload is none of ours. */
+/** Throws when the payload is not one of a `Folded`. */
 export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
   const { operations, baselines, ...rest } = parse(payload)
   return {

@@ -1,11 +1,10 @@
-/** Operations and baselines as a library holds them, and whose they are. */
-
+/** Operations and baselines as a library holds them, with the user to whom they are private. */
 import type { ReplicaId } from "../Events.ts"
 import { type Authz, subjectOf } from "./Authz.ts"
 import type { Operation } from "./Operation.ts"
 
 interface Owned {
-  /** Who alone may see it; null: everybody. */
+  /** The only user who may see the item; null: all users may. */
   readonly owner: string | null
 }
 
@@ -16,18 +15,19 @@ export interface StoredOperation extends OwnedOperation {
   readonly replicaId: ReplicaId
 }
 
-/** A baseline's text holds its snapshot: there are as many as a library has objects, and most are only ever sent. */
+/** Holds the snapshot only as text: a library has one per object, and most are only sent. */
 export interface StoredBaseline extends Owned {
   readonly oid: string
   readonly timestamp: string
   readonly text: string
 }
 
+/** The user to whom an item with this access field is private. */
 export const ownerOf = (authz: Authz | undefined): string | null => (authz === undefined ? null : subjectOf(authz))
 
-/** What belongs to one user is sent to nobody else. */
+/** Whether a user may be sent an item. */
 export const isVisibleTo = ({ owner }: Owned, userId: string): boolean => owner === null || owner === userId
 
-/** From the oldest on: for sorting. */
+/** Compares for sorting, oldest first. */
 export const byTimestamp = (a: { readonly timestamp: string }, b: { readonly timestamp: string }): number =>
   a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : 0

@@ -1,4 +1,4 @@
-/** A document of a library as its users see it, with what is known of its files. */
+/** A document of a library as its users see it, with the names, types and sizes of its files. */
 import { Result } from "effect"
 import type { FileId } from "../../Ids.ts"
 import { valueOf } from "../Compaction.ts"
@@ -6,17 +6,20 @@ import { rootOid } from "../model/Oid.ts"
 import { entityOf, type LibraryState, type StoredFile } from "../State.ts"
 import { documentView, type ViewTooLarge } from "./DocumentView.ts"
 
-/** What stands for a file: its id alone when it is not here (yet). */
+/** A file in a document. Only its id is known until it is uploaded. */
 export interface FileView {
   readonly id: string
-  /** What its document says of it. */
+  /** The file's description in its document. */
   readonly alt?: string
   readonly name?: string
   readonly type?: string
   readonly size?: number
 }
 
-/** References are in their place. Undefined when there is no such document; private documents are seen like others. */
+/**
+ * The document with its entities in the place of references; undefined when there is no such document. Private documents are
+ * included. `fileOf` makes the value that stands for a file.
+ */
 export const documentSnapshot = <File = FileView>(
   state: LibraryState,
   collection: string,

@@ -1,14 +1,14 @@
-/** A document as an app sees it: every reference in its place the object or list that it refers to. */
+/** A document as an app sees it: every reference is replaced by the object or list that it refers to. */
 import { Result } from "effect"
 import { isOid, type Oid, rootOf } from "../model/Oid.ts"
 import { type Entity, isRef, type Ref } from "../model/Patch.ts"
 
 export interface ViewSource {
-  /** Undefined for an entity that does not exist, or that this reader must not see. */
+  /** The content of an entity; undefined when it does not exist, or the reader must not see it. */
   readonly entity: (oid: Oid) => Entity
-  /** What stands for a file. */
+  /** The value that stands for a file. */
   readonly file: (ref: Ref) => unknown
-  /** About the characters of its JSON: a small document that refers to its parts again and again has a huge view. */
+  /** The largest view, in characters of JSON, roughly. A small document that repeats references can have a huge view. */
   readonly maxSize?: number
 }
 
@@ -18,14 +18,14 @@ export interface ViewTooLarge {
 
 const MAX_DEPTH = 100
 const MAX_SIZE = 32 * 1024 * 1024
-/** Of any value, for the memory and the time that it takes: most are shorter in JSON. */
+/** Characters that any value counts, for its memory and time; most are shorter in JSON. */
 const VALUE_SIZE = 16
-/** Of what stands for a file, beside the text that goes with it. */
+/** Characters that a file counts, besides its description. */
 const FILE_SIZE = 256
 
 /**
- * Undefined if there is no such document. What a reference does not find – nothing, an entity of another document, or
- * one that it stands in itself – is null in an object and is left out of a list, as clients do.
+ * The view of a document; undefined when there is no such document. A reference fails if its entity does not exist, is part
+ * of another document, or contains the reference. As on clients, it then gives null in an object, and no item in a list.
  */
 export const documentView = (root: Oid, source: ViewSource): Result.Result<unknown, ViewTooLarge> => {
   const { entity, file, maxSize = MAX_SIZE } = source

@@ -1,4 +1,4 @@
-/** What events of a library mean to an app: what its users have changed, without how the server keeps it. */
+/** Translates a library's events for an app: the changes that users made, without the server's own bookkeeping. */
 import type { LibraryId } from "../../Ids.ts"
 import { EVICTED, FOLDED, type StreamEvent } from "../../Stream.ts"
 import { fromStreamEvent, type ReplicaId } from "../Events.ts"
@@ -7,49 +7,52 @@ import { decodeSent, type SentBaseline, type SentOperation } from "../model/Payl
 
 interface Placed {
   readonly libraryId: LibraryId
-  /** Of the event in the library's stream: greater is later, and each is told of once. Some versions are no change. */
+  /** The version of the event in the library's stream; greater is later. Some versions carry no change. */
   readonly version: number
-  /** Milliseconds since 1970, by the clock of the server that stored it. */
+  /** Milliseconds since 1970, by the clock of the server that stored the event. */
   readonly recordedAt: number
 }
 
 interface Authored extends Placed {
   readonly userId: string
   readonly replicaId: ReplicaId
-  /** Verdant's number: 0 realtime, 1 push, 2 and 3 passive. */
+  /** Verdant's replica type: 0 realtime, 1 push, 2 and 3 passive. */
   readonly replicaType: number
 }
 
-/** What a client brought: operations, and baselines when it brought a library's history. */
+/** A client sent operations, and also baselines if it restored the library. */
 export interface Changed extends Authored {
   readonly _tag: "Changed"
-  /** The documents that it is about, each once; private ones are among them. */
+  /** The changed documents, each once; private documents are included. */
   readonly documents: ReadonlyArray<{ readonly collection: string; readonly id: string }>
   readonly operations: ReadonlyArray<SentOperation>
   readonly baselines: ReadonlyArray<SentBaseline>
 }
 
-/** A client changed something, and what it was is no longer kept: it was folded since, or evicted. */
+/** A client changed something, but the payload was purged since, by a compaction or an eviction. */
 export interface Purged extends Authored {
   readonly _tag: "Purged"
 }
 
-/** The library came from another server, as a whole. */
+/** The whole library was imported from another server. */
 export interface Imported extends Placed {
   readonly _tag: "Imported"
 }
 
-/** All of the library is gone from the server; clients that have it bring it back, the first as a `Changed`. */
+/** The library was evicted. A client that has it restores it, which gives a `Changed`. */
 export interface Evicted extends Placed {
   readonly _tag: "Evicted"
 }
 
 export type LibraryChange = Changed | Purged | Imported | Evicted
 
-/** Whether what an event changed is in its payload. */
+/** Whether the change is in the event's payload. */
 export const hasChange = ({ type }: StreamEvent): boolean => type === "OperationsStored"
 
-/** Undefined when the event changed nothing for the library's users. Throws when it is none of ours. */
+/**
+ * The change that an event made; undefined when it changed nothing for the library's users. Throws when the event or its
+ * payload cannot be decoded.
+ */
 export const changeOf = (
   libraryId: LibraryId,
   event: StreamEvent,
@@ -58,7 +61,7 @@ export const changeOf = (
   const { recordedAt, type, version } = event
   const placed = { libraryId, version, recordedAt }
   if (type === EVICTED) return { _tag: "Evicted", ...placed }
-  // Any other fold says again what was said before.
+  // Any other compaction changes nothing for users.
   if (type === FOLDED) return version === 1 ? { _tag: "Imported", ...placed } : undefined
   const decoded = fromStreamEvent(event)
   if (decoded._tag !== "OperationsStored") return undefined

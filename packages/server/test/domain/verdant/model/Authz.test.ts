@@ -1,3 +1,4 @@
+/** The access field: private to one user, or to the user that the placeholder becomes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import fc from "fast-check"
@@ -19,7 +20,7 @@ const userId = fc.oneof(
 )
 
 describe("Authz", () => {
-  it("is for one user, as clients write it", () => {
+  it("is private to one user, in the form that clients write", () => {
     fc.assert(
       fc.property(userId, (userId) => {
         const key = onlyUser(userId)
@@ -33,11 +34,11 @@ describe("Authz", () => {
     )
   })
 
-  it("is read as browsers write it", () => {
+  it("is decoded from Latin-1, as browsers write it", () => {
     assert.strictEqual(subjectOf(Authz.make(btoa("u:é:*"))), "é")
   })
 
-  it("is for the user that its author turned out to be", () => {
+  it("takes the user in place of the placeholder, and keeps any other user", () => {
     assert.strictEqual(withOriginator(original, "anna"), onlyUser("anna"))
     assert.strictEqual(withOriginator(onlyUser("bert"), "anna"), onlyUser("bert"))
   })
@@ -63,7 +64,7 @@ describe("Authz", () => {
     1,
     {},
     [base64("u:anna:*")]
-  ])("is not %j", (value) => {
+  ])("rejects %j", (value) => {
     assert.isFalse(isAuthz(value))
     assert.isFalse(Schema.is(Authz)(value))
   })

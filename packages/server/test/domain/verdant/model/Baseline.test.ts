@@ -1,8 +1,9 @@
+/** Baselines: the compaction of operations into them, and their decoding. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import fc from "fast-check"
 import { onlyUser } from "../../../../src/domain/verdant/model/Authz.ts"
-import { type Baseline, baselineBy, decodeBaseline, fold } from "../../../../src/domain/verdant/model/Baseline.ts"
+import { type Baseline, baselineBy, compact, decodeBaseline } from "../../../../src/domain/verdant/model/Baseline.ts"
 import { decodeOperation, type Operation } from "../../../../src/domain/verdant/model/Operation.ts"
 import { applyPatch, type Patch } from "../../../../src/domain/verdant/model/Patch.ts"
 
@@ -21,57 +22,57 @@ const set = (tick: number, name: string, value: unknown) => operation(tick, { op
 const remove = (tick: number) => operation(tick, { op: "delete" })
 
 describe("Baseline", () => {
-  it("is what operations leave, as of the last", () => {
-    assert.deepStrictEqual(fold(undefined, [initialize(1, { a: 1 }), set(2, "b", 2)]), baseline(2, { a: 1, b: 2 }))
-    assert.deepStrictEqual(fold(baseline(1, { a: 1 }), [set(2, "a", 2)]), baseline(2, { a: 2 }))
-    assert.deepStrictEqual(fold(baseline(1, [1]), [operation(2, { op: "touch" })]), baseline(2, [1]))
+  it("is the state after the operations, with the timestamp of the last one", () => {
+    assert.deepStrictEqual(compact(undefined, [initialize(1, { a: 1 }), set(2, "b", 2)]), baseline(2, { a: 1, b: 2 }))
+    assert.deepStrictEqual(compact(baseline(1, { a: 1 }), [set(2, "a", 2)]), baseline(2, { a: 2 }))
+    assert.deepStrictEqual(compact(baseline(1, [1]), [operation(2, { op: "touch" })]), baseline(2, [1]))
   })
 
-  it("does not change with the one that follows", () => {
+  it("stays unchanged when later operations are compacted into another one", () => {
     const before = baseline(1, { list: [1] })
-    fold(before, [set(2, "a", 2), operation(3, { op: "remove", name: "list" })])
+    compact(before, [set(2, "a", 2), operation(3, { op: "remove", name: "list" })])
     assert.deepStrictEqual(before, baseline(1, { list: [1] }))
-    const begun = initialize(1, [1])
-    fold(undefined, [begun, operation(2, { op: "list-push", value: 2 })])
-    assert.deepStrictEqual(begun, initialize(1, [1]))
+    const first = initialize(1, [1])
+    compact(undefined, [first, operation(2, { op: "list-push", value: 2 })])
+    assert.deepStrictEqual(first, initialize(1, [1]))
   })
 
-  it("is none of an entity that was deleted, or never made", () => {
-    assert.isUndefined(fold(baseline(1, { a: 1 }), [remove(2)]))
-    assert.isUndefined(fold(baseline(1, { a: 1 }), [remove(2), set(3, "a", 1)]))
-    assert.isUndefined(fold(undefined, [set(1, "a", 1), operation(2, { op: "list-push", value: 1 })]))
-    assert.isUndefined(fold(baseline(1, null), [set(2, "a", 1)]))
-    assert.isUndefined(fold(undefined, []))
-    assert.deepStrictEqual(fold(baseline(1, { a: 1 }), [remove(2), initialize(3, { b: 1 })]), baseline(3, { b: 1 }))
+  it("is undefined for an entity that was deleted or never created", () => {
+    assert.isUndefined(compact(baseline(1, { a: 1 }), [remove(2)]))
+    assert.isUndefined(compact(baseline(1, { a: 1 }), [remove(2), set(3, "a", 1)]))
+    assert.isUndefined(compact(undefined, [set(1, "a", 1), operation(2, { op: "list-push", value: 1 })]))
+    assert.isUndefined(compact(baseline(1, null), [set(2, "a", 1)]))
+    assert.isUndefined(compact(undefined, []))
+    assert.deepStrictEqual(compact(baseline(1, { a: 1 }), [remove(2), initialize(3, { b: 1 })]), baseline(3, { b: 1 }))
   })
 
-  it("has what is not newer than it already", () => {
+  it("skips operations that are not newer than it", () => {
     const before = baseline(5, { a: 1 })
-    assert.strictEqual(fold(before, [set(4, "a", 4), set(5, "a", 5)]), before)
-    assert.strictEqual(fold(before, []), before)
-    assert.deepStrictEqual(fold(before, [set(4, "a", 4), set(6, "b", 6)]), baseline(6, { a: 1, b: 6 }))
+    assert.strictEqual(compact(before, [set(4, "a", 4), set(5, "a", 5)]), before)
+    assert.strictEqual(compact(before, []), before)
+    assert.deepStrictEqual(compact(before, [set(4, "a", 4), set(6, "b", 6)]), baseline(6, { a: 1, b: 6 }))
   })
 
-  it("is for whom its last beginning says", () => {
-    assert.strictEqual(fold(undefined, [initialize(1, {}, anna), set(2, "a", 1)])?.authz, anna)
-    assert.strictEqual(fold(baseline(1, {}, anna), [set(2, "a", 1)])?.authz, anna)
-    assert.strictEqual(fold(baseline(1, {}, anna), [initialize(2, {}, bert)])?.authz, bert)
-    assert.strictEqual(fold(baseline(1, {}), [initialize(2, {}, bert)])?.authz, bert)
-    assert.isUndefined(fold(baseline(1, {}, anna), [remove(2), initialize(3, {})])?.authz)
-    assert.isUndefined(fold(baseline(1, {}, anna), [initialize(2, {})])?.authz)
+  it("takes the access field of the last initialize", () => {
+    assert.strictEqual(compact(undefined, [initialize(1, {}, anna), set(2, "a", 1)])?.authz, anna)
+    assert.strictEqual(compact(baseline(1, {}, anna), [set(2, "a", 1)])?.authz, anna)
+    assert.strictEqual(compact(baseline(1, {}, anna), [initialize(2, {}, bert)])?.authz, bert)
+    assert.strictEqual(compact(baseline(1, {}), [initialize(2, {}, bert)])?.authz, bert)
+    assert.isUndefined(compact(baseline(1, {}, anna), [remove(2), initialize(3, {})])?.authz)
+    assert.isUndefined(compact(baseline(1, {}, anna), [initialize(2, {})])?.authz)
   })
 
-  it("is the same in however many steps, and through the log", () => {
+  it("does not depend on the number of compactions, nor on being written and read in between", () => {
     fc.assert(
       fc.property(fc.array(anyPatch, { maxLength: 20 }), fc.array(fc.nat(20)), (patches, cuts) => {
         const operations = patches.map(([patch, authz], i) => operation(i + 1, patch, authz))
-        const atOnce = fold(undefined, operations)
+        const atOnce = compact(undefined, operations)
         let inSteps: Baseline | undefined
         let start = 0
         for (const end of [...cuts.toSorted((a, b) => a - b), operations.length]) {
-          // What was folded before comes once more: it must not count again.
+          // Some operations are compacted a second time, which must not change anything.
           const again = inSteps === undefined ? start : Math.max(start - 2, 0)
-          inSteps = fold(reread(inSteps), operations.slice(again, end))
+          inSteps = compact(reread(inSteps), operations.slice(again, end))
           start = end
         }
         assert.deepStrictEqual(inSteps, atOnce)
@@ -82,14 +83,14 @@ describe("Baseline", () => {
     )
   })
 
-  it("is by the user that its author turned out to be", () => {
+  it("takes the user in place of the placeholder, and keeps any other user", () => {
     const original = baseline(1, { a: 1 }, onlyUser("$$_originator_$$"))
     assert.deepStrictEqual(baselineBy("anna", original), baseline(1, { a: 1 }, anna))
     const others = baseline(1, { a: 1 }, bert)
     assert.strictEqual(baselineBy("anna", others), others)
   })
 
-  it("is told as it came, and is nothing that is malformed", () => {
+  it("keeps the client's JSON, and names the field that makes an input malformed", () => {
     const valid = {
       oid,
       timestamp: at(1),

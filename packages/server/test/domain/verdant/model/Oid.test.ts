@@ -1,3 +1,4 @@
+/** Entity ids, compared with the client library. */
 import { assert, describe, it } from "@effect/vitest"
 import { createOid, createSubOid, decomposeOid, getOidRoot } from "@verdant-web/common"
 import { Schema } from "effect"
@@ -19,7 +20,7 @@ const name = fc.oneof(
 )
 
 describe("Oid", () => {
-  it("is what clients make, and is taken apart as they do", () => {
+  it("accepts the ids that clients make, and splits them as clients do", () => {
     fc.assert(
       fc.property(name, name, (collection, documentId) => {
         const root = createOid(collection, documentId)
@@ -37,7 +38,7 @@ describe("Oid", () => {
     )
   })
 
-  it("of old clients has a path before its part", () => {
+  it("accepts the path that old clients write before a part", () => {
     const oid = Oid.make("items/1.tags.0:1a2b3c4d")
     assert.strictEqual(rootOf(oid), "items/1")
     assert.strictEqual(documentIdOf(oid), "1")
@@ -66,18 +67,18 @@ describe("Oid", () => {
     1,
     ["items/1"],
     { length: 3 }
-  ])("is not %j", (value) => {
+  ])("rejects %j", (value) => {
     assert.isFalse(isOid(value))
     assert.isFalse(Schema.is(Oid)(value))
   })
 
-  it("of names that no oid has is none", () => {
+  it("is undefined for a name that is empty or too long", () => {
     assert.isUndefined(rootOid("items", ""))
     assert.isUndefined(rootOid("", "1"))
     assert.isUndefined(rootOid("items", "/".repeat(100)))
   })
 
-  it("has 512 characters at most", () => {
+  it("may have 512 characters", () => {
     assert.isTrue(isOid(`items/${"a".repeat(506)}`))
   })
 })

@@ -1,3 +1,4 @@
+/** The decoding of operations: shape, bounds and the JSON that other clients receive. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import fc from "fast-check"
@@ -20,7 +21,7 @@ const wrongFieldOf = (input: unknown): string => {
 }
 
 describe("Operation", () => {
-  it("is told as it came", () => {
+  it("keeps the client's patch, unknown fields included", () => {
     const data = `{"op":"initialize","value":{"b":1,"a":[1.5,-2e-7,"\\ud83d\\ude00\\u0000\\"",null,{}],"1":true},"later":{"x":1}}`
     const operation = decode(
       JSON.parse(`{"data":${data},"oid":"items/a\\"b","timestamp":"${valid.timestamp}","more":1}`)
@@ -35,7 +36,7 @@ describe("Operation", () => {
     assert.include(operation.text, JSON.stringify(JSON.parse(data)))
   })
 
-  it("has an authz, or none in one of the ways that clients and servers write", () => {
+  it("has an access field, or none in each way that clients and servers write", () => {
     const authz = onlyUser("anna")
     const { text, ...operation } = decode({ ...valid, authz })
     assert.strictEqual(operation.authz, authz)
@@ -45,7 +46,7 @@ describe("Operation", () => {
     }
   })
 
-  it("is by the user that its author turned out to be", () => {
+  it("takes the user in place of the placeholder, and keeps any other user", () => {
     const operation = operationBy("anna", decode({ ...valid, authz: onlyUser("$$_originator_$$") }))
     assert.deepStrictEqual(operation, decode({ ...valid, authz: onlyUser("anna") }))
     for (const authz of [undefined, onlyUser("bert")]) {
@@ -54,7 +55,7 @@ describe("Operation", () => {
     }
   })
 
-  it("is nothing that is malformed", () => {
+  it("names the field that makes an input malformed", () => {
     for (const input of [null, undefined, 1, "operation", true]) assert.strictEqual(wrongFieldOf(input), "item")
     assert.strictEqual(wrongFieldOf([]), "oid")
     assert.strictEqual(wrongFieldOf(JSON.parse(`{"__proto__":${JSON.stringify(valid)}}`)), "oid")
@@ -71,7 +72,7 @@ describe("Operation", () => {
     assert.strictEqual(wrongFieldOf({ ...valid, data: JSON.parse(`{"op":"list-push","value":[1e999]}`) }), "data")
   })
 
-  it("is bounded in depth and size, also in what we know nothing of", () => {
+  it("is bounded in depth and size, also in unknown fields", () => {
     assert.strictEqual(wrongFieldOf({ ...valid, data: { op: "list-push", value: nestedIn(31) } }), "none")
     assert.strictEqual(wrongFieldOf({ ...valid, data: { op: "list-push", value: nestedIn(32) } }), "data")
     assert.strictEqual(wrongFieldOf({ ...valid, data: { op: "touch", more: nestedIn(32) } }), "data")
@@ -83,7 +84,7 @@ describe("Operation", () => {
     assert.strictEqual(wrongFieldOf(ofLength(room + 1)), "data")
   })
 
-  it("never throws, whatever was parsed, and what it takes it takes again", () => {
+  it("never throws on parsed JSON, and decodes its own text again to the same operation", () => {
     const field = fc.oneof(
       fc.json().map((text): unknown => JSON.parse(text)),
       fc.constantFrom(...Object.values(valid), { op: "initialize", value: JSON.parse(`{"constructor":{}}`) })

@@ -1,4 +1,4 @@
-/** Any patch on any entity does what it does on a client, and nothing that a client sends does more. */
+/** Any patch on any entity has the effect that it has on a client, and no hostile patch has a side effect. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Verdant from "@verdant-web/common"
 import fc from "fast-check"
@@ -13,11 +13,11 @@ import {
   type Patch
 } from "../../../../src/domain/verdant/model/Patch.ts"
 
-// Clients complain of every list patch on something that is no list.
+// The client library logs an error for every list patch on an entity that is not a list.
 vi.spyOn(console, "error").mockImplementation(() => {})
 
-describe("Patch, whatever it is applied to", () => {
-  it("does what it does on a client", () => {
+describe("Patch, on any entity", () => {
+  it("has the effect that it has on a client", () => {
     const tally = new Map<string, number>()
     fc.assert(
       fc.property(entity, fc.array(patch, { minLength: 1, maxLength: 30, size: "max" }), (entity, patches) => {
@@ -33,11 +33,11 @@ describe("Patch, whatever it is applied to", () => {
       }),
       { numRuns: 3000 }
     )
-    // Each had an effect often enough, or the above proves little.
+    // Every kind of patch must have had an effect often enough, or the comparison proves little.
     for (const op of ops.filter((op) => op !== "touch")) assert.isAbove(tally.get(op) ?? 0, 100, op)
   })
 
-  it("leaves the entity as it was, and the same in place as on a copy", () => {
+  it("leaves the given entity unchanged, and gives the same result in place", () => {
     fc.assert(
       fc.property(entity, fc.array(patch, { maxLength: 30, size: "max" }), (entity, patches) => {
         for (const { value, values } of patches as ReadonlyArray<{ value?: unknown; values?: unknown }>) {
@@ -56,7 +56,7 @@ describe("Patch, whatever it is applied to", () => {
     )
   })
 
-  it("never throws and touches nothing else, whatever was sent", () => {
+  it("never throws and changes no prototype, whatever a client sends", () => {
     const inherited = Object.getOwnPropertyNames(Object.prototype)
     let accepted = 0
     fc.assert(
@@ -75,7 +75,7 @@ describe("Patch, whatever it is applied to", () => {
 
 // -------------------------------------------------------------------------------------------------- what clients do
 
-/** Through JSON, as an entity is stored and sent. A patch at which a client throws has no effect on it. */
+/** Applies a patch as a client does, through JSON, as entities are stored and sent. A patch that throws has no effect. */
 const applyAsClient = (entity: unknown, patch: Patch): unknown => {
   const copy = throughJson(entity)
   try {
@@ -88,7 +88,7 @@ const applyAsClient = (entity: unknown, patch: Patch): unknown => {
 const throughJson = (value: unknown): unknown =>
   value === undefined ? undefined : JSON.parse(JSON.stringify(value) ?? "null")
 
-/** `applyPatch` of 2.3.1, and the two things that 3.2.2 does otherwise. */
+/** The installed `applyPatch` is of 2.3.1; this adds the two differences of 3.2.2. */
 const applyAs322 = (entity: unknown, patch: Patch): unknown => {
   if (patch.op === "list-set") {
     if (Array.isArray(entity)) entity[patch.index as number] = patch.value
@@ -133,7 +133,7 @@ const index = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: -3, max: 8 }) },
   { weight: 1, arbitrary: fc.constantFrom(null, undefined, 0.5, 1e9, -1e9) }
 )
-/** Not so far that a client has holes where ours sets nothing. */
+/** Below the bound on holes, beyond which the server differs from clients on purpose. */
 const nearIndex = index.filter((index) => index !== 1e9)
 
 const list = fc.array(value, { maxLength: 8 }).map((items) => throughJson(items))
@@ -181,7 +181,7 @@ const ops = [
   "list-add"
 ] as const satisfies ReadonlyArray<Patch["op"]>
 
-/** As from `JSON.parse`, which makes a field even of `__proto__`. */
+/** Includes values with a field `__proto__`, which only `JSON.parse` makes. */
 const anyJson = fc.oneof(
   fc.json({ maxDepth: 4 }).map((text): unknown => JSON.parse(text)),
   list,

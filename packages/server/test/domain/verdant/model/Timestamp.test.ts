@@ -1,3 +1,4 @@
+/** Timestamps, compared with the clock of the client library. */
 import { assert, describe, it } from "@effect/vitest"
 import { getWallClockTime, HybridLogicalClockTimestampProvider } from "@verdant-web/common"
 import { Schema } from "effect"
@@ -14,7 +15,7 @@ const time = fc.integer({ min: 0, max: Date.parse("2200-01-01") })
 const counter = fc.integer({ min: 0, max: 65535 })
 
 describe("Timestamp", () => {
-  it("is what a client's clock says", () => {
+  it("accepts the timestamps of a client's clock, and reads their time", () => {
     for (const timestamp of [clock.now(1), clock.now(36 ** 3), clock.zero(2)]) {
       assert.isTrue(isTimestamp(timestamp), timestamp)
       assert.strictEqual(millisOf(Timestamp.make(timestamp)), getWallClockTime(timestamp))
@@ -22,7 +23,7 @@ describe("Timestamp", () => {
     assert.strictEqual(millisOf(Timestamp.make(clock.zero(2))), 0)
   })
 
-  it("is nothing else", () => {
+  it("rejects everything else", () => {
     const valid = clock.now(1)
     const others = [
       valid.slice(1),
@@ -55,7 +56,7 @@ describe("Timestamp", () => {
     )
   })
 
-  it("begins a millisecond at the smallest that any node can have made in it", () => {
+  it("gives the smallest timestamp that any node can make in a millisecond", () => {
     fc.assert(
       fc.property(version, time, counter, (version, time, counter) => {
         const timestamp = at(version, time, counter)
@@ -69,7 +70,7 @@ describe("Timestamp", () => {
     )
   })
 
-  it("has room for any number given as a time", () => {
+  it("clamps any number to a valid timestamp", () => {
     const sameVersionAs = at(1, 0, 0)
     for (const millis of [-1, 0.5, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e300]) {
       assert.isTrue(isTimestamp(firstAt(millis, { sameVersionAs })), String(millis))

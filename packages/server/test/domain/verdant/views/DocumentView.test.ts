@@ -1,3 +1,4 @@
+/** A document as an app sees it: references replaced, cycles cut, and the size bounded. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Verdant from "@verdant-web/common"
 import { Result } from "effect"
@@ -9,7 +10,7 @@ const root = Oid.make("items/1")
 const ref = (part: string) => ({ "@@type": "ref", id: part === "" ? "items/1" : `items/1:${part}` })
 const file = (id: string) => ({ "@@type": "file", id })
 
-/** Of a document's entities by their parts; "" is its root. */
+/** The view of a document, given its entities by their parts; "" is the root. */
 const viewOf = (parts: Readonly<Record<string, unknown>>, maxSize?: number) => {
   const entities = new Map(Object.entries(parts).map(([part, entity]) => [ref(part).id, entity]))
   return documentView(root, {
@@ -25,13 +26,13 @@ const isTooLarge = (parts: Readonly<Record<string, unknown>>, maxSize?: number):
 }
 
 describe("DocumentView", () => {
-  it("has entities in the place of references", () => {
+  it("replaces references by their entities", () => {
     const parts = { "": { title: "x", list: ref("a"), same: ref("a") }, a: [1, ref("b"), null], b: { done: false } }
     const list = [1, { done: false }, null]
     assert.deepStrictEqual(seen(parts), { title: "x", list, same: list })
   })
 
-  it("has for a file what the caller has for it", () => {
+  it("replaces a file by the caller's value for it", () => {
     const url = { url: "/files/f1" }
     assert.deepStrictEqual(seen({ "": { image: file("f1"), all: ref("a") }, a: [file("f1")] }), {
       image: url,
@@ -39,22 +40,22 @@ describe("DocumentView", () => {
     })
   })
 
-  it("is none without a root", () => {
+  it("is undefined without a root", () => {
     assert.isUndefined(seen({}))
     assert.isUndefined(seen({ a: {} }))
   })
 
-  it("has null, or nothing in a list, for what a reference does not find", () => {
+  it("has null, or no item in a list, for a reference that fails", () => {
     const foreign = { "@@type": "ref", id: "items/2" }
     const broken = [{ "@@type": "ref" }, { "@@type": "ref", id: {} }, { "@@type": "ref", id: "__proto__" }]
     const parts = { "": { gone: ref("x"), foreign, list: ref("a") }, a: [1, ref("x"), foreign, ...broken, 2] }
     assert.deepStrictEqual(seen(parts), { gone: null, foreign: null, list: [1, 2] })
     let asked = 0
     documentView(root, { entity: (oid) => (oid === root ? [foreign] : asked++), file: () => null })
-    assert.strictEqual(asked, 0, "another document is not even asked for")
+    assert.strictEqual(asked, 0, "an entity of another document is not read")
   })
 
-  it("ends where an entity would stand in itself", () => {
+  it("cuts a reference to an entity that contains it", () => {
     assert.deepStrictEqual(seen({ "": { self: ref(""), a: ref("a") }, a: [1, ref("b")], b: { a: ref("a") } }), {
       self: null,
       a: [1, { a: null }]
@@ -62,18 +63,18 @@ describe("DocumentView", () => {
     assert.isUndefined(seen({ "": ref("") }))
   })
 
-  it("refuses what is too deep", () => {
+  it("refuses a document that is too deep", () => {
     const chain = (length: number, wrap: (next: unknown) => unknown) =>
       Object.fromEntries(
         Array.from({ length }, (_, i) => [i === 0 ? "" : String(i), wrap(i === length - 1 ? 1 : ref(String(i + 1)))])
       )
     assert.isFalse(isTooLarge(chain(40, (next) => [next])))
     assert.isTrue(isTooLarge(chain(100_000, (next) => [next])))
-    assert.isTrue(isTooLarge(chain(100_000, (next) => next)), "also of references alone")
+    assert.isTrue(isTooLarge(chain(100_000, (next) => next)), "also with references alone")
     assert.isTrue(isTooLarge({ "": JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`) }))
   })
 
-  it("refuses what grows too large by repetition, before it has grown", () => {
+  it("refuses a document that repetition makes too large, before it grows", () => {
     const doubling = Array.from({ length: 40 }, (_, i) => [
       i === 0 ? "" : String(i),
       [ref(`${i + 1}`), ref(`${i + 1}`)]
@@ -86,18 +87,18 @@ describe("DocumentView", () => {
     assert.isFalse(isTooLarge({ "": { text: "x".repeat(50) } }, 100))
   })
 
-  it("has no field __proto__, and any other", () => {
+  it("drops a field __proto__, and keeps a field constructor", () => {
     const result = seen({ "": JSON.parse(`{"__proto__":{"polluted":1},"constructor":1}`) }) as object
     assert.deepStrictEqual(Object.keys(result), ["constructor"])
     assert.strictEqual(Object.getPrototypeOf(result), Object.prototype)
   })
 
-  it("leaves the entities as they were", () => {
+  it("leaves the entities unchanged", () => {
     const entity = Object.freeze({ a: Object.freeze(ref("a")) })
     assert.deepStrictEqual(seen({ "": entity, a: Object.freeze([1]) }), { a: [1] })
   })
 
-  it("is the document that a client took apart", () => {
+  it("restores the document that a client split into entities", () => {
     const primitive = fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null))
     const { document } = fc.letrec((tie) => ({
       document: fc.dictionary(fc.constantFrom("a", "b", "constructor"), tie("value"), { noNullPrototype: true }),
