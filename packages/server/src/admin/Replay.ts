@@ -1,6 +1,6 @@
 /**
- * Verifies a log: replays every stream from its first event, and checks each version, chain value, payload, signature, clock
- * and parent proof by the rules that accepted it.
+ * Verifies a log: replays every stream from its first event, and checks it by the rules that accepted it. The checks cover
+ * versions, chain values, payloads, signatures, clocks and parent proofs.
  */
 import { Effect } from "effect"
 import { isAdministration } from "../domain/Administration.ts"

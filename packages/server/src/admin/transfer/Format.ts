@@ -1,6 +1,6 @@
 /**
- * The export format, JSON lines: a header, every event of every stream in the order of (library, stream, version), and a
- * trailer that proves that none is missing.
+ * The export format, JSON lines: a header, every event of every stream, and a trailer that proves that none is missing. The
+ * events are in the order of (library, stream, version).
  */
 import { Result, Schema } from "effect"
 import { serverAdministration } from "../../domain/Administration.ts"

@@ -47,8 +47,8 @@ export const makeSignatureQueue = Effect.fnUntraced(function* <E = never, R = ne
   })
 
   /**
-   * Submits findings, and waits only while the queue is full. If one of them is a problem whatever its signature, it waits
-   * until everything is settled, so that the caller does not read on for nothing.
+   * Submits findings, and waits only while the queue is full. If one of them is certainly a problem, it waits until
+   * everything is settled, so that the caller does not read on for nothing.
    */
   const submit = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>, settle: Settle<E, R>) {
     const signed = findings.flatMap(({ unless }) => unless ?? [])

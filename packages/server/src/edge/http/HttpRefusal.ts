@@ -27,8 +27,8 @@ export class HttpRefusal extends Schema.TaggedError<HttpRefusal>()("Refused", { 
 }
 
 /**
- * The response to a refused request. Its body is an object, not the doubly encoded text of Verdant's own server, because
- * Verdant's client then treats an expired token as a permanent failure.
+ * The response to a refused request, with an object as its body. Verdant's own server encodes the body twice, which makes
+ * its client treat an expired token as a permanent failure.
  */
 export const refusal = ({ code }: HttpRefusal): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.jsonUnsafe(

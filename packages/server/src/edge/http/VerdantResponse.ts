@@ -1,6 +1,6 @@
 /**
- * Makes an HTTP handler answer as Verdant's clients expect: a refusal as `{"code":…}` with its status, a failure as 5030, a
- * defect as 5000, and CORS headers on every response.
+ * Makes an HTTP handler answer as Verdant's clients expect: with CORS headers, and with `{"code":…}` for every error. A
+ * refusal keeps its code, a failure becomes 5030, a defect 5000.
  */
 import { Effect } from "effect"
 import { HttpMiddleware, type HttpServerResponse } from "effect/http"

@@ -40,7 +40,7 @@ export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
 /**
  * Compacts operations, given in the order of their timestamps, into the entity's baseline; undefined when they leave no
  * entity. Skips operations that are not newer than the baseline, because it includes them. The access field is the one of
- * the last `initialize`, as on clients, so the result does not depend on how many operations are compacted at once.
+ * the last `initialize`, as on clients. So the result does not depend on how many operations are compacted at once.
  */
 export const compact = (baseline: Baseline | undefined, operations: Iterable<Operation>): Baseline | undefined => {
   let snapshot = copyOf(baseline?.snapshot)

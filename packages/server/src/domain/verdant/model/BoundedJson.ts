@@ -4,8 +4,8 @@
 const MAX_DEPTH = 32
 
 /**
- * Whether a value is at most `depth` deep, has no key `__proto__`, and has no number that overflows to infinity and would be
- * written as null. Clients send none of these: their own JSON has no infinity, and assigning `__proto__` makes no field.
+ * Whether a value is at most `depth` deep, and has no key `__proto__` and no infinite number, which would be written as
+ * null. Clients send none of these: their own JSON has no infinity, and assigning `__proto__` makes no field.
  */
 export const isBoundedJson = (value: unknown, depth = MAX_DEPTH): boolean => {
   if (typeof value !== "object" || value === null) return typeof value !== "number" || Number.isFinite(value)

@@ -7,8 +7,8 @@ import { BlobKey } from "../../../ports/BlobStore.ts"
 export const blobGroup = (libraryId: LibraryId): string => blake2b256(libraryId)
 
 /**
- * A new key for an upload's bytes. Every upload gets its own, so a file's record always belongs to its bytes when several
- * clients upload the same file at once, and a download continues while its file is replaced.
+ * A new key for an upload's bytes. Every upload gets its own. So a file's record always fits its bytes, even if several
+ * clients upload the file at once, and a download continues while its file is replaced.
  */
 export const newBlobKey = (libraryId: LibraryId, fileId: FileId): BlobKey =>
   BlobKey.make(`${blobGroup(libraryId)}/${fileId}.${crypto.randomUUID().replaceAll("-", "")}`)

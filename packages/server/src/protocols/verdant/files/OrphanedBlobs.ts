@@ -1,6 +1,6 @@
 /**
- * Deletes orphaned blobs, to which no file refers: of uploads that ended before the file was recorded, and of files that were
- * replaced or deleted while the store was unavailable.
+ * Deletes orphaned blobs, to which no file refers. An upload leaves one if it ends before the file is recorded. So does a
+ * file that is replaced or deleted while the store is unavailable.
  */
 import { Clock, Duration, Effect, Option, Schedule, Stream } from "effect"
 import type { LibraryId } from "../../../domain/Ids.ts"
