@@ -107,11 +107,11 @@ const importLibrary = Effect.fnUntraced(function* (
     return { ...present, ...(yield* copyFiles(libraryId, rows, { bytesOf, dryRun })) }
   }
   const tables = yield* source.open
-  const { folded, lapsed, malformed } = yield* readVerdantLibrary(tables, truancy)
+  const { content, lapsed, malformed } = yield* readVerdantLibrary(tables, truancy)
   const rows = yield* Stream.runCollect(tables.files)
-  const [operations, baselines] = [folded.operations.length, folded.baselines.length]
+  const [operations, baselines] = [content.operations.length, content.baselines.length]
   if (operations + baselines === 0) return { ...emptyReport(source, "empty", null), malformed }
-  const payload = encodeFolded(folded)
+  const payload = encodeFolded(content)
   const event = toNewEvent({ _tag: "Folded", before: 0, baselines, operations }, blake2b256(payload))
   const decided = yield* appendDecided(key, { origin: "sync-admin import verdant", dryRun }, (tail) =>
     tail.length > 0 ? Result.fail("present") : Result.succeed({ event, payload })
@@ -119,7 +119,7 @@ const importLibrary = Effect.fnUntraced(function* (
   if (Result.isFailure(decided)) return present
   return {
     ...emptyReport(source, "imported", null),
-    ...{ operations, baselines, replicas: folded.replicas.length, lapsed, malformed },
+    ...{ operations, baselines, replicas: content.replicas.length, lapsed, malformed },
     ...(yield* copyFiles(libraryId, rows, { bytesOf, dryRun }))
   }
 }, Effect.scoped)

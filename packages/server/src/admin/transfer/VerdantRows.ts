@@ -39,7 +39,7 @@ export interface VerdantTables {
 }
 
 export interface VerdantLibrary {
-  readonly folded: FoldedLibrary
+  readonly content: FoldedLibrary
   /** Replicas that lack operations which are already compacted. They are reset when they come back. */
   readonly lapsed: number
   /** Operations and baselines that were left out, because the protocol does not allow them. */
@@ -100,7 +100,7 @@ export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTa
   })
   const progress = makeProgress(orders, rows, truancy)
   const continuing = rows.filter(progress.canCatchUp)
-  const folded: FoldedLibrary = {
+  const content: FoldedLibrary = {
     watermark: progress.watermark,
     foldedUpTo: 0,
     replicas: continuing.map((row) => replicaOf(row, progress.hasAll(row), wrote.get(row.id) ?? null)),
@@ -108,7 +108,7 @@ export const readVerdantLibrary = Effect.fnUntraced(function* (tables: VerdantTa
     baselines: Array.from(baselines.values()),
     operations: Array.from(operations.values()).sort(byTimestamp)
   }
-  return { folded, lapsed: lapsed + rows.length - continuing.length, malformed } satisfies VerdantLibrary
+  return { content, lapsed: lapsed + rows.length - continuing.length, malformed } satisfies VerdantLibrary
 })
 
 // ------------------------------------------------------------------------------------------------------------ rows

@@ -39,7 +39,10 @@ const endAfter = (millis: number, request: IncomingMessage, response: ServerResp
   request.once("close", () => clearTimeout(timer))
 }
 
-/** Ends a response of ours that makes no progress for this long. A browser that only paused asks for the rest of the file. */
+/**
+ * Ends a response to a polling client, or a download, that makes no progress for this long. A browser that only paused asks
+ * for the rest of the file.
+ */
 export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): void => {
   const millis = millisOf(idleTimeout)
   server.on("request", ({ method, url = "", socket }, response) => {
