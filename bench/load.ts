@@ -1,6 +1,6 @@
 /**
- * A load, in a process of its own. Prints `ready` when it has connected and signed everything, waits for a line on stdin,
- * and prints what it measured as one line of JSON.
+ * Runs one load in a process of its own. Prints `ready` once it has connected and signed everything, waits for a line on
+ * stdin, and prints its figures as one line of JSON.
  *
  *   node bench/load.ts <kind> '<options as JSON>'
  */

@@ -1,5 +1,5 @@
 /**
- * Measures what docs and issues promise, beside others where there are any, in turns on one machine.
+ * Measures the server, beside other servers where there are any. Variants take turns on one machine.
  *
  *   pnpm bench [scenario …] [--rounds 5] [--seconds 3] [--storage sqlite --storage postgres] [--save-baseline]
  */

@@ -1,4 +1,4 @@
-// The same on Postgres: DATABASE_URL=postgres://… TOKEN_SECRET=… node examples/embed-postgres.ts, as often as you like.
+// The same on Postgres, in any number of processes: DATABASE_URL=postgres://… TOKEN_SECRET=… node examples/embed-postgres.ts
 import { NodeRuntime } from "@effect/platform-node"
 import { SyncServer } from "@sealog/server"
 import { PgStorage } from "@sealog/storage-pg"

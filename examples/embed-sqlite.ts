@@ -1,4 +1,4 @@
-// A server in an app of your own: node examples/embed-sqlite.ts, with TOKEN_SECRET set (32 bytes or more).
+// A server in an app of your own. Set TOKEN_SECRET (32 bytes or more), then: node examples/embed-sqlite.ts
 import { NodeRuntime } from "@effect/platform-node"
 import { SyncServer } from "@sealog/server"
 import { SqliteStorage } from "@sealog/storage-sqlite"

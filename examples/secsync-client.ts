@@ -1,4 +1,4 @@
-// Shares a text, end-to-end encrypted, with everybody who runs this with the same document and token:
+// Shares a text, end-to-end encrypted, with every client that runs this with the same document and token:
 //   node examples/secsync-client.ts ws://localhost:4000 my-document <token>
 import { createInterface } from "node:readline"
 import sodium from "libsodium-wrappers"
@@ -10,7 +10,7 @@ const [websocketEndpoint = "", documentId = "", websocketSessionKey = ""] = proc
 await sodium.ready
 const doc = new Yjs.Doc()
 const text = doc.getText("text")
-// A real app makes a random key and shares it among its users, never with the server.
+// A real app makes a random key, and shares it with its users but never with the server.
 const key = sodium.crypto_generichash(32, "the key of this example", null)
 
 const input = {

@@ -1,4 +1,4 @@
-// A server whose app is told what its users change, and goes on where it stopped: node examples/verdant-changes.ts
+// A server whose app receives its users' changes, and after a restart goes on where it stopped: node examples/verdant-changes.ts
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { NodeRuntime } from "@effect/platform-node"
 import { type LibraryChange, type LibraryId, SyncServer, VerdantLibraries } from "@sealog/server"
@@ -6,10 +6,10 @@ import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Console, Effect, Layer, Stream } from "effect"
 
 const file = "data/told.json"
-/** Of each library, the last version that was dealt with. A real app keeps it beside what it makes of the changes. */
-const told = new Map<LibraryId, number>(existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [])
+/** The last version that was processed, by library. A real app stores it together with its results. */
+const processed = new Map<LibraryId, number>(existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [])
 
-const tell = Effect.fnUntraced(function* (change: LibraryChange) {
+const print = Effect.fnUntraced(function* (change: LibraryChange) {
   const { documentSnapshot } = yield* VerdantLibraries
   const { libraryId, version } = change
   if (change._tag !== "Changed") yield* Console.log(`${libraryId} ${version}: ${change._tag}`)
@@ -19,11 +19,13 @@ const tell = Effect.fnUntraced(function* (change: LibraryChange) {
       yield* Console.log(`${libraryId} ${version}: ${change.userId} changed ${collection}/${id}`, document)
     }
   }
-  told.set(libraryId, version)
-  writeFileSync(file, JSON.stringify([...told]))
+  processed.set(libraryId, version)
+  writeFileSync(file, JSON.stringify([...processed]))
 })
 
-const app = Effect.flatMap(VerdantLibraries, ({ allChanges }) => Stream.runForEach(allChanges(new Map(told)), tell))
+const app = Effect.flatMap(VerdantLibraries, ({ allChanges }) =>
+  Stream.runForEach(allChanges(new Map(processed)), print)
+)
 
 const server = SyncServer.layer({ port: Number(process.env["PORT"] ?? 4000) }).pipe(
   Layer.provide(SqliteStorage.layer({ filename: "data/sealog.db" }))

@@ -1,4 +1,4 @@
-/** Effect's own diagnostics (an Effect that nobody yields, and the like), which neither tsc nor the linter sees. */
+/** Runs Effect's own diagnostics, such as an Effect that is never run; tsc and the linter do not see these. */
 import { spawnSync } from "node:child_process"
 
 const projects = ["server", "storage-sqlite", "storage-pg", "cli"].map((name) => `packages/${name}/tsconfig.json`)

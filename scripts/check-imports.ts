@@ -1,11 +1,11 @@
 /**
- * Holds the import directions of the architecture, so that no part comes to know what it must not:
- * `node scripts/check-imports.ts [root]` prints every import that breaks them and exits with 1 if there is any.
+ * Checks the import directions of the architecture: `node scripts/check-imports.ts [root]` prints every import that breaks
+ * them, and exits with 1 if there is any.
  */
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { join, posix } from "node:path"
 
-/** The folders of `packages/server/src`, from the ground up, each with the folders it may import besides itself. */
+/** The folders of `packages/server/src`, from the ground up, with the folders that each may import besides itself. */
 const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   internal: [],
   domain: [],
@@ -20,10 +20,10 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   testing: ["domain", "ports", "storage"],
   index: ["domain", "ports", "adapters", "signatures", "protocols", "edge"]
 }
-/** A package of `packages/` other than the server and the CLI is a storage. It sees the server's entries for storages. */
+/** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]
 
-/** The domain computes: of Effect it may use what makes values, not what runs. */
+/** The domain computes: it may use the modules of Effect that make values, and none that runs an Effect. */
 const domainPackages = ["libsodium-wrappers", "canonicalize", "node:module"]
 const domainEffectModules = [
   "Array",
@@ -45,9 +45,9 @@ interface Import {
   readonly file: string
   readonly line: number
   readonly specifier: string
-  /** Names taken from the module; "*" for all of them. */
+  /** The imported names; "*" for all of them. */
   readonly names: ReadonlyArray<string>
-  /** The file meant, from the root; undefined for a package that is not ours. */
+  /** The imported file, from the root; undefined for a package from npm. */
   readonly target: string | undefined
 }
 
@@ -87,7 +87,7 @@ const targetOf = (root: string, file: string, specifier: string): string | undef
   return existsSync(join(root, `${target}.ts`)) ? `${target}.ts` : `${target}/index.ts`
 }
 
-/** The folder of a server's file, or the package of any other file. A file beside the folders is a part of its own. */
+/** Returns the folder of a server's file, or the package of any other file. A file beside the folders is its own part. */
 const partOf = (file: string): string => {
   const [, name = "", inside = ""] = /^packages\/([^/]+)\/(?:src\/)?(.*)$/.exec(file) ?? []
   if (name !== "server") return name
@@ -125,7 +125,7 @@ const violationsOf = ({ file, line, specifier, names, target }: Import): Readonl
   return []
 }
 
-/** Every import that leads back to a file from which it was reached. */
+/** Finds every import that leads back to a file from which it was reached. */
 const cyclesIn = (imports: ReadonlyArray<Import>): ReadonlyArray<Violation> => {
   const importsByFile = Map.groupBy(imports, ({ file }) => file)
   const done = new Set<string>()

@@ -1,4 +1,4 @@
-/** After tsc: the CLI's command manifest, so that `sync-admin` starts without loading every command. */
+/** Runs after tsc: writes the CLI's command manifest, so that `sync-admin` starts without loading every command. */
 import { execFileSync } from "node:child_process"
 import { existsSync } from "node:fs"
 

@@ -1,6 +1,6 @@
 /**
- * Before tsc: the SQLite driver, patched (see patches/ and docs/decisions/0001-sqlite-driver.md), is copied into the
- * package that uses it, with its licence. A pnpm patch does not reach those who install the package.
+ * Runs before tsc: copies the patched SQLite driver, with its licence, into the package that uses it. A pnpm patch does not
+ * reach the users who install the package (see patches/ and docs/decisions/0001-sqlite-driver.md).
  */
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -12,7 +12,7 @@ rmSync(to, { recursive: true, force: true })
 mkdirSync(to, { recursive: true })
 cpSync(join(from, "LICENSE"), join(to, "LICENSE"))
 for (const file of ["SqliteClient.js", "SqliteClient.d.ts"]) {
-  // Without the source map's address: the map is of the driver as it was before the patch.
+  // Drops the address of the source map, because the map describes the driver before the patch.
   const text = readFileSync(join(from, "dist", file), "utf8").replace(/\n\/\/# sourceMappingURL=.*/, "")
   writeFileSync(join(to, file), text)
 }

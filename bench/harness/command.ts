@@ -4,11 +4,11 @@ import { cli } from "./servers.ts"
 export interface RanCli {
   readonly stdout: string
   readonly seconds: number
-  /** Processor time of all its threads; a database's own is not in it. */
+  /** Processor time of all threads of the command, without a database server's. */
   readonly cpuSeconds: number
 }
 
-/** Says on a stream of its own how many microseconds of the processors a command took. */
+/** Makes a process write its processor time, in microseconds, to file descriptor 3 when it exits. */
 const USAGE = `data:text/javascript,
 import { writeSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
@@ -18,7 +18,7 @@ const write = () => {
 };
 if (isMainThread) process.on("exit", write);`
 
-/** Runs `sync-admin`. */
+/** Runs `sync-admin` on a database. Rejects when the command fails. */
 export const runCli = (database: string, ...args: ReadonlyArray<string>): Promise<RanCli> =>
   new Promise((resolve, reject) => {
     const start = performance.now()

@@ -1,7 +1,7 @@
-/** Starts loads in processes of their own: what they do costs the server's process nothing. */
+/** Starts loads in processes of their own, so that their work does not count as the server's. */
 import { spawn } from "node:child_process"
 
-/** Runs `bench/load.ts` and gives what it printed last, a JSON line. */
+/** Runs `bench/load.ts` and returns its last line, which is JSON. */
 export const generate = <Out>(kind: string, options: object): Promise<Out> => {
   const load = startLoad<Out>(kind, options)
   load.go()
@@ -9,9 +9,9 @@ export const generate = <Out>(kind: string, options: object): Promise<Out> => {
 }
 
 export interface RunningLoad<Out> {
-  /** Done when the load has said that it is ready to be measured. */
+  /** Resolves when the load is ready to be measured. */
   readonly ready: Promise<void>
-  /** Lets one that is ready go on. */
+  /** Starts the measured part of a ready load. */
   readonly go: () => void
   readonly done: Promise<Out>
 }

@@ -1,5 +1,5 @@
 /**
- * Our server, taking every signature for genuine: what is left of an update's cost, beside servers that verify none.
+ * Our server without signature checks: it shows the rest of an update's cost, beside servers that verify no signatures.
  *
  *   node bench/harness/notVerifying.ts sqlite:FILE | postgres://… — prints its URL.
  */

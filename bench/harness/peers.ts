@@ -1,4 +1,4 @@
-/** Peers from npm are not the project's own dependencies: they are installed when they are first measured. */
+/** Installs the peers from npm when they are first measured; they are no dependencies of the project. */
 import { execFileSync } from "node:child_process"
 import { existsSync, statSync } from "node:fs"
 
@@ -6,7 +6,7 @@ const FOLDER = "bench/peers"
 
 export const installPeers = (): void => {
   if (existsSync(`${FOLDER}/prisma/generated`) && installedAt() >= statSync(`${FOLDER}/package.json`).mtimeMs) return
-  console.error("Installing the servers to measure beside")
+  console.error("Installing the servers to compare with")
   for (const args of [["install"], ["run", "generate"]]) {
     execFileSync("npm", ["--silent", ...args], { cwd: FOLDER, stdio: ["ignore", "ignore", "inherit"] })
   }

@@ -1,4 +1,4 @@
-/** One real Postgres for a run of the bench, durable as it comes; databases of their own for every server. */
+/** One real Postgres for a run of the bench, with its default durability; every server gets its own database. */
 
 import pg from "pg"
 import { makeCluster, type PostgresCluster } from "../../test/support/PostgresCluster.ts"
@@ -12,7 +12,7 @@ const startCluster = async () => {
   return made
 }
 
-/** One connection, one statement, one row. */
+/** Runs one statement on its own connection, and returns the first row. */
 export const query = async (url: string, statement: string): Promise<Record<string, unknown> | undefined> => {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
@@ -23,7 +23,7 @@ export const query = async (url: string, statement: string): Promise<Record<stri
   }
 }
 
-/** A new empty database; its URL. */
+/** Creates an empty database, and returns its URL. */
 export const createDatabase = async (): Promise<string> => {
   cluster ??= startCluster()
   const { url } = await cluster

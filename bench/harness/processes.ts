@@ -1,9 +1,9 @@
-/** What a process has used, as /proc tells; NaN where there is none. */
+/** Reads the resources that a process has used from /proc; NaN on systems without it. */
 import { readFileSync } from "node:fs"
 
 const TICKS_PER_SECOND = 100
 
-/** Processor time, user and system, all threads. */
+/** User and system time of all threads, in seconds. */
 export const cpuSeconds = (pid: number): number => {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? []
@@ -22,6 +22,6 @@ const statusOf = (pid: number, name: string): number => {
   }
 }
 
-/** Bytes in memory now, and the most there have ever been. */
+/** Resident memory in bytes: now, and at its peak. */
 export const rssBytes = (pid: number): number => statusOf(pid, "VmRSS")
 export const peakRssBytes = (pid: number): number => statusOf(pid, "VmHWM")

@@ -1,15 +1,15 @@
-/** Results as a table, as JSON, and held against the committed baseline. */
+/** Prints results as a table beside the committed baseline, and writes them as JSON. */
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 
-/** One line of a table. What is text, or named in `keys`, says what was measured; the rest is how it went. */
+/** One line of a table. Text columns and those named in `keys` name the variant; the other columns are its figures. */
 export type Row = Readonly<Record<string, string | number>>
 
 export interface Result {
   readonly scenario: string
   readonly title: string
-  /** Columns that say what was measured. */
+  /** Columns that name the variant. */
   readonly keys: ReadonlyArray<string>
   readonly rounds: number
   readonly seconds: number
@@ -44,7 +44,7 @@ const baselineOf = (scenario: string): ReadonlyArray<Row> | undefined => {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).rows : undefined
 }
 
-/** Each figure divided by the baseline's of the same line. */
+/** Divides each figure by the baseline's figure for the same variant. */
 const ratios = ({ keys, rows }: Result, baseline: ReadonlyArray<Row>): ReadonlyArray<Row> =>
   rows.flatMap((row) => {
     const before = baseline.find((other) => keys.every((key) => other[key] === row[key]))

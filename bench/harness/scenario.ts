@@ -6,18 +6,18 @@ export interface Bench {
   readonly rounds: number
   readonly seconds: number
   readonly storages: ReadonlyArray<Storage>
-  /** Progress. */
+  /** Reports progress. */
   readonly say: (text: string) => void
 }
 
 export interface Scenario {
   readonly title: string
-  /** Columns that say what was measured. */
+  /** Columns that name the variant. */
   readonly keys: ReadonlyArray<string>
   readonly run: (bench: Bench) => Promise<ReadonlyArray<Row>>
 }
 
-/** Measures each of them once a round, in turns, so that a noisy minute hits all alike. */
+/** Measures each variant once a round, so that a noisy minute affects all of them alike. */
 export const inTurns = async <A, B>(
   { rounds, say }: Bench,
   variants: ReadonlyArray<A>,
@@ -33,7 +33,7 @@ export const inTurns = async <A, B>(
   return measured
 }
 
-/** A server on a fresh database, for as long as it is used. */
+/** Starts a server on a fresh database, and removes both after use. */
 export const withServer = async <A>(
   name: ServerName,
   storage: Storage,

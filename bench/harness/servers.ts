@@ -1,4 +1,4 @@
-/** The servers under test, each a process of its own on a fresh database. */
+/** Starts the servers under test, each in a process of its own on a fresh database. */
 import { spawn } from "node:child_process"
 import { createHmac } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
@@ -22,7 +22,7 @@ export interface BenchServer {
   readonly name: ServerName
   readonly url: string
   readonly pid: number
-  /** As `--database` takes it. */
+  /** The URL for `--database`. */
   readonly database: string
   readonly cpuSeconds: () => number
   readonly rssBytes: () => number
@@ -37,7 +37,7 @@ export const LIBRARY = "bench"
 
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
 
-/** Lets a user into the bench's library, and all of its documents. */
+/** Makes a token for a user that reaches the bench's library and all of its documents. */
 export const tokenFor = (userId: string): string => {
   const claims = { sub: userId, lib: LIBRARY, type: 0, exp: Math.floor(Date.now() / 1000) + 86_400 }
   const unsigned = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`
@@ -70,7 +70,7 @@ const commandOf = (name: ServerName, database: string): ReadonlyArray<string> =>
   }
 }
 
-/** A fresh database's URL, and how to be rid of it. */
+/** Makes a fresh database. Returns its URL, and a function that removes it. */
 export const freshDatabase = async (storage: Storage): Promise<{ url: string; remove: () => Promise<void> }> => {
   if (storage === "postgres") {
     const url = await createDatabase()
@@ -80,7 +80,7 @@ export const freshDatabase = async (storage: Storage): Promise<{ url: string; re
   return { url: `sqlite:${join(folder, "log.db")}`, remove: async () => rmSync(folder, { recursive: true }) }
 }
 
-/** On a fresh database, or on the one given, which `remove` then leaves alone. */
+/** Starts a server on a fresh database, or on the given one, which `remove` then leaves alone. */
 export const startServer = async (
   name: ServerName,
   on: { readonly storage: Storage } | { readonly database: string }

@@ -1,4 +1,4 @@
-/** The floor: what one core verifies of signatures of an update's size, and does nothing else. */
+/** The floor: how many signatures of an update's size one core verifies when it does nothing else. */
 
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
 import { makeDecoder } from "#server/protocols/secsync/Wire"

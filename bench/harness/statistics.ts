@@ -1,6 +1,6 @@
 export const median = (numbers: ReadonlyArray<number>): number => quantile(numbers, 0.5)
 
-/** Of numbers in any order; NaN of none. */
+/** Returns the quantile `q` (0 to 1) of numbers in any order; NaN for an empty list. */
 export const quantile = (numbers: ReadonlyArray<number>, q: number): number => {
   const sorted = numbers.toSorted((a, b) => a - b)
   return sorted[Math.round(q * (sorted.length - 1))] ?? Number.NaN

@@ -1,4 +1,4 @@
-/** Bare clients of a document: they send what was signed beforehand, and look at no more of a frame than they must. */
+/** Bare clients of a document: they send messages signed beforehand, and read as little of a frame as they can. */
 import { type Author, ephemeralMessage, makeAuthor, type SealedSnapshot, snapshotMessage } from "@sealog/server/testing"
 import { WebSocket } from "ws"
 
@@ -7,17 +7,17 @@ export interface Target {
   readonly token: string
 }
 
-/** Signing one for every reader would be most of a load's time. */
+/** Shared by all readers, because signing for each would take most of a load's time. */
 const silentAuthor = makeAuthor()
 
 export interface ConnectOptions {
-  /** More of the query, beginning with `&`. Default: the complete document. */
+  /** The rest of the query, beginning with `&`. Default: the complete document. */
   readonly query?: string
-  /** Says that it has taken the document, as clients do. Default: yes. */
+  /** Whether the client sends a message once it has the document, as real clients do. Default: true. */
   readonly answers?: boolean
 }
 
-/** Done with the first frame. */
+/** Connects to a document. Resolves with the first frame. */
 export const connect = (
   { url, token }: Target,
   documentId: string,
@@ -35,7 +35,7 @@ export const connect = (
     socket.once("error", reject)
   })
 
-/** A new document with its first snapshot, and its author's connection. */
+/** Creates a document with a snapshot of `bytes` sealed bytes. Resolves once the snapshot is saved. */
 export const begin = async (
   target: Target,
   documentId: string,
@@ -56,7 +56,7 @@ export const begin = async (
 
 const CLOCK = '"clock":'
 
-/** The clock of an update, or of the answer to one. */
+/** Reads the clock of an update, or of the answer to one; -1 if there is none. */
 export const clockOf = (data: Buffer): number => {
   const at = data.indexOf(CLOCK)
   return at < 0 ? -1 : Number.parseInt(data.toString("latin1", at + CLOCK.length, at + CLOCK.length + 16), 10)

@@ -1,6 +1,6 @@
 /**
- * Writers whose updates are counted when a reader has them, as not every peer acknowledges: never more than so many of one
- * writer on their way. Speaks Secsync, and the Yjs protocols of y-websocket and Hocuspocus.
+ * Counts updates when a reader has received them, because not every peer acknowledges. Each writer keeps at most `inFlight`
+ * updates on their way. Speaks Secsync, and the Yjs protocols of y-websocket and Hocuspocus.
  */
 import { updateMessage } from "@sealog/server/testing"
 import { WebSocket } from "ws"
@@ -18,7 +18,7 @@ export interface Delivery extends Target {
 export interface DeliveryDone {
   readonly delivered: number
   readonly seconds: number
-  /** From sending to the reader's having it, milliseconds. */
+  /** From sending until the reader has received it, milliseconds. */
   readonly p50: number
   readonly p99: number
 }
@@ -26,7 +26,7 @@ export interface DeliveryDone {
 interface Pair {
   readonly send: (n: number) => void
   readonly count: number
-  /** Calls back with how many of the updates the reader has, which come in the order they were sent. */
+  /** Calls back with the number of updates that the reader has received; they arrive in order. */
   readonly onDelivered: (listener: (delivered: number) => void) => void
 }
 
@@ -51,7 +51,7 @@ const secsyncPair = async (load: Delivery, docId: string, count: number): Promis
   }
 }
 
-/** As lib0 writes it: seven bits a byte, the lowest first. */
+/** Encodes a number as lib0 does: seven bits a byte, the lowest first. */
 const varUint = (value: number): Buffer => {
   const bytes: Array<number> = []
   let left = value
@@ -71,7 +71,7 @@ const varBytes = (bytes: Uint8Array): Buffer => Buffer.concat([varUint(bytes.len
 /** Message types of the Yjs protocols. */
 const [SYNC, AUTH, UPDATE, TOKEN] = [0, 2, 2, 0] as const
 
-/** Each update appends one item. How many a reader has, the last says: Hocuspocus merges those that come together. */
+/** Each update appends one item. The reader's last update gives its count, because Hocuspocus merges updates. */
 const yjsPair = async (load: Delivery, docId: string, count: number): Promise<Pair> => {
   const address = load.protocol === "hocuspocus" ? varBytes(Buffer.from(docId)) : Buffer.alloc(0)
   const header = Buffer.concat([address, Buffer.of(SYNC, UPDATE)])
@@ -90,7 +90,7 @@ const yjsPair = async (load: Delivery, docId: string, count: number): Promise<Pa
           socket.send(Buffer.concat([address, Buffer.of(AUTH, TOKEN), varBytes(Buffer.from("token"))]))
         }
       })
-      // The first frame says that the document is open.
+      // The server's first frame means that the document is open.
       socket.once("message", () => resolve(socket))
     })
   const [writer, reader] = [await open(), await open()]

@@ -1,4 +1,4 @@
-/** Cursors: everybody in a document tells everybody else, again and again. */
+/** Cursors: each client in a document sends ephemeral messages to all others, at a steady rate. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { ephemeralMessage, makeAuthor } from "@sealog/server/testing"
 import { quantile } from "../harness/statistics.ts"

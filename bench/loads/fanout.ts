@@ -1,4 +1,4 @@
-/** One writer at a steady rate, many readers; how long until each has it. */
+/** One writer at a steady rate and many readers: measures the time until each reader has an update. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { updateMessage } from "@sealog/server/testing"
 import { quantile } from "../harness/statistics.ts"
@@ -13,12 +13,12 @@ export interface Fanout extends Target {
 export interface FanoutDone {
   readonly sent: number
   readonly delivered: number
-  /** From sending to a reader's having it, milliseconds. */
+  /** From sending until a reader has received it, milliseconds. */
   readonly deliveryP50: number
   readonly deliveryP99: number
 }
 
-/** Updates before those that are measured, so that they run in code that is compiled. */
+/** Updates before the measured ones, so that the measured ones run in compiled code. */
 const WARM_UP = 200
 
 export const prepare = async (load: Fanout): Promise<() => Promise<FanoutDone>> => {
@@ -52,7 +52,7 @@ export const prepare = async (load: Fanout): Promise<() => Promise<FanoutDone>> 
     socket.send(update)
     await saved
   }
-  // Readers have what was sent before.
+  // By then the readers have received the warm-up.
   await sleep(1000)
   return async () => {
     isMeasured = true

@@ -1,6 +1,6 @@
 /**
- * Fills a log without a server: documents of one snapshot and some updates, of the sizes that clients send. Nobody checks
- * their signatures, which would take longest, so one is copied to all.
+ * Fills a log without a server: documents of one snapshot and some updates, of the sizes that clients send. All share one
+ * copied signature, because signing would take longest and the scenarios do not verify it.
  */
 
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
@@ -18,11 +18,11 @@ import { type Append, EventLog, type PlacedEvent } from "#server/ports/EventLog"
 import { type ClientMessage, makeDecoder } from "#server/protocols/secsync/Wire"
 
 export interface Fill {
-  /** As `--database` takes it; migrated. */
+  /** The URL of a migrated database. */
   readonly database: string
   readonly libraryId: string
   readonly documents: number
-  /** Of each document, its snapshot among them. */
+  /** Events of each document, its snapshot included. */
   readonly events: number
 }
 

@@ -1,4 +1,4 @@
-/** Connections that do nothing. */
+/** Opens connections that do nothing. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { begin, connect, type Target } from "./client.ts"
 
@@ -8,7 +8,7 @@ export interface Idle extends Target {
   readonly seconds: number
 }
 
-/** Connects when it is told to go, says so, and stays for a while. */
+/** Connects all clients while it prepares. The measured part keeps them connected for `seconds`. */
 export const prepare = async (load: Idle): Promise<() => Promise<object>> => {
   const names = Array.from({ length: load.documents }, () => `bench-${crypto.randomUUID()}`)
   for (const name of names) (await begin(load, name, 1000)).socket.close()

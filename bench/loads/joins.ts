@@ -1,16 +1,16 @@
-/** Many clients join one document, so many at a time. */
+/** Many clients join one document, `atATime` at a time. */
 import { quantile } from "../harness/statistics.ts"
 import { begin, connect, type Target } from "./client.ts"
 
 export interface Joins extends Target {
   readonly clients: number
   readonly atATime: number
-  /** Of the document's snapshot, sealed. */
+  /** Sealed size of the document's snapshot. */
   readonly bytes: number
 }
 
 export interface JoinsDone {
-  /** From connecting to having the whole document, milliseconds. */
+  /** From connecting until the client has the whole document, milliseconds. */
   readonly p50: number
   readonly p99: number
   readonly seconds: number
@@ -33,7 +33,7 @@ export const prepare = async (load: Joins): Promise<() => Promise<JoinsDone>> =>
         const { first, socket } = await connect(load, documentId)
         times.push(performance.now() - from)
         receivedBytes += first.length
-        // Everybody stays.
+        // Every client stays connected.
         socket.on("message", () => {})
       }
     }

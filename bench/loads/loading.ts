@@ -1,19 +1,19 @@
-/** A document with many updates after its snapshot is loaded again and again, each time after one more update. */
+/** Loads a document with many updates after its snapshot again and again, each time after one more update. */
 import { updateMessage } from "@sealog/server/testing"
 import { quantile } from "../harness/statistics.ts"
 import { begin, connect, type Target } from "./client.ts"
 
 export interface Loading extends Target {
   readonly trailing: number
-  /** Updates that the client misses; undefined: it knows nothing. */
+  /** Updates that the client lacks; undefined: it has no data. */
   readonly missing?: number
   readonly loads: number
-  /** Loads before it is measured, until the server's code is compiled as it is in one that runs for a day. */
+  /** Loads before the measured ones, until the server's code is as compiled as after a day of running. */
   readonly warmUp: number
 }
 
 export interface LoadingDone {
-  /** From connecting to the document, milliseconds. */
+  /** From connecting until the document arrives, milliseconds. */
   readonly p50: number
   readonly p99: number
   readonly loads: number
@@ -38,7 +38,7 @@ export const prepare = async (load: Loading): Promise<() => Promise<LoadingDone>
     const known = encodeURIComponent(JSON.stringify({ [author.pubKey]: clock - 1 - load.missing }))
     return `&mode=delta&knownSnapshotId=${refSnapshotId}&knownSnapshotUpdateClocks=${known}`
   }
-  /** Milliseconds from connecting to the document, after one more update. */
+  /** Writes one update, loads the document, and returns the milliseconds from connecting until it arrives. */
   const loadOnce = async (): Promise<number> => {
     await write()
     const from = performance.now()

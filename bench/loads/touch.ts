@@ -1,4 +1,4 @@
-/** Opens one document after the other, each once. */
+/** Opens many documents, each once. */
 import { connect, type Target } from "./client.ts"
 
 export interface Touch extends Target {

@@ -1,4 +1,4 @@
-/** Writers that send what they signed beforehand, never more than so many unacknowledged; readers that count. */
+/** Writers send updates signed beforehand, with at most `inFlight` unacknowledged. Readers count them. */
 import { updateMessage } from "@sealog/server/testing"
 import type { WebSocket } from "ws"
 import { quantile, sum } from "../harness/statistics.ts"
@@ -9,36 +9,36 @@ export interface Updates extends Target {
   readonly documents: number
   /** Readers of each document. */
   readonly readers: number
-  /** Updates that a writer sends before it waits for an acknowledgement. */
+  /** Unacknowledged updates of one writer at any time. */
   readonly inFlight: number
   readonly seconds: number
-  /** Updates of each writer, instead of until the time is over. */
+  /** Updates of each writer; replaces the time limit. */
   readonly each?: number
-  /** Bytes that are sealed in each. Default: 100. */
+  /** Sealed bytes in each update. Default: 100. */
   readonly ciphertext?: number
 }
 
 export interface UpdatesDone {
   readonly saved: number
-  /** `update-save-failed`; the writer sent the same again. */
+  /** Answers `update-save-failed`; the writer then sent the same update again. */
   readonly failed: number
-  /** To the readers, of what was saved. */
+  /** Updates that readers received. */
   readonly delivered: number
   readonly seconds: number
-  /** From sending to acknowledgement, milliseconds. */
+  /** From sending until the acknowledgement, milliseconds. */
   readonly ackP50: number
   readonly ackP99: number
 }
 
-/** More than any server here takes, all documents together and one alone. */
+/** More than any server here handles, for all documents together and for one alone. */
 const [MAX_UPDATES_PER_SECOND, MAX_OF_A_DOCUMENT] = [15_000, 9_000] as const
-/** Before it is measured, a server is written to until its code is compiled as it is in one that runs for a day. */
+/** Writes before the measured part, until the server's code is as compiled as after a day of running. */
 const WARM_UP_SECONDS = 1.5
 
 interface Writer {
   readonly socket: WebSocket
   readonly updates: ReadonlyArray<string>
-  /** The first that was not sent yet. */
+  /** Index of the first update that was not sent yet. */
   next: number
 }
 
@@ -55,7 +55,7 @@ const prepareWriter = async (load: Updates, documentId: string): Promise<Writer>
   return { socket, updates, next: 0 }
 }
 
-/** Writes until the deadline. */
+/** Writes until the deadline. Resolves once all sent updates are acknowledged. */
 const write = (writer: Writer, inFlight: number, deadline: number) =>
   new Promise<{ readonly saved: number; readonly failed: number; readonly latencies: ReadonlyArray<number> }>(
     (resolve) => {

@@ -1,13 +1,13 @@
-/** Bare Verdant clients: they say what a real one says and when, and keep nothing of what they are told. */
+/** Bare Verdant clients: they send the messages of a real client at the same moments, and store nothing. */
 import { WebSocket } from "ws"
 
 export interface VerdantTarget {
   readonly url: string
-  /** One for each client; they are users of their own. */
+  /** A token for each client; each is a user of its own. */
   readonly tokens: ReadonlyArray<string>
 }
 
-/** Frames of one kind, and the bytes in them. */
+/** The number of frames of one type, and their bytes. */
 export interface Received {
   messages: number
   bytes: number
@@ -16,20 +16,20 @@ export interface Received {
 export interface VerdantClient {
   readonly socket: WebSocket
   readonly replicaId: string
-  /** A new timestamp, larger than all before. */
+  /** Returns a new timestamp, larger than all before. */
   readonly now: () => string
-  /** By the type of message, since this was last emptied. */
+  /** Received frames by message type, since the map was last cleared. */
   readonly received: Map<string, Received>
-  /** Called with the `op.timestamp` that the server has stored. */
+  /** Called with the timestamp of an `op` that the server has stored. */
   onServerAck: (timestamp: string) => void
-  /** Called with the timestamps of operations of others. */
+  /** Called with the timestamps of other clients' operations. */
   onOperations: (timestamps: ReadonlyArray<string>) => void
 }
 
-/** A client that has synced, and how that went. */
+/** A client that has synced, with the figures of its sync. */
 export interface Joined {
   readonly client: VerdantClient
-  /** From connecting until the answer was there, milliseconds. */
+  /** From connecting until the answer arrived, milliseconds. */
   readonly milliseconds: number
   readonly bytes: number
   readonly text: string
@@ -37,7 +37,7 @@ export interface Joined {
 
 const MAX_PAYLOAD = 512 * 1024 * 1024
 
-/** Joins with nothing, as a device does that was not there before; with a replica's name, as that one which has lost all. */
+/** Joins as a new device without data; with a replica id, as that replica after it has lost all its data. */
 export const join = (url: string, token: string, replicaId: string = newReplicaId()): Promise<Joined> =>
   new Promise((resolve, reject) => {
     const start = performance.now()
@@ -90,12 +90,12 @@ export const join = (url: string, token: string, replicaId: string = newReplicaI
 
 const newReplicaId = (): string => `r${crypto.randomUUID().replaceAll("-", "")}`
 
-/** Every server writes it first. */
+/** Reads the message type, which every server here writes first. */
 const typeOf = (data: Buffer): string => /^\{"type":"([\w-]+)"/.exec(data.toString("latin1", 0, 40))?.[1] ?? "?"
 
 const digits = (value: number, length: number): string => value.toString(36).padStart(length, "0")
 
-/** Verdant's: schema version, milliseconds, counter, node. */
+/** Makes Verdant's timestamps: schema version, milliseconds, counter, node. */
 const makeClock = (node: string): (() => string) => {
   let [millis, counter] = [0, 0]
   return () => {
@@ -108,7 +108,7 @@ const makeClock = (node: string): (() => string) => {
 
 const oidOf = (object: number): string => `items/object-${object}`
 
-/** A new object, as one entity. */
+/** Returns the operation that creates an object, as one entity. */
 export const initialize = (client: VerdantClient, object: number) => ({
   oid: oidOf(object),
   timestamp: client.now(),
@@ -124,7 +124,7 @@ export const setContent = (client: VerdantClient, object: number, n: number) => 
   data: { op: "set", name: "content", value: `What is in ${object} after ${n} changes` }
 })
 
-/** Sends operations as one message; its timestamp, which the server acknowledges. */
+/** Sends operations as one message. Returns its timestamp, which the server acknowledges. */
 export const sendOperations = (
   { replicaId, socket }: VerdantClient,
   operations: ReadonlyArray<{ readonly timestamp: string }>

@@ -1,4 +1,4 @@
-/** Fills a library with objects, and leaves it as a settled one: its author has synced since, and written once more. */
+/** Fills a library with objects, and lets it settle: its author syncs once more, and writes one more operation. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { initialize, join, sendOperations, setContent, type VerdantClient } from "./verdantClient.ts"
 
@@ -12,9 +12,9 @@ export interface VerdantFillDone {
   readonly seconds: number
 }
 
-/** Operations in a message. */
+/** Operations per message. */
 const BATCH = 100
-/** Servers fold meanwhile what they would not fold at once. */
+/** Gives servers the time after which they compact. */
 const SETTLING_MILLIS = 5000
 
 export const prepare = async (load: VerdantFill): Promise<() => Promise<VerdantFillDone>> => {

@@ -1,18 +1,18 @@
-/** New clients join a library that holds much, one after the other; each stays. */
+/** New clients join a large library one after the other; each stays connected. */
 import { join } from "./verdantClient.ts"
 
 export interface VerdantJoins {
   readonly url: string
   readonly token: string
   readonly clients: number
-  /** That a client must have been given. */
+  /** Objects that each client must receive. */
   readonly objects: number
 }
 
 export interface VerdantJoinsDone {
-  /** From connecting to having everything, milliseconds, in their order. */
+  /** From connecting until a client has everything, milliseconds, in the order of joining. */
   readonly times: ReadonlyArray<number>
-  /** Of one answer. */
+  /** Size of one answer. */
   readonly bytes: number
 }
 

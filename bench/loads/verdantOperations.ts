@@ -1,4 +1,4 @@
-/** Clients of one library are online; some of them write, an operation a message. */
+/** Clients of one library are online. Some of them write, one operation per message. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { quantile } from "../harness/statistics.ts"
 import {
@@ -12,15 +12,15 @@ import {
 } from "./verdantClient.ts"
 
 export interface VerdantOperations extends VerdantTarget {
-  /** Of the clients, as many as there are tokens. */
+  /** How many of the clients write; there is one client per token. */
   readonly writers: number
-  /** Operations of a writer that somebody does not have yet. */
+  /** Operations of one writer that some client has not received yet. */
   readonly inFlight: number
   readonly seconds: number
 }
 
 export interface VerdantOperationsDone {
-  /** Stored, and at every other client. */
+  /** Operations that are stored and that every other client has received. */
   readonly operations: number
   readonly seconds: number
   /** Milliseconds from sending an operation. */
@@ -28,14 +28,14 @@ export interface VerdantOperationsDone {
   readonly ackP99: number
   readonly deliveryP50: number
   readonly deliveryP99: number
-  /** By all clients together, by the type of message; with what comes in the seconds after. */
+  /** Frames of all clients together, by message type; includes those of the seconds after the last operation. */
   readonly received: Readonly<Record<string, Received>>
 }
 
 const OBJECTS = 100
-/** Before anything is measured. */
+/** Operations before the measured part. */
 const WARM_UP = 20
-/** What is told of the last operations has come by then. */
+/** By then all messages about the last operations have arrived. */
 const AFTERMATH_MILLIS = 4000
 const PATIENCE_MILLIS = 20_000
 
@@ -81,7 +81,7 @@ export const prepare = async (load: VerdantOperations): Promise<() => Promise<Ve
   }
 }
 
-/** Operations that are on their way, by their timestamps, which are unique. */
+/** Operations on their way, by their timestamps, which are unique. */
 class Flight {
   acks: Array<number> = []
   deliveries: Array<number> = []
@@ -98,7 +98,7 @@ class Flight {
     }
   }
 
-  /** One message; done when the server has acknowledged it and every other client has its last operation. */
+  /** Sends one message. Resolves when the server has acknowledged it and every other client has its last operation. */
   send(writer: VerdantClient, operations: ReadonlyArray<{ readonly timestamp: string }>): Promise<void> {
     return new Promise((done) => {
       const sentAt = performance.now()

@@ -1,6 +1,6 @@
 /**
- * The peer `@hocuspocus/server` with its SQLite extension: it keeps documents in memory and stores each two seconds after
- * its last change. It sees what it serves, and checks no signatures.
+ * The peer `@hocuspocus/server` with its SQLite extension. It keeps documents in memory, and stores each two seconds after
+ * its last change. It sees the contents, and verifies no signatures.
  *
  *   node bench/peers/hocuspocus.mjs sqlite:FILE — prints its URL.
  */

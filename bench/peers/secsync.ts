@@ -1,7 +1,7 @@
 /**
- * The peer: `secsync-server` 0.5.0 from npm, on storage functions as lean as they can be, without the mapper that its own
- * backends use (that is `secsyncPrisma.mjs`): on one SQLite file in WAL mode with synchronous=FULL, as ours, or on
- * Postgres; one serializable transaction a call.
+ * The peer `secsync-server` 0.5.0 from npm, on storage functions that are as lean as possible. They do not use the mapper of
+ * the peer's own backends (`secsyncPrisma.mjs` does). Each call is one serializable transaction on Postgres, or on one SQLite
+ * file in WAL mode with synchronous=FULL, as ours.
  *
  *   node bench/peers/secsync.ts <sqlite:FILE | postgres://…> — prints its URL.
  */
@@ -57,7 +57,7 @@ const openSqlite = (file: string): Database => {
   }
   let last: Promise<unknown> = Promise.resolve()
   return {
-    // One connection, so one transaction after the other.
+    // There is one connection, so transactions run one after the other.
     inTransaction: (work) => {
       const run = async () => {
         db.exec("BEGIN IMMEDIATE")

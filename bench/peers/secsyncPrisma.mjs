@@ -1,6 +1,6 @@
 /**
- * The peer: `secsync-server` 0.5.0 from npm on Postgres through Prisma, as its own backends do it: an interactive
- * serializable transaction a call, tried again up to five times when it lost against another.
+ * The peer `secsync-server` 0.5.0 from npm on Postgres through Prisma, as its own backends do it. Each call is an interactive
+ * serializable transaction, tried up to five times when it loses against another.
  *
  *   node bench/peers/secsyncPrisma.mjs postgres://… — prints its URL.
  */
@@ -15,7 +15,7 @@ import generated from "./prisma/generated/index.js"
 
 await sodium.ready
 
-/** What `prisma migrate` makes of the schema; its engine cannot be had everywhere. */
+/** The tables that `prisma migrate` makes from the schema; its engine is not available everywhere. */
 const TABLES = `
   CREATE TABLE "Document" (id TEXT PRIMARY KEY, "activeSnapshotId" TEXT UNIQUE);
   CREATE TABLE "Snapshot" (

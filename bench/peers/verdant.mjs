@@ -1,6 +1,6 @@
 /**
- * The peer `@verdant-web/server` 2.1.2 from npm, as it comes, on one SQLite file: what was ever written of a library is in
- * one table until all its replicas have it.
+ * The peer `@verdant-web/server` 2.1.2 from npm, unchanged, on one SQLite file. Its table keeps every operation of a library
+ * until all replicas have it.
  *
  *   node bench/peers/verdant.mjs sqlite:FILE — prints its URL.
  */

@@ -1,6 +1,6 @@
 /**
- * The peer `y-websocket` with the server of its package, which keeps documents in memory alone. It sees what it serves,
- * and checks no signatures.
+ * The peer `y-websocket` with the server of its package, which keeps documents in memory only. It sees the contents, and
+ * verifies no signatures.
  *
  *   node bench/peers/yWebsocket.mjs — prints its URL.
  */

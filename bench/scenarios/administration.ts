@@ -1,4 +1,4 @@
-/** How long after an operator's command every client of every process is told: evicted, or cut off. */
+/** Measures how long after an operator's command the clients of all processes hear of it. */
 import { once } from "node:events"
 import type { WebSocket } from "ws"
 import { runCli } from "../harness/command.ts"
@@ -9,11 +9,11 @@ import { begin, connect } from "../loads/client.ts"
 import { join } from "../loads/verdantClient.ts"
 
 const PROCESSES: Readonly<Record<Storage, number>> = { sqlite: 1, postgres: 3 }
-/** On each process, of each protocol. */
+/** Clients on each process, for each protocol. */
 const CLIENTS = 10
 const TIMES = 5
 
-/** All of them end connections, but those of an evicted document: one client that has it is asked for a snapshot. */
+/** All commands end connections, with one exception: after an eviction one client of a document is asked for a snapshot. */
 const ACTIONS = {
   evict: ["evict", LIBRARY, "--yes"],
   "token revoke --user": ["token", "revoke", "--user"],
@@ -66,7 +66,7 @@ const measure = async (
 }
 
 export const scenario: Scenario = {
-  title: `What an operator does reaches ${2 * CLIENTS} clients on each process`,
+  title: `An operator's command reaches ${2 * CLIENTS} clients on each process`,
   keys: ["command", "storage", "processes"],
   run: async (bench) => {
     const actions = Object.keys(ACTIONS) as ReadonlyArray<Action>

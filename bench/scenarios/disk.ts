@@ -1,4 +1,4 @@
-/** Bytes on disk for an update, once the server has ended. */
+/** Measures the bytes on disk for an update, once the server has ended. */
 import { statSync } from "node:fs"
 import { generate } from "../harness/generator.ts"
 import { query } from "../harness/postgres.ts"
@@ -8,7 +8,7 @@ import { median } from "../harness/statistics.ts"
 
 const [DOCUMENTS, EACH] = [50, 400] as const
 
-/** Tables, their indexes and what is kept beside them; no write-ahead log. */
+/** Returns the size of tables, indexes and TOAST data, without the write-ahead log. */
 const bytesOf = async (storage: Storage, database: string): Promise<number> => {
   if (storage === "sqlite") return statSync(database.slice("sqlite:".length)).size
   const row = await query(
@@ -30,7 +30,7 @@ export const scenario: Scenario = {
     )
     const measured = await inTurns(bench, variants, async ({ ciphertext, server, storage }) => {
       const started = await startServer(server, { storage })
-      // A checkpoint of the write-ahead log comes with the end of the process.
+      // The process checkpoints the write-ahead log when it ends.
       const load = { documents: DOCUMENTS, inFlight: 1, readers: 0, each: EACH, ciphertext, seconds: 0 }
       await generate("updates", { ...load, url: started.url, token })
       await started.stop()

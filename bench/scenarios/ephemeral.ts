@@ -1,4 +1,4 @@
-/** 50 clients in one document, each with ten ephemeral messages a second. */
+/** 50 clients in one document send ten ephemeral messages a second each. */
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, token } from "../harness/servers.ts"

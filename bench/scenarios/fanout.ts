@@ -1,4 +1,4 @@
-/** One writer at 20 updates a second, and many readers. */
+/** One writer sends 20 updates a second to many readers. */
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, token } from "../harness/servers.ts"

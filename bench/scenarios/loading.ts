@@ -1,11 +1,11 @@
-/** Opening a document whose snapshot has gathered 1,000 updates, on a server that does so for a while. */
+/** Loads a document whose snapshot has gathered 1,000 updates, on a server that is warmed up. */
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, token } from "../harness/servers.ts"
 import { median } from "../harness/statistics.ts"
 import type { LoadingDone } from "../loads/loading.ts"
 
-/** Every load is after one more update: with those of the warm-up, they have 1,000 on average. */
+/** Each load follows one more update. With those of the warm-up, a load has 1,000 updates on average. */
 const [WARM_UP, LOADS] = [300, 100] as const
 const TRAILING = 1000 - WARM_UP - LOADS / 2
 
@@ -43,7 +43,7 @@ export const scenario: Scenario = {
       load: missing === undefined ? "complete" : `delta of ${missing}`,
       "p50 ms": median(results.map(({ p50 }) => p50)),
       "p99 ms": median(results.map(({ p99 }) => p99)),
-      // One update is written before each load, so that none is served what another has just been.
+      // The load writes one update before each load, so that no frame is served from a cache.
       "server CPU ms/load": median(results.map(({ cpuSeconds, loads }) => (cpuSeconds * 1000) / loads))
     }))
   }

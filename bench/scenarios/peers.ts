@@ -1,4 +1,4 @@
-/** Updates until a reader has them, beside servers that see what they serve and verify no signatures. */
+/** Measures updates until a reader has them, beside servers that see the contents and verify no signatures. */
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, type Storage, token } from "../harness/servers.ts"

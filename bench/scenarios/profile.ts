@@ -1,4 +1,4 @@
-/** Where the main thread's time goes and what it allocates, function by function, while 50 documents are written to. */
+/** Profiles time and allocations of the main thread by function, while clients write to 50 documents. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -32,7 +32,7 @@ const placeOf = ({ functionName, lineNumber, url }: CallFrame): string => {
 
 const flatten = (node: HeapNode): ReadonlyArray<HeapNode> => [node, ...node.children.flatMap(flatten)]
 
-/** The places with most of something, as parts of all. */
+/** Returns the places with the largest values, in percent of the total. */
 const largest = (all: ReadonlyArray<readonly [CallFrame, number]>): ReadonlyArray<readonly [string, number]> => {
   const places = new Map<string, number>()
   let total = 0
@@ -57,7 +57,7 @@ export const scenario: Scenario = {
         await measureUpdates(server, { ...LOAD, seconds })
         await server.stop()
       })
-      // Threads have files of their own; the main one's is 0.
+      // Each thread has its own file; the main thread's number is 0.
       const read = (suffix: string) => {
         const name = readdirSync(folder).find((name) => name.endsWith(suffix) && name.split(".").at(-3) === "0")
         return JSON.parse(readFileSync(join(folder, name ?? ""), "utf8"))

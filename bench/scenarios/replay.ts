@@ -1,4 +1,4 @@
-/** Folding a whole log again, its signatures included. */
+/** Measures `replay` of a whole log, signatures included. */
 import { runCli } from "../harness/command.ts"
 import { generate } from "../harness/generator.ts"
 import { inTurns, type Scenario } from "../harness/scenario.ts"

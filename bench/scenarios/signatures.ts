@@ -8,7 +8,7 @@ import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"
 import { median } from "../harness/statistics.ts"
 
-/** OpenSSL's, with the key made for each signature, as most authors' come seldom. It decides edge cases differently. */
+/** OpenSSL's, with a new key object per signature, because most authors write seldom. It decides edge cases differently. */
 const nodeCrypto = verifyWith({
   ...sodium,
   verifyDetached: (signature, message, key) => {
@@ -17,7 +17,7 @@ const nodeCrypto = verifyWith({
   }
 })
 
-/** On one thread beside this one, as many batches as keep it busy. */
+/** Verifies on one thread beside this one, with enough batches to keep it busy. */
 const pooledPerSecond = async (milliseconds: number): Promise<number> => {
   const pool = makeVerifierPool(1)
   const batch = Array.from({ length: 64 }, signedUpdate)
@@ -34,7 +34,7 @@ const pooledPerSecond = async (milliseconds: number): Promise<number> => {
       }
       again()
     })
-  // The thread's start is not what is measured.
+  // Keeps the start of the thread out of the measurement.
   await new Promise<void>((resolve) => pool.verify(batch, () => resolve()))
   await nextTurn()
   start = performance.now()

@@ -1,4 +1,4 @@
-/** 100,000 documents, each opened once and left: what stays in memory of them. */
+/** Measures the memory that stays after 100,000 documents were opened once each. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { runCli } from "../harness/command.ts"
 import { generate } from "../harness/generator.ts"
@@ -8,7 +8,7 @@ import { median } from "../harness/statistics.ts"
 import type { TouchDone } from "../loads/touch.ts"
 
 const DOCUMENTS = 100_000
-/** A room is kept for ten seconds after its last connection. */
+/** Longer than the ten seconds for which a room stays open after its last connection. */
 const ROOMS_IDLE = 20_000
 
 export const scenario: Scenario = {

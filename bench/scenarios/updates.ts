@@ -1,4 +1,4 @@
-/** Updates per second and the time to an acknowledgement, for documents with one writer and two readers each. */
+/** Measures updates per second and the time to an acknowledgement, for documents with one writer and two readers. */
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type BenchServer, type ServerName, type Storage, token } from "../harness/servers.ts"
@@ -17,11 +17,11 @@ const READERS = 2
 
 export interface Measured extends UpdatesDone {
   readonly cpuSeconds: number
-  /** What one core verifies alone, just before. */
+  /** Signatures per second that one core verified just before, when it did nothing else. */
   readonly verified: number
 }
 
-/** The server's processor time is that of the writing alone. */
+/** Measures one load. The server's processor time covers the writing alone. */
 export const measureUpdates = async (server: BenchServer, load: Omit<Updates, "url" | "token">): Promise<Measured> => {
   const verified = verifiedPerSecond(300)
   const running = startLoad<UpdatesDone>("updates", { ...load, url: server.url, token })
@@ -38,7 +38,7 @@ export const figures = (measured: ReadonlyArray<Measured>, readers: number) => (
   "ack p99 ms": median(measured.map(({ ackP99 }) => ackP99)),
   "server CPU µs/update": median(measured.map(({ cpuSeconds, saved }) => (cpuSeconds * 1e6) / saved)),
   "cores in use": median(measured.map(({ cpuSeconds, seconds }) => cpuSeconds / seconds)),
-  /** Of the rate at which the cores in use verify signatures and do nothing else. */
+  /** In percent of the rate at which the cores in use verify signatures when they do nothing else. */
   "% of signatures alone": median(
     measured.map(({ cpuSeconds, saved, verified }) => (100 * saved) / (cpuSeconds * verified))
   ),
@@ -59,7 +59,7 @@ export const scenario: Scenario = {
         return [
           of("sealog", 1),
           of("sealog", 16),
-          // Handles the frames of a connection all at once, and refuses what overtakes another: one in flight alone.
+          // The peer handles the frames of a connection concurrently and refuses updates that overtake others, so one in flight.
           of("secsync-server", 1),
           ...(storage === "postgres" ? [of("secsync-server, bare SQL", 1)] : [])
         ]

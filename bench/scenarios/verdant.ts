@@ -1,4 +1,4 @@
-/** Operations of one Verdant library, beside Verdant's own server, and what its clients are sent for each. */
+/** Measures operations of one Verdant library beside Verdant's own server, and the messages to clients for each. */
 import { startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, type Storage, tokenFor } from "../harness/servers.ts"

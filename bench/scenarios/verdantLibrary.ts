@@ -1,4 +1,4 @@
-/** A Verdant library of many objects: how long a new device takes to have it, and what it costs in memory. */
+/** Measures how long a new device takes to receive a large Verdant library, and the memory for it. */
 import { generate, startLoad } from "../harness/generator.ts"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { freshDatabase, type ServerName, type Storage, startServer, token } from "../harness/servers.ts"

@@ -1,0 +1,100 @@
+/** Links in Markdown lead somewhere, and the guides name files that exist. */
+import { existsSync, globSync, readFileSync } from "node:fs"
+import { dirname, join, normalize } from "node:path"
+import { assert, describe, it } from "vitest"
+
+const root = join(import.meta.dirname, "..")
+const read = (file: string): string => readFileSync(join(root, file), "utf8")
+
+const foreign = ["node_modules", "dist", "driver", "results"]
+const pages = globSync("**/*.md", {
+  cwd: root,
+  exclude: (name) => name.split("/").some((part) => foreign.includes(part))
+})
+
+/** Files that the pages name, and that come with a change of their own. */
+const expected: ReadonlyArray<string> = [
+  "docs/decisions/0015-classes-and-callbacks-on-the-hot-path.md",
+  "docs/verdant-conformance.md",
+  "packages/server/src/domain/verdant/Context.ts",
+  "packages/server/src/domain/verdant/Progress.ts",
+  "packages/server/src/protocols/verdant/Maintenance.ts",
+  "packages/server/src/protocols/verdant/SocketSession.ts",
+  "packages/server/src/protocols/verdant/SyncAnswer.ts",
+  "packages/server/src/rooms/OptimisticQueue.ts",
+  "packages/server/src/storage/EventCodec.ts",
+  "packages/server/src/storage/SealedMessageCodec.ts",
+  "packages/server/src/storage/StorageFailure.ts",
+  "packages/storage-sqlite/src/Append.ts",
+  "test/support/secsync/SecsyncClient.ts"
+]
+const exists = (file: string): boolean => expected.includes(file) || existsSync(join(root, file))
+
+const withoutCode = (text: string): string => text.replace(/^```.*?^```/gms, "").replace(/`[^`\n]*`/g, "")
+
+/** The anchors that GitHub makes of a page's headings. */
+const anchorsOf = (page: string): ReadonlyArray<string> =>
+  Array.from(read(page).matchAll(/^#+ (.*)$/gm), ([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-")
+  )
+
+const folders = [
+  ...["internal", "domain", "ports", "storage", "adapters", "signatures"],
+  ...["rooms", "protocols", "edge", "admin", "testing"]
+]
+
+/** The files and folders that a page names as code; patterns and placeholders left out. */
+const pathsIn = (page: string): ReadonlyArray<string> =>
+  Array.from(read(page).matchAll(/`([\w.-]+\/[\w./-]+)`/g), ([, path = ""]) => path)
+    .filter((path) => !/NAME|NNNN/.test(path))
+    .map((path) => (folders.includes(path.split("/")[0] ?? "") ? `packages/server/src/${path}` : path))
+
+describe("the pages", () => {
+  it.each(pages)("%s links to files and headings that exist", (page) => {
+    const broken = Array.from(withoutCode(read(page)).matchAll(/\]\(([^)\s]+)\)/g), ([, link = ""]) => link).filter(
+      (link) => {
+        if (/^[a-z]+:/.test(link)) return false
+        const [path = "", anchor] = link.split("#")
+        const target = path === "" ? page : normalize(join(dirname(page), path))
+        if (!exists(target)) return true
+        return anchor !== undefined && !anchorsOf(target).includes(anchor)
+      }
+    )
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it.each(["docs/architecture.md", "CONTRIBUTING.md"])("%s names files and folders that exist", (page) => {
+    const paths = pathsIn(page)
+    assert.isAtLeast(paths.length, 20)
+    assert.deepStrictEqual(
+      paths.filter((path) => !exists(path)),
+      []
+    )
+  })
+
+  it("the layer table is the one that check-imports holds", () => {
+    const source = /mayImport[^=]*= (\{.*?^\})/ms.exec(read("scripts/check-imports.ts"))?.[1] ?? ""
+    const rules = Array.from(source.matchAll(/^\s*(\w+): \[(.*)\]/gm), ([, folder = "", list = ""]) => [
+      folder,
+      list === "" ? "nothing" : list.replaceAll('"', "")
+    ])
+    const layers = /^## Layers.*?^## /ms.exec(read("docs/architecture.md"))?.[0] ?? ""
+    const rows = Array.from(layers.matchAll(/^\| `(\w+)` *\|.*\| (.*?) *\|$/gm), ([, folder = "", list = ""]) => [
+      folder,
+      list
+    ])
+    assert.deepStrictEqual(rows, rules)
+  })
+
+  it("the index of decisions names every record", () => {
+    const records = globSync("[0-9]*.md", { cwd: join(root, "docs/decisions") })
+    const index = read("docs/decisions/README.md")
+    assert.deepStrictEqual(
+      records.filter((record) => !index.includes(`](${record})`)),
+      []
+    )
+  })
+})
