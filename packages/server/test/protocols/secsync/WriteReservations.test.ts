@@ -3,8 +3,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import {
-  hearReservation,
   makeWriteReservations,
+  receiveReservation,
   reservationMessage
 } from "../../../src/protocols/secsync/WriteReservations.ts"
 
@@ -71,8 +71,8 @@ describe("a document's turn", () => {
         reservationMessage({ id: "c", at: 5, writes: 1 }),
         reservationMessage({ id: "a", at: 7, writes: 1 })
       ]
-      for (const message of said) hearReservation(here, message)
-      for (const message of said.toReversed()) hearReservation(there, message)
+      for (const message of said) receiveReservation(here, message)
+      for (const message of said.toReversed()) receiveReservation(there, message)
       for (const first of ["b", "c", "a"]) {
         for (const turn of [here, there]) {
           for (const id of ["a", "b", "c"]) assert.strictEqual(yield* mayWrite(turn, id), id === first)
@@ -89,7 +89,7 @@ describe("a document's turn", () => {
         ...["", "null", "{}", '{"id":7,"at":1,"writes":1}', '{"id":"x","writes":1}', '{"id":"x","at":1,"writes":9}'],
         `{"id":"${"x".repeat(65)}","at":1,"writes":1}`
       ]) {
-        hearReservation(turn, Buffer.from(text))
+        receiveReservation(turn, Buffer.from(text))
       }
       assert.isTrue(yield* mayWrite(turn, "anybody"))
       for (let i = 0; i < 2000; i++) turn.reserve({ id: `client ${i}`, at: i, writes: 1 })
