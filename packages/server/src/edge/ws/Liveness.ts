@@ -1,6 +1,6 @@
 /**
- * Tells a live connection from a dead one. Answers to pings are not enough: on a slow line, a client cannot answer before it
- * has sent the frame that it is sending, or received the frame that is ahead of the ping. While bytes move in either
+ * Tells a live connection from a dead one. Answers to pings are not enough: on a slow line, a client cannot answer before
+ * it has sent the frame that it is sending, or received the frame that is ahead of the ping. While bytes move in either
  * direction, the connection is alive.
  */
 import type { Socket } from "node:net"
@@ -26,6 +26,6 @@ export class Liveness {
   }
 }
 
-/** Bytes of the current write that the operating system has not taken. Node's `socket.setTimeout` relies on them as well. */
+/** Bytes of the current write that the operating system has not taken; Node's `socket.setTimeout` uses them as well. */
 const unsentBytes = (socket: Socket): number =>
   (socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } })._handle?.writeQueueSize ?? 0

@@ -15,8 +15,8 @@ const decodeDocumentId = Schema.decodeUnknownOption(DocumentId)
 const decodeSnapshotId = Schema.decodeUnknownOption(SnapshotId)
 
 /**
- * Parses `/<documentId>?sessionKey=…&mode=…&knownSnapshotId=…&knownSnapshotUpdateClocks=…`. A parameter that is missing or
- * malformed gets its default. Returns undefined for a malformed URL.
+ * Parses `/<documentId>?sessionKey=…&mode=…&knownSnapshotId=…&knownSnapshotUpdateClocks=…`. A missing or malformed
+ * parameter gets its default. Returns undefined for a malformed URL.
  */
 export const parseTarget = (url: string): Target | undefined => {
   let path: string

@@ -1,12 +1,15 @@
 /**
- * Sends one client the document as of some version, then every later event once and in order. Events are held back
- * - while a document is being read, because they belong behind it;
- * - after a document with a snapshot, until the client has taken it (docs/decisions/0003-holding-back-after-a-document.md);
- * - after the client's own snapshot, if another of its snapshots may be on its way
- *   (docs/decisions/0006-several-snapshots-on-their-way.md);
- * - while a refused snapshot is answered.
+ * Sends one client the document as of some version, then every later event once and in order. Events are held back in four
+ * cases:
+ * - A document is being read. The events that it does not contain belong behind it.
+ * - A document with a snapshot was sent. The client queues it late, and events that follow at once would overtake it
+ *   (docs/decisions/0003-holding-back-after-a-document.md).
+ * - The client's own snapshot was stored, and another of its snapshots may be on its way. The client ignores the first one
+ *   and could not apply the events that follow (docs/decisions/0006-several-snapshots-on-their-way.md).
+ * - A refused snapshot is being answered. The answer contains the events up to its version.
  *
- * The document is sent again when a client that has part of an evicted document meets the snapshot that restores it.
+ * The document is sent a second time if the client had only a part of an evicted document and another client restores it:
+ * the restoring snapshot alone would not show the client that it follows from what it has.
  */
 import { Effect, type Fiber, Semaphore } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
@@ -52,6 +55,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   /** Events that are held back, in order; undefined while events are sent as they come. */
   private heldBack: Array<Committed> | undefined = []
   private heldBackBytes = 0
+  /** The snapshot whose complete state the client has, or has once it has taken what it was sent. */
   private completeSnapshot: SnapshotId | undefined
   /** The last snapshot that the client was sent or acknowledged and did not ignore. */
   private lastSeenSnapshot: SnapshotId | undefined
@@ -113,7 +117,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     }
   }
 
-  /** Ephemeral messages are not held back: they may be lost. */
+  /** Sends an ephemeral message of another client. It is dropped while events are held back: it may be lost. */
   relay(frame: Frame): void {
     if (this.heldBack === undefined) this.connection.sendVolatile(frame)
   }
@@ -130,15 +134,15 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     if (stored._tag !== "SnapshotStored") return "event"
     const isOwn = event.origin === this.connection.id
     this.completeSnapshot = stored.snapshotId
-    // A client with a second snapshot on its way ignores that this one was saved, and could not apply the events that
-    // follow. The refusal of that second snapshot brings it up to date.
+    // If the client has a second snapshot on its way, it ignores that this one was saved. The refusal of the second one
+    // brings it up to date; events before that would be of a snapshot that it does not know.
     if (isOwn && this.replies.mayHaveSeveralSnapshots()) this.pause.begin(PAUSE_AFTER_OWN_SNAPSHOT)
     else this.lastSeenSnapshot = stored.snapshotId
     this.replies.snapshotStored()
     const isSentDocument = this.hasPartOfEvicted && !isOwn
     this.hasPartOfEvicted = false
     if (!isSentDocument) return "event"
-    // The client cannot verify that this snapshot follows from what it has: only a document brings the proof chain.
+    // Only a document brings the proof chain from the snapshot that the client has.
     this.hold()
     this.services.run(this.sendDocumentAgain())
     return "document"
@@ -146,11 +150,12 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
 
   // ---- holding back
 
+  /** Starts to hold events back, until `release`. */
   hold(): void {
     this.heldBack ??= []
   }
 
-  /** Sends what was held back, and every later event as it comes. */
+  /** Sends the events that were held back, and later ones as they come. */
   release(): void {
     const events = this.heldBack ?? []
     this.heldBack = undefined
@@ -165,12 +170,12 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     return this.pause.end()
   }
 
-  /** For the end of a client's frame that ended a pause: handling the frame may have begun another one. */
+  /** Releases the events behind a frame that ended a pause, unless handling the frame has begun another pause. */
   releaseUnlessPaused(): void {
     if (!this.pause.isActive()) this.release()
   }
 
-  /** A client queues a document with a snapshot late: events that follow at once would overtake it. */
+  /** Begins the pause after a document, which only a document with a snapshot needs. */
   private pauseAfter(tail: Tail): void {
     const { snapshot } = documentOf(tail)
     if (snapshot === undefined || isSentUpdatesAlone(snapshot.snapshotId, this.request)) this.release()

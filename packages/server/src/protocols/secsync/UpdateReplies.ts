@@ -1,6 +1,7 @@
 /**
  * Answers the author of an update. At any refusal, the client takes back all its updates in flight, whichever update the
- * refusal names, and sends their changes again: docs/decisions/0002-answers-to-refused-updates.md says what follows from that.
+ * refusal names, and sends their changes again as one update. So a burst is refused once, and an author whose count went
+ * wrong is asked for a snapshot. Reasons: docs/decisions/0002-answers-to-refused-updates.md.
  */
 import type { SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
@@ -27,7 +28,7 @@ export class UpdateReplies {
     this.connection = connection
   }
 
-  /** Sends the answer to an update. `holder` is this connection, for the restoration of an evicted document. */
+  /** Sends the answer to an update. `holder` is this connection, which may restore an evicted document. */
   answer(message: UpdateMessage, outcome: Outcome<DocumentRefusal>, holder: Holder): void {
     const { refSnapshotId, clock } = message
     if (outcome._tag === "Unavailable") {

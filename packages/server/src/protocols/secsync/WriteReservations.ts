@@ -40,7 +40,7 @@ const MAX_RESERVATIONS = 1000
 
 export const makeWriteReservations = (): WriteReservations => {
   let reservations: ReadonlyArray<Reservation> = []
-  /** Opens when the first reservation ends; open while there is none. Each reservation that becomes the first gets its own. */
+  /** Opens when the first reservation ends; open while there is none. Each first reservation gets a new latch. */
   let ended = Latch.makeUnsafe(true)
 
   const change = (next: ReadonlyArray<Reservation>): void => {
