@@ -1,21 +1,37 @@
-/** The limits of every connection and request, and their defaults. */
+/** The limits of connections and requests, with their defaults. */
 import type { Duration } from "effect"
 
 export interface SocketLimits {
-  /** Largest frame a client may send, bytes. Default 32 MiB: a snapshot is one frame. */
+  /**
+   * Largest frame of a client and largest body of a Verdant request, in bytes. Default: 32 MiB, because a Secsync snapshot
+   * is one frame. A larger frame closes the connection with 1009; a larger request is answered with 400.
+   */
   readonly maxFrameBytes: number
-  /** Open sockets. Default 10,000; more are refused with 503. */
+  /**
+   * Number of open sockets, upgrades under way included. Default: 10,000. A further upgrade is answered with
+   * 503 Service Unavailable.
+   */
   readonly maxConnections: number
   /**
-   * Bytes that a client may be behind in receiving, besides one frame that may be larger. Default 16 MiB; then it is closed
-   * with 1013 and comes back.
+   * Bytes sent that a client has not taken yet, besides one larger frame. Default: 16 MiB. A client that is further behind
+   * is closed with 1013 and can connect again.
    */
   readonly maxBufferedBytes: number
-  /** From the upgrade to the document being sent. Default 10 s. */
+  /**
+   * Time from a WebSocket's upgrade until its session is open; for Secsync the document is sent by then. Default:
+   * 10 seconds. After it the socket is closed with 1013. The token of a Verdant upgrade is checked before that, in the same
+   * time; after it the upgrade is answered with 503.
+   */
   readonly handshakeTimeout: Duration.Input
-  /** From a request's head to the end of its body, when it uploads no file. Default 30 s. */
+  /**
+   * Time from a request's head to the end of its body, except for file uploads. Default: 30 seconds. After it the request
+   * is answered with 408 Request Timeout, if it has no answer yet, and its connection ends.
+   */
   readonly bodyTimeout: Duration.Input
-  /** How often a client is pinged; one that does nothing from one ping to the next is dropped. Default 30 s. */
+  /**
+   * Time between two pings of a socket. Default: 30 seconds. If no byte moves in that time, in either direction, the
+   * connection is dropped without a closing frame: the client sees 1006.
+   */
   readonly heartbeat: Duration.Input
 }
 

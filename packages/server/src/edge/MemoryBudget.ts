@@ -1,18 +1,19 @@
 /**
- * Memory for large messages. One that is parsed, verified and on its way to the log takes several times its size, and a
- * hundred clients may send theirs at once: so only so much is handled at a time, of all clients, and the rest waits.
+ * Bounds the memory that large messages take, for all clients together. A message that is parsed, verified and on its way
+ * to the log takes several times its size, and a hundred clients may send theirs at once. Messages beyond the budget wait.
+ * Reasons: docs/decisions/0014-memory-for-large-messages.md.
  */
 import { Effect, Semaphore } from "effect"
 
-/** Characters of messages that are handled at once, whatever else is. */
-const LARGE = 256 * 1024
-/** Characters of larger ones that are handled at a time; one of more than that is handled alone. */
-const AT_A_TIME = 64 * 1024 * 1024
+/** Messages of at most so many characters do not count against the budget. */
+const SMALL = 256 * 1024
+/** Characters of large messages that are handled at a time. A longer message is handled alone. */
+const BUDGET = 64 * 1024 * 1024
 
 export interface MemoryBudget {
   /**
-   * Handles messages of so many characters: those that are large once there is room for them, which they take until they
-   * are answered.
+   * Handles messages of `length` characters together. Large ones wait for room in the budget, and keep it until they are
+   * answered. Default of `answered`: once `handling` completes.
    */
   readonly handle: <A, E, R>(
     length: number,
@@ -22,9 +23,9 @@ export interface MemoryBudget {
 }
 
 export const makeMemoryBudget = (): MemoryBudget => {
-  const room = Semaphore.makeUnsafe(AT_A_TIME)
+  const room = Semaphore.makeUnsafe(BUDGET)
   return {
     handle: (length, handling, answered = Effect.void) =>
-      length <= LARGE ? handling : Effect.tap(handling, answered).pipe(room.withPermits(Math.min(length, AT_A_TIME)))
+      length <= SMALL ? handling : Effect.tap(handling, answered).pipe(room.withPermits(Math.min(length, BUDGET)))
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The server: HTTP and WebSocket on one port, over whatever log is provided.
+ * The server: HTTP and WebSocket on one port, over the event log that is provided.
  *
  * ```ts
  * SyncServer.layer({ port: 4000 }).pipe(
@@ -39,23 +39,24 @@ import { makeMemoryBudget } from "./MemoryBudget.ts"
 import { makeWebSockets } from "./ws/WebSockets.ts"
 
 export interface SyncServerOptions {
-  /** 0: any free port; see `SyncServer.port`. */
+  /** 0: a free port, which `SyncServer.port` tells. */
   readonly port: number
   /** Default: all interfaces. */
   readonly host?: string
+  /** Defaults: see `SocketLimits`. */
   readonly limits?: Partial<SocketLimits>
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
-  /** Files of Verdant's clients; they are served when a `BlobStore` is provided. */
+  /** For the files of Verdant's clients, which are served if a `BlobStore` and `FileLinks` are provided. */
   readonly files?: Partial<FileOptions>
-  /** Routes of the app's own on the same port, as one that gives its users their tokens (`Access.mint`). */
+  /** Extra routes of the app on the same port, for example a token endpoint (`Access.mint`). */
   readonly routes?: Routes
 }
 
-/** Made by `HttpRouter.add`; their handlers may use `Access`. */
+/** Routes made by `HttpRouter.add`. Their handlers may use `Access`. */
 export type Routes = Layer.Layer<never, never, HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access>>
 
-/** The port could not be opened. */
+/** The server cannot listen on its port, for example because another process does. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
   port: Schema.Finite,
   cause: Schema.Defect()
@@ -65,23 +66,23 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
   }
 }
 
-/** How long a shutdown waits for commits that are under way. */
+/** How long a shutdown waits for pending commits. */
 const DRAIN_TIMEOUT = "5 seconds"
-/** Until a request's head is there, ms. */
+/** Time for a request's head to arrive, ms. */
 const HEADERS_TIMEOUT = 10_000
-/** A URL carries a token and the clocks of a document's authors, some 60 bytes each. */
+/** Largest request head. A URL carries a token and the clocks of a document's authors, about 60 bytes each. */
 const MAX_HEADER_BYTES = 64 * 1024
-/** Of a name in a path; a longer one is answered with 404. A library's has 200 characters at most, in UTF-16 twice that. */
+/** Longest name in a path, in UTF-16 units: a library id has at most 200 characters. A longer one is answered with 404. */
 const MAX_NAME_LENGTH = 400
 
 export class SyncServer extends Context.Service<
   SyncServer,
   {
-    /** The port that is listened on. */
+    /** The port that the server listens on. */
     readonly port: number
   }
 >()("@sealog/server/SyncServer") {
-  /** With `Access` and `Signatures` of the app's own, which may be on more threads or fewer. */
+  /** The server with the app's own `Access` and `Signatures`, for example with another number of verifier threads. */
   static readonly layerWithServices = (options: SyncServerOptions) =>
     Layer.effect(SyncServer, make(options)).pipe(
       Layer.provide([
@@ -94,16 +95,16 @@ export class SyncServer extends Context.Service<
       Layer.provide([AdmissionControl.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
 
-  /** With an `Access` of the app's own. */
+  /** The server with the app's own `Access`. */
   static readonly layerWithAccess = (options: SyncServerOptions) =>
     SyncServer.layerWithServices(options).pipe(Layer.provide(Signatures.layer))
 
-  /** Access by signed tokens; the secrets come from `TOKEN_SECRET` (see `JwtAccess.layerConfig`). */
+  /** The server with signed tokens. Their secrets come from `TOKEN_SECRET` (see `JwtAccess.layerConfig`). */
   static readonly layer = (options: SyncServerOptions) =>
     SyncServer.layerWithAccess(options).pipe(Layer.provide([JwtAccess.layerConfig, FileLinks.layerConfig]))
 }
 
-/** Only with a place for files, and a secret to sign links to them. */
+/** The file routes. Without a blob store, or without a secret to sign links with, every file request is refused. */
 const fileRoutes = Effect.fnUntraced(function* ({ files }: SyncServerOptions) {
   const [blobs, links] = [yield* Effect.serviceOption(BlobStore), yield* Effect.serviceOption(FileLinks)]
   if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes()
@@ -115,21 +116,21 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
-  const largeMessages = makeMemoryBudget()
-  const sockets = yield* makeWebSockets(limits, largeMessages)
+  const memoryBudget = makeMemoryBudget()
+  const sockets = yield* makeWebSockets(limits, memoryBudget)
   yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: HEADERS_TIMEOUT,
     connectionsCheckingInterval: HEADERS_TIMEOUT / 2,
-    // Not the same for all: see below.
+    // Node has one timeout for all requests; `endSlowBodies` has one for uploads and one for the others.
     requestTimeout: 0,
     keepAliveTimeout: 5_000
   })
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(
       HealthRoute,
-      VerdantPollRoute(limits, largeMessages),
+      VerdantPollRoute(limits, memoryBudget),
       yield* fileRoutes(options),
       options.routes ?? Layer.empty
     )
@@ -144,7 +145,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     server.once("error", (cause) => resume(Effect.fail(new ListenError({ port: options.port, cause }))))
     server.listen(options.port, options.host, () => resume(Effect.void))
   })
-  // What clients sent is answered or at least kept before the storage goes.
+  // The storage closes after this: what clients have sent is stored before, and answered if there is time.
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       server.close()

@@ -1,21 +1,24 @@
-/** A client's socket, as the protocols see it. */
+/** A client's connection, as a protocol sees it. */
 
 import type { Frame } from "./Frame.ts"
 
-/** After `close` the rest are no-ops. */
+/** After `close`, the other methods do nothing. */
 export interface Connection {
-  /** Unique: the `origin` of what is stored for it. */
+  /** Unique. It is the `origin` of the connection's events. */
   readonly id: string
-  /** Sends a frame, which may be in pieces. */
+  /** Sends a frame, which may be given in pieces. Closes the connection with 1013 if the client is too far behind. */
   readonly send: (...frame: ReadonlyArray<Uint8Array>) => void
-  /** For frames that may be lost: dropped when the client is slow. */
+  /** Sends a frame that may be lost: it is dropped if the client is behind. */
   readonly sendVolatile: (frame: Frame) => void
   readonly close: (code: number, reason: string) => void
-  /** Whether `close` was called; not whether the client went. */
+  /** Whether `close` was called. False if the client went by itself: its last frames are still handled. */
   readonly isSentAway: () => boolean
 }
 
-/** WebSocket close codes: RFC 6455 section 7.4.1, and 4400–4499 for what trying again cannot mend. */
+/**
+ * WebSocket close codes: RFC 6455 section 7.4.1, and 4400–4499 for refusals that the client cannot mend by connecting
+ * again.
+ */
 export const CloseCode = {
   goingAway: 1001,
   notUtf8OrJson: 1007,

@@ -1,15 +1,15 @@
 /**
- * One WebSocket text frame as it goes over the wire (RFC 6455 section 5.2): a server's frames are not masked, so it is
- * made once, whoever it is sent to.
+ * A WebSocket text frame as it goes over the wire (RFC 6455 section 5.2). A server's frames are not masked, so that one
+ * frame serves all its receivers.
  */
 export type Frame = Uint8Array
 
 const FINAL_TEXT = 0x81
 
-/** Text, or its UTF-8 bytes. */
+/** A part of a frame's text: a string, or its UTF-8 bytes. */
 export type Part = string | Uint8Array
 
-/** Of the parts one after the other; what is bytes already is copied once. */
+/** Makes one frame of the parts. Bytes are copied once. */
 export const textFrame = (parts: ReadonlyArray<Part>): Frame => {
   const length = lengthOf(parts)
   const header = headerLength(length)
@@ -27,7 +27,7 @@ export const textFrame = (parts: ReadonlyArray<Part>): Frame => {
   return frame
 }
 
-/** The same frame in pieces: what is bytes already is not copied, and may be in many frames. */
+/** Makes the same frame in pieces, to be sent one after the other. Bytes are not copied, and many frames can share them. */
 export const textFrameInPieces = (parts: ReadonlyArray<Part>): ReadonlyArray<Uint8Array> => {
   const length = lengthOf(parts)
   const header = Buffer.allocUnsafe(headerLength(length))

@@ -1,10 +1,16 @@
-/** How much a JSON text comes to when it is parsed, before it is: an empty object is two characters and 56 bytes. */
+/**
+ * Estimates how many values a JSON text holds, before it is parsed. Parsed values can take far more memory than their text:
+ * an empty object is two characters and 56 bytes.
+ */
 
 const [QUOTE, COMMA, BRACKET, BRACE, BACKSLASH] = ['"', ",", "[", "{", "\\"].map((text) => text.charCodeAt(0))
 
-/** Whether a text has at most `max` commas and opening brackets outside of its strings; one that is no JSON may as well. */
+/**
+ * Whether a JSON text has at most `max` commas and opening brackets outside of its strings. The result for a text that is
+ * not JSON is arbitrary.
+ */
 export const hasFewValues = (text: string, max: number): boolean => {
-  // Each is a character.
+  // Each comma and bracket is a character.
   if (text.length <= max) return true
   let count = 0
   for (let i = 0; i < text.length; i++) {
@@ -22,14 +28,14 @@ export const hasFewValues = (text: string, max: number): boolean => {
   return true
 }
 
-/** Where the quote is that ends the string which begins here; the text's end if there is none. */
+/** The index of the closing quote of the string that starts at `start`; the text's length if there is none. */
 const endOfString = (text: string, start: number): number => {
   let end = text.indexOf('"', start + 1)
   while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1)
   return end === -1 ? text.length : end
 }
 
-/** After an odd number of backslashes. */
+/** A character is escaped if an odd number of backslashes precedes it. */
 const isEscaped = (text: string, at: number): boolean => {
   let first = at
   while (text.charCodeAt(first - 1) === BACKSLASH) first -= 1

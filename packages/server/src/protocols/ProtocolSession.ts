@@ -1,10 +1,10 @@
-/** The shape that every protocol gives to one client's session, so that sockets need not know the protocol. */
+/** The session of one client, in the same shape for every protocol: a WebSocket need not know which one it serves. */
 import type { Effect } from "effect"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 
 export interface ProtocolSession {
-  /** Handles text frames in their order; done when the next may be handled. */
+  /** Handles text frames in order. Completes when the session can take the next frames. */
   readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
-  /** Waits until what was received is answered. */
+  /** Waits until every received frame is answered. */
   readonly answered: Effect.Effect<void>
 }

@@ -1,4 +1,4 @@
-/** What an app that embeds the server can decide itself. */
+/** An app that embeds the server brings its own schemas, access policy and routes. */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -12,7 +12,7 @@ import { startDocument, startMemoryServer } from "../support/MemoryServer.ts"
 import { connectRaw } from "../support/RawClient.ts"
 
 describe("an embedding app", () => {
-  it.live("demands additional public data; a message without it is malformed", () =>
+  it.live("refuses messages as malformed that lack the additional public data of its schemas", () =>
     Effect.gen(function* () {
       const demanded = Schema.Struct({ device: Schema.String })
       const publicData = { snapshot: demanded, update: demanded, ephemeralMessage: demanded }
@@ -36,7 +36,7 @@ describe("an embedding app", () => {
     })
   )
 
-  it.live("has a snapshot asked for when the active one has gathered enough updates, once", () =>
+  it.live("has each client asked once for a snapshot when the active one has gathered enough updates", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer({ secsync: { maxUpdatesPerSnapshot: 2 } })
       const { author, client, docId, refSnapshotId, snapshot } = yield* startDocument(server)
@@ -48,7 +48,7 @@ describe("an embedding app", () => {
       client.send(update(2))
       const asked = { type: "update-save-failed", snapshotId: refSnapshotId, clock: 2, requiresNewSnapshot: true }
       assert.deepStrictEqual(yield* client.next("update-save-failed"), asked)
-      // Who does not follow is not cut off: what it sends is stored as before.
+      // A client that sends no snapshot is not cut off: its updates are stored as before.
       client.send(update(2))
       yield* client.next("update-saved")
       const next = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 2 } })
@@ -65,7 +65,7 @@ describe("an embedding app", () => {
     })
   )
 
-  it.live("brings an access policy of its own: who, what for, with what the client told it alone, and until when", () =>
+  it.live("decides each action by its own access policy, reads the additional server data, and ends a grant", () =>
     Effect.gen(function* () {
       const asked: Array<Action> = []
       const over = yield* Deferred.make<void>()
@@ -120,7 +120,7 @@ describe("an embedding app", () => {
     })
   )
 
-  it.live("has routes of its own on the server's port", () =>
+  it.live("serves its own routes on the server's port", () =>
     Effect.gen(function* () {
       const greet = HttpRouter.add(
         "GET",

@@ -1,4 +1,4 @@
-/** However many clients send something large at once, no more of it is parsed and stored at a time than there is memory for. */
+/** Large messages of all clients together are handled within one memory budget. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
 import { makeMemoryBudget } from "../../src/edge/MemoryBudget.ts"
@@ -7,15 +7,15 @@ import { socketPair } from "../support/SocketPair.ts"
 
 const MB = 1024 * 1024
 
-/** Handles a message of so many characters until it is told to end. */
-const begin = Effect.fnUntraced(function* (messages: ReturnType<typeof makeMemoryBudget>, length: number) {
+/** Handles a message of `length` characters until `end`, and answers it at `answer`. */
+const begin = Effect.fnUntraced(function* (budget: ReturnType<typeof makeMemoryBudget>, length: number) {
   const [end, answered] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
   let hasBegun = false
   const handling = Effect.suspend(() => {
     hasBegun = true
     return Deferred.await(end)
   })
-  yield* Effect.forkChild(messages.handle(length, handling, Deferred.await(answered)), { startImmediately: true })
+  yield* Effect.forkChild(budget.handle(length, handling, Deferred.await(answered)), { startImmediately: true })
   const done = (deferred: Deferred.Deferred<void>) =>
     Effect.andThen(Deferred.succeed(deferred, undefined), Effect.yieldNow)
   return { hasBegun: () => hasBegun, end: done(end), answer: done(answered) }
@@ -23,7 +23,7 @@ const begin = Effect.fnUntraced(function* (messages: ReturnType<typeof makeMemor
 
 const settle = Effect.forEach(Array.from({ length: 10 }), () => Effect.yieldNow, { discard: true })
 
-/** A client on a server, whose messages are handled by a session that waits to be told to go on. */
+/** A client whose session completes `receive` at `done`, and counts as answered at `answered`. */
 const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) {
   const { client, serving, socket } = yield* socketPair
   const served = new ClientSocket(serving, socket, services)
@@ -34,10 +34,10 @@ const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) 
   ]
   const arrived = yield* Deferred.make<void>()
   serving.on("message", (data, isBinary) => {
-    served.inbox.receive(data, isBinary)
+    served.frames.receive(data, isBinary)
     Deferred.doneUnsafe(arrived, Effect.void)
   })
-  served.begin(
+  served.serve(
     {
       receive: () => Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done)),
       answered: Deferred.await(answered)
@@ -47,12 +47,12 @@ const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) 
   return { client, arrived, received, done, answered }
 })
 
-describe("large messages", () => {
-  it.effect("are handled as far as there is room for them, small ones at once", () =>
+describe("the memory budget", () => {
+  it.effect("lets large messages wait for room and handles small ones at once", () =>
     Effect.gen(function* () {
-      const messages = makeMemoryBudget()
-      const [a, b, c] = [yield* begin(messages, 32 * MB), yield* begin(messages, 32 * MB), yield* begin(messages, MB)]
-      const small = yield* begin(messages, 1000)
+      const budget = makeMemoryBudget()
+      const [a, b, c] = [yield* begin(budget, 32 * MB), yield* begin(budget, 32 * MB), yield* begin(budget, MB)]
+      const small = yield* begin(budget, 1000)
       yield* settle
       assert.deepStrictEqual(
         [a, b, c, small].map((one) => one.hasBegun()),
@@ -64,7 +64,7 @@ describe("large messages", () => {
       yield* a.answer
       yield* settle
       assert.isTrue(c.hasBegun())
-      const larger = yield* begin(messages, 1000 * MB)
+      const larger = yield* begin(budget, 1000 * MB)
       for (const one of [b, c]) {
         yield* settle
         assert.isFalse(larger.hasBegun())
@@ -75,12 +75,12 @@ describe("large messages", () => {
     })
   )
 
-  it.live("of several clients wait for each other until they are answered", () =>
+  it.live("keeps the room of a client's message until the message is answered", () =>
     Effect.gen(function* () {
       const services = {
         run: (effect: Effect.Effect<void>) => Effect.runFork(effect),
         maxBufferedBytes: MB,
-        largeMessages: makeMemoryBudget()
+        memoryBudget: makeMemoryBudget()
       }
       const [first, second, small] = [
         yield* makeClient(services),

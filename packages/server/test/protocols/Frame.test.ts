@@ -1,11 +1,11 @@
-/** Frames that we make are what a WebSocket library takes for frames: RFC 6455 section 5.2. */
+/** WebSocket clients read our frames as text frames of RFC 6455 section 5.2. */
 
 import type { AddressInfo } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { textFrame, textFrameInPieces } from "@sealog/server/protocols/Frame"
 import { WebSocketServer } from "ws"
 
-/** What the WebSocket of browsers, which Node has as well, reads out of it. */
+/** Reads a frame with the WebSocket of browsers, which Node has as well. */
 const read = async (frame: Uint8Array): Promise<string> => {
   const server = new WebSocketServer({ port: 0 })
   server.on("connection", (_, request) => request.socket.write(frame))
@@ -23,19 +23,19 @@ const read = async (frame: Uint8Array): Promise<string> => {
 
 describe("a text frame", () => {
   for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 1_000_000]) {
-    it(`of ${length} bytes is read as it was made`, async () => {
+    it(`of ${length} bytes is read as its text`, async () => {
       const text = "x".repeat(length)
       assert.strictEqual(await read(textFrame([text])), text)
       assert.strictEqual(await read(textFrame([Buffer.from(text)])), text)
     })
   }
 
-  it("of many parts, text and bytes, is their sequence", async () => {
+  it("joins parts of text and of bytes", async () => {
     const parts = ["{", Buffer.from('"é":'), "", '"✉ 𝄞"', Buffer.alloc(0), "}"]
     assert.strictEqual(await read(textFrame(parts)), '{"é":"✉ 𝄞"}')
   })
 
-  it("in pieces is the same, and what was bytes is not copied", () => {
+  it("in pieces has the same bytes, without a copy of the byte parts", () => {
     for (const length of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
       const [text, bytes] = ["é".repeat(length / 4), Buffer.alloc(length, "x")]
       const pieces = textFrameInPieces([text, bytes, text])

@@ -1,6 +1,6 @@
 /**
- * JSON of a few megabytes can be values of a gigabyte: a frame of 32 MiB of empty objects took 750 MB and seconds, and so
- * the process with it where that is more than there is. What has more values than clients ever send is not parsed.
+ * JSON of a few megabytes can take a gigabyte once it is parsed: a frame of 32 MiB of empty objects took 750 MB and several
+ * seconds, which can end the process. A text with more values than clients ever send is not parsed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -16,7 +16,7 @@ import { ask, bearer } from "../support/upload.ts"
 
 const zeros = (count: number): ReadonlyArray<number> => Array.from({ length: count }, () => 0)
 
-/** Objects, arrays and what stands before a comma: all values but the last of each. */
+/** The commas and opening brackets of a value's JSON: one per object or array, and one per field or item but the first. */
 const count = (value: unknown): number => {
   if (typeof value !== "object" || value === null) return 0
   const fields = Object.values(value)
@@ -24,7 +24,7 @@ const count = (value: unknown): number => {
 }
 
 describe("JSON of very many values", () => {
-  it("is known by its commas and brackets, those in texts left out", () => {
+  it("is recognised by its commas and brackets outside of strings", () => {
     const value = fc.jsonValue({ maxDepth: 5 })
     fc.assert(
       fc.property(value, fc.boolean(), (value, isPretty) => {
@@ -35,12 +35,12 @@ describe("JSON of very many values", () => {
       })
     )
     assert.isTrue(hasFewValues(JSON.stringify({ a: `,{[\\",[{\\\\"`, b: '\\"' }), 2))
-    // What is no JSON, whoever parses it finds out.
+    // Not JSON: the parser refuses it.
     assert.isTrue(hasFewValues('"never ended, [[[[', 1))
     assert.isTrue(hasFewValues('"', 0))
   })
 
-  it.live("closes a Secsync client's connection with 1008", () =>
+  it.live("closes the connection of a Secsync client with 1008", () =>
     Effect.gen(function* () {
       const { author, client, docId, options } = yield* startDocument(yield* startMemoryServer())
       const attacker = yield* connectRaw(options)
@@ -53,7 +53,7 @@ describe("JSON of very many values", () => {
     })
   )
 
-  it.live("closes a Verdant client's connection with 1008, and one that polls is answered 4000", () =>
+  it.live("closes the connection of a Verdant client with 1008, and a poll request is answered 4000", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const token = yield* server.token("notes")

@@ -1,4 +1,4 @@
-/** A client from its upgrade on: what it says, what it is told, and why it is sent away. */
+/** One client's socket, from its upgrade until it is closed: its frames, its session, and the reason it is closed for. */
 import type { Socket } from "node:net"
 import { Cause, Effect, type Fiber, Option } from "effect"
 import type { WebSocket } from "ws"
@@ -14,62 +14,63 @@ import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
 import { Liveness } from "./Liveness.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 
-/** Why a client is sent away. */
-type Ending = TokenRefused | GrantEnded | StorageUnavailable
-type Life = Effect.Effect<void, Ending>
+/** Why the server closes a connection. */
+export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable
 
 export interface ClientSocketServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly maxBufferedBytes: number
-  readonly largeMessages: MemoryBudget
-  /** How the client's protocol says that a token is not good, or not any more; undefined: the close code says it. */
+  readonly memoryBudget: MemoryBudget
+  /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame
 }
 
-/** How long a shutdown waits until what clients have sent is answered, and as long again until they have gone. */
-export const GOODBYE_TIMEOUT = "3 seconds"
+/** How long a shutdown waits for answers to what clients have sent, and as long again for the clients to close. */
+export const SHUTDOWN_TIMEOUT = "3 seconds"
 
-/** A class, as there may be ten thousand of them that do nothing. */
+/** A class, because there may be ten thousand idle ones. */
 export class ClientSocket implements FrameQueueOwner {
-  readonly inbox: FrameQueue
+  readonly frames: FrameQueue
   readonly connection: Connection
   private readonly ws: WebSocket
   private readonly services: ClientSocketServices
+  private readonly liveness: Liveness
   private session: ProtocolSession | undefined
-  /** While it runs the client is served. */
-  private life: Fiber.Fiber<void> | undefined
-  private readonly pulse: Liveness
+  /** Opens the session, and then waits for a reason to close it. Interrupted when the client goes. */
+  private serving: Fiber.Fiber<void> | undefined
 
   constructor(ws: WebSocket, socket: Socket, services: ClientSocketServices) {
     this.ws = ws
     this.services = services
-    this.pulse = new Liveness(socket)
-    this.inbox = new FrameQueue(ws, this)
+    this.liveness = new Liveness(socket)
+    this.frames = new FrameQueue(ws, this)
     this.connection = new SocketConnection(ws, socket, {
-      inbox: this.inbox,
+      frames: this.frames,
       maxBufferedBytes: services.maxBufferedBytes
     })
   }
 
-  /** Begins with what leads to a session; it is interrupted when the client goes. */
-  open(opening: Life): void {
+  // ---- serving
+
+  /** Runs the effect that opens the session and calls `serve`. A failure closes the connection. */
+  open(opening: Effect.Effect<void, CloseReason>): void {
     const fiber = this.start(opening)
-    // Unless that took no time, and the client has a session already.
-    if (this.session === undefined) this.life = fiber
+    // If the opening completed at once, `serve` has put its own fiber there.
+    if (this.session === undefined) this.serving = fiber
   }
 
-  /** From now on frames are handled. `life` goes on for as long as the client is there, and then is interrupted. */
-  begin(session: ProtocolSession, life: Life): void {
+  /** Starts to handle frames. Runs `untilEnd` for as long as the client is there; a failure closes the connection. */
+  serve(session: ProtocolSession, untilEnd: Effect.Effect<void, CloseReason>): void {
     this.session = session
-    this.life = this.start(life)
-    this.inbox.open()
+    this.serving = this.start(untilEnd)
+    this.frames.open()
   }
 
-  private start(effect: Life): Fiber.Fiber<void> {
-    return this.services.run(Effect.catchCause(effect, (cause) => this.sendAway(cause)))
+  private start(effect: Effect.Effect<void, CloseReason>): Fiber.Fiber<void> {
+    return this.services.run(Effect.catchCause(effect, (cause) => this.closeFor(cause)))
   }
 
-  // ---- as one whose frames arrive
+  // ---- as the owner of the frame queue
 
   run(effect: Effect.Effect<void>): void {
     this.services.run(effect)
@@ -78,23 +79,29 @@ export class ClientSocket implements FrameQueueOwner {
   handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<void> {
     const { services, session } = this
     if (session === undefined) return Effect.void
-    return services.largeMessages
+    return services.memoryBudget
       .handle(
         length,
         Effect.suspend(() => session.receive(texts)),
         session.answered
       )
-      .pipe(Effect.catchCause((cause) => this.sendAway(cause)))
+      .pipe(Effect.catchCause((cause) => this.closeFor(cause)))
   }
 
-  over(): void {
-    this.life?.interruptUnsafe()
+  ended(): void {
+    this.serving?.interruptUnsafe()
   }
 
-  // ---- heartbeat and farewell
+  // ---- heartbeat and closing
 
-  /** Tells the client why, as its protocol does; one that went by itself is told nothing. */
-  sendAway(cause: Cause.Cause<Ending>): Effect.Effect<void> {
+  /** Pings the client. Drops the connection if nothing has moved on it since the last ping. */
+  ping(): void {
+    if (this.liveness.hasMoved()) this.ws.ping()
+    else this.ws.terminate()
+  }
+
+  /** Closes the connection and tells the client why, in its protocol's way. An interruption means that the client went. */
+  closeFor(cause: Cause.Cause<CloseReason>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       if (Cause.hasInterruptsOnly(cause)) return
       const { connection } = this
@@ -104,7 +111,7 @@ export class ClientSocket implements FrameQueueOwner {
           return this.refuseToken("the token is not valid")
         case "GrantEnded":
           if (error.reason === "revoked") return this.refuseToken("the token was revoked")
-          // Without a word that would have the client give up: it comes back once the library does.
+          // No `unauthorized` frame, which would make the client give up: it can come back once the library is resumed.
           return connection.close(CloseCode.tryAgainLater, "the library is suspended")
         case "StorageUnavailable":
           yield* Effect.logWarning(error.message)
@@ -122,20 +129,16 @@ export class ClientSocket implements FrameQueueOwner {
     this.connection.close(CloseCode.tokenRefused, reason)
   }
 
-  /** Called now and then: who has not even answered the last ping is dropped. */
-  ping(): void {
-    if (this.pulse.beats()) this.ws.ping()
-    else this.ws.terminate()
-  }
-
-  get goodbye(): Effect.Effect<void> {
+  /** Waits until every frame that has arrived is answered, at most `SHUTDOWN_TIMEOUT`; then closes with 1001. */
+  get shutDown(): Effect.Effect<void> {
     return Effect.suspend(() =>
       this.session === undefined
         ? Effect.void
-        : withPatience(Effect.andThen(this.inbox.handled, this.session.answered), GOODBYE_TIMEOUT)
+        : withPatience(Effect.andThen(this.frames.handled, this.session.answered), SHUTDOWN_TIMEOUT)
     ).pipe(Effect.andThen(Effect.sync(() => this.ws.close(CloseCode.goingAway, "the server is shutting down"))))
   }
 
+  /** Drops the connection without a closing frame. */
   terminate(): void {
     this.ws.terminate()
   }

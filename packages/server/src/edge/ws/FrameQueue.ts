@@ -1,69 +1,71 @@
 /**
- * A client's frames in their order, and many at a time when they come faster than they are handled. While too many wait,
- * its socket is not read; while none comes, nothing runs. When the client goes, what it sent before is still handled; when
- * the server sends it away, nothing more is.
+ * A client's frames, handled in order; several together if they arrive faster than they are handled. While too many bytes
+ * wait, the socket is not read. While no frame waits, no fiber runs. When the client goes, the frames that have arrived are
+ * still handled; when the server closes the connection, they are dropped.
  */
 import { Effect } from "effect"
 import type { RawData, WebSocket } from "ws"
 import { CloseCode } from "../../protocols/Connection.ts"
 
-/** Bytes of frames that wait to be handled before the socket is not read any more. */
+/** Bytes of waiting frames above which the socket is not read. */
 const MAX_BYTES = 1024 * 1024
-/** What a frame counts besides its text: an empty one takes memory as well. */
+/** Bytes that a frame counts besides its text, because an empty frame takes memory as well. */
 const FRAME_BYTES = 64
-/** Frames that are handled at a time: they are verified together, and then taken one after the other. */
+/** Frames that are handled together: their signatures are verified in one batch. */
 const MAX_FRAMES = 64
 
 export interface FrameQueueOwner {
-  /** Handles text frames, of so many characters together; done when the next may be handled. */
+  /** Handles text frames of `length` characters together. Completes when the next frames may be handled. */
   readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => void
-  /** The client has gone or was sent away, and nothing more will be handled. May be called again. */
-  readonly over: () => void
+  /** The connection has ended and no more frames will be handled. May be called more than once. */
+  readonly ended: () => void
 }
 
-/** A class, as there may be ten thousand of them that are empty. */
+/** A class, because there may be ten thousand empty ones. */
 export class FrameQueue {
   private readonly ws: WebSocket
   private readonly owner: FrameQueueOwner
   private waiting: Array<string> = []
-  private bytes = 0
+  private waitingBytes = 0
+  /** Frames that have arrived, and of these the frames that are handled or dropped. */
   private arrived = 0
   private done = 0
   private isOpen = false
   private isHandling = false
-  private isOver = false
-  private watchers: ReadonlyArray<{ readonly arrived: number; readonly resume: () => void }> = nobody
+  private hasEnded = false
+  private waiters: ReadonlyArray<{ readonly arrived: number; readonly resume: () => void }> = none
 
   constructor(ws: WebSocket, owner: FrameQueueOwner) {
     this.ws = ws
     this.owner = owner
   }
 
-  /** From now on frames are handled. */
+  /** Starts to handle frames. */
   open(): void {
     this.isOpen = true
     this.proceed()
   }
 
-  /** Waits until all that has arrived is handled. */
+  /** Waits until every frame that has arrived is handled. */
   get handled(): Effect.Effect<void> {
     return Effect.callback((resume) => {
       const { arrived } = this
       if (arrived <= this.done) resume(Effect.void)
-      else this.watchers = [...this.watchers, { arrived, resume: () => resume(Effect.void) }]
+      else this.waiters = [...this.waiters, { arrived, resume: () => resume(Effect.void) }]
     })
   }
 
-  /** Drops what waits, and takes nothing more. */
+  /** Drops the waiting frames and takes no more: the server closes the connection. */
   stop(): void {
     this.waiting = []
     this.setDone(this.arrived)
     this.end()
   }
 
+  /** Takes a frame. A binary frame closes the connection with 1007, because every protocol here is JSON text. */
   receive(data: RawData, isBinary: boolean): void {
-    if (this.isOver) return
+    if (this.hasEnded) return
     if (isBinary) {
       this.ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
       return this.end()
@@ -71,22 +73,22 @@ export class FrameQueue {
     const text = data.toString()
     this.waiting.push(text)
     this.arrived += 1
-    this.bytes += FRAME_BYTES + text.length
-    if (this.bytes > MAX_BYTES) this.ws.pause()
+    this.waitingBytes += FRAME_BYTES + text.length
+    if (this.waitingBytes > MAX_BYTES) this.ws.pause()
     this.proceed()
   }
 
-  /** Nothing comes any more. */
+  /** Takes no more frames. Those that wait are still handled. */
   end(): void {
-    if (this.isOver) return
-    this.isOver = true
+    if (this.hasEnded) return
+    this.hasEnded = true
     this.proceed()
   }
 
   private proceed(): void {
     if (this.isHandling) return
     if (this.waiting.length === 0) {
-      if (this.isOver) this.owner.over()
+      if (this.hasEnded) this.owner.ended()
     } else if (this.isOpen) {
       this.isHandling = true
       const end = Effect.sync(() => {
@@ -112,17 +114,18 @@ export class FrameQueue {
     const texts = this.waiting.splice(0, MAX_FRAMES)
     let length = 0
     for (const text of texts) length += text.length
-    this.bytes -= FRAME_BYTES * texts.length + length
-    if (this.bytes <= MAX_BYTES && this.ws.isPaused) this.ws.resume()
+    this.waitingBytes -= FRAME_BYTES * texts.length + length
+    if (this.waitingBytes <= MAX_BYTES && this.ws.isPaused) this.ws.resume()
     return { texts, length }
   }
 
   private setDone(count: number): void {
     this.done = count
-    if (this.watchers.length === 0) return
-    for (const { arrived, resume } of this.watchers) if (arrived <= count) resume()
-    this.watchers = this.watchers.filter(({ arrived }) => arrived > count)
+    if (this.waiters.length === 0) return
+    for (const { arrived, resume } of this.waiters) if (arrived <= count) resume()
+    this.waiters = this.waiters.filter(({ arrived }) => arrived > count)
   }
 }
 
-const nobody: ReadonlyArray<never> = []
+/** Shared by all queues that nothing waits for. */
+const none: ReadonlyArray<never> = []

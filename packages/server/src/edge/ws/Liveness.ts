@@ -1,30 +1,31 @@
 /**
- * Whether anything moves on a connection. A client on a slow line cannot answer a ping before it has sent the frame that it
- * is sending, or taken the one that comes before the ping: while either goes on, it is there.
+ * Tells a live connection from a dead one. Answers to pings are not enough: on a slow line, a client cannot answer before
+ * it has sent the frame that it is sending, or received the frame that is ahead of the ping. While bytes move in either
+ * direction, the connection is alive.
  */
 import type { Socket } from "node:net"
 
-/** A class, as every connection has one. */
+/** A class, because every connection has one. */
 export class Liveness {
   private readonly socket: Socket
   private received = -1
-  private left = 0
+  private unsent = 0
 
   constructor(socket: Socket) {
     this.socket = socket
   }
 
-  /** Whether anything was received, or any of what waited to be sent was taken, since this was last asked; at first: yes. */
-  beats(): boolean {
+  /** Whether bytes have moved since the last call: received ones, or ones that waited to be sent. First call: true. */
+  hasMoved(): boolean {
     const received = this.socket.bytesRead
-    const left = leftToSend(this.socket)
-    const isMoving = received !== this.received || (this.left > 0 && left !== this.left)
+    const unsent = unsentBytes(this.socket)
+    const isMoving = received !== this.received || (this.unsent > 0 && unsent !== this.unsent)
     this.received = received
-    this.left = left
+    this.unsent = unsent
     return isMoving
   }
 }
 
-/** What the operating system has not taken yet of what is being written. Node's own `setTimeout` of a socket goes by it. */
-const leftToSend = (socket: Socket): number =>
+/** Bytes of the current write that the operating system has not taken; Node's `socket.setTimeout` uses them as well. */
+const unsentBytes = (socket: Socket): number =>
   (socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } })._handle?.writeQueueSize ?? 0

@@ -1,4 +1,7 @@
-/** A WebSocket as the protocols see it: frames out, past `ws`, and the bound on what a slow client is sent. */
+/**
+ * A WebSocket as a protocol's connection. Writes frames to the socket itself, past `ws`
+ * (docs/decisions/0010-frames-made-once.md), and bounds the bytes that wait for a slow client.
+ */
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
@@ -6,41 +9,41 @@ import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
 import type { FrameQueue } from "./FrameQueue.ts"
 
-/** Bytes that a client may be behind before frames that may be lost are dropped. */
+/** Bytes that wait for a client above which volatile frames are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
 
-/** A class, as there may be ten thousand of them. */
+/** A class, because there may be ten thousand. */
 export class SocketConnection implements Connection {
   readonly id = randomBytes(12).toString("base64url")
   private readonly ws: WebSocket
   private readonly socket: Socket
   private readonly maxBufferedBytes: number
-  private readonly inbox: FrameQueue
+  private readonly frames: FrameQueue
   private sentAway = false
-  /** Bytes of a frame that is larger than a client may be behind, until the client has taken it. */
-  private large = 0
+  /** Length of a frame beyond the bound, until the operating system has taken it; else 0. */
+  private largeBytes = 0
 
   constructor(
     ws: WebSocket,
     socket: Socket,
-    options: { readonly maxBufferedBytes: number; readonly inbox: FrameQueue }
+    options: { readonly maxBufferedBytes: number; readonly frames: FrameQueue }
   ) {
     this.ws = ws
     this.socket = socket
     this.maxBufferedBytes = options.maxBufferedBytes
-    this.inbox = options.inbox
+    this.frames = options.frames
   }
 
   send(...frame: ReadonlyArray<Uint8Array>): void {
     let length = 0
     for (const piece of frame) length += piece.length
-    const behind = this.socket.writableLength - this.large
+    const behind = this.socket.writableLength - this.largeBytes
     if (behind + length <= this.maxBufferedBytes) return this.write(frame)
-    // A document may be larger than the bound, and take long; what happens to it meanwhile comes behind it.
-    if (this.large === 0 && behind <= this.maxBufferedBytes) {
-      this.large = length
+    // One frame may exceed the bound, because a document can be larger. Frames behind it count against the bound as usual.
+    if (this.largeBytes === 0 && behind <= this.maxBufferedBytes) {
+      this.largeBytes = length
       return this.write(frame, () => {
-        this.large = 0
+        this.largeBytes = 0
       })
     }
     this.close(CloseCode.tryAgainLater, "the client does not keep up")
@@ -52,9 +55,9 @@ export class SocketConnection implements Connection {
 
   close(code: number, reason: string): void {
     this.sentAway = true
-    this.inbox.stop()
+    this.frames.stop()
     this.ws.close(code, reason)
-    // What still comes is dropped: `ws` would gather a frame of any size until the client has gone.
+    // `ws` would go on to buffer frames of the client until the client closes. They are dropped instead.
     this.socket.removeAllListeners("data").resume()
     this.socket.end()
   }
@@ -63,7 +66,7 @@ export class SocketConnection implements Connection {
     return this.sentAway
   }
 
-  /** All that one turn of the event loop brings goes in one write. */
+  /** Collects the frames of one turn of the event loop into one system call. */
   private write(frame: ReadonlyArray<Uint8Array>, taken?: () => void): void {
     if (this.ws.readyState !== this.ws.OPEN) return
     if (this.socket.writableCorked === 0) {

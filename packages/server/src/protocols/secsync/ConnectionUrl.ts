@@ -1,22 +1,23 @@
-/** The URL of a Secsync connection: the document, its token, and the state the client already holds. */
+/** The URL of a Secsync connection: the document, the token, and the state that the client already has. */
 import { Option, Schema } from "effect"
 import { DocumentId, SnapshotId } from "../../domain/Ids.ts"
-import { nothingKnown } from "./DocumentContent.ts"
-import type { SessionRequest } from "./Session.ts"
+import { type LoadRequest, nothingKnown } from "./DocumentContent.ts"
 import { parseKnownClocks } from "./Wire.ts"
 
-export interface Target {
-  /** undefined: the path names nothing that can be a document. */
+export interface Target extends LoadRequest {
+  /** undefined: the path is no valid document id. */
   readonly documentId: DocumentId | undefined
+  /** "" when the URL has none. */
   readonly token: string
-  readonly mode: "complete" | "delta"
-  readonly known: SessionRequest["known"]
 }
 
 const decodeDocumentId = Schema.decodeUnknownOption(DocumentId)
 const decodeSnapshotId = Schema.decodeUnknownOption(SnapshotId)
 
-/** `/<documentId>?sessionKey=…&mode=…&knownSnapshotId=…&knownSnapshotUpdateClocks=…` */
+/**
+ * Parses `/<documentId>?sessionKey=…&mode=…&knownSnapshotId=…&knownSnapshotUpdateClocks=…`. A missing or malformed
+ * parameter gets its default. Returns undefined for a malformed URL.
+ */
 export const parseTarget = (url: string): Target | undefined => {
   let path: string
   let query: URLSearchParams

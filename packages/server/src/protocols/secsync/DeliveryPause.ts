@@ -1,55 +1,55 @@
 /**
- * Time for a client to take what it was sent. It queues a document only once it has the snapshot's key, and whatever comes
- * meanwhile before it; when it has, it sends a message of its own. A client that sends none gets the rest a little later.
+ * A pause in what a client is sent, so that it can take what it was sent before. The client queues a document only once it
+ * has the snapshot's key, behind every frame that arrives until then. By then it also sends a frame of its own, which ends
+ * the pause; if none comes, a timer does. Reasons: docs/decisions/0003-holding-back-after-a-document.md.
  */
 import { type Duration, Effect, type Fiber } from "effect"
 import { sleepInSteps } from "../../internal/timeouts.ts"
 
-/** A client may fetch a snapshot's key from far away. */
-export const PATIENCE_WITH_DOCUMENT: Duration.Input = "5 seconds"
-/** What a client says, or not, to a snapshot of its own is under way already. */
-export const PATIENCE_WITH_OWN_SNAPSHOT: Duration.Input = "500 millis"
+/** After a document with a snapshot: the client may fetch the snapshot's key from far away. */
+export const PAUSE_AFTER_DOCUMENT: Duration.Input = "5 seconds"
+/** After the client's own snapshot: any further snapshot of the client is already on its way. */
+export const PAUSE_AFTER_OWN_SNAPSHOT: Duration.Input = "500 millis"
 
-/** Whoever gives a client time. */
-export interface Settler {
-  /** From now on what is to be told gathers. */
+export interface PauseOwner {
+  /** Starts to hold events back. */
   readonly hold: () => void
-  /** Tells what has gathered. */
+  /** Sends the events that were held back. */
   readonly release: () => void
 }
 
-/** A class, as every connection has one. */
+/** A class, because every connection has one. */
 export class DeliveryPause {
-  private readonly settler: Settler
+  private readonly owner: PauseOwner
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** The end of the client's time; undefined while it is given none. */
-  private end: Fiber.Fiber<void> | undefined
+  /** Ends the pause; undefined while there is none. */
+  private timer: Fiber.Fiber<void> | undefined
 
-  constructor(settler: Settler, run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
-    this.settler = settler
+  constructor(owner: PauseOwner, run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
+    this.owner = owner
     this.run = run
   }
 
-  /** Holds back what follows, until the client says something or was silent for so long. */
-  begin(patience: Duration.Input): void {
-    this.heard()
-    this.settler.hold()
-    const end = Effect.sync(() => {
-      this.end = undefined
-      this.settler.release()
+  /** Starts a pause, or starts it again. After `limit` it ends by itself, and the owner's events are released. */
+  begin(limit: Duration.Input): void {
+    this.end()
+    this.owner.hold()
+    const expire = Effect.sync(() => {
+      this.timer = undefined
+      this.owner.release()
     })
-    this.end = this.run(Effect.andThen(sleepInSteps(patience), end))
+    this.timer = this.run(Effect.andThen(sleepInSteps(limit), expire))
   }
 
-  /** The client said something. Whether it was being given time. */
-  heard(): boolean {
-    const { end } = this
-    this.end = undefined
-    end?.interruptUnsafe()
-    return end !== undefined
+  /** Ends the pause and releases nothing. Returns whether there was one. */
+  end(): boolean {
+    const { timer } = this
+    this.timer = undefined
+    timer?.interruptUnsafe()
+    return timer !== undefined
   }
 
-  isUnderWay(): boolean {
-    return this.end !== undefined
+  isActive(): boolean {
+    return this.timer !== undefined
   }
 }

@@ -1,31 +1,15 @@
-/** What a client gets of a document: all of it, or what it misses of what it says it knows. */
+/** Which part of a document a client is sent: everything, or what it lacks of the state that it names. */
 import { Effect } from "effect"
 import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
-import { EventLog, type PlacedEvent } from "../../ports/EventLog.ts"
+import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import type { Frame } from "../Frame.ts"
-import { contentFrame, type DocumentContent } from "./Wire.ts"
+import { type Document, documentOf, evictedOf } from "./Document.ts"
+import { contentFrame, type DocumentContent, type SnapshotMessage, snapshotSaveFailed } from "./Wire.ts"
 
-/** A tail, read as a document. */
-export interface Document {
-  readonly snapshot: Snapshot | undefined
-  readonly updates: ReadonlyArray<Update>
-}
-
-interface Snapshot {
-  readonly snapshotId: SnapshotId
-  readonly payload: Uint8Array
-}
-
-interface Update {
-  readonly pubKey: PublicKey
-  readonly clock: number
-  readonly payload: Uint8Array
-}
-
-/** What a client says it has. */
+/** The state that a client says it has: a snapshot, and the last update of each author that it applied to it. */
 export interface Known {
   readonly snapshotId: SnapshotId | undefined
   readonly clocks: ReadonlyMap<PublicKey, number>
@@ -33,53 +17,89 @@ export interface Known {
 
 export const nothingKnown: Known = { snapshotId: undefined, clocks: new Map() }
 
-const documents = new WeakMap<Tail, Document>()
+/** How a client asks for the document. */
+export interface LoadRequest {
+  /** `complete`: always with the active snapshot; `delta`: without it, if the client has it. */
+  readonly mode: "complete" | "delta"
+  readonly known: Known
+}
+
+export type RefusedSnapshot = Pick<SnapshotMessage, "parentSnapshotId" | "parentSnapshotUpdateClocks">
+
+// ---- frames
+
+/** The `document` message for a client. */
+export const documentFrame = (
+  log: EventLog["Service"],
+  key: StreamKey,
+  tail: Tail,
+  request: LoadRequest
+): Effect.Effect<Frame, StorageUnavailable> =>
+  request.known.snapshotId === undefined
+    ? Effect.sync(() => completeFrame(tail))
+    : Effect.map(loadContent(log, key, documentOf(tail), request), (content) => contentFrame("document", content))
+
+/**
+ * The `snapshot-save-failed` message for a refused snapshot. If its parent is the active snapshot, its author lacks updates
+ * and gets only those. Otherwise the author gets the whole document, with the proof chain from the parent.
+ *
+ * @param lastSeen the last snapshot that the client was sent. A client checks the chain against that one: if a newer
+ *   snapshot than the parent reached it, a chain from the parent would end its connection (error 115).
+ */
+export const refusedSnapshotFrame = (
+  log: EventLog["Service"],
+  key: StreamKey,
+  tail: Tail,
+  refused: RefusedSnapshot,
+  lastSeen: SnapshotId | undefined
+): Effect.Effect<Frame, StorageUnavailable> => {
+  const document = documentOf(tail)
+  if (document.snapshot === undefined) return Effect.succeed(snapshotSaveFailed)
+  return Effect.map(refusedContent(log, key, document, refused, lastSeen), (content) =>
+    contentFrame("snapshot-save-failed", content)
+  )
+}
+
+/** The whole document as a `document` message; made once per tail, for all clients. */
+const completeFrame = (tail: Tail): Frame => {
+  const frame = completeFrames.get(tail) ?? contentFrame("document", complete(documentOf(tail)))
+  completeFrames.set(tail, frame)
+  return frame
+}
+
 const completeFrames = new WeakMap<Tail, Frame>()
 
-/** Once per tail, however many ask. */
-export const documentOf = (tail: Tail): Document => once(documents, tail, readDocument)
+// ---- content
 
-/** The whole document as the first frame of a connection; built once per tail. */
-export const completeFrame = (tail: Tail): Frame =>
-  once(completeFrames, tail, (tail) => contentFrame("document", complete(documentOf(tail))))
+/** Whether a client is sent updates without the snapshot, because it has the snapshot. */
+export const isSentUpdatesAlone = (active: SnapshotId, { mode, known }: LoadRequest): boolean =>
+  mode === "delta" && known.snapshotId === active
 
-/** Whether a client has the snapshot already, and is sent what it misses of the updates. */
-export const isSentUpdatesAlone = (
-  active: SnapshotId,
-  request: { mode: "complete" | "delta"; known: Known }
-): boolean => request.mode === "delta" && request.known.snapshotId === active
-
-/** What a connection that knows something is sent first. */
-export const loadContent = Effect.fnUntraced(function* (
+const loadContent = Effect.fnUntraced(function* (
+  log: EventLog["Service"],
   key: StreamKey,
   document: Document,
-  mode: "complete" | "delta",
-  known: Known
+  request: LoadRequest
 ) {
   if (document.snapshot === undefined) return complete(document)
   const { snapshotId } = document.snapshot
-  if (isSentUpdatesAlone(snapshotId, { mode, known })) return missed(document, known.clocks)
+  const { known } = request
+  if (isSentUpdatesAlone(snapshotId, request)) return missed(document, known.clocks)
   if (known.snapshotId === snapshotId) return complete(document)
-  return { ...complete(document), proofChain: yield* chainBetween(key, known.snapshotId, snapshotId) }
+  return { ...complete(document), proofChain: yield* chainBetween(log, key, known.snapshotId, snapshotId) }
 })
 
-/**
- * What the author of a refused snapshot misses: the active snapshot with its lineage, or only some updates.
- *
- * `told`: the last snapshot that the author was told of. The client checks the lineage from there, when that came after
- * the parent that it had when it made its own.
- */
-export const refusedContent = Effect.fnUntraced(function* (
+const refusedContent = Effect.fnUntraced(function* (
+  log: EventLog["Service"],
   key: StreamKey,
   document: Document,
-  parent: SnapshotId | "",
-  clocks: ReadonlyMap<PublicKey, number>,
-  told: SnapshotId | undefined
+  { parentSnapshotId: parent, parentSnapshotUpdateClocks }: RefusedSnapshot,
+  lastSeen: SnapshotId | undefined
 ) {
-  if (document.snapshot?.snapshotId === parent) return missed(document, clocks)
-  const chain = yield* chainBetween(key, parent === "" ? undefined : parent, document.snapshot?.snapshotId)
-  const since = chain.findIndex(({ snapshotId }) => snapshotId === told)
-  return { ...complete(document), proofChain: chain.slice(since + 1) }
+  if (document.snapshot?.snapshotId === parent) return missed(document, parentSnapshotUpdateClocks)
+  const chain = yield* chainBetween(log, key, parent === "" ? undefined : parent, document.snapshot?.snapshotId)
+  const seen = chain.findIndex(({ snapshotId }) => snapshotId === lastSeen)
+  return { ...complete(document), proofChain: chain.slice(seen + 1) }
 })
 
 const complete = (document: Document): DocumentContent => ({
@@ -87,15 +107,34 @@ const complete = (document: Document): DocumentContent => ({
   updates: document.updates.map(({ payload }) => payload)
 })
 
-/** Author by author: an author's older updates may be missing where another's newer ones are known. */
+/** The updates that the clocks do not cover. Clocks are compared per author: updates of several authors interleave. */
 const missed = (document: Document, clocks: ReadonlyMap<PublicKey, number>): DocumentContent => ({
   updates: document.updates
     .filter(({ pubKey, clock }) => clock > (clocks.get(pubKey) ?? -1))
     .map(({ payload }) => payload)
 })
 
-/** What the client has once its document has arrived: the active snapshot, or the evicted one if it had all of it. */
-export const heldAfterLoading = (tail: Tail, known: Known): SnapshotId | undefined => {
+/**
+ * The proofs of the snapshots after `known`, up to `active`; empty when nothing is known. The log may already hold newer
+ * snapshots than the document that `active` comes from: those are left out.
+ */
+const chainBetween = Effect.fnUntraced(function* (
+  log: EventLog["Service"],
+  key: StreamKey,
+  known: SnapshotId | undefined,
+  active: SnapshotId | undefined
+) {
+  if (known === undefined) return []
+  const ancestors = (yield* log.proofs(key, known)) ?? []
+  const end = ancestors.findIndex(({ snapshotId }) => snapshotId === active)
+  return Secsync.proofChain(known, ancestors.slice(0, end + 1))
+})
+
+/**
+ * The snapshot whose complete state a client has once it has taken a document: the active one. After an eviction it is the
+ * evicted one, if the client already had that with all its updates.
+ */
+export const completeAfterLoading = (tail: Tail, known: Known): SnapshotId | undefined => {
   const { snapshot } = documentOf(tail)
   if (snapshot !== undefined) return snapshot.snapshotId
   const evicted = evictedOf(tail)
@@ -104,64 +143,4 @@ export const heldAfterLoading = (tail: Tail, known: Known): SnapshotId | undefin
     Secsync.covers(known.clocks, evicted.clocks)
     ? known.snapshotId
     : undefined
-}
-
-/** What an eviction left, when the document is evicted. */
-export const evictedOf = (tail: Tail): Secsync.Evicted | undefined => {
-  // A tail begins with the newest snapshot or eviction.
-  const [first] = tail.events
-  const event = first === undefined ? undefined : Secsync.fromStreamEvent(first.event)
-  return event?._tag === "Evicted" ? event : undefined
-}
-
-/** The lineage of `active` from what is known. A newer snapshot may have been stored since the document was read. */
-const chainBetween = Effect.fnUntraced(function* (
-  key: StreamKey,
-  known: SnapshotId | undefined,
-  active: SnapshotId | undefined
-) {
-  if (known === undefined) return []
-  const ancestors = (yield* (yield* EventLog).proofs(key, known)) ?? []
-  const end = ancestors.findIndex(({ snapshotId }) => snapshotId === active)
-  return Secsync.proofChain(known, ancestors.slice(0, end + 1))
-})
-
-const readDocument = (tail: Tail): Document => {
-  let snapshot: Document["snapshot"]
-  const updates: Array<Update> = []
-  for (const placed of tail.events) {
-    // A newer tail shares most of its events with the one before.
-    const part = once(parts, placed, readPart)
-    if (part === undefined) continue
-    if ("snapshotId" in part) snapshot = part
-    else updates.push(part)
-  }
-  return { snapshot, updates }
-}
-
-const parts = new WeakMap<PlacedEvent, Snapshot | Update | undefined>()
-
-const readPart = (placed: PlacedEvent): Snapshot | Update | undefined => {
-  const event = Secsync.fromStreamEvent(placed.event)
-  switch (event._tag) {
-    case "SnapshotStored":
-      return { snapshotId: event.snapshotId, payload: payloadOf(placed) }
-    case "UpdateStored":
-      return { pubKey: event.pubKey, clock: event.clock, payload: payloadOf(placed) }
-    default:
-      return undefined
-  }
-}
-
-const payloadOf = ({ event, payload }: PlacedEvent): Uint8Array => {
-  if (payload === null) throw new Error(`The payload of version ${event.version} is missing, though nothing purged it`)
-  return payload
-}
-
-const once = <K extends object, V>(memo: WeakMap<K, V>, key: K, make: (key: K) => V): V => {
-  const found = memo.get(key)
-  if (found !== undefined) return found
-  const made = make(key)
-  memo.set(key, made)
-  return made
 }

@@ -1,91 +1,254 @@
 /**
- * What one connection is told of a document: the document as of some version, then every later event once and in order.
- * While a document is being read, events gather behind it.
+ * Sends one client the document as of some version, then every later event once and in order. Events are held back in four
+ * cases:
+ * - A document is being read. The events that it does not contain belong behind it.
+ * - A document with a snapshot was sent. The client queues it late, and events that follow at once would overtake it
+ *   (docs/decisions/0003-holding-back-after-a-document.md).
+ * - The client's own snapshot was stored, and another of its snapshots may be on its way. The client ignores the first one
+ *   and could not apply the events that follow (docs/decisions/0006-several-snapshots-on-their-way.md).
+ * - A refused snapshot is being answered. The answer contains the events up to its version.
+ *
+ * The document is sent a second time if the client had only a part of an evicted document and another client restores it:
+ * the restoring snapshot alone would not show the client that it follows from what it has.
  */
-import { Effect } from "effect"
-import type { StorageUnavailable } from "../../ports/EventLog.ts"
+import { Effect, type Fiber, Semaphore } from "effect"
+import type { SnapshotId } from "../../domain/Ids.ts"
+import type { StreamEvent } from "../../domain/Stream.ts"
+import { fromStreamEvent } from "../../domain/secsync/Events.ts"
+import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Committed, Subscriber } from "../../rooms/RoomProtocol.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { Frame } from "../Frame.ts"
+import { DeliveryPause, PAUSE_AFTER_DOCUMENT, PAUSE_AFTER_OWN_SNAPSHOT, type PauseOwner } from "./DeliveryPause.ts"
+import { documentOf, evictedOf } from "./Document.ts"
+import {
+  completeAfterLoading,
+  documentFrame,
+  isSentUpdatesAlone,
+  type LoadRequest,
+  type RefusedSnapshot,
+  refusedSnapshotFrame
+} from "./DocumentContent.ts"
+import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
+import type { UpdateReplies } from "./UpdateReplies.ts"
 
-/** Bytes that may gather behind a document that is being read. */
-const MAX_GATHERED_BYTES = 32 * 1024 * 1024
-
-export interface DocumentObserver {
-  /** Told of every event after the document, own ones included, before the client is; true: it is not sent this one. */
-  readonly observe: (committed: Committed) => boolean
+export interface DeliveryServices {
+  readonly log: EventLog["Service"]
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
-/** A class, as every connection has one. */
-export class DocumentDelivery implements Subscriber {
+/** Bytes of events that may be held back for one client; with more it is closed with 1013. */
+const MAX_HELD_BACK_BYTES = 32 * 1024 * 1024
+
+/** A class, because every connection has one. */
+export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
+  private readonly services: DeliveryServices
   private readonly room: DocumentRoom
   private readonly connection: Connection
-  private readonly observer: DocumentObserver
-  /** Events up to this version are in what the client was sent as a document. */
-  private cut = -1
-  private gathered: Array<Committed> | undefined = []
-  private bytes = 0
+  private readonly request: LoadRequest
+  private readonly replies: UpdateReplies
+  private readonly pause: DeliveryPause
+  /** The version of the document that the client was last sent: it contains all events up to here. */
+  private documentVersion = -1
+  /** Events that are held back, in order; undefined while events are sent as they come. */
+  private heldBack: Array<Committed> | undefined = []
+  private heldBackBytes = 0
+  /** The snapshot whose complete state the client has, or has once it has taken what it was sent. */
+  private completeSnapshot: SnapshotId | undefined
+  /** The last snapshot that the client was sent or acknowledged and did not ignore. */
+  private lastSeenSnapshot: SnapshotId | undefined
+  /** When the client connected, the document was evicted and the client had only part of it. */
+  private hasPartOfEvicted = false
+  /** The next document is read only after the one before was sent. Made when a second document is due. */
+  private sending: Semaphore.Semaphore | undefined
 
-  constructor(room: DocumentRoom, connection: Connection, observer: DocumentObserver) {
+  constructor(
+    services: DeliveryServices,
+    room: DocumentRoom,
+    connection: Connection,
+    request: LoadRequest,
+    replies: UpdateReplies
+  ) {
+    this.services = services
     this.room = room
     this.connection = connection
-    this.observer = observer
+    this.request = request
+    this.replies = replies
+    this.pause = new DeliveryPause(this, services.run)
   }
 
+  /** The connection's id: the `origin` of its events. */
   get id(): string {
     return this.connection.id
   }
 
+  // ---- from the first document to the last event
+
+  /** Sends the first `document` message. The room must have this subscriber already, so that no event is missed. */
+  start(): Effect.Effect<void, StorageUnavailable> {
+    return Effect.gen({ self: this }, function* () {
+      const { request, room } = this
+      const { snapshotId } = request.known
+      room.local.restoreCoordinator.join(this)
+      // If the client names a snapshot that this process does not know, another process may have stored it.
+      const isCurrent = snapshotId === undefined || snapshotId === room.state().active?.snapshotId
+      const tail = yield* this.sendFrom(isCurrent ? room.tail : room.newestTail, (tail) => this.frameOf(tail))
+      this.completeSnapshot = completeAfterLoading(tail, request.known)
+      this.lastSeenSnapshot = documentOf(tail).snapshot?.snapshotId ?? snapshotId
+      this.hasPartOfEvicted =
+        evictedOf(tail) !== undefined && this.completeSnapshot === undefined && snapshotId !== undefined
+      this.pauseAfter(tail)
+    })
+  }
+
+  stop(): void {
+    this.pause.end()
+    this.room.local.restoreCoordinator.leave(this)
+  }
+
   deliver(committed: Committed): void {
-    if (this.gathered === undefined) return this.pass(committed)
-    this.gathered.push(committed)
-    this.bytes += committed.frame?.length ?? 0
-    if (this.bytes > MAX_GATHERED_BYTES) this.connection.close(CloseCode.tryAgainLater, "too much to catch up with")
+    if (this.heldBack === undefined) return this.send(committed)
+    this.heldBack.push(committed)
+    this.heldBackBytes += committed.frame?.length ?? 0
+    if (this.heldBackBytes > MAX_HELD_BACK_BYTES) {
+      this.connection.close(CloseCode.tryAgainLater, "too many events wait behind the document")
+    }
   }
 
+  /** Sends an ephemeral message of another client. It is dropped while events are held back: it may be lost. */
   relay(frame: Frame): void {
-    if (this.gathered === undefined) this.connection.sendVolatile(frame)
+    if (this.heldBack === undefined) this.connection.sendVolatile(frame)
   }
 
-  /** From now on events gather, until `release`. A feed begins like this. */
+  private send({ event, frame }: Committed): void {
+    if (event.version <= this.documentVersion) return
+    if (event.checkpoint && this.followSnapshot(event) === "document") return
+    if (frame !== undefined && event.origin !== this.connection.id) this.connection.send(frame)
+  }
+
+  /** Notes a new active snapshot, the client's own included. Returns in what form the client gets it. */
+  private followSnapshot(event: StreamEvent): "event" | "document" {
+    const stored = fromStreamEvent(event)
+    if (stored._tag !== "SnapshotStored") return "event"
+    const isOwn = event.origin === this.connection.id
+    this.completeSnapshot = stored.snapshotId
+    // If the client has a second snapshot on its way, it ignores that this one was saved. The refusal of the second one
+    // brings it up to date; events before that would be of a snapshot that it does not know.
+    if (isOwn && this.replies.mayHaveSeveralSnapshots()) this.pause.begin(PAUSE_AFTER_OWN_SNAPSHOT)
+    else this.lastSeenSnapshot = stored.snapshotId
+    this.replies.snapshotStored()
+    const isSentDocument = this.hasPartOfEvicted && !isOwn
+    this.hasPartOfEvicted = false
+    if (!isSentDocument) return "event"
+    // Only a document brings the proof chain from the snapshot that the client has.
+    this.hold()
+    this.services.run(this.sendDocumentAgain())
+    return "document"
+  }
+
+  // ---- holding back
+
+  /** Starts to hold events back, until `release`. */
   hold(): void {
-    this.gathered ??= []
+    this.heldBack ??= []
   }
 
-  /** Whether events gather, so that the client does not have all of them. */
-  isHolding(): boolean {
-    return this.gathered !== undefined
-  }
-
-  /** Sends what has gathered, and from now on everything at once. */
+  /** Sends the events that were held back, and later ones as they come. */
   release(): void {
-    const behind = this.gathered ?? []
-    this.gathered = undefined
-    this.bytes = 0
-    // One of them may have a document read again: then the rest gather once more.
-    for (const committed of behind) this.deliver(committed)
+    const events = this.heldBack ?? []
+    this.heldBack = undefined
+    this.heldBackBytes = 0
+    // One of these events may have the document sent again: `deliver` then holds back the rest.
+    for (const committed of events) this.deliver(committed)
+    this.room.local.restoreCoordinator.offer()
   }
 
-  /** Reads the document and sends what `frameOf` makes of it; what gathers then is what is not in it. */
-  sendDocument(
+  /** Ends a pause because the client sent a frame. Returns whether there was one; the caller then releases the events. */
+  endPause(): boolean {
+    return this.pause.end()
+  }
+
+  /** Releases the events behind a frame that ended a pause, unless handling the frame has begun another pause. */
+  releaseUnlessPaused(): void {
+    if (!this.pause.isActive()) this.release()
+  }
+
+  /** Begins the pause after a document, which only a document with a snapshot needs. */
+  private pauseAfter(tail: Tail): void {
+    const { snapshot } = documentOf(tail)
+    if (snapshot === undefined || isSentUpdatesAlone(snapshot.snapshotId, this.request)) this.release()
+    else this.pause.begin(PAUSE_AFTER_DOCUMENT)
+  }
+
+  // ---- documents after the first
+
+  /** Answers a refused snapshot with what its author lacks, and then sends the events that are not in the answer. */
+  refuseSnapshot(refused: RefusedSnapshot): Effect.Effect<void, StorageUnavailable> {
+    const { log } = this.services
+    return this.sendNext(
+      (tail) => refusedSnapshotFrame(log, this.room.key, tail, refused, this.lastSeenSnapshot),
+      () => this.release()
+    )
+  }
+
+  private sendDocumentAgain(): Effect.Effect<void> {
+    return this.sendNext(
+      (tail) => this.frameOf(tail),
+      (tail) => this.pauseAfter(tail)
+    ).pipe(
+      Effect.catch(() =>
+        Effect.sync(() => this.connection.close(CloseCode.tryAgainLater, "the storage is not available"))
+      )
+    )
+  }
+
+  /** Holds events back, sends a frame of the newest tail and calls `then`, before the next such frame is begun. */
+  private sendNext(
     frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>,
-    read = this.room.tail
+    then: (tail: Tail) => void
+  ): Effect.Effect<void, StorageUnavailable> {
+    this.sending ??= Semaphore.makeUnsafe(1)
+    return Effect.sync(() => this.hold()).pipe(
+      Effect.andThen(this.sendFrom(this.room.tail, frameOf)),
+      Effect.map((tail) => {
+        this.lastSeenSnapshot = documentOf(tail).snapshot?.snapshotId ?? this.lastSeenSnapshot
+        then(tail)
+      }),
+      this.sending.withPermit
+    )
+  }
+
+  /** Sends a frame of a tail. Events that are in the tail are not sent any more. */
+  private sendFrom(
+    read: Effect.Effect<Tail, StorageUnavailable>,
+    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>
   ): Effect.Effect<Tail, StorageUnavailable> {
-    const { connection } = this
     return Effect.flatMap(read, (tail) =>
       Effect.map(frameOf(tail), (frame) => {
-        connection.send(frame)
-        this.cut = tail.head.version
+        this.connection.send(frame)
+        this.documentVersion = tail.head.version
         return tail
       })
     )
   }
 
-  private pass(committed: Committed): void {
-    const { event, frame } = committed
-    if (event.version <= this.cut || this.observer.observe(committed)) return
-    if (frame !== undefined && event.origin !== this.connection.id) this.connection.send(frame)
+  private frameOf(tail: Tail): Effect.Effect<Frame, StorageUnavailable> {
+    return documentFrame(this.services.log, this.room.key, tail, this.request)
+  }
+
+  // ---- restoring an evicted document
+
+  holds(): SnapshotId | undefined {
+    return this.completeSnapshot
+  }
+
+  isReady(): boolean {
+    return this.heldBack === undefined
+  }
+
+  ask(): void {
+    this.replies.requireSnapshot(this.completeSnapshot ?? "", 0)
   }
 }

@@ -1,14 +1,14 @@
-/** Updates of one connection that wait for their commit: how many, and their bytes. */
+/** Bounds the updates of one connection that wait for their commit, by number and by bytes. */
 import { Effect } from "effect"
 
 const MAX_UPDATES = 128
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** A class, as every connection has one. */
+/** A class, because every connection has one. */
 export class InFlight {
   private updates = 0
   private bytes = 0
-  private watchers: Array<{ readonly isSo: () => boolean; readonly resume: () => void }> | undefined
+  private waiters: Array<{ readonly condition: () => boolean; readonly resume: () => void }> | undefined
 
   begin(bytes: number): void {
     this.updates += 1
@@ -18,27 +18,27 @@ export class InFlight {
   end(bytes: number): void {
     this.updates -= 1
     this.bytes -= bytes
-    if (this.watchers === undefined) return
-    for (const { isSo, resume } of this.watchers) if (isSo()) resume()
-    this.watchers = this.watchers.filter(({ isSo }) => !isSo())
+    if (this.waiters === undefined) return
+    for (const { condition, resume } of this.waiters) if (condition()) resume()
+    this.waiters = this.waiters.filter(({ condition }) => !condition())
   }
 
-  /** Waits until there may be one more. */
+  /** Waits until one more update may begin. */
   get belowLimit(): Effect.Effect<void> {
     return this.until(() => this.updates < MAX_UPDATES && this.bytes < MAX_BYTES)
   }
 
-  /** Waits until there is none. */
+  /** Waits until no update is in flight. */
   get none(): Effect.Effect<void> {
     return this.until(() => this.updates === 0)
   }
 
-  private until(isSo: () => boolean): Effect.Effect<void> {
+  private until(condition: () => boolean): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (isSo()) return Effect.void
+      if (condition()) return Effect.void
       return Effect.callback<void>((resume) => {
-        this.watchers ??= []
-        this.watchers.push({ isSo, resume: () => resume(Effect.void) })
+        this.waiters ??= []
+        this.waiters.push({ condition, resume: () => resume(Effect.void) })
       })
     })
   }

@@ -1,41 +1,42 @@
 /**
- * Getting an evicted document back: one connection that still has all of it is asked for a snapshot, never two, and
- * never one that has nothing, or its emptiness would become the document.
+ * Restores an evicted document from its connected clients. It asks one client that still has the whole document for a
+ * snapshot, and not two at once. A client without the document is never asked: its empty state would become the document.
  */
 import { Effect } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 
-/** A connection, as one that may be asked. */
+/** A connection that may be asked for a snapshot. */
 export interface Holder {
-  /** The snapshot whose complete state its client holds, once it has been sent all that is on its way. */
+  /** The snapshot whose complete state the client has, or will have once it has taken everything that it is sent. */
   readonly holds: () => SnapshotId | undefined
-  /** Whether it has been sent all. */
+  /** Whether the client was sent everything. */
   readonly isReady: () => boolean
-  /** Asks for a snapshot. */
+  /** Asks the client for a snapshot. */
   readonly ask: () => void
 }
 
 export interface RestoreCoordinator {
   readonly join: (holder: Holder) => void
-  /** Asks another holder when the one that was asked goes away. */
+  /** If this holder was asked, asks another one. */
   readonly leave: (holder: Holder) => void
-  /** The document was evicted when this snapshot was active. */
+  /** The document was evicted while this snapshot was active. */
   readonly evicted: (snapshotId: SnapshotId) => void
-  /** A connection may have come to hold what is missing. */
+  /** A holder may have become ready: asks one if none was asked. */
   readonly offer: () => void
-  /** A connection was asked already, in answer to a message of its own. */
+  /** This connection was asked for a snapshot already, by the refusal of one of its updates. */
   readonly wasAsked: (holder: Holder) => void
   readonly restored: () => void
-  /** Waits while somebody else than this connection can be expected to restore the document. */
+  /** Waits while another connection than this one is expected to restore the document, at most 5 seconds. */
   readonly awaitOthers: (from: Holder) => Effect.Effect<void>
 }
 
-/** How often it is looked whether a restoration that was waited for has happened. */
-const LOOK = "20 millis"
-/** A holder that has not answered by then is not waited for: it may be asleep. */
+/** How often a waiting connection checks whether the document is restored. */
+const CHECK_INTERVAL = "20 millis"
+/** A holder that takes longer may be asleep, and is not waited for. */
 const PATIENCE = "5 seconds"
 
+/** @param evicted the snapshot that was active at the eviction, if the document is evicted now */
 export const makeRestoreCoordinator = (evicted: SnapshotId | undefined): RestoreCoordinator => {
   const holders = new Set<Holder>()
   let missing = evicted
@@ -56,11 +57,11 @@ export const makeRestoreCoordinator = (evicted: SnapshotId | undefined): Restore
 
   return {
     awaitOthers: (from) =>
-      Effect.suspend(() =>
-        isExpected(from)
-          ? Effect.asVoid(withPatience(Effect.repeat(Effect.sleep(LOOK), { while: () => isExpected(from) }), PATIENCE))
-          : Effect.void
-      ),
+      Effect.suspend(() => {
+        if (!isExpected(from)) return Effect.void
+        const restored = Effect.repeat(Effect.sleep(CHECK_INTERVAL), { while: () => isExpected(from) })
+        return Effect.asVoid(withPatience(restored, PATIENCE))
+      }),
     join: (holder) => void holders.add(holder),
     leave: (holder) => {
       holders.delete(holder)

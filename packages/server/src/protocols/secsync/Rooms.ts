@@ -1,4 +1,4 @@
-/** Secsync documents as rooms: what the pure core decides, and the frames that tell others of it. */
+/** The rooms of Secsync documents: they decide by the pure core and make the frames that are fanned out. */
 import { Context, Effect, Layer, Result } from "effect"
 import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
@@ -6,14 +6,14 @@ import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
-import { hearReservation, makeWriteReservations, type WriteReservations } from "./WriteReservations.ts"
+import { makeWriteReservations, receiveReservation, type WriteReservations } from "./WriteReservations.ts"
 
 type Command = Secsync.DocumentCommand & { readonly payload: Uint8Array; readonly payloadHash: Hash }
 
-/** What a room of documents carries beside its state. */
+/** The state of a document's room in this process that is not in the log. */
 export interface DocumentLocal {
-  readonly restoration: RestoreCoordinator
-  readonly turn: WriteReservations
+  readonly restoreCoordinator: RestoreCoordinator
+  readonly reservations: WriteReservations
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -33,21 +33,21 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
   },
   local: (state) => ({
-    restoration: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
-    turn: makeWriteReservations()
+    restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
+    reservations: makeWriteReservations()
   }),
-  observe: ({ restoration, turn }, event) => {
-    turn.wrote(event.origin)
-    // Updates are most of what happens, and nothing more.
+  observe: ({ restoreCoordinator, reservations }, event) => {
+    reservations.wrote(event.origin)
+    // Most events are updates: they are not decoded here.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)
-    if (decoded._tag === "Evicted") return restoration.evicted(decoded.snapshot.snapshotId)
-    restoration.restored()
+    if (decoded._tag === "Evicted") return restoreCoordinator.evicted(decoded.snapshot.snapshotId)
+    restoreCoordinator.restored()
   },
-  hear: ({ turn }, message) => hearReservation(turn, message)
+  hear: ({ reservations }, message) => receiveReservation(reservations, message)
 }
 
-/** A client that lost its connection is back within that; many documents are opened once and left. */
+/** How long an empty room stays open. A client that lost its connection is usually back by then. */
 const IDLE = "10 seconds"
 
 export class DocumentRooms extends Context.Service<

@@ -1,58 +1,32 @@
 /**
- * One client on one document: its frames in, in the order they came; its acknowledgements, refusals and everybody
- * else's events out, in one order for all.
+ * The session of one Secsync client on one document: decides what each of its messages means, in the order in which they
+ * arrive. `DocumentDelivery` decides when the client is sent the document and its events.
  */
-import { Effect, type Fiber, type Scope, Semaphore } from "effect"
+import { Effect, type Fiber, type Scope } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
-import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
+import type { DocumentId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
-import { fromStreamEvent } from "../../domain/secsync/Events.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { Access, Action, Grant } from "../../ports/Access.ts"
-import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
-import type { Committed } from "../../rooms/RoomProtocol.ts"
-import type { Tail } from "../../rooms/TailCache.ts"
+import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
-import type { Frame } from "../Frame.ts"
-import { DeliveryPause, PATIENCE_WITH_DOCUMENT, PATIENCE_WITH_OWN_SNAPSHOT, type Settler } from "./DeliveryPause.ts"
-import {
-  completeFrame,
-  documentOf,
-  evictedOf,
-  heldAfterLoading,
-  isSentUpdatesAlone,
-  type Known,
-  loadContent,
-  refusedContent
-} from "./DocumentContent.ts"
-import { DocumentDelivery, type DocumentObserver } from "./DocumentDelivery.ts"
+import type { ProtocolSession } from "../ProtocolSession.ts"
+import type { LoadRequest } from "./DocumentContent.ts"
+import { DocumentDelivery } from "./DocumentDelivery.ts"
 import { InFlight } from "./InFlight.ts"
-import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import { UpdateReplies } from "./UpdateReplies.ts"
 import * as Wire from "./Wire.ts"
 import { type Reservation, reservationMessage } from "./WriteReservations.ts"
 
-export interface SessionRequest {
+export interface SessionRequest extends LoadRequest {
   readonly grant: Grant
   readonly documentId: DocumentId
-  readonly mode: "complete" | "delta"
-  readonly known: Known
 }
 
-/** Turns in a row after which a client is taken to race with another one that writes snapshots only. */
-const TURNS_OF_A_RACE = 3
-
-export interface Session {
-  /** Handles text frames in their order; done when the next may be handled. */
-  readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
-  /** Waits until what was received is answered. */
-  readonly answered: Effect.Effect<void>
-}
-
-/** What sessions are made of. */
+/** The dependencies of a session. */
 export interface Services {
   readonly access: Access["Service"]
   readonly signatures: Signatures["Service"]
@@ -63,12 +37,13 @@ export interface Services {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
+/** Tells the client that it has no access, which it takes as final, and closes its connection. */
 export const refuseAccess = (connection: Connection): void => {
   connection.send(Wire.unauthorized)
   connection.close(CloseCode.forbidden, "not allowed by this token")
 }
 
-/** Sends the document, and then what happens to it until the scope closes. */
+/** Sends the document, and then its events until the scope closes. */
 export const openSession = Effect.fnUntraced(function* (
   services: Services,
   room: DocumentRoom,
@@ -77,160 +52,53 @@ export const openSession = Effect.fnUntraced(function* (
 ) {
   const session = new DocumentSession(services, room, connection, request)
   yield* session.open()
-  return session satisfies Session
+  return session satisfies ProtocolSession
 })
 
-/** A class, as there may be ten thousand of them that have nothing to do. */
-class DocumentSession implements Session, Holder, DocumentObserver, Settler {
+/** After so many reservations in a row, the client is taken to race with another client that writes only snapshots. */
+const RESERVATIONS_OF_A_RACE = 3
+
+/** A class, because there may be ten thousand idle ones. */
+class DocumentSession implements ProtocolSession {
   private readonly services: Services
   private readonly room: DocumentRoom
   private readonly connection: Connection
   private readonly request: SessionRequest
-  private readonly feed: DocumentDelivery
-  private readonly answers: UpdateReplies
-  private readonly settling: DeliveryPause
+  private readonly replies: UpdateReplies
+  private readonly delivery: DocumentDelivery
   private readonly inFlight = new InFlight()
-  private held: SnapshotId | undefined
-  /** The last snapshot that the client was told of and took; its own among them. */
-  private told: SnapshotId | undefined
-  /** It was given the turn, as its snapshot was refused, and has not written since. */
-  private isRefused = false
-  /** Turns in a row: nothing of this connection was stored outside of them. */
-  private turns = 0
-  /** The document was evicted when the client came, and the client knows something of it, but not all. */
-  private isBehind = false
-  /** A document is sent and what came after it released before the next is read. */
-  private documentTurn: Semaphore.Semaphore | undefined
+  /** The client has a reservation, because its snapshot was refused, and has not written since. */
+  private hasReservation = false
+  /** Snapshots that were stored by reservation since this connection last stored anything without one. */
+  private reservationsInARow = 0
 
   constructor(services: Services, room: DocumentRoom, connection: Connection, request: SessionRequest) {
     this.services = services
     this.room = room
     this.connection = connection
     this.request = request
-    this.answers = new UpdateReplies(room, connection)
-    this.feed = new DocumentDelivery(room, connection, this)
-    this.settling = new DeliveryPause(this, services.run)
+    this.replies = new UpdateReplies(room, connection)
+    this.delivery = new DocumentDelivery(services, room, connection, request, this.replies)
   }
 
   get answered(): Effect.Effect<void> {
     return this.inFlight.none
   }
 
-  // ---- as one that may be asked to restore the document
-
-  holds(): SnapshotId | undefined {
-    return this.held
-  }
-
-  isReady(): boolean {
-    return !this.feed.isHolding()
-  }
-
-  ask(): void {
-    this.answers.requireSnapshot(this.held ?? "", 0)
-  }
-
-  // ---- what the client is told
-
   open(): Effect.Effect<void, StorageUnavailable, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
-      const { feed, request, room } = this
-      yield* room.subscribe(feed)
+      yield* this.room.subscribe(this.delivery)
       yield* onScopeClose(() => this.leave())
-      room.local.restoration.join(this)
-      const { snapshotId } = request.known
-      // Another process may have stored what it knows.
-      const read =
-        snapshotId === undefined || snapshotId === room.state().active?.snapshotId ? room.tail : room.newestTail
-      const tail = yield* feed.sendDocument((tail) => this.documentFrame(tail), read)
-      this.held = heldAfterLoading(tail, request.known)
-      this.told = documentOf(tail).snapshot?.snapshotId ?? request.known.snapshotId
-      this.isBehind = evictedOf(tail) !== undefined && this.held === undefined && request.known.snapshotId !== undefined
-      this.settle(tail)
+      yield* this.delivery.start()
     })
   }
 
   private leave(): void {
-    const { restoration, turn } = this.room.local
-    this.settling.heard()
-    restoration.leave(this)
-    turn.release(this.connection.id)
+    this.delivery.stop()
+    this.room.local.reservations.release(this.connection.id)
   }
 
-  /** Of every event after the document; true: the client is not sent this one. */
-  observe({ event }: Committed): boolean {
-    if (!event.checkpoint) return false
-    const decoded = fromStreamEvent(event)
-    if (decoded._tag !== "SnapshotStored") return false
-    this.held = decoded.snapshotId
-    // With another one on its way, the client ignores that this one was saved: until that other is refused, and brings
-    // it up to date, it could make nothing of what follows.
-    const isIgnored = event.origin === this.connection.id && this.answers.mayHaveSeveral()
-    if (isIgnored) this.settling.begin(PATIENCE_WITH_OWN_SNAPSHOT)
-    else this.told = decoded.snapshotId
-    this.answers.snapshotStored()
-    const reloads = this.isBehind && event.origin !== this.connection.id
-    this.isBehind = false
-    if (reloads) {
-      // To this client the snapshot does not follow from what it knows: it needs the line of proofs as well.
-      this.feed.hold()
-      this.services.run(this.reload())
-    }
-    return reloads
-  }
-
-  hold(): void {
-    this.feed.hold()
-  }
-
-  release(): void {
-    this.feed.release()
-    this.room.local.restoration.offer()
-  }
-
-  private documentFrame(tail: Tail): Effect.Effect<Frame, StorageUnavailable> {
-    const { known, mode } = this.request
-    if (known.snapshotId === undefined) return Effect.sync(() => completeFrame(tail))
-    return loadContent(this.room.key, documentOf(tail), mode, known).pipe(
-      Effect.map((content) => Wire.contentFrame("document", content)),
-      Effect.provideService(EventLog, this.services.log)
-    )
-  }
-
-  private sendAnew(
-    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>,
-    then: (tail: Tail) => void
-  ): Effect.Effect<void, StorageUnavailable> {
-    this.documentTurn ??= Semaphore.makeUnsafe(1)
-    return Effect.sync(() => this.feed.hold()).pipe(
-      Effect.andThen(this.feed.sendDocument(frameOf)),
-      Effect.map((tail) => {
-        this.told = documentOf(tail).snapshot?.snapshotId ?? this.told
-        then(tail)
-      }),
-      this.documentTurn.withPermit
-    )
-  }
-
-  private reload(): Effect.Effect<void> {
-    return this.sendAnew(
-      (tail) => this.documentFrame(tail),
-      (tail) => this.settle(tail)
-    ).pipe(
-      Effect.catch(() =>
-        Effect.sync(() => this.connection.close(CloseCode.tryAgainLater, "the storage is not available"))
-      )
-    )
-  }
-
-  /** After a document: a client queues one that has a snapshot late. */
-  private settle(tail: Tail): void {
-    const { snapshot } = documentOf(tail)
-    if (snapshot === undefined || isSentUpdatesAlone(snapshot.snapshotId, this.request)) this.release()
-    else this.settling.begin(PATIENCE_WITH_DOCUMENT)
-  }
-
-  // ---- what the client says
+  // ---- messages
 
   receive(texts: ReadonlyArray<string>): Effect.Effect<void, StorageUnavailable> {
     return Effect.gen({ self: this }, function* () {
@@ -243,7 +111,7 @@ class DocumentSession implements Session, Holder, DocumentObserver, Settler {
     })
   }
 
-  /** For each message, whether its signature is; what is none has none. */
+  /** Verifies the signatures of all messages together. A malformed message has no signature: false. */
   private verifyAll(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean>> {
     const signed = messages.flatMap((message) => ("signed" in message ? [message.signed] : []))
     if (signed.length === 0) return Effect.succeed([])
@@ -253,13 +121,14 @@ class DocumentSession implements Session, Holder, DocumentObserver, Settler {
     })
   }
 
+  /** Any message shows that the client has taken what it was sent, and ends the pause after that. */
   private receiveMessage(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
-    if (!this.settling.heard()) return this.handle(message, isGenuine)
-    // A snapshot that is refused is answered before what follows.
-    if (message._tag !== "Snapshot") this.release()
-    return Effect.map(this.handle(message, isGenuine), () => {
-      if (!this.settling.isUnderWay()) this.release()
-    })
+    const { delivery } = this
+    if (!delivery.endPause()) return this.handle(message, isGenuine)
+    // A snapshot is answered before the events that were held back: its refusal contains them, and brings the author up
+    // to date.
+    if (message._tag !== "Snapshot") delivery.release()
+    return Effect.map(this.handle(message, isGenuine), () => delivery.releaseUnlessPaused())
   }
 
   private handle(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
@@ -296,15 +165,18 @@ class DocumentSession implements Session, Holder, DocumentObserver, Settler {
           if (!isGenuine) connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
           else if (message.documentId !== this.request.documentId)
             connection.close(CloseCode.policy, "another document's message")
-          else this.room.relay(Wire.ephemeralFrame(message.payload), this.feed)
+          else this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
         })
     }
   }
 
+  // ---- updates
+
+  /** Submits an update and does not wait for its commit, so that the next message can be handled. */
   private receiveUpdate(message: Wire.UpdateMessage): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
-      const { answers, connection, inFlight, room } = this
-      yield* room.local.turn.await(connection.id)
+      const { connection, delivery, inFlight, replies, room } = this
+      yield* room.local.reservations.await(connection.id)
       const command = {
         _tag: "StoreUpdate",
         documentId: message.documentId,
@@ -313,102 +185,97 @@ class DocumentSession implements Session, Holder, DocumentObserver, Settler {
         clock: message.clock,
         payload: message.payload,
         payloadHash: blake2b256(message.payload),
-        snapshotDueAfter: answers.wasAskedToReplace(message.refSnapshotId)
+        // A client that was asked for a snapshot and did not send one may go on with updates.
+        snapshotDueAfter: replies.wasAskedToReplace(message.refSnapshotId)
           ? Number.POSITIVE_INFINITY
           : this.services.maxUpdates
       } as const
       inFlight.begin(message.payload.length)
       room.submit(command, connection.id, (outcome) => {
-        answers.answer(message, outcome, this)
-        if (outcome._tag === "Stored") this.turns = 0
+        replies.answer(message, outcome, delivery)
+        if (outcome._tag === "Stored") this.reservationsInARow = 0
         inFlight.end(message.payload.length)
       })
       yield* inFlight.belowLimit
     })
   }
 
+  // ---- snapshots
+
+  /** Submits a snapshot and waits until its answer is sent: only then is the next message handled. */
   private receiveSnapshot(message: Wire.SnapshotMessage): Effect.Effect<void, StorageUnavailable> {
     return Effect.gen({ self: this }, function* () {
-      const { connection, feed, room } = this
+      const { connection, delivery, room } = this
       yield* this.letOthersRestore(message)
-      yield* room.local.turn.await(connection.id)
+      yield* room.local.reservations.await(connection.id)
       const used = (yield* this.services.log.proofs(room.key, message.snapshotId)) !== undefined
       const command = {
         ...message,
         _tag: "StoreSnapshot",
         payloadHash: blake2b256(message.payload),
         used,
-        sentEverything: this.held === message.parentSnapshotId
+        sentEverything: delivery.holds() === message.parentSnapshotId
       } as const
       const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
+        // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
+        // be another client's update to this very snapshot.
         room.submit(command, connection.id, (outcome) => {
-          // Answered in the same turn: the next frame may be somebody's update to this very snapshot.
           if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
             connection.send(Wire.snapshotSaved(message.snapshotId))
-            if (outcome._tag === "Refused") room.local.turn.release(connection.id)
-            this.turns = this.isRefused ? this.turns + 1 : 0
-            this.isRefused = false
+            if (outcome._tag === "Refused") room.local.reservations.release(connection.id)
+            this.reservationsInARow = this.hasReservation ? this.reservationsInARow + 1 : 0
+            this.hasReservation = false
             resume(Effect.undefined)
           } else if (outcome._tag === "Unavailable") {
             connection.send(Wire.snapshotSaveFailed)
             connection.close(CloseCode.tryAgainLater, "the storage is not available")
             resume(Effect.undefined)
           } else {
-            if (carriesContent(outcome.refusal)) {
-              feed.hold()
-              if (room.state().active !== undefined) this.goFirst()
+            if (bringsContent(outcome.refusal)) {
+              delivery.hold()
+              if (room.state().active !== undefined) this.reserveNextWrite()
             }
             resume(Effect.succeed(outcome.refusal))
           }
         })
       })
       if (refusal === undefined) return
-      if (!carriesContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
-      yield* this.sendAnew(
-        (tail) => this.refusedFrame(message, tail),
-        () => this.release()
-      )
+      if (!bringsContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
+      yield* delivery.refuseSnapshot(message)
     })
   }
 
-  private refusedFrame(message: Wire.SnapshotMessage, tail: Tail): Effect.Effect<Frame, StorageUnavailable> {
-    const document = documentOf(tail)
-    if (document.snapshot === undefined) return Effect.succeed(Wire.snapshotSaveFailed)
-    const { parentSnapshotId, parentSnapshotUpdateClocks } = message
-    return refusedContent(this.room.key, document, parentSnapshotId, parentSnapshotUpdateClocks, this.told).pipe(
-      Effect.map((content) => Wire.contentFrame("snapshot-save-failed", content)),
-      Effect.provideService(EventLog, this.services.log)
-    )
-  }
-
-  private goFirst(): void {
+  /** Makes the other clients wait for this one's next snapshot; in a race, for its next two writes. */
+  private reserveNextWrite(): void {
     const at = this.services.now()
-    const reservation: Reservation = { id: this.connection.id, at, writes: this.turns < TURNS_OF_A_RACE ? 1 : 2 }
-    this.isRefused = true
-    this.room.local.turn.reserve(reservation)
+    const writes = this.reservationsInARow < RESERVATIONS_OF_A_RACE ? 1 : 2
+    const reservation: Reservation = { id: this.connection.id, at, writes }
+    this.hasReservation = true
+    this.room.local.reservations.reserve(reservation)
     this.room.tell(reservationMessage(reservation))
   }
 
   /**
-   * After an eviction, a snapshot without all of what was evicted would drop what other clients still have, and they
-   * could not follow it. While one that has all is connected, and so was asked, it goes first.
+   * Delays a snapshot that restores an evicted document only in part. It would drop what other clients still have, and
+   * they could not follow it. If a client with the whole document is connected, it was asked for a snapshot: that one goes
+   * first.
    */
   private letOthersRestore(message: Wire.SnapshotMessage): Effect.Effect<void> {
     const { evicted } = this.room.state()
     if (evicted === undefined) return Effect.void
-    const hasAll =
+    const isComplete =
       message.parentSnapshotId === evicted.snapshot.snapshotId &&
       covers(message.parentSnapshotUpdateClocks, evicted.clocks)
-    // Who was sent all is refused and tries again with it at once.
-    const canHaveAll = this.held === evicted.snapshot.snapshotId
-    return hasAll || canHaveAll ? Effect.void : this.room.local.restoration.awaitOthers(this)
+    // A client that was sent the whole document is refused, and at once tries again with all of it.
+    const canBeComplete = this.delivery.holds() === evicted.snapshot.snapshotId
+    return isComplete || canBeComplete ? Effect.void : this.room.local.restoreCoordinator.awaitOthers(this.delivery)
   }
 }
 
 type SignedMessage = Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage
 
-/** Refusals whose answer brings the author up to date. */
-const carriesContent = (refusal: DocumentRefusal): boolean =>
+/** Whether the answer to a refused snapshot contains what its author lacks. */
+const bringsContent = (refusal: DocumentRefusal): boolean =>
   refusal._tag === "SnapshotOutdated" || refusal._tag === "SnapshotMissesUpdates" || refusal._tag === "SnapshotIdUsed"
 
 const actionOf = (message: SignedMessage, documentId: DocumentId): Action => {

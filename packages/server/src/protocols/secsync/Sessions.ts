@@ -1,31 +1,35 @@
-/** Opens sessions: decides whether a client may, and finds its document's room. */
+/** Opens the session of a Secsync client: checks that the client may read the document, and finds its room. */
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
 import { Access } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
+import type { ProtocolSession } from "../ProtocolSession.ts"
 import { DocumentRooms } from "./Rooms.ts"
-import { openSession, refuseAccess, type Session, type SessionRequest } from "./Session.ts"
+import { openSession, refuseAccess, type SessionRequest } from "./Session.ts"
 import * as Wire from "./Wire.ts"
 
 export interface SecsyncOptions {
   /**
-   * Updates that a snapshot may gather before its clients are asked for the next one. Default: no limit, the clients
-   * decide alone. The protocol's authors recommend 200–500.
+   * Updates that a snapshot may gather before the server asks a client for the next snapshot. Default: no limit, the
+   * clients decide alone. The protocol's authors recommend 200–500.
    */
   readonly maxUpdatesPerSnapshot?: number
-  /** An app's demands on the additional fields of `publicData`. */
+  /** The app's own schemas for the additional fields of `publicData`. A message that fails them is malformed. */
   readonly publicData?: Wire.PublicDataSchemas
 }
 
 export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
   {
-    /** Sends the document, and then what happens to it until the scope closes. */
+    /**
+     * Sends the document, and then its events until the scope closes. If the access policy does not let the client read
+     * the document, refuses and closes the connection and returns undefined.
+     */
     readonly open: (
       connection: Connection,
       request: SessionRequest
-    ) => Effect.Effect<Session | undefined, StorageUnavailable, Scope.Scope>
+    ) => Effect.Effect<ProtocolSession | undefined, StorageUnavailable, Scope.Scope>
   }
 >()("@sealog/server/SecsyncSessions") {
   static readonly layer = (options: SecsyncOptions = {}) =>

@@ -1,6 +1,7 @@
 /**
- * What the author of an update is answered. The client takes back everything it has in flight at any refusal, whichever
- * update that was about; why that matters is told in docs/decisions/0002-answers-to-refused-updates.md.
+ * Answers the author of an update. At any refusal, the client takes back all its updates in flight, whichever update the
+ * refusal names, and sends their changes again as one update. So a burst is refused once, and an author whose count went
+ * wrong is asked for a snapshot. Reasons: docs/decisions/0002-answers-to-refused-updates.md.
  */
 import type { SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
@@ -10,24 +11,24 @@ import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import { type UpdateMessage, updateSaved, updateSaveFailed, updateSuperseded } from "./Wire.ts"
 
-/** A class, as every connection has one. */
+/** A class, because every connection has one. */
 export class UpdateReplies {
   private readonly room: DocumentRoom
   private readonly connection: Connection
-  /** The snapshot that the client was last told to replace; "" when there was none. */
+  /** The snapshot that the client was last asked to replace; "" if none was active. */
   private askedToReplace: SnapshotId | "" | undefined
-  /** The last update refused, while those that its author sent after it may still come. */
+  /** The last refused update: updates that its author sent behind it may still arrive. */
   private refused: Pick<UpdateMessage, "refSnapshotId" | "pubKey" | "clock"> | undefined
-  /** The last update that was stored for this connection. */
-  private stored: Pick<UpdateMessage, "refSnapshotId" | "clock"> | undefined
-  /** Since the client was asked for a snapshot, until an update shows that it knows the active one. */
-  private several = false
+  /** The last update of this connection that was acknowledged. */
+  private acknowledged: Pick<UpdateMessage, "refSnapshotId" | "clock"> | undefined
+  private severalSnapshots = false
 
   constructor(room: DocumentRoom, connection: Connection) {
     this.room = room
     this.connection = connection
   }
 
+  /** Sends the answer to an update. `holder` is this connection, which may restore an evicted document. */
   answer(message: UpdateMessage, outcome: Outcome<DocumentRefusal>, holder: Holder): void {
     const { refSnapshotId, clock } = message
     if (outcome._tag === "Unavailable") {
@@ -35,20 +36,21 @@ export class UpdateReplies {
       return this.connection.close(CloseCode.tryAgainLater, "the storage is not available")
     }
     if (outcome._tag === "Stored") {
-      this.several = false
-      return this.saved(message)
+      this.severalSnapshots = false
+      return this.acknowledge(message)
     }
     switch (outcome.refusal._tag) {
       case "AlreadyStored":
-        return this.saved(message)
+        return this.acknowledge(message)
       case "NoSnapshot":
-        this.room.local.restoration.wasAsked(holder)
+        this.room.local.restoreCoordinator.wasAsked(holder)
         return this.requireSnapshot(refSnapshotId, clock)
       case "ClockTaken":
       case "UpdateOutdated":
-        // A client that came back begins at 0 again and finds its clock when it is refused. Its list of what is in
-        // flight is wrong when an update of this connection was stored under this clock.
-        return this.isTaken(message) ? this.requireSnapshot(refSnapshotId, clock) : this.refuse(message)
+        // If this connection already had an update under this clock, the client's list of updates in flight is wrong, and
+        // only a snapshot brings all its changes. Otherwise the client has reconnected and begins again at clock 0: the
+        // refusal makes it find its clock.
+        return this.hasAcknowledged(message) ? this.requireSnapshot(refSnapshotId, clock) : this.refuse(message)
       case "SnapshotDue":
         return this.requireSnapshot(refSnapshotId, clock)
       default:
@@ -56,42 +58,45 @@ export class UpdateReplies {
     }
   }
 
-  /** Refuses an update, real or not, by asking for a snapshot; only once for each snapshot that is to be replaced. */
+  /**
+   * Asks the client for a snapshot, by refusing an update with `requiresNewSnapshot: true`; the update may be made up. A
+   * repeated request to replace the same snapshot says `false`.
+   */
   requireSnapshot(snapshotId: string, clock: number): void {
     const active = this.room.state().active?.snapshotId ?? ""
-    this.several = true
+    this.severalSnapshots = true
     this.connection.send(updateSaveFailed(snapshotId, clock, this.askedToReplace !== active))
     this.askedToReplace = active
   }
 
-  /** Whether the client was asked to replace this snapshot. */
   wasAskedToReplace(snapshotId: SnapshotId): boolean {
     return this.askedToReplace === snapshotId
   }
 
   /**
-   * Whether the client may have more than one snapshot on its way: it was asked for one, perhaps while it was sending
-   * another, and no update has shown since that it knows the active one.
+   * Whether the client may have more than one snapshot on its way. It may once it was asked for a snapshot, because it may
+   * have been sending another one. A stored update shows that the client knows the active snapshot, and ends this.
    */
-  mayHaveSeveral(): boolean {
-    return this.several
+  mayHaveSeveralSnapshots(): boolean {
+    return this.severalSnapshots
   }
 
-  /** A snapshot was stored: what was asked for before is done. */
+  /** A snapshot was stored: the client may be asked to replace the active snapshot again. */
   snapshotStored(): void {
     this.askedToReplace = undefined
   }
 
-  private isTaken({ refSnapshotId, clock }: UpdateMessage): boolean {
-    const { stored } = this
-    return stored?.refSnapshotId === refSnapshotId && clock <= stored.clock
+  private hasAcknowledged({ refSnapshotId, clock }: UpdateMessage): boolean {
+    const { acknowledged } = this
+    return acknowledged?.refSnapshotId === refSnapshotId && clock <= acknowledged.clock
   }
 
-  private saved({ refSnapshotId, clock }: UpdateMessage): void {
-    this.stored = { refSnapshotId, clock }
+  private acknowledge({ refSnapshotId, clock }: UpdateMessage): void {
+    this.acknowledged = { refSnapshotId, clock }
     this.connection.send(updateSaved(refSnapshotId, clock))
   }
 
+  /** Refuses a burst once: an update that continues a refused one is answered `update-superseded`. */
   private refuse({ refSnapshotId, pubKey, clock }: UpdateMessage): void {
     const continues =
       this.refused?.refSnapshotId === refSnapshotId &&

@@ -1,4 +1,4 @@
-/** Secsync's frames: what a client may send, decoded once; and what it is sent, built as bytes once for everybody. */
+/** Secsync's messages: decodes the frames of clients, and makes the server's frames, each once for all its receivers. */
 import { Option, Schema } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
@@ -10,13 +10,13 @@ import { hasFewValues } from "../JsonBudget.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
 
-/** What every message is once decoded. */
+/** The fields that every decoded message has. */
 export interface Sealed {
   readonly documentId: string
   readonly pubKey: PublicKey
-  /** What the signature must cover. */
+  /** The text that the signature must cover, the signature and the author's key. */
   readonly signed: SignedText
-  /** The message as it is stored and relayed: canonical JSON, with every signed field and nothing else. */
+  /** The message as it is stored and sent to others: canonical JSON, with every signed field and no other. */
   readonly payload: Uint8Array
 }
 
@@ -27,7 +27,7 @@ export interface SnapshotMessage extends Sealed {
   readonly parentSnapshotProof: Hash
   readonly parentSnapshotUpdateClocks: ReadonlyMap<PublicKey, number>
   readonly ciphertextHash: Hash
-  /** For the access policy alone. */
+  /** For the access policy only: neither stored nor sent to others. */
   readonly additionalServerData: unknown
 }
 
@@ -41,7 +41,7 @@ export interface EphemeralMessage extends Sealed {
   readonly _tag: "Ephemeral"
 }
 
-/** What is wrong with a frame decides what it gets: an answer of its kind, or a closed connection. */
+/** A frame that is not a valid message. A snapshot or update is refused as one; any other closes the connection. */
 export type Malformed =
   | { readonly _tag: "NotJson" }
   | { readonly _tag: "NotAMessage" }
@@ -50,7 +50,7 @@ export type Malformed =
 
 export type ClientMessage = SnapshotMessage | UpdateMessage | EphemeralMessage | Malformed
 
-/** An app's own demands on the additional fields of `publicData`; a message that fails them is malformed. */
+/** The app's own schemas for the additional fields of `publicData`. A message that fails them is malformed. */
 export interface PublicDataSchemas {
   readonly snapshot?: Schema.Decoder<unknown>
   readonly update?: Schema.Decoder<unknown>
@@ -80,11 +80,12 @@ const decodeSnapshot = Schema.decodeUnknownOption(
 const decodeUpdate = Schema.decodeUnknownOption(message({ refSnapshotId: SnapshotId, clock: UpdateClock }))
 const decodeEphemeral = Schema.decodeUnknownOption(message({}))
 
-/** Of a frame, as its commas and brackets count: a clock for each author, and what an app adds. */
+/** Most values in a frame (see `hasFewValues`). A snapshot has one clock for each author, besides the app's own fields. */
 export const MAX_VALUES = 100_000
-/** Additional fields may nest this deep: canonical JSON is made by recursion. */
+/** How deep additional fields may nest. Canonical JSON is made by recursion, which deeper values would overflow. */
 const MAX_DEPTH = 32
 
+/** Makes the decoder of text frames. It never throws: a frame that is no valid message becomes `Malformed`. */
 export const makeDecoder = (schemas: PublicDataSchemas = {}) => {
   const accepts = {
     snapshot: acceptsWith(schemas.snapshot),
@@ -147,8 +148,9 @@ const asEphemeral = (json: unknown, publicData: unknown, accepts: (data: unknown
 }
 
 /**
- * `publicData` comes in twice: decoded, to be read; and as it was sent, because every field of it is signed and must
- * survive. The other fields are base64url and need no escaping, so canonical JSON is put together by hand.
+ * The common fields of a message. `publicData` is passed as it was sent besides its decoded form, because all its fields
+ * are signed and must be stored. The other fields are base64url and need no escaping: their canonical JSON is put together
+ * by hand.
  */
 const sealed = (
   domain: string,
@@ -185,7 +187,7 @@ const fieldOf = (value: unknown, key: string): unknown =>
     ? (value as Record<string, unknown>)[key]
     : undefined
 
-/** Whether canonical JSON can be made of a value: RFC 8785 has no infinity, no lone surrogates, and we no abyss. */
+/** Whether a value has canonical JSON: RFC 8785 excludes infinity and lone surrogates, and the recursion has a limit. */
 const isCanonical = (value: unknown, depth = MAX_DEPTH): boolean => {
   if (typeof value === "string") return value.isWellFormed()
   if (typeof value === "number") return Number.isFinite(value)
@@ -195,7 +197,7 @@ const isCanonical = (value: unknown, depth = MAX_DEPTH): boolean => {
 
 const decodeClocks = Schema.decodeUnknownOption(Schema.fromJsonString(UpdateClocks))
 
-/** The `knownSnapshotUpdateClocks` of a connection's URL; what cannot be read is as if it had not been sent. */
+/** Parses the `knownSnapshotUpdateClocks` of a connection's URL. Malformed clocks count as none. */
 export const parseKnownClocks = (json: string | null): ReadonlyMap<PublicKey, number> =>
   Option.match(json === null ? Option.none() : decodeClocks(json), { onNone: () => new Map(), onSome: clocksOf })
 
@@ -217,8 +219,8 @@ export const updateSaveFailed = (snapshotId: string, clock: number, requiresNewS
   json({ type: "update-save-failed", snapshotId, clock, requiresNewSnapshot })
 
 /**
- * Not part of Secsync: clients hand it to `onCustomMessage` or ignore it. Says that an update was not stored and that
- * an `update-save-failed` before it already told its author to send everything unconfirmed again.
+ * Says that an update was not stored, after an `update-save-failed` that already makes its author send everything
+ * unconfirmed again. Not part of Secsync: clients hand it to `onCustomMessage` or ignore it.
  */
 export const updateSuperseded = (snapshotId: string, clock: number): Frame =>
   json({ type: "update-superseded", snapshotId, clock })
@@ -229,7 +231,7 @@ export const updateFrame = (payload: Uint8Array): Frame => withType("update", pa
 
 export const ephemeralFrame = (payload: Uint8Array): Frame => withType("ephemeral-message", payload)
 
-/** What a document consists of for one client. Payloads are stored JSON: they are copied, not parsed. */
+/** The part of a document that one client is sent. Payloads are JSON as it is stored: they are copied, not parsed. */
 export interface DocumentContent {
   readonly snapshot?: Uint8Array | undefined
   readonly updates: ReadonlyArray<Uint8Array>
@@ -257,5 +259,5 @@ export const contentFrame = (type: "document" | "snapshot-save-failed", content:
   return textFrame(parts)
 }
 
-/** A stored message with its type put before its own fields. */
+/** The frame of a stored message, with its type before its own fields. */
 const withType = (type: string, payload: Uint8Array): Frame => textFrame([`{"type":"${type}",`, payload.subarray(1)])

@@ -1,51 +1,54 @@
 /**
- * A document's writers usually just write, and the first is first. But a client whose snapshot was refused five times in
- * a row disconnects, and forgets what it wrote meanwhile until its next snapshot. So whoever was refused goes first from
- * then on, one after the other, and everybody else waits, on other processes too. (They write within milliseconds of each
- * other when this happens; nobody notices the wait.)
+ * The order of writes to one document after a snapshot was refused. Without reservations, writes are decided as they come.
  *
- * The client sends what was refused again, and keeps it among what is still to be said: once its snapshot is saved, it
- * says all of it once more. Where that is a snapshot too, two clients could refuse each other's second one for ever. So
- * who comes from one turn into the next has it for two writes.
+ * A client gives up its connection after five refused snapshots in a row and forgets what the snapshot held. Therefore a
+ * client whose snapshot was refused gets a reservation: the other clients of the document, on every process, wait until it
+ * has written. Several reservations are served in the order of their time. Racing clients write within milliseconds of
+ * each other, so that users do not notice the wait.
+ *
+ * After a refused snapshot is saved at last, the client sends its content a second time. If that is a snapshot too, two
+ * clients could refuse each other's second snapshot for ever. Therefore a reservation can be for two writes.
+ * Reasons: docs/decisions/0006-several-snapshots-on-their-way.md.
  */
 import { Effect, Latch, Option, Schema } from "effect"
 import { withPatience } from "../../internal/timeouts.ts"
 
 export interface WriteReservations {
-  /** From now on the others wait for this one, once those who came before it had their turn. */
+  /** Adds a reservation. Ignored if the connection has one, or if there are 1,000. */
   readonly reserve: (reservation: Reservation) => void
-  /** It has written one thing, which may have been all that it had the turn for. */
+  /** A connection has written once: counts that against its reservation, if it has one. */
   readonly wrote: (id: string) => void
-  /** It has nothing to write any more, or is gone. Has no effect for one who has no reservation. */
+  /** Ends a connection's reservation, if it has one: it has nothing more to write, or is closed. */
   readonly release: (id: string) => void
-  /** Waits while somebody else goes first. */
+  /** Waits while another connection's reservation is the first. */
   readonly await: (id: string) => Effect.Effect<void>
 }
 
 const Reservation = Schema.Struct({
+  /** The connection's id. */
   id: Schema.String.check(Schema.isMaxLength(64)),
-  /** Milliseconds since 1970: processes that know the same reservations keep them in the same order. */
+  /** Milliseconds since 1970. Processes that know the same reservations keep them in the same order. */
   at: Schema.Finite,
-  /** How much it may write before the others. */
+  /** How many writes the reservation is for. */
   writes: Schema.Literals([1, 2])
 })
 export type Reservation = typeof Reservation.Type
 
-/** A client answers with its next snapshot at once; one that does not is not waited for. */
+/** A refused client sends its next snapshot at once. If it does not, its reservation ends after this time. */
 const PATIENCE = "1 second"
 const MAX_RESERVATIONS = 1000
 
 export const makeWriteReservations = (): WriteReservations => {
   let reservations: ReadonlyArray<Reservation> = []
-  /** Closed while somebody has the turn; a new one for each turn. */
-  let over = Latch.makeUnsafe(true)
+  /** Opens when the first reservation ends; open while there is none. Each first reservation gets a new latch. */
+  let ended = Latch.makeUnsafe(true)
 
   const change = (next: ReadonlyArray<Reservation>): void => {
     const [before, after] = [reservations[0], next[0]]
     reservations = next
     if (before?.id === after?.id) return
-    over.openUnsafe()
-    over = Latch.makeUnsafe(after === undefined)
+    ended.openUnsafe()
+    ended = Latch.makeUnsafe(after === undefined)
   }
 
   const release = (id: string): void => {
@@ -56,9 +59,9 @@ export const makeWriteReservations = (): WriteReservations => {
     Effect.suspend(() => {
       const first = reservations[0]
       if (first === undefined || first.id === id) return Effect.void
-      return withPatience(over.await, PATIENCE).pipe(
-        Effect.map((isOver) => {
-          if (Option.isNone(isOver)) release(first.id)
+      return withPatience(ended.await, PATIENCE).pipe(
+        Effect.map((hasEnded) => {
+          if (Option.isNone(hasEnded)) release(first.id)
         }),
         Effect.andThen(waitFor(id))
       )
@@ -85,8 +88,9 @@ export const makeWriteReservations = (): WriteReservations => {
 
 const decodeMessage = Schema.decodeUnknownOption(Schema.fromJsonString(Reservation))
 
-/** A reservation, for the document's rooms on other processes. */
+/** Encodes a reservation for the document's rooms on other processes. */
 export const reservationMessage = (reservation: Reservation): Uint8Array => Buffer.from(JSON.stringify(reservation))
 
-export const hearReservation = (turn: WriteReservations, message: Uint8Array): void =>
-  Option.match(decodeMessage(Buffer.from(message).toString()), { onNone: () => {}, onSome: turn.reserve })
+/** Adds a reservation that another process sent. A malformed message is ignored. */
+export const receiveReservation = (reservations: WriteReservations, message: Uint8Array): void =>
+  Option.match(decodeMessage(Buffer.from(message).toString()), { onNone: () => {}, onSome: reservations.reserve })

@@ -7,8 +7,11 @@ import type { Grant } from "../../ports/Access.ts"
 import { BlobKey, BlobStore } from "../../ports/BlobStore.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { Profiles } from "../../ports/Profiles.ts"
+import type { Connection } from "../Connection.ts"
+import type { ProtocolSession } from "../ProtocolSession.ts"
 import { type LibraryRoom, LibraryRooms, libraryKey } from "./Rooms.ts"
 import { type Client, openSession, type Services, type Session } from "./Session.ts"
+import { openSocketSession } from "./SocketSession.ts"
 
 export interface VerdantOptions {
   /** A replica that was not heard of for so long holds nobody up, and begins anew when it comes back. Default: 7 days. */
@@ -37,6 +40,11 @@ export class VerdantSessions extends Context.Service<
   {
     /** A client's session, until the scope closes. */
     readonly open: (client: Client, grant: Grant) => Effect.Effect<Session, StorageUnavailable, Scope.Scope>
+    /** The session of a client on a WebSocket, until the scope closes. */
+    readonly openSocket: (
+      connection: Connection,
+      grant: Grant
+    ) => Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope>
   }
 >()("@sealog/server/VerdantSessions") {
   static readonly layer = (options: VerdantOptions = {}) =>
@@ -106,7 +114,10 @@ export class VerdantSessions extends Context.Service<
           const room = yield* rooms.get(libraryKey(grant.libraryId))
           return yield* openSession(services, room, client, grant)
         })
-        return VerdantSessions.of({ open })
+        return VerdantSessions.of({
+          open,
+          openSocket: (connection, grant) => openSocketSession(open, connection, grant)
+        })
       })
     )
 }

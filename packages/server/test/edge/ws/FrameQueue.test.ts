@@ -1,4 +1,4 @@
-/** However small the frames are that a client sends faster than they are handled: at some number it is not read any more. */
+/** A client that sends faster than its frames are handled is not read any more, however small its frames are. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
@@ -6,28 +6,28 @@ import { socketPair } from "../../support/SocketPair.ts"
 
 const FRAMES = 200_000
 
-describe("an inbox", () => {
+describe("a frame queue", () => {
   for (const frame of ["", "1"]) {
-    it.live(`that is not handled yet takes a bounded number of frames like ${JSON.stringify(frame)}`, () =>
+    it.live(`takes a bounded number of frames like ${JSON.stringify(frame)} before it is open`, () =>
       Effect.gen(function* () {
         const { client, serving } = yield* socketPair
-        const inbox = new FrameQueue(serving, {
+        const frames = new FrameQueue(serving, {
           handle: () => Effect.void,
           run: (effect) => void Effect.runFork(effect),
-          over: () => {}
+          ended: () => {}
         })
         let arrived = 0
-        const ended = Effect.callback<"not read any more" | "all taken">((resume) => {
+        const ended = Effect.callback<"paused" | "all taken">((resume) => {
           serving.on("message", (data, isBinary) => {
-            inbox.receive(data, isBinary)
+            frames.receive(data, isBinary)
             arrived += 1
-            if (serving.isPaused) resume(Effect.succeed("not read any more"))
+            if (serving.isPaused) resume(Effect.succeed("paused"))
             else if (arrived === FRAMES) resume(Effect.succeed("all taken"))
           })
           for (let i = 0; i < FRAMES; i++) client.send(frame)
         })
-        assert.strictEqual(yield* ended, "not read any more")
-        inbox.open()
+        assert.strictEqual(yield* ended, "paused")
+        frames.open()
         yield* Effect.callback<void>((resume) => {
           serving.on("message", () => arrived === FRAMES && resume(Effect.void))
           if (arrived === FRAMES) resume(Effect.void)

@@ -1,4 +1,4 @@
-/** Whatever a client sends gets its answer, and nobody else notices. */
+/** A hostile client is answered or closed whatever it sends, and no other client is affected. */
 import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Option } from "effect"
@@ -16,17 +16,17 @@ import { connectRaw, openRaw, type RawClient } from "../../support/RawClient.ts"
 
 const limits = { maxFrameBytes: 128 * 1024, maxBufferedBytes: 256 * 1024 }
 
-/** A document with an attacker on it, and two that go on with their work. */
+/** A document with an attacker and two other clients, which go on working. */
 const makeScene = Effect.fnUntraced(function* () {
   const server = yield* startMemoryServer({ limits })
   const document = yield* startDocument(server)
   const { author, client, docId, options, refSnapshotId } = document
   const reader = yield* connectRaw(options)
-  // Having said something, it is sent everything at once.
+  // A frame of the reader ends the pause after its document: it is then sent every event at once.
   reader.send(ephemeralMessage(author, { docId }))
   yield* client.next("ephemeral-message")
   let clock = 0
-  /** Somebody else writes, is acknowledged, and is heard. */
+  /** Another client writes and is acknowledged, and the reader receives the update. */
   const othersGoOn = Effect.gen(function* () {
     const update = updateMessage(author, { docId, refSnapshotId, clock: clock++ })
     client.send(update)
@@ -54,7 +54,7 @@ const answerTo = (client: RawClient, frame: Frame): Effect.Effect<string | numbe
 const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth)
 
 describe("hostile frames", () => {
-  it.live("what is not JSON closes with 1007, what is not a message with 1008", () =>
+  it.live("a frame that is not JSON closes with 1007, and JSON that is not a message with 1008", () =>
     Effect.gen(function* () {
       const { attack, author, docId, othersGoOn } = yield* makeScene()
       const message = ephemeralMessage(author, { docId })
@@ -94,7 +94,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("what is recognisably an update, but none that can be stored, is refused as one", () =>
+  it.live("an update that cannot be stored is refused as an update", () =>
     Effect.gen(function* () {
       const { attack, docId, key, othersGoOn, refSnapshotId, server } = yield* makeScene()
       const author = makeAuthor()
@@ -141,11 +141,11 @@ describe("hostile frames", () => {
       for (const frame of frames) {
         const client = yield* attack
         assert.strictEqual(yield* answerTo(client, frame), "update-save-failed", JSON.stringify(frame).slice(0, 300))
-        // The connection lives on, and so does the author's clock.
+        // The connection stays open, and the author's clock does not change.
         assert.isTrue(client.isOpen())
       }
       const client = yield* attack
-      // Of two fields with one name the last one counts, here as everywhere.
+      // If two fields have one name, the last one counts, as in `JSON.parse`.
       assert.strictEqual(yield* answerTo(client, text.replace('"clock":0', '"clock":7,"clock":0')), "update-saved")
       const own = updateMessage(author, {
         ...{ docId, refSnapshotId, clock: 1 },
@@ -158,7 +158,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("what is recognisably a snapshot, but none that can be stored, is refused as one", () =>
+  it.live("a snapshot that cannot be stored is refused as a snapshot", () =>
     Effect.gen(function* () {
       const { attack, author, docId, othersGoOn, refSnapshotId, server, key, snapshot } = yield* makeScene()
       const good = snapshotMessage(author, { docId, parent: snapshot })
@@ -199,7 +199,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("frames that break the limits or the WebSocket protocol close that connection alone", () =>
+  it.live("a frame that breaks a limit or the WebSocket protocol closes only its own connection", () =>
     Effect.gen(function* () {
       const { attack, docId, othersGoOn, refSnapshotId } = yield* makeScene()
       const tooLong = yield* attack
@@ -219,10 +219,10 @@ describe("hostile frames", () => {
 
       const pinging = yield* attack
       for (let i = 0; i < 20_000; i++) pinging.socket.ping()
-      // Pings are answered as fast as the answers are taken; who sends more is dropped.
+      // Pings are answered as fast as the client takes the answers; a client that sends more is dropped.
       assert.strictEqual((yield* pinging.closed).code, 1006)
 
-      // One message in 16,384 fragments: put together, or refused, but not a way to stop the server.
+      // A message in 16,384 fragments is put together or refused, and does not stop the server.
       const fragmented = yield* attack
       const author = makeAuthor()
       const text = JSON.stringify(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
@@ -233,7 +233,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("what arrives together with a frame that ends the connection counts until then, and not after it", () =>
+  it.live("frames before one that closes the connection are handled, and frames after it are not", () =>
     Effect.gen(function* () {
       const { attack, author, docId, refSnapshotId, reader } = yield* makeScene()
       const attacker = yield* attack
@@ -247,7 +247,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("upgrades that are none, or for nothing that can be a document", () =>
+  it.live("an upgrade that is malformed or names no document is refused", () =>
     Effect.gen(function* () {
       const { options, othersGoOn, server } = yield* makeScene()
       for (const documentId of ["", "@library", "a/b", "%2e%2e%2f", "%00", "ä", ".hidden", "x".repeat(129)]) {
@@ -267,7 +267,7 @@ describe("hostile frames", () => {
         const answer = yield* ask(server, request)
         assert.match(answer, /^HTTP\/1\.1 4\d\d /, request.slice(0, 100))
       }
-      // Begun and never finished, or finished and gone at once.
+      // Upgrades that are never finished, and clients that go right after theirs.
       for (let i = 0; i < 50; i++) {
         const halfOpen = yield* dial(server)
         halfOpen.write("GET /doc HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n")
@@ -281,7 +281,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("a client that never reads is sent away or dropped, and the others go on", () =>
+  it.live("a client that never reads is closed or dropped, and the others go on", () =>
     Effect.gen(function* () {
       const { attack, client, docId, options, othersGoOn, refSnapshotId } = yield* makeScene()
       const slow = yield* attack
@@ -303,7 +303,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("a flood of refused frames whose answers nobody reads does not hold up the others", () =>
+  it.live("a client that floods with refused frames and reads no answers does not hold up the others", () =>
     Effect.gen(function* () {
       const { attack, othersGoOn, refSnapshotId } = yield* makeScene()
       const flooder = yield* attack
@@ -313,7 +313,7 @@ describe("hostile frames", () => {
     })
   )
 
-  it.live("any frame at all gets an answer", () =>
+  it.live("any frame gets an answer or closes the connection", () =>
     Effect.gen(function* () {
       const { attack, author, docId, othersGoOn, refSnapshotId, snapshot } = yield* makeScene()
       const valid: ReadonlyArray<object> = [
@@ -345,7 +345,7 @@ describe("hostile frames", () => {
   )
 })
 
-/** The message with the field at some place changed or dropped. */
+/** Changes or drops one field of the message or of its public data. */
 const mutate = (message: object, at: number, value: unknown, drop: boolean): object => {
   const copy = structuredClone(message) as Record<string, unknown>
   const publicData = copy["publicData"] as Record<string, unknown>
@@ -359,7 +359,7 @@ const mutate = (message: object, at: number, value: unknown, drop: boolean): obj
   return copy
 }
 
-/** Ends the fragmented message; the answer to it. */
+/** Ends a fragmented message. Returns the type of the answer, or the code that the connection is closed with. */
 const answerToLast = (client: RawClient): Effect.Effect<string | number> => {
   client.socket.send("", { binary: false, fin: true })
   return Effect.raceFirst(
@@ -380,7 +380,7 @@ const dial = (server: MemoryServer) =>
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-/** What comes back until the server hangs up. */
+/** Sends a request and returns the response, up to the end of the connection. */
 const ask = Effect.fnUntraced(function* (server: MemoryServer, request: string) {
   const socket = yield* dial(server)
   return yield* Effect.callback<string>((resume) => {

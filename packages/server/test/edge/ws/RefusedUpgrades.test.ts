@@ -1,4 +1,4 @@
-/** Who is refused a WebSocket holds nothing of the server's any more, whatever he does with his end of the connection. */
+/** A client that is refused an upgrade holds no connection of the server, even if it keeps its own side open. */
 import type { Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
@@ -25,7 +25,7 @@ describe("a refused upgrade", () => {
         const server = yield* startMemoryServer({ limits })
         const socket = yield* askToUpgrade(server.port, path, { allowHalfOpen: true })
         assert.match(yield* answerOf(socket), new RegExp(`^HTTP/1.1 ${status} `))
-        // What arrives where nobody is any more is answered with a reset.
+        // The server has destroyed its socket, so the operating system resets the connection on the next bytes.
         yield* Effect.repeat(
           Effect.sync(() => socket.write("x")),
           { schedule: Schedule.spaced("5 millis"), until: () => socket.destroyed }

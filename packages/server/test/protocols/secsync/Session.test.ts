@@ -1,4 +1,4 @@
-/** What a connection is told, frame by frame. */
+/** The frames that a Secsync client is sent, in order. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
 import {
@@ -17,8 +17,8 @@ const clocksOf = (frame: ServerFrame) =>
     publicData.clock
   ])
 
-describe("Session", () => {
-  it.live("an unknown document is empty, and nothing is written for it", () =>
+describe("a Secsync session", () => {
+  it.live("sends an empty document for an unknown id and writes nothing", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const options = { url: server.url, documentId: crypto.randomUUID(), token: yield* server.token("library") }
@@ -28,7 +28,7 @@ describe("Session", () => {
     })
   )
 
-  it.live("an author whose acknowledgement was lost sends the same again: acknowledged again, stored once", () =>
+  it.live("acknowledges a repeated message again and stores it once", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const { author, client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
@@ -57,41 +57,39 @@ describe("Session", () => {
     })
   )
 
-  it.live(
-    "an author that sends other changes under a clock that is stored is asked for all it has, also once that is old",
-    () =>
-      Effect.gen(function* () {
-        const server = yield* startMemoryServer()
-        const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
-        const another = makeAuthor()
-        const other = yield* connectRaw(options)
-        const second = snapshotMessage(another, { docId, parent: snapshot })
-        other.send(second)
-        yield* client.next("snapshot")
-        const current = second.publicData.snapshotId
-        // The refusal has the client take back all that is on its way, also what is stored meanwhile.
-        client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
-        client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 0 }))
-        assert.isFalse((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
-        yield* client.next("update-saved")
-        const third = snapshotMessage(another, { docId, parent: second, clocks: { [author.pubKey]: 0 } })
-        other.send(third)
-        yield* client.next("snapshot", (frame) => JSON.stringify(frame).includes(third.publicData.snapshotId))
-        client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 0 }))
-        const asked = yield* client.next("update-save-failed")
-        assert.deepStrictEqual([asked["snapshotId"], asked["clock"], asked["requiresNewSnapshot"]], [current, 0, true])
-        // What continues it is on the client's list.
-        client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 1 }))
-        assert.isFalse((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
-      })
+  it.live("asks an author for a snapshot that sends another update under a stored clock, also of an old snapshot", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const another = makeAuthor()
+      const other = yield* connectRaw(options)
+      const second = snapshotMessage(another, { docId, parent: snapshot })
+      other.send(second)
+      yield* client.next("snapshot")
+      const current = second.publicData.snapshotId
+      // At this refusal the client takes back all its updates in flight, also the one that is stored.
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 0 }))
+      assert.isFalse((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+      yield* client.next("update-saved")
+      const third = snapshotMessage(another, { docId, parent: second, clocks: { [author.pubKey]: 0 } })
+      other.send(third)
+      yield* client.next("snapshot", (frame) => JSON.stringify(frame).includes(third.publicData.snapshotId))
+      client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 0 }))
+      const asked = yield* client.next("update-save-failed")
+      assert.deepStrictEqual([asked["snapshotId"], asked["clock"], asked["requiresNewSnapshot"]], [current, 0, true])
+      // The client was asked for this snapshot already: the next refusal does not ask again.
+      client.send(updateMessage(author, { docId, refSnapshotId: current, clock: 1 }))
+      assert.isFalse((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+    })
   )
 
-  it.live("a client that knows several authors' clocks is sent exactly what it misses of each", () =>
+  it.live("sends a client exactly the updates of each author that its clocks do not cover", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const { client, docId, options, refSnapshotId } = yield* startDocument(server)
       const [a, b, c] = [makeAuthor(), makeAuthor(), makeAuthor()]
-      // Interleaved, so that an author's older update comes after another's newer one.
+      // Interleaved, so that an older update of one author comes after a newer update of another.
       const written = [a, b, b, a, c, b, a].map((author, i, authors) => {
         const clock = authors.slice(0, i).filter((earlier) => earlier === author).length
         return updateMessage(author, { docId, refSnapshotId, clock })
@@ -111,7 +109,7 @@ describe("Session", () => {
       const complete = yield* connectRaw({ ...options, query: `&mode=complete${query}` })
       assert.lengthOf(clocksOf(complete.first), written.length)
       assert.isDefined(complete.first["snapshot"])
-      // Clocks that make no sense are as good as none.
+      // Malformed clocks count as none.
       for (const clocks of ["", "null", "[]", '{"__proto__":1}', `{"${a.pubKey}":-1}`, "%7B", "%ff"]) {
         const odd = yield* connectRaw({
           ...options,
@@ -122,7 +120,7 @@ describe("Session", () => {
     })
   )
 
-  it.live("a client that knows an ancestor is sent the snapshots that lead from it, oldest first", () =>
+  it.live("sends a client that knows an ancestor the proofs of all later snapshots, oldest first", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const { author, client, docId, options, snapshot } = yield* startDocument(server)
@@ -148,7 +146,7 @@ describe("Session", () => {
     })
   )
 
-  it.live("what others write arrives with every signed field, and nothing that was for the server", () =>
+  it.live("sends other clients every signed field, and no additional server data", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
@@ -168,7 +166,7 @@ describe("Session", () => {
         wire({ type: "ephemeral-message", ...ephemeral }) as never
       )
       assert.deepStrictEqual(yield* reader.next("snapshot"), wire({ type: "snapshot", snapshot: next }) as never)
-      // Nobody is sent what they wrote.
+      // A client is not sent its own messages.
       yield* client.next("snapshot-saved")
       assert.deepStrictEqual(
         client.frames.map(({ type }) => type),
@@ -178,7 +176,7 @@ describe("Session", () => {
     })
   )
 
-  it.live("a burst is answered in its order; what follows a gap is refused and does not count", () =>
+  it.live("answers a burst in order and refuses the updates after a gap", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const { author, client, docId, refSnapshotId } = yield* startDocument(server)
@@ -197,42 +195,44 @@ describe("Session", () => {
     })
   )
 
-  it.live("refused snapshots: outdated, missing updates, forged proof, used id, another document's", () =>
-    Effect.gen(function* () {
-      const server = yield* startMemoryServer()
-      const { author, client, docId, refSnapshotId, snapshot } = yield* startDocument(server)
-      const [other, late] = [makeAuthor(), makeAuthor()]
-      for (const writer of [author, other]) {
-        client.send(updateMessage(writer, { docId, refSnapshotId, clock: 0 }))
-        yield* client.next("update-saved")
-      }
-      // Of the two updates it knows one.
-      client.send(snapshotMessage(late, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } }))
-      const misses = yield* client.next("snapshot-save-failed")
-      assert.isUndefined(misses["snapshot"])
-      assert.deepStrictEqual(clocksOf(misses), [[other.pubKey, 0]])
+  it.live(
+    "refuses a snapshot that is outdated, misses updates, has a forged proof or a used id, or is of another document",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer()
+        const { author, client, docId, refSnapshotId, snapshot } = yield* startDocument(server)
+        const [other, late] = [makeAuthor(), makeAuthor()]
+        for (const writer of [author, other]) {
+          client.send(updateMessage(writer, { docId, refSnapshotId, clock: 0 }))
+          yield* client.next("update-saved")
+        }
+        // It knows one of the two updates.
+        client.send(snapshotMessage(late, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } }))
+        const misses = yield* client.next("snapshot-save-failed")
+        assert.isUndefined(misses["snapshot"])
+        assert.deepStrictEqual(clocksOf(misses), [[other.pubKey, 0]])
 
-      const clocks = { [author.pubKey]: 0, [other.pubKey]: 0 }
-      const good = snapshotMessage(author, { docId, parent: snapshot, clocks })
-      const forged = resign(author, good, { parentSnapshotProof: snapshot.publicData.parentSnapshotProof })
-      client.send(forged)
-      assert.deepStrictEqual(yield* client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
-      client.send(resign(author, good, { snapshotId: refSnapshotId }))
-      yield* client.next("snapshot-save-failed")
-      client.send(resign(author, good, { docId: "another-document" }))
-      assert.deepStrictEqual(yield* client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
-      client.send(good)
-      yield* client.next("snapshot-saved")
+        const clocks = { [author.pubKey]: 0, [other.pubKey]: 0 }
+        const good = snapshotMessage(author, { docId, parent: snapshot, clocks })
+        const forged = resign(author, good, { parentSnapshotProof: snapshot.publicData.parentSnapshotProof })
+        client.send(forged)
+        assert.deepStrictEqual(yield* client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+        client.send(resign(author, good, { snapshotId: refSnapshotId }))
+        yield* client.next("snapshot-save-failed")
+        client.send(resign(author, good, { docId: "another-document" }))
+        assert.deepStrictEqual(yield* client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+        client.send(good)
+        yield* client.next("snapshot-saved")
 
-      // A second first snapshot, and one of a parent that was replaced.
-      client.send(snapshotMessage(late, { docId }))
-      const outdated = yield* client.next("snapshot-save-failed")
-      assert.deepStrictEqual(outdated["snapshot"], JSON.parse(JSON.stringify(good)))
-      client.send(snapshotMessage(late, { docId, parent: snapshot, clocks }))
-      const behind = yield* client.next("snapshot-save-failed")
-      assert.deepStrictEqual(behind["snapshot"], JSON.parse(JSON.stringify(good)))
-      // The connection was told of the newer one: its client checks no lineage that ends there.
-      assert.deepStrictEqual(behind["snapshotProofChain"] ?? [], [])
-    })
+        // A second first snapshot, and a snapshot whose parent was replaced.
+        client.send(snapshotMessage(late, { docId }))
+        const outdated = yield* client.next("snapshot-save-failed")
+        assert.deepStrictEqual(outdated["snapshot"], JSON.parse(JSON.stringify(good)))
+        client.send(snapshotMessage(late, { docId, parent: snapshot, clocks }))
+        const behind = yield* client.next("snapshot-save-failed")
+        assert.deepStrictEqual(behind["snapshot"], JSON.parse(JSON.stringify(good)))
+        // The client was sent the newer snapshot already: it needs no proof chain up to it.
+        assert.deepStrictEqual(behind["snapshotProofChain"] ?? [], [])
+      })
   )
 })

@@ -1,4 +1,4 @@
-/** Of whoever was sent away nothing is taken any more, however much he goes on to send. */
+/** The server keeps nothing that a client sends after the server has closed the connection. */
 import type { Socket } from "node:net"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
@@ -19,23 +19,23 @@ const bufferedBytes = () => {
   return process.memoryUsage().arrayBuffers
 }
 
-/** In the server's closing frame. */
+/** The code 4401 in the server's closing frame. */
 const REFUSED = Buffer.from([4401 >> 8, 4401 & 255]).toString("latin1")
 
-/** A client without a token, once it was sent away. */
-const comeWithoutToken = Effect.fnUntraced(function* (port: number) {
+/** Connects without a token. Completes when the server has closed the connection. */
+const connectWithoutToken = Effect.fnUntraced(function* (port: number) {
   const socket = yield* askToUpgrade(port, "/document?sessionKey=none", { allowHalfOpen: true })
-  let heard = ""
+  let received = ""
   yield* Effect.callback<void>((resume) => {
     socket.on("data", (data) => {
-      heard += data.toString("latin1")
-      if (heard.includes('{"type":"unauthorized"}') && heard.includes(REFUSED)) resume(Effect.void)
+      received += data.toString("latin1")
+      if (received.includes('{"type":"unauthorized"}') && received.includes(REFUSED)) resume(Effect.void)
     })
   })
   return socket
 })
 
-/** The beginning of a frame whose end never comes; done when the server has read it. */
+/** Sends a frame without its last byte. Completes when it is written to the socket. */
 const sendFrame = (socket: Socket) =>
   Effect.callback<void>((resume) => {
     socket.write(frameHeader(BYTES + 1))
@@ -43,13 +43,13 @@ const sendFrame = (socket: Socket) =>
     socket.write("", () => resume(Effect.void))
   })
 
-describe("a client that was sent away", () => {
-  it.live("is told why, and what it sends after that is not kept", () =>
+describe("a client whose connection the server has closed", () => {
+  it.live("is told why, and its later frames are not buffered", () =>
     Effect.gen(function* () {
       const { port } = yield* startMemoryServer()
       const before = bufferedBytes()
       for (let i = 0; i < CONNECTIONS; i++) {
-        yield* sendFrame(yield* comeWithoutToken(port))
+        yield* sendFrame(yield* connectWithoutToken(port))
       }
       assert.isBelow(bufferedBytes() - before, BYTES)
     })
