@@ -5,12 +5,12 @@ import { evict } from "../../src/admin/Eviction.ts"
 import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { canonicalJson } from "../../src/domain/CanonicalJson.ts"
 import { LibraryId, type SnapshotId } from "../../src/domain/Ids.ts"
-import { place, type StreamKey } from "../../src/domain/Stream.ts"
+import { type NewEvent, place, type StreamKey } from "../../src/domain/Stream.ts"
 import { type DocumentEvent, toNewEvent } from "../../src/domain/secsync/Events.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
-import type { RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
+import type { Committed, RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
 import { makeRooms } from "../../src/rooms/Rooms.ts"
 import {
   ephemeralMessage,
@@ -570,13 +570,74 @@ describe("whoever is refused", () => {
   )
 })
 
+describe("a room that another process writes beside", () => {
+  const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+
+  it.effect("answers a refusal that waited behind a command which was stored before", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* makeTroubledLog
+      const answers: Array<string> = []
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms({ ...numbers, isSettled: (refusal) => refusal === "done" }, { idle: 0 })
+        const room = yield* rooms.get(key)
+        const done = yield* Latch.make()
+        room.submit("done", "a", () => answers.push("first"))
+        room.submit("odd", "a", ({ _tag }) => {
+          answers.push(`second ${_tag}`)
+          done.openUnsafe()
+        })
+        yield* done.await
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.deepStrictEqual(answers, ["first", "second Refused"])
+    })
+  )
+
+  it.effect("reads again when it is woken while it reads", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      const delivered: Array<number> = []
+      yield* Effect.gen(function* () {
+        const reading = yield* Latch.make()
+        const written = yield* Latch.make()
+        const slow = EventLog.of({
+          ...log,
+          // The first read takes what it reads, and returns only after the other process has written.
+          read: (key, options) =>
+            log.read(key, options).pipe(Effect.tap(() => Effect.andThen(reading.open, written.await)))
+        })
+        const rooms = yield* makeRooms(numbers, { idle: 0 }).pipe(Effect.provideService(EventLog, slow))
+        const room = yield* rooms.get(key)
+        const arrived = yield* Latch.make()
+        const deliver = ({ event }: Committed) => {
+          delivered.push(event.version)
+          arrived.openUnsafe()
+        }
+        yield* room.subscribe({ id: "a", deliver, relay: () => {} })
+        room.wake()
+        yield* reading.await
+        yield* appendEven(log, key)
+        room.wake()
+        yield* written.open
+        yield* arrived.await
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.deepStrictEqual(delivered, [1])
+    })
+  )
+})
+
+const even: NewEvent = { type: "Even", data: {}, payloadHash: "", checkpoint: false }
+
+/** Appends what a room of `numbers` would, past it. */
+const appendEven = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey) {
+  const [head] = yield* log.heads([key])
+  const event = place(key, head!, even, "another process", 0)
+  yield* log.append([{ key, expectedVersion: head!.version, events: [{ event, payload: null }] }])
+}, Effect.orDie)
+
 /** Takes "even", and refuses everything else. */
 const numbers: RoomProtocol<null, string, string, null> = {
   initial: () => null,
-  decide: (_, command) =>
-    command === "even"
-      ? Result.succeed({ event: { type: "Even", data: {}, payloadHash: "", checkpoint: false }, payload: null })
-      : Result.fail(command),
+  decide: (_, command) => (command === "even" ? Result.succeed({ event: even, payload: null }) : Result.fail(command)),
   evolve: () => null,
   readsPayloads: false,
   isSettled: () => false,
