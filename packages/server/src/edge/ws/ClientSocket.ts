@@ -29,7 +29,6 @@ export interface ClientSocketServices {
 /** How long a shutdown waits until what clients have sent is answered, and as long again until they have gone. */
 export const GOODBYE_TIMEOUT = "3 seconds"
 
-/** A class, as there may be ten thousand of them that do nothing. */
 export class ClientSocket implements FrameQueueOwner {
   readonly inbox: FrameQueue
   readonly connection: Connection

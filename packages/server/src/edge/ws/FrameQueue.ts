@@ -22,7 +22,6 @@ export interface FrameQueueOwner {
   readonly over: () => void
 }
 
-/** A class, as there may be ten thousand of them that are empty. */
 export class FrameQueue {
   private readonly ws: WebSocket
   private readonly owner: FrameQueueOwner

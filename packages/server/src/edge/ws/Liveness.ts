@@ -4,7 +4,6 @@
  */
 import type { Socket } from "node:net"
 
-/** A class, as every connection has one. */
 export class Liveness {
   private readonly socket: Socket
   private received = -1

@@ -9,7 +9,6 @@ import type { FrameQueue } from "./FrameQueue.ts"
 /** Bytes that a client may be behind before frames that may be lost are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
 
-/** A class, as there may be ten thousand of them. */
 export class SocketConnection implements Connection {
   readonly id = randomBytes(12).toString("base64url")
   private readonly ws: WebSocket

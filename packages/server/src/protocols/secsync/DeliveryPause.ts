@@ -18,7 +18,6 @@ export interface Settler {
   readonly release: () => void
 }
 
-/** A class, as every connection has one. */
 export class DeliveryPause {
   private readonly settler: Settler
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>

@@ -18,7 +18,6 @@ export interface DocumentObserver {
   readonly observe: (committed: Committed) => boolean
 }
 
-/** A class, as every connection has one. */
 export class DocumentDelivery implements Subscriber {
   private readonly room: DocumentRoom
   private readonly connection: Connection

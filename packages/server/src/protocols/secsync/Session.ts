@@ -80,7 +80,6 @@ export const openSession = Effect.fnUntraced(function* (
   return session satisfies Session
 })
 
-/** A class, as there may be ten thousand of them that have nothing to do. */
 class DocumentSession implements Session, Holder, DocumentObserver, Settler {
   private readonly services: Services
   private readonly room: DocumentRoom
