@@ -10,17 +10,23 @@
  * is undurable, and the log was read after the command came.
  */
 import { isReadonlyArrayNonEmpty } from "effect/Array"
-import { advance, place, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import { advance, place, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { type BatchLimits, takeBatch } from "../internal/takeBatch.ts"
 import type { Append, PlacedEvent } from "../ports/EventLog.ts"
-import type { Decision, Outcome, RoomProtocol } from "./RoomProtocol.ts"
+import type { Decision, Outcome } from "./RoomProtocol.ts"
 
-/** One append: bounds what a conflict throws away and what one transaction writes. */
+/** Limits of one append. They bound how much a conflict throws away, and how long one transaction takes. */
 const LIMITS: BatchLimits = { count: 500, bytes: 16 * 1024 * 1024 }
 /** Conflicts of one command after which the room holds the stream still for it. */
 const CONFLICTS_BEFORE_TURN = 2
 /** Conflicts after which the queue gives a command up. */
 const MAX_CONFLICTS = 20
+
+/** The parts of a `RoomProtocol` that the queue needs. Both are pure. */
+export interface Rules<State, Refusal> {
+  readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
+  readonly isSettled: (refusal: Refusal) => boolean
+}
 
 /** A stream's head, and the state after the event there. */
 export interface Tip<State> {
@@ -65,7 +71,7 @@ export class OptimisticQueue<State, Command, Refusal> {
   /** `committed`, once every event that is decided is durable. */
   tip: Tip<State>
   private readonly key: StreamKey
-  private readonly rules: Pick<RoomProtocol<State, Command, Refusal, never>, "evolve" | "isSettled">
+  private readonly rules: Rules<State, Refusal>
   private waiting: Array<Pending<Command, Refusal>> = []
   private decided: Array<Decided<State, Command, Refusal>> = []
   /** The batch whose commit is under way. */
@@ -80,11 +86,7 @@ export class OptimisticQueue<State, Command, Refusal> {
   /** The number of waiting commands, the first ones, that came before the last read began: a refusal of theirs stands. */
   private confirmed = 0
 
-  constructor(
-    key: StreamKey,
-    rules: Pick<RoomProtocol<State, Command, Refusal, never>, "evolve" | "isSettled">,
-    start: Tip<State>
-  ) {
+  constructor(key: StreamKey, rules: Rules<State, Refusal>, start: Tip<State>) {
     this.key = key
     this.rules = rules
     this.committed = start
@@ -120,7 +122,7 @@ export class OptimisticQueue<State, Command, Refusal> {
     return this.waiting[0]
   }
 
-  /** True when one append holds no more events than are decided already. */
+  /** True when the decided events fill one append. */
   isFull(): boolean {
     return this.decided.length >= LIMITS.count
   }
@@ -168,7 +170,7 @@ export class OptimisticQueue<State, Command, Refusal> {
     return this.committing
   }
 
-  /** Makes the event of a decision in the commit part of `committed`, before the room answers and delivers it. */
+  /** Moves `committed` on to a decision whose commit succeeded. Call this before the answer and the delivery. */
   confirm(decided: Decided<State, Command, Refusal>): void {
     if (decided._tag === "Accepted") this.committed = decided.tip
   }
@@ -216,14 +218,14 @@ export class OptimisticQueue<State, Command, Refusal> {
     this.tip = this.committed
   }
 
-  /** Call when a read brought everything that was in the log as it began; `isComplete` false: only a page of it. */
+  /** Call when a read returned. `isComplete`: it brought everything that the log held when it began, not only a page. */
   endRead(isComplete: boolean): void {
     this.isReading = false
     if (!isComplete) this.isStale = true
     this.confirmed = this.present
   }
 
-  /** Call within a turn when everything is read: nothing can be written before the turn's own commit. */
+  /** Call within a turn when everything is read: no other process can write before the turn's own commit. */
   confirmAll(): void {
     this.isStale = false
     this.confirmed = this.waiting.length
@@ -277,7 +279,7 @@ export const appendOf = <State, Command, Refusal>(
   return { key, expectedVersion: head.version, events, ...(purgeBefore > 0 && { purgeBefore }) }
 }
 
-/** What a command's author is told once its decision is committed. */
+/** The answer to a command whose decision is durable. */
 export const outcomeOf = <State, Command, Refusal>(decided: Decided<State, Command, Refusal>): Outcome<Refusal> =>
   decided._tag === "Accepted"
     ? { _tag: "Stored", event: decided.placed.event }
