@@ -101,7 +101,6 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
         !(grant.readOnly && (action._tag === "WriteSnapshot" || action._tag === "WriteUpdate"))
     )
 
-  // No generator: every connection waits in it for most of its life.
   const ended = (grant: Grant): Effect.Effect<void> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const left = grant.expiresAt * 1000 - now

@@ -1,34 +1,34 @@
 /**
- * What an operator decided of a library or of the whole server, in streams of our own: who is kept out, and since when.
- * Pure, like the rules of documents.
+ * The rules of administrative streams: they say which tokens, users and libraries an operator revoked or suspended. There is
+ * one such stream for each library and one for the whole server. Pure, like the rules of documents.
  */
 import { Result, Schema } from "effect"
 import type { LibraryId } from "./Ids.ts"
 import type { NewEvent, StreamEvent, StreamKey } from "./Stream.ts"
 
-/** The stream of a library's own administration. */
+/** The administrative stream of one library. */
 export const libraryAdministration = (libraryId: LibraryId): StreamKey => ({ libraryId, streamId: "@library" })
 
-/** What holds for every library. No token can name this one. */
+/** The administrative stream of the server, which holds for every library. No token can name its library id. */
 export const serverAdministration: StreamKey = { libraryId: "@server" as LibraryId, streamId: "@access" }
 
-/** Whether a stream is one of these, and not a document. */
+/** True for an administrative stream, false for a document. */
 export const isAdministration = ({ libraryId, streamId }: StreamKey): boolean =>
   streamId === "@library" ||
   (libraryId === serverAdministration.libraryId && streamId === serverAdministration.streamId)
 
 // ---------------------------------------------------------------------------------------------------------- events
 
-/** Milliseconds since 1970: tokens that were issued at this moment or before are good no more. */
+/** Milliseconds since 1970: tokens that were issued at or before this time are revoked. */
 const Before = Schema.Finite
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 
 export const AdministrationEvent = Schema.Union([
   Schema.TaggedStruct("LibrarySuspended", {}),
   Schema.TaggedStruct("LibraryResumed", {}),
-  /** `jti` */
+  /** `tokenId` is the token's `jti`. */
   Schema.TaggedStruct("TokenRevoked", { tokenId: Name }),
-  /** `sub` */
+  /** `userId` is the token's `sub`. */
   Schema.TaggedStruct("UserRevoked", { userId: Name, before: Before }),
   Schema.TaggedStruct("TokensRevoked", { before: Before })
 ])
@@ -43,7 +43,7 @@ export const toNewEvent = ({ _tag, ...data }: AdministrationEvent): NewEvent => 
 
 const decodeEvent = Schema.decodeUnknownSync(AdministrationEvent)
 
-/** The event that a stream holds. Throws when the row is not one of ours. */
+/** Decodes a stream's event. Throws when it is not an administrative event. */
 export const fromStreamEvent = (event: StreamEvent): AdministrationEvent =>
   decodeEvent({ ...event.data, _tag: event.type })
 
@@ -86,38 +86,38 @@ export const fold = (events: Iterable<StreamEvent>): AdministrationState => {
 
 // ------------------------------------------------------------------------------------------------------- decisions
 
-/** It is so already. */
+/** The state is as the command would make it. */
 export interface NothingToDo {
   readonly _tag: "NothingToDo"
 }
 
-/** An operator's wish becomes an event unless it would change nothing. */
+/** Accepts an operator's command as an event, unless it would change nothing. */
 export const decide = (
   state: AdministrationState,
-  wish: AdministrationEvent
+  command: AdministrationEvent
 ): Result.Result<AdministrationEvent, NothingToDo> =>
-  changes(state, wish) ? Result.succeed(wish) : Result.fail({ _tag: "NothingToDo" })
+  changes(state, command) ? Result.succeed(command) : Result.fail({ _tag: "NothingToDo" })
 
-const changes = (state: AdministrationState, wish: AdministrationEvent): boolean => {
-  switch (wish._tag) {
+const changes = (state: AdministrationState, command: AdministrationEvent): boolean => {
+  switch (command._tag) {
     case "LibrarySuspended":
       return !state.isSuspended
     case "LibraryResumed":
       return state.isSuspended
     case "TokenRevoked":
-      return !state.tokens.has(wish.tokenId)
+      return !state.tokens.has(command.tokenId)
     case "UserRevoked":
-      return (state.users.get(wish.userId) ?? Number.NEGATIVE_INFINITY) < wish.before
+      return (state.users.get(command.userId) ?? Number.NEGATIVE_INFINITY) < command.before
     case "TokensRevoked":
-      return state.before < wish.before
+      return state.before < command.before
   }
 }
 
-/** A bearer, as far as a revocation can name it. */
+/** The claims of a token that a revocation can name. */
 export interface Bearer {
   readonly userId: string
   readonly tokenId: string | undefined
-  /** Seconds since 1970; a token that does not say when it was issued is taken for older than any revocation. */
+  /** Seconds since 1970. A token without this claim counts as older than any revocation. */
   readonly issuedAt: number | undefined
 }
 

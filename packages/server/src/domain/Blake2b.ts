@@ -8,10 +8,10 @@ export const blake2b256With =
     return asText(hash(typeof input === "string" ? Buffer.from(input) : input))
   }
 
-/** Digest of text (as UTF-8) or of bytes. */
+/** Digest of a text (as UTF-8) or of bytes. */
 export const blake2b256 = blake2b256With(sodium)
 
-/** Digest of bytes that come piece by piece. */
+/** Starts a digest of bytes that come piece by piece. `digest` is called once, at the end. */
 export const startBlake2b256With = ({ startHash }: Sodium) => {
   return () => {
     const { update, digest } = startHash()

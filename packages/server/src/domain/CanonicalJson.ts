@@ -1,9 +1,10 @@
-/** RFC 8785 canonical JSON: one text for one value, whatever order its keys came in. */
+/** RFC 8785 canonical JSON: one text for one value, whatever the order of its keys. */
 import canonicalize from "canonicalize"
 
+/** Returns the canonical text. Throws for values that JSON cannot hold: infinite numbers, NaN, lone surrogates. */
 export const canonicalJson = (value: object): string => flatJson(value) ?? (canonicalize(value) as string)
 
-/** Whether two values have the same canonical JSON, which is not made where they visibly hold the same. */
+/** True when two values have the same canonical JSON. Makes the JSON only if their fields are not identical. */
 export const isSameJson = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean => {
   const keys = Object.keys(a)
   return (
@@ -12,7 +13,7 @@ export const isSameJson = (a: Readonly<Record<string, unknown>>, b: Readonly<Rec
   )
 }
 
-/** Of an object of nothing but text, numbers, true, false and null, as most are: for these JSON's own text is canonical. */
+/** Fast path for an object without nested values, as most are: `JSON.stringify` of each field is canonical already. */
 const flatJson = (value: object): string | undefined => {
   if (Array.isArray(value) || "toJSON" in value) return undefined
   const fields = value as Readonly<Record<string, unknown>>

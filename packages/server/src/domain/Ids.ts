@@ -1,4 +1,4 @@
-/** The names things go by. Each is checked once, where bytes enter, and trusted after. */
+/** Ids of libraries, documents, authors, snapshots and files. Each is checked once, where bytes enter, and trusted after. */
 import { Schema } from "effect"
 
 /** A tenant: the unit of tokens and eviction. 1–200 printable characters, not starting with `@`. */
@@ -7,7 +7,7 @@ export const LibraryId = Schema.String.check(Schema.isPattern(/^(?!@)[^\p{C}\p{Z
 )
 export type LibraryId = typeof LibraryId.Type
 
-/** A Secsync document, and the stream that holds its events. Ids beginning with `@` are kept for our own streams. */
+/** A Secsync document, and the stream of its events. Ids that begin with `@` are reserved for administrative streams. */
 export const DocumentId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-][A-Za-z0-9._~:-]{0,127}$/)).pipe(
   Schema.brand("DocumentId")
 )
@@ -38,7 +38,7 @@ export type FileId = typeof FileId.Type
 export const UpdateClock = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
 /**
- * Clocks by author. Written so because a Record whose keys are branded drops the keys that do not fit, and what was
- * signed would not be what is compared.
+ * Clocks by author. Not a Record with branded keys: that drops malformed keys instead of refusing them, and the server would
+ * then compare other clocks than the author signed.
  */
 export const UpdateClocks = Schema.Record(Schema.String, UpdateClock).check(Schema.isPropertyNames(PublicKey))

@@ -1,6 +1,6 @@
 /**
- * A stream is the append-only history of one document: versions 1, 2, 3 … without gaps, each event chained to the one
- * before, so that two stores hold the same stream exactly when their last chain values are equal.
+ * A stream: an ordered sequence of events with versions 1, 2, 3 … without gaps. Each event's chain value covers all events
+ * before it, so that two stores hold the same stream exactly when their last chain values are equal.
  */
 import { blake2b256 } from "./Blake2b.ts"
 import { canonicalJson } from "./CanonicalJson.ts"
@@ -8,36 +8,36 @@ import type { Hash, LibraryId } from "./Ids.ts"
 
 export interface StreamKey {
   readonly libraryId: LibraryId
-  /** A document's id, or one of our own beginning with `@`. */
+  /** A Secsync document's id, or an id of the server's own, which begins with `@`. */
   readonly streamId: string
 }
 
-/** Where a stream ends. Version 0 is a stream that does not exist. */
+/** The version and chain of a stream's last event. Version 0: the stream does not exist. */
 export interface StreamHead {
   readonly version: number
-  /** How often the stream was evicted. */
+  /** The number of times that the stream was evicted. */
   readonly generation: number
   /** The last event's chain value; "" at version 0. */
   readonly chain: Hash | ""
 }
 
-/** What a decision yields: not yet placed in a stream. */
+/** An event that is decided, but has no place in a stream yet. */
 export interface NewEvent {
   readonly type: string
   /** Small JSON: ids, clocks, proofs. Never the sealed bytes. */
   readonly data: object
   /** BLAKE2b-256 of the sealed bytes; "" for an event without any. */
   readonly payloadHash: Hash | ""
-  /** A fold can start at this event: it says all that earlier ones said and later ones need. */
+  /** A reader can start at this event: it holds everything of earlier events that later ones need. */
   readonly checkpoint: boolean
 }
 
-/** An event in its place: never changed, never deleted. Its payload can be purged, `payloadHash` stays. */
+/** An event in its place in a stream, immutable. Its payload can be purged; `payloadHash` stays. */
 export interface StreamEvent extends NewEvent {
   readonly version: number
   readonly generation: number
   readonly chain: Hash
-  /** Who wrote it: a session's id, or the name of an administrative command. */
+  /** The writer: a session's id, or the name of an administrative command. */
   readonly origin: string
   /** Milliseconds since 1970, by the writer's clock: for people, never for order. */
   readonly recordedAt: number
@@ -49,19 +49,19 @@ export const streamName = (key: StreamKey): string => `${key.libraryId}/${key.st
 
 /**
  * The chain value of an event: BLAKE2b-256 over the previous chain value and the canonical JSON (RFC 8785) of the
- * envelope, which includes the payload's hash; so it can be checked also after the payload was purged.
+ * envelope. The envelope holds the payload's hash, so that the chain can be verified after the payload was purged.
  */
 export const chainOf = (key: StreamKey, previous: Hash | "", event: Omit<StreamEvent, "chain">): Hash =>
   blake2b256(previous + envelopeOf(key, event))
 
-/** Put together by hand, as its keys are always the same: in their order, and nothing in between. */
+/** The canonical JSON of the envelope, written by hand because its keys are always the same. */
 const envelopeOf = ({ libraryId, streamId }: StreamKey, event: Omit<StreamEvent, "chain">): string =>
   `{"checkpoint":${event.checkpoint},"data":${canonicalJson(event.data)},"generation":${event.generation}` +
   `,"libraryId":${JSON.stringify(libraryId)},"origin":${JSON.stringify(event.origin)}` +
   `,"payloadHash":"${event.payloadHash}","recordedAt":${event.recordedAt},"streamId":${JSON.stringify(streamId)}` +
   `,"type":${JSON.stringify(event.type)},"version":${event.version}}`
 
-/** Places an event after `head`. */
+/** Gives an event its place after `head`: version, generation and chain. */
 export const place = (
   key: StreamKey,
   head: StreamHead,
@@ -77,18 +77,18 @@ export const place = (
 export const EVICTED = "Evicted"
 
 /**
- * The type of the event that says which payloads were superseded and then deleted, in every protocol: those of events
- * with a version before its `before`. It changes nothing else.
+ * The type of the event that prunes superseded payloads, in every protocol: those of events with a version smaller than its
+ * `before`. It changes nothing else.
  */
 export const PRUNED = "Pruned"
 
 /**
- * The type of the event that says all that a stream's earlier events said, and takes the payloads of those with a version
- * before its `before` with it.
+ * The type of Verdant's compaction event. It holds everything that the stream's earlier events held, and purges the payloads
+ * of those with a version smaller than its `before`.
  */
 export const FOLDED = "Folded"
 
-/** Versions before this one have no payload any more because of the event. 0: it takes none. */
+/** Events with a smaller version than this lose their payload through the event. 0: none do. */
 export const purgesBefore = (event: StreamEvent): number => {
   if (event.type === EVICTED) return event.version
   if (

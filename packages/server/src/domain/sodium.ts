@@ -1,6 +1,6 @@
 /**
- * libsodium, which clients compute with: as machine code where it is prebuilt for the platform, several times as fast as
- * WebAssembly, which is everywhere.
+ * libsodium, the library that clients use. It runs as machine code where the platform has a prebuilt one, which is several
+ * times as fast as the WebAssembly that it runs as elsewhere.
  */
 import { createRequire } from "node:module"
 
@@ -8,13 +8,13 @@ export interface Sodium {
   readonly verifyDetached: (signature: Uint8Array, message: Uint8Array, key: Uint8Array) => boolean
   /** BLAKE2b, 32 bytes, without a key. */
   readonly hash: (input: Uint8Array) => Uint8Array
-  /** The same, of what comes piece by piece. */
+  /** `hash` of bytes that come piece by piece. */
   readonly startHash: () => PartialHash
 }
 
 export interface PartialHash {
   readonly update: (piece: Uint8Array) => void
-  /** Once, at the end. */
+  /** Call once, at the end. */
   readonly digest: () => Uint8Array
 }
 
@@ -67,10 +67,10 @@ const loadNative = (): Sodium | undefined => {
 
 const native = loadNative()
 
-// Whoever imports this module can call it at once. Memory is taken by the one that is used: 6 MB a thread.
+// Awaited here, so that importers call it at once. WebAssembly is loaded only if it is used: it takes 6 MB a thread.
 export const sodium: Sodium = native ?? (await loadWasm())
 
-/** By the package that they come from, the fastest last. */
+/** Every implementation on this platform by the package that it comes from, the fastest last. */
 export const loadImplementations = async (): Promise<Readonly<Record<string, Sodium>>> => ({
   "libsodium-wrappers": await loadWasm(),
   ...(native === undefined ? {} : { "sodium-native": native })

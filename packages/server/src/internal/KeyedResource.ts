@@ -1,11 +1,11 @@
 /**
- * One of a thing for each key, opened at its first use and closed a while after its last. What could not be opened is
- * forgotten at once: the next who asks tries again.
+ * One shared resource for each key, opened at its first use and closed a while after its last. A resource that failed to
+ * open is forgotten at once, so that the next caller tries again.
  */
 import { type Duration, Effect, RcMap, type Scope } from "effect"
 
 export interface KeyedResource<K, A, E> {
-  /** The thing for a key; it stays open for as long as the scope, and a while after. */
+  /** Returns the resource of a key. It stays open until the scope closes, and `idle` longer. */
   readonly get: (key: K) => Effect.Effect<A, E, Scope.Scope>
 }
 
@@ -15,7 +15,7 @@ export const makeKeyedResource = Effect.fnUntraced(function* <K, A, E, R>(option
 }) {
   const lookup = (key: K) =>
     options.open(key).pipe(
-      // Apart from this fiber, which belongs to the entry that goes.
+      // In another fiber: this one belongs to the entry that is removed, and would be interrupted with it.
       Effect.tapCause(() => Effect.forkDetach(RcMap.invalidate(map, key)))
     )
   const map: RcMap.RcMap<K, A, E> = yield* RcMap.make({ lookup, idleTimeToLive: options.idle })

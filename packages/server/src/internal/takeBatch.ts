@@ -1,11 +1,11 @@
-/** What is taken together, bounded by number and bytes. */
+/** The limits of one batch. */
 export interface BatchLimits {
   readonly count: number
-  /** A first that is larger than this is taken alone. */
+  /** A first item that is larger than this is a batch of its own. */
   readonly bytes: number
 }
 
-/** Removes from the front of the queue what fits into one batch, and returns it; one at least, if there is any. */
+/** Removes the items from the front of the queue that fit into one batch: at least one, unless the queue is empty. */
 export const takeBatch = <A>(queue: Array<A>, limits: BatchLimits, bytesOf: (item: A) => number): Array<A> => {
   let bytes = 0
   const end = queue.findIndex((item, i) => {

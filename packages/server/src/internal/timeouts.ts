@@ -1,12 +1,13 @@
 /**
- * Waiting for others, but not for ever. Time in which this process itself stood still, as its machine did or it had too
- * much to do, does not count: what others have sent meanwhile is heard before they are given up.
+ * Timeouts that hardly count the time in which this process stood still, because its machine was suspended or it was too
+ * busy. Messages that arrived in that time are handled before the wait is given up.
  */
 import { Duration, Effect, Option } from "effect"
 
-/** A stop of whatever length takes one step of the time alone. */
+/** A timeout is so many timers in a row. A pause of any length uses up only one of them. */
 const STEPS = 10
 
+/** Runs an effect; returns none if it takes longer than `patience`. */
 export const withPatience = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   patience: Duration.Input

@@ -1,6 +1,8 @@
 /**
- * Keeps out, at once and on every process, whom an operator does not want in: revoked tokens, users and libraries,
- * suspended libraries. Who comes is checked against the log itself; who is in is told when another process writes to it.
+ * Turns clients away whose token, user or library an operator revoked or suspended, on every process.
+ *
+ * A client that connects is checked against the log itself. A client that is connected is sent away as soon as a signal
+ * says that an administrative stream has grown.
  */
 import { Context, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import {
@@ -21,9 +23,9 @@ import type { Grant } from "../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 
-/** The token is valid, and its bearer is not let in. */
+/** The token is valid, but an operator revoked it, or suspended its library. */
 export class GrantEnded extends Schema.TaggedError<GrantEnded>()("GrantEnded", {
-  /** "suspended": it may be let in later. */
+  /** "revoked" is final; a suspended library may be resumed. */
   reason: Schema.Literals(["revoked", "suspended"])
 }) {}
 
@@ -31,8 +33,8 @@ export class AdmissionControl extends Context.Service<
   AdmissionControl,
   {
     /**
-     * Lets a bearer in, unless the log says otherwise now. `leave` is called as soon as the bearer is to leave, for as
-     * long as the scope is open.
+     * Checks a grant against the log as it is now, and fails with `GrantEnded` if the grant does not hold. Until the scope
+     * closes, `leave` is called when the grant ends; it may be called more than once.
      */
     readonly admit: (
       grant: Grant,
@@ -66,7 +68,7 @@ export class AdmissionControl extends Context.Service<
       const readOn = Effect.fnUntraced(function* (watched: Watched) {
         const events = yield* log.read(watched.key, { after: watched.head.version, payloads: false })
         for (const { event } of events) {
-          // Two that read on at a time read the same.
+          // Two reads may run at a time and return the same events.
           if (event.version !== watched.head.version + 1) continue
           watched.head = advance(watched.head, event)
           watched.state = evolve(watched.state, fromStreamEvent(event))
@@ -92,7 +94,7 @@ export class AdmissionControl extends Context.Service<
               : keys.filter(isAdministration).flatMap((key) => open.get(streamName(key)) ?? [])
           const all = Array.from(named)
           if (all.length === 0) return Effect.void
-          // They are looked at again at the next signal; until then nobody new is let in unseen.
+          // The next signal reads again. New clients are safe until then: each admission reads the log itself.
           return Effect.catch(readAllOn(all), (error) => Effect.logWarning(error.message))
         })
       )
@@ -114,10 +116,10 @@ export class AdmissionControl extends Context.Service<
   )
 }
 
-/** How long what is known of a library is kept after its last connection. */
+/** How long the administrative state of a library is kept in memory after its last connection. */
 const IDLE = "30 seconds"
 
-/** An administrative stream that connections depend on. */
+/** An administrative stream, and the connections that depend on it. */
 interface Watched {
   readonly key: StreamKey
   head: StreamHead

@@ -1,19 +1,22 @@
 /**
- * Group commit: while one transaction is being made durable, the appends of all rooms gather for the next. One
- * document is not limited to an update per fsync, and a thousand documents share one.
+ * Group commit for all rooms of this process. While one transaction becomes durable, appends queue for the next one: a
+ * document is not limited to one update per fsync, and a thousand documents share an fsync.
+ *
+ * A room submits a promise of an append, not the append. The committer takes the append when its transaction begins, so
+ * that it holds every event that the room decided until then.
  */
 import { Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 
-/** A transaction is filled up to so much, so that none waits long for the others. */
+/** Limits of one transaction, so that no append waits long for the others in it. */
 const MAX_APPENDS = 1000
 const MAX_BYTES = 32 * 1024 * 1024
 
-/** A commit waits for what is just coming, for this part of the time that the last one took. */
+/** The longest time that a commit waits for further appends, as a part of the time that the last commit took. */
 const PATIENCE = 0.5
 
-/** A failure is reported for so long; then the next commit is given its chance. */
+/** How long `failing` reports a failed commit if no other commit succeeds or fails. */
 const FAILING_MILLIS = 10_000
 
 interface Waiting {
@@ -25,14 +28,14 @@ export class Committer extends Context.Service<
   Committer,
   {
     /**
-     * Queues a stream's next append: `take` is asked for it when its transaction begins, so that it holds what came until
-     * then; `done` is called once it is durable, in conflict, or the storage failed, unless there was none to take. A
-     * room has at most one append queued or under way, so a batch never holds two of one stream.
+     * Queues a stream's next append. `take` is called once, when the transaction begins; undefined means that there is
+     * nothing to append, and then `done` is not called. Otherwise `done` is called once, with the result of this append.
+     * A room has at most one append queued or under way, so that a transaction never holds two of one stream.
      */
     readonly submit: (take: Waiting["take"], done: Waiting["done"]) => void
-    /** Says that what is queued has become more. */
+    /** Reports that a queued append has grown, so that a gathering commit may wait for more. */
     readonly grown: () => void
-    /** Whether a commit failed in the last ten seconds, and none has succeeded since. */
+    /** True when a commit failed in the last ten seconds, and none has succeeded since. */
     readonly failing: () => boolean
   }
 >()("@sealog/server/Committer") {
@@ -49,8 +52,8 @@ export class Committer extends Context.Service<
       let growth = 0
 
       /**
-       * Frames that have arrived, or whose signatures are being checked, share this transaction: it waits as long as each
-       * turn of the event loop brings more, and for less than it would take them to wait for it.
+       * Lets frames that have arrived, or whose signatures are being checked, share this transaction. It waits while each
+       * turn of the event loop brings more, and for less time than those frames would wait for the next transaction.
        */
       const gather = Effect.gen(function* () {
         yield* some.await
@@ -112,5 +115,5 @@ export class Committer extends Context.Service<
 
 const bytesOf = ({ events }: Append): number => events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)
 
-/** What has arrived by then is handled first. */
+/** Frames that have arrived are handled before this resumes. */
 const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))

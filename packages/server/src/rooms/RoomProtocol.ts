@@ -1,83 +1,86 @@
-/** What a room is to its protocol and to the sessions in it. */
+/**
+ * The two sides of a room: `RoomProtocol` is what a protocol gives to a room, and `Room` is what a session gets from it.
+ * A room knows streams, versions and commits; the protocol alone knows what a command and a frame mean.
+ */
 import type { Effect, Result, Scope } from "effect"
 import type { NewEvent, StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { Tail } from "./TailCache.ts"
 
-/** What a protocol brings: its pure core, and what its connections are told. */
+/** A protocol: its pure rules, and the frames and the memory that go with them. */
 export interface RoomProtocol<State, Command, Refusal, Local> {
   readonly initial: (key: StreamKey) => State
   readonly decide: (state: State, command: Command) => Result.Result<Decision, Refusal>
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
-  /** Whether `evolve` looks at payloads: without, a room opens without reading them. */
+  /** True if `evolve` reads payloads. Otherwise a room opens without reading them from the log. */
   readonly readsPayloads: boolean
-  /** A refusal that says "already done": true whatever other processes have written since. */
+  /** True for a refusal such as "already stored", which stays right whatever other processes write. */
   readonly isSettled: (refusal: Refusal) => boolean
-  /** The frame that tells other connections of an event; built once for all of them. */
+  /** The frame that fans an event out; built once for all connections. undefined: the event has none. */
   readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
-  /** State of the protocol's own that a room carries, beginning with the state that the room opens with. */
+  /** Makes the protocol's own memory of a room, which is not in the log. `state`: as the room opens. */
   readonly local: (state: State, key: StreamKey) => Local
-  /** Tells it of every event that became durable, before any subscriber. */
+  /** Called with every durable event, in version order, before any subscriber. */
   readonly observe: (local: Local, event: StreamEvent) => void
-  /** Tells it what the same room on another process was told to `tell`. */
+  /** Called with a message that the same stream's room on another process sent with `tell`. */
   readonly hear: (local: Local, message: Uint8Array) => void
 }
 
-/** What a command becomes. */
+/** The event that a command becomes. */
 export interface Decision {
   readonly event: NewEvent
   readonly payload: Uint8Array | null
-  /** With the event, the payloads of the stream's events with a smaller version go. Default: none. */
+  /** The append deletes the payloads of the stream's events with a smaller version. Default: 0, none. */
   readonly purgeBefore?: number
 }
 
 export type Outcome<Refusal> =
   | { readonly _tag: "Stored"; readonly event: StreamEvent }
   | { readonly _tag: "Refused"; readonly refusal: Refusal }
-  /** The storage failed, and whether the event was stored is not known. */
+  /** The storage failed, or other processes were faster too often. The event may have been stored. */
   | { readonly _tag: "Unavailable" }
 
-/** An event that is durable, as subscribers are told of it. */
+/** A durable event, as subscribers receive it. */
 export interface Committed {
   readonly event: StreamEvent
   readonly frame: Uint8Array | undefined
 }
 
 export interface Subscriber {
-  /** Written into every event of this subscriber, which so knows its own. */
+  /** The `origin` of this subscriber's commands. It is in their events, so that the subscriber knows its own. */
   readonly id: string
-  /** Called in version order, and for every version after the one that `join` returned. Must not throw. */
+  /** Called once for every event from `subscribe` on, in version order. Must not throw. */
   readonly deliver: (committed: Committed) => void
-  /** A message to everybody else that is not stored; may be dropped. */
+  /** Called with another subscriber's ephemeral frame; may be dropped. */
   readonly relay: (frame: Uint8Array) => void
 }
 
 export interface Room<State, Command, Refusal, Local> {
   readonly key: StreamKey
   readonly local: Local
-  /** The state as committed, never ahead of the log. */
+  /** The committed state, never ahead of the log. */
   readonly state: () => State
   /**
-   * Decides in order of arrival; `respond` is called once, in the same order for the same origin, while `state` is the one
-   * with its event.
+   * Decides commands in their order. `respond` is called once for each, in the same order for one origin. When it says
+   * "Stored", `state` is the state right after that event. `respond` may submit again, and must not throw.
    */
   readonly submit: (command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void) => void
-  /** From now on the subscriber is told of every event; undone when the scope closes. */
+  /** Adds a subscriber until the scope closes. */
   readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
-  /** The stream's tail, at or after the version that the room had when this was called; one read serves many. */
+  /** The stream's tail, up to the room's version or later. Callers at one version share one read. */
   readonly tail: Effect.Effect<Tail, StorageUnavailable>
-  /** The same, with everything that other processes had written when this was called. */
+  /** The tail with everything that other processes had written when this was called. */
   readonly newestTail: Effect.Effect<Tail, StorageUnavailable>
-  /** Relays a frame to everybody else who is connected, to whatever process. */
+  /** Sends an ephemeral frame to every other subscriber, on this process and the others; may be lost. */
   readonly relay: (frame: Uint8Array, from: Subscriber) => void
-  /** Says something to the rooms of this stream on other processes; may be lost. */
+  /** Sends a message of the protocol to the rooms of this stream on other processes; may be lost. */
   readonly tell: (message: Uint8Array) => void
-  /** Takes what another process's room of this stream relayed or told. */
+  /** Takes a message that another process's room of this stream sent with `relay` or `tell`. */
   readonly receive: (message: Uint8Array) => void
-  /** The last version that subscribers were told of. */
+  /** The version of the last event that subscribers received. */
   readonly version: () => number
-  /** Looks whether other processes have written to the stream. */
+  /** Makes the room read what other processes wrote. */
   readonly wake: () => void
-  /** Nothing decided waits for its commit. */
+  /** True when every command is answered. */
   readonly isIdle: () => boolean
 }

@@ -1,4 +1,7 @@
-/** Every stream's room: opened at its first connection, closed a while after its last. */
+/**
+ * The open rooms of one protocol. A room opens with the first session of its stream, and closes a while after the last.
+ * Signals from other processes reach a room through here.
+ */
 import { Array as Arr, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
@@ -11,18 +14,18 @@ import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
 
 export interface Rooms<State, Command, Refusal, Local> {
-  /** The room of a stream, opened when it is not; it stays open for as long as the scope, and a while after. */
+  /** Returns the room of a stream, and opens it if need be. It stays open until the scope closes, and `idle` longer. */
   readonly get: (key: StreamKey) => Effect.Effect<Room<State, Command, Refusal, Local>, StorageUnavailable, Scope.Scope>
-  /** Has a listener called after every commit of these rooms, until the scope closes. It must not throw. */
+  /** Calls the listener after every commit of these rooms, until the scope closes. It must not throw. */
   readonly onCommitted: (listener: (key: StreamKey) => void) => Effect.Effect<void, never, Scope.Scope>
-  /** Waits until everything decided is durable. */
+  /** Waits until every command in these rooms is answered. */
   readonly drain: Effect.Effect<void>
 }
 
-/** Streams that are looked for at a time. */
+/** Streams whose heads one query reads. */
 const HEADS_PAGE = 500
 
-/** The rooms of one protocol. `idle`: how long one stays open for the next connection after the last has gone. */
+/** Makes the rooms of one protocol. `idle`: how long a room stays open after its last session. */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
   protocol: RoomProtocol<State, Command, Refusal, Local>,
   { idle }: { readonly idle: Duration.Input }
@@ -69,14 +72,14 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const wake = (keys: ReadonlyArray<StreamKey>) => {
     for (const key of keys) open.get(streamName(key))?.wake()
   }
-  /** Wakes the rooms whose streams have grown: one read for many, rather than one each. */
+  /** Wakes the rooms whose streams have grown. One query reads the heads of many streams. */
   const wakeGrown = Effect.gen(function* () {
     for (const rooms of Arr.chunksOf(open.values(), HEADS_PAGE)) {
       const heads = yield* log.heads(rooms.map(({ key }) => key))
       for (const [i, room] of rooms.entries()) if (heads[i]!.version > room.version()) room.wake()
     }
   }).pipe(
-    // They are all looked at again at the next "all"; until then each room still reads before it refuses.
+    // The next "all" reads the heads again. Until then each room still reads the log before it refuses a command.
     Effect.catch((error) => Effect.logWarning(error.message))
   )
   yield* Effect.forkScoped(
@@ -104,7 +107,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   } satisfies Rooms<State, Command, Refusal, Local>
 })
 
-/** Undoes `streamName`: a library's id has no slash. */
+/** The inverse of `streamName`: a library's id has no slash. */
 const keyOf = (name: string): StreamKey => {
   const slash = name.indexOf("/")
   return { libraryId: name.slice(0, slash) as LibraryId, streamId: name.slice(slash + 1) }

@@ -1,29 +1,29 @@
 /**
- * What documents are served from, read once for many: joiners of one version share one read, also while it is under
- * way, so a thousand of them cost what one does. Of a tail that is still in memory only what follows is read.
+ * The tails of streams in memory: a session that joins is served from one. Sessions that join at one version share one
+ * read, even while it is under way. A tail that is still in memory is extended by the events that follow it.
  */
 import { Effect, Fiber, type Scope } from "effect"
 import { advance, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import type { EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 
-/** A stream's newest checkpoint, what follows, and the head it ends at. Never changed: a newer one is another read. */
+/** A stream's newest checkpoint, the events after it, and the head at which they end. Immutable. */
 export interface Tail {
   readonly head: StreamHead
   readonly events: ReadonlyArray<PlacedEvent>
 }
 
 export interface TailCache {
-  /** A tail that ends at `version` or later. */
+  /** Returns a tail that ends at `version` or later. */
   readonly get: (key: StreamKey, version: number) => Effect.Effect<Tail, StorageUnavailable>
 }
 
-/** Tails kept in memory for the next joiner, all streams together; the one used longest ago goes first. */
+/** Bytes of all tails in memory. The least recently used tail goes first. */
 const MAX_BYTES = 64 * 1024 * 1024
-/** Events that one read adds to a tail; with more it is read anew. */
+/** Events that one read adds to a tail. With more, the whole tail is read again. */
 const MAX_ADDED = 1000
-/** What an event without its payload takes, as measured. */
+/** Bytes of an event without its payload, as measured. */
 const EVENT_BYTES = 1024
-/** A payload is there once more in the frame that is made of all of them. */
+/** A payload is in memory twice: in the tail, and in the frame that is made of the tail. */
 const COPIES = 2
 
 export const makeTailCache: (log: EventLog["Service"]) => Effect.Effect<TailCache, never, Scope.Scope> =
@@ -59,7 +59,7 @@ export const makeTailCache: (log: EventLog["Service"]) => Effect.Effect<TailCach
       }
       const underWay = reads.get(name)
       if (underWay !== undefined && underWay.version >= version) return yield* Fiber.join(underWay.fiber)
-      // Its own fiber: the first joiner may go away while others wait for the same read.
+      // A fiber of the cache: the first session may leave while others wait for the same read.
       const fiber = yield* Effect.forkIn(found === undefined ? log.tail(key) : readOn(log, key, found.tail), scope)
       const read = { version, fiber }
       reads.set(name, read)

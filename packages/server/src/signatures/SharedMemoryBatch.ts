@@ -1,15 +1,15 @@
 /**
- * A batch of signed texts in memory that two threads share: handing it over costs a copy of its bytes and a wake-up, a
- * quarter of what a message between threads does. What does not fit goes as a message after all.
+ * A batch of signed texts in memory that two threads share. It costs a copy of its bytes and a wake-up, a quarter of a
+ * message between threads. A batch that does not fit is sent as a message.
  */
 import type { SignedText } from "./verifySignature.ts"
 
-/** More than the updates of one turn; a snapshot may be larger. */
+/** Enough for the updates of one turn of the event loop; a snapshot may be larger. */
 const BYTES = 1024 * 1024
-/** What is said to the thread, the number of texts, and then their bytes. */
+/** Layout: the state and the number of texts, 4 bytes each, and then the texts. */
 const HEADER = 8
 const [STATE, COUNT] = [0, 1] as const
-/** Lengths of text, signature and key. */
+/** Before each text: the lengths of text, signature and key, 4 bytes each. */
 const ENTRY_HEADER = 12
 
 export const State = {
@@ -19,11 +19,11 @@ export const State = {
   here: 1,
   /** The batch comes as a message. */
   message: 2,
-  /** The thread is to end. */
+  /** The thread must end. */
   end: 3
 } as const
 
-/** One direction, one batch at a time. */
+/** Carries one batch at a time, in one direction. */
 export class SharedMemoryBatch {
   readonly memory: SharedArrayBuffer
   private readonly header: Int32Array
@@ -37,11 +37,11 @@ export class SharedMemoryBatch {
     this.view = new DataView(memory, HEADER)
   }
 
-  /** Puts a batch here, or says that it does not fit. */
+  /** Writes a batch; returns false when it does not fit. */
   write(batch: ReadonlyArray<SignedText>): boolean {
     let offset = 0
     for (const { text, signature, pubKey } of batch) {
-      // As many bytes as UTF-8 may take.
+      // UTF-8 takes at most three bytes for each unit of UTF-16.
       const most = ENTRY_HEADER + 3 * (text.length + signature.length + pubKey.length)
       if (offset + most > this.bytes.length) return false
       let end = offset + ENTRY_HEADER
@@ -56,7 +56,7 @@ export class SharedMemoryBatch {
     return true
   }
 
-  /** Copies of what was put here: the text as its bytes. */
+  /** Returns copies of the texts that were written, each as UTF-8 bytes. */
   read(): ReadonlyArray<{ readonly text: Buffer; readonly signature: string; readonly pubKey: string }> {
     let offset = 0
     return Array.from({ length: this.header[COUNT] ?? 0 }, () => {
@@ -71,13 +71,13 @@ export class SharedMemoryBatch {
     })
   }
 
-  /** Wakes the thread that waits for something to do. */
+  /** Wakes the thread that waits for work. */
   wake(state: number): void {
     Atomics.store(this.header, STATE, state)
     Atomics.notify(this.header, STATE)
   }
 
-  /** Blocks until there is something to do; what. */
+  /** Blocks until there is work; returns the `State` that says which. */
   waitForWork(): number {
     while (true) {
       Atomics.wait(this.header, STATE, State.idle)

@@ -1,4 +1,4 @@
-/** Who wrote a message: its signature, checked exactly as the clients check it. */
+/** The signatures of messages, checked exactly as the clients check them, on threads where there are cores for them. */
 import { availableParallelism } from "node:os"
 import { Context, Effect, Layer } from "effect"
 import { makeVerifierPool } from "./VerifierPool.ts"
@@ -7,17 +7,17 @@ import { type SignedText, verifySignature } from "./verifySignature.ts"
 export class Signatures extends Context.Service<
   Signatures,
   {
-    /** Whether each is genuine, in the order given. What cannot be a signature or a key is not. */
+    /** Returns for each text whether its signature is genuine. A malformed signature or key is not genuine. */
     readonly verify: (signed: ReadonlyArray<SignedText>) => Effect.Effect<ReadonlyArray<boolean>>
   }
 >()("@sealog/server/Signatures") {
-  /** On the caller's thread. */
+  /** Verifies on the caller's thread. */
   static readonly layerInline = Layer.succeed(
     Signatures,
     Signatures.of({ verify: (signed) => Effect.sync(() => signed.map(verifySignature)) })
   )
 
-  /** On threads of their own. */
+  /** Verifies on `count` threads. */
   static readonly layerThreads = (count: number) =>
     Layer.effect(
       Signatures,
@@ -33,21 +33,21 @@ export class Signatures extends Context.Service<
       })
     )
 
-  /** A thread for every core but the one that the rest runs on; inline where there is one core alone. */
+  /** For a server: a thread for every core but the one that it runs on; inline on a single core. */
   static readonly layer = Layer.suspend(() => {
     const threads = Math.min(availableParallelism() - 1, MAX_THREADS)
     return threads === 0 ? Signatures.layerInline : Signatures.layerThreads(threads)
   })
 
-  /** A thread for every core, for whoever has little else to do than to wait for them; inline where there is one core. */
+  /** For a command that mostly waits for signatures: a thread for every core; inline on a single core. */
   static readonly layerBatch = Layer.suspend(() => {
     const threads = Math.min(availableParallelism(), MAX_BATCH_THREADS)
     return threads === 1 ? Signatures.layerInline : Signatures.layerThreads(threads)
   })
 }
 
-/** The rest of an update's way is on one core, which more threads than these would only wait for. */
+/** All other work on an update is done on one core, for which more threads would only wait. */
 const MAX_THREADS = 8
 
-/** More are not given enough to do by the one thread that reads and folds. */
+/** The one thread that reads events cannot keep more threads busy. */
 const MAX_BATCH_THREADS = 4

@@ -1,16 +1,16 @@
 /**
- * Threads that verify signatures, so that the one that everything else happens on does not have to. What one turn of the
- * event loop brings goes together; what comes while all threads are busy gathers, and goes to the next that is free: a
- * batch is as large as the load makes it. A few are verified here: handing them over and back would take as long.
+ * Threads that verify signatures, so that the main thread does not. The signatures of one turn of the event loop go
+ * together. While all threads are busy, signatures queue, and the next free thread takes them: the load makes the batch.
+ * A few signatures are verified on the main thread, because the hand-over would take as long.
  */
 import { Worker } from "node:worker_threads"
 import { SharedMemoryBatch, State } from "./SharedMemoryBatch.ts"
 import { type SignedText, verifySignature } from "./verifySignature.ts"
 
 export interface VerifierPool {
-  /** `done` is called once, later; whether each is genuine, in the order given. */
+  /** Calls `done` once, later, with a flag for each signature in the order given: true if it is genuine. */
   readonly verify: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
-  /** Done when the threads have ended; what was asked and is not answered by then never is. */
+  /** Resolves when the threads have ended. A question that is not answered by then stays unanswered. */
   readonly close: () => Promise<void>
 }
 
@@ -22,16 +22,16 @@ interface Job {
 interface Thread {
   readonly worker: Worker
   readonly batch: SharedMemoryBatch
-  /** What it is verifying now; undefined: it is free. */
+  /** The jobs that it verifies now; undefined: it is free. */
   busy: ReadonlyArray<Job> | undefined
 }
 
-/** Signatures that are verified here when there are no more. */
+/** Up to this many signatures are verified on the main thread. */
 const FEW = 2
-/** Signatures that one thread is given at a time, so that the others have something to do. */
+/** Signatures in one batch, so that the other threads get work too. */
 const MAX_BATCH = 64
 
-/** From the sources as from what was built of them. */
+/** Starts the thread from the sources or from the build, whichever this file is in. */
 export const spawnThread = (memory: SharedArrayBuffer): Worker => {
   const file = import.meta.url.endsWith(".ts") ? "./verifierThread.ts" : "./verifierThread.js"
   return new Worker(new URL(file, import.meta.url), { workerData: memory })
@@ -91,7 +91,7 @@ export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPoo
         Array.from(results, (result) => result === 1)
       )
     })
-    // A thread that ends takes nothing with it; another one is not started, as it may end for the same reason.
+    // The main thread takes over the jobs of a thread that ends. No thread replaces it: it might end for the same reason.
     thread.worker.on("error", () => {})
     thread.worker.on("exit", () => {
       threads = threads.filter((other) => other !== thread)
@@ -112,7 +112,7 @@ export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPoo
     },
     close: async () => {
       isClosed = true
-      // Not terminated: in a thread that is just starting, that can take the process with it (Node 26).
+      // Never `terminate`: in a thread that is just starting, it can end the whole process (Node 26).
       await Promise.all(
         threads.map(({ batch, worker }) => {
           const ended = new Promise((resolve) => worker.once("exit", resolve))

@@ -1,6 +1,6 @@
 /**
- * A thread that verifies: waits for a batch of signed texts, and answers with a byte for each. It runs no event loop: a
- * batch that comes as a message is taken from its port when it is woken for it.
+ * The code of a verifier thread: it waits for a batch of signed texts, and answers with one byte for each. It runs no
+ * event loop; when it is woken for a batch that came as a message, it takes the message from its port.
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads"
 import { SharedMemoryBatch, State } from "./SharedMemoryBatch.ts"
@@ -19,5 +19,5 @@ const verifyOn = (): void => {
     port.postMessage(Uint8Array.from(genuine, (isGenuine) => (isGenuine ? 1 : 0)))
   }
 }
-// Not while the module is being evaluated: a thread that is terminated within that takes the process with it (Node 26).
+// Not while the module is evaluated: a thread that is terminated then can end the whole process (Node 26).
 setImmediate(verifyOn)

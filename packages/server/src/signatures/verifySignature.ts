@@ -1,11 +1,11 @@
 /**
- * Ed25519 (RFC 8032) as libsodium has it, which is what clients check with: one that accepted more, or less, would store
- * what they refuse, and leave them with a document that they cannot load.
+ * Ed25519 (RFC 8032) as libsodium verifies it, because clients verify with libsodium. A server that accepted more would
+ * store messages that clients refuse, and leave them with a document that they cannot load.
  */
 import { type Sodium, sodium } from "../domain/sodium.ts"
 
 export interface SignedText {
-  /** What was signed, as UTF-8; it begins with the name of the kind of message. */
+  /** The signed text, signed as UTF-8; it begins with the name of the kind of message. */
   readonly text: string
   /** URL-safe base64 without padding, 64 bytes. */
   readonly signature: string
@@ -16,7 +16,7 @@ export interface SignedText {
 const SIGNATURE_BYTES = 64
 const KEY_BYTES = 32
 
-/** As libsodium decodes it: exactly so many bytes, in the one text that stands for them. */
+/** Decodes as libsodium does: exactly `length` bytes, and only from their one canonical text. */
 const decode = (text: string, length: number): Buffer | undefined => {
   const bytes = Buffer.from(text, "base64url")
   return bytes.length === length && bytes.toString("base64url") === text ? bytes : undefined
@@ -39,7 +39,7 @@ export const verifyWith = (implementation: Sodium) => {
   return (signed: SignedText): boolean => verifyBytes({ ...signed, text: Buffer.from(signed.text) })
 }
 
-/** Never throws: what cannot be a signature or a key is an invalid signature. */
+/** Returns true if the signature is genuine. Never throws: a malformed signature or key is an invalid signature. */
 export const verifySignature = verifyWith(sodium)
-/** The same, of a text that is UTF-8 already. */
+/** `verifySignature` of a text that is encoded as UTF-8 already. */
 export const verifyBytes = verifyBytesWith(sodium)

@@ -1,3 +1,4 @@
+/** Canonical JSON, compared with the package `canonicalize`. */
 import { assert, it } from "@effect/vitest"
 import { canonicalJson, isSameJson } from "@sealog/server/domain/CanonicalJson"
 import canonicalize from "canonicalize"
@@ -12,7 +13,7 @@ const flat = fc.oneof(
   fc.constant(null)
 )
 
-it("is what RFC 8785 says of any object, flat or not", () => {
+it("canonicalJson returns the RFC 8785 text of any object, flat or nested", () => {
   fc.assert(
     fc.property(fc.oneof(fc.dictionary(text, flat), fc.dictionary(text, fc.jsonValue())), (value) => {
       assert.strictEqual(canonicalJson(value), canonicalize(value))
@@ -25,14 +26,14 @@ it("is what RFC 8785 says of any object, flat or not", () => {
   assert.strictEqual(canonicalJson(new Date(0)), canonicalize(new Date(0)))
 })
 
-it("is of nothing that it does not know", () => {
+it("canonicalJson throws for values that JSON cannot hold", () => {
   for (const value of [{ a: Number.NaN }, { a: Number.POSITIVE_INFINITY }, { a: "\ud800" }, { "\ud800": 1 }]) {
     assert.throws(() => canonicalJson(value))
     assert.throws(() => canonicalize(value))
   }
 })
 
-it("is the same exactly when it is made and compared", () => {
+it("isSameJson is true exactly when the canonical texts are equal", () => {
   const few = fc.constantFrom<unknown>(
     0,
     -0,

@@ -1,4 +1,4 @@
-/** The messages that tests and benches send are the ones that the real client makes and accepts. */
+/** The messages of tests and benches, checked with the real client's own functions. */
 import { assert, describe, it } from "@effect/vitest"
 import sodium from "libsodium-wrappers"
 import * as secsync from "secsync"
@@ -28,16 +28,16 @@ describe("SealedMessages, checked by the secsync client", () => {
   const update = updateMessage(author, { docId, refSnapshotId, clock: 4, additional })
   const ephemeral = ephemeralMessage(author, { docId, additional })
 
-  // What was sealed is random, so the client's last step, decrypting, fails: 101, 201 and 301 say that signature,
-  // document, parent proof and clocks were all found good before it.
-  it("is signed as the client checks it, additional fields included", () => {
+  // The sealed bytes are random, so that the client's last step, decryption, fails. Its codes 101, 201 and 301 say that
+  // signature, document, parent proof and clocks were valid.
+  it("are signed as the client verifies them, additional fields included", () => {
     assert.strictEqual(verifySnapshot(second, first), "SECSYNC_ERROR_101")
     assert.strictEqual(verifyUpdate(update, 3), "SECSYNC_ERROR_201")
     assert.strictEqual(verifyEphemeral(ephemeral), "SECSYNC_ERROR_301")
     assert.strictEqual(verifyUpdate(resign(author, update, { clock: 5 }), 4), "SECSYNC_ERROR_201")
   })
 
-  it("is refused by the client when anything signed was changed", () => {
+  it("are refused by the client when a signed field was changed", () => {
     const forged = { title: "another" }
     assert.strictEqual(verifySnapshot({ ...second, ciphertext: first.ciphertext }, first), "SECSYNC_ERROR_111")
     assert.strictEqual(
@@ -48,13 +48,13 @@ describe("SealedMessages, checked by the secsync client", () => {
     assert.strictEqual(verifyUpdate(resign(makeAuthor(), update, {}), 3), "SECSYNC_ERROR_212")
   })
 
-  it("carries the clocks and parents that the client looks for", () => {
+  it("carry the clocks and parents that the client expects", () => {
     assert.strictEqual(verifyUpdate(update, 2), "SECSYNC_ERROR_202")
     assert.strictEqual(verifySnapshot(snapshotMessage(author, { docId, parent: second }), first), "SECSYNC_ERROR_112")
     assert.strictEqual(verifySnapshot(snapshotMessage(author, { docId, parent: first }), first), "SECSYNC_ERROR_102")
   })
 
-  it("has the signature and the proof that the client makes of the same content", () => {
+  it("have the signature and the proof that the client makes of the same content", () => {
     for (const parent of [undefined, first, second]) {
       const theirs = secsync.createSnapshot(
         "content",
@@ -78,7 +78,7 @@ describe("SealedMessages, checked by the secsync client", () => {
     assert.strictEqual(second.publicData.parentSnapshotProof, childProof(first))
   })
 
-  it("has the shapes by which the client parses messages", () => {
+  it("have the shapes that the client parses", () => {
     assert.deepStrictEqual(secsync.parseSnapshotWithClientData(first), first)
     const plain = updateMessage(author, { docId, refSnapshotId, clock: 0 })
     assert.deepStrictEqual(secsync.parseUpdate(plain), plain)
@@ -111,7 +111,7 @@ describe("SealedMessages, checked by the secsync client", () => {
   }
 })
 
-/** A document's key: nothing here was sealed with it. */
+/** A document's key. No message here was sealed with it. */
 const key = sodium.randombytes_buf(32)
 
 const keyPairOf = (author: Author) => ({

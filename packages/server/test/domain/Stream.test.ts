@@ -28,7 +28,7 @@ const newEvent: fc.Arbitrary<NewEvent> = fc.record({
 const newEvents = fc.array(newEvent, { minLength: 2, maxLength: 8 })
 
 describe("a stream", () => {
-  it("numbers events from 1 without gaps, and counts a generation up after its eviction", () => {
+  it("numbers events from 1 without gaps, and begins a generation after each eviction", () => {
     const types = ["SnapshotStored", EVICTED, "SnapshotStored", "UpdateStored", EVICTED]
     const { events, head } = store(types.map((type) => ({ type, data: {}, payloadHash: "", checkpoint: false })))
     assert.deepStrictEqual(
@@ -44,9 +44,9 @@ describe("a stream", () => {
     assert.deepStrictEqual(head, { version: 5, generation: 2, chain: events[4]!.chain })
   })
 
-  it("is named by library and id, and no two the same", () => {
+  it("has a unique name made of library and id", () => {
     assert.strictEqual(streamName(key), "library/document")
-    // A library's id holds no slash: the first one ends it.
+    // A library's id holds no slash, so that the first slash ends it.
     assert.throws(() => LibraryId.make("library/document"))
   })
 })
@@ -67,7 +67,7 @@ describe("the chain", () => {
     assert.strictEqual(events[1]?.chain, hash(hash(first) + second))
   })
 
-  it("is the same for the same events, whatever order their data's keys have, before and after JSON", () => {
+  it("is equal for equal events, in any order of their data's keys, before and after JSON", () => {
     fc.assert(
       fc.property(newEvents, (events) => {
         const { head, events: stored } = store(events)
@@ -105,13 +105,13 @@ describe("the chain", () => {
     )
   })
 
-  it("changes with the stream's name, in both its parts", () => {
+  it("changes with the library and with the id of the stream", () => {
     const { events, head } = store([{ type: "A", data: {}, payloadHash: "", checkpoint: true }])
     assert.notStrictEqual(rechain(events, { ...key, libraryId: LibraryId.make("another") }), head.chain)
     assert.notStrictEqual(rechain(events, { ...key, streamId: "another" }), head.chain)
   })
 
-  it("changes when events are dropped, doubled or swapped, also when they are numbered again", () => {
+  it("changes when events are dropped, doubled or swapped, even if they are renumbered", () => {
     fc.assert(
       fc.property(newEvents, fc.nat(), (events, position) => {
         const { events: stored, head } = store(events)
@@ -140,7 +140,7 @@ const store = (events: ReadonlyArray<NewEvent>): { events: Array<StreamEvent>; h
   return { events: stored, head }
 }
 
-/** The last chain value, computed again from what a store holds. */
+/** Computes the last chain value again from stored events. */
 const rechain = (events: ReadonlyArray<StreamEvent>, stream = key): Hash | "" =>
   events.reduce<Hash | "">((previous, event) => chainOf(stream, previous, event), "")
 

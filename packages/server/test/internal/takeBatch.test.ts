@@ -1,4 +1,4 @@
-/** Batches are bounded by what they hold. */
+/** Batches are bounded by their items and bytes. */
 import { assert, describe, it } from "@effect/vitest"
 import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
 import { LibraryId } from "@sealog/server/domain/Ids"
@@ -10,7 +10,7 @@ import fc from "fast-check"
 import { takeBatch } from "../../src/internal/takeBatch.ts"
 
 describe("takeBatch", () => {
-  it("takes everything in order, as much at once as the limits allow and never nothing", () => {
+  it("takes every item in order, as many at once as the limits allow and at least one", () => {
     const limits = { count: 4, bytes: 10 }
     fc.assert(
       fc.property(fc.array(fc.nat(15)), (sizes) => {

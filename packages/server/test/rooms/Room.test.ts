@@ -1,16 +1,16 @@
-/** Rooms on a log that fails, that others write to, and that many read while it is written. */
+/** Rooms on a log that fails, that other processes write to, and that many clients read while it grows. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Fiber, Latch, Layer, Result } from "effect"
 import { evict } from "../../src/admin/Eviction.ts"
 import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { canonicalJson } from "../../src/domain/CanonicalJson.ts"
 import { LibraryId, type SnapshotId } from "../../src/domain/Ids.ts"
-import { place, type StreamKey } from "../../src/domain/Stream.ts"
+import { type NewEvent, place, type StreamKey } from "../../src/domain/Stream.ts"
 import { type DocumentEvent, toNewEvent } from "../../src/domain/secsync/Events.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
-import type { RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
+import type { Committed, RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
 import { makeRooms } from "../../src/rooms/Rooms.ts"
 import {
   ephemeralMessage,
@@ -26,7 +26,7 @@ import { connectRaw, openRaw, type RawClient, type ServerFrame } from "../suppor
 import { makeSharedSignals, makeTroubledLog } from "../support/TroubledLog.ts"
 
 describe("a storage that fails", () => {
-  it.live("is said to be unavailable, nothing is half done, and all goes on without a restart", () =>
+  it.live("is reported as unavailable, leaves no half-stored update, and serves again without a restart", () =>
     Effect.gen(function* () {
       const { layer, log, trouble } = yield* makeTroubledLog
       const server = yield* startMemoryServer({}, layer)
@@ -57,7 +57,7 @@ describe("a storage that fails", () => {
     })
   )
 
-  it.live("while a document is opened: it opens as soon as the storage is back", () =>
+  it.live("refuses to open a document until it is back", () =>
     Effect.gen(function* () {
       const { layer, trouble } = yield* makeTroubledLog
       const server = yield* startMemoryServer({}, layer)
@@ -72,7 +72,7 @@ describe("a storage that fails", () => {
     })
   )
 
-  it.live("that stored and then failed: what is sent again is acknowledged, and stored once", () =>
+  it.live("stores an update once when it failed after the append, and acknowledges the repeat", () =>
     Effect.gen(function* () {
       const { layer, log, trouble } = yield* makeTroubledLog
       const server = yield* startMemoryServer({}, layer)
@@ -99,7 +99,7 @@ describe("a storage that fails", () => {
 })
 
 describe("other processes on the same log", () => {
-  it.live("one that was faster: what is waiting is decided again, nobody sees a gap or a double", () =>
+  it.live("cause a conflict: the room decides again, and every client sees each event once and in order", () =>
     Effect.gen(function* () {
       const { layer, log, trouble } = yield* makeTroubledLog
       const server = yield* startMemoryServer({}, layer)
@@ -126,7 +126,7 @@ describe("other processes on the same log", () => {
         reader.frames.filter(({ type }) => type === "update").map(authorAndClock),
         stored.map(authorAndClock)
       )
-      // The author is told of the foreign updates, and of its own only that they are stored.
+      // The author receives the foreign updates, and acknowledgements of its own.
       assert.deepStrictEqual(
         client.frames.filter(({ type }) => type === "update").map(authorAndClock),
         stored.map(authorAndClock).filter(([pubKey]) => pubKey === foreign.pubKey)
@@ -138,10 +138,10 @@ describe("other processes on the same log", () => {
     })
   )
 
-  it.live("a snapshot that came first: what was for the old one is refused, what is for the new one accepted", () =>
+  it.live("store a snapshot first: an update to the old one is refused, an update to the new one accepted", () =>
     Effect.gen(function* () {
       const { layer, log, trouble } = yield* makeTroubledLog
-      // Without signals: what others wrote is found when it matters.
+      // Without signals, the room finds foreign events only when it commits or refuses.
       const server = yield* startMemoryServer({}, layer)
       const { author, client, docId, key, refSnapshotId, snapshot } = yield* startDocument(server)
       const theirs = snapshotMessage(makeAuthor(), { docId, parent: snapshot })
@@ -155,7 +155,7 @@ describe("other processes on the same log", () => {
 
       const next = snapshotMessage(makeAuthor(), { docId, parent: theirs, clocks: { [author.pubKey]: 0 } })
       yield* foreignSnapshot(log, key, next)
-      // Not yet known to this process, and yet no reason to refuse.
+      // This process does not know the snapshot yet, and must not refuse the update for that.
       client.send(updateMessage(author, { docId, refSnapshotId: next.publicData.snapshotId, clock: 0 }))
       yield* client.next("update-saved", (frame) => frame["snapshotId"] === next.publicData.snapshotId)
       assert.deepStrictEqual(
@@ -165,7 +165,7 @@ describe("other processes on the same log", () => {
     })
   )
 
-  it.live("two servers that write the same document: all is stored once, and everybody hears of it once", () =>
+  it.live("write the same document: every update is stored once, and every client receives it once", () =>
     Effect.gen(function* () {
       const { layer, log } = yield* makeTroubledLog
       const signals = yield* makeSharedSignals
@@ -191,7 +191,7 @@ describe("other processes on the same log", () => {
               ),
               Effect.as(client.closed, false)
             )
-            // A process that others were faster than all the time sends its clients away; they come back.
+            // A room that meets too many conflicts sends its client away; the client comes back.
             if (isSaved) clock += 1
             else client = yield* connectRaw({ ...options, url })
           }
@@ -211,7 +211,7 @@ describe("other processes on the same log", () => {
     })
   )
 
-  it.live("an eviction: one that has the document is asked for it, and when it goes the next", () =>
+  it.live("evict a document: one client that has it is asked to restore it, and another if that one leaves", () =>
     Effect.gen(function* () {
       const { layer, log } = yield* makeTroubledLog
       const signals = yield* makeSharedSignals
@@ -240,41 +240,39 @@ describe("other processes on the same log", () => {
     })
   )
 
-  it.live(
-    "an eviction: a restoration that is behind what its own connection was sent is refused, and tried again",
-    () =>
-      Effect.gen(function* () {
-        const { layer, log } = yield* makeTroubledLog
-        // Without signals: the eviction is found by who writes.
-        const server = yield* startMemoryServer({}, layer)
-        const { author, client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
-        const hasty = yield* connectRaw(options)
-        hasty.send(ephemeralMessage(author, { docId }))
-        yield* client.next("ephemeral-message")
-        client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
-        yield* hasty.next("update")
-        yield* evict({ libraryId: key.libraryId }).pipe(
-          Effect.provideService(EventLog, log),
-          Effect.provide(Signals.layerNone)
-        )
+  it.live("evict a document: a snapshot that misses updates which its connection received is refused", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      // Without signals, the room finds the eviction at the next write.
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const hasty = yield* connectRaw(options)
+      hasty.send(ephemeralMessage(author, { docId }))
+      yield* client.next("ephemeral-message")
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* hasty.next("update")
+      yield* evict({ libraryId: key.libraryId }).pipe(
+        Effect.provideService(EventLog, log),
+        Effect.provide(Signals.layerNone)
+      )
 
-        const other = makeAuthor()
-        // Made before the update was taken: without it, the update would be gone, and its author could not go on.
-        const early = snapshotMessage(other, { docId, parent: snapshot })
-        const complete = snapshotMessage(other, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
-        hasty.send(early)
-        assert.deepStrictEqual(yield* hasty.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
-        hasty.send(complete)
-        yield* hasty.next("snapshot-saved", (frame) => frame["snapshotId"] === complete.publicData.snapshotId)
-        yield* client.next("snapshot")
-      })
+      const other = makeAuthor()
+      // Made before the update arrived. It would drop the update, and the update's author could not continue.
+      const early = snapshotMessage(other, { docId, parent: snapshot })
+      const complete = snapshotMessage(other, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
+      hasty.send(early)
+      assert.deepStrictEqual(yield* hasty.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+      hasty.send(complete)
+      yield* hasty.next("snapshot-saved", (frame) => frame["snapshotId"] === complete.publicData.snapshotId)
+      yield* client.next("snapshot")
+    })
   )
 })
 
-describe("a client that comes back", () => {
+describe("a returning client", () => {
   const knowing = (snapshot: SealedSnapshot) => `&mode=delta&knownSnapshotId=${idOf(snapshot)}`
 
-  it.live("is sent the lineage of the snapshot that it is sent, though a newer one is stored meanwhile", () =>
+  it.live("receives the proof chain of the snapshot that it receives, even if a newer one is stored at that time", () =>
     Effect.gen(function* () {
       const { layer, trouble } = yield* makeTroubledLog
       const server = yield* startMemoryServer({}, layer)
@@ -295,10 +293,10 @@ describe("a client that comes back", () => {
     })
   )
 
-  it.live("knowing what another process has stored: is not sent what came before that", () =>
+  it.live("receives nothing older than the snapshot it knows, even if another process stored that one", () =>
     Effect.gen(function* () {
       const { layer, log } = yield* makeTroubledLog
-      // Without signals: what others wrote is found when it matters.
+      // Without signals, the room finds foreign events only when it commits or refuses.
       const server = yield* startMemoryServer({}, layer)
       const { author, docId, key, options, snapshot } = yield* startDocument(server)
       const second = snapshotMessage(author, { docId, parent: snapshot })
@@ -315,7 +313,7 @@ describe("a client that comes back", () => {
 })
 
 describe("a refused snapshot", () => {
-  it.live("is answered with the lineage from what its author was told last, also of what came during the answer", () =>
+  it.live("is answered with the proof chain from its author's last snapshot to one stored during the answer", () =>
     Effect.gen(function* () {
       const { layer, trouble } = yield* makeTroubledLog
       const server = yield* startMemoryServer({}, layer)
@@ -323,7 +321,7 @@ describe("a refused snapshot", () => {
       const behind = yield* connectRaw(options)
       behind.send(ephemeralMessage(author, { docId }))
       yield* client.next("ephemeral-message")
-      // So that what the document was last served from is not enough.
+      // The tail that the document was last served from is now too old.
       client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
       yield* behind.next("update")
       const second = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
@@ -334,9 +332,9 @@ describe("a refused snapshot", () => {
           yield* client.next("snapshot-saved")
         }
       })
-      // The document was last served as of its first event.
+      // The document was last served from a tail that ended at its first event.
       trouble.beforeRead = { after: 1, happens }
-      // Refused because its id is used, so that nothing newer was there before the answer is made.
+      // The reason is a used id, so that no newer snapshot exists until the answer is made.
       behind.send(resign(author, snapshotMessage(author, { docId, parent: snapshot }), { snapshotId: idOf(snapshot) }))
       const answer = yield* behind.next("snapshot-save-failed")
       assert.deepStrictEqual(chainOf(answer), [idOf(second), idOf(third)])
@@ -359,7 +357,7 @@ const chainOf = (frame: ServerFrame): ReadonlyArray<string> =>
   )
 
 describe("a document under heavy writing", () => {
-  it.live("one connection's messages are handled in the order they came", () =>
+  it.live("handles the messages of one connection in their order", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const options = { url: server.url, documentId: crypto.randomUUID(), token: yield* server.token("library") }
@@ -368,7 +366,7 @@ describe("a document under heavy writing", () => {
       const docId = options.documentId
       const expected: Array<readonly [string, unknown]> = []
       let parent: SealedSnapshot | undefined
-      // All at once: every snapshot follows updates, and every update a snapshot, that are not answered yet.
+      // All at once: every message builds on messages that are not answered yet.
       for (const round of Array.range(1, 5)) {
         const clocks = parent === undefined ? {} : { [author.pubKey]: 19 }
         const snapshot = snapshotMessage(author, { docId, clocks, ...(parent && { parent }) })
@@ -389,7 +387,7 @@ describe("a document under heavy writing", () => {
     })
   )
 
-  it.live("who joins meanwhile sees every version once", () =>
+  it.live("sends every version once to a client that joins during the writing", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
       const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
@@ -428,7 +426,7 @@ describe("a document under heavy writing", () => {
 
 const savedOf = (client: RawClient): number => client.frames.filter(({ type }) => type === "update-saved").length
 
-/** Whether the last update of the last snapshot has come. */
+/** True when the last update of the last snapshot has arrived. */
 const hasAll = (reader: RawClient, last: SealedSnapshot, each: number): boolean => {
   const updates = reader.frames.flatMap((frame): ReadonlyArray<unknown> => {
     if (frame.type === "document") return frame["updates"] as ReadonlyArray<unknown>
@@ -439,7 +437,7 @@ const hasAll = (reader: RawClient, last: SealedSnapshot, each: number): boolean 
   )
 }
 
-/** A document, and then every later snapshot and update, each following the one before. */
+/** Asserts that a document came first, and then every later snapshot and update, each after the one before. */
 const assertGapless = (frames: ReadonlyArray<ServerFrame>): void => {
   let active: string | undefined
   let next = 0
@@ -475,7 +473,7 @@ const authorAndClock = (message: object): readonly [string, number] => {
   return [publicData.pubKey, publicData.clock]
 }
 
-/** An event that another process appends. */
+/** Appends an event as another process does. */
 const appendForeign = Effect.fnUntraced(function* (
   log: EventLog["Service"],
   key: StreamKey,
@@ -515,8 +513,8 @@ const foreignSnapshot = (log: EventLog["Service"], key: StreamKey, snapshot: Sea
   return appendForeign(log, key, event, snapshot)
 }
 
-describe("whoever is refused", () => {
-  it.effect("may ask again within the answer, and is answered once for each time", () =>
+describe("a session in a room", () => {
+  it.effect("may submit from within an answer, and receives one answer for each command", () =>
     Effect.gen(function* () {
       const { layer } = yield* makeTroubledLog
       const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
@@ -541,7 +539,7 @@ describe("whoever is refused", () => {
     })
   )
 
-  it.effect("has a frame made once for an event, however many it goes to, and none when nobody is there", () =>
+  it.effect("shares one frame of an event with all subscribers, and none is made without subscribers", () =>
     Effect.gen(function* () {
       const { layer } = yield* makeTroubledLog
       const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
@@ -570,13 +568,74 @@ describe("whoever is refused", () => {
   )
 })
 
-/** Takes "even", and refuses everything else. */
+describe("a room that another process writes beside", () => {
+  const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+
+  it.effect("answers a refusal that waited behind a command which was stored before", () =>
+    Effect.gen(function* () {
+      const { layer } = yield* makeTroubledLog
+      const answers: Array<string> = []
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms({ ...numbers, isSettled: (refusal) => refusal === "done" }, { idle: 0 })
+        const room = yield* rooms.get(key)
+        const done = yield* Latch.make()
+        room.submit("done", "a", () => answers.push("first"))
+        room.submit("odd", "a", ({ _tag }) => {
+          answers.push(`second ${_tag}`)
+          done.openUnsafe()
+        })
+        yield* done.await
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.deepStrictEqual(answers, ["first", "second Refused"])
+    })
+  )
+
+  it.effect("reads again when it is woken while it reads", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      const delivered: Array<number> = []
+      yield* Effect.gen(function* () {
+        const reading = yield* Latch.make()
+        const written = yield* Latch.make()
+        const slow = EventLog.of({
+          ...log,
+          // The first read takes what it reads, and returns only after the other process has written.
+          read: (key, options) =>
+            log.read(key, options).pipe(Effect.tap(() => Effect.andThen(reading.open, written.await)))
+        })
+        const rooms = yield* makeRooms(numbers, { idle: 0 }).pipe(Effect.provideService(EventLog, slow))
+        const room = yield* rooms.get(key)
+        const arrived = yield* Latch.make()
+        const deliver = ({ event }: Committed) => {
+          delivered.push(event.version)
+          arrived.openUnsafe()
+        }
+        yield* room.subscribe({ id: "a", deliver, relay: () => {} })
+        room.wake()
+        yield* reading.await
+        yield* appendEven(log, key)
+        room.wake()
+        yield* written.open
+        yield* arrived.await
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.deepStrictEqual(delivered, [1])
+    })
+  )
+})
+
+const even: NewEvent = { type: "Even", data: {}, payloadHash: "", checkpoint: false }
+
+/** Appends the event of "even" as another process does. */
+const appendEven = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey) {
+  const [head] = yield* log.heads([key])
+  const event = place(key, head!, even, "another process", 0)
+  yield* log.append([{ key, expectedVersion: head!.version, events: [{ event, payload: null }] }])
+}, Effect.orDie)
+
+/** Accepts "even", and refuses every other command. */
 const numbers: RoomProtocol<null, string, string, null> = {
   initial: () => null,
-  decide: (_, command) =>
-    command === "even"
-      ? Result.succeed({ event: { type: "Even", data: {}, payloadHash: "", checkpoint: false }, payload: null })
-      : Result.fail(command),
+  decide: (_, command) => (command === "even" ? Result.succeed({ event: even, payload: null }) : Result.fail(command)),
   evolve: () => null,
   readsPayloads: false,
   isSettled: () => false,

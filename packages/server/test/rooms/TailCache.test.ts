@@ -1,4 +1,4 @@
-/** A tail that is read on from what is in memory is the one that the log would have given. */
+/** A tail that the cache extends in memory equals the tail that the log returns. */
 import { assert, it } from "@effect/vitest"
 import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
 import { DocumentId, Hash, LibraryId } from "@sealog/server/domain/Ids"
@@ -57,16 +57,16 @@ const run = (steps: ReadonlyArray<Step>) =>
     }
   }).pipe(Effect.scoped, Effect.provide(layerMemory, { local: true }))
 
-it("whatever happens in between", () =>
+it("the cache returns the log's tail after any sequence of appends, evictions and prunings", () =>
   fc.assert(
     fc.asyncProperty(steps, (steps) => Effect.runPromise(run(steps))),
     { numRuns: 200 }
   ))
 
-it("when more has happened than one read brings", () =>
+it("the cache returns the log's tail when more events were appended than one read returns", () =>
   Effect.runPromise(run(["snapshot", "get", ...Array.from({ length: 1500 }, () => "update" as const)])))
 
-it("read once for a thousand who want it at the same time, and for who comes later", () =>
+it("the cache reads once for a thousand sessions that join at the same time, and for later ones", () =>
   Effect.runPromise(
     Effect.gen(function* () {
       const log = yield* EventLog

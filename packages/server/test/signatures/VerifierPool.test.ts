@@ -1,4 +1,4 @@
-/** Threads that verify: every question is answered once, with its own answer, whatever happens to the threads. */
+/** Verifier threads: the pool answers every call once and with its own results, even if threads end. */
 import type { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
@@ -27,7 +27,7 @@ const verify = (pool: VerifierPool, batch: ReadonlyArray<SignedText>) =>
 
 describe("a pool of threads", () => {
   for (const size of [0, 1, 3]) {
-    it.live(`of ${size} answers each as it was asked, in batches of any size`, () =>
+    it.live(`of ${size} answers each call with its own results, in batches of any size`, () =>
       Effect.gen(function* () {
         const threads = yield* pool(size)
         const genuine = signed(0)
@@ -49,7 +49,7 @@ describe("a pool of threads", () => {
     )
   }
 
-  it.live("answers all the same when its threads end in the middle of it", () =>
+  it.live("answers every call when its threads end during the work", () =>
     Effect.gen(function* () {
       const workers: Array<Worker> = []
       const threads = yield* pool(2, (memory) => {
@@ -69,7 +69,7 @@ describe("a pool of threads", () => {
     })
   )
 
-  it.live("ends its threads by itself, also those that are still starting or have something to do", () =>
+  it.live("ends its threads on close, even those that are starting or busy", () =>
     Effect.gen(function* () {
       const codes: Array<number> = []
       const spawn: typeof spawnThread = (memory) => spawnThread(memory).once("exit", (code) => codes.push(code))
@@ -85,7 +85,7 @@ describe("a pool of threads", () => {
     })
   )
 
-  it.live("verifies what is larger than the memory that threads share", () =>
+  it.live("verifies texts that are larger than the shared memory", () =>
     Effect.gen(function* () {
       const threads = yield* pool(1)
       const message = makeDecoder()(
@@ -99,7 +99,7 @@ describe("a pool of threads", () => {
     })
   )
 
-  it.live("verifies what is not ASCII", () =>
+  it.live("verifies texts that are not ASCII", () =>
     Effect.gen(function* () {
       const threads = yield* pool(1)
       const additional = { name: "✉ 𝄞 é\u2028" }

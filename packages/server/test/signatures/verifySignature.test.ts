@@ -95,7 +95,7 @@ const vectors: ReadonlyArray<readonly [what: string, key: string, message: strin
   ]
 ]
 
-/** What libsodium accepts of them: Table 5 of the paper. */
+/** The vectors that libsodium accepts: Table 5 of the paper. */
 const ACCEPTED = ["mixed-order key and R, right with and without the cofactor"]
 
 /** The points of small order, in every encoding that decodes to them. */
@@ -128,7 +128,7 @@ const signedUpdate = (): SignedText => {
   return message.signed
 }
 
-/** As npm `secsync` does it. */
+/** Verifies as the npm package `secsync` does. */
 const asClients = ({ text, signature, pubKey }: SignedText): boolean => {
   try {
     return sodium.crypto_sign_verify_detached(sodium.from_base64(signature), text, sodium.from_base64(pubKey))
@@ -139,7 +139,7 @@ const asClients = ({ text, signature, pubKey }: SignedText): boolean => {
 
 const implementations = await loadImplementations()
 
-it("the native implementation is there on the platforms that we test on", () => {
+it("the native implementation loads on the platforms that the tests run on", () => {
   assert.isDefined(implementations["sodium-native"])
 })
 
@@ -170,7 +170,7 @@ for (const [name, implementation] of Object.entries(implementations)) {
       assert.isFalse(verify(malleated, Buffer.from("text"), publicKey))
     })
 
-    it("decides as clients do, whatever is done to the base64 of signature and key", () => {
+    it("decides as clients do for any change to the base64 of signature and key", () => {
       const signed = signedUpdate()
       const changed = (text: string): ReadonlyArray<string> => [
         text,
@@ -186,7 +186,7 @@ for (const [name, implementation] of Object.entries(implementations)) {
         text.slice(0, -2),
         `!${text.slice(1)}`,
         `+/${text.slice(2)}`,
-        // Other last characters stand for the same bytes, with bits that nobody reads.
+        // Other last characters stand for the same bytes, and differ in unused bits.
         ..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
           .split("")
           .map((c) => text.slice(0, -1) + c)
@@ -213,7 +213,7 @@ for (const [name, implementation] of Object.entries(implementations)) {
       }
     })
 
-    it("verifies what is not ASCII", () => {
+    it("verifies texts that are not ASCII", () => {
       const { privateKey, publicKey } = sodium.crypto_sign_keypair()
       const text = "sealed ✉ 𝄞"
       const signed = {

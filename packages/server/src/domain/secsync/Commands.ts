@@ -1,4 +1,4 @@
-/** The commands that a Secsync document is asked to decide, and the refusals that it answers with. */
+/** The commands of a Secsync document, and the reasons to refuse them. */
 import type { Hash, PublicKey, SnapshotId } from "../Ids.ts"
 
 export interface StoreSnapshot {
@@ -11,9 +11,9 @@ export interface StoreSnapshot {
   readonly pubKey: PublicKey
   readonly ciphertextHash: Hash
   readonly payloadHash: Hash
-  /** Whether the log holds a snapshot of this id already: the state remembers only the latest. */
+  /** True if the log holds a snapshot with this id. The state remembers only the active one. */
   readonly used: boolean
-  /** Its author was sent everything: to restore an evicted document without some of it is too early. Default: false. */
+  /** The author was sent every update: to restore an evicted document without some of them is too early. Default: false. */
   readonly sentEverything?: boolean
 }
 
@@ -24,7 +24,7 @@ export interface StoreUpdate {
   readonly pubKey: PublicKey
   readonly clock: number
   readonly payloadHash: Hash
-  /** Updates after which a snapshot is asked for instead; Infinity to never ask. */
+  /** The number of updates after which the author must send a snapshot; Infinity: never. */
   readonly snapshotDueAfter: number
 }
 
@@ -34,27 +34,27 @@ export interface Evict {
 
 export type DocumentCommand = StoreSnapshot | StoreUpdate | Evict
 
-/** Why a command yields no event. */
+/** The reason why a command yields no event. */
 export type DocumentRefusal =
-  /** Stored before, byte for byte: the author lost the acknowledgement. */
+  /** The same bytes are stored already: the author lost the acknowledgement. */
   | { readonly _tag: "AlreadyStored" }
-  /** The message names another document than the one it was sent to. */
+  /** The message names another document than its connection. */
   | { readonly _tag: "WrongDocument" }
   /** The parent is not the active snapshot. */
   | { readonly _tag: "SnapshotOutdated" }
   /** The parent is the active snapshot, but not with all its updates. */
   | { readonly _tag: "SnapshotMissesUpdates" }
-  /** The parent proof is not the one that the parent yields. */
+  /** The parent proof is not the one that follows from the parent. */
   | { readonly _tag: "SnapshotProofInvalid" }
   | { readonly _tag: "SnapshotIdUsed" }
-  /** The update belongs to a snapshot that is not active any more. */
+  /** The update refers to a snapshot that is not the active one. */
   | { readonly _tag: "UpdateOutdated" }
-  /** A gap in the author's clock. */
+  /** The clock leaves a gap after the author's last update. */
   | { readonly _tag: "ClockAhead"; readonly expected: number }
-  /** Another update of the same author already has this clock: the author's own count went wrong. */
+  /** Another update of the author has this clock already: the author's count is wrong. */
   | { readonly _tag: "ClockTaken"; readonly expected: number }
-  /** No snapshot is active: the document was evicted, or never began. */
+  /** No snapshot is active: the document is empty or evicted. */
   | { readonly _tag: "NoSnapshot" }
-  /** The active snapshot has gathered enough updates. */
+  /** The active snapshot has too many updates or authors; a new snapshot is due. */
   | { readonly _tag: "SnapshotDue" }
   | { readonly _tag: "NothingToEvict" }

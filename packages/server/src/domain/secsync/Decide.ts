@@ -1,6 +1,6 @@
 /**
  * The rules of a Secsync document: which snapshots, updates and evictions become events. Pure: the same events give the
- * same answer on every machine, and `replay` holds the log to it.
+ * same decision on every machine, and `replay --verify` decides the log again with them.
  *
  * Source: the wire protocol of the `secsync` client 0.5.0.
  */
@@ -43,14 +43,14 @@ const decideSnapshot = (
   const parent = state.active ?? restorable(state, command)
   if (parent !== undefined && command.parentSnapshotId !== parent.snapshotId)
     return refuse({ _tag: "SnapshotOutdated" })
-  // The parent's id is in use, whether or not this log ever held that parent.
+  // The parent's id is in use even if this log never held the parent.
   if (command.used || command.snapshotId === command.parentSnapshotId) return refuse({ _tag: "SnapshotIdUsed" })
   if (state.active !== undefined && !sameClocks(state.clocks, command.parentSnapshotUpdateClocks)) {
     return refuse({ _tag: "SnapshotMissesUpdates" })
   }
-  // Who wrote what is missing could not go on from such a snapshot; its author has it by the next try.
+  // The author of a missing update could not continue from such a snapshot. Its sender has the update by the next try.
   if (parent !== undefined && restoresTooEarly(state, command)) return refuse({ _tag: "SnapshotMissesUpdates" })
-  // An empty server cannot check the proof of a parent it never saw: the log begins with what a client still has.
+  // An empty server cannot check the proof of a parent that it never held: the log begins with the snapshot of a client.
   const begins = state.active === undefined && state.evicted === undefined
   if (!(begins && command.parentSnapshotId !== "") && command.parentSnapshotProof !== nextProof(parent)) {
     return refuse({ _tag: "SnapshotProofInvalid" })
@@ -87,14 +87,14 @@ const decideUpdate = (state: DocumentState, command: StoreUpdate): Result.Result
 }
 
 /**
- * Authors that may write to one snapshot: keys cost a client nothing, and every update copies the map of them. The next
- * author is asked for a snapshot, with which the count begins anew.
+ * Authors that may write to one snapshot. Keys cost a client nothing, and every update copies the map of authors. The next
+ * author must send a snapshot, after which the count starts at 0.
  */
 const MAX_AUTHORS = 1000
 
 const refuse = (refusal: DocumentRefusal): Result.Result<never, DocumentRefusal> => Result.fail(refusal)
 
-/** The evicted snapshot, when this command means to continue it; a snapshot without a parent begins anew. */
+/** The evicted snapshot, if this command continues it. A snapshot without a parent starts a new line instead. */
 const restorable = (state: DocumentState, command: StoreSnapshot): SnapshotProof | undefined =>
   command.parentSnapshotId === "" ? undefined : state.evicted?.snapshot
 

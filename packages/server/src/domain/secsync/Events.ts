@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { Hash, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../Ids.ts"
 import { EVICTED, type NewEvent, PRUNED, type StreamEvent } from "../Stream.ts"
 
-/** What the proof of a later snapshot is made from. */
+/** The fields of a snapshot from which the proof of its child is made. */
 export const SnapshotProof = Schema.Struct({
   snapshotId: SnapshotId,
   ciphertextHash: Hash,
@@ -27,24 +27,24 @@ export const UpdateStored = Schema.TaggedStruct("UpdateStored", {
 })
 export type UpdateStored = typeof UpdateStored.Type
 
-/** The sealed bytes are gone; what was active then is kept, because a client that still has it can restore it. */
+/** Every payload is purged. The event keeps the proof of the active snapshot, so that a client that has it can restore it. */
 export const Evicted = Schema.TaggedStruct(EVICTED, {
   snapshot: SnapshotProof,
   clocks: UpdateClocks
 })
 export type Evicted = typeof Evicted.Type
 
-/** Superseded sealed bytes are gone: those of events with a version before this. Nothing of the state depends on them. */
+/** The payloads of events with a version smaller than `before` are pruned. The state does not depend on them. */
 export const Pruned = Schema.TaggedStruct(PRUNED, { before: Schema.Int.check(Schema.isGreaterThan(0)) })
 export type Pruned = typeof Pruned.Type
 
 export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted, Pruned])
 export type DocumentEvent = typeof DocumentEvent.Type
 
-/** Whether a document can be read from this event on. */
+/** True if a reader of the document can start at this event. */
 export const isCheckpoint = ({ _tag }: DocumentEvent): boolean => _tag === "SnapshotStored" || _tag === EVICTED
 
-/** The event as a stream holds it. */
+/** Encodes an event for its stream. */
 export const toNewEvent = (event: DocumentEvent, payloadHash: Hash | ""): NewEvent => {
   const { _tag, ...data } = event
   return { type: _tag, data, payloadHash, checkpoint: isCheckpoint(event) }
@@ -52,5 +52,5 @@ export const toNewEvent = (event: DocumentEvent, payloadHash: Hash | ""): NewEve
 
 const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
 
-/** The event that a stream holds. Throws when the row is not one of ours: a damaged log is not served. */
+/** Decodes a stream's event. Throws when it is not a document's event: a damaged log is not served. */
 export const fromStreamEvent = (event: StreamEvent): DocumentEvent => decodeEvent({ ...event.data, _tag: event.type })

@@ -4,6 +4,7 @@ import { canonicalJson } from "../CanonicalJson.ts"
 import type { Hash, SnapshotId } from "../Ids.ts"
 import type { SnapshotProof } from "./Events.ts"
 
+/** The proof fields of a snapshot, without its other fields. */
 export const proofOf = ({ snapshotId, ciphertextHash, parentSnapshotProof }: SnapshotProof): SnapshotProof => ({
   snapshotId,
   ciphertextHash,
@@ -11,8 +12,8 @@ export const proofOf = ({ snapshotId, ciphertextHash, parentSnapshotProof }: Sna
 })
 
 /**
- * The `parentSnapshotProof` that a child of `parent` must carry; without a parent, the one of a first snapshot.
- * It binds the parent's id, its ciphertext and, through its own proof, all that came before.
+ * The `parentSnapshotProof` that a child of `parent` must carry; for undefined, the one of a first snapshot. It covers the
+ * parent's id, its ciphertext and, through the parent's own proof, every ancestor.
  */
 export const nextProof = (parent: SnapshotProof | undefined): Hash =>
   blake2b256(
@@ -23,15 +24,15 @@ export const nextProof = (parent: SnapshotProof | undefined): Hash =>
     })
   )
 
-/** A snapshot as the log remembers it, also when its payload is gone. */
+/** A snapshot as its event holds it, even after its payload is purged. */
 export interface Ancestor extends SnapshotProof {
   readonly parentSnapshotId: SnapshotId | ""
 }
 
 /**
- * The snapshots by which a client that knows `known` can verify the last of `ancestors` (every snapshot stored after
- * `known`, oldest first). Empty when the line is broken: a document begun anew after an eviction does not descend
- * from what was evicted.
+ * The proofs by which a client that has the snapshot `known` verifies the last of `ancestors`. `ancestors`: every snapshot
+ * stored after `known`, oldest first. Empty when the line is broken: a document that a client started again after an
+ * eviction does not descend from the evicted snapshot.
  */
 export const proofChain = (known: SnapshotId, ancestors: ReadonlyArray<Ancestor>): ReadonlyArray<SnapshotProof> => {
   const unbroken = ancestors.every(
@@ -40,6 +41,6 @@ export const proofChain = (known: SnapshotId, ancestors: ReadonlyArray<Ancestor>
   return unbroken ? ancestors.map(proofOf) : []
 }
 
-/** Whether clocks known to a client cover every update of a snapshot. */
+/** True when the clocks that a client knows cover every update in `clocks`. */
 export const covers = (known: ReadonlyMap<string, number>, clocks: Readonly<Record<string, number>>): boolean =>
   Object.entries(clocks).every(([key, clock]) => (known.get(key) ?? -1) >= clock)

@@ -1,25 +1,25 @@
 /**
- * Which sealed bytes no client can need any more. A client is only ever served from the newest snapshot on, so the
- * payloads of everything before it are superseded; what is kept of them is kept for people.
+ * The rule by which superseded payloads are pruned. The server sends clients only the newest snapshot and what follows it, so
+ * that no client needs an older payload. An operator may keep some of them for people.
  */
 import { EVICTED, type StreamEvent } from "../Stream.ts"
 
 export interface PruningRule {
-  /** The newest snapshots that keep their payloads and those of their updates, the active one included: 1 or more. */
+  /** The number of newest snapshots that keep their payloads and their updates' payloads: 1 (the active one) or more. */
   readonly keepSnapshots: number
-  /** Milliseconds since 1970: what was recorded later keeps its payload. */
+  /** Milliseconds since 1970: an event that was recorded later keeps its payload. */
   readonly recordedUntil: number
 }
 
-/** Takes a stream's events in order. */
+/** Applies the rule to one stream's events, which it sees in their order. */
 export interface Pruning {
   readonly see: (event: StreamEvent) => void
-  /** Payloads of events with a smaller version may go; 0: none may. */
+  /** The payloads of events with a smaller version may be pruned; 0: none. */
   readonly before: () => number
 }
 
 export const makePruning = ({ keepSnapshots, recordedUntil }: PruningRule): Pruning => {
-  /** Versions of the newest snapshots of this generation, as many as are kept. */
+  /** Versions of the newest snapshots of this generation, at most `keepSnapshots`. */
   let snapshots: ReadonlyArray<number> = []
   let firstYoung = Number.POSITIVE_INFINITY
   return {

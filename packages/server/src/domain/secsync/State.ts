@@ -1,9 +1,9 @@
-/** The state of a Secsync document: what its events amount to. */
+/** The state of a Secsync document, folded from its events. */
 import type { DocumentId, PublicKey } from "../Ids.ts"
 import { EVICTED, PRUNED, type StreamEvent } from "../Stream.ts"
 import { type DocumentEvent, type Evicted, fromStreamEvent, type SnapshotProof } from "./Events.ts"
 
-/** An author's updates to the active snapshot, newest first: enough to know a repeat from a fork. */
+/** An author's updates to the active snapshot, newest first. They tell a repeated update from another with its clock. */
 export interface AuthorClock {
   readonly clock: number
   readonly payloadHash: string
@@ -14,9 +14,9 @@ export interface DocumentState {
   readonly documentId: DocumentId
   readonly active: (SnapshotProof & { readonly payloadHash: string }) | undefined
   readonly clocks: ReadonlyMap<PublicKey, AuthorClock>
-  /** Updates gathered by the active snapshot. */
+  /** The number of updates to the active snapshot. */
   readonly updates: number
-  /** What was active when the document was evicted, until a snapshot restores it. */
+  /** The event of the eviction, until a snapshot restores the document. */
   readonly evicted: Evicted | undefined
 }
 
@@ -47,12 +47,13 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
   }
 }
 
-/** The state after a stream's events, or after its newest checkpoint and what follows. */
+/** Folds a stream's events, or its tail, into the state after them. */
 export const fold = (documentId: DocumentId, events: Iterable<StreamEvent>): DocumentState => {
   let state = initial(documentId)
   for (const event of events) state = evolve(state, fromStreamEvent(event), event.payloadHash)
   return state
 }
 
+/** Each author's last clock. */
 export const lastClocks = (clocks: DocumentState["clocks"]): Record<PublicKey, number> =>
   Object.fromEntries(Array.from(clocks, ([key, author]) => [key, author.clock]))

@@ -1,4 +1,4 @@
-/** Everything of a Secsync document's rules, as one namespace: `import * as Secsync`. */
+/** The rules of a Secsync document as one namespace: `import * as Secsync`. */
 export * from "./Commands.ts"
 export * from "./Decide.ts"
 export * from "./Events.ts"

@@ -1,6 +1,6 @@
 /**
- * Any interleaving of any clients, honest or not: the pure core accepts what the model accepts, and what it accepted
- * keeps the invariants that clients rely on.
+ * Any interleaving of honest and dishonest clients: the rules accept exactly the requests that the model accepts, and the
+ * accepted events keep the invariants that clients rely on.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
@@ -11,8 +11,8 @@ import * as Secsync from "../../../src/domain/secsync/index.ts"
 import * as Model from "./SecsyncModel.ts"
 import { docId, reasons, step, World } from "./SecsyncWorld.ts"
 
-describe("Secsync, by any interleaving of any clients", () => {
-  it("accepts what the model accepts, and keeps the invariants", () => {
+describe("the rules of a document, for any interleaving of clients", () => {
+  it("accept the requests that the model accepts, and keep the invariants", () => {
     const tally = new Map<string, number>()
     fc.assert(
       fc.property(
@@ -29,13 +29,13 @@ describe("Secsync, by any interleaving of any clients", () => {
       ),
       { numRuns: 1000 }
     )
-    // The generator reaches every event and every refusal, or the above proves little.
+    // The generator reaches every event and every refusal, or the property proves little.
     for (const said of [...Object.keys(reasons), "SnapshotStored", "UpdateStored", "Evicted"]) {
       assert.isAbove(tally.get(said) ?? 0, 0, said)
     }
   })
 
-  it("never throws, whatever is folded and asked, and whether or not it was decoded before", () => {
+  it("never throw, for any events and any command, even if they were never decoded", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(anyEvent, anyString)), anyCommand, (events, command) => {
         const state = events.reduce(
@@ -61,7 +61,7 @@ describe("Secsync, by any interleaving of any clients", () => {
 const refold = (events: ReadonlyArray<StreamEvent>): Secsync.DocumentState =>
   events.reduce(
     (state, event) =>
-      // As a storage gives it back: through JSON.
+      // A storage returns events through JSON.
       Secsync.evolve(state, Secsync.fromStreamEvent(JSON.parse(JSON.stringify(event))), event.payloadHash),
     Secsync.initial(docId)
   )
@@ -94,16 +94,16 @@ const assertOneActiveSnapshotOrNone = ({ history, state }: World): void => {
   assert.strictEqual(new Set(ids).size, ids.length, "no id was given twice")
 }
 
-/** A client that knew any snapshot can verify the last one, if and only if it descends from what it knew. */
+/** A client that knows any snapshot can verify the last one, if and only if the last one descends from it. */
 const assertProofChainsVerify = ({ history, events }: World): void => {
   const all = Model.snapshots(history)
   const stored = events.map(Secsync.fromStreamEvent).filter((event) => event._tag === "SnapshotStored")
   all.forEach((known, index) => {
     const later = all.slice(index + 1)
     const chain = Secsync.proofChain(SnapshotId.make(known.id), stored.slice(index + 1))
-    const beginsAnew = later.some(({ parentId }) => parentId === "")
-    assert.strictEqual(chain.length, beginsAnew ? 0 : later.length)
-    if (!beginsAnew) {
+    const startsNewLine = later.some(({ parentId }) => parentId === "")
+    assert.strictEqual(chain.length, startsNewLine ? 0 : later.length)
+    if (!startsNewLine) {
       later.forEach((snapshot, i) => {
         assert.strictEqual(chain[i]?.snapshotId, snapshot.id)
         assert.strictEqual(chain[i]?.ciphertextHash, Model.hash(snapshot.ciphertext))
@@ -113,9 +113,9 @@ const assertProofChainsVerify = ({ history, events }: World): void => {
   })
 }
 
-// -------------------------------------------------------------------------------------------- anything at all
+// -------------------------------------------------------------------------------------------- undecoded values
 
-// Casts in the place of decoding, on purpose: what would come in if nobody had decoded it.
+// Casts instead of decoding, on purpose: values that skipped the decoder.
 const anyString = fc.oneof(
   fc.constantFrom("", "document", "a", "b", "__proto__", "constructor", "prototype", "toString", "hasOwnProperty"),
   fc.string({ unit: "grapheme" })

@@ -1,4 +1,4 @@
-/** The rules of a Secsync document, one by one: what is stored, what arrives, and the event or refusal it yields. */
+/** The rules of a Secsync document, one by one: given a history, when a message arrives, then an event or a refusal. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { DocumentId, Hash, LibraryId, PublicKey, SnapshotId } from "../../../src/domain/Ids.ts"
@@ -22,18 +22,18 @@ const alice = makeAuthor()
 const bob = makeAuthor()
 
 const s1 = snapshotMessage(alice, { docId })
-/** Alice's updates 0, 1 and Bob's 0 to the first snapshot. */
+/** Alice's updates 0 and 1, and Bob's update 0, to the first snapshot. */
 const [a0, a1, b0] = [update(alice, s1, 0), update(alice, s1, 1), update(bob, s1, 0)]
 const clocks = { [alice.pubKey]: 1, [bob.pubKey]: 0 }
 const s2 = snapshotMessage(bob, { docId, parent: s1, clocks })
 const a0OfS2 = update(alice, s2, 0)
 const s3 = snapshotMessage(alice, { docId, parent: s2 })
 const evict = "evict"
-/** The proof of nothing that was ever stored. */
+/** A proof that follows from no snapshot. */
 const forged = Hash.make(hash("forged"))
 
-describe("a document begins", () => {
-  it("with a snapshot without a parent", () => {
+describe("an empty document", () => {
+  it("begins with a snapshot without a parent", () => {
     assert.deepStrictEqual(given().when(s1), storedSnapshot(s1))
     const state = stateAfter(s1)
     assert.deepStrictEqual(state.active, {
@@ -45,18 +45,18 @@ describe("a document begins", () => {
     assert.strictEqual(state.clocks.size + state.updates, 0)
   })
 
-  it("only with the proof of nothing", () => {
+  it("refuses a first snapshot with any proof but the empty one", () => {
     const forgery = resign(alice, s1, { parentSnapshotProof: forged })
     assert.deepStrictEqual(given().when(forgery), refused("SnapshotProofInvalid"))
     const afterS1 = resign(alice, s1, { parentSnapshotProof: childProof(s1) })
     assert.deepStrictEqual(given().when(afterS1), refused("SnapshotProofInvalid"))
   })
 
-  it("once: of two first snapshots, the second is outdated", () => {
+  it("begins once: the second of two first snapshots is outdated", () => {
     assert.deepStrictEqual(given(s1).when(snapshotMessage(bob, { docId })), refused("SnapshotOutdated"))
   })
 
-  it("on an empty server also with what a client still has, and is held to proofs from then on", () => {
+  it("begins with a later snapshot of a client, and checks proofs from then on", () => {
     assert.deepStrictEqual(given().when(s3), storedSnapshot(s3))
     assert.deepStrictEqual(given().when(s2), storedSnapshot(s2))
     assert.deepStrictEqual(given(s2).when(a0OfS2), storedUpdate(a0OfS2))
@@ -67,19 +67,19 @@ describe("a document begins", () => {
     )
   })
 
-  it("never with a snapshot that is its own parent", () => {
+  it("refuses a snapshot that is its own parent", () => {
     const { snapshotId } = s2.publicData
     assert.deepStrictEqual(given().when(resign(bob, s2, { parentSnapshotId: snapshotId })), refused("SnapshotIdUsed"))
   })
 
-  it("not with an update or an eviction", () => {
+  it("refuses an update and an eviction", () => {
     assert.deepStrictEqual(given().when(a0), refused("NoSnapshot"))
     assert.deepStrictEqual(given().when(evict), refused("NothingToEvict"))
   })
 })
 
 describe("a snapshot", () => {
-  it("follows the active one and all its updates", () => {
+  it("is stored after the active snapshot and all its updates", () => {
     assert.deepStrictEqual(given(s1, a0, b0, a1).when(s2), storedSnapshot(s2))
     const state = stateAfter(s1, a0, b0, a1, s2)
     assert.strictEqual(state.active?.snapshotId, s2.publicData.snapshotId)
@@ -87,7 +87,7 @@ describe("a snapshot", () => {
     assert.strictEqual(state.updates, 0)
   })
 
-  it("is outdated after any other than the active one", () => {
+  it("is outdated if its parent is not the active snapshot", () => {
     const history = given(s1, a0, b0, a1, s2)
     assert.deepStrictEqual(
       history.when(snapshotMessage(alice, { docId, parent: s1, clocks })),
@@ -97,7 +97,7 @@ describe("a snapshot", () => {
     assert.deepStrictEqual(history.when(snapshotMessage(alice, { docId, parent: s3 })), refused("SnapshotOutdated"))
   })
 
-  it("misses updates unless its clocks are exactly those stored", () => {
+  it("misses updates unless its clocks equal the stored ones", () => {
     const history = given(s1, a0, b0, a1)
     const withClocks = (clocks: Record<string, number>) =>
       history.when(snapshotMessage(bob, { docId, parent: s1, clocks }))
@@ -114,7 +114,7 @@ describe("a snapshot", () => {
     }
   })
 
-  it("needs the proof that its parent yields", () => {
+  it("is refused without the proof that follows from its parent", () => {
     const lineage = given(s1, a0, b0, a1)
     for (const proof of [forged, childProof(undefined), childProof(s2)]) {
       const forgery = resign(bob, s2, { parentSnapshotProof: proof })
@@ -127,7 +127,7 @@ describe("a snapshot", () => {
     )
   })
 
-  it("has an id that no other had", () => {
+  it("is refused if an earlier snapshot has its id", () => {
     const { snapshotId } = s1.publicData
     const again = snapshotMessage(bob, { docId, snapshotId, parent: s2 })
     assert.deepStrictEqual(given(s1, a0, b0, a1, s2).when(again), refused("SnapshotIdUsed"))
@@ -135,19 +135,19 @@ describe("a snapshot", () => {
     assert.deepStrictEqual(given(s1).when(ownParents), refused("SnapshotIdUsed"))
   })
 
-  it("sent again while it is active is stored already; later, it is outdated", () => {
+  it("is stored already if it is repeated while it is active, and outdated later", () => {
     assert.deepStrictEqual(given(s1).when(s1), refused("AlreadyStored"))
     assert.deepStrictEqual(given(s1, a0).when(s1), refused("AlreadyStored"))
     assert.deepStrictEqual(given(s1, a0, b0, a1, s2).when(s2), refused("AlreadyStored"))
     assert.deepStrictEqual(given(s1, a0, b0, a1, s2).when(s1), refused("SnapshotOutdated"))
   })
 
-  it("of the active one's id, but with other content, is no repeat", () => {
+  it("is no repeat if it has the active snapshot's id and other content", () => {
     const { snapshotId } = s1.publicData
     assert.deepStrictEqual(given(s1).when(snapshotMessage(alice, { docId, snapshotId })), refused("SnapshotOutdated"))
   })
 
-  it("is for its own document", () => {
+  it("is refused if it names another document", () => {
     const other = resign(alice, s1, { docId: "another" })
     assert.deepStrictEqual(given().when(other), refused("WrongDocument"))
     assert.deepStrictEqual(given(s1).when(other), refused("WrongDocument"))
@@ -155,7 +155,7 @@ describe("a snapshot", () => {
 })
 
 describe("an update", () => {
-  it("counts for each author alone, from 0, by exactly 1", () => {
+  it("is stored if its clock is the next one of its author, from 0", () => {
     assert.deepStrictEqual(given(s1).when(a0), storedUpdate(a0))
     assert.deepStrictEqual(given(s1, a0).when(a1), storedUpdate(a1))
     assert.deepStrictEqual(given(s1, a0, a1).when(b0), storedUpdate(b0))
@@ -164,46 +164,46 @@ describe("an update", () => {
     assert.strictEqual(state.updates, 3)
   })
 
-  it("that leaves a gap is ahead", () => {
+  it("is ahead if its clock leaves a gap", () => {
     assert.deepStrictEqual(given(s1).when(a1), refusedClock("ClockAhead", 0))
     assert.deepStrictEqual(given(s1, b0).when(a1), refusedClock("ClockAhead", 0))
     assert.deepStrictEqual(given(s1, a0).when(update(alice, s1, 2)), refusedClock("ClockAhead", 1))
   })
 
-  it("sent again is stored already, however many came after it", () => {
+  it("is stored already if it is repeated, even after later updates", () => {
     const history = given(s1, a0, b0, a1, update(alice, s1, 2))
     for (const repeat of [a0, b0, a1]) assert.deepStrictEqual(history.when(repeat), refused("AlreadyStored"))
   })
 
-  it("with a clock that another of the same author has is refused", () => {
+  it("is refused if another update of its author has its clock", () => {
     const history = given(s1, a0, b0, a1)
     const taken = refusedClock("ClockTaken", 2)
     assert.deepStrictEqual(history.when(update(alice, s1, 0)), taken)
     assert.deepStrictEqual(history.when(update(alice, s1, 1)), taken)
-    // The bytes of the one with the clock of the other.
+    // The content of one update with the clock of the other.
     assert.deepStrictEqual(history.when(resign(alice, a1, { clock: 0 })), taken)
   })
 
-  it("starts again at 0 with every snapshot", () => {
+  it("has clock 0 after every snapshot", () => {
     const history = given(s1, a0, b0, a1, s2)
     assert.deepStrictEqual(history.when(a0OfS2), storedUpdate(a0OfS2))
     assert.deepStrictEqual(history.when(update(alice, s2, 2)), refusedClock("ClockAhead", 0))
   })
 
-  it("is outdated unless it is for the active snapshot", () => {
+  it("is outdated unless it refers to the active snapshot", () => {
     const history = given(s1, a0, b0, a1, s2)
     assert.deepStrictEqual(history.when(update(alice, s1, 2)), refused("UpdateOutdated"))
     assert.deepStrictEqual(history.when(a1), refused("UpdateOutdated"))
     assert.deepStrictEqual(history.when(update(alice, s3, 0)), refused("UpdateOutdated"))
   })
 
-  it("is for its own document", () => {
+  it("is refused if it names another document", () => {
     const other = resign(alice, a0, { docId: "another" })
     assert.deepStrictEqual(given(s1).when(other), refused("WrongDocument"))
     assert.deepStrictEqual(given().when(other), refused("WrongDocument"))
   })
 
-  it("is refused when the snapshot has gathered enough, but a repeat is not, and a wrong clock comes first", () => {
+  it("is refused if a snapshot is due, unless it is a repeat or its clock is wrong", () => {
     const history = given(s1, a0, b0)
     assert.deepStrictEqual(history.when(a1, { dueAfter: 3 }), storedUpdate(a1))
     assert.deepStrictEqual(history.when(a1, { dueAfter: 2 }), refused("SnapshotDue"))
@@ -215,7 +215,7 @@ describe("an update", () => {
 })
 
 describe("an eviction", () => {
-  it("keeps what a client needs to restore: the snapshot's proof and the clocks", () => {
+  it("keeps the proof and the clocks that a restoring client needs", () => {
     const { snapshotId, parentSnapshotProof } = s1.publicData
     const evicted: Secsync.Evicted = {
       _tag: "Evicted",
@@ -238,13 +238,13 @@ describe("an eviction", () => {
     assert.deepStrictEqual(given(s1, evict).when(evict), refused("NothingToEvict"))
   })
 
-  it("leaves nothing that updates could follow, repeats included", () => {
+  it("refuses every update after it, repeats included", () => {
     const history = given(s1, a0, evict)
     assert.deepStrictEqual(history.when(a1), refused("NoSnapshot"))
     assert.deepStrictEqual(history.when(a0), refused("NoSnapshot"))
   })
 
-  it("is undone by a snapshot whose parent is the evicted one", () => {
+  it("is undone by a child of the evicted snapshot", () => {
     const history = given(s1, a0, b0, a1, evict)
     assert.deepStrictEqual(history.when(s2), storedSnapshot(s2))
     const state = stateAfter(s1, a0, b0, a1, evict, s2)
@@ -252,12 +252,12 @@ describe("an eviction", () => {
     assert.isUndefined(state.evicted)
   })
 
-  it("is undone also by a client that missed updates: nobody could send it those any more", () => {
+  it("is undone even by a client that missed updates, because no server can send them any more", () => {
     const stale = snapshotMessage(bob, { docId, parent: s1, clocks: { [alice.pubKey]: 0 } })
     assert.deepStrictEqual(given(s1, a0, b0, a1, evict).when(stale), storedSnapshot(stale))
   })
 
-  it("is not undone with another proof, an older parent, or the evicted snapshot itself", () => {
+  it("is not undone by a forged proof, an older parent, or the evicted snapshot itself", () => {
     const history = given(s1, a0, b0, a1, s2, evict)
     assert.deepStrictEqual(
       history.when(resign(alice, s3, { parentSnapshotProof: forged })),
@@ -271,15 +271,15 @@ describe("an eviction", () => {
     assert.deepStrictEqual(given(s1, evict).when(s1), refused("SnapshotIdUsed"))
   })
 
-  it("lets a newcomer begin anew, after which the evicted line is outdated", () => {
-    const anew = snapshotMessage(bob, { docId })
-    assert.deepStrictEqual(given(s1, a0, b0, a1, evict).when(anew), storedSnapshot(anew))
-    const history = given(s1, a0, b0, a1, evict, anew)
+  it("lets a new client start the document again, after which the evicted line is outdated", () => {
+    const restart = snapshotMessage(bob, { docId })
+    assert.deepStrictEqual(given(s1, a0, b0, a1, evict).when(restart), storedSnapshot(restart))
+    const history = given(s1, a0, b0, a1, evict, restart)
     assert.deepStrictEqual(history.when(s2), refused("SnapshotOutdated"))
-    assert.deepStrictEqual(given(s1, a0, b0, a1, evict, anew, evict).when(s2), refused("SnapshotOutdated"))
-    const restored = snapshotMessage(bob, { docId, parent: anew })
-    assert.deepStrictEqual(given(s1, evict, anew, evict).when(restored), storedSnapshot(restored))
-    const forgery = resign(bob, anew, { parentSnapshotProof: childProof(s1) })
+    assert.deepStrictEqual(given(s1, a0, b0, a1, evict, restart, evict).when(s2), refused("SnapshotOutdated"))
+    const restored = snapshotMessage(bob, { docId, parent: restart })
+    assert.deepStrictEqual(given(s1, evict, restart, evict).when(restored), storedSnapshot(restored))
+    const forgery = resign(bob, restart, { parentSnapshotProof: childProof(s1) })
     assert.deepStrictEqual(given(s1, evict).when(forgery), refused("SnapshotProofInvalid"))
   })
 })
@@ -293,7 +293,7 @@ describe("a proof chain", () => {
   }))
   const known = SnapshotId.make(s1.publicData.snapshotId)
 
-  it("names what leads from the known snapshot to the last, without it", () => {
+  it("leads from the known snapshot, which it excludes, to the last one", () => {
     assert.deepStrictEqual(
       Secsync.proofChain(known, ancestors),
       ancestors.map(({ parentSnapshotId: _, ...proof }) => proof)
@@ -309,7 +309,7 @@ describe("a proof chain", () => {
 })
 
 describe("known clocks", () => {
-  it("cover a snapshot's updates when no author's are missing", () => {
+  it("cover a snapshot's updates if they reach every author's clock", () => {
     const known = (clocks: Record<string, number>) => new Map(Object.entries(clocks))
     assert.isTrue(Secsync.covers(known(clocks), clocks))
     assert.isTrue(Secsync.covers(known({ ...clocks, [alice.pubKey]: 7 }), clocks))
@@ -329,7 +329,7 @@ describe("an event in a stream", () => {
       0
     )
 
-  it("reads as it was decided, also after JSON", () => {
+  it("decodes to the decided event, even after JSON", () => {
     for (const [decided, payloadHash] of [
       [given().when(s1), payloadHashOf(s1)],
       [given(s1).when(a0), payloadHashOf(a0)],
@@ -343,7 +343,7 @@ describe("an event in a stream", () => {
     }
   })
 
-  it("is not read when it is damaged", () => {
+  it("does not decode when it is damaged", () => {
     const stored = inStream(Result.getOrThrow(given(s1, a0, b0, a1).when(s2)), payloadHashOf(s2))
     const damages: ReadonlyArray<object> = [
       { ciphertextHash: "short" },
@@ -367,7 +367,7 @@ describe("an event in a stream", () => {
 type Message = SealedSnapshot | SealedUpdate | typeof evict
 type Decision = Result.Result<Secsync.DocumentEvent, Secsync.DocumentRefusal>
 
-/** What is stored: every message of it must have been accepted. */
+/** Stores a history; every message in it must be accepted. */
 function given(...history: ReadonlyArray<Message>) {
   return {
     when: (message: Message, options: { readonly dueAfter?: number } = {}): Decision =>

@@ -1,6 +1,6 @@
 /**
- * The rules of a Secsync document, a second time: from the text of the wire protocol and over the plain list of all
- * that was accepted, with no state to fold. Slow and obvious, to be compared with the pure core, none of which it uses.
+ * A model of a Secsync document's rules, written a second time from the text of the wire protocol. It reads the plain list of
+ * accepted requests and folds no state. It is slow and obvious, and uses none of the code that it is compared with.
  */
 import sodium from "libsodium-wrappers"
 
@@ -30,11 +30,11 @@ export interface Eviction {
   readonly _tag: "Eviction"
 }
 
-/** What is asked for; and once accepted, an entry of the history. */
+/** A request; once accepted, an entry of the history. */
 export type Entry = Snapshot | Update | Eviction
 export type History = ReadonlyArray<Entry>
 
-/** What the protocol demands and a request breaks. */
+/** The rules of the protocol that a request can break. */
 export type Broken =
   | "other document"
   | "outdated"
@@ -48,7 +48,7 @@ export type Broken =
   | "snapshot due"
   | "nothing to evict"
 
-/** Accepted when nothing is broken. A repeat of what is stored is neither stored again nor refused. */
+/** The empty set means accepted. A repeat of a stored request is neither stored again nor refused. */
 export type Verdict = "repeat" | ReadonlySet<Broken>
 
 export const judge = (history: History, docId: string, request: Entry, maxUpdates: number): Verdict => {
@@ -71,12 +71,12 @@ export const judge = (history: History, docId: string, request: Entry, maxUpdate
       if (request.parentProof !== proofAfter(active)) broken.add("invalid proof")
       return broken
     }
-    // No active snapshot. A client's own first one can always begin the document, anew if need be.
+    // No active snapshot: a client's first snapshot can always start the document, even after an eviction.
     if (request.parentId === "") {
       if (request.parentProof !== firstProof()) broken.add("invalid proof")
       return broken
     }
-    // A server without any history has nothing to hold a parent against.
+    // A server without a history cannot check a parent.
     const evicted = snapshots(history).at(-1)
     if (evicted === undefined) return broken
     if (request.parentId !== evicted.id) broken.add("outdated")
@@ -98,7 +98,7 @@ export const judge = (history: History, docId: string, request: Entry, maxUpdate
 export const snapshots = (history: History): ReadonlyArray<Snapshot> =>
   history.filter((entry) => entry._tag === "Snapshot")
 
-/** The last snapshot, unless it was evicted since. */
+/** The last snapshot, unless an eviction followed. */
 export const activeSnapshot = (history: History): Snapshot | undefined => {
   const last = history.findLast((entry) => entry._tag !== "Update")
   return last?._tag === "Snapshot" ? last : undefined
@@ -107,7 +107,7 @@ export const activeSnapshot = (history: History): Snapshot | undefined => {
 export const updatesOfActive = (history: History): ReadonlyArray<Update> =>
   activeSnapshot(history) === undefined ? [] : updatesSince(history, history.findLastIndex(isSnapshot))
 
-/** The updates between the snapshot at `index` and what came after its last one. */
+/** The updates that follow the snapshot at `index` directly. */
 export const updatesSince = (history: History, index: number): ReadonlyArray<Update> => {
   const updates: Array<Update> = []
   for (const entry of history.slice(index + 1)) {
@@ -134,7 +134,7 @@ const proof = (grandParentSnapshotProof: string, parentSnapshotCiphertextHash: s
   // RFC 8785: keys in this order, no white space.
   hash(JSON.stringify({ grandParentSnapshotProof, parentSnapshotCiphertextHash, parentSnapshotId }))
 
-/** All three empty: what a first snapshot carries. */
+/** The proof that a first snapshot carries: all three fields are empty. */
 export const firstProof = (): string => proof("", "", "")
 
 /** BLAKE2b-256 of UTF-8 text, in URL-safe base64. */

@@ -1,6 +1,6 @@
 /**
- * Clients of one document, honest or not, each with an own and possibly old idea of it, and one server that puts what
- * arrives before the pure core and before the model.
+ * Clients of one document, honest or not, each with its own and possibly old view of it; and one server that gives every
+ * request to the rules and to the model.
  */
 import { assert } from "@effect/vitest"
 import { Result } from "effect"
@@ -15,18 +15,18 @@ const key = { libraryId: LibraryId.make("library"), streamId: docId }
 
 // ------------------------------------------------------------------------------------------------------- clients
 
-/** What one client believes: possibly old, and never told of evictions. */
+/** One client's view of the document: it may be old, and it never includes evictions. */
 interface Client {
   readonly author: string
   snapshot: Model.Snapshot | undefined
   clocks: Record<string, number>
-  /** Entries of the history that it has seen. */
+  /** The number of history entries that it has received. */
   seen: number
-  /** Made, not yet arrived: in order. */
+  /** Messages that it made and has not sent, in order. */
   outbox: Array<Model.Snapshot | Model.Update>
 }
 
-/** A way to send something else than an honest client would. */
+/** The ways in which a dishonest client changes a message. */
 const lies = [
   "proof",
   "document",
@@ -42,26 +42,26 @@ const lies = [
 type Lie = (typeof lies)[number]
 
 export type Step =
-  /** Catches up, by at most so many entries. */
+  /** The client receives at most so many entries. */
   | { readonly _tag: "Read"; readonly who: number; readonly atMost: number }
-  /** Forgets everything and loads the document as it is: nothing, if it was evicted. */
+  /** The client forgets everything and loads the document, which is empty after an eviction. */
   | { readonly _tag: "Join"; readonly who: number }
-  /** Comes with the document from another server. */
+  /** The client brings a document from another server. */
   | { readonly _tag: "Move"; readonly who: number }
-  /** Makes updates; a client without a snapshot begins with one. */
+  /** The client makes updates; without a snapshot it makes one first. */
   | { readonly _tag: "Edit"; readonly who: number; readonly times: number }
   | { readonly _tag: "Snapshot"; readonly who: number; readonly id: string | undefined }
-  /** The oldest messages of the outbox arrive. */
+  /** The client sends the oldest messages of its outbox. */
   | { readonly _tag: "Send"; readonly who: number; readonly times: number; readonly lie: Lie | undefined }
-  /** A message that arrived before arrives again. */
+  /** An earlier message arrives again. */
   | { readonly _tag: "Resend"; readonly back: number }
-  /** A client as it is meant to be: catches up, works, and all of it arrives. */
+  /** An honest client loads the document, makes updates, and sends all of them. */
   | { readonly _tag: "Work"; readonly who: number; readonly times: number; readonly compact: boolean }
   | { readonly _tag: "Evict" }
 
 const who = fc.nat(2)
 const times = fc.integer({ min: 1, max: 4 })
-/** Names that are something on every object, and fit a snapshot id. */
+/** Snapshot ids that are properties of every object. */
 const id = fc.option(fc.constantFrom("__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"), {
   nil: undefined
 })
@@ -80,7 +80,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
 
 // ------------------------------------------------------------------------------------------------------ the world
 
-/** Everything that arrived, as the pure core and as the model know it. */
+/** Every request that arrived, as the rules and as the model know it. */
 export class World {
   readonly history: Array<Model.Entry> = []
   readonly events: Array<StreamEvent> = []
@@ -156,7 +156,7 @@ export class World {
     }
   }
 
-  /** One request meets the pure core and the model. */
+  /** Gives one request to the rules and to the model, and compares their decisions. */
   arrive(request: Model.Entry): boolean {
     const verdict = Model.judge(this.history, docId, request, this.maxUpdates)
     const command = commandOf(request, this.history, this.maxUpdates)
@@ -260,7 +260,7 @@ export class World {
   }
 }
 
-/** Whether the core's reason is the one that the protocol gives. */
+/** The rule of the protocol behind each refusal. */
 export const reasons: Record<Secsync.DocumentRefusal["_tag"], Model.Broken | undefined> = {
   AlreadyStored: undefined,
   WrongDocument: "other document",
