@@ -94,7 +94,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
 
   private async check(database: string, options: ReplayOptions) {
     const { replay } = await import("@sealog/server/admin")
-    const { Signatures } = await import("@sealog/server")
+    const { Signatures } = await import("@sealog/server/admin")
     const { provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
     return { report: await this.executeOn(database, checking), copy: null }
@@ -125,7 +125,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
       })
     }
     const { copy } = await import("@sealog/server/admin")
-    const { Signatures } = await import("@sealog/server")
+    const { Signatures } = await import("@sealog/server/admin")
     const { flatMap, provide, scoped } = await import("effect/Effect")
     const { build } = await import("effect/Layer")
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))

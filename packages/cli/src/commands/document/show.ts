@@ -1,7 +1,7 @@
 import { Args } from "@oclif/core"
 import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
-import type { VerdantName } from "../../input/ids.ts"
+import type { VerdantName } from "../../input/verdantIds.ts"
 import { noSuchDocument } from "../../output/notFound.ts"
 
 interface DocumentShowResult {
@@ -45,7 +45,8 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
 
   async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
-    const { documentIdOf, libraryIdOf, verdantNameOf } = await import("../../input/ids.ts")
+    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
+    const { verdantNameOf } = await import("../../input/verdantIds.ts")
     const name = verdantNameOf(args.documentId)
     return name === undefined
       ? this.showSecsync(flags.database, libraryIdOf(args.libraryId), documentIdOf(args.documentId))

@@ -22,7 +22,8 @@ Nobody waits for it any more, so what the others have promised can be folded. Wh
 
   async run(): Promise<ReplicaTruantResult> {
     const { args, flags } = await this.parse(ReplicaTruant)
-    const { libraryIdOf, replicaIdOf } = await import("../../input/ids.ts")
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { replicaIdOf } = await import("../../input/verdantIds.ts")
     const { showLibrary } = await import("@sealog/server/admin")
     const { forceTruant, libraryInfo } = await import("@sealog/server/admin")
     const { reading } = await import("../../backends/readVerdant.ts")
