@@ -115,8 +115,8 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
     const backend = await backendOf(to)
     const migrations = await this.execute(backend.readMigrationStatus).catch((error) => {
       const { code, exitCode, message, tryThis } = failureOf(error)
-      // Only a target that does not exist is made: on one that is damaged or away, that advice would lose data.
-      const advice = /ENOENT|does not exist/.test(message) ? migrateAdvice(backend.label) : tryThis
+      // `migrate` helps only if the target does not exist. On a damaged or unreachable one it could lose data.
+      const advice = /ENOENT/.test(message) ? migrateAdvice(backend.label) : tryThis
       throw new CliFailure({ code, exitCode, message: `--to: ${message}`, ...(advice && { tryThis: advice }) })
     })
     const missing = migrations.filter(({ applied }) => !applied)
