@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// Plain old JavaScript up to the check, so that an older Node can say what is wrong instead of a syntax error.
+// Old syntax up to the version check: an older Node must reach the message below, not a syntax error.
 var version = process.versions.node.split(".").map(Number)
 if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
   process.stderr.write(
     "sync-admin needs Node 22.19 or newer, and this is " +
       process.versions.node +
-      ". In a clone of the repository, `npx -y pnpm@12.21.0 exec sync-admin` brings the right one.\n"
+      ". In a clone of the repository, `npx -y pnpm@12.21.0 exec sync-admin` uses the right version.\n"
   )
   process.exit(2)
 }

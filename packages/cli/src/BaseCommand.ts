@@ -1,4 +1,4 @@
-/** What every command shares: the database, the output rules, and how an Effect becomes an exit code. */
+/** The base of every command: its database flag, its output rules, and how an Effect ends as an exit code. */
 import { Command, Flags } from "@oclif/core"
 import type { EventLog, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
@@ -8,17 +8,17 @@ export abstract class BaseCommand<Result> extends Command {
   static override enableJsonFlag = true
   static override baseFlags = {
     database: Flags.string({
-      description: "where the log is: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
+      description: "database that holds the log: sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME",
       env: "DATABASE_URL",
       default: "sqlite:./data/sealog.db",
       helpGroup: "GLOBAL"
     })
   }
 
-  /** The command's work; what it returns is its `--json` output. */
+  /** Does the command's work. The result is the command's `--json` output. */
   abstract override run(): Promise<Result>
 
-  /** Runs an Effect. SIGINT and SIGTERM interrupt it, which is a failure. */
+  /** Runs an Effect. SIGINT and SIGTERM interrupt it, and the command fails with `INTERRUPTED`. */
   protected async execute<A, E>(effect: Effect.Effect<A, E>): Promise<A> {
     const { Cause, Exit } = await import("effect")
     const exit = await runToExit(effect)
@@ -26,41 +26,41 @@ export abstract class BaseCommand<Result> extends Command {
     if (Cause.hasInterruptsOnly(exit.cause)) {
       throw new CliFailure({
         code: "INTERRUPTED",
-        message: "Stopped by a signal before it was done; what was done stays done.",
+        message: "A signal stopped the command before its end. The steps that it finished are kept.",
         exitCode: 1,
-        tryThis: "the same command again"
+        tryThis: "run the same command again; it goes on with the remaining steps"
       })
     }
     throw Cause.squash(exit.cause)
   }
 
-  /** Runs an Effect on the log of a database that was migrated. */
+  /** Runs an Effect on the log of an existing, migrated database. */
   protected async executeOn<A, E>(database: string, effect: Effect.Effect<A, E, EventLog | Signals>): Promise<A> {
     const { provide } = await import("effect/Effect")
     const { backendOf } = await import("./backends/storage.ts")
     return this.execute(provide(effect, (await backendOf(database)).existing))
   }
 
-  /** Runs an Effect that may end when it is told to stop, by SIGINT or SIGTERM. */
+  /** Runs an Effect until it ends, or until SIGINT or SIGTERM stops it, which is a success. */
   protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
     const { Cause, Exit } = await import("effect")
     const exit = await runToExit(effect)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
   }
 
-  /** Prints what a person reads; nothing with `--json`, where stdout is one JSON value. */
+  /** Prints text for people. With `--json` it prints nothing, because stdout holds one JSON value. */
   protected print(text: string): void {
     if (!this.jsonEnabled()) this.log(text)
   }
 
-  /** Prints what a person needs to know while the command still runs: with `--json` on stderr. */
+  /** Prints a line for people while the command still runs; with `--json` on stderr. */
   protected announce(text: string): void {
     if (this.jsonEnabled()) process.stderr.write(`${text}\n`)
     else this.log(text)
   }
 
   protected override async catch(error: unknown): Promise<void> {
-    // Help and version end by an "error" with exit code 0.
+    // oclif ends --help and --version by throwing an error with exit code 0.
     if (error instanceof Error && "oclif" in error && isExitZero(error.oclif)) throw error
     const failure = failureOf(error)
     process.exitCode = failure.exitCode
@@ -75,7 +75,7 @@ const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A
   const controller = new AbortController()
   const stop = () => controller.abort()
   process.once("SIGINT", stop).once("SIGTERM", stop)
-  // What is logged is for people and collectors; stdout is for what the command says.
+  // Log lines go to stderr: stdout carries the command's output alone.
   const logged = provide(effect, Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
   const exit = await runPromiseExit(logged, { signal: controller.signal })
   process.off("SIGINT", stop).off("SIGTERM", stop)

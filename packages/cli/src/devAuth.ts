@@ -1,6 +1,6 @@
 /**
- * What `serve --dev` adds: `GET /auth/LIBRARY?user=USER&type=TYPE` gives a token to whoever asks, as Verdant's own
- * development server does.
+ * The route of `serve --dev`: `GET /auth/LIBRARY?user=USER&type=TYPE` returns a token without authentication, as Verdant's
+ * own development server does.
  */
 
 import { VERDANT_PATH, verdantResponse } from "@sealog/server"
@@ -18,19 +18,19 @@ const auth = Effect.gen(function* () {
   const { library } = yield* HttpRouter.params
   const query = new URL(url, "http://localhost").searchParams
   const libraryId = decodeLibrary(library)
-  // The store's `cliSync` says userId.
+  // `cliSync` of Verdant's store sends `userId`.
   const userId = decodeUser(query.get("user") ?? query.get("userId"))
   const type = typeOf(query.get("type") ?? "0")
   const host = headers["host"] ?? ""
-  if (Option.isNone(libraryId)) return refused("That cannot be the name of a library.")
-  if (Option.isNone(userId)) return refused("There is no ?user=, or that cannot be the name of a user.")
-  if (type === undefined) return refused("?type= is Verdant's number of a replica type, 0 to 5.")
-  if (!/^[\w.:[\]-]+$/.test(host)) return refused("The request does not say which host it is for.")
+  if (Option.isNone(libraryId)) return refused("This is not a valid name of a library.")
+  if (Option.isNone(userId)) return refused("?user= is missing or not a valid name of a user.")
+  if (type === undefined) return refused("?type= must be Verdant's number of a replica type, 0 to 5.")
+  if (!/^[\w.:[\]-]+$/.test(host)) return refused("The request has no valid Host header.")
   const accessToken = yield* (yield* Access).mint({
     libraryId: libraryId.value,
     userId: userId.value,
     type,
-    // By the name that the client has for this machine.
+    // The address must work for the client, so it uses the host name that the client used.
     endpoint: `http://${host}${VERDANT_PATH}`
   })
   return HttpServerResponse.jsonUnsafe({ accessToken })

@@ -1,4 +1,4 @@
-/** The contract that scripts build on: exit codes, stdout and stderr, `--json`, and nothing that waits for a terminal. */
+/** The contract for scripts: exit codes, stdout and stderr, `--json`, and no command that waits for a terminal. */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
 import { join } from "node:path"
@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
 import { errorOf, freshFolder, jsonOf, run, secret, serve, storeDocument } from "./support.ts"
 
-/** A folder with a log of one document, "notes/welcome", of one snapshot and some updates. */
+/** Creates a folder with a log that holds the document "notes/welcome". */
 const withDocument = async (updates = 0): Promise<string> => {
   const cwd = freshFolder()
   const storage = SqliteStorage.layer({ filename: join(cwd, "data", "sealog.db") })
@@ -17,7 +17,7 @@ const withDocument = async (updates = 0): Promise<string> => {
 }
 
 describe("migrate", () => {
-  it("makes the database, says so, and does nothing the second time", async () => {
+  it("creates the database, reports it, and changes nothing the second time", async () => {
     const cwd = freshFolder()
     const first = await run(["migrate"], { cwd })
     assert.deepStrictEqual(
@@ -28,7 +28,7 @@ describe("migrate", () => {
     assert.include((await run(["migrate", "--status"], { cwd })).stdout, "applied")
   })
 
-  it("changes nothing when only asked", async () => {
+  it("changes nothing with --dry-run or --status", async () => {
     const cwd = freshFolder()
     mkdirSync(join(cwd, "data"))
     writeFileSync(join(cwd, "data", "sealog.db"), "")
@@ -44,7 +44,7 @@ describe("migrate", () => {
 })
 
 describe("token", () => {
-  it("mints a token alone, which inspect reads from stdin", async () => {
+  it("mint prints only the token, and inspect reads it from stdin", async () => {
     const cwd = freshFolder()
     const args = ["--library", "notes", "--user", "ada", "--document", "a", "--document", "b", "--type", "read-only"]
     const minted = await run(["token", "mint", ...args, "--expires", "1h"], { cwd })
@@ -61,7 +61,7 @@ describe("token", () => {
     )
   })
 
-  it("says why a token is refused, with exit code 1", async () => {
+  it("inspect gives the reason of a refused token and exits with 1", async () => {
     const cwd = freshFolder()
     const mint = ["token", "mint", "--library", "notes", "--user", "ada"]
     const other = await run(mint, { cwd, env: { TOKEN_SECRET: "another-secret-of-32-bytes-or-more" } })
@@ -77,7 +77,7 @@ describe("token", () => {
     assert.include(farOff.stdout, "1e+300")
   })
 
-  it("takes the secret from the environment or a file, and refuses a short one or none", async () => {
+  it("reads the secret from the environment or a file, and refuses a short or missing secret", async () => {
     const cwd = freshFolder()
     const mint = ["token", "mint", "--library", "notes", "--user", "ada"]
     writeFileSync(join(cwd, "secret"), `${secret}\n`)
@@ -101,7 +101,7 @@ describe("token", () => {
     }
   })
 
-  it("refuses names and durations that cannot be, with exit code 2", async () => {
+  it("mint refuses invalid names and durations with exit code 2", async () => {
     const cwd = freshFolder()
     for (const [args, code] of [
       [["--library", "@library", "--user", "ada"], "NAME_INVALID"],
@@ -117,8 +117,8 @@ describe("token", () => {
   })
 })
 
-describe("looking inside", () => {
-  it("lists libraries and shows a document", async () => {
+describe("commands that read the log", () => {
+  it("library list and document show print the log's content", async () => {
     const cwd = await withDocument()
     const libraries = jsonOf("library-list", await run(["library", "list", "--json"], { cwd }))["libraries"]
     assert.deepInclude((libraries as ReadonlyArray<object>)[0], { libraryId: "notes", streams: 1, events: 1 })
@@ -132,7 +132,7 @@ describe("looking inside", () => {
     assert.include((await run(["document", "show", "notes", "welcome"], { cwd })).stdout, "version     1, generation 0")
   })
 
-  it("shows a library, also when it was evicted", async () => {
+  it("library show counts documents before and after an eviction", async () => {
     const cwd = await withDocument(2)
     const library = async () => jsonOf("library-show", await run(["library", "show", "notes", "--json"], { cwd }))
     assert.deepInclude(await library(), { documents: 1, evictedDocuments: 0, events: 3, payloads: 3 })
@@ -142,7 +142,7 @@ describe("looking inside", () => {
     assert.include((await run(["library", "show", "notes"], { cwd })).stdout, "1, of which 1 evicted")
   })
 
-  it("says that a document or library is not there, with exit code 1", async () => {
+  it("report a missing library or document with exit code 1", async () => {
     const cwd = await withDocument()
     for (const [args, code] of [
       [["document", "show", "notes", "nothing"], "NO_SUCH_DOCUMENT"],
@@ -155,7 +155,7 @@ describe("looking inside", () => {
     }
   })
 
-  it("does not make a database that is not there, and exits with 3", async () => {
+  it("create no database and exit with 3 if there is none", async () => {
     const cwd = freshFolder()
     for (const args of [
       ["library", "list"],
@@ -173,10 +173,14 @@ describe("looking inside", () => {
     assert.isFalse(existsSync(join(cwd, "data")))
   })
 
-  it("exits with 3 when the file is no database or is locked, and with 2 when the URL is of no kind it knows", async () => {
+  it("exit with 3 if the file is no database or is locked, and with 2 if the URL is invalid", async () => {
     const cwd = await withDocument()
     writeFileSync(join(cwd, "text.db"), "no database, ".repeat(1000))
-    assert.strictEqual((await run(["library", "list", "--database", "sqlite:text.db"], { cwd })).code, 3)
+    const text = await run(["library", "list", "--database", "sqlite:text.db"], { cwd })
+    assert.strictEqual(text.code, 3)
+    assert.match(text.stderr, /not a database.*\nTry: stop the servers, keep this file, and restore a backup/)
+    const missing = await run(["library", "list", "--database", "sqlite:missing.db"], { cwd })
+    assert.notInclude(missing.stderr, "migrate")
     writeFileSync(join(cwd, "empty.db"), "")
     const empty = await run(["library", "list", "--database", "sqlite:empty.db"], { cwd })
     assert.strictEqual(empty.code, 3)
@@ -203,7 +207,7 @@ describe("looking inside", () => {
 })
 
 describe("evict", () => {
-  it("says what it would free, asks nobody who is not there, and frees it", async () => {
+  it("--dry-run shows what --yes deletes, and without a terminal one of them is required", async () => {
     const cwd = await withDocument()
     const planned = jsonOf("evict", await run(["evict", "notes", "--dry-run", "--json"], { cwd }))
     assert.isTrue(planned["dryRun"])
@@ -223,7 +227,7 @@ describe("evict", () => {
     )
   })
 
-  it("evicts only the document that is named", async () => {
+  it("--document evicts only that document", async () => {
     const cwd = await withDocument()
     const ran = await run(["evict", "notes", "--document", "another", "--yes", "--json"], { cwd })
     assert.deepStrictEqual(jsonOf("evict", ran)["documents"], [])
@@ -233,7 +237,7 @@ describe("evict", () => {
 describe("at a terminal", () => {
   const terminal = ["stdin", "stderr"] as const
 
-  it("evict has the library's name typed again, and evicts nothing without it", async () => {
+  it("evict deletes nothing until the library's name is typed", async () => {
     const cwd = await withDocument()
     const isEvicted = async () =>
       jsonOf("library-show", await run(["library", "show", "notes", "--json"], { cwd }))["evictedDocuments"] === 1
@@ -249,7 +253,7 @@ describe("at a terminal", () => {
     assert.isTrue(await isEvicted())
   })
 
-  it("replay draws its progress on stderr alone, and a signal ends it", async () => {
+  it("replay draws its progress only on stderr, and a signal interrupts it", async () => {
     const cwd = await withDocument(3000)
     const ran = await run(["replay"], { cwd, terminal })
     assert.deepStrictEqual([ran.code, ran.stdout], [0, "3,001 events in 1 stream, 3,001 payloads: all as written.\n"])
@@ -262,7 +266,7 @@ describe("at a terminal", () => {
     assert.deepStrictEqual([stopped.code, errorOf(stopped).code], [1, "INTERRUPTED"])
   })
 
-  it("tables have a bold header, unless NO_COLOR is set", async () => {
+  it("tables have a bold header unless NO_COLOR is set", async () => {
     const cwd = await withDocument()
     const list = (env: Record<string, string>) => run(["library", "list"], { cwd, terminal: ["stdout"], env })
     assert.include((await list({})).stdout, "\u001b[1mLIBRARY")
@@ -272,7 +276,7 @@ describe("at a terminal", () => {
 })
 
 describe("replay", () => {
-  it("exits with 0 on a log as it was written, and with 1 and a line for what is off", async () => {
+  it("exits with 0 on an intact log, and with 1 and a line per problem on a damaged log", async () => {
     const cwd = await withDocument()
     const clean = await run(["replay"], { cwd })
     assert.deepStrictEqual(clean, { code: 0, stdout: "1 event in 1 stream, 1 payload: all as written.\n", stderr: "" })
@@ -289,13 +293,13 @@ describe("replay", () => {
 })
 
 describe("serve", () => {
-  it("refuses to start without a secret", async () => {
+  it("does not start without a secret", async () => {
     const ran = await run(["serve", "--port", "0", "--json"], { cwd: freshFolder(), env: { TOKEN_SECRET: undefined } })
     assert.strictEqual(ran.code, 2)
     assert.strictEqual(errorOf(ran).code, "NO_TOKEN_SECRET")
   })
 
-  it("answers /healthz, and ends with 0 on SIGTERM and SIGINT", async () => {
+  it("answers /healthz and ends with 0 on SIGTERM and SIGINT", async () => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
       const server = await serve([], { cwd: freshFolder() })
       const health = await fetch(`http://127.0.0.1:${server.port}/healthz`)
@@ -304,7 +308,7 @@ describe("serve", () => {
     }
   })
 
-  it("prints one JSON value with --json, when it has ended, and meanwhile on stderr where it listens", async () => {
+  it("--json prints the address on stderr, and one JSON value on stdout at the end", async () => {
     for (const args of [[], ["--dev"]]) {
       const server = await serve([...args, "--json"], { cwd: freshFolder() })
       assert.strictEqual(server.stdout(), "")
@@ -315,7 +319,7 @@ describe("serve", () => {
     }
   })
 
-  it("in dev makes a secret of its own that outlives a restart, and prints a token that works", async () => {
+  it("--dev keeps a secret of its own across restarts and prints a valid token", async () => {
     const cwd = freshFolder()
     const options = { cwd, env: { TOKEN_SECRET: undefined } }
     const first = await serve(["--dev"], options)
@@ -331,7 +335,7 @@ describe("serve", () => {
     assert.isTrue(jsonOf("token-inspect", inspected)["valid"])
   })
 
-  it("keeps to the limits that it is given", async () => {
+  it("enforces --max-frame and --max-connections", async () => {
     const cwd = freshFolder()
     const server = await serve(["--max-frame", "1", "--max-connections", "1"], { cwd })
     const minted = await run(["token", "mint", "--library", "notes", "--user", "ada", "--json"], { cwd })
@@ -346,7 +350,32 @@ describe("serve", () => {
     await server.stop("SIGTERM")
   })
 
-  it("says so when the port is taken", async () => {
+  it("writes debug lines only with --log-level debug, from the flag or LOG_LEVEL", async () => {
+    const stderrOf = async (args: ReadonlyArray<string>, env: Record<string, string> = {}) => {
+      const cwd = freshFolder()
+      const server = await serve(args, { cwd, env })
+      const minted = await run(["token", "mint", "--library", "notes", "--user", "ada"], { cwd })
+      const refused = await fetch(`http://127.0.0.1:${server.port}/verdant`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${minted.stdout.trim()}`, "content-type": "application/json" },
+        body: JSON.stringify({ messages: [{ type: "sync" }] })
+      })
+      assert.strictEqual(refused.status, 400)
+      return (await server.stop("SIGTERM")).stderr
+    }
+    const debugLine = /level=DEBUG .*malformed message/i
+    assert.match(await stderrOf(["--log-level", "debug"]), debugLine)
+    assert.match(await stderrOf([], { LOG_LEVEL: "debug" }), debugLine)
+    assert.notInclude(await stderrOf([]), "level=DEBUG")
+  })
+
+  it("refuses an unknown log level and lists the known ones", async () => {
+    const ran = await run(["serve", "--log-level", "loud", "--json"], { cwd: freshFolder() })
+    assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "USAGE"])
+    assert.include(errorOf(ran).message, "trace, debug, info, warning, error, none")
+  })
+
+  it("reports a port that is taken", async () => {
     const taken = createServer().listen(0, "127.0.0.1")
     await new Promise((resolve) => taken.once("listening", resolve))
     const address = taken.address()
@@ -359,7 +388,7 @@ describe("serve", () => {
 })
 
 describe("every command", () => {
-  it("has a help with an example, and says what is wrong with its usage", async () => {
+  it("shows help with an example, and exits with 2 on wrong usage", async () => {
     const cwd = freshFolder()
     const surface: object = JSON.parse(readFileSync(new URL("../command-surface.json", import.meta.url), "utf8"))
     for (const command of Object.keys(surface)) {
@@ -375,7 +404,7 @@ describe("every command", () => {
     assert.match((await run(["no-such-command"], { cwd })).stderr, /^Error: There is no command no-such-command\./)
   })
 
-  it("is not loaded, nor what commands work with, for --help and --version", async () => {
+  it("--help and --version load no command, server or storage module", async () => {
     const cwd = freshFolder()
     writeFileSync(
       join(cwd, "loaded.cjs"),
@@ -394,7 +423,7 @@ describe("every command", () => {
     assert.isNotEmpty(await loadedBy("library", "list"))
   })
 
-  it("is refused by an older Node in one line", async () => {
+  it("an older Node ends with one line that names the required version", async () => {
     const cwd = freshFolder()
     writeFileSync(
       join(cwd, "old.cjs"),

@@ -1,4 +1,4 @@
-/** `import verdant` by the built binary, on each storage. */
+/** `import verdant` with the built binary, on each storage. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
@@ -31,7 +31,7 @@ for (const { name, fresh } of storages) {
     })
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-    it("says what it would do, does it, and leaves alone what is there", async () => {
+    it("imports what --dry-run showed, and leaves libraries alone that are in the log", async () => {
       const directory = folder()
       for (const library of ["notes", "plans"]) writeShard(directory, library, shard(5000))
       const imported = {
@@ -61,7 +61,7 @@ for (const { name, fresh } of storages) {
       assert.deepInclude(replay, { streams: 2, events: 2, payloads: 2, problemCount: 0 })
     })
 
-    it("ends with exit code 1 when something of a library was left out, and 2 when it is told nonsense", async () => {
+    it("exits with 1 if an item was left out, and with 2 on wrong usage", async () => {
       const directory = folder()
       const [first, ...rest] = shard(3).operations!
       writeShard(directory, `library-${name}`, { operations: [{ ...first!, data: "no JSON" }, ...rest] })
@@ -89,7 +89,7 @@ for (const { name, fresh } of storages) {
       }
     })
 
-    it("brings the files, all that there are, once", async () => {
+    it("copies each uploaded file once, also for a library that was imported before", async () => {
       const [directory, from, to] = [folder(), folder(), join(folder(), "files")]
       const library = `files-${name}`
       const stored = () =>
@@ -98,7 +98,7 @@ for (const { name, fresh } of storages) {
         { fileId: "one", name: "picture.png", type: "image/png" },
         { fileId: "two", name: "größer.txt", type: "text/plain", pendingDeleteAt: 1 },
         { fileId: "missing", name: "x", type: "text/plain" },
-        // What leads elsewhere, though there is something.
+        // Paths that lead out of the file's own folder, to files that exist.
         { fileId: "out", name: "../../../secret", type: "text/plain" },
         { fileId: "inside", name: "../one/picture.png", type: "text/plain" },
         { fileId: "../one", name: "picture.png", type: "text/plain" },
@@ -120,7 +120,7 @@ for (const { name, fresh } of storages) {
       const all = { files: 2, fileBytes: 9, filesLeftOut: 5 }
       assert.deepInclude(await importing(...options, "--dry-run"), { outcome: "imported", ...all })
       assert.isFalse(existsSync(to))
-      // Nobody said where they are; they can be brought later.
+      // Without --files-from the files are left out; a later run can copy them.
       assert.deepInclude(await importing("--json"), { ...all, files: 0, fileBytes: 0, filesLeftOut: 7 })
       assert.deepInclude(await importing(...options), { outcome: "present", ...all })
       assert.strictEqual(stored().length, 2)
@@ -145,7 +145,7 @@ for (const { name, fresh } of storages) {
       assert.deepStrictEqual([nowhere.code, errorOf(nowhere).code], [2, "NO_SUCH_DIRECTORY"])
     })
 
-    it("leaves `import` the command that it is", async () => {
+    it("does not change the command `import`", async () => {
       const ran = await run(["import"], { cwd, env: { DATABASE_URL: database }, stdin: "nonsense\n" })
       assert.strictEqual(ran.code, 1)
       assert.include(ran.stderr, "LINE_REFUSED")

@@ -1,4 +1,4 @@
-/** The commands that keep a log healthy, on each storage, without a terminal. */
+/** The commands that maintain a log, on each storage, without a terminal. */
 import { spawnSync } from "node:child_process"
 import { existsSync } from "node:fs"
 import { join } from "node:path"
@@ -24,7 +24,7 @@ for (const { name, fresh } of storages) {
     })
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-    it("stats", async () => {
+    it("stats counts the log and lists the largest library and document", async () => {
       const stats = jsonOf("stats", await sealog("stats", "--json"))
       assert.deepInclude(stats, { libraries: 1, documents: 1, evictedDocuments: 0, events: 4, payloads: 4 })
       assert.deepStrictEqual(stats["largestDocuments"], [
@@ -40,7 +40,7 @@ for (const { name, fresh } of storages) {
       })
     })
 
-    it("document list", async () => {
+    it("document list sorts and limits", async () => {
       const listed = jsonOf("document-list", await sealog("document", "list", "notes", "--json"))
       assert.strictEqual(listed["total"], 1)
       assert.deepInclude((listed["documents"] as ReadonlyArray<object>)[0], { documentId: "welcome", version: 4 })
@@ -51,7 +51,7 @@ for (const { name, fresh } of storages) {
       assert.deepStrictEqual([unknown.code, errorOf(unknown).code], [1, "NO_SUCH_LIBRARY"])
     })
 
-    it("prune, where there is nothing superseded", async () => {
+    it("prune deletes nothing if no payload is superseded, and refuses wrong usage", async () => {
       for (const args of [["notes"], ["--all"], ["notes", "--document", "welcome", "--keep-snapshots", "2"]]) {
         const ran = await sealog("prune", ...args, "--older-than", "0s", "--yes")
         assert.deepStrictEqual([ran.code, ran.stdout], [0, "Nothing to prune.\n"])
@@ -64,7 +64,7 @@ for (const { name, fresh } of storages) {
       assert.deepStrictEqual([soon.code, errorOf(soon).code], [2, "TIME_INVALID"])
     })
 
-    it("doctor, when all is well and when it is not", async () => {
+    it("doctor passes a healthy log, and fails a tampered or missing log and a short secret", async () => {
       const free = String(await freePort())
       const well = await sealog("doctor", "--port", free, "--json")
       const { findings, healthy } = jsonOf("doctor", well) as {
@@ -76,7 +76,7 @@ for (const { name, fresh } of storages) {
       for (const check of ["database", "migrations", "append-only", "durability", "keys", "port", "node"]) {
         assert.strictEqual(stateOf(check), "ok", check)
       }
-      // A superuser may do more than a server should.
+      // The test connects as a superuser, who has more rights than a server should have.
       if (name === "Postgres") assert.strictEqual(stateOf("rights"), "warn")
 
       const served = await serve(["--database", database], { cwd })
@@ -100,7 +100,7 @@ for (const { name, fresh } of storages) {
   })
 }
 
-/** Takes a trigger away, as somebody would who wants to change history. */
+/** Removes the trigger that keeps events from being changed. */
 const tamper = async (database: string): Promise<void> => {
   if (database.startsWith("sqlite:")) {
     const file = new DatabaseSync(database.slice("sqlite:".length))

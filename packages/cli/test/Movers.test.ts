@@ -1,4 +1,4 @@
-/** Logs carried from one place to another by the built binary, and looked into: on each storage and between them. */
+/** Copies, exports, imports and event listings by the built binary, on each storage and between them. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -28,14 +28,14 @@ const ok = (ran: Ran): Ran => {
   return ran
 }
 
-/** A command that is not waited for. */
+/** Starts a command without waiting for its end. */
 const start = (database: string, ...args: ReadonlyArray<string>) => {
   const child = spawn(process.execPath, [binary, ...args], { cwd, env: { ...process.env, DATABASE_URL: database } })
   const ended = new Promise<number | null>((resolve) => void child.on("close", resolve))
   return { child, ended, lines: linesOf(child) }
 }
 
-/** What a command has printed, once it is so many lines. */
+/** Waits until a command has printed at least `count` lines. */
 const linesOf = (child: ChildProcess) => {
   let text = ""
   let look = () => {}
@@ -53,7 +53,7 @@ const linesOf = (child: ChildProcess) => {
     })
 }
 
-/** As a shell runs it; what comes before the first pipe says its exit code on stderr. */
+/** Runs a script in `sh`. Scripts print the exit code of a piped command to stderr. */
 const shell = (database: string, script: string) =>
   new Promise<Ran>((resolve) => {
     const env = { ...process.env, DATABASE_URL: database, ADMIN: `${process.execPath} ${binary}` }
@@ -68,7 +68,7 @@ const shell = (database: string, script: string) =>
     child.on("close", (code) => resolve({ code, stdout, stderr }))
   })
 
-/** Documents of small updates, some of them evicted or pruned, in two libraries. */
+/** Stores documents with small updates in two libraries; some are evicted or pruned. */
 const storeMany = (events: number) =>
   Effect.gen(function* () {
     const largest = Math.floor(events / 2)
@@ -106,7 +106,7 @@ describe("replay --to", () => {
     ["SQLite to Postgres", freshFile, freshPostgres],
     ["Postgres to SQLite", freshPostgres, freshFile]
   ] as const) {
-    it(`goes on after it was killed: ${name}`, async () => {
+    it(`continues after it was killed: ${name}`, async () => {
       const [from, to] = [await make(source), await make(target)]
       const events = 60_000
       await on(from, storeMany(events))
@@ -120,7 +120,7 @@ describe("replay --to", () => {
       assert.isBelow(present, events)
       const { copy } = jsonOf("replay", ok(await sealog(from, "replay", "--to", to, "--json")))
       const went = copy as { present: number; written: number }
-      // What the killed one had sent last may have been stored since.
+      // The database may have stored the last batch after the command was killed.
       assert.isAtLeast(went.present, present)
       assert.strictEqual(went.present + went.written, events)
       assert.deepStrictEqual(await held(to), await held(from))
@@ -128,7 +128,7 @@ describe("replay --to", () => {
   }
 
   for (const { name, fresh } of storages) {
-    it(`copies a part, verifies it, and brings later purges, on ${name}`, async () => {
+    it(`copies and verifies a part, then the rest with later purges, on ${name}`, async () => {
       const [from, to] = [await make(freshFile), await make(fresh)]
       await on(from, storeDocument(5))
       const copy = ["replay", "--library", "notes", "--to", to, "--verify"]
@@ -145,7 +145,7 @@ describe("replay --to", () => {
       assert.include(ok(await sealog(from, "replay", "--until", "1d")).stdout, "6 events in 1 stream")
     })
 
-    it(`refuses a target that is another log, on ${name}`, async () => {
+    it(`refuses a target that holds another log, on ${name}`, async () => {
       const [from, to] = [await make(freshFile), await make(fresh)]
       await on(from, append(key, document(10)))
       await on(to, append(key, document(3)))
@@ -158,7 +158,7 @@ describe("replay --to", () => {
     })
   }
 
-  it("says how to set up a target that was not, and makes none", async () => {
+  it("tells how to migrate a target that is not set up, and creates none", async () => {
     const from = await make(freshFile)
     await on(from, storeDocument(1))
     const empty = await make(emptyDatabase)
@@ -181,7 +181,7 @@ describe("replay --to", () => {
     }
   })
 
-  it("draws its progress at a terminal alone, and goes on after Ctrl-C", async () => {
+  it("draws its progress only on a terminal, and continues after Ctrl-C", async () => {
     const [from, to, last] = [await make(freshFile), await make(freshFile), await make(freshFile)]
     await on(from, storeMany(20_000))
     const output = join(cwd, "progress.jsonl")
@@ -203,7 +203,7 @@ describe("replay --to", () => {
     assert.notInclude(ok(await sealog(from, "replay", "--to", to)).stderr, "copy")
   })
 
-  it("takes the target's URL from the environment, so that its password is seen by nobody", async () => {
+  it("reads the target's URL from a variable, which hides its password", async () => {
     const [from, to] = [await make(freshFile), await make(freshDatabase)]
     await on(from, storeDocument(1))
     const ran = await run(["replay", "--to", "env:TARGET"], { cwd, env: { DATABASE_URL: from, TARGET: to } })
@@ -211,7 +211,7 @@ describe("replay --to", () => {
   })
 })
 
-/** Runs a command, and says how much memory it took at most. */
+/** Runs a command and returns its peak memory in bytes. */
 const peakOf = async (database: string, ...args: ReadonlyArray<string>): Promise<number> => {
   const file = join(cwd, "peak.cjs")
   writeFileSync(file, `process.on("exit", () => process.stderr.write("\\n" + process.resourceUsage().maxRSS))`)
@@ -221,7 +221,7 @@ const peakOf = async (database: string, ...args: ReadonlyArray<string>): Promise
 }
 
 describe("memory", () => {
-  it("no stream is ever held whole: one of 400 payloads of 1 MB", async () => {
+  it("a stream of 400 payloads of 1 MB is never held in memory as a whole", async () => {
     const [from, to, last] = [await make(freshFile), await make(freshFile), await make(freshFile)]
     const size = 1_000_000
     for (let i = 0; i < 10; i++) {
@@ -246,7 +246,7 @@ for (const { name, fresh } of storages) {
       await on(from, storeMany(3000))
     })
 
-    it("give the same log through a pipe and through a file, into either storage", async () => {
+    it("restore the same log through a pipe and through a file, into either storage", async () => {
       for (const [i, target] of [freshFile, freshPostgres].entries()) {
         const [piped, filed] = [await make(target), await make(target)]
         ok(await shell(from, `$ADMIN export | $ADMIN import --database ${piped}`))
@@ -257,14 +257,14 @@ for (const { name, fresh } of storages) {
         const first = jsonOf("import", ok(await sealog(filed, "import", "--input", output, "--json")))
         assert.deepInclude(first, { events: 3000, written: 3000, present: 0 })
         const again = ok(await sealog(filed, "import", "--input", output))
-        assert.strictEqual(again.stdout, "Imported 0 events of 3,000 in 21 streams; 3,000 were there.\n")
+        assert.strictEqual(again.stdout, "Imported 0 events of 3,000 in 21 streams; 3,000 were already there.\n")
         assert.deepStrictEqual(await held(filed), await held(from))
       }
     })
 
-    it("leave stdout to the lines, and say the rest on stderr", async () => {
+    it("export prints lines on stdout, and its report on stderr", async () => {
       const told = ok(await sealog(from, "export", "--library", "plans"))
-      assert.match(told.stderr, /^Exported 750 events in 10 streams, .* of sealed bytes\.\n$/)
+      assert.match(told.stderr, /^Exported 750 events in 10 streams, .* of payloads\.\n$/)
       const json = ok(await sealog(from, "export", "--library", "plans", "--json"))
       assert.strictEqual(json.stdout, told.stdout)
       assert.strictEqual(jsonOf("export", { ...json, stdout: json.stderr })["events"], 750)
@@ -275,7 +275,7 @@ for (const { name, fresh } of storages) {
       assert.match(peek.stderr, /OUTPUT_FAILED[\s\S]*\n1\n$/)
     })
 
-    it("refuse what was cut off, changed or moved, by its line, and store nothing from there on", async () => {
+    it("import refuses a missing, changed or moved line by its number, and stores nothing from there on", async () => {
       const { stdout } = ok(await sealog(from, "export"))
       const lines = stdout.split("\n").slice(0, -1)
       const changed = lines[9]!.replace(/"recordedAt":\d+/, '"recordedAt":1234')
@@ -292,7 +292,7 @@ for (const { name, fresh } of storages) {
         assert.deepStrictEqual([ran.code, errorOf(ran).code], [1, "LINE_REFUSED"])
         assert.match(errorOf(ran).message, new RegExp(`^Line ${line}: `))
         assert.isBelow(await eventsIn(to), 10)
-        // And with all of it, it is all there.
+        // The whole export then completes the log.
         ok(await run(["import"], { cwd, env: { DATABASE_URL: to }, stdin: stdout }))
         assert.deepStrictEqual(await held(to), await held(from))
       }
@@ -303,7 +303,7 @@ for (const { name, fresh } of storages) {
       assert.include(errorOf(ran).message, "notes/document-0 version 1")
     })
 
-    it("keep the file that was there until the new one is whole", async () => {
+    it("export keeps the old file until the new one is complete", async () => {
       const output = join(cwd, `${name}-kept.jsonl`)
       writeFileSync(output, "what was there")
       const failed = await sealog(from, "export", "--library", "nothing", "--output", output)
@@ -326,7 +326,7 @@ for (const { name, fresh } of storages) {
       await on(database, storeDocument(8))
     })
 
-    it("are one line each, newest last, and JSON by its schema", async () => {
+    it("are printed one per line, newest last, and match their schema with --json", async () => {
       const told = ok(await sealog(database, "events", "notes", "--last", "2")).stdout.split("\n")
       assert.lengthOf(told, 3)
       assert.match(told[1]!, /^2023-11-14 22:13:20 {2}welcome +9 {2}UpdateStored +[\d.]+ k?B {2}snapshot .*, clock 7$/)
@@ -350,7 +350,7 @@ for (const { name, fresh } of storages) {
       }
     })
 
-    it("end cleanly when nobody reads any more", async () => {
+    it("end with exit code 0 when the reader closes the pipe", async () => {
       const read = await make(fresh)
       await on(read, storeDocument(8))
       for (const args of ["notes --follow", "notes welcome --after 0 --follow --json", "notes --last 9"]) {
@@ -360,7 +360,7 @@ for (const { name, fresh } of storages) {
         })
         while (!isOver) {
           await Promise.race([ending, setTimeout(3000)])
-          // A reader that took long to go is noticed when there is something to write.
+          // The command notices a closed pipe only on a write, so another event is stored.
           if (!isOver) await on(read, append(key, [update(0)]))
         }
         const ran = await ending
@@ -368,10 +368,10 @@ for (const { name, fresh } of storages) {
       }
     })
 
-    it("follow what others write, until they are stopped", async () => {
+    it("--follow shows events of other processes until a signal stops it", async () => {
       const told = start(database, "events", "notes", "--follow")
       const json = start(database, "events", "notes", "--last", "1", "--follow", "--json")
-      // Both follow by now.
+      // Both commands follow the log from here on.
       assert.lengthOf(await told.lines(9), 9)
       assert.lengthOf(await json.lines(1), 1)
       ok(await sealog(database, "suspend", "notes"))

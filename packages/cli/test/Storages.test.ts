@@ -1,4 +1,4 @@
-/** Every command that looks at a log or changes it, on each storage, without a terminal. */
+/** The commands that read or change a log, on each storage, without a terminal. */
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { emptyDatabase, layerOf, storages } from "../../../test/support/postgres.ts"
@@ -10,7 +10,7 @@ for (const { name, fresh } of storages) {
     const cwd = freshFolder()
     let database = ""
     const sealog = (...args: ReadonlyArray<string>) => run(args, { cwd, env: { DATABASE_URL: database } })
-    /** Both ways of saying it: JSON by its schema, and something for people. */
+    /** Runs a command twice: for people, and with `--json` against its schema. */
     const both = async (schema: string, ...args: ReadonlyArray<string>) => {
       const told = await sealog(...args)
       assert.strictEqual(told.code, 0, told.stderr)
@@ -26,14 +26,14 @@ for (const { name, fresh } of storages) {
     })
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-    it("library list, library show, document show, replay", async () => {
+    it("library list, library show, document show and replay report the log's content", async () => {
       assert.lengthOf((await both("library-list", "library", "list")).json["libraries"] as [], 1)
       assert.strictEqual((await both("library-show", "library", "show", "notes")).json["events"], 4)
       assert.strictEqual((await both("document-show", "document", "show", "notes", "welcome")).json["updates"], 3)
       assert.deepInclude((await both("replay", "replay")).json, { events: 4, problemCount: 0 })
     })
 
-    it("suspend, resume, token revoke", async () => {
+    it("suspend, resume and token revoke change the log once and report a repeat", async () => {
       const [first, again] = [await sealog("suspend", "notes"), await sealog("suspend", "notes", "--json")]
       assert.deepStrictEqual([first.code, first.stdout], [0, "Suspended notes.\n"])
       assert.isFalse(jsonOf("suspend", again)["changed"])
@@ -50,11 +50,11 @@ for (const { name, fresh } of storages) {
         assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "USAGE"], args.join(" "))
       }
       assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
-      // What holds for every library is kept with the log, and is no library.
+      // Revocations for all libraries are stored in the log, and that stream is no library.
       assert.lengthOf((await both("library-list", "library", "list")).json["libraries"] as [], 1)
     })
 
-    it("evict", async () => {
+    it("evict deletes what --dry-run showed, once", async () => {
       const planned = await both("evict", "evict", "notes", "--dry-run")
       assert.include(planned.text, "1 document")
       const done = jsonOf("evict", await sealog("evict", "notes", "--yes", "--json"))
@@ -63,14 +63,14 @@ for (const { name, fresh } of storages) {
       assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
     })
 
-    it("serve, until it is told to stop", async () => {
+    it("serve answers until a signal stops it", async () => {
       const served = await serve(["--database", database], { cwd })
       const health = await fetch(`http://127.0.0.1:${served.port}/healthz`)
       assert.strictEqual(health.status, 200)
       assert.strictEqual((await served.stop("SIGTERM")).code, 0)
     })
 
-    it("says that a storage which cannot be reached is not available, and never a password", async () => {
+    it("reports an unreachable storage with exit code 3 and without its password", async () => {
       const url = name === "SQLite" ? "sqlite:./not/there.db" : "postgres://sealog:a-password@127.0.0.1:1/none"
       const ran = await run(["library", "list", "--json"], { cwd, env: { DATABASE_URL: url } })
       assert.deepStrictEqual([ran.code, errorOf(ran).code], [3, "STORAGE_UNAVAILABLE"])
@@ -80,7 +80,7 @@ for (const { name, fresh } of storages) {
 }
 
 describe("migrate on Postgres", () => {
-  it("makes the tables, gives a role its rights, and says what it did", async () => {
+  it("creates the tables, grants a role its rights, and reports both", async () => {
     const cwd = freshFolder()
     await Effect.runPromise(
       Effect.scoped(
@@ -106,7 +106,7 @@ describe("migrate on Postgres", () => {
     )
   })
 
-  it("has no roles to give rights to on SQLite", async () => {
+  it("refuses --grant-to on SQLite, which has no roles", async () => {
     const ran = await run(["migrate", "--grant-to", "somebody", "--json"], { cwd: freshFolder() })
     assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "NO_ROLES"])
   })

@@ -1,4 +1,4 @@
-/** Commands, flags and arguments that scripts may use: taking one away fails here, adding one is written down here. */
+/** Holds the commands, flags and arguments that scripts use: a change must also change command-surface.json. */
 import { readFileSync } from "node:fs"
 import { assert, it } from "vitest"
 
@@ -17,7 +17,7 @@ interface Manifest {
 
 const read = (name: string): unknown => JSON.parse(readFileSync(new URL(`../${name}`, import.meta.url), "utf8"))
 
-it("the commands are those of command-surface.json", () => {
+it("the built commands match command-surface.json", () => {
   const { commands } = read("oclif.manifest.json") as Manifest
   const surface = Object.fromEntries(
     Object.entries(commands)

@@ -1,4 +1,4 @@
-/** The commands on libraries that Verdant's clients have filled, on each storage, without a terminal. */
+/** The commands on libraries that Verdant clients have filled, on each storage, without a terminal. */
 import { mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -13,10 +13,10 @@ import { type Library, libraryOn } from "../../../test/support/verdant/Library.t
 import { openClient, openClients, until, untilSame } from "../../../test/support/verdant/VerdantClient.ts"
 import { errorOf, freshFolder, jsonOf, type Ran, run, serve, storeDocument } from "./support.ts"
 
-/** Moves what a terminal shows, or turns it around. */
+/** Characters that move a terminal's cursor or reverse its text. */
 const HOSTILE = "\u001b[2J \u009b2J \u202e"
 
-/** Two libraries: "notes", which also has a Secsync document, and "plans". Everybody has left it and the server ended. */
+/** Fills two libraries, "notes" and "plans", through real clients, then closes the clients and the server. */
 const fill = Effect.fnUntraced(function* (database: string) {
   const server = yield* startServer({ database })
   const library = libraryOn(server, "notes")
@@ -69,7 +69,7 @@ for (const { name, fresh } of storages) {
     })
     afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-    it("replica list says who they are and how far, and nothing of a library without any", async () => {
+    it("replica list shows each replica's user, type and progress, and none for a library without Verdant data", async () => {
       const { replicas } = await json("replica-list", "replica", "list", "notes")
       const listed = replicas as ReadonlyArray<Record<string, unknown>>
       assert.sameDeepMembers(
@@ -97,14 +97,14 @@ for (const { name, fresh } of storages) {
       ])
     })
 
-    it("replica truant has one no longer waited for", async () => {
+    it("replica truant marks one replica, once", async () => {
       const { adasReplica } = filled
       const first = await json("replica-truant", "replica", "truant", "notes", adasReplica)
       assert.deepStrictEqual(first, { libraryId: "notes", replicaId: adasReplica, changed: true })
       assert.isFalse((await json("replica-truant", "replica", "truant", "notes", adasReplica))["changed"])
       assert.strictEqual(
         await text("replica", "truant", "notes", adasReplica),
-        `${adasReplica} was made truant before.\n`
+        `${adasReplica} was marked as truant before.\n`
       )
       const { replicas } = await json("replica-list", "replica", "list", "notes")
       const truant = (replicas as ReadonlyArray<Record<string, unknown>>).filter((replica) => replica["truant"])
@@ -122,7 +122,7 @@ for (const { name, fresh } of storages) {
       ])
     })
 
-    it("library show says what Verdant's clients keep", async () => {
+    it("library show counts Verdant data", async () => {
       const shown = await json("library-show", "library", "show", "notes")
       assert.deepInclude(shown, { documents: 1, evictedDocuments: 0 })
       const verdant = shown["verdant"] as Record<string, number>
@@ -136,7 +136,7 @@ for (const { name, fresh } of storages) {
       assert.notInclude(await text("library", "show", "sealed"), "Verdant")
     })
 
-    it("document show shows a Verdant document as JSON, and Secsync's as before", async () => {
+    it("document show prints a Verdant document as JSON, and the state of a Secsync document", async () => {
       const { id } = filled
       const shown = await json("document-show", "document", "show", "notes", `item/${id}`)
       assert.deepInclude(shown, { libraryId: "notes", collection: "item", documentId: id })
@@ -145,7 +145,7 @@ for (const { name, fresh } of storages) {
       const told = await text("document", "show", "notes", `item/${id}`)
       assert.deepInclude(JSON.parse(told), expected)
       assert.notMatch(told.replaceAll("\n", ""), /[\p{Cc}\p{Cf}]/u)
-      // An administrator sees what is private, too.
+      // Administrators see private documents, too.
       assert.strictEqual(
         JSON.parse(await text("document", "show", "notes", `item/${filled.secret}`)).content,
         "private"
@@ -160,7 +160,7 @@ for (const { name, fresh } of storages) {
       ])
     })
 
-    it("events shows them in their stream, and among the library's", async () => {
+    it("events shows Verdant events alone and among the library's", async () => {
       const all = await json("events", "events", "notes", "@verdant", "--after", "0")
       const types = (all["events"] as ReadonlyArray<{ readonly type: string }>).map(({ type }) => type)
       assert.include(types, "OperationsStored")
@@ -171,7 +171,7 @@ for (const { name, fresh } of storages) {
       assert.match(await text("events", "notes"), /welcome .*UpdateStored[\s\S]*@verdant/)
     })
 
-    it("replay checks it, and prune leaves it alone", async () => {
+    it("replay verifies Verdant data, and prune leaves it alone", async () => {
       assert.deepInclude(await json("replay", "replay", "--library", "notes"), { streams: 2, problemCount: 0 })
       assert.include(await text("replay"), "all as written")
       const before = await held(database)
@@ -179,10 +179,10 @@ for (const { name, fresh } of storages) {
       assert.deepStrictEqual(pruned["documents"], [])
       assert.deepStrictEqual(await held(database), before)
       const help = await text("prune", "--help")
-      assert.include(help.replaceAll(/\s+/g, " "), "What Verdant's clients keep is left alone")
+      assert.include(help.replaceAll(/\s+/g, " "), "Verdant data is left alone")
     })
 
-    it("replay --to, export and import carry it over to the other storage", async () => {
+    it("replay --to, export and import copy Verdant data to the other storage", async () => {
       const [copied, imported] = [await make(other.fresh), await make(other.fresh)]
       const { copy } = await json("replay", "replay", "--to", copied, "--verify")
       assert.isAbove((copy as { readonly written: number }).written, 5)
@@ -198,7 +198,7 @@ for (const { name, fresh } of storages) {
         assert.strictEqual(ok(await on(to, ...show)).stdout, shown)
         assert.strictEqual(ok(await on(to, "library", "show", "notes")).stdout, infos)
       }
-      // A part of it first.
+      // One library first, then the rest.
       const part = await make(other.fresh)
       ok(await sealog("export", "--library", "plans", "--output", output))
       ok(await on(part, "import", "--input", output))
@@ -207,7 +207,7 @@ for (const { name, fresh } of storages) {
       assert.deepStrictEqual(await held(part), await held(database))
     })
 
-    it("a copy is served, and its clients go on", async () => {
+    it("a server on a copy serves its clients", async () => {
       const copied = await make(other.fresh)
       ok(await sealog("replay", "--to", copied))
       const going = Effect.gen(function* () {
@@ -222,7 +222,7 @@ for (const { name, fresh } of storages) {
       assert.include(ok(await on(copied, "replay")).stdout, "all as written")
     })
 
-    it("evict says what goes", async () => {
+    it("evict reports documents and Verdant data", async () => {
       assert.match(await text("evict", "notes", "--dry-run"), /^Would evict 1 document and Verdant data, [\d.]+ k?B of/)
       assert.match(await text("evict", "plans", "--dry-run"), /^Would evict Verdant data, [\d.]+ k?B of payloads\.\n$/)
       assert.match(await text("evict", "sealed", "--dry-run"), /^Would evict 1 document, [\d.]+ k?B of payloads\.\n$/)
@@ -239,7 +239,7 @@ for (const { name, fresh } of storages) {
       assert.include(await text("replay", "--library", "notes"), "all as written")
     })
 
-    it("evict says which files go, and deletes those that it reaches", async () => {
+    it("evict reports uploaded files, and deletes them with --files", async () => {
       const directory = join(cwd, "files")
       const blobs = Layer.orDie(layerFileSystem({ directory }))
       const stored = () =>
@@ -264,7 +264,7 @@ for (const { name, fresh } of storages) {
       ])
       assert.match(
         await text("evict", "files", "--yes"),
-        /freed [\d.]+ k?B and 2 files of 6 B\.\nThe files' bytes are still there: a server deletes them\.\n$/
+        /freed [\d.]+ k?B and 2 files of 6 B\.\nThe bytes of the files are still stored\. A server deletes them within two days; .*\n$/
       )
       assert.strictEqual(stored().length, 4)
       assert.strictEqual(await text("evict", "files", "--yes", "--files", directory), "Nothing to evict in files.\n")
@@ -277,7 +277,7 @@ for (const { name, fresh } of storages) {
       assert.deepStrictEqual(stored(), [])
     })
 
-    it("serve --dev gives real clients their tokens", async () => {
+    it("serve --dev returns tokens to real clients", async () => {
       const url = await make(fresh)
       const served = await serve(["--dev", "--database", url], { cwd: freshFolder() })
       const endpoint = /authEndpoint: "(\S+)\?user=ada"/.exec(served.stdout())?.[1] ?? ""
@@ -303,7 +303,7 @@ for (const { name, fresh } of storages) {
 }
 
 describe("serve --dev", () => {
-  it("answers with a token of the user, library and type that are asked for, across origins", async () => {
+  it("returns a token for the requested user, library and type, across origins", async () => {
     const cwd = freshFolder()
     const served = await serve(["--dev"], { cwd })
     const base = `http://127.0.0.1:${served.port}`
@@ -338,7 +338,7 @@ describe("serve --dev", () => {
     await served.stop("SIGTERM")
   })
 
-  it("alone gives tokens away", async () => {
+  it("is the only mode that returns tokens without authentication", async () => {
     const served = await serve([], { cwd: freshFolder() })
     assert.strictEqual((await fetch(`http://127.0.0.1:${served.port}/auth/notes?user=ada`)).status, 404)
     await served.stop("SIGTERM")
@@ -346,7 +346,7 @@ describe("serve --dev", () => {
 })
 
 describe("a damaged log", () => {
-  it("is said to be one, by whoever has to fold what Verdant's clients keep", async () => {
+  it("is reported by every command that reads Verdant data", async () => {
     const cwd = freshFolder()
     mkdirSync(join(cwd, "data"))
     const filename = join(cwd, "data", "sealog.db")

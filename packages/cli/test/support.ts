@@ -1,4 +1,4 @@
-/** The built binary as a child process, without a terminal: as a script runs it. */
+/** Runs the built binary as a child process without a terminal, as scripts do. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -30,9 +30,9 @@ export interface RunOptions {
   readonly env?: Record<string, string | undefined>
   readonly stdin?: string
   readonly node?: string
-  /** Streams that the command takes for a terminal's. */
+  /** Streams that look like a terminal to the command. */
   readonly terminal?: ReadonlyArray<"stdin" | "stdout" | "stderr">
-  /** The command sends it to itself when it says something on stderr that fits: then it is in the middle of its work. */
+  /** The command sends itself this signal when it writes a matching text to stderr, so in the middle of its work. */
   readonly signalAtStderr?: { readonly signal: NodeJS.Signals; readonly fits: RegExp }
 }
 
@@ -76,18 +76,18 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
     })
     child.on("error", reject)
     child.on("close", (code) => resolve({ code, stdout, stderr }))
-    // A command may end before it has read all of it.
+    // The pipe breaks if the command ends before it has read all input.
     child.stdin?.on("error", () => {}).end(options.stdin ?? "")
   })
 
 export interface Served {
   readonly stdout: () => string
   readonly port: number
-  /** Sends a signal and waits for the end. */
-  readonly stop: (signal: NodeJS.Signals) => Promise<{ readonly code: number | null; readonly stdout: string }>
+  /** Sends a signal and waits until the process has ended. */
+  readonly stop: (signal: NodeJS.Signals) => Promise<Ran>
 }
 
-/** `serve`, once it says that it listens. */
+/** Starts `serve` and waits until it prints its address. */
 export const serve = (args: ReadonlyArray<string>, options: RunOptions): Promise<Served> =>
   new Promise((resolve, reject) => {
     const child = start(["serve", "--port", "0", ...args], options)
@@ -98,7 +98,7 @@ export const serve = (args: ReadonlyArray<string>, options: RunOptions): Promise
       if (port === undefined) return
       const stop: Served["stop"] = async (signal) => {
         child.kill(signal)
-        return { code: await ended, stdout }
+        return { code: await ended, stdout, stderr }
       }
       resolve({ stdout: () => stdout, port: Number(port), stop })
     }
@@ -117,13 +117,13 @@ export const freshFolder = (): string => mkdtempSync(join(tmpdir(), "sealog-cli-
 
 const ajv = new Ajv2020({ allErrors: true })
 
-/** What is wrong with a command's JSON by its committed schema; "" when nothing is. */
+/** The errors of a command's JSON against its committed schema; "" if there are none. */
 export const schemaErrors = (name: string, json: unknown): string => {
   const schema: object = JSON.parse(readFileSync(join(packageFolder, "schemas", `${name}.json`), "utf8"))
   return ajv.validate(schema, json) ? "" : ajv.errorsText()
 }
 
-/** The one JSON value on stdout, checked against the command's schema. */
+/** Parses stdout as one JSON value and checks it against the command's schema. */
 export const jsonOf = (name: string, { stdout }: Ran): Record<string, unknown> => {
   const json: unknown = JSON.parse(stdout)
   assert.strictEqual(schemaErrors(name, json), "")
@@ -133,7 +133,7 @@ export const jsonOf = (name: string, { stdout }: Ran): Record<string, unknown> =
 export const errorOf = (ran: Ran) =>
   (jsonOf("error", ran) as { error: { code: string; message: string; try?: string } }).error
 
-/** Appends a document, "notes/welcome", of one snapshot and some updates to a log that has none of that name. */
+/** Appends the document "welcome" with one snapshot and `updates` updates to a log that lacks it. */
 export const storeDocument = Effect.fnUntraced(function* (updates: number, libraryId = "notes") {
   const [author, decode] = [makeAuthor(), makeDecoder()]
   const message = decode(JSON.stringify(snapshotMessage(author, { docId: "welcome" })))

@@ -1,4 +1,4 @@
-/** What Verdant's clients keep, as people know it. */
+/** Verdant data in the form that people read, and the error for a library that cannot be read. */
 
 import { Timestamp } from "@sealog/server/admin"
 import type { LibraryId } from "@sealog/server/ports"
@@ -9,17 +9,17 @@ import { CliFailure } from "../output/CliFailure.ts"
 export const replicaTypeOf = (type: number): string =>
   Object.entries(ReplicaType).find(([, number]) => number === type)?.[0] ?? String(type)
 
-/** The milliseconds since 1970 in a timestamp, by its author's clock; null when it is none. */
+/** The milliseconds since 1970 in a Verdant timestamp, by its author's clock; null if the text is no timestamp. */
 export const millisOf = (timestamp: string | null): number | null =>
   Timestamp.isTimestamp(timestamp) ? Timestamp.millisOf(timestamp) : null
 
-/** Reads what Verdant's clients keep in a library: unlike the rest, that is folded, and a damaged log does not fold. */
-export const reading = <A, E, R>(libraryId: LibraryId, effect: Effect.Effect<A, E, R>) =>
+/** Reports a defect as a damaged library: reading Verdant data decodes every payload, and a damaged one does not decode. */
+export const orLibraryDamaged = <A, E, R>(libraryId: LibraryId, effect: Effect.Effect<A, E, R>) =>
   Effect.catchDefect(effect, (defect) =>
     Effect.fail(
       new CliFailure({
         code: "LIBRARY_DAMAGED",
-        message: `What Verdant's clients keep in ${libraryId} cannot be read: ${defect instanceof Error ? defect.message : String(defect)}`,
+        message: `The Verdant data of ${libraryId} is damaged and cannot be read: ${defect instanceof Error ? defect.message : String(defect)}`,
         exitCode: 1,
         tryThis: `sync-admin replay --library ${libraryId}`
       })

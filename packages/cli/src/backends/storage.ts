@@ -1,4 +1,4 @@
-/** From a database URL to a storage; only the one that is asked for is loaded. */
+/** The storage that a database URL names. Only its package is loaded. */
 
 import type { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
 import type { Finding } from "@sealog/server/storage"
@@ -13,19 +13,19 @@ export interface MigrationStatus {
 
 export interface Backend {
   readonly kind: "sqlite" | "postgres"
-  /** The URL without a password, for people. */
+  /** The URL without its password and parameters, to show to people. */
   readonly label: string
-  /** The log of a database that exists and was migrated: for everything but `serve` and `migrate`. */
+  /** The log of an existing, migrated database, for every command but `serve` and `migrate`. */
   readonly existing: Layer.Layer<EventLog | Signals, StorageUnavailable>
-  /** The log, made and migrated first. */
+  /** The log, after creating and migrating the database. */
   readonly migrated: Layer.Layer<EventLog | Signals, StorageUnavailable>
   readonly applyMigrations: Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, StorageUnavailable>
   readonly readMigrationStatus: Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable>
-  /** Looks whether a server could rely on the database. */
+  /** Checks whether a server can rely on the database. */
   readonly diagnose: Effect.Effect<ReadonlyArray<Finding>, StorageUnavailable>
-  /** Bytes that the log takes on the disk. */
+  /** The size of the log on disk, in bytes. */
   readonly size: Effect.Effect<number, StorageUnavailable>
-  /** Gives a role what a server needs and no more; only where there are roles. */
+  /** Grants a role the rights that a server needs, and no more. SQLite has no roles. */
   readonly grant?: (role: string) => Effect.Effect<void, StorageUnavailable>
 }
 
@@ -34,15 +34,15 @@ export const backendOf = async (url: string): Promise<Backend> => {
   if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return postgres(url)
   throw new CliFailure({
     code: "DATABASE_URL_INVALID",
-    // Not the URL itself: it may hold a password.
-    message: "The database URL is neither of the form sqlite:PATH nor postgres://USER:PASSWORD@HOST:PORT/DATABASE.",
+    // The message leaves out the URL, which may hold a password.
+    message: "The database URL has neither the form sqlite:PATH nor postgres://USER:PASSWORD@HOST:PORT/NAME.",
     exitCode: 2,
     tryThis: "--database sqlite:./data/sealog.db"
   })
 }
 
-/** For a server's commits: a command has nothing else to do meanwhile, and a disk may be slow. */
-const COMMAND_WAITS = "10 seconds"
+/** How long a command waits for a server's commits: longer than a server, because a disk may be slow. */
+const BUSY_TIMEOUT = "10 seconds"
 
 const sqlite = async (url: string): Promise<Backend> => {
   const { SqliteStorage } = await import("@sealog/storage-sqlite")
@@ -50,7 +50,7 @@ const sqlite = async (url: string): Promise<Backend> => {
   return {
     kind: "sqlite",
     label: url,
-    existing: SqliteStorage.layerWithoutMigrations({ filename, busyTimeout: COMMAND_WAITS }),
+    existing: SqliteStorage.layerWithoutMigrations({ filename, busyTimeout: BUSY_TIMEOUT }),
     migrated: SqliteStorage.layer({ filename }),
     applyMigrations: SqliteStorage.applyMigrations({ filename }),
     readMigrationStatus: SqliteStorage.readMigrationStatus({ filename }),
@@ -77,7 +77,7 @@ const postgres = async (url: string): Promise<Backend> => {
 const withoutPassword = (url: string): string => {
   const parsed = new URL(url)
   parsed.password = ""
-  // A password may also be a parameter, as any of the others may hold a path of somebody's.
+  // A password can also be a parameter, and other parameters can hold private paths.
   parsed.search = ""
   return parsed.href
 }

@@ -1,4 +1,4 @@
-/** What a Verdant server keeps: a SQLite file for each library, and a folder of its files. Read and never written. */
+/** The data of a Verdant server: a SQLite file per library, and a folder of uploaded files. They are read, never written. */
 import { createReadStream, readdirSync } from "node:fs"
 import { lstat } from "node:fs/promises"
 import { join, resolve, sep } from "node:path"
@@ -16,9 +16,9 @@ import { CliFailure } from "../output/CliFailure.ts"
 
 const EXTENSION = ".sqlite"
 
-/** The libraries of a `databasesDirectory`, by name, with files from the `rootDirectory` of a `LocalFileStorage`. */
+/** The libraries of a `databasesDirectory`, sorted by name, with files from the `rootDirectory` of a `LocalFileStorage`. */
 export const databasesIn = (directory: string, filesDirectory?: string): ReadonlyArray<VerdantSource> =>
-  namesIn(directory, "databasesDirectory")
+  fileNamesIn(directory, "databasesDirectory")
     .filter((name) => name.endsWith(EXTENSION))
     .sort()
     .map((name) => {
@@ -29,7 +29,8 @@ export const databasesIn = (directory: string, filesDirectory?: string): Readonl
         : { libraryId, open, bytesOf: bytesIn(filesDirectory, libraryId) }
     })
 
-export const namesIn = (directory: string, calledThere: string): ReadonlyArray<string> => {
+/** Fails with `NO_SUCH_DIRECTORY`. `setting` is the Verdant server's name for this directory. */
+export const fileNamesIn = (directory: string, setting: string): ReadonlyArray<string> => {
   try {
     return readdirSync(directory)
   } catch (error) {
@@ -37,14 +38,14 @@ export const namesIn = (directory: string, calledThere: string): ReadonlyArray<s
       code: "NO_SUCH_DIRECTORY",
       message: `${directory} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       exitCode: 2,
-      tryThis: `the directory that the Verdant server calls ${calledThere}`
+      tryThis: `use the directory that the Verdant server's ${setting} names`
     })
   }
 }
 
 /**
- * LIBRARY/FILE/NAME, where NAME is what a client called it: that server put it together without a look, and what leads out
- * of the file's own folder is none of its files.
+ * Reads the file LIBRARY/FILE/NAME. A client chose NAME, and the Verdant server joined it to the path unchecked: a name
+ * that leads out of the file's own folder gives undefined.
  */
 const bytesIn =
   (filesDirectory: string, libraryId: string): VerdantBytes =>
@@ -65,7 +66,7 @@ const openShard = (filename: string) =>
       try: () => {
         const database = new DatabaseSync(filename, { readOnly: true })
         try {
-          // What is read from here on is of one moment, with what has not been moved out of the WAL yet.
+          // All reads see one moment of the database, including what is still in its WAL.
           database.exec("BEGIN")
           return { database, tables: tablesOf(database) }
         } catch (error) {
@@ -78,10 +79,10 @@ const openShard = (filename: string) =>
     ({ database }) => Effect.sync(() => database.close())
   ).pipe(Effect.map(({ tables }) => tables))
 
-/** Rows read at a time. */
+/** Rows per page. */
 const PAGE = 500
 
-/** What fails while it is read fails the stream, and not as a defect: so it is asynchronous by form. */
+/** An async generator, because `Stream.fromAsyncIterable` turns an error while reading into a failure, not a defect. */
 async function* pagesOf(statement: StatementSync): AsyncGenerator<ReadonlyArray<VerdantRow>> {
   let page: Array<VerdantRow> = []
   for (const row of statement.iterate()) {
@@ -93,7 +94,7 @@ async function* pagesOf(statement: StatementSync): AsyncGenerator<ReadonlyArray<
 }
 
 const tablesOf = (database: DatabaseSync): VerdantTables => {
-  // Before it knew private documents, it had no column for whom they are.
+  // Databases from before private documents have no column `authz`.
   const authz = database.prepare("SELECT 1 FROM pragma_table_info('OperationHistory') WHERE name = 'authz'").get()
   const access = authz === undefined ? "NULL AS authz" : "authz"
   const hasFiles = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'FileMetadata'").get() !== undefined

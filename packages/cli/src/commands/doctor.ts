@@ -2,26 +2,27 @@ import { Flags } from "@oclif/core"
 import type { Finding } from "@sealog/server/storage"
 import { type Redacted, value } from "effect/Redacted"
 import { BaseCommand } from "../BaseCommand.ts"
-import { CliFailure, failureOf } from "../output/CliFailure.ts"
+import { CliFailure, failureOf, NEW_SECRET } from "../output/CliFailure.ts"
 
 interface DoctorResult {
-  /** No finding says "fail". */
+  /** True if no finding has the state "fail". */
   readonly healthy: boolean
   readonly findings: ReadonlyArray<Finding>
 }
 
 export default class Doctor extends BaseCommand<DoctorResult> {
+  static override summary = "Check whether a server can run: database, rights, disk, keys, clock and port."
   static override description =
-    `Look whether a server has what it needs: database, migrations, settings, rights, disk, keys, clock, port.
+    `The command changes nothing. It prints a line per check: ok, warn (works, but should be mended) or FAIL, with advice.
 
-Changes nothing. Exit code 1 when something is wrong.`
+Exit code 1 if a check failed. Run it on the server's machine, with the server's DATABASE_URL and TOKEN_SECRET.`
   static override examples = [
     "<%= config.bin %> doctor",
     "<%= config.bin %> doctor --database postgres://sealog_server@localhost/sealog --port 8080 --json"
   ]
   static override flags = {
     port: Flags.integer({
-      description: "the port that a server listens on, or is to",
+      description: "port that a server listens on, or will listen on",
       default: 4000,
       min: 1,
       max: 65_535
@@ -40,9 +41,9 @@ Changes nothing. Exit code 1 when something is wrong.`
       ...storage,
       await port(flags.port)
     ]
-    const { mark } = await import("../output/format.ts")
+    const { stateLabel } = await import("../output/format.ts")
     for (const { check, state, detail, tryThis } of findings) {
-      this.print(`${mark(state)} ${check.padEnd(12)} ${detail}`)
+      this.print(`${stateLabel(state)} ${check.padEnd(12)} ${detail}`)
       if (state !== "ok" && tryThis !== undefined) this.print(`       ${"Try:".padEnd(12)} ${tryThis}`)
     }
     const healthy = findings.every(({ state }) => state !== "fail")
@@ -56,13 +57,12 @@ const unreachable = (error: unknown): Finding => {
   return { check: "database", state: "fail", detail: message, ...(tryThis === undefined ? {} : { tryThis }) }
 }
 
-/** Whether a server would find a secret that is long enough; what it is goes nowhere. */
+/** Checks that a server finds secrets that are long enough. The finding never shows a secret. */
 const keys = (tokenSecrets: () => ReadonlyArray<Redacted<string>>): Finding => {
   try {
     const secrets = tokenSecrets()
     const short = secrets.filter((secret) => Buffer.byteLength(value(secret)) < MIN_SECRET_BYTES)
-    if (short.length === 0)
-      return { check: "keys", state: "ok", detail: `${secrets.length} that tokens are verified with` }
+    if (short.length === 0) return { check: "keys", state: "ok", detail: `${secrets.length} to verify tokens with` }
     return {
       check: "keys",
       state: "fail",
@@ -73,7 +73,7 @@ const keys = (tokenSecrets: () => ReadonlyArray<Redacted<string>>): Finding => {
     if (!(error instanceof CliFailure)) throw error
     return {
       check: "keys",
-      // `serve --dev` makes its own.
+      // Not a failure: `serve --dev` makes a secret of its own.
       state: error.code === "NO_TOKEN_SECRET" ? "warn" : "fail",
       detail: error.message,
       tryThis: error.tryThis ?? NEW_SECRET
@@ -81,9 +81,11 @@ const keys = (tokenSecrets: () => ReadonlyArray<Redacted<string>>): Finding => {
   }
 }
 
-/** A server of ours that is well, nobody, or somebody else. */
+/** Checks that the port is free, or that a healthy Sealog server answers on it. */
 const port = async (number: number): Promise<Finding> => {
-  const answer = await fetch(`http://127.0.0.1:${number}/healthz`, { signal: AbortSignal.timeout(PATIENCE) }).then(
+  const answer = await fetch(`http://127.0.0.1:${number}/healthz`, {
+    signal: AbortSignal.timeout(HEALTH_TIMEOUT)
+  }).then(
     async (response) => ({ status: response.status, text: (await response.text()).slice(0, 200) }),
     (error: unknown) => (isRefused(error) ? "free" : "silent")
   )
@@ -96,16 +98,15 @@ const port = async (number: number): Promise<Finding> => {
     state: "fail",
     detail:
       answer === "silent"
-        ? `something on ${number} does not answer`
+        ? `a process listens on ${number} and does not answer`
         : `${number} answers ${answer.status}: ${answer.text}`,
-    tryThis: "another --port, or the log of the server that listens there"
+    tryThis: "use another --port, or read the log lines of the server that listens there"
   }
 }
 
 const isRefused = (error: unknown): boolean =>
   error instanceof Error && error.cause instanceof Error && "code" in error.cause && error.cause.code === "ECONNREFUSED"
 
-/** How long a server may take to say how it is, ms. */
-const PATIENCE = 10_000
+/** How long a server may take to answer /healthz, in ms. */
+const HEALTH_TIMEOUT = 10_000
 const MIN_SECRET_BYTES = 32
-const NEW_SECRET = 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'

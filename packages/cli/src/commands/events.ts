@@ -2,6 +2,7 @@ import { Args, Flags } from "@oclif/core"
 import type { EventsScope, LoggedEvent } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { noSuchDocument, noSuchLibrary } from "../output/notFound.ts"
 
 const LAST = 50
 
@@ -11,11 +12,13 @@ interface EventsResult {
 }
 
 export default class Events extends BaseCommand<EventsResult | undefined> {
-  static override description = `Show what happened in a library or in one document, newest last.
+  static override summary = "Show the events of a library or of one document, newest last."
+  static override description =
+    `Each event is one line: time (UTC), document, version, type, payload size, details. The events of several documents are ordered by the servers' clocks.
 
-One line an event: the time (UTC), the document, the version, what it was, the size of its payload, and what it says. The documents of a library are put together by the time that servers' clocks showed. What was decided of a library is in its stream @library, what was decided for all in @server. What Verdant's clients keep in a library is its stream @verdant.
+Streams that start with @ are no documents: @verdant holds the library's Verdant data, @library its administration (suspend, resume, revoked tokens), and @server the administration of all libraries.
 
-With --follow it goes on with whatever is written, by whichever server or command, until it is stopped or nobody reads it any more; with --json it then prints one JSON object a line.`
+With --follow the command prints new events of every server and command until you stop it or the reader closes the pipe. With --follow --json it prints one JSON object per line.`
   static override examples = [
     "<%= config.bin %> events notes",
     "<%= config.bin %> events notes welcome --last 5",
@@ -23,17 +26,17 @@ With --follow it goes on with whatever is written, by whichever server or comman
     "<%= config.bin %> events notes --follow"
   ]
   static override args = {
-    libraryId: Args.string({ description: "the library, or @server", required: true }),
-    documentId: Args.string({ description: "only this document, or @library or @verdant" })
+    libraryId: Args.string({ description: "name of the library, or @server", required: true }),
+    documentId: Args.string({ description: "only this document, @library or @verdant" })
   }
   static override flags = {
-    last: Flags.integer({ description: `how many (${LAST} unless told)`, min: 0, max: 10_000 }),
+    last: Flags.integer({ description: `show the last N events (default: ${LAST})`, min: 0, max: 10_000 }),
     after: Flags.integer({
-      description: "instead of the last, all that a document has after this version",
+      description: "show all events of the document after this version, instead of the last",
       min: 0,
       exclusive: ["last"]
     }),
-    follow: Flags.boolean({ char: "f", description: "go on with what comes", default: false })
+    follow: Flags.boolean({ char: "f", description: "keep running and show new events", default: false })
   }
 
   private isFollowing = false
@@ -46,9 +49,9 @@ With --follow it goes on with whatever is written, by whichever server or comman
     if (after !== undefined && scope.streamId === undefined) {
       throw new CliFailure({
         code: "USAGE",
-        message: "--after is a version, and every document has its own.",
+        message: "--after is a version, and each document counts its own versions.",
         exitCode: 2,
-        tryThis: "a document's name as well"
+        tryThis: "sync-admin events <libraryId> <documentId> --after <version>"
       })
     }
     const Effect = await import("effect/Effect")
@@ -64,7 +67,7 @@ With --follow it goes on with whatever is written, by whichever server or comman
     const from = after === undefined ? { last } : { after }
     const showing = eachEvent(scope, { from, follow }, show).pipe(
       Effect.catchTag("OutputClosed", (error) => (error.byReader ? Effect.void : Effect.die(error))),
-      Effect.catchTag("NoSuchStream", () => Effect.fail(nothingThere(args.libraryId, args.documentId))),
+      Effect.catchTag("NoSuchStream", () => Effect.fail(notFound(args.libraryId, args.documentId))),
       Effect.provide((await backendOf(flags.database)).existing)
     )
     await (follow ? this.executeUntilStopped(showing) : this.execute(showing))
@@ -77,7 +80,7 @@ With --follow it goes on with whatever is written, by whichever server or comman
   }
 }
 
-/** Documents and libraries, and the streams that are our own. */
+/** The streams that the arguments name: a library's, one document's, or an administrative stream. */
 const scopeOf = async (libraryId: string, documentId: string | undefined): Promise<EventsScope> => {
   const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
   const { libraryAdministration, serverAdministration } = await import("@sealog/server/admin")
@@ -87,23 +90,16 @@ const scopeOf = async (libraryId: string, documentId: string | undefined): Promi
   }
   const library = libraryIdOf(libraryId)
   if (documentId === undefined) return { libraryId: library }
-  const own = libraryAdministration(library)
-  const isOwn = documentId === own.streamId || documentId === VERDANT
-  return { libraryId: library, streamId: isOwn ? documentId : documentIdOf(documentId) }
+  const isReserved = documentId === libraryAdministration(library).streamId || documentId === VERDANT
+  return { libraryId: library, streamId: isReserved ? documentId : documentIdOf(documentId) }
 }
 
-const nothingThere = (libraryId: string, documentId: string | undefined): CliFailure =>
-  new CliFailure({
-    code: documentId === undefined ? "NO_SUCH_LIBRARY" : "NO_SUCH_DOCUMENT",
-    message:
-      documentId === undefined
-        ? `The log has no library ${libraryId}.`
-        : `The library ${libraryId} has no document ${documentId}.`,
-    exitCode: 1,
-    tryThis: "sync-admin library list"
-  })
+const notFound = (libraryId: string, documentId: string | undefined): CliFailure =>
+  documentId === undefined
+    ? noSuchLibrary(libraryId)
+    : noSuchDocument(libraryId, documentId, `sync-admin document list ${libraryId}`)
 
-/** An event as people read it; columns grow with what comes. */
+/** Prints an event as one line. The document column widens with the longest name so far. */
 const textOf = async () => {
   const { bytes, time } = await import("../output/format.ts")
   let width = 0
@@ -118,7 +114,7 @@ const textOf = async () => {
       size.padStart(8),
       detailOf(data)
     ]
-    // What an author or an operator named may hold what a terminal would obey.
+    // Names come from authors and operators and can hold characters that a terminal would obey.
     return columns.join("  ").trimEnd().replaceAll(/\p{C}/gu, "?")
   }
 }
@@ -137,7 +133,7 @@ const NAMES: Readonly<Record<string, string>> = {
   fileId: "file"
 }
 
-/** What tells one event from another. */
+/** The fields of an event that tell it from others. */
 const detailOf = (data: object): string => {
   const all = "snapshot" in data && typeof data.snapshot === "object" ? { ...data, ...data.snapshot } : data
   return Object.entries(all)
@@ -145,6 +141,6 @@ const detailOf = (data: object): string => {
     .join(", ")
 }
 
-/** Keys are told apart by their beginning. */
+/** The first 8 characters of a public key are enough to tell authors apart. */
 const shortened = (field: string, value: unknown): unknown =>
   field === "pubKey" && typeof value === "string" ? `${value.slice(0, 8)}…` : value

@@ -11,41 +11,44 @@ interface EvictResult {
     readonly files: number
     readonly fileBytes: number
   }>
-  /** Bytes of sealed payloads freed. */
+  /** Bytes of deleted payloads. */
   readonly payloadBytes: number
-  /** Uploaded by Verdant's clients. */
+  /** Files uploaded by Verdant clients. */
   readonly files: number
   readonly fileBytes: number
-  /** Their bytes are gone; false: servers delete them. */
+  /** True if this command deleted the files' bytes; false if servers will delete them. */
   readonly filesDeleted: boolean
-  /** The library is closed until `sync-admin resume`. */
+  /** True if this command closed the library; `sync-admin resume` opens it. */
   readonly suspended: boolean
 }
 
 export default class Evict extends BaseCommand<EvictResult> {
-  static override description = `Drop the sealed bytes of a library's documents, or of one.
+  static override summary = "Delete a library's payloads and keep its events."
+  static override description =
+    `A document that no client has any more is lost. Use --dry-run to see what would be deleted. The command asks for the library's name unless you give --yes.
 
-The events stay, so the history can still be checked. Clients that are connected and still have a document restore it at once; the others when they come back. What no client has is gone. What Verdant's clients keep in the library goes as a whole, and is what the first of them to come back has. The files that they uploaded go with it: now, with --files, also those of an eviction before; without, a server deletes them, when somebody is connected to the library or comes back, and within two days otherwise.`
+Connected clients that have a document restore it at once, other clients when they return; --suspend closes the library first. Verdant data is evicted as a whole, and the first client to return restores it from its replica. Events stay, so \`sync-admin replay\` can still verify the history.
+
+Uploaded files are evicted with the Verdant data. With --files this command deletes their bytes, also those of earlier evictions. Without --files a server deletes them: when a client of the library is connected or returns, or within two days.`
   static override examples = [
     "<%= config.bin %> evict notes --dry-run",
     "<%= config.bin %> evict notes --document welcome --yes",
     "<%= config.bin %> evict notes --suspend --files ./data/files --yes"
   ]
-  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
-    document: Flags.string({ description: "only this document" }),
+    document: Flags.string({ description: "evict only this document" }),
     suspend: Flags.boolean({
-      description: "close the library first, so that nobody restores it before `sync-admin resume`",
+      description: "close the library first, so that no client restores it before `sync-admin resume`",
       default: false,
       exclusive: ["document"]
     }),
     files: Flags.string({
-      description:
-        "where the servers keep files of Verdant's clients: a directory, or s3 (configured by S3_… variables)",
+      description: "where the servers keep uploaded files: a directory, or s3 (configured by S3_… variables)",
       env: "SEALOG_FILES"
     }),
-    "dry-run": Flags.boolean({ description: "only say what would be freed", default: false }),
-    yes: Flags.boolean({ char: "y", description: "do not ask", default: false })
+    "dry-run": Flags.boolean({ description: "only show what would be deleted", default: false }),
+    yes: Flags.boolean({ char: "y", description: "do not ask for confirmation", default: false })
   }
 
   async run(): Promise<EvictResult> {
@@ -61,14 +64,14 @@ The events stay, so the history can still be checked. Clients that are connected
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
     const { provide } = await import("effect/Effect")
-    const { existingFileStore } = await import("../backends/blobStore.ts")
-    const store = flags.files === undefined ? undefined : await existingFileStore(flags.files)
+    const { existingBlobStoreOf } = await import("../backends/blobStore.ts")
+    const store = flags.files === undefined ? undefined : await existingBlobStoreOf(flags.files)
     const run = (dryRun: boolean) => {
       const evicting = evict({ ...target, dryRun })
       return this.executeOn(flags.database, store === undefined || dryRun ? evicting : provide(evicting, store))
     }
-    const sum = (documents: EvictResult["documents"], what: "payloadBytes" | "files" | "fileBytes"): number =>
-      documents.reduce((sum, document) => sum + document[what], 0)
+    const sum = (documents: EvictResult["documents"], field: "payloadBytes" | "files" | "fileBytes"): number =>
+      documents.reduce((sum, document) => sum + document[field], 0)
     const summarise = (documents: EvictResult["documents"], dryRun: boolean): EvictResult => ({
       libraryId: target.libraryId,
       dryRun,
@@ -103,7 +106,10 @@ The events stay, so the history can still be checked. Clients that are connected
     const freed = `${bytes(payloadBytes)}${filesOf(done)}`
     if (flags.suspend) this.print(`Suspended ${target.libraryId}.`)
     this.print(documents.length === 0 ? nothing : `Evicted ${namesOf(documents)}, freed ${freed}.`)
-    if (files > 0 && !filesDeleted) this.print("The files' bytes are still there: a server deletes them.")
+    if (files > 0 && !filesDeleted)
+      this.print(
+        "The bytes of the files are still stored. A server deletes them within two days; --files deletes them at once."
+      )
     return done
   }
 }

@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { noSuchLibrary } from "../output/notFound.ts"
 import type { OutputClosed, Write } from "../output/stream.ts"
 
 interface ExportResult {
@@ -8,7 +9,7 @@ interface ExportResult {
   readonly events: number
   readonly payloads: number
   readonly payloadBytes: number
-  /** Payloads that are gone though nothing evicted or pruned them; all else was exported. */
+  /** Payloads that are missing although they were never purged. Everything else was exported. */
   readonly problemCount: number
   readonly problems: ReadonlyArray<{
     readonly libraryId: string
@@ -20,19 +21,21 @@ interface ExportResult {
 }
 
 export default class Export extends BaseCommand<ExportResult> {
-  static override description = `Write the log, or a library of it, as JSON lines.
+  static override summary = "Write the log, or one library of it, as JSON lines."
+  static override description =
+    `Servers can keep running. The export holds a header, a line per event with its payload in base64 (null if it was purged), and a last line that marks the end, so \`sync-admin import\` detects an export that was cut off.
 
-A header, a line for every event with its payload in base64 (null when it was deleted), and a last line by which an export that was cut off is known. Versions, chain values and the hashes of payloads are checked on the way; exit code 1 when anything is off. A running server may go on meanwhile. A file is there once it is whole.
+Versions, chain values and payload hashes are checked on the way. Exit code 1 if the log is damaged, or if payloads are missing that were never purged.
 
-The lines take stdout unless --output names a file: then what the command says, also with --json, goes to stderr. Revocations that name no library are exported only with the whole log.`
+Without --output the lines go to stdout, and the report goes to stderr, also with --json. With --output the file is replaced only when the export is complete. Revocations for all libraries are exported only with the whole log.`
   static override examples = [
     "<%= config.bin %> export --output backup.jsonl",
     "<%= config.bin %> export --library notes | gzip > notes.jsonl.gz",
     "<%= config.bin %> export | <%= config.bin %> import --database postgres://sealog@localhost/sealog"
   ]
   static override flags = {
-    library: Flags.string({ description: "only this library" }),
-    output: Flags.string({ description: "the file to write (default: stdout)" })
+    library: Flags.string({ description: "export only this library" }),
+    output: Flags.string({ description: "file to write (default: stdout)" })
   }
 
   private isStdoutTaken = true
@@ -62,16 +65,16 @@ The lines take stdout unless --output names a file: then what the command says, 
     ).finally(progress.end)
     const { events, payloadBytes, problemCount, problems, streams } = report
     for (const { libraryId, streamId, version, problem, detail } of problems) {
-      this.say(`${libraryId}/${streamId} version ${version}: ${problem}: ${detail}`)
+      this.report(`${libraryId}/${streamId} version ${version}: ${problem}: ${detail}`)
     }
-    this.say(
-      `Exported ${count(events, "event")} in ${count(streams, "stream")}, ${bytes(payloadBytes)} of sealed bytes${problemCount === 0 ? "" : `, without ${count(problemCount, "payload")} that should be there`}.`
+    this.report(
+      `Exported ${count(events, "event")} in ${count(streams, "stream")}, ${bytes(payloadBytes)} of payloads${problemCount === 0 ? "" : `; ${count(problemCount, "payload")} missing that were never purged`}.`
     )
     if (problemCount > 0) process.exitCode = 1
     return report
   }
 
-  private say(text: string): void {
+  private report(text: string): void {
     if (this.isStdoutTaken && !this.jsonEnabled()) process.stderr.write(`${text}\n`)
     else this.print(text)
   }
@@ -86,16 +89,8 @@ const notWritten = ({ byReader, reason }: OutputClosed, file: string | undefined
   new CliFailure({
     code: "OUTPUT_FAILED",
     message: byReader
-      ? "Whoever reads the export went away before its end."
+      ? "The reader closed the pipe before the end of the export."
       : `The export cannot be written: ${reason}`,
     exitCode: 1,
-    tryThis: file === undefined ? "--output FILE" : "a file that this user can write, on a disk with room for it"
-  })
-
-const noSuchLibrary = (library: string): CliFailure =>
-  new CliFailure({
-    code: "NO_SUCH_LIBRARY",
-    message: `The log has no library ${library}.`,
-    exitCode: 1,
-    tryThis: "sync-admin library list"
+    tryThis: file === undefined ? "--output FILE" : "use a file that this user can write, on a disk with enough room"
   })

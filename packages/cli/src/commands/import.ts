@@ -5,24 +5,26 @@ import { CliFailure } from "../output/CliFailure.ts"
 interface ImportResult {
   readonly streams: number
   readonly events: number
-  /** Events that the log lacked and has now. */
+  /** Events that this command stored. */
   readonly written: number
-  /** Events that the log had. */
+  /** Events that the log held before. */
   readonly present: number
-  /** Payloads that were gone without a reason when the log was exported. */
+  /** Payloads that the export lacks although they were never purged. */
   readonly payloadsMissing: number
 }
 
 export default class Import extends BaseCommand<ImportResult> {
-  static override description = `Read what \`sync-admin export\` wrote, and store what the log lacks of it.
+  static override summary = "Store the events of an export that the log lacks."
+  static override description =
+    `The input is an export by \`sync-admin export\`. Stop other writes to its libraries first. You can run the command again: events that are stored already are skipped.
 
-Every chain value and the hash of every payload is checked before an event is stored; what the log has must be the same. At the first line that is not as it was exported it stops, names the line, and stores neither it nor anything after it. It can be run again: what is stored is skipped. Nobody else should write to these libraries meanwhile.`
+Each chain value and payload hash is checked before its event is stored, and events that are stored already must be the same. At the first line that differs the command stops, names the line, and stores nothing from there on.`
   static override examples = [
     "<%= config.bin %> import --input backup.jsonl",
     "gunzip -c notes.jsonl.gz | <%= config.bin %> import --database sqlite:./restored.db"
   ]
   static override flags = {
-    input: Flags.string({ description: "the file to read (default: stdin)" })
+    input: Flags.string({ description: "file to read (default: stdin)" })
   }
 
   async run(): Promise<ImportResult> {
@@ -40,14 +42,17 @@ Every chain value and the hash of every payload is checked before an event is st
     const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress("import (bytes)")
     const { bytes, size } = await readFrom(flags.input)
-    // How much there is of a pipe is not known.
+    // The size of a pipe is unknown, so it gets no progress bar.
     const onProgress = (done: number) => (size === undefined ? undefined : progress.update(done, size))
     const report = await this.executeOn(flags.database, importLog(bytes, onProgress)).finally(progress.end)
     const { events, payloadsMissing, present, streams, written } = report
     this.print(
-      `Imported ${count(written, "event")} of ${events.toLocaleString("en")} in ${count(streams, "stream")}; ${present.toLocaleString("en")} ${present === 1 ? "was" : "were"} there.`
+      `Imported ${count(written, "event")} of ${events.toLocaleString("en")} in ${count(streams, "stream")}; ${present.toLocaleString("en")} ${present === 1 ? "was" : "were"} already there.`
     )
-    if (payloadsMissing > 0) this.print(`Without ${count(payloadsMissing, "payload")} that the export lacked as well.`)
+    if (payloadsMissing > 0)
+      this.print(
+        `${count(payloadsMissing, "payload")} missing: the export lacks them too, although they were never purged.`
+      )
     return report
   }
 }

@@ -4,24 +4,26 @@ import { CliFailure } from "../output/CliFailure.ts"
 
 interface MigrateResult {
   readonly migrations: ReadonlyArray<{ readonly id: number; readonly name: string; readonly applied: boolean }>
-  /** How many this call applied. */
+  /** The number of migrations that this command applied. */
   readonly appliedNow: number
 }
 
 export default class Migrate extends BaseCommand<MigrateResult> {
-  static override description = `Make the database's tables, or bring them up to date.
+  static override summary = "Create the database's tables, or bring them up to date."
+  static override description =
+    `Stop servers of an older version first: they cannot write to migrated tables. \`sync-admin serve\` migrates a SQLite database by itself.
 
-On Postgres this needs the tables' owner; a server needs less. With --grant-to, a role gets what a server needs: it can read and append, and can neither change tables nor change or delete events.`
+On Postgres, run the command as the owner of the tables. With --grant-to it also grants a role the rights that a server needs: to read and to append, but not to alter tables or to change or delete events.`
   static override examples = [
     "<%= config.bin %> migrate",
     "<%= config.bin %> migrate --status",
     "<%= config.bin %> migrate --database postgres://owner@localhost/sealog --grant-to sealog_server"
   ]
   static override flags = {
-    status: Flags.boolean({ description: "only say which migrations the database has", exclusive: ["dry-run"] }),
-    "dry-run": Flags.boolean({ description: "only say what would be applied" }),
+    status: Flags.boolean({ description: "only show which migrations the database has", exclusive: ["dry-run"] }),
+    "dry-run": Flags.boolean({ description: "only show which migrations would be applied" }),
     "grant-to": Flags.string({
-      description: "a role of the database that servers run as",
+      description: "Postgres role that servers run as",
       exclusive: ["status", "dry-run"]
     })
   }
@@ -36,7 +38,7 @@ On Postgres this needs the tables' owner; a server needs less. With --grant-to, 
         code: "NO_ROLES",
         message: "SQLite has no roles to grant rights to.",
         exitCode: 2,
-        tryThis: "--grant-to with a Postgres database"
+        tryThis: "leave out --grant-to, or name a Postgres database"
       })
     }
     if (flags.status || flags["dry-run"]) {

@@ -7,37 +7,42 @@ interface PruneResult {
   readonly documents: ReadonlyArray<{
     readonly libraryId: string
     readonly documentId: string
-    /** Events with a smaller version hold no payload any more. */
+    /** Events with a smaller version have no payload now. */
     readonly before: number
     readonly payloads: number
     readonly payloadBytes: number
   }>
   readonly payloads: number
-  /** Bytes of sealed payloads freed. */
+  /** Bytes of deleted payloads. */
   readonly payloadBytes: number
 }
 
 export default class Prune extends BaseCommand<PruneResult> {
-  static override description = `Delete sealed bytes that no client can need any more.
+  static override summary = "Delete superseded payloads, which no client needs any more."
+  static override description =
+    `Clients load a document from its newest snapshot. The command deletes the payloads before it, except those of the newest snapshots (--keep-snapshots) with their updates, and those younger than --older-than. Use --dry-run to see what would be deleted.
 
-Clients are served from a document's newest snapshot on. The payloads of what came before are deleted, but for the newest snapshots that --keep-snapshots names, with their updates, and for what is younger than --older-than. Every event stays, and so do the proofs that clients and \`replay\` check. What Verdant's clients keep is left alone: servers prune it themselves, as they fold it.`
+Every event stays, and with it the proofs that clients and \`sync-admin replay\` check. Verdant data is left alone: servers purge it themselves after compaction.`
   static override examples = [
     "<%= config.bin %> prune notes --dry-run",
     "<%= config.bin %> prune notes --document welcome --keep-snapshots 3 --yes",
     "<%= config.bin %> prune --all --older-than 90d --yes"
   ]
-  static override args = { libraryId: Args.string({ description: "the library" }) }
+  static override args = { libraryId: Args.string({ description: "name of the library" }) }
   static override flags = {
-    all: Flags.boolean({ description: "every library", default: false }),
-    document: Flags.string({ description: "only this document", exclusive: ["all"] }),
+    all: Flags.boolean({ description: "prune every library", default: false }),
+    document: Flags.string({ description: "prune only this document", exclusive: ["all"] }),
     "keep-snapshots": Flags.integer({
-      description: "newest snapshots to keep with their updates, the active one included",
+      description: "number of newest snapshots to keep with their updates, the active one included",
       default: 1,
       min: 1
     }),
-    "older-than": Flags.string({ description: "only what was recorded so long ago: 12h, 30d …", default: "30d" }),
-    "dry-run": Flags.boolean({ description: "only say what would be freed", default: false }),
-    yes: Flags.boolean({ char: "y", description: "do not ask", default: false })
+    "older-than": Flags.string({
+      description: "delete only payloads recorded at least this long ago: 12h, 30d …",
+      default: "30d"
+    }),
+    "dry-run": Flags.boolean({ description: "only show what would be deleted", default: false }),
+    yes: Flags.boolean({ char: "y", description: "do not ask for confirmation", default: false })
   }
 
   async run(): Promise<PruneResult> {
@@ -45,7 +50,7 @@ Clients are served from a document's newest snapshot on. The payloads of what ca
     if ((args.libraryId === undefined) !== flags.all) {
       throw new CliFailure({
         code: "USAGE",
-        message: "Either a library or --all has to be given.",
+        message: "Name either a library or --all.",
         exitCode: 2,
         tryThis: "sync-admin prune <libraryId> --dry-run"
       })

@@ -5,7 +5,7 @@ import { CliFailure, failureOf } from "../output/CliFailure.ts"
 
 interface ReplayResult {
   readonly streams: number
-  /** Events and payloads that were read and checked. */
+  /** Events that were read and verified. */
   readonly events: number
   readonly payloads: number
   readonly problemCount: number
@@ -16,23 +16,25 @@ interface ReplayResult {
     readonly problem: string
     readonly detail: string
   }>
-  /** null: nothing was to be copied. */
+  /** null without `--to`. */
   readonly copy: {
-    /** The other database, without its password. */
+    /** The URL of the target, without its password. */
     readonly to: string
-    /** Events it lacked and has now. */
+    /** Events that this command copied. */
     readonly written: number
-    /** Events it had. */
+    /** Events that the target held before. */
     readonly present: number
   } | null
 }
 
 export default class Replay extends BaseCommand<ReplayResult> {
-  static override description = `Fold the whole log again and check every event of it, or copy it into another database.
+  static override summary = "Verify every event of the log, or copy the log to another database."
+  static override description =
+    `Servers can keep running. The command checks versions, the hash chain, the hash and signature of every payload that is not purged, clocks, parents and parent proofs. It prints a line per problem, and exits with 1 if there is any.
 
-Versions, the chain of hashes, the hash and signature of every payload that is still there, clocks, parents and parent proofs. Exit code 1 and a line for each problem when anything is off. A running server may go on meanwhile.
+With --to it copies the events that the target lacks. Migrate the target first, and let no server write to it. A copy that was interrupted continues when you run the command again. At the end every stream has the same chain value in both databases. Revocations for all libraries are copied only with the whole log.
 
-With --to, what the other database lacks is copied: nobody else should write to it, and it must have been migrated. Versions, chain values and the hashes of payloads are checked on the way (the rest as well with --verify), and nothing is copied of a stream from its first problem on; every stream ends at the same chain value in both. A copy that was stopped goes on from there when it is run again. Revocations that name no library are copied only with the whole log.`
+A copy checks versions, chain values and payload hashes; --verify adds the other checks. It stops at the first damaged event of a stream, before copying it.`
   static override examples = [
     "<%= config.bin %> replay",
     "<%= config.bin %> replay --library notes --json",
@@ -42,19 +44,19 @@ With --to, what the other database lacks is copied: nobody else should write to 
     "<%= config.bin %> replay --until 2h --to sqlite:./two-hours-ago.db --verify"
   ]
   static override flags = {
-    library: Flags.string({ description: "only this library" }),
-    document: Flags.string({ description: "only this document", dependsOn: ["library"] }),
+    library: Flags.string({ description: "verify or copy only this library" }),
+    document: Flags.string({ description: "verify or copy only this document", dependsOn: ["library"] }),
     until: Flags.string({
       description:
-        "stop at this version (with --document), or before a stream's first event after this time: 2026-01-31T12:00Z, or 30s, 15m, 2h, 7d ago"
+        "stop each stream at this time (2026-01-31T12:00Z, or 30s, 15m, 2h, 7d ago), or with --document at this version"
     }),
     verify: Flags.boolean({
-      description: "with --to, check all of what is copied, from the first event on; without it, that is always done",
+      description: "with --to, run every check on the copied streams, from their first event (without --to: always)",
       default: false
     }),
     to: Flags.string({
       description:
-        "another database to copy into: sqlite:PATH, postgres://…, or env:NAME for a variable that holds it, so that nobody sees a password"
+        "database to copy to: sqlite:PATH, postgres://…, or env:NAME to read the URL from a variable and hide its password"
     })
   }
 
@@ -73,8 +75,8 @@ With --to, what the other database lacks is copied: nobody else should write to 
       flags.to === undefined ? this.check(flags.database, options) : this.copy(targetOf(flags.to), flags, options)
     const { copy, report } = await running.finally(progress.end)
     const { streams, events, payloads, problemCount, problems } = report
-    // A misspelt name must not look like a log that was found in order.
-    if (flags.library !== undefined && streams === 0) throw nothingThere(flags.library, flags.document, flags.until)
+    // Without this, a misspelt name would look like a log without problems.
+    if (flags.library !== undefined && streams === 0) throw notFound(flags.library, flags.document, flags.until)
     for (const { libraryId, streamId, version, problem, detail } of problems) {
       this.print(`${libraryId}/${streamId} version ${version}: ${problem}: ${detail}`)
     }
@@ -86,7 +88,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
         : `Copied ${count(copy.written, "event")} to ${copy.to}, which had ${count(copy.present, "event")} before: ${count(streams, "stream")}, the same at both ends.`
     )
     if (copy !== null && problemCount > 0) {
-      this.print(`Without ${count(problemCount, "payload")}: lost, or deleted since by what was not copied.`)
+      this.print(`${count(problemCount, "payload")} not copied: missing, or purged by an event that was not copied.`)
     }
     if (problemCount > 0) process.exitCode = 1
     return { streams, events, payloads, problemCount, problems, copy }
@@ -94,7 +96,7 @@ With --to, what the other database lacks is copied: nobody else should write to 
 
   private async check(database: string, options: ReplayOptions) {
     const { replay } = await import("@sealog/server/admin")
-    const { Signatures } = await import("@sealog/server")
+    const { Signatures } = await import("@sealog/server/admin")
     const { provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
     return { report: await this.executeOn(database, checking), copy: null }
@@ -104,28 +106,30 @@ With --to, what the other database lacks is copied: nobody else should write to 
     if (to === from.database) {
       throw new CliFailure({
         code: "SAME_DATABASE",
-        message: "--to is the database that is copied from.",
+        message: "--to names the database that --database names.",
         exitCode: 2,
-        tryThis: "another database"
+        tryThis: "name another database in --to"
       })
     }
     const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(to)
     const migrations = await this.execute(backend.readMigrationStatus).catch((error) => {
-      const { code, exitCode, message } = failureOf(error)
-      throw new CliFailure({ code, exitCode, message: `--to: ${message}`, tryThis: migrateAdvice(backend.label) })
+      const { code, exitCode, message, tryThis } = failureOf(error)
+      // `migrate` helps only if the target does not exist. On a damaged or unreachable one it could lose data.
+      const advice = /ENOENT/.test(message) ? migrateAdvice(backend.label) : tryThis
+      throw new CliFailure({ code, exitCode, message: `--to: ${message}`, ...(advice && { tryThis: advice }) })
     })
     const missing = migrations.filter(({ applied }) => !applied)
     if (missing.length > 0) {
       throw new CliFailure({
         code: "TARGET_NOT_MIGRATED",
-        message: `${backend.label} was not set up for this version: it lacks ${missing.map(({ name }) => name).join(", ")}.`,
+        message: `${backend.label} lacks migrations of this version: ${missing.map(({ name }) => name).join(", ")}.`,
         exitCode: 3,
         tryThis: migrateAdvice(backend.label)
       })
     }
     const { copy } = await import("@sealog/server/admin")
-    const { Signatures } = await import("@sealog/server")
+    const { Signatures } = await import("@sealog/server/admin")
     const { flatMap, provide, scoped } = await import("effect/Effect")
     const { build } = await import("effect/Layer")
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))
@@ -144,24 +148,24 @@ const untilOf = async (text: string, isDocument: boolean): Promise<Until> => {
     if (isDocument) return { version: Number(text) }
     throw new CliFailure({
       code: "USAGE",
-      message: `--until ${text} is a version, and every document has its own.`,
+      message: `--until ${text} is a version, and each document counts its own versions.`,
       exitCode: 2,
-      tryThis: "--library and --document as well, or a time such as 2026-01-31T12:00Z or 2h"
+      tryThis: "add --library and --document, or use a time such as 2026-01-31T12:00Z or 2h"
     })
   }
   const { timestampOf } = await import("../input/timestamps.ts")
   return { time: timestampOf(text, Date.now()) }
 }
 
-const nothingThere = (library: string, document: string | undefined, until: string | undefined): CliFailure => {
+const notFound = (library: string, document: string | undefined, until: string | undefined): CliFailure => {
   const [code, name] =
     document === undefined
       ? ["NO_SUCH_LIBRARY", `library ${library}`]
       : ["NO_SUCH_DOCUMENT", `document ${library}/${document}`]
   return new CliFailure({
     code,
-    message: `The log has no ${name}${until === undefined ? "" : `, or nothing of it up to ${until}`}.`,
+    message: `The log has no ${name}${until === undefined ? "" : `, or no event of it up to ${until}`}.`,
     exitCode: 1,
-    tryThis: "sync-admin library list"
+    tryThis: document === undefined ? "sync-admin library list" : `sync-admin document list ${library}`
   })
 }

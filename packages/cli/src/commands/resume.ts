@@ -3,14 +3,15 @@ import { BaseCommand } from "../BaseCommand.ts"
 
 interface ResumeResult {
   readonly libraryId: string
-  /** False: it was not suspended. */
+  /** False if the library was not suspended. */
   readonly changed: boolean
 }
 
 export default class Resume extends BaseCommand<ResumeResult> {
-  static override description = "Open a suspended library again; its clients come back by themselves."
+  static override summary = "Open a suspended library again."
+  static override description = "Its clients reconnect by themselves."
   static override examples = ["<%= config.bin %> resume notes"]
-  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
 
   async run(): Promise<ResumeResult> {
     const { args, flags } = await this.parse(Resume)

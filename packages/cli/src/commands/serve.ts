@@ -5,6 +5,15 @@ import { CliFailure } from "../output/CliFailure.ts"
 const DEV_SECRET = "./data/dev-secret"
 const DEV_LIBRARY = "playground"
 const MIB = 1024 * 1024
+const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
+const EFFECT_LEVELS = {
+  trace: "Trace",
+  debug: "Debug",
+  info: "Info",
+  warning: "Warn",
+  error: "Error",
+  none: "None"
+} as const
 
 interface ServeResult {
   readonly port: number
@@ -12,9 +21,15 @@ interface ServeResult {
 }
 
 export default class Serve extends BaseCommand<ServeResult> {
-  static override description = `Run the server.
+  static override summary = "Run the server."
+  static override description =
+    `Set TOKEN_SECRET or TOKEN_SECRET_FILE. A SQLite database is migrated at the start; Postgres only with --migrate, which needs the owner of the tables. One server can use a SQLite database, any number of servers a Postgres database.
 
-A SQLite database is migrated first; Postgres only with --migrate, which needs the tables' owner. Any number of servers may run on one Postgres database. Needs TOKEN_SECRET or TOKEN_SECRET_FILE; with --dev it makes a secret of its own, listens on this machine only, gives a token to whoever asks (GET /auth/LIBRARY?user=USER&type=TYPE) and prints how to connect. Ends on SIGINT or SIGTERM, after what it has received is durable and answered.`
+On SIGINT or SIGTERM the server accepts no more connections, commits and answers the changes that it has received, and ends.
+
+With --dev the server makes a secret, listens on this machine only, prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. Never use --dev in production.
+
+Log lines go to stderr. --log-level debug adds lines that help to find out why a client or another server is refused.`
   static override examples = [
     "<%= config.bin %> serve --dev",
     "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db",
@@ -22,33 +37,38 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
   ]
   static override flags = {
     port: Flags.integer({
-      description: "port to listen on; 0 takes any that is free",
+      description: "port to listen on; 0 chooses a free port",
       default: 4000,
       min: 0,
       max: 65_535
     }),
-    host: Flags.string({ description: "address to listen on (default: all; with --dev 127.0.0.1)" }),
-    migrate: Flags.boolean({ description: "migrate the database first (SQLite: always)", default: false }),
+    host: Flags.string({ description: "address to listen on (default: all addresses; with --dev 127.0.0.1)" }),
+    migrate: Flags.boolean({ description: "migrate a Postgres database first (SQLite: always)", default: false }),
     signals: Flags.string({
-      description: "how servers tell each other of writes: redis://… (default: by the database)",
+      description: "Redis that carries signals between servers: redis://… (default: the database carries them)",
       env: "SEALOG_SIGNALS"
     }),
     files: Flags.string({
-      description: "where files of Verdant's clients are kept: a directory, or s3 (configured by S3_… variables)",
+      description: "where to keep uploaded files: a directory, or s3 (configured by S3_… variables)",
       env: "SEALOG_FILES",
       default: "./data/files"
     }),
     "max-frame": Flags.integer({
-      description: "largest message of a client, MiB; a snapshot is one message (default: 32)",
+      description: "largest message of a client in MiB; a snapshot is one message (default: 32)",
       min: 1,
       max: 256
     }),
     "max-connections": Flags.integer({
-      description: "WebSockets at a time; more are refused (default: 10,000)",
+      description: "most WebSockets at a time; more are refused (default: 10,000)",
       min: 1
     }),
+    "log-level": Flags.option({ options: LOG_LEVELS })({
+      description: "least severe log lines to write",
+      env: "LOG_LEVEL",
+      default: "info"
+    }),
     dev: Flags.boolean({
-      description: "for development: makes a secret, prints a URL and a token, gives tokens to whoever asks",
+      description: "for development only: make a secret, print a URL and a token, return tokens without authentication",
       default: false
     })
   }
@@ -57,11 +77,10 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     const { flags } = await this.parse(Serve)
     const { devSecrets, tokenSecrets } = await import("../input/secrets.ts")
     const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
-    const { Access, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
-    const { FileLinks } = await import("@sealog/server")
-    const { Context, Duration, Effect, Layer } = await import("effect")
+    const { Access, FileLinks, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
+    const { Context, Duration, Effect, Layer, References } = await import("effect")
     const { backendOf } = await import("../backends/storage.ts")
-    const { fileStore } = await import("../backends/blobStore.ts")
+    const { blobStoreOf } = await import("../backends/blobStore.ts")
     const backend = await backendOf(flags.database)
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
@@ -78,7 +97,7 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
     }
     const layer = SyncServer.layerWithAccess(options).pipe(
       Layer.provideMerge(JwtAccess.layerTokens(secrets)),
-      Layer.provide([FileLinks.layerTokens(secrets), await fileStore(flags.files)]),
+      Layer.provide([FileLinks.layerTokens(secrets), await blobStoreOf(flags.files)]),
       Layer.provide(storage)
     )
     let port = flags.port
@@ -95,7 +114,8 @@ A SQLite database is migrated first; Postgres only with --migrate, which needs t
       }
       return yield* Effect.never
     })
-    await this.executeUntilStopped(Effect.scoped(running))
+    const level = EFFECT_LEVELS[flags["log-level"]]
+    await this.executeUntilStopped(Effect.provideService(Effect.scoped(running), References.MinimumLogLevel, level))
     return { port, dev: flags.dev }
   }
 }
@@ -104,10 +124,10 @@ const redisSignals = async (url: string) => {
   if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) {
     throw new CliFailure({
       code: "SIGNALS_URL_INVALID",
-      // Not the URL itself: it may hold a password.
-      message: "The URL of --signals is not of the form redis://USER:PASSWORD@HOST:PORT.",
+      // The message leaves out the URL, which may hold a password.
+      message: "The URL in --signals does not have the form redis://USER:PASSWORD@HOST:PORT.",
       exitCode: 2,
-      tryThis: "--signals redis://localhost:6379, or leave it out"
+      tryThis: "--signals redis://localhost:6379, or leave out --signals (and SEALOG_SIGNALS)"
     })
   }
   const [{ RedisSignals }, Redacted] = await Promise.all([import("@sealog/server/adapters"), import("effect/Redacted")])
@@ -128,7 +148,7 @@ Sync a document with it, in two terminals:
 
   npx -y pnpm@12.21.0 exec node examples/secsync-client.ts ${url} my-document ${token}
 
-Or sync a Verdant app with it; whoever asks is given a token for any library and user:
+Or sync a Verdant app with it. The endpoint returns a token for any library and user:
 
   sync: {
     authEndpoint: "${url.replace("ws", "http")}/auth/${DEV_LIBRARY}?user=ada",
@@ -136,8 +156,8 @@ Or sync a Verdant app with it; whoever asks is given a token for any library and
     defaultProfile: {}
   }
 
-Look inside:
+Look into the log:
 
   npx -y pnpm@12.21.0 exec sync-admin library list
 
-The token reaches the library "${DEV_LIBRARY}" for 30 days. Stop with Ctrl-C.`
+The token grants access to the library "${DEV_LIBRARY}" for 30 days. Stop with Ctrl-C.`

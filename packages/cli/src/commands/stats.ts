@@ -8,7 +8,7 @@ interface StatsResult {
   readonly events: number
   readonly payloads: number
   readonly payloadBytes: number
-  /** What the whole log takes on the disk. */
+  /** The size of the whole log on disk, in bytes. */
   readonly diskBytes: number
   /** Milliseconds since 1970. */
   readonly createdAt: number | null
@@ -22,9 +22,9 @@ interface StatsResult {
 }
 
 export default class Stats extends BaseCommand<StatsResult> {
-  static override description = "Count what the log holds, and say what is largest."
+  static override summary = "Count libraries, documents, events and payloads, and list the largest."
   static override examples = ["<%= config.bin %> stats", "<%= config.bin %> stats --library notes --json"]
-  static override flags = { library: Flags.string({ description: "only this library" }) }
+  static override flags = { library: Flags.string({ description: "count only this library" }) }
 
   async run(): Promise<StatsResult> {
     const { flags } = await this.parse(Stats)

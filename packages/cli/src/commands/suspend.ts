@@ -3,16 +3,16 @@ import { BaseCommand } from "../BaseCommand.ts"
 
 interface SuspendResult {
   readonly libraryId: string
-  /** False: it was suspended before. */
+  /** False if the library was suspended before. */
   readonly changed: boolean
 }
 
 export default class Suspend extends BaseCommand<SuspendResult> {
-  static override description = `Close a library to everybody, until it is resumed.
-
-Its clients are disconnected within a second, on every server, and come back by themselves after \`sync-admin resume\`. Nothing is deleted.`
+  static override summary = "Close a library to all clients until it is resumed."
+  static override description =
+    `Nothing is deleted. Every server disconnects the library's clients within a second. They reconnect by themselves after \`sync-admin resume\`.`
   static override examples = ["<%= config.bin %> suspend notes"]
-  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)

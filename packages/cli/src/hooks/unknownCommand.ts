@@ -1,4 +1,4 @@
-/** A command that is not there is an error like any other: a code, what to try, JSON where JSON was asked for. */
+/** Reports an unknown command like any other error: with a code, advice, and as JSON after `--json`. */
 import type { Hook } from "@oclif/core"
 import { CliFailure } from "../output/CliFailure.ts"
 

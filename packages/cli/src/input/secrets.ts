@@ -1,4 +1,4 @@
-/** Token secrets: from the environment or a file, never from a flag, where every user of the machine could read them. */
+/** Token secrets come from the environment or a file, never from a flag, which every user of the machine can read. */
 import { randomBytes } from "node:crypto"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
@@ -7,17 +7,17 @@ import { CliFailure } from "../output/CliFailure.ts"
 
 type Secrets = ReadonlyArray<Redacted.Redacted<string>>
 
-/** `TOKEN_SECRET`, or the content of `TOKEN_SECRET_FILE`; several, separated by commas, while they are rotated. */
+/** The secrets in `TOKEN_SECRET`, or in the file that `TOKEN_SECRET_FILE` names; separated by commas during a rotation. */
 export const tokenSecrets = (): Secrets => {
   const secrets = findSecrets()
   if (secrets !== undefined) return secrets
   throw noSecret(
-    "There is no secret to sign and verify tokens with.",
-    "set TOKEN_SECRET (32 bytes or more) or TOKEN_SECRET_FILE; for a first look, `sync-admin serve --dev` makes one"
+    "No secret is set that signs and verifies tokens.",
+    "set TOKEN_SECRET (32 bytes or more) or TOKEN_SECRET_FILE; for development, `sync-admin serve --dev` makes a secret"
   )
 }
 
-/** The secrets of the environment; else one that is made once and kept, so that printed tokens outlive a restart. */
+/** The secrets of the environment; without any, a random secret kept in a file, so that tokens outlive a restart. */
 export const devSecrets = (path: string): Secrets => {
   const secrets = findSecrets()
   if (secrets !== undefined) return secrets
@@ -27,14 +27,14 @@ export const devSecrets = (path: string): Secrets => {
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
   }
-  return someOf(readFileSync(path, "utf8"), path)
+  return parseSecrets(readFileSync(path, "utf8"), path)
 }
 
 const findSecrets = (): Secrets | undefined => {
   const { TOKEN_SECRET, TOKEN_SECRET_FILE } = process.env
-  if (TOKEN_SECRET) return someOf(TOKEN_SECRET, "TOKEN_SECRET")
+  if (TOKEN_SECRET) return parseSecrets(TOKEN_SECRET, "TOKEN_SECRET")
   if (!TOKEN_SECRET_FILE) return undefined
-  return someOf(readSecretFile(TOKEN_SECRET_FILE), TOKEN_SECRET_FILE)
+  return parseSecrets(readSecretFile(TOKEN_SECRET_FILE), TOKEN_SECRET_FILE)
 }
 
 const readSecretFile = (path: string): string => {
@@ -43,20 +43,20 @@ const readSecretFile = (path: string): string => {
   } catch (error) {
     throw new CliFailure({
       code: "SECRET_FILE_UNREADABLE",
-      message: `TOKEN_SECRET_FILE cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      message: `The file that TOKEN_SECRET_FILE names cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       exitCode: 2,
-      tryThis: "a file that this user can read"
+      tryThis: "set TOKEN_SECRET_FILE to a file that this user can read"
     })
   }
 }
 
-/** At least one: a server without any would start and refuse everybody. */
-const someOf = (text: string, source: string): Secrets => {
+/** Fails if the text holds no secret: a server without secrets would start and refuse every client. */
+const parseSecrets = (text: string, source: string): Secrets => {
   const secrets = text
     .split(",")
     .map((secret) => secret.trim())
     .filter((secret) => secret !== "")
-  if (secrets.length === 0) throw noSecret(`There is no secret in ${source}.`, `put one of 32 bytes or more there`)
+  if (secrets.length === 0) throw noSecret(`${source} holds no secret.`, `put a secret of 32 bytes or more there`)
   return secrets.map((secret) => Redacted.make(secret))
 }
 

@@ -1,9 +1,9 @@
-/** What a command reads: a file, or stdin. */
+/** The input of a command: a file, or stdin. */
 import { open } from "node:fs/promises"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../output/CliFailure.ts"
 
-/** The bytes of a file or of stdin; and how many there are, of a file. */
+/** The bytes of a file or of stdin, and the size of the file; undefined for stdin and pipes. */
 export const readFrom = async (file: string | undefined) => {
   if (file === undefined)
     return { bytes: Stream.fromAsyncIterable<Uint8Array, CliFailure>(process.stdin, unreadable), size: undefined }
@@ -20,5 +20,5 @@ const unreadable = (error: unknown): CliFailure =>
     code: "INPUT_UNREADABLE",
     message: `The input cannot be read: ${error instanceof Error ? error.message : String(error)}`,
     exitCode: 2,
-    tryThis: "a file that is there and that this user can read"
+    tryThis: "use --input with a file that exists and that this user can read"
   })

@@ -1,4 +1,4 @@
-/** What went wrong, for the person at the terminal and for the script: a code that stays, and what to try. */
+/** An error for the operator and for scripts: a stable code, a message, advice, and an exit code. */
 
 /** 1: refused, or problems were found. 2: usage or configuration. 3: the storage is not available. */
 export type ExitCode = 1 | 2 | 3
@@ -21,19 +21,19 @@ export class CliFailure extends Error {
     this.tryThis = options.tryThis
   }
 
-  /** As `--json` shows it. */
+  /** The shape that `--json` prints. */
   toJSON() {
     const { code, message, tryThis } = this
     return { error: { code, message, ...(tryThis === undefined ? {} : { try: tryThis }) } }
   }
 
-  /** As people read it. */
+  /** The text that people read on stderr. */
   toText(): string {
     return `Error: ${this.message} [${this.code}]\n${this.tryThis === undefined ? "" : `Try: ${this.tryThis}\n`}`
   }
 }
 
-/** Any failure as one that can be shown. */
+/** Translates any error into one that can be shown. */
 export const failureOf = (error: unknown): CliFailure => {
   if (error instanceof CliFailure) return error
   if (isTagged(error, "StorageUnavailable")) {
@@ -51,7 +51,7 @@ export const failureOf = (error: unknown): CliFailure => {
       code: "FILES_UNAVAILABLE",
       message: error.message,
       exitCode: 3,
-      tryThis: "the same command again once --files can be reached; what was done stays done"
+      tryThis: "run the same command again once the file store in --files can be reached; finished steps are kept"
     })
   }
   if (isTagged(error, "ListenError")) {
@@ -59,7 +59,7 @@ export const failureOf = (error: unknown): CliFailure => {
       code: "PORT_UNAVAILABLE",
       message: error.message,
       exitCode: 2,
-      tryThis: "another --port, or stop what listens there"
+      tryThis: "use another --port, or stop the process that listens on this one"
     })
   }
   if (isTagged(error, "SecretTooShort")) {
@@ -67,39 +67,76 @@ export const failureOf = (error: unknown): CliFailure => {
       code: "SECRET_TOO_SHORT",
       message: error.message,
       exitCode: 2,
-      tryThis: 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'
+      tryThis: NEW_SECRET
     })
   }
   for (const [tag, { code, tryThis }] of Object.entries(REFUSALS)) {
     if (isTagged(error, tag)) return new CliFailure({ code, message: error.message, exitCode: 1, tryThis })
   }
-  // What oclif throws for unknown commands, flags and missing arguments.
+  // oclif throws these for unknown flags, wrong values and missing arguments.
   if (error instanceof Error && "oclif" in error) {
-    return new CliFailure({ code: "USAGE", message: error.message, exitCode: 2, tryThis: "--help" })
+    return new CliFailure({
+      code: "USAGE",
+      message: error.message,
+      exitCode: 2,
+      tryThis: "the same command with --help"
+    })
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
 }
 
-/** What is found wrong with a log or an export while it is carried over. */
+/** Errors of a copy or an import, by tag. */
 const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThis: string }>> = {
-  StreamDiverged: { code: "STREAM_DIVERGED", tryThis: "an empty database, or one that holds a copy of the same log" },
-  StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists all that is wrong" },
-  LineRefused: { code: "LINE_REFUSED", tryThis: "the export as it was written; what of it is stored will be skipped" }
+  StreamDiverged: {
+    code: "STREAM_DIVERGED",
+    tryThis: "use an empty database, or one that holds a copy of the same log; the two logs were not mixed"
+  },
+  StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists every problem of the log" },
+  LineRefused: {
+    code: "LINE_REFUSED",
+    tryThis: "import the export as it was written; events that are stored already are skipped"
+  }
 }
 
-/** What a person can act on is at the bottom of the causes: "no such table", not "failed to prepare statement". */
+/** The innermost cause is the one an operator can act on: "no such table", not "failed to prepare statement". */
 const rootMessage = (error: Error): string => {
   let root = error
   while (root.cause instanceof Error) root = root.cause
   return root.message
 }
 
-const storageAdvice = (message: string): string => {
-  if (/locked|busy/i.test(message)) return "again in a moment, or stop the process that holds the database"
-  if (/no such table/.test(message)) return "`sync-admin migrate`: nothing was set up in this database yet"
-  return "check --database (or DATABASE_URL); `sync-admin migrate` makes a new database"
-}
+/**
+ * Advice for each kind of failure of a storage. Advice to create or replace a database is only for one that has no tables:
+ * on an unreachable or damaged log, it would lose data.
+ */
+const storageAdvice = (message: string): string =>
+  STORAGE_ADVICE.find(([pattern]) => pattern.test(message))?.[1] ??
+  "check --database (or DATABASE_URL), and that the database is running and reachable from this machine"
+
+const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
+  [/locked|busy/i, "again in a moment, or stop the process that holds the database"],
+  [
+    /no such table|relation .* does not exist|schema .* does not exist|lacks the migrations/,
+    "`sync-admin migrate` with the same --database, after checking that it names the right database"
+  ],
+  [
+    /not a database|malformed|disk image/i,
+    "stop the servers, keep this file, and restore a backup to another file; check that file with `sync-admin replay`"
+  ],
+  [
+    /ENOENT|EISDIR|unable to open/,
+    "check the path in --database (or DATABASE_URL), the current directory, and that the disk is mounted"
+  ],
+  [/disk is full|ENOSPC|No space left/i, "make room on the disk, then run the same command again"],
+  [
+    /readonly|read-only|EACCES|EPERM|permission denied/i,
+    "run the command as a user or database role that may read and write the log"
+  ]
+]
 
 const isTagged = (error: unknown, tag: string): error is Error =>
   error instanceof Error && "_tag" in error && error._tag === tag
+
+/** A shell line that sets a new random secret. */
+export const NEW_SECRET = 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'

@@ -1,28 +1,28 @@
-/** Before something is gone for good, its name is typed again; without a terminal there is nobody to ask. */
+/** Asks before data is deleted for good: the operator types its name. Without a terminal the command fails instead. */
 import { createInterface } from "node:readline"
 import { CliFailure } from "./CliFailure.ts"
 
-/** `act`: what would be done, as in "evict 3 documents"; `name`: what has to be typed. */
-export const confirm = async (act: string, name: string): Promise<void> => {
+/** `action` completes "This would …", as in "evict 3 documents". `name` is the text that the operator must type. */
+export const confirm = async (action: string, name: string): Promise<void> => {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new CliFailure({
       code: "NOT_CONFIRMED",
-      message: `This would ${act}, and there is no terminal to ask at.`,
+      message: `This would ${action}, and there is no terminal to ask for confirmation.`,
       exitCode: 2,
-      tryThis: "--yes, or --dry-run to see what would go"
+      tryThis: "--dry-run to see what would be deleted, or --yes to confirm"
     })
   }
-  const typed = await ask(`This would ${act}. Type ${name} to go on: `)
+  const typed = await ask(`This would ${action}. Type ${name} to confirm: `)
   if (typed?.trim() !== name) {
     throw new CliFailure({
       code: "NOT_CONFIRMED",
-      message: `${typed === undefined ? "Nothing was typed" : `That is not ${name}`}; nothing was done.`,
+      message: `${typed === undefined ? "Nothing was typed" : `The name typed is not ${name}`}. Nothing was changed.`,
       exitCode: 1
     })
   }
 }
 
-/** The line typed; undefined when the prompt was left with Ctrl-C or Ctrl-D. */
+/** The line typed; undefined after Ctrl-C or Ctrl-D. */
 const ask = (question: string): Promise<string | undefined> =>
   new Promise((resolve) => {
     const prompt = createInterface({ input: process.stdin, output: process.stderr })

@@ -1,4 +1,4 @@
-/** Numbers, times and rows as people read them. */
+/** Numbers, sizes, times, tables and progress as text for people. */
 
 export const bytes = (count: number): string => {
   const units = ["B", "kB", "MB", "GB", "TB"]
@@ -13,7 +13,7 @@ export const count = (value: number, noun: string): string => `${number(value)} 
 
 export const time = (millis: number): string => new Date(millis).toISOString().replace("T", " ").slice(0, 19)
 
-/** How long ago, for people; the exact time when that is long. */
+/** A time as "5 min ago"; as a date if it is 30 days ago or more, or in the future. */
 export const ago = (millis: number, now = Date.now()): string => {
   const seconds = Math.round((now - millis) / 1000)
   if (seconds < 0 || seconds >= 30 * 86_400) return `${time(millis)} UTC`
@@ -23,10 +23,10 @@ export const ago = (millis: number, now = Date.now()): string => {
   return count(Math.floor(seconds / 86_400), "day").concat(" ago")
 }
 
-/** A name as it can be shown: what would move the cursor or change colours is shown as a space. */
+/** Replaces control and format characters, which a terminal would obey, by spaces. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, " ")
 
-/** JSON in lines, in which nothing is left that a terminal would obey. */
+/** Indented JSON that escapes control and format characters, which a terminal would obey. */
 export const jsonText = (value: unknown): string =>
   JSON.stringify(value, null, 2).replace(/[^\P{Cc}\n]|\p{Cf}/gu, (character) =>
     Array.from(
@@ -35,7 +35,7 @@ export const jsonText = (value: unknown): string =>
     ).join("")
   )
 
-/** Numbers and sizes to the right, the rest to the left. */
+/** A table with numbers and sizes aligned to the right. */
 export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {
   const texts = rows.map((row) => row.map((cell) => (typeof cell === "number" ? number(cell) : printable(cell))))
   const widths = header.map((title, i) => Math.max(title.length, ...texts.map((row) => row[i]?.length ?? 0)))
@@ -48,20 +48,20 @@ export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<Readonl
   return [emphasis(line(header)), ...texts.map(line)].join("\n")
 }
 
-const MARKS = { ok: ["ok  ", 32], warn: ["warn", 33], fail: ["FAIL", 31] } as const
+const LABELS = { ok: ["ok  ", 32], warn: ["warn", 33], fail: ["FAIL", 31] } as const
 
-/** The state of a finding, in the colour that people expect. */
-export const mark = (state: keyof typeof MARKS): string => {
-  const [text, colour] = MARKS[state]
+/** The label of a finding's state, in colour if stdout is a terminal. */
+export const stateLabel = (state: keyof typeof LABELS): string => {
+  const [text, colour] = LABELS[state]
   return isColoured() ? `\u001b[${colour}m${text}\u001b[39m` : text
 }
 
 const isColoured = (): boolean => process.stdout.isTTY && !process.env["NO_COLOR"]
 
-/** Bold where the terminal shows it, and NO_COLOR (https://no-color.org) is not set. */
+/** Bold, if stdout is a terminal and NO_COLOR (https://no-color.org) is not set. */
 const emphasis = (text: string): string => (isColoured() ? `\u001b[1m${text}\u001b[22m` : text)
 
-/** One line on stderr that is drawn over; nothing when stderr is not a terminal. */
+/** A progress bar on stderr; draws nothing if stderr is not a terminal. */
 export const makeProgress = (label: string) => {
   const started = Date.now()
   let drawn = 0

@@ -1,4 +1,4 @@
-/** What was named and is not there. */
+/** Errors for names that the log does not hold. */
 import { CliFailure } from "./CliFailure.ts"
 
 export const noSuchLibrary = (libraryId: string): CliFailure =>

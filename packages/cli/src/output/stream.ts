@@ -1,4 +1,4 @@
-/** Where a command writes more than it could hold: piece by piece, each when the one before was taken. */
+/** Output larger than memory: each write waits until the stream has taken the one before. */
 import { createWriteStream, statSync } from "node:fs"
 import { rename, rm } from "node:fs/promises"
 import type { Writable } from "node:stream"
@@ -7,16 +7,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 
-/** What is written does not arrive. */
+/** The output cannot be written any further. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {
-  /** A reader went away, as `head` does when it has seen enough. */
+  /** True if the reader closed the pipe, as `head` does. */
   byReader: Schema.Boolean,
   reason: Schema.String
 }) {}
 
 export type Write = (text: string) => Effect.Effect<void, OutputClosed>
 
-/** Done when the stream has taken the text. */
+/** A function that writes text and succeeds when the stream has taken it. */
 export const writeTo =
   (stream: Writable): Write =>
   (text) =>
@@ -25,8 +25,8 @@ export const writeTo =
     })
 
 /**
- * A file that is there, whole and on the disk, when everything was written to it, and until then is what it was. Its
- * owner's alone. What is no regular file, as a pipe, is written to as it is.
+ * Replaces a file atomically: `use` writes to PATH.part, which is flushed and renamed at the end. If `use` fails, the old
+ * file stays. Only the owner can read the new file. A target that is no regular file, such as a pipe, is written directly.
  */
 export const writeFile = <A, E>(path: string, use: (write: Write) => Effect.Effect<A, E>) =>
   Effect.acquireUseRelease(
@@ -34,7 +34,7 @@ export const writeFile = <A, E>(path: string, use: (write: Write) => Effect.Effe
       const isPlain = statSync(path, { throwIfNoEntry: false })?.isFile() ?? true
       const name = isPlain ? `${path}.part` : path
       const stream = createWriteStream(name, { mode: 0o600, flush: isPlain })
-      // What fails is told to whoever writes or waits for the end.
+      // Without a listener an error would end the process. The writes and `finished` report it.
       stream.on("error", () => {})
       return { stream, name, isPlain }
     }),
@@ -62,12 +62,12 @@ const closedBy = (error: Error): OutputClosed => {
   return new OutputClosed({ byReader: code === "EPIPE" || code === "ERR_STREAM_DESTROYED", reason: error.message })
 }
 
-/** How long a reader may take to go away. */
-const A_MOMENT = "100 millis"
+/** How long a reader takes, at most, to close its pipe. */
+const CLOSING_TIME = "100 millis"
 
 /**
- * Writes lines. `more`: others may be long in coming; then the end of the last line comes a moment after it, because a
- * reader that has seen enough is noticed only when something is written to it.
+ * Writes lines. `more` says that further lines may take long. The newline after the last line is then written a moment
+ * later: a closed pipe shows only on a write, and without this one the command would run on without a reader.
  */
 export const writeLines = Effect.fnUntraced(function* (
   stream: Writable & { readonly isTTY?: boolean },
@@ -78,6 +78,6 @@ export const writeLines = Effect.fnUntraced(function* (
   const write = writeTo(stream)
   if (!more || stream.isTTY === true) return yield* write(`${lines.join("\n")}\n`)
   yield* write(lines.join("\n"))
-  yield* Effect.sleep(A_MOMENT)
+  yield* Effect.sleep(CLOSING_TIME)
   yield* write("\n")
 })

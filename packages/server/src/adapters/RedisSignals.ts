@@ -2,9 +2,8 @@
  * Signals by Redis, for more than a database's NOTIFY carries, or where a pooler stands before it. Redis keeps nothing and
  * is waited for by nobody: while it is away, processes hear of each other's writes by the sweep.
  */
-import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import { Context, Effect, Layer, Queue, Redacted, Schema, Stream } from "effect"
-import { Redis } from "effect/persistence"
+import * as Redis from "effect/persistence/Redis"
 import { Signals } from "../ports/Signals.ts"
 import { makeTransportSignals } from "./TransportSignals.ts"
 
@@ -31,6 +30,8 @@ export const layer = ({ url, channel = "sealog" }: RedisSignalsOptions) =>
   Layer.effect(
     Signals,
     Effect.gen(function* () {
+      // The Redis client is 650 modules: only a process that uses it loads it.
+      const NodeRedis = yield* Effect.promise(() => import("@effect/platform-node/NodeRedis"))
       const storage = yield* Signals
       let connected: Redis.Redis["Service"] | undefined
       const redis = yield* makeTransportSignals({

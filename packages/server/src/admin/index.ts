@@ -3,6 +3,7 @@ export { libraryAdministration, serverAdministration } from "../domain/Administr
 export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 export { rootOid } from "../domain/verdant/model/Oid.ts"
 export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
+export { Signatures } from "../signatures/Signatures.ts"
 export { type CopyOptions, type CopyReport, copy } from "./Copy.ts"
 export { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "./Events.ts"
 export { type EvictedDocument, evict } from "./Eviction.ts"

@@ -6,7 +6,7 @@ const ORDERS = ["changed", "size", "events", "name"] as const
 
 interface DocumentListResult {
   readonly libraryId: string
-  /** How many there are, also when fewer are listed. */
+  /** The number of documents in the library; `--limit` may list fewer. */
   readonly total: number
   readonly documents: ReadonlyArray<{
     readonly documentId: string
@@ -24,18 +24,18 @@ interface DocumentListResult {
 type Document = DocumentListResult["documents"][number]
 
 export default class DocumentList extends BaseCommand<DocumentListResult> {
-  static override description = "List the documents of a library."
+  static override summary = "List the documents of a library."
   static override examples = [
     "<%= config.bin %> document list notes",
     "<%= config.bin %> document list notes --sort size --limit 10"
   ]
-  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
     sort: Flags.option({ options: ORDERS })({
-      description: "what comes first: the newest, largest …",
+      description: "order: latest change, largest, most events first, or by name",
       default: "changed"
     }),
-    limit: Flags.integer({ description: "at most so many", min: 1 })
+    limit: Flags.integer({ description: "list at most this many documents", min: 1 })
   }
 
   async run(): Promise<DocumentListResult> {

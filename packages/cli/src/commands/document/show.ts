@@ -1,7 +1,7 @@
 import { Args } from "@oclif/core"
 import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
-import type { VerdantName } from "../../input/ids.ts"
+import type { VerdantName } from "../../input/verdantIds.ts"
 import { noSuchDocument } from "../../output/notFound.ts"
 
 interface DocumentShowResult {
@@ -12,8 +12,9 @@ interface DocumentShowResult {
   readonly chain: string
   readonly activeSnapshotId: string | null
   readonly evictedSnapshotId: string | null
-  /** Updates since the active snapshot, and the last clock of each author. */
+  /** The number of updates since the active snapshot. */
   readonly updates: number
+  /** The last clock of each author since then. */
   readonly clocks: Readonly<Record<string, number>>
   readonly payloads: number
   readonly payloadBytes: number
@@ -26,26 +27,32 @@ interface VerdantDocument {
   readonly libraryId: string
   readonly collection: string
   readonly documentId: string
-  /** What its users see, private or not. */
+  /** The document as its users see it, also if it is private. */
   readonly snapshot: unknown
 }
 
 export default class DocumentShow extends BaseCommand<DocumentShowResult | VerdantDocument> {
-  static override description = `Show one document.
+  static override summary = "Show one document."
+  static override description =
+    `For a Secsync document: version, chain value, active snapshot, authors' clocks and size. Its content is encrypted.
 
-Of a Secsync document: where its stream ends, its snapshot, its authors' clocks. Of a Verdant document, named by its collection and its id: what its users see, as JSON.`
+For a Verdant document, named COLLECTION/ID: its content as JSON, as its users see it. Private documents are shown too.`
   static override examples = [
     "<%= config.bin %> document show notes welcome",
     "<%= config.bin %> document show groceries item/42"
   ]
   static override args = {
-    libraryId: Args.string({ description: "the library", required: true }),
-    documentId: Args.string({ description: "the document; COLLECTION/ID of a Verdant document", required: true })
+    libraryId: Args.string({ description: "name of the library", required: true }),
+    documentId: Args.string({
+      description: "name of the document, or COLLECTION/ID of a Verdant document",
+      required: true
+    })
   }
 
   async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
-    const { documentIdOf, libraryIdOf, verdantNameOf } = await import("../../input/ids.ts")
+    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
+    const { verdantNameOf } = await import("../../input/verdantIds.ts")
     const name = verdantNameOf(args.documentId)
     return name === undefined
       ? this.showSecsync(flags.database, libraryIdOf(args.libraryId), documentIdOf(args.documentId))
@@ -54,9 +61,12 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
 
   private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
     const { documentSnapshot } = await import("@sealog/server/admin")
-    const { reading } = await import("../../backends/readVerdant.ts")
+    const { orLibraryDamaged } = await import("../../backends/readVerdant.ts")
     const { jsonText } = await import("../../output/format.ts")
-    const snapshot = await this.executeOn(database, reading(libraryId, documentSnapshot(libraryId, collection, id)))
+    const snapshot = await this.executeOn(
+      database,
+      orLibraryDamaged(libraryId, documentSnapshot(libraryId, collection, id))
+    )
     if (snapshot === undefined) {
       throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${libraryId}`)
     }
@@ -68,7 +78,7 @@ Of a Secsync document: where its stream ends, its snapshot, its authors' clocks.
     const { showDocument } = await import("@sealog/server/admin")
     const { bytes, time } = await import("../../output/format.ts")
     const shown = await this.executeOn(database, showDocument(libraryId, documentId))
-    if (shown === undefined) throw noSuchDocument(libraryId, documentId, "sync-admin library list")
+    if (shown === undefined) throw noSuchDocument(libraryId, documentId, `sync-admin document list ${libraryId}`)
     const state =
       shown.activeSnapshotId === undefined
         ? `evicted at snapshot ${shown.evictedSnapshotId}`

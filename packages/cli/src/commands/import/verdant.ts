@@ -10,52 +10,55 @@ interface ImportVerdantResult {
 }
 
 export default class ImportVerdant extends BaseCommand<ImportVerdantResult> {
-  static override description = `Take over the libraries of a Verdant server, from its SQLite files.
+  static override summary = "Import the libraries of a Verdant server from its SQLite files."
+  static override description = `Stop the Verdant server first. Its files are only read. Use --dry-run to check them.
 
-Each library becomes one event, and its clients go on with this server where they stopped, with all that they did meanwhile. Stop the Verdant server first; its files are only read. A library of which the log has Verdant data is left alone; it can be run again. Uploaded files are copied from --files-from to --files, also for libraries that were taken over before and lack them. Exit code 1 when not all of every library was taken over.`
+Each library becomes one event, and its clients continue with this server where they stopped. A library that has Verdant data in the log is left alone, so you can run the command again. Uploaded files are copied from --files-from to --files, also for libraries that were imported earlier without them.
+
+Exit code 1 if a library was already there or could not be read, or if any item or file of it was left out.`
   static override examples = [
     "<%= config.bin %> import verdant ./verdant-dbs --dry-run",
     "<%= config.bin %> import verdant ./verdant-dbs --files-from ./verdant-files --files ./data/files",
     "<%= config.bin %> import verdant ./verdant-dbs --library notes --truancy 14d"
   ]
   static override args = {
-    directory: Args.string({ description: "the databasesDirectory of the Verdant server", required: true })
+    directory: Args.string({ description: "databasesDirectory of the Verdant server", required: true })
   }
   static override flags = {
-    library: Flags.string({ description: "only this library" }),
+    library: Flags.string({ description: "import only this library" }),
     truancy: Flags.string({
       description: "how long the Verdant server waited for a replica (its replicaTruancyMinutes): 12h, 14d",
       default: "7d"
     }),
     "files-from": Flags.string({
-      description: "where the Verdant server kept files (the rootDirectory of its LocalFileStorage)"
+      description: "where the Verdant server kept uploaded files (rootDirectory of its LocalFileStorage)"
     }),
     files: Flags.string({
-      description: "where the servers keep them: a directory, or s3 (configured by S3_… variables)",
+      description: "where the Sealog servers keep uploaded files: a directory, or s3 (configured by S3_… variables)",
       env: "SEALOG_FILES",
       default: "./data/files"
     }),
-    "dry-run": Flags.boolean({ description: "read everything, write nothing", default: false })
+    "dry-run": Flags.boolean({ description: "read everything and write nothing", default: false })
   }
 
   async run(): Promise<ImportVerdantResult> {
     const { args, flags } = await this.parse(ImportVerdant)
     const { durationOf } = await import("../../input/durations.ts")
     const truancy = durationOf(flags.truancy)
-    const { namesIn, databasesIn } = await import("../../backends/verdantDatabases.ts")
+    const { fileNamesIn, databasesIn } = await import("../../backends/verdantDatabases.ts")
     const { importVerdant } = await import("@sealog/server/admin")
     const { bytes, count, makeProgress, printable } = await import("../../output/format.ts")
     const from = flags["files-from"]
-    if (from !== undefined) namesIn(from, "rootDirectory")
+    if (from !== undefined) fileNamesIn(from, "rootDirectory")
     const all = databasesIn(args.directory, from)
     const shards = flags.library === undefined ? all : all.filter(({ libraryId }) => libraryId === flags.library)
-    if (shards.length === 0) throw nothingThere(args.directory, flags.library)
+    if (shards.length === 0) throw noDatabases(args.directory, flags.library)
     const { provide } = await import("effect/Effect")
-    const { fileStore } = await import("../../backends/blobStore.ts")
+    const { blobStoreOf } = await import("../../backends/blobStore.ts")
     const progress = makeProgress("import verdant (libraries)")
     const dryRun = flags["dry-run"]
     const importing = importVerdant(shards, { truancy, dryRun, onProgress: progress.update })
-    const store = from === undefined || dryRun ? undefined : await fileStore(flags.files)
+    const store = from === undefined || dryRun ? undefined : await blobStoreOf(flags.files)
     const storing = store === undefined ? importing : provide(importing, store)
     const libraries = await this.executeOn(flags.database, storing).finally(progress.end)
     for (const library of libraries)
@@ -80,15 +83,15 @@ const describe = (library: ImportedLibrary, { bytes, count }: Pick<typeof Format
   const left = missing.length === 0 ? "" : `; left out ${missing.join(" and ")}`
   const brought = files === 0 ? "" : `, ${count(files, "file")} of ${bytes(fileBytes)}`
   if (outcome !== "imported") return `${outcome}${detail === null ? "" : `: ${detail}`}${brought}${left}`
-  const anew = lapsed === 0 ? "" : `, ${lapsed} more to begin anew`
-  return `${count(operations, "operation")}, ${count(baselines, "baseline")}, ${count(replicas, "replica")}${anew}${brought}${left}`
+  const reset = lapsed === 0 ? "" : `, ${count(lapsed, "replica")} to be reset`
+  return `${count(operations, "operation")}, ${count(baselines, "baseline")}, ${count(replicas, "replica")}${reset}${brought}${left}`
 }
 
-const nothingThere = (directory: string, library: string | undefined): CliFailure =>
+const noDatabases = (directory: string, library: string | undefined): CliFailure =>
   new CliFailure({
     code: "NO_SUCH_LIBRARY",
     message:
       library === undefined ? `${directory} holds no *.sqlite files.` : `${directory} holds no ${library}.sqlite.`,
     exitCode: 1,
-    tryThis: "the directory that the Verdant server calls databasesDirectory"
+    tryThis: "use the directory that the Verdant server's databasesDirectory names"
   })

@@ -12,7 +12,7 @@ interface LibraryListResult {
 }
 
 export default class LibraryList extends BaseCommand<LibraryListResult> {
-  static override description = "List the libraries."
+  static override summary = "List the libraries."
   static override examples = ["<%= config.bin %> library list"]
 
   async run(): Promise<LibraryListResult> {
@@ -20,7 +20,7 @@ export default class LibraryList extends BaseCommand<LibraryListResult> {
     const { listLibraries } = await import("@sealog/server/ports")
     const { ago, bytes, table } = await import("../../output/format.ts")
     const all = await this.executeOn(flags.database, listLibraries())
-    // What the server keeps for itself is nobody's library.
+    // Names that start with @ hold the server's own administration.
     const libraries = all.filter(({ libraryId }) => !libraryId.startsWith("@"))
     const rows = libraries.map(({ libraryId, streams, events, payloadBytes, updatedAt }) => [
       libraryId,

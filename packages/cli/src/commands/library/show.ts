@@ -5,7 +5,7 @@ import { noSuchLibrary } from "../../output/notFound.ts"
 interface LibraryShowResult {
   readonly libraryId: string
   readonly documents: number
-  /** Of those, how many hold no sealed bytes. */
+  /** The number of documents without any payload. */
   readonly evictedDocuments: number
   readonly events: number
   readonly payloads: number
@@ -13,45 +13,44 @@ interface LibraryShowResult {
   /** Milliseconds since 1970. */
   readonly createdAt: number
   readonly updatedAt: number
-  /** Closed to everybody until `sync-admin resume`. */
+  /** True if the library is closed to clients until `sync-admin resume`. */
   readonly suspended: boolean
-  /** What Verdant's clients keep there; null: nothing. */
+  /** The library's Verdant data; null if it has none. */
   readonly verdant: VerdantPart | null
 }
 
 interface VerdantPart {
   readonly replicas: number
-  /** Of those, how many are not waited for. */
+  /** The number of replicas that the server does not wait for. */
   readonly truantReplicas: number
-  /** Objects and lists as they were folded, and operations that are not folded yet. */
+  /** Objects and lists, compacted up to the watermark. */
   readonly baselines: number
+  /** Operations that are not compacted yet. */
   readonly operations: number
-  /** Older operations may be folded: Verdant's timestamp, and the milliseconds since 1970 in it. */
+  /** The server may compact older operations. A Verdant timestamp. */
   readonly watermark: string | null
+  /** The milliseconds since 1970 in the watermark. */
   readonly watermarkAt: number | null
   readonly files: number
   readonly fileBytes: number
 }
 
 export default class LibraryShow extends BaseCommand<LibraryShowResult> {
-  static override description =
-    "Show one library: its documents, events and sealed bytes, and what Verdant's clients keep."
+  static override summary = "Show one library: documents, events, payloads and Verdant data."
   static override examples = ["<%= config.bin %> library show notes"]
-  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
 
   async run(): Promise<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { showLibrary } = await import("@sealog/server/admin")
-    const { isSuspended } = await import("@sealog/server/admin")
-    const { libraryInfo } = await import("@sealog/server/admin")
-    const { millisOf, reading } = await import("../../backends/readVerdant.ts")
+    const { isSuspended, libraryInfo, showLibrary } = await import("@sealog/server/admin")
+    const { millisOf, orLibraryDamaged } = await import("../../backends/readVerdant.ts")
     const { bytes, count, number, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const { all } = await import("effect/Effect")
     const [shown, suspended, info] = await this.executeOn(
       flags.database,
-      all([showLibrary(libraryId), isSuspended(libraryId), reading(libraryId, libraryInfo(libraryId))])
+      all([showLibrary(libraryId), isSuspended(libraryId), orLibraryDamaged(libraryId, libraryInfo(libraryId))])
     )
     if (shown === undefined) throw noSuchLibrary(libraryId)
     const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted`

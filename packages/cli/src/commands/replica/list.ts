@@ -8,36 +8,39 @@ interface ReplicaListResult {
     readonly replicaId: string
     readonly userId: string
     readonly type: string
-    /** It is known to have everything up to this version. */
+    /** The replica is known to have every event up to this version. */
     readonly received: number | null
-    /** It will not send an operation any more that is older: Verdant's timestamp, and the milliseconds since 1970 in it. */
+    /** The replica promised to send no older operation. A Verdant timestamp. */
     readonly promise: string | null
+    /** The milliseconds since 1970 in the promise. */
     readonly promisedAt: number | null
-    /** Milliseconds since 1970. */
+    /** When the server last heard from the replica, in milliseconds since 1970. */
     readonly seen: number
     readonly truant: boolean
   }>
 }
 
 export default class ReplicaList extends BaseCommand<ReplicaListResult> {
-  static override description = `List the replicas of a library: its copies on the devices of Verdant's clients.
+  static override summary = "List the replicas of a library: the copies on Verdant clients' devices."
+  static override description = `RECEIVED: the replica is known to have every event up to this version.
 
-RECEIVED: it is known to have everything up to this version. PROMISE (UTC): it will not send anything older any more, so what all have promised can be folded. Truant is who was not heard of for 7 days, or was made so by \`sync-admin replica truant\`: it is not waited for.`
+PROMISE (UTC): the replica sends no operation older than this. Servers compact the operations that are older than every promise, so one replica that stays away holds compaction back.
+
+truant: the server does not wait for this replica, because it was away for 7 days or \`sync-admin replica truant\` named it.`
   static override examples = ["<%= config.bin %> replica list notes", "<%= config.bin %> replica list notes --json"]
-  static override args = { libraryId: Args.string({ description: "the library", required: true }) }
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
 
   async run(): Promise<ReplicaListResult> {
     const { args, flags } = await this.parse(ReplicaList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { showLibrary } = await import("@sealog/server/admin")
-    const { libraryInfo } = await import("@sealog/server/admin")
+    const { libraryInfo, showLibrary } = await import("@sealog/server/admin")
     const { all } = await import("effect/Effect")
-    const { millisOf, reading, replicaTypeOf } = await import("../../backends/readVerdant.ts")
+    const { millisOf, orLibraryDamaged, replicaTypeOf } = await import("../../backends/readVerdant.ts")
     const { ago, table, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const [library, info] = await this.executeOn(
       flags.database,
-      all([showLibrary(libraryId), reading(libraryId, libraryInfo(libraryId))])
+      all([showLibrary(libraryId), orLibraryDamaged(libraryId, libraryInfo(libraryId))])
     )
     if (library === undefined) throw noSuchLibrary(libraryId)
     const replicas = (info?.replicas ?? [])

@@ -6,31 +6,32 @@ import { noSuchLibrary } from "../../output/notFound.ts"
 interface ReplicaTruantResult {
   readonly libraryId: string
   readonly replicaId: string
-  /** False: it was made so before. */
+  /** False if the replica was marked before. */
   readonly changed: boolean
 }
 
 export default class ReplicaTruant extends BaseCommand<ReplicaTruantResult> {
-  static override description = `Have a replica taken for one that was not heard of for too long.
+  static override summary = "Mark a replica as truant, so that the server stops waiting for it."
+  static override description = `Use it for a device that is gone for good and holds compaction back.
 
-Nobody waits for it any more, so what the others have promised can be folded. When it comes back and lacks something, it begins anew with what the library holds; what it wrote meanwhile and did not send is lost.`
+If the replica returns after all and lacks operations that were compacted, the server resets it to the library's state. Changes that it made and did not send are then lost.`
   static override examples = ["<%= config.bin %> replica truant notes 4dJcR0mZq8"]
   static override args = {
-    libraryId: Args.string({ description: "the library", required: true }),
-    replicaId: Args.string({ description: "the replica, as `replica list` shows it", required: true })
+    libraryId: Args.string({ description: "name of the library", required: true }),
+    replicaId: Args.string({ description: "id of the replica, as `sync-admin replica list` shows it", required: true })
   }
 
   async run(): Promise<ReplicaTruantResult> {
     const { args, flags } = await this.parse(ReplicaTruant)
-    const { libraryIdOf, replicaIdOf } = await import("../../input/ids.ts")
-    const { showLibrary } = await import("@sealog/server/admin")
-    const { forceTruant, libraryInfo } = await import("@sealog/server/admin")
-    const { reading } = await import("../../backends/readVerdant.ts")
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { replicaIdOf } = await import("../../input/verdantIds.ts")
+    const { forceTruant, libraryInfo, showLibrary } = await import("@sealog/server/admin")
+    const { orLibraryDamaged } = await import("../../backends/readVerdant.ts")
     const { all } = await import("effect/Effect")
     const [libraryId, replicaId] = [libraryIdOf(args.libraryId), replicaIdOf(args.replicaId)]
     const [library, info] = await this.executeOn(
       flags.database,
-      all([showLibrary(libraryId), reading(libraryId, libraryInfo(libraryId))])
+      all([showLibrary(libraryId), orLibraryDamaged(libraryId, libraryInfo(libraryId))])
     )
     if (library === undefined) throw noSuchLibrary(libraryId)
     if (!info?.replicas.some(({ id }) => id === replicaId)) {
@@ -42,7 +43,7 @@ Nobody waits for it any more, so what the others have promised can be folded. Wh
       })
     }
     const changed = await this.executeOn(flags.database, forceTruant(libraryId, replicaId))
-    this.print(changed ? `${replicaId} is truant.` : `${replicaId} was made truant before.`)
+    this.print(changed ? `${replicaId} is truant.` : `${replicaId} was marked as truant before.`)
     return { libraryId, replicaId, changed }
   }
 }

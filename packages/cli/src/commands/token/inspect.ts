@@ -4,17 +4,17 @@ import { CliFailure } from "../../output/CliFailure.ts"
 
 interface InspectResult {
   readonly valid: boolean
-  /** Why it is refused. */
+  /** Why the server would refuse the token. */
   readonly reason?: string
   readonly claims: Readonly<Record<string, unknown>>
 }
 
 export default class TokenInspect extends BaseCommand<InspectResult> {
-  static override description = `Say what a token grants, and whether this server would take it.
-
-Reads the token from the argument or, better, from stdin: arguments are seen by every user of the machine. Exit code 1 when it would be refused.`
+  static override summary = "Show the claims of a token, and whether a server would accept it."
+  static override description =
+    `Prefer stdin to the argument: every user of the machine can see arguments. Exit code 1 if a server with these secrets would refuse the token. Revocations and suspended libraries are not checked.`
   static override examples = ["<%= config.bin %> token inspect <token>", "pbpaste | <%= config.bin %> token inspect"]
-  static override args = { token: Args.string({ description: "the token (default: from stdin)" }) }
+  static override args = { token: Args.string({ description: "token (default: read from stdin)" }) }
 
   async run(): Promise<InspectResult> {
     const { args } = await this.parse(TokenInspect)
@@ -41,7 +41,7 @@ const readStdin = async (): Promise<string> => {
       code: "NO_TOKEN",
       message: "No token was given.",
       exitCode: 2,
-      tryThis: "sync-admin token inspect <token>, or the token on stdin"
+      tryThis: "pass the token on stdin, or as `sync-admin token inspect <token>`"
     })
   }
   let text = ""
@@ -49,19 +49,19 @@ const readStdin = async (): Promise<string> => {
   return text
 }
 
-/** The claims as they stand there, believed or not. */
+/** The claims of the token, whether its signature is valid or not. */
 const decodeClaims = (token: string): Readonly<Record<string, unknown>> => {
   try {
     const claims: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
     if (typeof claims === "object" && claims !== null) return { ...claims }
   } catch {
-    // Not JSON: not a token.
+    // The text is no token; reported below.
   }
-  throw new CliFailure({ code: "NOT_A_TOKEN", message: "That is not a token (JWT).", exitCode: 1 })
+  throw new CliFailure({ code: "NOT_A_TOKEN", message: "This text is not a token (JWT).", exitCode: 1 })
 }
 
 const describe = (name: string, value: unknown): string =>
-  // A date has at most 8.64e15 milliseconds; a token may claim anything.
+  // `Date` accepts at most 8.64e15 milliseconds, and a token can claim any number.
   (name === "exp" || name === "iat") && typeof value === "number" && Math.abs(value) <= 8.64e12
     ? `${value} (${new Date(value * 1000).toISOString()})`
     : JSON.stringify(value)

@@ -8,18 +8,20 @@ interface MintResult {
 }
 
 export default class TokenMint extends BaseCommand<MintResult> {
-  static override description = "Make an access token. Prints the token alone."
+  static override summary = "Create an access token and print it."
+  static override description =
+    "Signs with TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers. Prints the token and nothing else."
   static override examples = [
     "<%= config.bin %> token mint --library notes --user ada",
     "<%= config.bin %> token mint --library notes --user guest --document welcome --type read-only --expires 1h"
   ]
   static override flags = {
-    library: Flags.string({ description: "the library it reaches", required: true }),
-    user: Flags.string({ description: "whose it is", required: true }),
-    document: Flags.string({ description: "only this document (can be given again)", multiple: true }),
-    type: Flags.option({ options: TYPES })({ description: "what its bearer may do", default: "realtime" }),
-    expires: Flags.string({ description: "how long it is good for: 30s, 15m, 1h, 1d …", default: "1d" }),
-    endpoint: Flags.string({ description: "where clients find the server (claim `url`)" })
+    library: Flags.string({ description: "library that the token grants access to", required: true }),
+    user: Flags.string({ description: "user that the token identifies", required: true }),
+    document: Flags.string({ description: "grant access only to this document (can be repeated)", multiple: true }),
+    type: Flags.option({ options: TYPES })({ description: "what the bearer may do", default: "realtime" }),
+    expires: Flags.string({ description: "how long the token is valid: 30s, 15m, 1h, 1d …", default: "1d" }),
+    endpoint: Flags.string({ description: "URL at which Verdant clients find the server (claim `url`)" })
   }
 
   async run(): Promise<MintResult> {

@@ -6,16 +6,16 @@ import { CliFailure } from "../../output/CliFailure.ts"
 interface RevokeResult {
   readonly tokenId: string | null
   readonly userId: string | null
-  /** null: in every library. */
+  /** null for every library. */
   readonly libraryId: string | null
-  /** False: it was revoked before. */
+  /** False if the tokens were revoked before. */
   readonly changed: boolean
 }
 
 export default class TokenRevoke extends BaseCommand<RevokeResult> {
-  static override description = `Make tokens worthless: one, all of a user, or all of a library.
-
-Whoever is connected with one is cut off within a second, on every server, and does not come back with it. A user's or a library's tokens that are minted later are good.`
+  static override summary = "Revoke one token, all tokens of a user, or all tokens of a library."
+  static override description =
+    `Every server disconnects clients with a revoked token within a second and refuses the token from then on. Tokens of the user or library that are minted later are valid.`
   static override examples = [
     "<%= config.bin %> token revoke 6b1f3c1e-6a3c-4c53-9c4e-0f2f6f0d9a51",
     "<%= config.bin %> token revoke --user ada",
@@ -23,11 +23,13 @@ Whoever is connected with one is cut off within a second, on every server, and d
     "<%= config.bin %> token revoke --library notes"
   ]
   static override args = {
-    tokenId: Args.string({ description: "the token's id (claim `jti`, as `token inspect` shows it)" })
+    tokenId: Args.string({ description: "id of the token (claim `jti`, as `sync-admin token inspect` shows it)" })
   }
   static override flags = {
-    user: Flags.string({ description: "every token of this user that was issued until now" }),
-    library: Flags.string({ description: "only in this library; alone: every token of it that was issued until now" })
+    user: Flags.string({ description: "revoke every token of this user that was issued until now" }),
+    library: Flags.string({
+      description: "revoke only in this library; alone, every token of the library that was issued until now"
+    })
   }
 
   async run(): Promise<RevokeResult> {
@@ -38,12 +40,12 @@ Whoever is connected with one is cut off within a second, on every server, and d
     const revocation = revocationOf(args.tokenId, flags.user, scope)
     const changed = await this.executeOn(flags.database, revoke(revocation))
     const where = scope.libraryId === undefined ? "" : ` in ${scope.libraryId}`
-    const what = args.tokenId
+    const revoked = args.tokenId
       ? `token ${args.tokenId}${where}`
       : flags.user
         ? `every token of ${flags.user}${where}`
         : `every token of ${scope.libraryId}`
-    this.print(changed ? `Revoked ${what}.` : `It was revoked before: ${what}.`)
+    this.print(changed ? `Revoked ${revoked}.` : `Revoked before: ${revoked}.`)
     return {
       tokenId: args.tokenId ?? null,
       userId: flags.user ?? null,
@@ -59,21 +61,21 @@ const revocationOf = (
   scope: Pick<Revocation, "libraryId">
 ): Revocation => {
   if (tokenId !== undefined && userId !== undefined) {
-    throw usage("A token's id and --user cannot be given together.", "one of them")
+    throw usage("A token id and --user exclude each other.", "name one of them")
   }
   if (tokenId?.includes(".")) {
-    throw usage("That is a token, not a token's id.", "the `jti` that `sync-admin token inspect` shows")
+    throw usage("This is a token, not the id of a token.", "the `jti` that `sync-admin token inspect` shows")
   }
-  for (const [name, value] of Object.entries({ "token id": tokenId, "user's name": userId })) {
+  for (const [name, value] of Object.entries({ "token id": tokenId, "user name": userId })) {
     if (value !== undefined && (value === "" || value.length > 200)) {
-      throw usage(`That cannot be a ${name}.`, "1 to 200 characters")
+      throw usage(`This is not a valid ${name}.`, "1 to 200 characters")
     }
   }
   if (tokenId !== undefined) return { ...scope, tokenId }
   if (userId !== undefined) return { ...scope, userId }
   const { libraryId } = scope
   if (libraryId !== undefined) return { libraryId }
-  throw usage("Nothing to revoke was named.", "a token's id, --user or --library")
+  throw usage("Name the tokens to revoke.", "a token id, --user or --library")
 }
 
 const usage = (message: string, tryThis: string): CliFailure =>

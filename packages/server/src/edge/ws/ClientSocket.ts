@@ -28,7 +28,6 @@ export interface ClientSocketServices {
 /** How long a shutdown waits for answers to what clients have sent, and as long again for the clients to close. */
 export const SHUTDOWN_TIMEOUT = "3 seconds"
 
-/** A class, because there may be ten thousand idle ones. */
 export class ClientSocket implements FrameQueueOwner {
   readonly frames: FrameQueue
   readonly connection: Connection

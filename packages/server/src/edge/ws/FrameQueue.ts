@@ -22,7 +22,6 @@ export interface FrameQueueOwner {
   readonly ended: () => void
 }
 
-/** A class, because there may be ten thousand empty ones. */
 export class FrameQueue {
   private readonly ws: WebSocket
   private readonly owner: FrameQueueOwner

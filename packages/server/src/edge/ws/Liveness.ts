@@ -5,7 +5,6 @@
  */
 import type { Socket } from "node:net"
 
-/** A class, because every connection has one. */
 export class Liveness {
   private readonly socket: Socket
   private received = -1

@@ -12,7 +12,6 @@ import type { FrameQueue } from "./FrameQueue.ts"
 /** Bytes that wait for a client above which volatile frames are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
 
-/** A class, because there may be ten thousand. */
 export class SocketConnection implements Connection {
   readonly id = randomBytes(12).toString("base64url")
   private readonly ws: WebSocket

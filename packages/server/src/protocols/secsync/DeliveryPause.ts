@@ -18,7 +18,6 @@ export interface PauseOwner {
   readonly release: () => void
 }
 
-/** A class, because every connection has one. */
 export class DeliveryPause {
   private readonly owner: PauseOwner
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>

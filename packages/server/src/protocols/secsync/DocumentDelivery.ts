@@ -42,7 +42,6 @@ export interface DeliveryServices {
 /** Bytes of events that may be held back for one client; with more it is closed with 1013. */
 const MAX_HELD_BACK_BYTES = 32 * 1024 * 1024
 
-/** A class, because every connection has one. */
 export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   private readonly services: DeliveryServices
   private readonly room: DocumentRoom

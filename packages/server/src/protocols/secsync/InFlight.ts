@@ -4,7 +4,6 @@ import { Effect } from "effect"
 const MAX_UPDATES = 128
 const MAX_BYTES = 8 * 1024 * 1024
 
-/** A class, because every connection has one. */
 export class InFlight {
   private updates = 0
   private bytes = 0

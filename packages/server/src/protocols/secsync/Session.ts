@@ -58,7 +58,6 @@ export const openSession = Effect.fnUntraced(function* (
 /** After so many reservations in a row, the client is taken to race with another client that writes only snapshots. */
 const RESERVATIONS_OF_A_RACE = 3
 
-/** A class, because there may be ten thousand idle ones. */
 class DocumentSession implements ProtocolSession {
   private readonly services: Services
   private readonly room: DocumentRoom

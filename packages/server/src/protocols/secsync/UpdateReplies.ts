@@ -11,7 +11,6 @@ import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import { type UpdateMessage, updateSaved, updateSaveFailed, updateSuperseded } from "./Wire.ts"
 
-/** A class, because every connection has one. */
 export class UpdateReplies {
   private readonly room: DocumentRoom
   private readonly connection: Connection
