@@ -1,7 +1,7 @@
 /** One real Postgres for a run of the bench, durable as it comes; databases of their own for every server. */
 
 import pg from "pg"
-import { makeCluster, type PostgresCluster } from "../../test/support/PostgresCluster.ts"
+import { makeCluster, type PostgresCluster } from "../../test/support/storage/PostgresCluster.ts"
 
 let cluster: Promise<PostgresCluster> | undefined
 

@@ -3,14 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { ephemeralMessage, makeAuthor } from "@sealog/server/testing"
 import { Array, Deferred, Effect, Fiber, Ref, Schedule } from "effect"
-import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage } from "../support/postgres.ts"
+import { connectRaw, type RawSecsync, type ServerFrame } from "../support/clients/RawSecsync.ts"
 import { makeRandom } from "../support/random.ts"
-import { connectClient, nextTurn, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
-import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
-import { assertSame, writeTogether } from "../support/writeTogether.ts"
+import { connectClient, nextTurn, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
+import { assertSame, writeTogether } from "../support/secsync/writeTogether.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
 const RUNS = 20
 
@@ -29,7 +29,7 @@ const replays = Effect.fnUntraced(function* (database: string) {
 })
 
 /** Waits until everybody was told of all updates of a document: servers may still be storing what was sent last. */
-const untilAllAreTold = (database: string, libraryId: string, documentId: string, readers: ReadonlyArray<RawClient>) =>
+const untilAllAreTold = (database: string, libraryId: string, documentId: string, readers: ReadonlyArray<RawSecsync>) =>
   Effect.gen(function* () {
     const shown = JSON.parse((yield* runCommand(database, "document", "show", libraryId, documentId)).stdout)
     const stored: number = shown.updates
@@ -38,7 +38,7 @@ const untilAllAreTold = (database: string, libraryId: string, documentId: string
   }).pipe(Effect.repeat({ until: (areTold) => areTold }))
 
 /** Author and clock of the updates that a client was told of, in its order. */
-const updatesOf = ({ frames }: RawClient) =>
+const updatesOf = ({ frames }: RawSecsync) =>
   frames
     .filter(({ type }) => type === "update")
     .map(({ publicData }) => publicData as { readonly pubKey: string; readonly clock: number })

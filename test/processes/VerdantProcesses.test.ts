@@ -1,13 +1,14 @@
 /** Several servers on one database are one server to Verdant clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { freshStorage } from "../support/postgres.ts"
-import { runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
+import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
-import { openClient, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const startTwo = Effect.fnUntraced(function* () {
   const database = yield* freshStorage

@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DocumentId } from "@sealog/server/domain/Ids"
 import { Duration, Effect } from "effect"
-import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 describe("access", () => {
   it.live("two libraries with a document of the same name never meet", () =>

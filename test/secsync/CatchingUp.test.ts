@@ -1,9 +1,9 @@
 /** Real clients that missed something: behind, away, cut off, or never told. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Proxied, startProxy } from "../support/Proxy.ts"
-import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { type Proxied, startProxy } from "../support/network/Proxy.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const isRefusal = ({ type }: Proxied): boolean => type === "snapshot-save-failed"
 

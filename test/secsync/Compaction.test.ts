@@ -1,8 +1,8 @@
 /** With `maxUpdatesPerSnapshot`, real clients replace snapshots when the server asks, and nothing is lost or doubled. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const ITEMS = 60
 

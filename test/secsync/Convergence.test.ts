@@ -1,9 +1,9 @@
 /** Real clients of one document end up with the same content, and without an error that is not of their own making. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertSame, writeTogether } from "../support/writeTogether.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertSame, writeTogether } from "../support/secsync/writeTogether.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const RUNS = 20
 

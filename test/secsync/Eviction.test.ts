@@ -3,12 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
 import { Array, Effect } from "effect"
-import { evict } from "../support/evict.ts"
-import { startProxy } from "../support/Proxy.ts"
-import { freshStorage } from "../support/postgres.ts"
-import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, startServer, type TestServer } from "../support/TestServer.ts"
+import { startProxy } from "../support/network/Proxy.ts"
+import { evict } from "../support/secsync/evict.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer, type TestServer } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
 describe("eviction", () => {
   it.live("of a library whose clients are connected: it is back by itself, nothing lost", () =>

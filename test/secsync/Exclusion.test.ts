@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
 import { inject } from "vitest"
-import { connectRaw, openRaw } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage } from "../support/postgres.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
+import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
 /** As many servers as the storage is made for. */
 const startServers = Effect.gen(function* () {

@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Deferred, Effect } from "effect"
-import { freshStorage } from "../support/postgres.ts"
 import { makeRandom } from "../support/random.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
-import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
 const ROUNDS = 6
 describe("kill -9", () => {

@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Effect, Fiber } from "effect"
-import { startProxy } from "../support/Proxy.ts"
-import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { runCommand } from "../support/ServerProcess.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertSame } from "../support/writeTogether.ts"
+import { startProxy } from "../support/network/Proxy.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertSame } from "../support/secsync/writeTogether.ts"
+import { runCommand } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const prune = Effect.fnUntraced(function* (database: string, library: string) {
   const { exitCode, stdout, stderr } = yield* runCommand(database, "prune", library, "--older-than", "0s", "--yes")

@@ -5,9 +5,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Effect } from "effect"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertSame } from "../support/writeTogether.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertSame } from "../support/secsync/writeTogether.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const ROUNDS = 10
 

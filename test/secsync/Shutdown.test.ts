@@ -4,9 +4,9 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
 
 const UPDATES = 400
 

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
 import { Effect, Redacted } from "effect"
-import { freePort } from "../support/freePort.ts"
+import { freePort } from "../support/network/freePort.ts"
 import { runProgram } from "./Binary.ts"
 
 const KINDS = ["account", "container", "object"] as const

@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { authorization } from "@verdant-web/store"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, onlyUser, set } from "../support/verdant/Replica.ts"
 import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 

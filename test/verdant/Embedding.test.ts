@@ -7,8 +7,9 @@ import { EventLog } from "@sealog/server/ports/EventLog"
 import { VerdantLibraries } from "@sealog/server/protocols/verdant/VerdantLibraries"
 import { Array, Context, Deferred, Effect, Layer, Stream } from "effect"
 import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { evict, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, onlyUser } from "../support/verdant/Replica.ts"
@@ -16,7 +17,6 @@ import { freshDirectory, writeShard } from "../support/verdant/shards.ts"
 import {
   openClient,
   openClients,
-  until,
   untilRestored,
   untilSame,
   type VerdantClient

@@ -3,12 +3,13 @@ import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
 import { Effect, Layer } from "effect"
-import { freshStorage } from "../support/postgres.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { freshDirectory } from "../support/verdant/shards.ts"
-import { openClient, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 /** A place for files that several servers share, and commands reach or not. */
 const freshFiles = Effect.gen(function* () {

@@ -1,13 +1,14 @@
 /** A library that an administrator evicts comes back from its clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { post } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, until, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
+import { type Doc, openClient, openClients, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
 

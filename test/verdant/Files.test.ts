@@ -1,12 +1,13 @@
 /** Files of documents: they go up, their links come down, and they stay as long as something refers to them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { post } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { post } from "../support/verdant/RawVerdant.ts"
 import { fileRef, initialize, makeReplica, ref } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const picture = (text = "the picture") => new File([text], "picture.txt", { type: "text/plain" })
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { makeRandom, type Random } from "../support/random.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { documentSnapshot, evict, forceTruant, pruned } from "../support/verdant/admin.ts"
 import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"

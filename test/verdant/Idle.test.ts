@@ -3,9 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
 
 /** Longer than a library stays open for nobody. */

@@ -1,10 +1,11 @@
 /** What a client does alone on its device, and what of that the server has once it begins to sync. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { openClient, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const operationsOf = (client: VerdantClient) =>
   Effect.promise(async () => (await client.store.stats()).meta.operationsSize.count)

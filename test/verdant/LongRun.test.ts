@@ -9,9 +9,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, type Scope } from "effect"
-import { freshStorage } from "../support/postgres.ts"
 import { makeRandom, type Random } from "../support/random.ts"
-import { runCommand, type ServerProcess, spawnServer } from "../support/ServerProcess.ts"
+import { runCommand, type ServerProcess, spawnServer } from "../support/servers/ServerProcess.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshots, evict, forceTruant, pruned } from "../support/verdant/admin.ts"
 import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { type Ledger, makeLedger } from "../support/verdant/Ledger.ts"
@@ -22,7 +23,6 @@ import {
   type Doc,
   describeClient,
   openClient,
-  until,
   untilShown,
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"

@@ -7,19 +7,13 @@ import { Signatures } from "@sealog/server/signatures/Signatures"
 import { authorization } from "@verdant-web/store"
 import { Effect, Layer } from "effect"
 import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { freshDirectory, type Shard, shardOf, writeFileOf, writeShard } from "../support/verdant/shards.ts"
-import {
-  type Doc,
-  openClient,
-  openClients,
-  until,
-  untilSame,
-  type VerdantClient
-} from "../support/verdant/VerdantClient.ts"
+import { type Doc, openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
 

@@ -1,7 +1,8 @@
 /** What clients and the server tell each other, and what is not told twice. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
@@ -9,7 +10,6 @@ import {
   hasRestored,
   openClient,
   openClients,
-  until,
   untilSame,
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"

@@ -2,11 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createClientBackup, importClientBackup } from "@verdant-web/store/backup"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { pageSchema, secondSchema } from "../support/verdant/schemas.ts"
-import { type Entity, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { type Entity, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const verdant = { presenceTtl: "1 second", cursorInterval: "300 millis", foldAfter: 1 } as const
 

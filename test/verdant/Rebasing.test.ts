@@ -1,13 +1,14 @@
 /** When history may be folded, by the server and by its clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
-import { connectVerdant } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 /** Folds whatever may be folded, soon. */
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const

@@ -1,15 +1,16 @@
 /** Servers that end and come back, under real clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { freshStorage } from "../support/postgres.ts"
+import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
 import { makeRandom } from "../support/random.ts"
-import { runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, type Replica, set } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const untilSent = ({ network, user }: VerdantClient, text: string) =>
   until(`${user} has sent it`, () => network.sent.some((message) => JSON.stringify(message).includes(text)))

@@ -2,11 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { authorization } from "@verdant-web/store"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict, forceTruant } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { filledSchema, firstSchema, secondSchema, thirdSchema, unfinishedSchema } from "../support/verdant/schemas.ts"
-import { openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transport) => {
   it.live("28 what clients with the older schema still write arrives at those that have migrated", () =>

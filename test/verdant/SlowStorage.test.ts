@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { Effect, Fiber, Latch } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 /** A server whose database does nothing while a latch is closed: what it was asked is done as soon as it opens. */
 const startSlowly = Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /** What every client of a library comes to have. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 

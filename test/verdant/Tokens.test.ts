@@ -2,11 +2,12 @@
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { startServer, TOKEN_SECRET } from "../support/TestServer.ts"
+import { connectVerdant, post, refusedUpgrade } from "../support/clients/RawVerdant.ts"
+import { startServer, TOKEN_SECRET } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post, refusedUpgrade } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 /** A token with just these claims. */
 const sign = (claims: object, secret = TOKEN_SECRET): string => {

@@ -1,12 +1,13 @@
 /** Replicas that were away for too long. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, type Operation, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
 

@@ -1,10 +1,11 @@
 /** Apps with an older store beside apps with a newer one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { openClient, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each([
   ["realtime", "realtime"],

@@ -1,7 +1,7 @@
 /** Every command that looks at a log or changes it, on each storage, without a terminal. */
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { emptyDatabase, layerOf, storages } from "../../../test/support/postgres.ts"
+import { emptyDatabase, layerOf, storages } from "#test-support/storage/databases"
 import { errorOf, freshFolder, jsonOf, run, serve, storeDocument } from "./support.ts"
 
 for (const { name, fresh } of storages) {

@@ -4,7 +4,7 @@ import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access, type TokenRequest } from "@sealog/server/ports/Access"
 import { Effect, Redacted } from "effect"
-import { randomName, TOKEN_SECRET } from "../TestServer.ts"
+import { randomName, TOKEN_SECRET } from "../servers/TestServer.ts"
 
 export interface Library {
   readonly id: LibraryId

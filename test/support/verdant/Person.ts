@@ -1,7 +1,7 @@
 /** Somebody with one device, whose app is closed and opened again. */
 import { Effect, Exit, Scope } from "effect"
 import { IDBFactory } from "fake-indexeddb"
-import { randomName } from "../TestServer.ts"
+import { randomName } from "../servers/TestServer.ts"
 import { reindex } from "./reindex.ts"
 import { openClient, type VerdantClient, type VerdantClientOptions } from "./VerdantClient.ts"
 

@@ -6,7 +6,8 @@ import { Client, type ClientWithCollections, IdbPersistence } from "@verdant-web
 import { type Duration, Effect, type Scope } from "effect"
 import { IDBFactory } from "fake-indexeddb"
 import { ClientDescriptor } from "verdant-store-3"
-import { randomName } from "../TestServer.ts"
+import { randomName } from "../servers/TestServer.ts"
+import { until } from "../until.ts"
 import type { Library } from "./Library.ts"
 import { makeNetwork, type Network } from "./Network.ts"
 import { type AppSchema, firstSchema } from "./schemas.ts"
@@ -98,8 +99,6 @@ export interface VerdantClient {
 /** What the store gives for a document. It has no better type without generated code. */
 export type Entity = Awaited<ReturnType<ClientWithCollections[string]["put"]>>
 
-/** Generous: what is waited for takes milliseconds on an idle machine. */
-const TIMEOUT = "45 seconds"
 /** How long clients may show something else than what is waited for, before what they show is read anew. */
 const PATIENCE_WITH_VIEWS_MILLIS = 5000
 /** Short: a test waits for what comes by it. */
@@ -122,23 +121,6 @@ export const openClients = <const Users extends ReadonlyArray<string>>(
     never,
     Scope.Scope
   >
-
-/** Waits until it is so; looked at every few milliseconds, as clients do not tell of all that happens in them. */
-export const until = <E = never, R = never>(
-  what: string,
-  isSo: Effect.Effect<boolean, E, R> | (() => boolean),
-  describe: () => unknown = () => ""
-): Effect.Effect<void, E, R> =>
-  Effect.gen(function* () {
-    const look = typeof isSo === "function" ? Effect.sync(isSo) : isSo
-    while (!(yield* look)) yield* Effect.sleep("10 millis")
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: TIMEOUT,
-      orElse: () =>
-        Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1).slice(0, 6000)}`))
-    })
-  )
 
 /**
  * The same, of what clients show. The store (5.5) may show less than it has, for good: what arrives while it reads a document

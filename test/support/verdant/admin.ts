@@ -8,7 +8,7 @@ import { documentSnapshot as snapshotOf } from "@sealog/server/domain/verdant/vi
 import type { BlobStore } from "@sealog/server/ports/BlobStore"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect, HashMap, Layer, Result } from "effect"
-import { layerOf } from "../postgres.ts"
+import { layerOf } from "../storage/databases.ts"
 import type { Library } from "./Library.ts"
 import type { Doc } from "./VerdantClient.ts"
 

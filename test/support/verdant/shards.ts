@@ -8,7 +8,7 @@ import { fold } from "@sealog/server/domain/verdant/Evolve"
 import { newestFirst } from "@sealog/server/domain/verdant/UnfoldedBatches"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect, type Scope } from "effect"
-import { layerOf } from "../postgres.ts"
+import { layerOf } from "../storage/databases.ts"
 import type { Library } from "./Library.ts"
 
 export interface ReplicaRow {

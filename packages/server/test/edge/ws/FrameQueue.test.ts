@@ -1,8 +1,8 @@
 /** However small the frames are that a client sends faster than they are handled: at some number it is not read any more. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { socketPair } from "#test-support/network/SocketPair"
 import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
-import { socketPair } from "../../support/SocketPair.ts"
 
 const FRAMES = 200_000
 

@@ -1,8 +1,8 @@
 /** A request of a client that polls holds as many messages as clients ever send, and no more. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startMemoryServer } from "../../support/MemoryServer.ts"
-import { ask, bearer } from "../../support/upload.ts"
+import { ask, bearer } from "#test-support/network/uploads"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 
 describe("a request of very many messages", () => {
   it.live("is refused, and one of many is answered", () =>

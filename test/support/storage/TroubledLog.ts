@@ -1,9 +1,10 @@
 /** The log in memory, with the trouble that a database and other processes make, when a test asks for it. */
+
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
+import type { StreamKey } from "@sealog/server/domain/Stream"
+import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
+import { Signals } from "@sealog/server/ports/Signals"
 import { Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
-import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
-import type { StreamKey } from "../../src/domain/Stream.ts"
-import { EventLog, StorageUnavailable } from "../../src/ports/EventLog.ts"
-import { Signals } from "../../src/ports/Signals.ts"
 
 export interface TroubledLog {
   readonly layer: Layer.Layer<EventLog>

@@ -14,7 +14,7 @@ import {
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { freePort } from "./freePort.ts"
+import { freePort } from "../network/freePort.ts"
 
 export interface PostgresCluster {
   /** postgres://postgres@127.0.0.1:PORT/postgres: a superuser. */

@@ -1,7 +1,7 @@
 /** Uploads as clients send them, and as nobody should. */
 import { createConnection, type Socket } from "node:net"
 import { Effect } from "effect"
-import type { FileServer } from "./FileServer.ts"
+import type { FileServer } from "../servers/FileServer.ts"
 
 export interface Reply {
   readonly status: number

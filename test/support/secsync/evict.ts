@@ -1,7 +1,7 @@
 /** An eviction by somebody else than the server: a process of its own. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import { runCommand } from "./ServerProcess.ts"
+import { runCommand } from "../servers/ServerProcess.ts"
 
 /** The documents that were evicted. */
 export const evict = Effect.fnUntraced(function* (database: string, libraryId: string) {

@@ -5,10 +5,10 @@ import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access } from "@sealog/server/ports/Access"
 import { Effect, Redacted, type Scope } from "effect"
-import { freePort } from "./freePort.ts"
+import { freePort } from "../network/freePort.ts"
 import { TOKEN_SECRET } from "./TestServer.ts"
 
-const syncAdmin = join(import.meta.dirname, "../../packages/cli/bin/sync-admin.js")
+const syncAdmin = join(import.meta.dirname, "../../../packages/cli/bin/sync-admin.js")
 const env = { ...process.env, TOKEN_SECRET }
 
 export interface ServerProcess {

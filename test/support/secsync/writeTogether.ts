@@ -2,8 +2,8 @@
 import { assert } from "@effect/vitest"
 import { Array, Effect, Fiber } from "effect"
 import * as Y from "yjs"
+import { randomName } from "../servers/TestServer.ts"
 import { connectClient, nextTurn, type SecsyncClient, untilAll } from "./SecsyncClient.ts"
-import { randomName } from "./TestServer.ts"
 
 const WRITERS = 3
 const ITEMS_PER_WRITER = 24

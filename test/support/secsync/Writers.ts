@@ -4,8 +4,8 @@ import type { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { type Author, makeAuthor, type SealedUpdate, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Effect, type Scope } from "effect"
-import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
-import { layerOf } from "./postgres.ts"
+import { connectRaw, type RawSecsync, type ServerFrame } from "../clients/RawSecsync.ts"
+import { layerOf } from "../storage/databases.ts"
 
 /** Updates that a writer sends ahead of their acknowledgements. */
 const AHEAD = 24
@@ -41,7 +41,7 @@ export const writeOn: (
   writer: Writer,
   token: string,
   onAcknowledged?: () => void
-) => Effect.Effect<RawClient, never, Scope.Scope> = Effect.fnUntraced(function* (
+) => Effect.Effect<RawSecsync, never, Scope.Scope> = Effect.fnUntraced(function* (
   url: string,
   writer: Writer,
   token: string,
