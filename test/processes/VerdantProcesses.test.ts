@@ -1,4 +1,4 @@
-/** Several servers on one database are one server to Verdant clients. */
+/** Several servers on one database act as one server to Verdant clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
@@ -22,8 +22,8 @@ const assertInOrder = Effect.fnUntraced(function* (database: string) {
   assert.strictEqual(exitCode, 0, stdout + stderr)
 })
 
-describe("50 two processes", () => {
-  it.live("50 clients of either have the same, know of each other, and survive an eviction and a kill", () =>
+describe("two processes", () => {
+  it.live("clients of two processes converge, see each other's presence, and survive an eviction and a kill", () =>
     Effect.gen(function* () {
       const { database, servers, libraries } = yield* startTwo()
       const [one, two] = libraries
@@ -48,19 +48,19 @@ describe("50 two processes", () => {
       for (const client of clients) {
         const others = clients.filter((other) => other !== client).map(({ user }) => user)
         yield* until(
-          `${client.user} knows who is there`,
+          `${client.user} sees all others`,
           () => others.every((user) => client.peers().includes(user)),
           () => client.peers()
         )
       }
       b.store.sync.presence.update({ says: "hello" })
-      yield* until("what one says is heard at the other process", () => {
+      yield* until("presence reaches a client of the other process", () => {
         const { peers } = a.store.sync.presence
         return peers["b"]?.presence?.says === "hello"
       })
 
       assert.strictEqual((yield* runCommand(database, "evict", one.id, "--yes")).exitCode, 0)
-      // Who has not heard of the eviction yet loses what it writes: it will be reset.
+      // A client that does not know of the eviction yet is reset, and loses what it writes until then.
       for (const client of clients) {
         yield* until(`${client.user} has restored it or was reset`, () => client.restores() + client.resets() > 0)
       }
@@ -70,7 +70,7 @@ describe("50 two processes", () => {
 
       yield* servers[0].kill
       yield* a.edit(id, (item) => item.get("tags").push("of a, without a server"))
-      yield* b.edit(id, (item) => item.get("tags").push("of b, meanwhile"))
+      yield* b.edit(id, (item) => item.get("tags").push("of b, with a server"))
       yield* spawnServer(database, { port: servers[0].port })
       for (const client of [a, b, c, d]) yield* client.until("it has both", ([item]) => item?.tags.length === 23)
       const [item] = yield* untilSame(clients)
@@ -79,7 +79,7 @@ describe("50 two processes", () => {
     })
   )
 
-  it.live("50 D2 clients of either restore an evicted library at once, and nothing is lost", () =>
+  it.live("clients of two processes that restore an evicted library at once lose nothing", () =>
     Effect.gen(function* () {
       const { database, libraries } = yield* startTwo()
       const clients = [
@@ -101,7 +101,7 @@ describe("50 two processes", () => {
     })
   )
 
-  it.live("50 a client that polls now here, now there, gets everything once and loses nothing", () =>
+  it.live("a client that polls two processes in turn receives every operation once", () =>
     Effect.gen(function* () {
       const { libraries } = yield* startTwo()
       const token = yield* libraries[0].token({ userId: "a" })
