@@ -1,4 +1,4 @@
-/** What was acknowledged is there after `kill -9`: once, and in its author's order. */
+/** After `kill -9`, every acknowledged update is stored once, in its author's order. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Deferred, Effect } from "effect"
@@ -11,7 +11,7 @@ import { freshStorage } from "../support/storage/databases.ts"
 
 const ROUNDS = 6
 describe("kill -9", () => {
-  it.live("under load, again and again: every acknowledged update is there once and in order", () =>
+  it.live("every acknowledged update is stored once and in order after each of several kills under load", () =>
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`kill -9 with TEST_SEED=${random.seed}`)
@@ -36,7 +36,7 @@ describe("kill -9", () => {
             }
             yield* Effect.forEach(writers, (writer) => writeOn(server.url, writer, token, onAcknowledged))
             yield* Deferred.await(enough)
-            // Anywhere in what the server is doing just then.
+            // The kill hits the server anywhere in its work.
             for (let turn = random.next(50); turn > 0; turn--) yield* Effect.yieldNow
             yield* server.kill
           })
@@ -49,7 +49,7 @@ describe("kill -9", () => {
     })
   )
 
-  it.live("under real clients: they come back, go on, and have the same document", () =>
+  it.live("real clients reconnect after each kill, go on, and converge", () =>
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`kill -9 under clients with TEST_SEED=${random.seed}`)

@@ -1,4 +1,4 @@
-/** Pruning while clients work, are behind, and come back: nobody misses anything. */
+/** Pruning while clients write, are behind, and return: no client loses anything. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Effect, Fiber } from "effect"
@@ -20,12 +20,12 @@ const writeSettled = Effect.fnUntraced(function* (client: SecsyncClient, ...item
 })
 
 describe("pruning", () => {
-  it.live("leaves what every client needs: connected, behind, returning and new ones", () =>
+  it.live("pruning keeps what connected, slow, returning and new clients need", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const proxy = yield* startProxy(server.url)
       const library = randomName()
-      // A snapshot for every change.
+      // Every client sends a snapshot for every change.
       const options = { documentId: randomName(), token: yield* server.token(library), snapshotEvery: 0 }
       const writer = yield* connectClient({ ...options, url: server.url })
       yield* writeSettled(writer, "one")
@@ -58,7 +58,7 @@ describe("pruning", () => {
     })
   )
 
-  it.live("again and again while several write", () =>
+  it.live("pruning several times while clients write loses nothing", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()
@@ -76,7 +76,7 @@ describe("pruning", () => {
         const client = clients[items % 3]!
         client.write(`item ${items}`)
         items += 1
-        yield* client.until("it has room", () => client.isSettled())
+        yield* client.until("its write is acknowledged", () => client.isSettled())
       }
       yield* Fiber.join(pruning)
       yield* untilAll(clients, "all have all", (client) => client.isSettledOnActive() && client.list().length === items)

@@ -1,4 +1,4 @@
-/** The routes of files on a socket, over a store of files that is real and a list of files in memory. */
+/** The file routes alone on a real HTTP server, with a catalog of files in memory and any file store. */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
@@ -37,7 +37,7 @@ export const layerFilesInMemory = Layer.sync(VerdantFiles, () => {
   })
 })
 
-/** What one says, another hears, if they are one process. */
+/** Signals within one process. */
 const layerSignals = Layer.effect(
   Signals,
   Effect.gen(function* () {
@@ -57,7 +57,7 @@ export interface FileServer {
   readonly port: number
   readonly blobs: BlobStore["Service"]
   readonly files: VerdantFiles["Service"]
-  /** With the server's own log and signals, as a command that works on them has. */
+  /** Runs an effect with the server's own log and signals, as a command of the CLI would. */
   readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals>) => Effect.Effect<A, E>
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
 }
@@ -90,7 +90,7 @@ export const startFileServer: (
     const app = yield* HttpRouter.toHttpEffect(routes)
     return yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
   }).pipe(Effect.provide(services))
-  // Clients in this process must not reuse a connection in the very moment that it is given up.
+  // A short keep-alive would close a connection at the moment at which a client in this process reuses it.
   const server = createServer({ keepAliveTimeout: 120_000 }, handler)
   yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
   yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))
