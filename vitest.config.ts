@@ -11,11 +11,12 @@ const testSupport = { find: /^#test-support\/(.*)$/, replacement: join(import.me
 /** Tests that need neither a database server, nor another program, nor a real client. */
 const unit = ["packages/{server,storage-sqlite}/test/**/*.test.ts"]
 
-/** Tests of those packages that take many seconds: an S3 server, and floods of more than a socket takes. */
+/** Tests of those packages that take many seconds: an S3 server, and messages as large or as many as the limits allow. */
 const slow = [
   "packages/server/test/adapters/S3BlobStore.test.ts",
   "packages/server/test/edge/MemoryBudget.test.ts",
-  "packages/server/test/edge/ws/{FrameQueue,HostileFrames,SentAway,SlowClients}.test.ts"
+  "packages/server/test/edge/ws/{FrameQueue,HostileFrames,SentAway,SlowClients}.test.ts",
+  "packages/server/test/protocols/JsonBudget.test.ts"
 ]
 
 /** Tests that hold on every storage, and so run on each. */
@@ -47,8 +48,8 @@ export default defineConfig({
           exclude: slow,
           // The files share loaded modules: loading them takes longer than most of these tests.
           isolate: false,
-          testTimeout: 20_000,
-          hookTimeout: 20_000
+          testTimeout: 60_000,
+          hookTimeout: 60_000
         }
       },
       {

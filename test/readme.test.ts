@@ -5,14 +5,17 @@ import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
-import { assert, describe, it } from "vitest"
-import { post } from "./support/clients/RawVerdant.ts"
+import { assert, describe, it, vi } from "vitest"
+import { post, syncResponse } from "./support/clients/RawVerdant.ts"
 import { freePort } from "./support/network/freePort.ts"
 import { TOKEN_SECRET } from "./support/servers/TestServer.ts"
 import { administer, emptyDatabase } from "./support/storage/databases.ts"
 import { libraryOn } from "./support/verdant/Library.ts"
 import { initialize, makeReplica } from "./support/verdant/Replica.ts"
 import { writeShard } from "./support/verdant/shards.ts"
+
+// The commands of the README start dozens of processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const readme = readFileSync(join(root, "README.md"), "utf8")
@@ -122,7 +125,7 @@ describe("README", () => {
     const write = async (id: string) => {
       const operations = [replica.operation(`item/${id}`, initialize({ id, content: "milk" }))]
       const { messages } = await Effect.runPromise(post(library, token, [replica.sync({ since, operations })]))
-      since = messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      since = syncResponse({ messages })?.["ackedTimestamp"]
     }
     const first = await start()
     const told = untilPrinted(first.app, /ada changed item\/41 .*milk/)

@@ -4,6 +4,7 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Context, Deferred, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
+import { vi } from "vitest"
 import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
 import { makeRandom } from "../support/random.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
@@ -11,6 +12,9 @@ import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Wri
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
 import { makeCluster } from "../support/storage/PostgresCluster.ts"
+
+// Each test starts its own Postgres, and stops it several times.
+vi.setConfig({ testTimeout: 600_000 })
 
 /** A migrated Postgres for one test. */
 const ownCluster = Effect.acquireRelease(

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { ephemeralMessage, makeAuthor } from "@sealog/server/testing"
 import { Array, Deferred, Effect, Fiber, Ref, Schedule } from "effect"
+import { vi } from "vitest"
 import { connectRaw, type RawSecsync, type ServerFrame } from "../support/clients/RawSecsync.ts"
 import { makeRandom } from "../support/random.ts"
 import { connectClient, nextTurn, untilAll } from "../support/secsync/SecsyncClient.ts"
@@ -11,6 +12,9 @@ import { assertSame, writeTogether } from "../support/secsync/writeTogether.ts"
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
+
+// Each test runs several server processes, most of them several times.
+vi.setConfig({ testTimeout: 600_000 })
 
 const RUNS = 20
 

@@ -1,7 +1,8 @@
 /** Several servers on one database act as one server to Verdant clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { vi } from "vitest"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
@@ -9,6 +10,9 @@ import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
 import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
+
+// Each test runs several server processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const startTwo = Effect.fnUntraced(function* () {
   const database = yield* freshStorage
@@ -113,16 +117,15 @@ describe("two processes", () => {
       const begun = yield* post(libraries[0], token, [
         writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })
       ])
-      assert.isDefined(begun.messages.find(({ type }) => type === "sync-resp"))
-      listener.send(listening.sync({ resyncAll: true }))
-      yield* listener.next("sync-resp")
+      assert.isDefined(syncResponse(begun))
+      yield* registerReplica(listener, listening)
       const timestamps: Array<string> = []
       for (let n = 0; n < 12; n++) {
         const written = writer.operation("item/x", set("n", n))
         const stored = yield* post(libraries[n % 2]!, token, [writer.op(written)])
         assert.strictEqual(stored.status, 200, JSON.stringify(stored))
         const polled = yield* post(libraries[(n + 1) % 2]!, token, [reader.sync({ since, resyncAll: since === null })])
-        const response = polled.messages.find(({ type }) => type === "sync-resp")
+        const response = syncResponse(polled)
         const operations = response?.["operations"] as ReadonlyArray<{ readonly timestamp: string }>
         timestamps.push(...operations.map(({ timestamp }) => timestamp))
         assert.include(timestamps, written.timestamp)

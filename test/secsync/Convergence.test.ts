@@ -1,9 +1,13 @@
 /** Real clients of one document converge, without errors that the server caused. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
+import { vi } from "vitest"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { assertSame, writeTogether } from "../support/secsync/writeTogether.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
+
+// One test repeats a scenario of four real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const RUNS = 20
 

@@ -2,12 +2,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Deferred, Effect } from "effect"
+import { vi } from "vitest"
 import { makeRandom } from "../support/random.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
+
+// Each test starts and kills several server processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const ROUNDS = 6
 describe("kill -9", () => {

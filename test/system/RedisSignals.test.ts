@@ -4,6 +4,7 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
 import { type Broadcast, Signals } from "@sealog/server/ports/Signals"
 import { Array, Context, Effect, Layer, Queue, Redacted, Stream } from "effect"
+import { vi } from "vitest"
 import { freePort } from "../support/network/freePort.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { writeTogether } from "../support/secsync/writeTogether.ts"
@@ -11,6 +12,9 @@ import { mintToken, runCommand, spawnServer } from "../support/servers/ServerPro
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
 import { runProgram } from "./Binary.ts"
+
+// One test repeats a scenario of four real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const PASSWORD = "a-password-of-this-test"
 const startRedis = (port: number) =>

@@ -6,12 +6,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { vi } from "vitest"
 import { freePort } from "../support/network/freePort.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
 import { type Program, runProgram } from "./Binary.ts"
+
+// Each test runs 24 real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const deploy = join(import.meta.dirname, "../../deploy")
 

@@ -2,14 +2,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { authorization } from "@verdant-web/store"
 import { Effect } from "effect"
-import { connectVerdant } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, onlyUser, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
-
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("private documents (%s)", (transport) => {
   it.live(
@@ -55,8 +53,7 @@ describe("a client that ignores access keys", () => {
 
       const mallory = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
       const replica = makeReplica()
-      mallory.send(replica.sync({ resyncAll: true }))
-      yield* mallory.next("sync-resp")
+      yield* registerReplica(mallory, replica)
       for (const authz of [undefined, onlyUser("mallory"), onlyUser("a")]) {
         mallory.send(replica.op(replica.operation(`item/${id}`, set("content", "overwritten"), authz)))
         mallory.send(replica.op(replica.operation(`item/${id}`, initialize({ id, content: "taken" }), authz)))
@@ -99,8 +96,7 @@ describe("a client that ignores access keys", () => {
       yield* a.put({ content: "before" })
       const mallory = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
       const replica = makeReplica()
-      mallory.send(replica.sync({ resyncAll: true }))
-      yield* mallory.next("sync-resp")
+      yield* registerReplica(mallory, replica)
       mallory.send(replica.op(replica.operation("item/poison", initialize({ id: "poison", content: "poison" }), authz)))
       yield* a.put({ content: "after" })
 

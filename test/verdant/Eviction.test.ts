@@ -8,9 +8,7 @@ import { evict } from "../support/verdant/admin.ts"
 import { FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
-
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+import { contents, openClient, openClients, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("eviction (%s)", (transport) => {
   it.live("the first replica that returns to an evicted library restores it, and later ones are reset", () =>

@@ -1,7 +1,7 @@
 /** Files of documents: upload, links, and how long the server keeps them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { post } from "../support/clients/RawVerdant.ts"
+import { post, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
@@ -179,12 +179,12 @@ describe("files in the server's state", () => {
         replica.operation("album/x:list", { op: "list-delete", index: 0, count: 2 })
       ]
       const begun = yield* post(library, token, [replica.sync({ operations })])
-      let since = begun.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      let since = syncResponse(begun)?.["ackedTimestamp"]
       yield* until(
         "it is compacted",
         Effect.gen(function* () {
           const { messages } = yield* post(library, token, [replica.sync({ since })])
-          since = messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+          since = syncResponse({ messages })?.["ackedTimestamp"]
           return ((yield* libraryInfo(server.database, library))?.operations ?? 9) === 0
         })
       )

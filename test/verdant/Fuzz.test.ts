@@ -1,12 +1,16 @@
 /** Random work by several clients that disconnect and return: they converge. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { vi } from "vitest"
 import { makeRandom, type Random } from "../support/random.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { documentSnapshot, evict, forceTruant, pruned } from "../support/verdant/admin.ts"
 import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+// Each test does hundreds of changes by real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const ID = "shared"
 

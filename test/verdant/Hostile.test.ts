@@ -1,15 +1,13 @@
 /** Messages that no Verdant client sends, and unusual ones that it may send. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, type Patch, ref, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
-
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 /** Creates a complete item, as the schema requires. */
 const whole = (id: string, fields: object = {}) =>
@@ -62,8 +60,7 @@ describe("malformed messages", () => {
       const token = yield* library.token({ userId: "mallory" })
       for (const text of malformed) {
         const connection = yield* connectVerdant(library, token)
-        connection.send(makeReplica().sync({ resyncAll: true }))
-        yield* connection.next("sync-resp")
+        yield* registerReplica(connection, makeReplica())
         connection.send(text)
         connection.sendBinary(new TextEncoder().encode(text))
         yield* until(
@@ -127,8 +124,7 @@ describe("operations by raw connections", () => {
       const live = yield* openClient({ library, user: "live" })
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
       const replica = makeReplica()
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
+      yield* registerReplica(connection, replica)
       const list = "item/x:tags"
       const comments = "item/x:comments"
       const [one, two] = ["item/x:c1", "item/x:c2"]
@@ -201,8 +197,7 @@ describe("operations by raw connections", () => {
       const library = libraryOn(server)
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
       const replica = makeReplica("constructor")
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
+      yield* registerReplica(connection, replica)
       for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
         connection.send(replica.op(replica.operation(`item/${name}`, whole(name))))
         connection.send(replica.op(replica.operation(`item/${name}`, set(name, { polluted: true }))))
@@ -224,8 +219,7 @@ describe("operations by raw connections", () => {
       yield* b.until("it has the item", (items) => items.length === 1)
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "ahead" }))
       const replica = makeReplica()
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
+      yield* registerReplica(connection, replica)
       const ahead = { oid: `item/${id}`, timestamp: replica.now(120_000), data: set("content", "tomorrow") }
       connection.send({ ...replica.op(ahead), timestamp: replica.now(120_000) })
       yield* connection.settled
@@ -266,7 +260,7 @@ describe("operations by raw connections", () => {
       // The other replica restores the library, and then the author returns.
       yield* post(library, token, [other.sync({ operations })])
       const begun = yield* post(library, token, [one.sync({ resyncAll: true })])
-      const since = begun.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      const since = syncResponse(begun)?.["ackedTimestamp"]
       yield* post(library, token, [one.sync({ since })])
       const again = yield* post(library, token, [one.op(...operations)])
       assert.deepStrictEqual(again, { status: 200, body: { messages: [] }, messages: [] })
@@ -285,20 +279,20 @@ describe("operations by raw connections", () => {
       const [writer, reader] = [makeReplica(), makeReplica()]
       yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", whole("x"))] })])
       const begun = yield* post(library, token, [reader.sync({ resyncAll: true })])
-      const first = begun.messages.find(({ type }) => type === "sync-resp")
+      const first = syncResponse(begun)
       yield* post(library, token, [reader.ack({ nonce: first?.["ackThisNonce"] })])
       const since = first?.["ackedTimestamp"]
       yield* post(library, token, [writer.op(writer.operation("item/x", set("content", "must not be lost")))])
 
       const second = yield* post(library, token, [reader.sync({ since })])
-      const response = second.messages.find(({ type }) => type === "sync-resp")
+      const response = syncResponse(second)
       assert.include(JSON.stringify(response), "must not be lost")
       yield* post(library, token, [reader.ack({ nonce: response?.["ackThisNonce"] })])
       // The client ended before it stored the answer, so its last sync is still the first one.
       const third = yield* post(library, token, [reader.sync({ since })])
       assert.include(JSON.stringify(third.messages), "must not be lost")
       const fourth = yield* post(library, token, [reader.sync({ since: response?.["ackedTimestamp"] })])
-      assert.isDefined(fourth.messages.find(({ type }) => type === "sync-resp"))
+      assert.isDefined(syncResponse(fourth))
     })
   )
 })

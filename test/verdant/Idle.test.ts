@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
@@ -33,8 +33,7 @@ describe("idle libraries", () => {
         const begin = writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })
         yield* post(library, token, [begin])
         const socket = yield* connectVerdant(library, token)
-        socket.send(reader.sync({ resyncAll: true }))
-        yield* socket.next("sync-resp")
+        yield* registerReplica(socket, reader)
 
         const write = Effect.fnUntraced(function* (n: number) {
           const written = writer.operation("item/x", set("n", n))
@@ -62,7 +61,7 @@ describe("idle libraries", () => {
         assert.strictEqual(timesOpened, 2)
         yield* TestClock.adjust(A_WHILE)
         const late = yield* post(library, token, [makeReplica().sync({ resyncAll: true })])
-        const response = late.messages.find(({ type }) => type === "sync-resp")
+        const response = syncResponse(late)
         const operations = response?.["operations"] as ReadonlyArray<{ readonly data: { readonly n?: number } }>
         assert.isAbove(operations.length, 6)
         assert.deepStrictEqual(

@@ -13,9 +13,7 @@ import { until } from "../support/until.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { freshDirectory, type Shard, shardOf, writeFileOf, writeShard } from "../support/verdant/shards.ts"
-import { type Doc, openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
-
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+import { contents, openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 /** The server compacts as early as possible. */
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const

@@ -1,7 +1,7 @@
 /** Which users are online, and what each of them shares. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { connectVerdant } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
@@ -41,8 +41,7 @@ describe("users who leave", () => {
         const library = libraryOn(yield* startServer())
         const replica = makeReplica()
         const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
-        connection.send(replica.sync({ resyncAll: true }))
-        yield* connection.next("sync-resp")
+        yield* registerReplica(connection, replica)
         connection.send({ type: "disconnecting", replicaId: replica.id, reason: "client-shutdown" })
         assert.strictEqual((yield* connection.closed).code, 1001)
       })

@@ -1,7 +1,7 @@
 /** When the server and its clients may compact history. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { connectVerdant } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
@@ -109,8 +109,7 @@ describe("compaction", () => {
       const connect = (user: string) =>
         Effect.flatMap(library.token({ userId: user }), (token) => connectVerdant(library, token))
       const [ofA, ofB, ofC] = [yield* connect("a"), yield* connect("b"), yield* connect("c")]
-      ofA.send(a.sync({ resyncAll: true }))
-      yield* ofA.next("sync-resp")
+      yield* registerReplica(ofA, a)
       ofA.send(a.op(a.operation("item/x", initialize({ id: "x", content: "start" }))))
       yield* ofA.next("server-ack")
       const [syncB, syncC] = [b.sync({ resyncAll: true }), c.sync({ resyncAll: true })]
@@ -208,8 +207,7 @@ describe("the watermark", () => {
       const reader = yield* connectVerdant(library, yield* library.token({ userId: "reader" }))
       writer.send(writing.sync({ operations: [writing.operation("item/x", initialize({ id: "x" }))] }))
       yield* writer.next("sync-resp")
-      reader.send(reading.sync({ resyncAll: true }))
-      const { ackThisNonce: nonce } = yield* reader.next("sync-resp")
+      const { ackThisNonce: nonce } = yield* registerReplica(reader, reading)
       reader.send(reading.ack({ nonce }))
       yield* reader.settled
 

@@ -1,7 +1,8 @@
 /** Servers that end and restart while clients are connected. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { vi } from "vitest"
+import { connectVerdant, post, syncResponse } from "../support/clients/RawVerdant.ts"
 import { makeRandom } from "../support/random.ts"
 import { runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
@@ -11,6 +12,9 @@ import { libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, type Replica, set } from "../support/verdant/Replica.ts"
 import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+// Some tests start and kill several server processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const untilSent = ({ network, user }: VerdantClient, text: string) =>
   until(`${user} has sent it`, () => network.sent.some((message) => JSON.stringify(message).includes(text)))
@@ -35,7 +39,7 @@ const acknowledge = {
   pull: (library: Library, token: string, replica: Replica, since: string | null) =>
     Effect.gen(function* () {
       const { messages } = yield* post(library, token, [replica.sync({ since })])
-      const response = messages.find(({ type }) => type === "sync-resp")!
+      const response = syncResponse({ messages })!
       yield* post(library, token, [replica.ack({ nonce: response["ackThisNonce"] })])
       return response
     })

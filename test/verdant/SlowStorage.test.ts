@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { Effect, Fiber, Latch } from "effect"
-import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
@@ -95,7 +95,7 @@ describe.concurrent("a slow database", () => {
         Effect.map(version, (version) => version > before)
       )
       const { messages } = yield* post(library, token, [reader.sync({ resyncAll: true })])
-      const response = messages.find(({ type }) => type === "sync-resp")
+      const response = syncResponse({ messages })
       assert.isTrue(response?.["overwriteLocalData"])
       assert.include(JSON.stringify(response?.["operations"]), written.timestamp)
     })
@@ -128,8 +128,7 @@ describe.concurrent("a slow database", () => {
       const token = yield* library.token({ userId: "a" })
       const replica = makeReplica()
       const listener = yield* connectVerdant(library, yield* library.token({ userId: "b" }))
-      listener.send(makeReplica().sync({ resyncAll: true }))
-      yield* listener.next("sync-resp")
+      yield* registerReplica(listener, makeReplica())
       const begun = yield* post(library, token, [replica.sync({ resyncAll: true })])
       const since = syncedUpTo(begun.messages)
       assert.isDefined(since)

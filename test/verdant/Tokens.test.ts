@@ -2,7 +2,7 @@
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { connectVerdant, post, refusedUpgrade } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, refusedUpgrade, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer, TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
@@ -48,8 +48,7 @@ describe("tokens that expire", () => {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a", expiresIn: Duration.seconds(2) })
       const client = yield* connectVerdant(library, token)
-      client.send(makeReplica().sync({ resyncAll: true }))
-      yield* client.next("sync-resp")
+      yield* registerReplica(client, makeReplica())
       yield* client.closed
       assert.strictEqual(yield* refusedUpgrade(library, ["Bearer", token]), 401)
     })
@@ -136,7 +135,7 @@ describe("what a token allows", () => {
       const replica = makeReplica()
       const made = () => replica.operation("item/forbidden", initialize({ id: "forbidden", content: "forbidden" }))
       const begun = yield* post(library, token, [replica.sync({ resyncAll: true })])
-      assert.strictEqual(begun.messages.find(({ type }) => type === "sync-resp")?.["overwriteLocalData"], true)
+      assert.strictEqual(syncResponse(begun)?.["overwriteLocalData"], true)
       const written = yield* post(library, token, [replica.op(made())])
       assert.deepStrictEqual(
         written.messages.map(({ type }) => type),

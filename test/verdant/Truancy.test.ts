@@ -1,15 +1,13 @@
 /** Replicas that the server has not heard of for too long, and the resets of replicas. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { connectVerdant, post } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, type Operation, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
-
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each(["realtime", "pull"] as const)("truancy (%s)", (transport) => {
   it.live("a truant replica that missed operations is reset to the current state", () =>
@@ -112,7 +110,7 @@ describe("a polling client that writes while it is reset", () => {
       yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
       // Its requests overlap: it made the next one before the answer to this one has come.
       const reset = yield* post(library, token, [replica.sync({ resyncAll: true })])
-      const response = reset.messages.find(({ type }) => type === "sync-resp")
+      const response = syncResponse(reset)
       assert.strictEqual(response?.["overwriteLocalData"], true)
       const written = replica.operation("item/x", set("content", "written during the reset"))
       const { messages } = yield* post(library, token, [replica.op(written)])
@@ -124,7 +122,7 @@ describe("a polling client that writes while it is reset", () => {
       // Only a sync is acknowledged. Requests may overtake each other, so an op acknowledges nothing before it.
       assert.deepStrictEqual([...messages, ...later.messages], [])
       // A later sync carries the client's own operations, and the server stores them.
-      const since = next.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      const since = syncResponse(next)?.["ackedTimestamp"]
       const kept = replica.operation("item/x", set("content", "kept"))
       yield* post(library, token, [replica.sync({ since, operations: [kept] })])
       yield* post(library, token, [replica.op(replica.operation("item/x", set("name", "on and on")))])
@@ -142,9 +140,7 @@ describe("a polling client that processes answers out of order", () => {
       const [writer, replica] = [makeReplica(), makeReplica()]
       yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
       const syncWith = (fields: object) =>
-        Effect.map(post(library, token, [replica.sync(fields)]), ({ messages }) =>
-          messages.find(({ type }) => type === "sync-resp")
-        )
+        Effect.map(post(library, token, [replica.sync(fields)]), ({ messages }) => syncResponse({ messages }))
       const old = replica.now()
       const reset = yield* syncWith({ resyncAll: true })
       const next = yield* syncWith({ since: reset?.["ackedTimestamp"] })
@@ -202,8 +198,7 @@ describe("a connected client that writes before it has processed a reset", () =>
           (message: object) =>
             JSON.stringify(message).includes(timestamp)
 
-        connection.send(replica.sync({ resyncAll: true }))
-        const reset = yield* connection.next("sync-resp")
+        const reset = yield* registerReplica(connection, replica)
         assert.strictEqual(reset["overwriteLocalData"], true)
         // The store (5.5) may send an operation after the reset that it had stored before it.
         const written = replica.operation("item/x", set("content", "written during the reset"))

@@ -3,6 +3,7 @@ import { Effect, type Scope } from "effect"
 import { WebSocket } from "ws"
 import type { Library } from "../verdant/Library.ts"
 import type { Message } from "../verdant/Network.ts"
+import type { Replica } from "../verdant/Replica.ts"
 import { openSocket, type RawSocket } from "./RawSocket.ts"
 
 export interface RawVerdant extends Pick<RawSocket, "send" | "sendBinary" | "next" | "closed" | "isOpen"> {
@@ -36,6 +37,13 @@ export const connectVerdant: (library: Library, token: string) => Effect.Effect<
         return Effect.asVoid(closed)
       })
     }
+  })
+
+/** Syncs as a replica without data, which registers it, and returns the answer. */
+export const registerReplica = (connection: RawVerdant, replica: Replica): Effect.Effect<Message> =>
+  Effect.suspend(() => {
+    connection.send(replica.sync({ resyncAll: true }))
+    return connection.next("sync-resp")
   })
 
 /** The HTTP status with which the server refuses an upgrade. Dies if the server accepts it, or does not answer. */
@@ -77,3 +85,7 @@ export const post = (
       .catch(() => undefined)
     return { status: response.status, body, messages: body?.messages ?? [] }
   })
+
+/** The answer to a sync among the messages of a response. */
+export const syncResponse = ({ messages }: Pick<Answer, "messages">): Message | undefined =>
+  messages.find(({ type }) => type === "sync-resp")

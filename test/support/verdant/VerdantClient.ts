@@ -176,6 +176,10 @@ export const untilSame = (
     return yield* clients[0]!.documents(collection)
   })
 
+/** The contents of items, sorted. */
+export const contents = (items: ReadonlyArray<Doc>): ReadonlyArray<string> =>
+  items.map(({ content }) => content).toSorted()
+
 /** JSON with sorted keys: equal documents give equal text. */
 export const canonical = (documents: ReadonlyArray<unknown>): string => JSON.stringify(documents, sortKeys)
 
