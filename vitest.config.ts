@@ -1,25 +1,40 @@
+import { join } from "node:path"
 import { defineConfig } from "vitest/config"
 import { resolveVerdant } from "./test/support/verdant/resolveVerdant.ts"
 
-// Workspace packages are tested from their sources, not from what was last built.
+// Tests run the sources of workspace packages, not their last build.
 const conditions = ["@sealog/source", "node", "import", "module", "default"]
 
-/** Tests that say nothing of a storage, and so run on each. */
+/** The helpers that tests of every package share. `tsconfig.test.json` resolves the same name for types. */
+const testSupport = { find: /^#test-support\/(.*)$/, replacement: join(import.meta.dirname, "test/support/$1.ts") }
+
+/** Tests that need neither a database server, nor another program, nor a real client. */
+const unit = ["packages/{server,storage-sqlite}/test/**/*.test.ts"]
+
+/** Tests of those packages that take many seconds: an S3 server, and messages as large or as many as the limits allow. */
+const slow = [
+  "packages/server/test/adapters/S3BlobStore.test.ts",
+  "packages/server/test/edge/MemoryBudget.test.ts",
+  "packages/server/test/edge/ws/{FrameQueue,HostileFrames,SentAway,SlowClients}.test.ts",
+  "packages/server/test/protocols/JsonBudget.test.ts"
+]
+
+/** Tests that hold on every storage, and so run on each. */
 const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts"]
 
-/** Only when it is asked for: it takes an hour. */
+/** Takes an hour, and runs only when `TEST_OPERATIONS` is set. */
 const longRun = process.env["TEST_OPERATIONS"] === undefined ? ["test/verdant/LongRun.test.ts"] : []
 
 export default defineConfig({
   plugins: [resolveVerdant()],
-  resolve: { conditions },
+  resolve: { conditions, alias: [testSupport] },
   ssr: { resolve: { conditions } },
   test: {
-    // What is waited for is a condition; these only end what would hang, also on a machine that is ten times slower.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
+    // Tests wait for conditions. A timeout only ends a test that hangs, so it allows for a machine that is five times slower.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     teardownTimeout: 120_000,
-    // Half of their time they wait, for processes and databases.
+    // Tests spend half of their time waiting for processes and databases.
     maxWorkers: 2,
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
@@ -28,10 +43,22 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: "unit",
+          include: unit,
+          exclude: slow,
+          // The files share loaded modules: loading them takes longer than most of these tests.
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000
+        }
+      },
+      {
+        extends: true,
+        test: {
           name: "sqlite",
-          globalSetup: ["test/support/postgresForAll.ts"],
+          globalSetup: ["test/support/storage/postgresForAll.ts"],
           provide: { storage: "SQLite" },
-          include: ["packages/*/test/**/*.test.ts", "test/**/*.test.ts"],
+          include: ["packages/!(server|storage-sqlite)/test/**/*.test.ts", ...slow, "test/**/*.test.ts"],
           exclude: ["test/postgres/**", "test/processes/**", "test/system/**", ...longRun]
         }
       },
@@ -39,7 +66,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "postgres",
-          globalSetup: ["test/support/postgresForAll.ts"],
+          globalSetup: ["test/support/storage/postgresForAll.ts"],
           provide: { storage: "Postgres" },
           include: [...onEachStorage, "test/postgres/**/*.test.ts", "test/processes/**/*.test.ts"],
           exclude: longRun

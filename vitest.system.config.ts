@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config"
 import base from "./vitest.config.ts"
 
-/** What needs programs from Debian's packages; the plain test command needs npm alone. */
+/** Tests that need programs of Debian packages. `pnpm test` needs npm alone. */
 export default defineConfig({
   ...base,
   test: {
@@ -11,7 +11,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "system",
-          globalSetup: ["test/system/needsPrograms.ts", "test/support/postgresForAll.ts"],
+          globalSetup: ["test/system/needsPrograms.ts", "test/support/storage/postgresForAll.ts"],
           provide: { storage: "Postgres" },
           include: ["test/system/**/*.test.ts"]
         }

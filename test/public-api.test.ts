@@ -1,4 +1,4 @@
-/** The packages' public API: every entry and every name that an app can import. A change of it is a decision, never an accident. */
+/** The packages' public API: every entry and every exported name. It changes only by a change of public-api.json. */
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -35,7 +35,7 @@ const apiOf = (name: string) => {
 }
 
 describe("the public API", () => {
-  it("is the one in public-api.json", () => {
+  it("exports exactly the names in public-api.json", () => {
     const packages = readdirSync(join(root, "packages")).toSorted()
     const api = Object.assign({}, ...packages.map(apiOf))
     const written = JSON.parse(readFileSync(join(root, "test/public-api.json"), "utf8"))

@@ -1,18 +1,21 @@
-/** The README is held to what it says: its snippets are the example files, and its commands run. */
+/** The README stays true: its snippets are the example files, and its commands run. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
-import { assert, describe, it } from "vitest"
-import { freePort } from "./support/freePort.ts"
-import { administer, emptyDatabase } from "./support/postgres.ts"
-import { TOKEN_SECRET } from "./support/TestServer.ts"
+import { assert, describe, it, vi } from "vitest"
+import { post, syncResponse } from "./support/clients/RawVerdant.ts"
+import { freePort } from "./support/network/freePort.ts"
+import { TOKEN_SECRET } from "./support/servers/TestServer.ts"
+import { administer, emptyDatabase } from "./support/storage/databases.ts"
 import { libraryOn } from "./support/verdant/Library.ts"
-import { post } from "./support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "./support/verdant/Replica.ts"
 import { writeShard } from "./support/verdant/shards.ts"
+
+// The commands of the README start dozens of processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const readme = readFileSync(join(root, "README.md"), "utf8")
@@ -25,7 +28,7 @@ const blocks = Array.from(readme.matchAll(/^```(\w+)(?: file=(\S+))?\n(.*?)^```/
 }))
 const shell = blocks.filter(({ language }) => language === "sh").map(({ text }) => text.trim())
 
-/** A folder where `sync-admin`, `node` and `npx` are this checkout's. */
+/** A folder in which `sync-admin`, `node` and `npx` are those of this checkout. */
 const makeFolder = () => {
   const folder = mkdtempSync(join(tmpdir(), "sealog-readme-"))
   const bin = join(folder, "bin")
@@ -33,7 +36,7 @@ const makeFolder = () => {
   symlinkSync(process.execPath, join(bin, "node"))
   const script = (name: string, text: string) => writeFileSync(join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
   script("sync-admin", `exec node "${join(root, "packages/cli/bin/sync-admin.js")}" "$@"`)
-  // The package manager's part, an install, is what brought this test here; what it then executes is run.
+  // Skips the package manager itself, which is installed already, and runs the command that it would execute.
   script("npx", `[ "$1 $2 $3" = "-y ${packageManager} exec" ] || exit 64\nshift 3\nexec "$@"`)
   symlinkSync(join(root, "examples"), join(folder, "examples"))
   mkdirSync(join(folder, "verdant-dbs"))
@@ -42,7 +45,7 @@ const makeFolder = () => {
   return { folder, env }
 }
 
-/** Waits for a text on a process's stdout. */
+/** Waits for a text in a process's output. */
 const untilPrinted = (child: ChildProcess, pattern: RegExp): Promise<RegExpExecArray> =>
   new Promise((resolve, reject) => {
     let printed = ""
@@ -60,7 +63,7 @@ const ended = (child: ChildProcess): Promise<number | null> =>
   new Promise((resolve) => void child.once("close", resolve))
 
 describe("README", () => {
-  it("shows the examples as they are", () => {
+  it("shows the example files unchanged", () => {
     const shown = blocks.flatMap(({ file, text }) => (file === undefined ? [] : [{ file, text }]))
     assert.sameMembers(
       shown.map(({ file }) => file),
@@ -74,13 +77,13 @@ describe("README", () => {
     for (const { file, text } of shown) assert.strictEqual(text, readFileSync(join(root, file), "utf8"), file)
   })
 
-  it("names the two commands that do everything, with the package manager that is pinned", () => {
+  it("names the commands to start and to test, with the pinned package manager", () => {
     assert.deepStrictEqual(shell.slice(0, 2), [`npx -y ${packageManager} start`, `npx -y ${packageManager} test`])
     assert.strictEqual(scripts.start, "pnpm run build && node packages/cli/bin/sync-admin.js serve --dev")
     assert.match(scripts.test, /^pnpm run build && pnpm run check && vitest run$/)
   })
 
-  it("starts in dev mode what its client example then shares a text through", async () => {
+  it("starts a server in dev mode, through which its client example shares a text", async () => {
     const { folder, env } = makeFolder()
     const port = String(await freePort())
     const start = scripts.start.replace("pnpm run build && node packages", `node ${root}/packages`)
@@ -98,9 +101,9 @@ describe("README", () => {
     assert.strictEqual(await ended(server), 0)
   })
 
-  it("embeds a server that answers", () => embed("examples/embed-sqlite.ts"))
+  it("embeds a server on SQLite that answers", () => embed("examples/embed-sqlite.ts"))
 
-  it("tells an app what its users change, each once, also when it stops in between", async () => {
+  it("delivers each change to an app once, also across a restart of the app", async () => {
     const { folder, env } = makeFolder()
     const port = String(await freePort())
     const library = libraryOn({ url: `http://127.0.0.1:${port}` }, "notes")
@@ -122,13 +125,13 @@ describe("README", () => {
     const write = async (id: string) => {
       const operations = [replica.operation(`item/${id}`, initialize({ id, content: "milk" }))]
       const { messages } = await Effect.runPromise(post(library, token, [replica.sync({ since, operations })]))
-      since = messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      since = syncResponse({ messages })?.["ackedTimestamp"]
     }
     const first = await start()
     const told = untilPrinted(first.app, /ada changed item\/41 .*milk/)
     await write("41")
     await told
-    // Only then is it done with it.
+    // Waits until the app has recorded the change as processed.
     while (!existsSync(join(folder, "data/told.json"))) await new Promise((resolve) => setTimeout(resolve, 10))
     first.app.kill("SIGTERM")
     await ended(first.app)
@@ -141,7 +144,7 @@ describe("README", () => {
     await ended(second.app)
   })
 
-  it("runs several servers on one Postgres, as a role that can do little", async () => {
+  it("runs several servers on one Postgres, as a role with few rights", async () => {
     await Effect.runPromise(
       Effect.scoped(
         Effect.gen(function* () {
@@ -156,14 +159,14 @@ describe("README", () => {
     )
   })
 
-  it("embeds a server on Postgres", () =>
+  it("embeds a server on Postgres that answers", () =>
     Effect.runPromise(
       Effect.scoped(
         Effect.flatMap(emptyDatabase, (url) => Effect.promise(() => embed("examples/embed-postgres.ts", url)))
       )
     ))
 
-  it("shows commands that run as they stand there, one after the other", async () => {
+  it("shows commands that run unchanged, one after the other", async () => {
     const { folder, env } = makeFolder()
     const port = String(await freePort())
     const lines = (shell.find((text) => text.includes("export TOKEN_SECRET")) ?? "").split("\n")
@@ -199,7 +202,7 @@ describe("README", () => {
   })
 })
 
-/** Runs an example until it answers. */
+/** Runs an example until its server answers. */
 const embed = async (example: string, DATABASE_URL?: string) => {
   const { folder, env } = makeFolder()
   const port = String(await freePort())
@@ -210,7 +213,7 @@ const embed = async (example: string, DATABASE_URL?: string) => {
   await ended(server)
 }
 
-/** The first answer of a server that is just starting. */
+/** Waits for a starting server, and returns the status of its first health answer. */
 const firstHealth = async (port: string): Promise<number> => {
   while (true) {
     const status = await fetch(`http://127.0.0.1:${port}/healthz`).then(
@@ -221,7 +224,7 @@ const firstHealth = async (port: string): Promise<number> => {
   }
 }
 
-/** The commands of the section on Postgres, with this database for theirs. */
+/** Runs the commands of the section on Postgres on this database. */
 const runPostgresExample = async (url: string) => {
   const { folder, env } = makeFolder()
   const withSecret = { ...env, TOKEN_SECRET: "s".repeat(32) }
@@ -253,7 +256,7 @@ const runPostgresExample = async (url: string) => {
   }
 }
 
-/** Gives the commands that look at "notes/welcome" something to look at. */
+/** Writes the document "notes/welcome", which the next commands inspect. */
 const writeDocument = async (cwd: string, env: NodeJS.ProcessEnv, port: string, token: string) => {
   const client = () =>
     spawn("node", ["examples/secsync-client.ts", `ws://localhost:${port}`, "welcome", token], { cwd, env })

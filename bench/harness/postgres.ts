@@ -1,7 +1,7 @@
 /** One real Postgres for a run of the bench, with its default durability; every server gets its own database. */
 
 import pg from "pg"
-import { makeCluster, type PostgresCluster } from "../../test/support/PostgresCluster.ts"
+import { makeCluster, type PostgresCluster } from "../../test/support/storage/PostgresCluster.ts"
 
 let cluster: Promise<PostgresCluster> | undefined
 

@@ -1,4 +1,4 @@
-/** A log copied into another one: the same events, whatever happens to either meanwhile. */
+/** Copying a log into another one, while either of them may change. */
 import { assert, describe, it } from "@effect/vitest"
 import { type CopyOptions, copy } from "@sealog/server/admin/Copy"
 import { evict } from "@sealog/server/admin/Eviction"
@@ -34,7 +34,7 @@ const requireEqual = Effect.fnUntraced(function* (from: Log, to: Log) {
 })
 
 describe("copy", () => {
-  it.effect("carries every stream over, our own as well, and does nothing the second time", () =>
+  it.effect("copies every stream, also those of administration, and nothing the second time", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(1200)))
@@ -55,7 +55,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("copies a library or a document alone", () =>
+  it.effect("copies a single library or document on request", () =>
     Effect.gen(function* () {
       const [from, library, one] = [yield* memory, yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
@@ -70,7 +70,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("goes on where it was stopped, wherever that was", () =>
+  it.effect("continues after a failed append, wherever it failed", () =>
     Effect.gen(function* () {
       const from = yield* memory
       yield* on(from, append(key, document(5000)))
@@ -92,7 +92,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("carries purges over to what was copied before them", () =>
+  it.effect("purges payloads that an earlier run copied", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, [...document(20), snapshot("second"), update(0, "second")]))
@@ -110,7 +110,7 @@ describe("copy", () => {
 
   it.effect("copies no payload that an eviction takes while the stream is being read", () =>
     Effect.gen(function* () {
-      // At every page: the first ones were read with their payloads, and are written together with the eviction.
+      // The eviction runs before each page in turn, so some pages were already read with their payloads.
       for (const page of [1, 2, 3, 4]) {
         const [from, to] = [yield* memory, yield* memory]
         yield* on(from, append(key, document(1700)))
@@ -122,7 +122,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("takes what is written to the source meanwhile, or leaves it to the next time", () =>
+  it.effect("copies events that the source gains during the copy now or in the next run", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
@@ -133,7 +133,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("refuses a target whose stream is another, and names the first version that is", () =>
+  it.effect("refuses a target with a different stream, and names the first version that differs", () =>
     Effect.gen(function* () {
       for (const [same, here, there] of [
         [0, 5, 1],
@@ -155,7 +155,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("refuses a target that goes on where the source ends", () =>
+  it.effect("refuses a target that continues after the source's last event", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
@@ -167,7 +167,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("refuses to go on when somebody else writes to the target", () =>
+  it.effect("refuses to continue when another process writes to the target", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
@@ -178,7 +178,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("compares the ends: a target that lost something, or a source whose own end is wrong", () =>
+  it.effect("compares heads at the end, and finds a target that lost events and a source with a wrong head", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
@@ -196,7 +196,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("writes nothing of a stream from the page on in which something is damaged", () =>
+  it.effect("writes nothing of a stream from its first damaged page on", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(1100)))
@@ -228,7 +228,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("finds a changed payload always, and what a replay finds when asked to verify", () =>
+  it.effect("always finds a changed payload, and with `verify` everything that a replay finds", () =>
     Effect.gen(function* () {
       const author = makeAuthor()
       const from = yield* memory
@@ -238,7 +238,7 @@ describe("copy", () => {
       assert.strictEqual((yield* on(from, replay())).problems[0]?.problem, "signature-invalid")
       const fast = yield* memory
       assert.deepInclude(yield* copied(from, fast), { written: 2 })
-      // Also what the target has is verified.
+      // Events that the target already has are verified as well.
       for (const to of [yield* memory, fast]) {
         const error = yield* Effect.flip(copied(from, to, { verify: true }))
         assert.deepInclude(error, { _tag: "StreamDamaged", version: 2, problem: "signature-invalid" })
@@ -257,7 +257,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("says which payloads are gone for no reason, and copies the rest", () =>
+  it.effect("names payloads that are missing without a purge, and copies the rest", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(4)))
@@ -273,7 +273,7 @@ describe("copy", () => {
     })
   )
 
-  it.effect("stops at a version or a time, and says what was deleted by what comes after", () =>
+  it.effect("stops at a version or a time, and names payloads that a later event purged", () =>
     Effect.gen(function* () {
       const from = yield* memory
       yield* on(from, append(key, document(9), { recordedAt: 1000 }))
@@ -282,7 +282,7 @@ describe("copy", () => {
       const scope = { libraryId: key.libraryId, documentId: docId }
       yield* copied(from, part, { ...scope, until: { version: 4 } })
       assert.deepInclude((yield* on(part, holdings))[0], { ...key, version: 4, payloads: 4 })
-      // And on from there, up to another version, but not back.
+      // A second run may continue to a later version, but not go back.
       assert.deepInclude(yield* copied(from, part, { ...scope, until: { version: 6 } }), { written: 2, present: 4 })
       const error = yield* Effect.flip(copied(from, part, { ...scope, until: { version: 5 } }))
       assert.deepInclude(error, { _tag: "StreamDiverged", version: 6 })

@@ -1,4 +1,4 @@
-/** What happened, in what order, and what comes after it. */
+/** Listing and following the events of a document or a library. */
 import { assert, describe, it } from "@effect/vitest"
 import { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "@sealog/server/admin/Events"
 import { evict } from "@sealog/server/admin/Eviction"
@@ -21,8 +21,8 @@ const look = Effect.fnUntraced(function* (scope: EventsScope, from: EventsOption
 const inMemory = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(memory, (log) => Effect.provideContext(effect, log))
 
-describe("events", () => {
-  it.effect("are a document's last ones, with what there is to say of each", () =>
+describe("eachEvent", () => {
+  it.effect("lists the last events of a document, with their details", () =>
     inMemory(
       Effect.gen(function* () {
         yield* append(key, document(700), { size: 100 })
@@ -40,12 +40,12 @@ describe("events", () => {
     )
   )
 
-  it.effect("of a library are put together by time, each document's in their order", () =>
+  it.effect("merges the events of a library by time, and keeps the order of each document", () =>
     inMemory(
       Effect.gen(function* () {
         yield* append(key, document(2), { recordedAt: 1000 })
         yield* append(another, document(1), { recordedAt: 500 })
-        // By a clock that is slow: it is the newest of its document all the same.
+        // A slow clock recorded this event, which is still the newest of its document.
         yield* append(another, [update(1)], { recordedAt: -10 })
         yield* append(key, [update(2)], { recordedAt: 2000 })
         yield* append({ libraryId, streamId: "third" }, document(1), { recordedAt: 1001 })
@@ -62,7 +62,7 @@ describe("events", () => {
     )
   )
 
-  it.effect("of what is not there are refused, also when they are to be followed", () =>
+  it.effect("refuses a library or document that does not exist, also when following", () =>
     inMemory(
       Effect.gen(function* () {
         yield* append(key, document(1))
@@ -76,7 +76,7 @@ describe("events", () => {
     )
   )
 
-  it.effect("are followed: each once and in order, whatever the signals name, and nothing of what is not meant", () =>
+  it.effect("follows only the requested streams, each event once and in order, whatever the signals name", () =>
     Effect.gen(function* () {
       const log = yield* memory
       const wakeups = yield* Queue.unbounded<ReadonlyArray<StreamKey> | "all">()

@@ -1,4 +1,4 @@
-/** What becomes of the tables of a Verdant server, and of files that are not what one writes. */
+/** Importing the databases of a Verdant server, also malformed ones. */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -22,7 +22,7 @@ const notes = LibraryId.make("notes")
 const DAY = 86_400_000
 const now = Date.now()
 
-/** Made by hand: a wrote 1, 3, 4 and b wrote 2; `time` tells their order. */
+/** Replica a wrote operations 1, 3 and 4, and b wrote operation 2. */
 const [a, b] = [makeReplica("a"), makeReplica("b")]
 const operations = [
   { replicaId: "a", serverOrder: 1, ...a.operation("item/1", initialize({ id: "1", list: 0 })) },
@@ -44,7 +44,7 @@ const imported = Effect.fnUntraced(function* (log: Log, shard: Shard, options?: 
 const stateOf = (log: Log) =>
   Effect.map(Context.get(log, EventLog).tail({ libraryId: notes, streamId: VERDANT }), ({ events }) => fold(events))
 
-/** The state that a shard becomes. */
+/** Imports a shard into a fresh log, verifies the log, and returns the library's state. */
 const stateAfter = Effect.fnUntraced(function* (shard: Shard, options?: ImportVerdantOptions) {
   const log = yield* memory
   assert.deepInclude(yield* imported(log, shard, options), { outcome: "imported" })
@@ -55,8 +55,8 @@ const stateAfter = Effect.fnUntraced(function* (shard: Shard, options?: ImportVe
 const receivedBy = (state: Effect.Success<ReturnType<typeof stateAfter>>) =>
   Object.fromEntries(Array.from(state.replicas.values(), ({ id, received }) => [id, received]))
 
-describe("a library of a Verdant server", () => {
-  it.effect("is one event, with which replicas are as far as they were", () =>
+describe("an imported library", () => {
+  it.effect("is one event that keeps each replica's progress", () =>
     Effect.gen(function* () {
       const state = yield* stateAfter(
         library({
@@ -80,7 +80,7 @@ describe("a library of a Verdant server", () => {
       assert.deepInclude(bob, { userId: "bob", type: 0, received: 0, wrote: operations[1]!.timestamp })
       assert.isTrue(isUpToDate(state, ada, 1))
       assert.isFalse(isUpToDate(state, bob, 0))
-      // Not its own, and not only those that the first operation's author did not write.
+      // A replica misses the operations of others, whichever position they have in the event.
       const missed = (of: { readonly id: ReplicaId; readonly userId: string }) =>
         missedBy(state, of, 0).map(({ timestamp }) => operations.findIndex((row) => row.timestamp === timestamp) + 1)
       assert.sameMembers(missed(bob), [1, 3, 4])
@@ -89,7 +89,7 @@ describe("a library of a Verdant server", () => {
     })
   )
 
-  it.effect("is what its baselines, its operations and their owners make of it", () =>
+  it.effect("has the baselines, the operations and their owners", () =>
     Effect.gen(function* () {
       const log = yield* memory
       const old = a.now(-DAY)
@@ -120,13 +120,13 @@ describe("a library of a Verdant server", () => {
     })
   )
 
-  it.effect("has the watermark that its clients were told of, which no replica that was given up holds back", () =>
+  it.effect("has the watermark of its replicas, without those that were truant", () =>
     Effect.gen(function* () {
       const at = (days: number) => a.now(-days * DAY)
       const [early, middle, newest] = [at(30), at(5), at(1)]
       const row = (id: string, days: number | null, ackedLogicalTime: string | null, type = 0) => ({
         ...{ id, type, ackedLogicalTime, ackedServerOrder: 4 },
-        // The server stopped long ago: what counts is what it knew then.
+        // The Verdant server stopped long ago, so truancy counts from its last activity.
         lastSeenWallClockTime: days === null ? null : now - (100 + days) * DAY
       })
       const replicas = [
@@ -147,7 +147,7 @@ describe("a library of a Verdant server", () => {
     })
   )
 
-  it.effect("keeps the replicas that can be sent what they lack, and no others", () =>
+  it.effect("keeps exactly the replicas whose missing operations still exist", () =>
     Effect.gen(function* () {
       const long = { lastSeenWallClockTime: now - 8 * DAY }
       const rows = [4, 3, 2, 1, 0, 5].flatMap((acked) => [
@@ -156,11 +156,11 @@ describe("a library of a Verdant server", () => {
       ])
       const received = (shard: Shard) => Effect.map(stateAfter({ replicas: rows, ...shard }), receivedBy)
       const here = { "here-4": 1, "here-3": 0, "here-2": 0, "here-1": 0, "here-0": 0, "here-5": 0 }
-      // Nothing was ever folded: everybody can. What was numbered anew is no number to go by.
+      // No operation was ever compacted, so every replica is kept, except one with an order that does not exist.
       assert.deepStrictEqual(yield* received({ operations }), {
         ...{ ...here, "away-4": 1, "away-3": 0, "away-2": 0, "away-1": 0, "away-0": 0 }
       })
-      // The second is folded: who was given up before it had that cannot.
+      // The second operation is compacted, so a truant replica that lacks it is dropped.
       assert.deepStrictEqual(yield* received({ operations: operations.toSpliced(1, 1) }), {
         ...{ ...here, "away-4": 1, "away-3": 0, "away-2": 0 }
       })
@@ -169,7 +169,7 @@ describe("a library of a Verdant server", () => {
     })
   )
 
-  it.effect("has an operation once, also when a history was brought back by another replica", () =>
+  it.effect("has each operation once, also after another replica restored the history", () =>
     Effect.gen(function* () {
       const again = operations.map((row) => ({ ...row, replicaId: "restorer", serverOrder: row.serverOrder + 4 }))
       const state = yield* stateAfter({ operations: [...operations, ...again], replicas: [] })
@@ -178,7 +178,7 @@ describe("a library of a Verdant server", () => {
     })
   )
 
-  it.effect("is without what no client could have sent, and says so", () =>
+  it.effect("leaves out malformed rows, and counts them", () =>
     Effect.gen(function* () {
       const log = yield* memory
       const [good] = operations
@@ -212,8 +212,8 @@ describe("a library of a Verdant server", () => {
   )
 })
 
-describe("the files of a Verdant server", () => {
-  it.effect("are read with what is in the WAL yet, and left as they are; also those of before private documents", () =>
+describe("the databases of a Verdant server", () => {
+  it.effect("are read with their WAL and left unchanged, also those from before private documents", () =>
     Effect.gen(function* () {
       for (const withAuthz of [true, false]) {
         const [log, directory] = [yield* memory, yield* freshDirectory]
@@ -232,13 +232,13 @@ describe("the files of a Verdant server", () => {
     })
   )
 
-  it.effect("are taken one by one: what cannot be is named, and keeps none of the others", () =>
+  it.effect("are imported one by one, and an unreadable one is named and skipped", () =>
     Effect.gen(function* () {
       const [log, directory] = [yield* memory, yield* freshDirectory]
       writeShard(directory, "b-good", library({}))
       writeShard(directory, "a-empty", { replicas: [replica("a")] })
       writeShard(directory, "@reserved", library({}))
-      writeFileSync(join(directory, "c-none.sqlite"), "this is no database, but a text that somebody has put there")
+      writeFileSync(join(directory, "c-none.sqlite"), "this is a text and no database, though it lies here")
       writeFileSync(join(directory, "d-nothing.sqlite"), "")
       writeFileSync(join(directory, "e.txt"), "")
       writeShard(directory, "f-good", library({}))
@@ -263,7 +263,7 @@ describe("the files of a Verdant server", () => {
     })
   )
 
-  it.effect("change nothing of a library that the log has", () =>
+  it.effect("change nothing in a library that the log already has", () =>
     Effect.gen(function* () {
       const log = yield* memory
       yield* imported(log, library({ replicas: [replica("a")] }))

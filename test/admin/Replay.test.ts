@@ -1,4 +1,4 @@
-/** Replay on a log that was tampered with: what is wrong is found, named, and reported once. */
+/** Replay on a log that was tampered with: it finds each fault, names it, and reports it once. */
 import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -31,7 +31,7 @@ interface Scene {
   readonly filename: string
   readonly author: Author
   readonly messages: ReadonlyArray<object>
-  /** Runs SQL with the triggers out of the way. */
+  /** Runs SQL without the triggers that protect events. */
   readonly tamper: (sql: string) => void
   readonly problems: () => Promise<ReadonlyArray<Omit<Problem, "libraryId" | "streamId">>>
   readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals | Signatures>) => Promise<A>
@@ -70,15 +70,23 @@ const makeScene = async (messages: (author: Author) => ReadonlyArray<object> = h
 const named = (problems: ReadonlyArray<Omit<Problem, "libraryId" | "streamId">>) =>
   problems.map(({ version, problem }) => `${version} ${problem}`)
 
-/** What one changed value gives: one report, that names it. Versions 1 to 6, see `history`. */
+/** Changes of one value in versions 1 to 6 (see `history`), and the one problem that each must give. */
 const changes: ReadonlyArray<readonly [what: string, sql: string, report: string]> = [
-  ["JSON that is none", `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 3`, "3 unreadable-event"],
   [
-    "no JSON at the start",
+    "an event's JSON into other text",
+    `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 3`,
+    "3 unreadable-event"
+  ],
+  [
+    "the first event's JSON into other text",
     `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 1`,
     "1 unreadable-event"
   ],
-  ["no JSON at the end", `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 6`, "6 unreadable-event"],
+  [
+    "the last event's JSON into other text",
+    `UPDATE events SET data = replace(data, '{"', '["') WHERE version = 6`,
+    "6 unreadable-event"
+  ],
   [
     "a field's name",
     `UPDATE events SET data = replace(data, '"clock"', '"clocl"') WHERE version = 3`,
@@ -96,13 +104,13 @@ const changes: ReadonlyArray<readonly [what: string, sql: string, report: string
   ["the stream's generation", "UPDATE streams SET generation = 1", "6 wrong-head"],
   ["the stream's version, to more", "UPDATE streams SET version = 9", "7 missing-event"],
   ["the stream's version, to less", "UPDATE streams SET version = 4", "5 wrong-head"],
-  ["where the document is read from", "UPDATE streams SET checkpoint = 5", "4 wrong-index"],
-  ["what the first snapshot is found by", "UPDATE events SET snapshot_id = 'x' WHERE version = 1", "6 wrong-index"],
-  ["what a later snapshot is found by", "UPDATE events SET snapshot_id = NULL WHERE version = 4", "6 wrong-index"],
-  ["every event, taken away", "DELETE FROM events", "1 missing-event"]
+  ["the stream's checkpoint", "UPDATE streams SET checkpoint = 5", "4 wrong-index"],
+  ["the first snapshot's indexed id", "UPDATE events SET snapshot_id = 'x' WHERE version = 1", "6 wrong-index"],
+  ["a later snapshot's indexed id", "UPDATE events SET snapshot_id = NULL WHERE version = 4", "6 wrong-index"],
+  ["every event to none", "DELETE FROM events", "1 missing-event"]
 ]
 
-/** The log with something done, once, at the moment that a replay asks where a stream ends. */
+/** The log that runs an effect once, when a replay first reads a stream's head. */
 const interposed = <E>(act: Effect.Effect<unknown, E, EventLog | Signals>) =>
   Layer.effect(
     EventLog,
@@ -117,14 +125,14 @@ const interposed = <E>(act: Effect.Effect<unknown, E, EventLog | Signals>) =>
 
 describe("replay", () => {
   for (const [what, sql, report] of changes) {
-    it(`reports once, and precisely, a change of ${what}`, async () => {
+    it(`reports a change of ${what} once, at its version`, async () => {
       const scene = await makeScene()
       scene.tamper(sql)
       assert.deepStrictEqual(named(await scene.problems()), [report])
     })
   }
 
-  it("goes on with the events that follow one that cannot be read", async () => {
+  it("continues after an event that it cannot read", async () => {
     const scene = await makeScene()
     scene.tamper(`
       UPDATE events SET data = replace(data, '{"', '["') WHERE version = 2;
@@ -134,7 +142,7 @@ describe("replay", () => {
     assert.deepStrictEqual(problems, ["2 unreadable-event", "5 payload-changed", "6 chain-broken"])
   })
 
-  it("finds what is missing between pages and after them", async () => {
+  it("finds events that are missing between pages and after them", async () => {
     const scene = await makeScene((author) => [
       snapshotMessage(author, { docId, snapshotId: "first" }),
       ...Array.from({ length: 1019 }, (_, clock) => updateMessage(author, { docId, refSnapshotId: "first", clock }))
@@ -155,7 +163,7 @@ describe("replay", () => {
     assert.include(problems[0]?.detail ?? "", "versions 500 to 501 missing before version 502")
   })
 
-  it("takes what is written meanwhile for what it is, and nothing for missing", async () => {
+  it("accepts events that are written during the replay", async () => {
     const scene = await makeScene()
     const writes = Effect.gen(function* () {
       const [head] = yield* (yield* EventLog).heads([key])
@@ -171,7 +179,7 @@ describe("replay", () => {
     assert.deepStrictEqual(evicted, { streams: 1, events: 9, payloads: 8, problems: [], problemCount: 0 })
   })
 
-  it("finds an event that names no payload though its kind has one", async () => {
+  it("finds an event without a payload hash whose type has a payload", async () => {
     const scene = await makeScene()
     await scene.run(
       Effect.gen(function* () {
@@ -186,7 +194,7 @@ describe("replay", () => {
     assert.deepStrictEqual(named(await scene.problems()), ["7 payload-mismatch"])
   })
 
-  it("finds nothing wrong with a log as it was written", async () => {
+  it("finds nothing wrong with an unchanged log", async () => {
     const scene = await makeScene()
     const report = await scene.run(replay())
     assert.deepStrictEqual(report, { streams: 1, events: 6, payloads: 6, problems: [], problemCount: 0 })
@@ -224,13 +232,13 @@ describe("replay", () => {
     assert.deepStrictEqual(named(await scene.problems()), ["3 chain-broken"])
   })
 
-  it("finds a changed time, which no rule depends on", async () => {
+  it("finds a changed time, although no rule depends on it", async () => {
     const scene = await makeScene()
     scene.tamper("UPDATE events SET recorded_at = recorded_at + 1 WHERE version = 5")
     assert.deepStrictEqual(named(await scene.problems()), ["5 chain-broken"])
   })
 
-  it("finds an event that is missing in the middle", async () => {
+  it("finds a missing event in the middle", async () => {
     const scene = await makeScene()
     scene.tamper("DELETE FROM events WHERE version = 3")
     const problems = await scene.problems()
@@ -238,7 +246,7 @@ describe("replay", () => {
     assert.include(problems[0]?.detail ?? "", "version 3 missing before version 4")
   })
 
-  it("finds the last event missing", async () => {
+  it("finds a missing last event", async () => {
     const scene = await makeScene()
     scene.tamper("DELETE FROM events WHERE version = 6")
     const problems = await scene.problems()
@@ -246,19 +254,19 @@ describe("replay", () => {
     assert.include(problems[0]?.detail ?? "", "the stream ends at version 6, its events at 5")
   })
 
-  it("finds a stream's end that was changed", async () => {
+  it("finds a changed head of a stream", async () => {
     const scene = await makeScene()
     scene.tamper("UPDATE streams SET chain = zeroblob(32)")
     assert.deepStrictEqual(named(await scene.problems()), ["6 wrong-head"])
   })
 
-  it("finds a payload that is gone though nothing evicted it", async () => {
+  it("finds a payload that is missing without an eviction", async () => {
     const scene = await makeScene()
     scene.tamper("DELETE FROM payloads WHERE position = 5")
     assert.deepStrictEqual(named(await scene.problems()), ["5 payload-missing"])
   })
 
-  it("finds a forged proof, chained and signed as if it were right", async () => {
+  it("finds a forged proof that is correctly chained and signed", async () => {
     const scene = await makeScene((author) => {
       const [first, ...rest] = history(author)
       const second = rest[2] as ReturnType<typeof snapshotMessage>
@@ -270,7 +278,7 @@ describe("replay", () => {
     assert.include(problems[0]?.detail ?? "", "parent proof")
   })
 
-  it("finds a clock that was skipped", async () => {
+  it("finds a skipped clock", async () => {
     const scene = await makeScene((author) => {
       const [first, update] = history(author)
       return [first, update, updateMessage(author, { docId, refSnapshotId: "first", clock: 2 })]
@@ -280,7 +288,7 @@ describe("replay", () => {
     assert.include(problems[0]?.detail ?? "", "should be 1")
   })
 
-  it("finds a signature of somebody else", async () => {
+  it("finds a signature by another author", async () => {
     const scene = await makeScene((author) => {
       const [first, update] = history(author)
       const other = updateMessage(makeAuthor(), { docId, refSnapshotId: "first", clock: 0 })
@@ -289,7 +297,7 @@ describe("replay", () => {
     assert.deepStrictEqual(named(await scene.problems()), ["2 signature-invalid"])
   })
 
-  it("finds an event that does not say what its payload says", async () => {
+  it("finds an event that contradicts its payload", async () => {
     const scene = await makeScene()
     await scene.run(
       Effect.gen(function* () {
@@ -317,7 +325,7 @@ describe("replay", () => {
     assert.deepStrictEqual(named(await scene.problems()), ["7 payload-mismatch"])
   })
 
-  it("goes on after a problem, and looks at one library when asked", async () => {
+  it("continues after a problem, and checks a single library on request", async () => {
     const scene = await makeScene()
     scene.tamper(`
       UPDATE events SET origin = 'x' WHERE version = 2;
@@ -327,7 +335,7 @@ describe("replay", () => {
     assert.deepStrictEqual(elsewhere, { streams: 0, events: 0, payloads: 0, problems: [], problemCount: 0 })
   })
 
-  it("takes what was pruned for gone, and a pruning of what is needed for a problem", async () => {
+  it("accepts a valid pruning, and finds one that deletes needed payloads", async () => {
     const scene = await makeScene()
     const prune = (before: number) => scene.run(append(key, [{ _tag: "Pruned", before }]))
     await prune(4)
@@ -338,7 +346,7 @@ describe("replay", () => {
     assert.deepStrictEqual(named(await scene.problems()), ["8 rule-broken"])
   })
 
-  it("stops at a version or a time, without taking what comes after for missing", async () => {
+  it("stops at a version or a time, and reports nothing after it as missing", async () => {
     const scene = await makeScene()
     const scope = { libraryId: key.libraryId, documentId: docId }
     await scene.run(append(key, [update(2, "second")], { recordedAt: 5000 }))
@@ -353,7 +361,7 @@ describe("replay", () => {
     assert.deepStrictEqual(named((await until({ version: 5 })).problems), ["5 payload-missing"])
   })
 
-  it("folds what was decided of a library and of all, and finds what was not decided so", async () => {
+  it("checks the decisions on a library and on all, and finds one that breaks a rule", async () => {
     const scene = await makeScene()
     const decisions = [
       suspend(key.libraryId),

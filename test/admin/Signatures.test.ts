@@ -1,4 +1,4 @@
-/** Signatures that are verified while a fold goes on: what is wrong with them is found where it is, and in order. */
+/** Signatures are verified while a replay or copy goes on, and their problems are reported in order and at their versions. */
 import { assert, describe, it } from "@effect/vitest"
 import { copy } from "@sealog/server/admin/Copy"
 import { replay } from "@sealog/server/admin/Replay"
@@ -12,7 +12,7 @@ import { changed, docId, holdings, key, type Log, memory, on, store } from "./su
 const author = makeAuthor()
 const { signature } = updateMessage(makeAuthor(), { docId, refSnapshotId: "first", clock: 0 })
 
-/** A snapshot and updates, as versions from 1 on; those that are named are signed by somebody else. */
+/** A snapshot and updates, from version 1 on. The versions in `forged` have a signature by another author. */
 const messages = (events: number, forged: ReadonlyArray<number>, docId = key.streamId) => [
   snapshotMessage(author, { docId, snapshotId: "first" }),
   ...Array.from({ length: events - 1 }, (_, clock) => {
@@ -28,7 +28,7 @@ const longStream = (events: number, forged: ReadonlyArray<number>) =>
     return log
   })
 
-/** Documents of five events, named in their order; every seventh has a forged event, now this one, now that. */
+/** 200 documents of five events. Every seventh has one event with a forged signature. */
 const manyStreams = Effect.gen(function* () {
   const log = yield* memory
   const forged: Array<string> = []
@@ -41,7 +41,7 @@ const manyStreams = Effect.gen(function* () {
   return { log, forged }
 })
 
-/** The log with other events at some versions. */
+/** The log with the events at some versions changed. */
 const tampered = (log: Log, changes: Readonly<Record<number, (placed: PlacedEvent) => PlacedEvent>>): Log =>
   changed(log, ({ read }) => ({
     read: (at, options) =>
@@ -52,7 +52,7 @@ const otherOrigin = ({ event, payload }: PlacedEvent): PlacedEvent => ({ event: 
 const otherPayload = ({ event }: PlacedEvent): PlacedEvent => ({ event, payload: Buffer.from("x") })
 const noPayload = ({ event }: PlacedEvent): PlacedEvent => ({ event, payload: null })
 
-/** What `Signatures` is here, and how many are asked for at a time. */
+/** A `Signatures` that counts how many pages are verified at the same time. */
 const counting = () => {
   const count = { now: 0, most: 0, interrupted: 0 }
   const verify = (answer: Effect.Effect<void>): Signatures["Service"]["verify"] =>
@@ -72,13 +72,13 @@ const counting = () => {
 const named = (problems: ReadonlyArray<{ streamId: string; version: number; problem: string }>) =>
   problems.map(({ streamId, version, problem }) => `${streamId} ${version} ${problem}`)
 
-describe("signatures", () => {
+describe("signature checks", () => {
   for (const [where, layer] of [
     ["on the caller's thread", Signatures.layerInline],
     ["on a thread", Signatures.layerThreads(1)],
     ["on two threads", Signatures.layerThreads(2)]
   ] as const) {
-    it.live(`are told apart from what is wrong around them, ${where}`, () =>
+    it.live(`are reported in order among other problems, ${where}`, () =>
       Effect.gen(function* () {
         const log = tampered(yield* longStream(1300, [250, 600, 1300]), {
           249: otherPayload,
@@ -99,7 +99,7 @@ describe("signatures", () => {
             "601 chain-broken",
             "1299 payload-changed",
             "1300 signature-invalid",
-            // Only at the end it is known that nothing took it.
+            // Only the end of the stream shows that no event purged it.
             "700 payload-missing"
           ].map((problem) => `${docId} ${problem}`)
         )
@@ -115,7 +115,7 @@ describe("signatures", () => {
       })
     )
 
-    it.live(`keep a copy from what comes after the first that is invalid, ${where}`, () =>
+    it.live(`stop a copy at the first invalid signature, ${where}`, () =>
       Effect.gen(function* () {
         const from = yield* longStream(3100, [2600, 3100])
         const verified = Effect.fnUntraced(function* (from: Log) {
@@ -123,7 +123,7 @@ describe("signatures", () => {
           const error = yield* Effect.flip(on(from, Effect.provide(copy(to, { verify: true }), layer)))
           return { error, ends: (yield* on(to, holdings)).map(({ version }) => version) }
         })
-        // Events are written by the 2,000.
+        // A copy writes 2,000 events at a time.
         for (const log of [from, tampered(from, { 2601: otherOrigin }), tampered(from, { 3000: otherPayload })]) {
           const { ends, error } = yield* verified(log)
           assert.deepInclude(error, { _tag: "StreamDamaged", version: 2600, problem: "signature-invalid" })
@@ -138,7 +138,7 @@ describe("signatures", () => {
     )
   }
 
-  it.effect("are asked for while others are, and never of more than a few pages", () =>
+  it.effect("overlap, for a few pages at most", () =>
     Effect.gen(function* () {
       const { log } = yield* manyStreams
       const { count, verify } = counting()
@@ -150,7 +150,7 @@ describe("signatures", () => {
     })
   )
 
-  it.live("are waited for no longer once the replay or the copy is interrupted", () =>
+  it.live("are interrupted with the replay or the copy", () =>
     Effect.gen(function* () {
       const log = yield* longStream(600, [])
       for (const work of [replay(), copy(yield* memory, { verify: true })]) {

@@ -1,4 +1,4 @@
-/** A log as JSON lines and back: what is not as it was exported is not taken, and said by its line. */
+/** Exporting a log as JSON lines, and importing it: an import refuses any changed line, and names it. */
 import { assert, describe, it } from "@effect/vitest"
 import { evict } from "@sealog/server/admin/Eviction"
 import { exportLog } from "@sealog/server/admin/Export"
@@ -26,7 +26,7 @@ const exported = Effect.fnUntraced(function* (log: Log, libraryId?: LibraryId) {
   return { text, report, lines: text.split("\n").slice(0, -1) }
 })
 
-/** In pieces of some size, as a pipe may give them. */
+/** Imports a text in pieces of some size, as a pipe may deliver it. */
 const imported = (log: Log, text: string, size = 1000) => {
   const bytes = Buffer.from(text)
   const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
@@ -41,7 +41,7 @@ const refusal = (log: Log, lines: ReadonlyArray<string>) =>
     return error as LineRefused
   })
 
-/** Two libraries, an eviction, a pruning, and what is not of documents. */
+/** A log with two libraries, an eviction, a pruning, and events of administration. */
 const various = Effect.gen(function* () {
   const log = yield* memory
   yield* on(log, append(key, [...document(5), snapshot("second"), update(0, "second")]))
@@ -56,7 +56,7 @@ const various = Effect.gen(function* () {
 })
 
 describe("export and import", () => {
-  it.effect("give the same log, the same text, and nothing the second time", () =>
+  it.effect("reproduce the log and the text, and write nothing the second time", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* various, yield* memory]
       const { lines, report, text } = yield* exported(from)
@@ -80,7 +80,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("bring what was added since, with the purges, and leave alone what has gone on by itself", () =>
+  it.effect("add later events and purges, and leave a log alone that is already further", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* various, yield* memory]
       const old = (yield* exported(from)).text
@@ -95,7 +95,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("are of one library when asked", () =>
+  it.effect("cover a single library on request", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* various, yield* memory]
       const { text, report } = yield* exported(from, other.libraryId)
@@ -110,12 +110,12 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("refuse an export that was cut off, wherever", () =>
+  it.effect("refuse an export that was cut off anywhere", () =>
     Effect.gen(function* () {
       const { lines, text } = yield* exported(yield* various)
       for (let end = 0; end < lines.length; end++) {
         const error = yield* refusal(yield* memory, lines.slice(0, end))
-        // No lines at all are one that is empty.
+        // An empty export counts as one empty line.
         assert.deepInclude(error, { line: Math.max(1, end + 1) }, String(end))
       }
       for (const bytes of [10, 500, 1000, text.length - 5]) {
@@ -125,12 +125,12 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("refuse a line that is missing, doubled, moved or out of another export", () =>
+  it.effect("refuse a line that is missing, doubled or moved", () =>
     Effect.gen(function* () {
       const from = yield* various
       const { lines } = yield* exported(from)
       const last = lines.length - 1
-      // The first event of a stream of one event leaves nothing behind that is out of place, but the last line tells.
+      // A missing stream of one event leaves no gap, so only the last line reveals it.
       for (let i = 1; i < last; i++) {
         const without = yield* refusal(yield* memory, lines.toSpliced(i, 1))
         assert.oneOf(without.line, [i + 1, last], `line ${i + 1} missing`)
@@ -146,7 +146,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("refuse whatever was changed, and store nothing from there on", () =>
+  it.effect("refuse any changed field, and store nothing from there on", () =>
     Effect.gen(function* () {
       const { lines } = yield* exported(yield* various)
       const at = 4
@@ -183,7 +183,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("refuse a log that holds something else, name it, and leave it", () =>
+  it.effect("refuse a log with a different stream, name its first difference, and leave it unchanged", () =>
     Effect.gen(function* () {
       const { text } = yield* exported(yield* various)
       for (const [same, there] of [
@@ -203,7 +203,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("refuse a line that has no end, having kept no more of it than there may be", () =>
+  it.effect("refuse an endless line, and buffer no more of it than the limit", () =>
     Effect.gen(function* () {
       const piece = Buffer.alloc(16 * 1024 * 1024, "x")
       let pieces = 0
@@ -219,7 +219,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("carry on without payloads that were lost, and say so", () =>
+  it.effect("continue without payloads that are missing, and count them", () =>
     Effect.gen(function* () {
       const from = yield* memory
       yield* on(from, append(key, document(4)))
@@ -245,7 +245,7 @@ describe("export and import", () => {
     })
   )
 
-  it.effect("are one state of a document that is evicted meanwhile", () =>
+  it.effect("contain one state of a document that is evicted during the export", () =>
     Effect.gen(function* () {
       for (const page of [1, 2, 3, 4]) {
         const [from, to] = [yield* memory, yield* memory]

@@ -1,4 +1,4 @@
-/** Logs to look at and to carry over: of real messages where signatures matter, and of any bytes where they do not. */
+/** Logs in memory for tests of administration: with real messages where signatures matter, and with any bytes elsewhere. */
 
 import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
@@ -17,7 +17,7 @@ export const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: Do
 export const docId = key.streamId
 export const decode = makeDecoder()
 
-/** Messages stored as they are, by no rule: some of these tests store what no server would. */
+/** Stores messages without checking any rule, so that a test can store what no server would. */
 export const store = Effect.fnUntraced(function* (start: StreamHead, messages: ReadonlyArray<object>, at = key) {
   const log = yield* EventLog
   let head = start
@@ -49,7 +49,7 @@ export const store = Effect.fnUntraced(function* (start: StreamHead, messages: R
   return head
 })
 
-/** Snapshot, two updates, snapshot, two updates: versions 1 to 6. */
+/** A snapshot, two updates, a snapshot, two updates: versions 1 to 6. */
 export const history = (author: Author) => {
   const first = snapshotMessage(author, { docId, snapshotId: "first" })
   const update = (refSnapshotId: string, clock: number) => updateMessage(author, { docId, refSnapshotId, clock })
@@ -80,13 +80,13 @@ export const snapshot = (snapshotId: string): DocumentEvent =>
 export const update = (clock: number, refSnapshotId = "first"): DocumentEvent =>
   ({ _tag: "UpdateStored", refSnapshotId, pubKey, clock }) as never
 
-/** A snapshot and updates. */
+/** The events of a document: a snapshot and so many updates. */
 export const document = (updates: number): ReadonlyArray<DocumentEvent> => [
   snapshot("first"),
   ...Array.from({ length: updates }, (_, clock) => update(clock))
 ]
 
-/** Appends events by no rule, each with a few bytes that are its own where its kind has a payload. */
+/** Appends events without checking any rule. Snapshots and updates get a unique payload of some bytes. */
 export const append = Effect.fnUntraced(function* (
   at: StreamKey,
   events: ReadonlyArray<DocumentEvent>,
@@ -117,19 +117,20 @@ export const append = Effect.fnUntraced(function* (
 
 export type Log = Context.Context<EventLog | Signals | Signatures>
 
-/** A log in memory of its own. */
+/** A fresh log in memory. */
 export const memory = Layer.build(Layer.fresh(Layer.mergeAll(layerMemory, Signals.layerNone, Signatures.layerInline)))
 
+/** Runs an effect on a log. */
 export const on = <A, E>(log: Log, effect: Effect.Effect<A, E, EventLog | Signals | Signatures>) =>
   Effect.provideContext(effect, log)
 
-/** The log with some of what it does done differently. */
+/** The log with some of its methods replaced. */
 export const changed = (log: Log, change: (log: EventLog["Service"]) => Partial<EventLog["Service"]>): Log => {
   const service = Context.get(log, EventLog)
   return Context.add(log, EventLog, EventLog.of({ ...service, ...change(service) }))
 }
 
-/** Does something once, before the n-th time that a log is read or appended to. */
+/** The log that runs an effect once, before its n-th read or append. */
 export const interposed = (
   log: Log,
   method: "read" | "append",
@@ -145,7 +146,7 @@ export const interposed = (
   )
 }
 
-/** All that a log holds: where every stream ends, and how much is left of it. */
+/** The head of every stream in a log, with the number and size of its payloads. */
 export const holdings = Effect.gen(function* () {
   const streams = yield* (yield* EventLog).streams({ limit: 10_000 })
   return streams.map(({ key, version, generation, chain, checkpoint, payloads, payloadBytes }) => ({

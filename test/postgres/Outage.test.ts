@@ -1,18 +1,22 @@
-/** The database goes away, in every way it can, and comes back: nothing is acknowledged that it has not kept. */
+/** The database fails in several ways and comes back: the server acknowledges nothing that the database has not kept. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Context, Deferred, Effect, Layer, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
-import { connectRaw, openRaw } from "../../packages/server/test/support/RawClient.ts"
-import { makeCluster } from "../support/PostgresCluster.ts"
+import { vi } from "vitest"
+import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
 import { makeRandom } from "../support/random.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
+import { makeCluster } from "../support/storage/PostgresCluster.ts"
 
-/** A Postgres of its own, migrated. */
+// Each test starts its own Postgres, and stops it several times.
+vi.setConfig({ testTimeout: 600_000 })
+
+/** A migrated Postgres for one test. */
 const ownCluster = Effect.acquireRelease(
   Effect.promise(() => makeCluster()),
   (cluster) => Effect.sync(cluster.remove)
@@ -23,7 +27,7 @@ const health = (url: string) =>
     const { status } = await fetch(`${url.replace("ws:", "http:")}/healthz`)
     return status
   }).pipe(
-    // A connection that was kept may be closed by the server at this very moment.
+    // The server may close a kept connection at this moment.
     Effect.retry({ times: 2 }),
     Effect.orDie
   )
@@ -34,9 +38,9 @@ const untilHealth = (url: string, status: number) =>
     Effect.timeoutOrElse({ duration: "2 minutes", orElse: () => Effect.die(new Error(`never ${status}`)) })
   )
 
-describe("a database that is away", () => {
+describe("an unavailable database", () => {
   it.live(
-    "when the server starts: clients are told to try again, health is red, and all is well once it is there",
+    "a server that starts without its database refuses clients with 1013, reports 503, and recovers with the database",
     () =>
       Effect.gen(function* () {
         const cluster = yield* ownCluster
@@ -51,7 +55,7 @@ describe("a database that is away", () => {
         assert.strictEqual(JSON.parse(command.stdout).error.code, "STORAGE_UNAVAILABLE")
 
         const client = yield* connectClient(options)
-        client.write("written while it was away")
+        client.write("written during the outage")
         yield* Effect.sync(cluster.start)
         yield* untilHealth(server.url, 200)
         yield* client.until("it is stored", () => client.isSettled() && client.activeSnapshotId() !== undefined)
@@ -60,7 +64,7 @@ describe("a database that is away", () => {
       })
   )
 
-  it.live("crashes under load, again and again: every acknowledged update is there once and in order", () =>
+  it.live("every acknowledged update is stored once and in order after each of several crashes under load", () =>
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`Postgres crashes with TEST_SEED=${random.seed}`)
@@ -93,7 +97,7 @@ describe("a database that is away", () => {
         yield* untilHealth(server.url, 200)
         yield* assertStored(cluster.url, libraryId, writers, `round ${round}, seed ${random.seed}`)
       }
-      // The server still serves what it had open all the while.
+      // The server still serves the documents that it had open.
       for (const writer of writers) {
         const before = writer.acknowledged
         const done = yield* Deferred.make<void>()
@@ -107,7 +111,7 @@ describe("a database that is away", () => {
     })
   )
 
-  it.live("restarts under real clients: they come back, go on, and have the same document", () =>
+  it.live("real clients reconnect after each restart of the database, go on, and converge", () =>
     Effect.gen(function* () {
       const cluster = yield* ownCluster
       const server = yield* startServer({ database: cluster.url })
@@ -135,68 +139,68 @@ describe("a database that is away", () => {
     })
   )
 
-  it.live("only for signals, again and again: who is on another process still hears of everything, in order", () =>
-    Effect.gen(function* () {
-      const cluster = yield* ownCluster
-      const [here, there] = [
-        yield* startServer({ database: cluster.url }),
-        yield* startServer({ database: cluster.url })
-      ]
-      const libraryId = LibraryId.make(randomName())
-      const token = yield* here.token(libraryId)
-      const documentId = randomName()
-      yield* begin(here.url, documentId, token)
-      const reader = yield* connectRaw({ url: there.url, documentId, token })
-      const writer = makeWriter(documentId)
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const enough = yield* Deferred.make<void>()
-          yield* writeOn(here.url, writer, token, () => {
-            if (writer.acknowledged === 1000) Deferred.doneUnsafe(enough, Effect.void)
-          })
-          const cut = terminate(cluster.url, "query ILIKE 'LISTEN%'")
-          yield* Effect.forkScoped(Effect.repeat(cut, Schedule.spaced("100 millis")))
-          yield* Deferred.await(enough)
-        })
-      )
-      const clocks = () =>
-        reader.frames
-          .filter(({ type }) => type === "update")
-          .map(({ publicData }) => (publicData as { readonly clock: number }).clock)
-      yield* reader.next("update", () => clocks().length >= writer.acknowledged)
-      assert.deepStrictEqual(
-        clocks(),
-        clocks().map((_, i) => i)
-      )
-    })
-  )
-
   it.live(
-    "hangs while a server is told to stop: the server ends, and what it did not keep it did not acknowledge",
+    "a database that cuts connections only for signals loses nothing: clients of another process receive every update in order",
     () =>
       Effect.gen(function* () {
         const cluster = yield* ownCluster
-        const server = yield* spawnServer(cluster.url)
-        const options = { url: server.url, documentId: randomName(), token: yield* mintToken(randomName()) }
-        const client = yield* connectClient(options)
-        client.write("before")
-        yield* client.until("it is acknowledged", client.isSettled)
+        const [here, there] = [
+          yield* startServer({ database: cluster.url }),
+          yield* startServer({ database: cluster.url })
+        ]
+        const libraryId = LibraryId.make(randomName())
+        const token = yield* here.token(libraryId)
+        const documentId = randomName()
+        yield* begin(here.url, documentId, token)
+        const reader = yield* connectRaw({ url: there.url, documentId, token })
+        const writer = makeWriter(documentId)
         yield* Effect.scoped(
           Effect.gen(function* () {
-            yield* holdTable(cluster.url, "sealog.streams")
-            client.write("meanwhile")
-            yield* server.stop
-            assert.isFalse(client.isSettled())
+            const enough = yield* Deferred.make<void>()
+            yield* writeOn(here.url, writer, token, () => {
+              if (writer.acknowledged === 1000) Deferred.doneUnsafe(enough, Effect.void)
+            })
+            const cut = terminate(cluster.url, "query ILIKE 'LISTEN%'")
+            yield* Effect.forkScoped(Effect.repeat(cut, Schedule.spaced("100 millis")))
+            yield* Deferred.await(enough)
           })
         )
-        const back = yield* spawnServer(cluster.url, { port: server.port })
-        yield* client.until("it is acknowledged", client.isSettled)
-        const newcomer = yield* connectClient({ ...options, url: back.url })
-        yield* newcomer.until("it has all", () => newcomer.list().length === 2)
+        const clocks = () =>
+          reader.frames
+            .filter(({ type }) => type === "update")
+            .map(({ publicData }) => (publicData as { readonly clock: number }).clock)
+        yield* reader.next("update", () => clocks().length >= writer.acknowledged)
+        assert.deepStrictEqual(
+          clocks(),
+          clocks().map((_, i) => i)
+        )
       })
   )
 
-  it.live("cuts single connections: nobody notices", () =>
+  it.live("a server that shuts down while its database hangs ends, and acknowledges nothing that is not stored", () =>
+    Effect.gen(function* () {
+      const cluster = yield* ownCluster
+      const server = yield* spawnServer(cluster.url)
+      const options = { url: server.url, documentId: randomName(), token: yield* mintToken(randomName()) }
+      const client = yield* connectClient(options)
+      client.write("before")
+      yield* client.until("it is acknowledged", client.isSettled)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* holdTable(cluster.url, "sealog.streams")
+          client.write("while the database hangs")
+          yield* server.stop
+          assert.isFalse(client.isSettled())
+        })
+      )
+      const back = yield* spawnServer(cluster.url, { port: server.port })
+      yield* client.until("it is acknowledged", client.isSettled)
+      const newcomer = yield* connectClient({ ...options, url: back.url })
+      yield* newcomer.until("it has all", () => newcomer.list().length === 2)
+    })
+  )
+
+  it.live("clients do not notice that the database cuts the server's connections", () =>
     Effect.gen(function* () {
       const cluster = yield* ownCluster
       const server = yield* startServer({ database: cluster.url })
@@ -214,7 +218,7 @@ describe("a database that is away", () => {
   )
 })
 
-/** Ends connections of ours to the database; how many. */
+/** Ends the server's connections to the database, and returns their number. */
 const terminate = (url: string, which = "TRUE") =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
     sql.unsafe(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -225,7 +229,7 @@ const terminate = (url: string, which = "TRUE") =>
     Effect.orDie
   )
 
-/** Nobody else reads or writes the table until the scope closes. */
+/** Locks a table until the scope closes, so that no other connection reads or writes it. */
 const holdTable = Effect.fnUntraced(function* (url: string, table: string) {
   const client = yield* Layer.build(PgStorage.layerClient({ url }))
   const sql = Context.get(client, SqlClient.SqlClient)

@@ -1,16 +1,20 @@
-/** Several servers on one database are one server to their clients. */
+/** Several servers on one database act as one server to their clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { ephemeralMessage, makeAuthor } from "@sealog/server/testing"
 import { Array, Deferred, Effect, Fiber, Ref, Schedule } from "effect"
-import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage } from "../support/postgres.ts"
+import { vi } from "vitest"
+import { connectRaw, type RawSecsync, type ServerFrame } from "../support/clients/RawSecsync.ts"
 import { makeRandom } from "../support/random.ts"
-import { connectClient, nextTurn, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
-import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
-import { assertSame, writeTogether } from "../support/writeTogether.ts"
+import { connectClient, nextTurn, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
+import { assertSame, writeTogether } from "../support/secsync/writeTogether.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+
+// Each test runs several server processes, most of them several times.
+vi.setConfig({ testTimeout: 600_000 })
 
 const RUNS = 20
 
@@ -23,22 +27,28 @@ const startServers = Effect.fnUntraced(function* (count: number) {
   return { database, servers, urls: servers.map(({ url }) => url) }
 })
 
-const replays = Effect.fnUntraced(function* (database: string) {
+/** Asserts that `replay` finds no problem. */
+const assertInOrder = Effect.fnUntraced(function* (database: string) {
   const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
   assert.strictEqual(exitCode, 0, stdout + stderr)
 })
 
-/** Waits until everybody was told of all updates of a document: servers may still be storing what was sent last. */
-const untilAllAreTold = (database: string, libraryId: string, documentId: string, readers: ReadonlyArray<RawClient>) =>
+/** Waits until every reader has received every update of a document. Servers may still be storing the last ones. */
+const untilAllReceived = (
+  database: string,
+  libraryId: string,
+  documentId: string,
+  readers: ReadonlyArray<RawSecsync>
+) =>
   Effect.gen(function* () {
     const shown = JSON.parse((yield* runCommand(database, "document", "show", libraryId, documentId)).stdout)
     const stored: number = shown.updates
     yield* Effect.forEach(readers, (reader) => reader.next("update", () => updatesOf(reader).length >= stored))
     return readers.every((reader) => updatesOf(reader).length === stored)
-  }).pipe(Effect.repeat({ until: (areTold) => areTold }))
+  }).pipe(Effect.repeat({ until: (haveAll) => haveAll }))
 
-/** Author and clock of the updates that a client was told of, in its order. */
-const updatesOf = ({ frames }: RawClient) =>
+/** Author and clock of the updates that a client received, in its order. */
+const updatesOf = ({ frames }: RawSecsync) =>
   frames
     .filter(({ type }) => type === "update")
     .map(({ publicData }) => publicData as { readonly pubKey: string; readonly clock: number })
@@ -47,20 +57,20 @@ const authorOf = ({ publicData }: ServerFrame) => (publicData as { readonly pubK
 
 for (const count of [2, 3]) {
   describe(`${count} processes`, () => {
-    it.live(`converge, ${RUNS} runs of ${RUNS}`, () =>
+    it.live(`clients converge in ${RUNS} of ${RUNS} runs`, () =>
       Effect.gen(function* () {
         const { database, urls } = yield* startServers(count)
         const run = Effect.fnUntraced(function* (number: number) {
-          // Each process is somebody's first.
+          // Each run starts with another process.
           const turned = [...urls.slice(number % count), ...urls.slice(0, number % count)]
           yield* writeTogether(turned, yield* mintToken(randomName()), `run ${number}`)
         }, Effect.scoped)
         yield* Effect.forEach(Array.range(1, RUNS), run, { concurrency: 2 })
-        yield* replays(database)
+        yield* assertInOrder(database)
       })
     )
 
-    it.live("tell every connection of each event once and in one order", () =>
+    it.live("every connection receives each event once and in one order", () =>
       Effect.gen(function* () {
         const { database, urls } = yield* startServers(count)
         const libraryId = LibraryId.make(randomName())
@@ -80,14 +90,14 @@ for (const count of [2, 3]) {
           })
         )
         yield* assertStored(database, libraryId, writers, "all of it")
-        yield* untilAllAreTold(database, libraryId, documentId, readers)
+        yield* untilAllReceived(database, libraryId, documentId, readers)
         for (const reader of readers) assert.deepStrictEqual(updatesOf(reader), updatesOf(readers[0]!))
-        const told = new Set(updatesOf(readers[0]!).map(({ clock, pubKey }) => `${pubKey} ${clock}`))
-        assert.strictEqual(told.size, updatesOf(readers[0]!).length)
+        const received = new Set(updatesOf(readers[0]!).map(({ clock, pubKey }) => `${pubKey} ${clock}`))
+        assert.strictEqual(received.size, updatesOf(readers[0]!).length)
       })
     )
 
-    it.live("relay ephemeral messages", () =>
+    it.live("ephemeral messages reach the clients of the other processes", () =>
       Effect.gen(function* () {
         const { urls } = yield* startServers(count)
         const token = yield* mintToken(randomName())
@@ -95,7 +105,7 @@ for (const count of [2, 3]) {
         yield* begin(urls[0]!, documentId, token)
         const clients = yield* Effect.forEach(urls, (url) => connectRaw({ url, documentId, token }))
         const authors = clients.map(() => makeAuthor())
-        // May be lost, as to a client that is just taking its document: sent until it is heard.
+        // A client that is still loading its document may miss a message, so the messages repeat.
         const sending = Effect.sync(() => {
           for (const [i, client] of clients.entries()) client.send(ephemeralMessage(authors[i]!, { docId: documentId }))
         })
@@ -109,7 +119,7 @@ for (const count of [2, 3]) {
       })
     )
 
-    it.live("all react to an eviction by the command line, and the library is restored by itself", () =>
+    it.live("clients of every process restore a library that the command line evicts", () =>
       Effect.gen(function* () {
         const { database, urls } = yield* startServers(count)
         const library = randomName()
@@ -126,11 +136,11 @@ for (const count of [2, 3]) {
           (client) => client.isSettled() && client.activeSnapshotId() !== evicted && client.list().length === count
         )
         assertSame(clients)
-        yield* replays(database)
+        yield* assertInOrder(database)
       })
     )
 
-    it.live("lose nothing when one of them is killed again and again", () =>
+    it.live("clients lose nothing when one process is killed several times", () =>
       Effect.gen(function* () {
         const random = makeRandom()
         console.log(`killed processes with TEST_SEED=${random.seed}`)
@@ -162,18 +172,18 @@ for (const count of [2, 3]) {
           yield* assertStored(database, libraryId, writers, `round ${round}, seed ${random.seed}`)
           yield* Ref.set(first, yield* spawnServer(database))
         }
-        // Who was on another process heard of everything, what the killed one had stored and not told of included.
-        yield* untilAllAreTold(database, libraryId, documentId, [reader])
-        const told = new Set(updatesOf(reader).map(({ clock, pubKey }) => `${pubKey} ${clock}`))
-        assert.strictEqual(told.size, updatesOf(reader).length)
-        yield* replays(database)
+        // A client of another process received every update, also those that the killed process stored but did not fan out.
+        yield* untilAllReceived(database, libraryId, documentId, [reader])
+        const received = new Set(updatesOf(reader).map(({ clock, pubKey }) => `${pubKey} ${clock}`))
+        assert.strictEqual(received.size, updatesOf(reader).length)
+        yield* assertInOrder(database)
       })
     )
   })
 }
 
 describe("a rolling restart", () => {
-  it.live("under load: every client goes on, and nothing that was written is lost", () =>
+  it.live("every client goes on through a rolling restart under load, and loses nothing", () =>
     Effect.gen(function* () {
       const { database, servers, urls } = yield* startServers(2)
       const options = { documentId: randomName(), token: yield* mintToken(randomName()), snapshotEvery: 50 }
@@ -184,7 +194,7 @@ describe("a rolling restart", () => {
       const writing = yield* Effect.forkChild(
         Effect.gen(function* () {
           while (!(yield* Deferred.isDone(isOver))) {
-            // Never more ahead of the slowest than it can catch up with, however slow the machine is.
+            // Bounds the lead over the slowest client, however slow the machine is.
             if (items - Math.min(...clients.map((client) => client.list().length)) < 200) {
               clients[items % clients.length]?.write(`item ${items}`)
               items += 1
@@ -204,7 +214,7 @@ describe("a rolling restart", () => {
       yield* Fiber.join(writing)
       yield* untilAll(clients, "all have all", (client) => client.isSettledOnActive() && client.list().length === items)
       for (const client of clients) assert.deepStrictEqual(client.list(), clients[0]?.list())
-      yield* replays(database)
+      yield* assertInOrder(database)
     })
   )
 })

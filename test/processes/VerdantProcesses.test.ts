@@ -1,13 +1,18 @@
-/** Several servers on one database are one server to Verdant clients. */
+/** Several servers on one database act as one server to Verdant clients. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { freshStorage } from "../support/postgres.ts"
-import { runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
+import { vi } from "vitest"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
+import { runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
-import { openClient, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
+
+// Each test runs several server processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const startTwo = Effect.fnUntraced(function* () {
   const database = yield* freshStorage
@@ -21,8 +26,8 @@ const assertInOrder = Effect.fnUntraced(function* (database: string) {
   assert.strictEqual(exitCode, 0, stdout + stderr)
 })
 
-describe("50 two processes", () => {
-  it.live("50 clients of either have the same, know of each other, and survive an eviction and a kill", () =>
+describe("two processes", () => {
+  it.live("clients of two processes converge, see each other's presence, and survive an eviction and a kill", () =>
     Effect.gen(function* () {
       const { database, servers, libraries } = yield* startTwo()
       const [one, two] = libraries
@@ -47,19 +52,19 @@ describe("50 two processes", () => {
       for (const client of clients) {
         const others = clients.filter((other) => other !== client).map(({ user }) => user)
         yield* until(
-          `${client.user} knows who is there`,
+          `${client.user} sees all others`,
           () => others.every((user) => client.peers().includes(user)),
           () => client.peers()
         )
       }
       b.store.sync.presence.update({ says: "hello" })
-      yield* until("what one says is heard at the other process", () => {
+      yield* until("presence reaches a client of the other process", () => {
         const { peers } = a.store.sync.presence
         return peers["b"]?.presence?.says === "hello"
       })
 
       assert.strictEqual((yield* runCommand(database, "evict", one.id, "--yes")).exitCode, 0)
-      // Who has not heard of the eviction yet loses what it writes: it will be reset.
+      // A client that does not know of the eviction yet is reset, and loses what it writes until then.
       for (const client of clients) {
         yield* until(`${client.user} has restored it or was reset`, () => client.restores() + client.resets() > 0)
       }
@@ -69,7 +74,7 @@ describe("50 two processes", () => {
 
       yield* servers[0].kill
       yield* a.edit(id, (item) => item.get("tags").push("of a, without a server"))
-      yield* b.edit(id, (item) => item.get("tags").push("of b, meanwhile"))
+      yield* b.edit(id, (item) => item.get("tags").push("of b, with a server"))
       yield* spawnServer(database, { port: servers[0].port })
       for (const client of [a, b, c, d]) yield* client.until("it has both", ([item]) => item?.tags.length === 23)
       const [item] = yield* untilSame(clients)
@@ -78,7 +83,7 @@ describe("50 two processes", () => {
     })
   )
 
-  it.live("50 D2 clients of either restore an evicted library at once, and nothing is lost", () =>
+  it.live("clients of two processes that restore an evicted library at once lose nothing", () =>
     Effect.gen(function* () {
       const { database, libraries } = yield* startTwo()
       const clients = [
@@ -100,7 +105,7 @@ describe("50 two processes", () => {
     })
   )
 
-  it.live("50 a client that polls now here, now there, gets everything once and loses nothing", () =>
+  it.live("a client that polls two processes in turn receives every operation once", () =>
     Effect.gen(function* () {
       const { libraries } = yield* startTwo()
       const token = yield* libraries[0].token({ userId: "a" })
@@ -112,16 +117,15 @@ describe("50 two processes", () => {
       const begun = yield* post(libraries[0], token, [
         writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })
       ])
-      assert.isDefined(begun.messages.find(({ type }) => type === "sync-resp"))
-      listener.send(listening.sync({ resyncAll: true }))
-      yield* listener.next("sync-resp")
+      assert.isDefined(syncResponse(begun))
+      yield* registerReplica(listener, listening)
       const timestamps: Array<string> = []
       for (let n = 0; n < 12; n++) {
         const written = writer.operation("item/x", set("n", n))
         const stored = yield* post(libraries[n % 2]!, token, [writer.op(written)])
         assert.strictEqual(stored.status, 200, JSON.stringify(stored))
         const polled = yield* post(libraries[(n + 1) % 2]!, token, [reader.sync({ since, resyncAll: since === null })])
-        const response = polled.messages.find(({ type }) => type === "sync-resp")
+        const response = syncResponse(polled)
         const operations = response?.["operations"] as ReadonlyArray<{ readonly timestamp: string }>
         timestamps.push(...operations.map(({ timestamp }) => timestamp))
         assert.include(timestamps, written.timestamp)

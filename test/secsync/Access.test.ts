@@ -1,13 +1,13 @@
-/** What a token reaches, and what it does not, seen by real clients. */
+/** The documents that a token opens to a real client, and for how long. */
 import { assert, describe, it } from "@effect/vitest"
 import { DocumentId } from "@sealog/server/domain/Ids"
 import { Duration, Effect } from "effect"
-import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 describe("access", () => {
-  it.live("two libraries with a document of the same name never meet", () =>
+  it.live("documents of the same id in two libraries stay separate", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const documentId = randomName()
@@ -27,7 +27,7 @@ describe("access", () => {
     })
   )
 
-  it.live("a read-only token reads, is told of changes, and cannot write", () =>
+  it.live("a client with a read-only token receives changes, and cannot write", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()
@@ -40,7 +40,7 @@ describe("access", () => {
       const reader = yield* connectClient({ ...options, token })
       yield* reader.until("it has loaded", () => reader.list().length === 1)
       writer.write("two")
-      yield* reader.until("it was told", () => reader.list().length === 2)
+      yield* reader.until("it received the change", () => reader.list().length === 2)
       reader.write("not allowed")
       yield* reader.until("it is refused", () => reader.state() === "noAccess")
 
@@ -53,7 +53,7 @@ describe("access", () => {
     })
   )
 
-  it.live("a token that is valid for one document opens no other", () =>
+  it.live("a token for one document opens no other", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()
@@ -69,7 +69,7 @@ describe("access", () => {
     })
   )
 
-  it.live("a token that expires ends the connection, and its owner stays out", () =>
+  it.live("a token that expires ends the connection, and the client cannot return", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const enter = Effect.fnUntraced(function* (seconds: number) {
@@ -77,12 +77,12 @@ describe("access", () => {
         const options = { url: server.url, documentId: randomName(), token }
         const raw = yield* connectRaw(options)
         const client = yield* connectClient(options)
-        yield* client.until("it is let in or not", () => client.isSettled() || client.state() === "noAccess")
-        return { client, raw, areIn: raw.first.type === "document" && client.connections() > 0 }
+        yield* client.until("it is admitted or refused", () => client.isSettled() || client.state() === "noAccess")
+        return { client, raw, areConnected: raw.first.type === "document" && client.connections() > 0 }
       })
       let entered = yield* enter(2)
-      // A machine that takes longer to let them in is given longer.
-      for (let seconds = 4; !entered.areIn; seconds *= 2) entered = yield* enter(seconds)
+      // On a slow machine the token may expire before the clients are connected, so it gets more time.
+      for (let seconds = 4; !entered.areConnected; seconds *= 2) entered = yield* enter(seconds)
       const { client, raw } = entered
       const { code } = yield* raw.closed
       assert.strictEqual(code, 4401)
@@ -90,7 +90,7 @@ describe("access", () => {
     })
   )
 
-  it.live("no token, a made-up one and one without a signature are refused", () =>
+  it.live("the server refuses a missing, a forged and an unsigned token", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")

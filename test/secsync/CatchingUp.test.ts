@@ -1,18 +1,18 @@
-/** Real clients that missed something: behind, away, cut off, or never told. */
+/** Real clients that missed changes: they were behind, offline, cut off, or not acknowledged. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type Proxied, startProxy } from "../support/Proxy.ts"
-import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { type Proxied, startProxy } from "../support/network/Proxy.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const isRefusal = ({ type }: Proxied): boolean => type === "snapshot-save-failed"
 
 describe("catching up", () => {
-  it.live("a client two snapshots behind merges, without reconnecting", () =>
+  it.live("a client that is two snapshots behind merges without a reconnect", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const proxy = yield* startProxy(server.url)
-      // Both send a snapshot for every change.
+      // Both clients send a snapshot for every change.
       const options = { documentId: randomName(), token: yield* server.token(randomName()), snapshotEvery: 0 }
       const ahead = yield* connectClient({ ...options, url: server.url })
       yield* writeSettled(ahead, "one")
@@ -29,11 +29,11 @@ describe("catching up", () => {
       yield* untilAll([ahead, behind], "both have all", (client) => client.isSettled() && client.list().length === 4)
       assert.deepStrictEqual(behind.list(), ahead.list())
       assert.strictEqual(behind.connections(), 1)
-      assertNoComplaints(ahead, behind)
+      assertNoErrors(ahead, behind)
     })
   )
 
-  it.live("a client that comes back is sent exactly what it misses of several authors", () =>
+  it.live("a client that returns receives exactly the updates that it misses of several authors", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const proxy = yield* startProxy(server.url)
@@ -78,7 +78,7 @@ describe("catching up", () => {
     })
   )
 
-  it.live("a client that comes back and writes costs an update, not a snapshot", () =>
+  it.live("a client that returns and writes sends an update, not a snapshot", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
@@ -87,7 +87,7 @@ describe("catching up", () => {
       for (const item of ["the snapshot", "update 0", "update 1"]) yield* writeSettled(client, item)
       const snapshotId = client.activeSnapshotId()
       for (const item of ["a", "b"]) {
-        // When it comes back, the client has forgotten its own clock, and begins with 0 again.
+        // After a reconnect, the client has forgotten its own clock, and starts with 0 again.
         client.disconnect()
         client.reconnect()
         yield* client.until("it is back", client.isSettled)
@@ -96,11 +96,11 @@ describe("catching up", () => {
       yield* witness.until("it has all", () => witness.isSettled() && witness.list().length === 5)
       assert.strictEqual(client.activeSnapshotId(), snapshotId)
       assert.deepStrictEqual(client.list(), witness.list())
-      assertNoComplaints(client, witness)
+      assertNoErrors(client, witness)
     })
   )
 
-  it.live("a client that comes back and writes faster than it is answered loses nothing", () =>
+  it.live("a client that returns and writes faster than the server answers loses nothing", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
@@ -122,11 +122,11 @@ describe("catching up", () => {
         )
       }
       assert.deepStrictEqual(client.list(), witness.list())
-      assertNoComplaints(client, witness)
+      assertNoErrors(client, witness)
     })
   )
 
-  it.live("what was written offline arrives, also over a snapshot that came meanwhile", () =>
+  it.live("offline changes arrive, also after a new snapshot", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
@@ -143,11 +143,11 @@ describe("catching up", () => {
       offline.reconnect()
       yield* untilAll([online, offline], "both have all", (client) => client.isSettled() && client.list().length === 12)
       assert.deepStrictEqual(online.list(), offline.list())
-      assertNoComplaints(online, offline)
+      assertNoErrors(online, offline)
     })
   )
 
-  it.live("a connection that breaks before the acknowledgements come costs nothing", () =>
+  it.live("a client that loses its acknowledgements stores every change once", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const proxy = yield* startProxy(server.url)
@@ -160,17 +160,17 @@ describe("catching up", () => {
       for (const length of items) {
         proxy.drop(({ type }: Proxied) => type === "update-saved")
         unlucky.write(`item ${length}`)
-        // The update was stored, and its author never heard of it.
+        // The update is stored, but its author receives no acknowledgement.
         yield* witness.until("it is stored", () => witness.list().length === length)
         proxy.drop(() => false)
         proxy.cut()
         yield* unlucky.until("it is back", unlucky.isSettled)
       }
-      yield* witness.until("it has seen all", witness.isSettled)
+      yield* witness.until("it has everything", witness.isSettled)
       assert.strictEqual(unlucky.connections(), 1 + items.length)
       assert.deepStrictEqual(unlucky.list(), witness.list())
       assert.strictEqual(new Set(witness.list()).size, 1 + items.length)
-      assertNoComplaints(witness, unlucky)
+      assertNoErrors(witness, unlucky)
     })
   )
 })
@@ -181,7 +181,7 @@ const writeSettled = Effect.fnUntraced(function* (client: SecsyncClient, item: s
   yield* client.until("it is acknowledged", client.isSettled)
 })
 
-const assertNoComplaints = (...clients: ReadonlyArray<SecsyncClient>) => {
+const assertNoErrors = (...clients: ReadonlyArray<SecsyncClient>) => {
   for (const client of clients) {
     assert.deepStrictEqual(
       client.errors().filter((error) => error !== "SECSYNC_ERROR_214"),

@@ -1,13 +1,13 @@
-/** With `maxUpdatesPerSnapshot`, real clients replace snapshots when the server asks, and nothing is lost or doubled. */
+/** With `maxUpdatesPerSnapshot`, real clients replace snapshots when the server asks, and lose or repeat nothing. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { connectClient, nextTurn, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const ITEMS = 60
 
 describe("a server that asks for snapshots", () => {
-  it.live("keeps what several clients write, some of it with several updates in flight", () =>
+  it.live("several clients lose nothing, also with several updates in flight", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ secsync: { maxUpdatesPerSnapshot: 10 } })
       const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }

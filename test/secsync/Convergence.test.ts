@@ -1,14 +1,18 @@
-/** Real clients of one document end up with the same content, and without an error that is not of their own making. */
+/** Real clients of one document converge, without errors that the server caused. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertSame, writeTogether } from "../support/writeTogether.ts"
+import { vi } from "vitest"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertSame, writeTogether } from "../support/secsync/writeTogether.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
+
+// One test repeats a scenario of four real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const RUNS = 20
 
 describe("convergence", () => {
-  it.live(`three writers with snapshots and a late joiner, ${RUNS} runs of ${RUNS}`, () =>
+  it.live(`three writers with snapshots and a late joiner converge in ${RUNS} of ${RUNS} runs`, () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const run = Effect.fnUntraced(function* (number: number) {
@@ -18,7 +22,7 @@ describe("convergence", () => {
     })
   )
 
-  it.live("a client whose key is far away gets what is written meanwhile", () =>
+  it.live("a client that waits for its key receives what others write until then", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
@@ -45,13 +49,13 @@ describe("convergence", () => {
     })
   )
 
-  it.live("clients that race for the first snapshot", () =>
+  it.live("clients that race for the first snapshot converge", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const options = { url: server.url, documentId: randomName(), token: yield* server.token(randomName()) }
       const clients = yield* Effect.all(Array.makeBy(3, () => connectClient(options)))
       yield* untilAll(clients, "every client has an empty document", (client) => client.isSettled())
-      // All of them believe that the document is theirs to begin.
+      // Each client believes that it creates the document.
       for (const [i, client] of clients.entries()) client.write(`client ${i}`)
       yield* untilAll(clients, "all have all", (client) => client.isSettled() && client.list().length === 3)
       assertSame(clients)

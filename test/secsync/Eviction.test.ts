@@ -1,17 +1,17 @@
-/** Real clients bring an evicted library back, and nothing is lost. */
+/** Real clients restore an evicted library, and lose nothing. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
 import { Array, Effect } from "effect"
-import { evict } from "../support/evict.ts"
-import { startProxy } from "../support/Proxy.ts"
-import { freshStorage } from "../support/postgres.ts"
-import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, startServer, type TestServer } from "../support/TestServer.ts"
+import { startProxy } from "../support/network/Proxy.ts"
+import { evict } from "../support/secsync/evict.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer, type TestServer } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
 describe("eviction", () => {
-  it.live("of a library whose clients are connected: it is back by itself, nothing lost", () =>
+  it.live("connected clients restore an evicted library by themselves", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()
@@ -39,7 +39,7 @@ describe("eviction", () => {
           (client) => client.isSettled() && client.activeSnapshotId() !== evictedSnapshotId
         )
         const stored = yield* storedTail(server, { libraryId: LibraryId.make(library), streamId: documentId })
-        // One client was asked, and one snapshot followed the eviction.
+        // The server asked one client, so one snapshot follows the eviction.
         assert.deepStrictEqual(stored, ["SnapshotStored"])
         const newcomer = yield* connectClient({ url: server.url, documentId, token })
         yield* newcomer.until("it has loaded", () => newcomer.isSettled() && newcomer.list().length > 0)
@@ -52,7 +52,7 @@ describe("eviction", () => {
     })
   )
 
-  it.live("by `sync-admin evict` while `sync-admin serve` runs", () =>
+  it.live("clients of `sync-admin serve` restore a library after `sync-admin evict`", () =>
     Effect.gen(function* () {
       const database = yield* freshStorage
       const server = yield* spawnServer(database)
@@ -82,7 +82,7 @@ describe("eviction", () => {
     })
   )
 
-  it.live("while clients are writing: nothing that was written is lost", () =>
+  it.live("clients that write during an eviction lose nothing", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()
@@ -101,12 +101,12 @@ describe("eviction", () => {
           client.write(`writer ${name}: ${i}`)
           items += 1
           if (i % 3 === 0) yield* client.until("it is acknowledged", client.isSettledOnActive)
-          // The process that evicts needs the machine as well.
+          // Leaves time for the process that evicts.
           yield* Effect.sleep("20 millis")
         }
       })
       const key = { libraryId: LibraryId.make(library), streamId: options.documentId }
-      // Nobody can evict what is evicted and not restored yet.
+      // An evicted document that is not restored yet cannot be evicted again.
       const untilRestored = Effect.repeat(Effect.andThen(Effect.sleep("20 millis"), storedTail(server, key)), {
         until: (types) => types[0] === "SnapshotStored"
       })
@@ -132,58 +132,64 @@ describe("eviction", () => {
     })
   )
 
-  it.live("while everybody is away: the first that has it restores it, an empty newcomer is never asked", () =>
-    Effect.gen(function* () {
-      const server = yield* startServer()
-      const newcomersLine = yield* startProxy(server.url)
-      const library = randomName()
-      const options = { documentId: randomName(), token: yield* server.token(library) }
-      let keyFetched = Promise.resolve()
-      const complete = yield* connectClient({ ...options, url: server.url })
-      const behind = yield* connectClient({ ...options, url: server.url, keyFetched: () => keyFetched })
-      yield* untilAll([complete, behind], "they have loaded", (client) => client.isSettled())
-      complete.write("one")
-      yield* untilAll([complete, behind], "both have it", (client) => client.isSettled() && client.list().length === 1)
-      behind.disconnect()
-      complete.write("two")
-      yield* complete.until("it is acknowledged", complete.isSettled)
-      complete.disconnect()
-      yield* evict(server.database, library)
+  it.live(
+    "after an eviction while all are offline, the server asks the first client that has the document, never an empty one",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const newcomersLine = yield* startProxy(server.url)
+        const library = randomName()
+        const options = { documentId: randomName(), token: yield* server.token(library) }
+        let keyFetched = Promise.resolve()
+        const complete = yield* connectClient({ ...options, url: server.url })
+        const behind = yield* connectClient({ ...options, url: server.url, keyFetched: () => keyFetched })
+        yield* untilAll([complete, behind], "they have loaded", (client) => client.isSettled())
+        complete.write("one")
+        yield* untilAll(
+          [complete, behind],
+          "both have it",
+          (client) => client.isSettled() && client.list().length === 1
+        )
+        behind.disconnect()
+        complete.write("two")
+        yield* complete.until("it is acknowledged", complete.isSettled)
+        complete.disconnect()
+        yield* evict(server.database, library)
 
-      const newcomer = yield* connectClient({ ...options, url: newcomersLine.url })
-      yield* newcomer.until("it has an empty document", newcomer.isSettled)
-      // It has the right snapshot, but not all of its updates.
-      behind.reconnect()
-      yield* behind.until("it is back", behind.isSettled)
-      assert.deepStrictEqual(newcomer.list(), [])
+        const newcomer = yield* connectClient({ ...options, url: newcomersLine.url })
+        yield* newcomer.until("it has an empty document", newcomer.isSettled)
+        // This client has the right snapshot, but not all of its updates.
+        behind.reconnect()
+        yield* behind.until("it is back", behind.isSettled)
+        assert.deepStrictEqual(newcomer.list(), [])
 
-      const { promise, resolve } = Promise.withResolvers<void>()
-      keyFetched = promise
-      complete.reconnect()
-      yield* untilAll(
-        [newcomer, complete],
-        "it is restored",
-        (client) => client.isSettled() && client.list().length === 2
-      )
-      assertSame([newcomer, complete], ["one", "two"])
-      assert.deepStrictEqual(
-        newcomersLine.received.map(({ type }) => type).filter((type) => type !== "ephemeral-message"),
-        ["document", "snapshot"]
-      )
-      // What is written afterwards reaches everybody that was there before.
-      newcomer.write("three")
-      yield* newcomer.until("it is acknowledged", newcomer.isSettled)
-      resolve()
-      yield* untilAll(
-        [newcomer, complete, behind],
-        "all have it",
-        (client) => client.isSettled() && client.list().length === 3
-      )
-      assertSame([newcomer, complete, behind], ["one", "two", "three"])
-    })
+        const { promise, resolve } = Promise.withResolvers<void>()
+        keyFetched = promise
+        complete.reconnect()
+        yield* untilAll(
+          [newcomer, complete],
+          "it is restored",
+          (client) => client.isSettled() && client.list().length === 2
+        )
+        assertSame([newcomer, complete], ["one", "two"])
+        assert.deepStrictEqual(
+          newcomersLine.received.map(({ type }) => type).filter((type) => type !== "ephemeral-message"),
+          ["document", "snapshot"]
+        )
+        // Later changes reach every client that was connected before.
+        newcomer.write("three")
+        yield* newcomer.until("it is acknowledged", newcomer.isSettled)
+        resolve()
+        yield* untilAll(
+          [newcomer, complete, behind],
+          "all have it",
+          (client) => client.isSettled() && client.list().length === 3
+        )
+        assertSame([newcomer, complete, behind], ["one", "two", "three"])
+      })
   )
 
-  it.live("a client that comes back with something of its own restores the document with it", () =>
+  it.live("a client that returns with offline changes restores the document with them", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()

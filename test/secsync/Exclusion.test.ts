@@ -1,14 +1,14 @@
-/** Whom an operator keeps out is out at once, on every server, and stays out. */
+/** A revocation or suspension by an operator takes effect at once, on every server, and lasts. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
 import { inject } from "vitest"
-import { connectRaw, openRaw } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage } from "../support/postgres.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
+import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
-/** As many servers as the storage is made for. */
+/** Starts two servers on Postgres, and one on SQLite, which serves one process. */
 const startServers = Effect.gen(function* () {
   const database = yield* freshStorage
   const count = inject("storage") === "Postgres" ? 2 : 1
@@ -27,8 +27,8 @@ const run = Effect.fnUntraced(function* (database: string, ...args: ReadonlyArra
 
 const claimsOf = (token: string) => JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
 
-describe("keeping out", () => {
-  it.live("a revoked token, a user's and a library's: cut off everywhere, and only they", () =>
+describe("exclusion", () => {
+  it.live("revoking a token, a user or a library disconnects exactly its clients, on every server", () =>
     Effect.gen(function* () {
       const { database, urls } = yield* startServers
       const [library, other] = [randomName(), randomName()]
@@ -84,7 +84,7 @@ describe("keeping out", () => {
     })
   )
 
-  it.live("a suspended library: its clients come back by themselves once it is resumed, with all they wrote", () =>
+  it.live("clients of a suspended library return by themselves after it is resumed, with their offline changes", () =>
     Effect.gen(function* () {
       const { database, urls } = yield* startServers
       const library = randomName()
@@ -105,7 +105,7 @@ describe("keeping out", () => {
         const raw = yield* connectRawUntilClosed({ url, ...options })
         assert.deepStrictEqual(raw, { code: 1013, reason: "the library is suspended" })
       }
-      clients[0]?.write("meanwhile")
+      clients[0]?.write("while suspended")
       assert.isTrue(bystander.isOpen())
 
       assert.isTrue((yield* run(database, "resume", library)).changed)
@@ -113,7 +113,7 @@ describe("keeping out", () => {
     })
   )
 
-  it.live("an evicted and suspended library: nobody restores it before it is resumed", () =>
+  it.live("clients restore an evicted and suspended library only after it is resumed", () =>
     Effect.gen(function* () {
       const { database, urls } = yield* startServers
       const library = randomName()

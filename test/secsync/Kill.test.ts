@@ -1,17 +1,21 @@
-/** What was acknowledged is there after `kill -9`: once, and in its author's order. */
+/** After `kill -9`, every acknowledged update is stored once, in its author's order. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Deferred, Effect } from "effect"
-import { freshStorage } from "../support/postgres.ts"
+import { vi } from "vitest"
 import { makeRandom } from "../support/random.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
-import { assertStored, begin, makeWriter, writeOn } from "../support/Writers.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+
+// Each test starts and kills several server processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const ROUNDS = 6
 describe("kill -9", () => {
-  it.live("under load, again and again: every acknowledged update is there once and in order", () =>
+  it.live("every acknowledged update is stored once and in order after each of several kills under load", () =>
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`kill -9 with TEST_SEED=${random.seed}`)
@@ -36,7 +40,7 @@ describe("kill -9", () => {
             }
             yield* Effect.forEach(writers, (writer) => writeOn(server.url, writer, token, onAcknowledged))
             yield* Deferred.await(enough)
-            // Anywhere in what the server is doing just then.
+            // The kill hits the server anywhere in its work.
             for (let turn = random.next(50); turn > 0; turn--) yield* Effect.yieldNow
             yield* server.kill
           })
@@ -49,7 +53,7 @@ describe("kill -9", () => {
     })
   )
 
-  it.live("under real clients: they come back, go on, and have the same document", () =>
+  it.live("real clients reconnect after each kill, go on, and converge", () =>
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`kill -9 under clients with TEST_SEED=${random.seed}`)

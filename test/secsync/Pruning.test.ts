@@ -1,12 +1,12 @@
-/** Pruning while clients work, are behind, and come back: nobody misses anything. */
+/** Pruning while clients write, are behind, and return: no client loses anything. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Effect, Fiber } from "effect"
-import { startProxy } from "../support/Proxy.ts"
-import { connectClient, type SecsyncClient, untilAll } from "../support/SecsyncClient.ts"
-import { runCommand } from "../support/ServerProcess.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertSame } from "../support/writeTogether.ts"
+import { startProxy } from "../support/network/Proxy.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertSame } from "../support/secsync/writeTogether.ts"
+import { runCommand } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const prune = Effect.fnUntraced(function* (database: string, library: string) {
   const { exitCode, stdout, stderr } = yield* runCommand(database, "prune", library, "--older-than", "0s", "--yes")
@@ -20,12 +20,12 @@ const writeSettled = Effect.fnUntraced(function* (client: SecsyncClient, ...item
 })
 
 describe("pruning", () => {
-  it.live("leaves what every client needs: connected, behind, returning and new ones", () =>
+  it.live("pruning keeps what connected, slow, returning and new clients need", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const proxy = yield* startProxy(server.url)
       const library = randomName()
-      // A snapshot for every change.
+      // Every client sends a snapshot for every change.
       const options = { documentId: randomName(), token: yield* server.token(library), snapshotEvery: 0 }
       const writer = yield* connectClient({ ...options, url: server.url })
       yield* writeSettled(writer, "one")
@@ -58,7 +58,7 @@ describe("pruning", () => {
     })
   )
 
-  it.live("again and again while several write", () =>
+  it.live("pruning several times while clients write loses nothing", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = randomName()
@@ -76,7 +76,7 @@ describe("pruning", () => {
         const client = clients[items % 3]!
         client.write(`item ${items}`)
         items += 1
-        yield* client.until("it has room", () => client.isSettled())
+        yield* client.until("its write is acknowledged", () => client.isSettled())
       }
       yield* Fiber.join(pruning)
       yield* untilAll(clients, "all have all", (client) => client.isSettledOnActive() && client.list().length === items)

@@ -1,19 +1,19 @@
 /**
- * Clients that say everything in snapshots, at the same time. Of a refused snapshot, a client keeps what it said and says
- * it once more after the next one is saved: two of them could refuse each other's second snapshot for ever.
+ * Clients that send all changes as snapshots, at the same time. A client keeps the changes of a refused snapshot, and sends
+ * them again after the next one is saved. Two such clients could invalidate each other's second snapshot for ever.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Array, Effect } from "effect"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
-import { assertSame } from "../support/writeTogether.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertSame } from "../support/secsync/writeTogether.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
 
 const ROUNDS = 10
 
 describe("snapshots that race", () => {
   for (const count of [2, 4]) {
-    it.live(`of ${count} clients come to an end`, () =>
+    it.live(`${count} clients that race with snapshots converge`, () =>
       Effect.gen(function* () {
         const server = yield* startServer()
         const library = randomName()
@@ -27,7 +27,7 @@ describe("snapshots that race", () => {
         for (const round of Array.range(1, ROUNDS)) {
           const before = first!.activeSnapshotId()
           for (const client of clients) client.write(`round ${round}`)
-          // The others' snapshots were refused by now.
+          // By now the server has refused the snapshots of the others.
           yield* first!.until("a snapshot is there", () => first!.activeSnapshotId() !== before)
           first!.write(`late in round ${round}`)
           items += clients.length + 1
@@ -39,7 +39,7 @@ describe("snapshots that race", () => {
         }
         assertSame(clients)
         const { head } = yield* server.log.tail({ libraryId: LibraryId.make(library), streamId: documentId })
-        // Each client's, twice where it was refused, and a few that were stale when they came.
+        // One snapshot for each change, a second one after a refusal, and a few that were stale on arrival.
         assert.isBelow(head.version, ROUNDS * (count + 1) * 4)
       })
     )

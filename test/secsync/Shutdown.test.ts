@@ -1,12 +1,12 @@
-/** A server that is told to stop answers what it has received, keeps it, and says goodbye. */
+/** A server that shuts down stores and answers everything it has received, and closes with 1001. */
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
-import { connectRaw } from "../../packages/server/test/support/RawClient.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
 
 const UPDATES = 400
 
@@ -14,10 +14,10 @@ const openLog = (database: string) =>
   Effect.map(Layer.build(layerOf(database)), (services) => Context.get(services, EventLog))
 
 describe("a graceful shutdown", () => {
-  it.live("under load: closes with 1001, and every acknowledged update is in the log", () =>
+  it.live("a server that shuts down under load closes with 1001, and has stored exactly the acknowledged updates", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      // Of this scope: it outlives the server.
+      // The database belongs to the test's scope, so that it outlives the server.
       const database = yield* freshStorage
       const server = yield* Scope.provide(startServer({ database }), scope)
       const library = randomName()
@@ -44,34 +44,36 @@ describe("a graceful shutdown", () => {
     })
   )
 
-  it.live("keeps what a client sent before it heard the goodbye, also when the machine stands still meanwhile", () =>
-    Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const database = yield* freshStorage
-      const server = yield* Scope.provide(startServer({ database }), scope)
-      const library = randomName()
-      const docId = randomName()
-      const options = { url: server.url, documentId: docId, token: yield* server.token(library) }
-      const client = yield* connectRaw(options)
-      const witness = yield* connectRaw({ ...options, documentId: randomName() })
-      client.socket.pause()
-      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      yield* witness.closed
-      // For longer than the server would wait for its clients: time in which it could not hear them.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500)
-      const author = makeAuthor()
-      const snapshot = snapshotMessage(author, { docId })
-      client.send(snapshot)
-      client.send(updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
-      client.socket.resume()
-      yield* Fiber.join(stopping)
-      assert.strictEqual((yield* client.closed).code, 1001)
-      const log = yield* openLog(database)
-      const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 0 })
-      assert.deepStrictEqual(
-        stored.map(({ event }) => event.type),
-        ["SnapshotStored", "UpdateStored"]
-      )
-    })
+  it.live(
+    "a server that shuts down stores what a client sent before it received the close frame, also if the process stalls",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const database = yield* freshStorage
+        const server = yield* Scope.provide(startServer({ database }), scope)
+        const library = randomName()
+        const docId = randomName()
+        const options = { url: server.url, documentId: docId, token: yield* server.token(library) }
+        const client = yield* connectRaw(options)
+        const witness = yield* connectRaw({ ...options, documentId: randomName() })
+        client.socket.pause()
+        const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* witness.closed
+        // Stalls the process for longer than the server waits for its clients.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3500)
+        const author = makeAuthor()
+        const snapshot = snapshotMessage(author, { docId })
+        client.send(snapshot)
+        client.send(updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+        client.socket.resume()
+        yield* Fiber.join(stopping)
+        assert.strictEqual((yield* client.closed).code, 1001)
+        const log = yield* openLog(database)
+        const stored = yield* log.read({ libraryId: LibraryId.make(library), streamId: docId }, { after: 0 })
+        assert.deepStrictEqual(
+          stored.map(({ event }) => event.type),
+          ["SnapshotStored", "UpdateStored"]
+        )
+      })
   )
 })

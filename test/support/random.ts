@@ -1,4 +1,4 @@
-/** Random moments that can be had again: the seed is printed, and `TEST_SEED` repeats it. */
+/** Random numbers that can be repeated: a test prints the seed, and `TEST_SEED` sets it. */
 export interface Random {
   readonly seed: number
   /** An integer from 0 to `below` - 1. */

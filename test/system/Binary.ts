@@ -1,4 +1,4 @@
-/** Programs that Debian has: a missing one fails the run, and says how to get it. */
+/** Programs of Debian packages. If one is missing, the run fails and names the packages to install. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { createConnection } from "node:net"
 import { Effect, Schedule, type Scope } from "effect"
@@ -15,9 +15,10 @@ const PACKAGES = {
 } as const
 export type Program = keyof typeof PACKAGES
 
-/** Where Debian puts what only root is expected to run. */
+/** The search path, with the folders in which Debian keeps programs for root. */
 const PATH = `${process.env["PATH"]}:/usr/sbin:/sbin`
 
+/** Throws if a program is missing. */
 export const requirePrograms = (path: string = PATH): void => {
   const missing = Object.entries(PACKAGES).filter(([program]) => {
     try {
@@ -34,7 +35,7 @@ export const requirePrograms = (path: string = PATH): void => {
   )
 }
 
-/** Runs a program in the foreground until the scope closes. */
+/** Runs a program until the scope closes, and returns once it listens on the port. */
 export const runProgram = (
   program: Program,
   args: ReadonlyArray<string>,
@@ -45,7 +46,7 @@ export const runProgram = (
       Effect.sync(() =>
         spawn(program, [...args], { env: { ...process.env, PATH }, stdio: ["ignore", "pipe", "pipe"] })
       ),
-      // Not killed: nginx would leave its workers.
+      // SIGTERM and not SIGKILL, which would leave nginx's workers running.
       (child) => Effect.promise(() => ended(child, "SIGTERM"))
     )
     let output = ""

@@ -1,4 +1,4 @@
-/** Completion in zsh as somebody has it who presses the key; bash's is tested with the command line. */
+/** Completion in a real zsh. The tests of the CLI cover bash. */
 import { execFile, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -11,7 +11,7 @@ const home = mkdtempSync(join(tmpdir(), "sealog-zsh-"))
 const env = { ...process.env, HOME: home, XDG_CACHE_HOME: join(home, ".cache"), TERM: "dumb" }
 afterAll(() => rmSync(home, { recursive: true }))
 
-/** A shell at a terminal, in which the tabulator is pressed after what is typed. */
+/** A script that runs zsh at a terminal, types a text, and presses the tabulator. */
 const TYPE = `
 zmodload zsh/zpty
 zpty shell zsh -f -i
@@ -23,7 +23,7 @@ print -r -- "$seen"
 `
 
 describe("shell completion", () => {
-  it("completes commands in zsh", async () => {
+  it("zsh completes commands with their descriptions", async () => {
     const made = spawnSync(process.execPath, [syncAdmin, "autocomplete", "zsh"], { env, cwd: home })
     assert.strictEqual(made.status, 0, made.stderr.toString())
     const script = join(home, "type.zsh")

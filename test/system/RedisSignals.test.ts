@@ -4,13 +4,17 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
 import { type Broadcast, Signals } from "@sealog/server/ports/Signals"
 import { Array, Context, Effect, Layer, Queue, Redacted, Stream } from "effect"
-import { freePort } from "../support/freePort.ts"
-import { freshStorage } from "../support/postgres.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
-import { writeTogether } from "../support/writeTogether.ts"
+import { vi } from "vitest"
+import { freePort } from "../support/network/freePort.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { writeTogether } from "../support/secsync/writeTogether.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 import { runProgram } from "./Binary.ts"
+
+// One test repeats a scenario of four real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const PASSWORD = "a-password-of-this-test"
 const startRedis = (port: number) =>
@@ -31,6 +35,7 @@ const openSignals = (url: string) =>
     (services) => Context.get(services, Signals)
   )
 
+/** Subscribes, and collects all signals by kind. */
 const hear = Effect.fnUntraced(function* (signals: Signals["Service"]) {
   const keys = yield* Queue.unbounded<StreamKey>()
   const all = yield* Queue.unbounded<"all">()
@@ -45,8 +50,8 @@ const hear = Effect.fnUntraced(function* (signals: Signals["Service"]) {
   return { keys, all, broadcasts }
 })
 
-describe("signals by Redis", () => {
-  it.live("reach the others and not who sent them, and carry ephemeral messages byte for byte", () =>
+describe("signals through Redis", () => {
+  it.live("signals reach other processes but not their sender, and carry ephemeral messages byte for byte", () =>
     Effect.gen(function* () {
       const { port, url } = yield* redisOn
       yield* startRedis(port)
@@ -67,52 +72,54 @@ describe("signals by Redis", () => {
     })
   )
 
-  it.live("do without a Redis that is away, and use it when it is there", () =>
+  it.live("signals work without Redis while it is down, and through it again afterwards", () =>
     Effect.gen(function* () {
       const { port, url } = yield* redisOn
-      // Not there yet: the sweep alone says that something may have grown.
+      // Redis does not run yet, so only the sweep announces changes.
       const [one, two] = yield* Effect.all([openSignals(url), openSignals(url)])
       const heard = yield* hear(two)
       yield* hear(one)
       yield* one.announce([keyOf("into the void")])
       for (const signal of ["SIGKILL", "SIGTERM"] as const) {
         const redis = yield* startRedis(port)
-        // Said again until it is heard: when they have connected is their business.
-        const said = yield* Effect.forkChild(
+        // The announcement repeats, because a connection becomes ready at an unknown time.
+        const announcing = yield* Effect.forkChild(
           Effect.forever(Effect.andThen(one.announce([keyOf(signal)]), Effect.sleep("50 millis")))
         )
         while ((yield* Queue.take(heard.keys)).streamId !== signal);
         yield* redis.kill(signal)
-        said.interruptUnsafe()
+        announcing.interruptUnsafe()
       }
     })
   )
 
-  it.live("serve several processes, also while Redis is killed; eviction by the command line reaches all", () =>
-    Effect.gen(function* () {
-      const { port, url } = yield* redisOn
-      const database = yield* freshStorage
-      const redis = yield* startRedis(port)
-      const servers = yield* Effect.all(
-        Array.makeBy(2, () => spawnServer(database, { args: ["--signals", url] })),
-        { concurrency: 2 }
-      )
-      const urls = servers.map(({ url }) => url)
-      const run = (number: number) =>
-        Effect.scoped(Effect.flatMap(mintToken(randomName()), (token) => writeTogether(urls, token, `run ${number}`)))
-      yield* Effect.forEach(Array.range(1, 5), run)
-      yield* redis.kill("SIGKILL")
-      yield* Effect.forEach(Array.range(6, 8), run)
+  it.live(
+    "several processes converge, also after Redis is killed, and an eviction by the command line reaches all",
+    () =>
+      Effect.gen(function* () {
+        const { port, url } = yield* redisOn
+        const database = yield* freshStorage
+        const redis = yield* startRedis(port)
+        const servers = yield* Effect.all(
+          Array.makeBy(2, () => spawnServer(database, { args: ["--signals", url] })),
+          { concurrency: 2 }
+        )
+        const urls = servers.map(({ url }) => url)
+        const run = (number: number) =>
+          Effect.scoped(Effect.flatMap(mintToken(randomName()), (token) => writeTogether(urls, token, `run ${number}`)))
+        yield* Effect.forEach(Array.range(1, 5), run)
+        yield* redis.kill("SIGKILL")
+        yield* Effect.forEach(Array.range(6, 8), run)
 
-      const library = randomName()
-      const options = { documentId: randomName(), token: yield* mintToken(library) }
-      const clients = yield* Effect.forEach(urls, (url) => connectClient({ url, ...options }))
-      yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
-      clients[0]?.write("kept")
-      yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
-      const evicted = clients[0]?.activeSnapshotId()
-      assert.strictEqual((yield* runCommand(database, "evict", library, "--yes")).exitCode, 0)
-      yield* untilAll(clients, "it is back", (client) => client.isSettled() && client.activeSnapshotId() !== evicted)
-    })
+        const library = randomName()
+        const options = { documentId: randomName(), token: yield* mintToken(library) }
+        const clients = yield* Effect.forEach(urls, (url) => connectClient({ url, ...options }))
+        yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
+        clients[0]?.write("kept")
+        yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
+        const evicted = clients[0]?.activeSnapshotId()
+        assert.strictEqual((yield* runCommand(database, "evict", library, "--yes")).exitCode, 0)
+        yield* untilAll(clients, "it is back", (client) => client.isSettled() && client.activeSnapshotId() !== evicted)
+      })
   )
 })

@@ -1,4 +1,4 @@
-/** The shipped configurations of load balancers: one document goes to one server, and to another when that is gone. */
+/** The shipped load balancer configurations send all clients of a document to one server, and fail over to another. */
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -6,16 +6,20 @@ import { assert, describe, it } from "@effect/vitest"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { freePort } from "../support/freePort.ts"
-import { freshStorage } from "../support/postgres.ts"
-import { connectClient, untilAll } from "../support/SecsyncClient.ts"
-import { mintToken, spawnServer } from "../support/ServerProcess.ts"
-import { randomName } from "../support/TestServer.ts"
+import { vi } from "vitest"
+import { freePort } from "../support/network/freePort.ts"
+import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 import { type Program, runProgram } from "./Binary.ts"
+
+// Each test runs 24 real clients.
+vi.setConfig({ testTimeout: 600_000 })
 
 const deploy = join(import.meta.dirname, "../../deploy")
 
-/** A configuration as it is shipped, on other ports. */
+/** Writes a shipped configuration with other ports, and returns its path. */
 const configure = (file: string, ports: Readonly<Record<number, number>>): string => {
   const folder = mkdtempSync(join(tmpdir(), "sealog-deploy-"))
   const text = readFileSync(join(deploy, file), "utf8").replace(/(?<=:|listen )400\d/g, (port) => {
@@ -36,76 +40,78 @@ const balancers: ReadonlyArray<{
   {
     program: "nginx",
     file: "nginx.conf",
-    // It removes its pid file when it ends: never one that is not its own.
+    // nginx deletes its pid file when it ends, so it gets one of its own.
     args: (file) => ["-c", file, "-g", `daemon off; pid ${file}.pid; error_log stderr;`]
   }
 ]
 
 for (const { program, args, file } of balancers) {
   describe(program, () => {
-    it.live("sends a document's clients to one server, and to the other when that one is gone; nothing is lost", () =>
-      Effect.gen(function* () {
-        const database = yield* freshStorage
-        const [one, two] = yield* Effect.all([spawnServer(database), spawnServer(database)], { concurrency: 2 })
-        const port = yield* Effect.promise(freePort)
-        yield* runProgram(program, args(configure(file, { 4000: port, 4001: one.port, 4002: two.port })), port)
-        const url = `ws://127.0.0.1:${port}`
-        const token = yield* mintToken(randomName())
+    it.live(
+      "the balancer sends a document's clients to one server, fails over when it is gone, and loses nothing",
+      () =>
+        Effect.gen(function* () {
+          const database = yield* freshStorage
+          const [one, two] = yield* Effect.all([spawnServer(database), spawnServer(database)], { concurrency: 2 })
+          const port = yield* Effect.promise(freePort)
+          yield* runProgram(program, args(configure(file, { 4000: port, 4001: one.port, 4002: two.port })), port)
+          const url = `ws://127.0.0.1:${port}`
+          const token = yield* mintToken(randomName())
 
-        const documents = yield* Effect.forEach(Array.range(1, 12), (number) =>
-          Effect.gen(function* () {
-            const documentId = randomName()
-            const clients = yield* Effect.all(Array.makeBy(2, () => connectClient({ url, documentId, token })))
-            yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
-            clients[0]?.write(`document ${number}`)
-            yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
-            clients[1]?.write("and more")
-            yield* untilAll(clients, "both have both", (client) => client.isSettled() && client.list().length === 2)
-            return clients
-          })
-        )
-        // Who wrote an event is in it: one server's connections can only be told from another's by where they went.
-        const share = yield* connectionsTo([one.port, two.port])
-        assert.strictEqual(share[0]! + share[1]!, 24)
-        assert.isTrue(
-          share.every((count) => count > 0 && count % 2 === 0),
-          `both clients of a document: ${share}`
-        )
-
-        yield* one.kill
-        for (const clients of documents) clients[0]?.write("after one was killed")
-        for (const clients of documents) {
-          yield* untilAll(
-            clients,
-            "both have all",
-            (client) => client.isSettledOnActive() && client.list().length === 3
+          const documents = yield* Effect.forEach(Array.range(1, 12), (number) =>
+            Effect.gen(function* () {
+              const documentId = randomName()
+              const clients = yield* Effect.all(Array.makeBy(2, () => connectClient({ url, documentId, token })))
+              yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
+              clients[0]?.write(`document ${number}`)
+              yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
+              clients[1]?.write("and more")
+              yield* untilAll(clients, "both have both", (client) => client.isSettled() && client.list().length === 2)
+              return clients
+            })
           )
-        }
-        assert.deepStrictEqual(yield* connectionsTo([one.port, two.port]), [0, 24])
-
-        yield* spawnServer(database, { port: one.port })
-        for (const clients of documents) clients[1]?.write("and after it came back")
-        for (const clients of documents) {
-          yield* untilAll(
-            clients,
-            "both have all",
-            (client) => client.isSettledOnActive() && client.list().length === 4
+          // Counts connections at the kernel, which is where the servers differ.
+          const share = yield* connectionsTo([one.port, two.port])
+          assert.strictEqual(share[0]! + share[1]!, 24)
+          assert.isTrue(
+            share.every((count) => count > 0 && count % 2 === 0),
+            `both clients of a document: ${share}`
           )
-        }
-        const stored = yield* Effect.provide(
-          Effect.flatMap(
-            SqlClient.SqlClient,
-            (sql) => sql<{ n: number }>`SELECT count(*)::float8 AS n FROM sealog.streams`
-          ),
-          PgStorage.layerClient({ url: database })
-        )
-        assert.strictEqual(stored[0]?.n, 12)
-      })
+
+          yield* one.kill
+          for (const clients of documents) clients[0]?.write("after one was killed")
+          for (const clients of documents) {
+            yield* untilAll(
+              clients,
+              "both have all",
+              (client) => client.isSettledOnActive() && client.list().length === 3
+            )
+          }
+          assert.deepStrictEqual(yield* connectionsTo([one.port, two.port]), [0, 24])
+
+          yield* spawnServer(database, { port: one.port })
+          for (const clients of documents) clients[1]?.write("and after it came back")
+          for (const clients of documents) {
+            yield* untilAll(
+              clients,
+              "both have all",
+              (client) => client.isSettledOnActive() && client.list().length === 4
+            )
+          }
+          const stored = yield* Effect.provide(
+            Effect.flatMap(
+              SqlClient.SqlClient,
+              (sql) => sql<{ n: number }>`SELECT count(*)::float8 AS n FROM sealog.streams`
+            ),
+            PgStorage.layerClient({ url: database })
+          )
+          assert.strictEqual(stored[0]?.n, 12)
+        })
     )
   })
 }
 
-/** Established connections to these ports of this machine, one number each, as the kernel counts them. */
+/** The number of established connections to each port, as the kernel counts them. */
 const connectionsTo = (ports: ReadonlyArray<number>) =>
   Effect.sync(() => {
     const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) =>

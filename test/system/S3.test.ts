@@ -8,7 +8,7 @@ import { LISTED_AT_A_TIME, startSwift } from "./Swift.ts"
 
 const MiB = 1024 * 1024
 
-/** Swift with a bucket. */
+/** Starts Swift with an empty bucket. */
 const start = Effect.gen(function* () {
   const options: S3BlobStoreOptions = {
     ...(yield* startSwift),
@@ -25,7 +25,7 @@ const start = Effect.gen(function* () {
 blobStoreSuite("S3, by OpenStack Swift", Layer.unwrap(Effect.map(start, ({ options }) => layerS3(options))))
 
 describe("files on S3", () => {
-  it.live("leave no parts behind when they are cut off, and are listed page after page", () =>
+  it.live("an upload that fails leaves no parts behind, and all files are listed page after page", () =>
     Effect.gen(function* () {
       const { options, s3 } = yield* start
       const blobs = yield* Effect.provide(BlobStore, layerS3(options))

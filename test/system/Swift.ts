@@ -1,6 +1,6 @@
 /**
- * OpenStack Swift with its S3 API: an object store that is used in production and knows nothing of us, as Debian packages
- * it. One of each of its servers, with one replica of everything.
+ * OpenStack Swift with its S3 API, from Debian packages: an independent object store that is used in production. It runs one
+ * server of each kind, with one replica of all data.
  */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, writeFileSync } from "node:fs"
@@ -8,13 +8,13 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir, userInfo } from "node:os"
 import { join } from "node:path"
 import { Effect, Redacted } from "effect"
-import { freePort } from "../support/freePort.ts"
+import { freePort } from "../support/network/freePort.ts"
 import { runProgram } from "./Binary.ts"
 
 const KINDS = ["account", "container", "object"] as const
 const [ACCOUNT, USER, SECRET] = ["test", "tester", "testing"]
 
-/** A thousand by default, as S3. */
+/** Swift's default is 1,000, like S3's. */
 export const LISTED_AT_A_TIME = 20
 
 export const startSwift = Effect.gen(function* () {
@@ -53,7 +53,7 @@ export const startSwift = Effect.gen(function* () {
     "pipeline:main": { pipeline: "catch_errors gatekeeper cache s3api tempauth slo proxy-server" },
     "filter:catch_errors": { use: "egg:swift#catch_errors" },
     "filter:gatekeeper": { use: "egg:swift#gatekeeper" },
-    // It has to be named, and it works without one that is there.
+    // Swift requires a cache in the configuration, but works without a reachable one.
     "filter:cache": { use: "egg:swift#memcache", memcache_servers: "127.0.0.1:1" },
     "filter:s3api": { use: "egg:swift#s3api", max_bucket_listing: LISTED_AT_A_TIME },
     "filter:tempauth": { use: "egg:swift#tempauth", [`user_${ACCOUNT}_${USER}`]: `${SECRET} .admin` },
@@ -73,7 +73,7 @@ export const startSwift = Effect.gen(function* () {
   }
 })
 
-/** Where everything is: on the one device. What swift-ring-builder makes in nine runs. */
+/** Writes the rings, which map all data to the one device. swift-ring-builder would need nine runs for that. */
 const RINGS = `
 import sys
 from array import array

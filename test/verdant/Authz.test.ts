@@ -1,19 +1,17 @@
-/** Private documents: who sees them and who may write them. */
+/** Private documents: which users receive them, and which may write them. */
 import { assert, describe, it } from "@effect/vitest"
 import { authorization } from "@verdant-web/store"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, onlyUser, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
-
-describe.each(["realtime", "pull"] as const)("private documents by %s", (transport) => {
+describe.each(["realtime", "pull"] as const)("private documents (%s)", (transport) => {
   it.live(
-    "3 a private document reaches the replicas of its user alone, its later edits and later replicas included",
+    "a private document and its later edits reach only the replicas of its user, also those that join later",
     () =>
       Effect.gen(function* () {
         const library = libraryOn(yield* startServer())
@@ -34,14 +32,14 @@ describe.each(["realtime", "pull"] as const)("private documents by %s", (transpo
         yield* latePeer.until("it has the public ones", (items) => items.length === 2)
         yield* untilSame([peer, latePeer])
 
-        // Not a word of it was on the wire.
+        // The server sent no part of it.
         for (const { network } of [peer, latePeer]) assert.notInclude(JSON.stringify(network.received), secret)
       })
   )
 })
 
-describe("what a client that does not keep to it can do", () => {
-  it.live("D12, 45 it cannot write, delete or take over what is private to somebody else", () =>
+describe("a client that ignores access keys", () => {
+  it.live("a client cannot write, delete or take over another user's private document", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -55,8 +53,7 @@ describe("what a client that does not keep to it can do", () => {
 
       const mallory = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
       const replica = makeReplica()
-      mallory.send(replica.sync({ resyncAll: true }))
-      yield* mallory.next("sync-resp")
+      yield* registerReplica(mallory, replica)
       for (const authz of [undefined, onlyUser("mallory"), onlyUser("a")]) {
         mallory.send(replica.op(replica.operation(`item/${id}`, set("content", "overwritten"), authz)))
         mallory.send(replica.op(replica.operation(`item/${id}`, initialize({ id, content: "taken" }), authz)))
@@ -64,7 +61,7 @@ describe("what a client that does not keep to it can do", () => {
         mallory.send(replica.op(replica.operation(tags, { op: "list-push", value: "theirs" }, authz)))
       }
       yield* mallory.settled
-      // By another way: with the first sync of another replica.
+      // The first sync of another replica is another way in.
       const second = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
       const other = makeReplica()
       second.send(
@@ -91,7 +88,7 @@ describe("what a client that does not keep to it can do", () => {
     "",
     7,
     { subject: "a" }
-  ])("D11, 45 an operation with %j for authz does not poison the library", (authz) =>
+  ])("an operation with the access key %j does not disturb the library", (authz) =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -99,13 +96,12 @@ describe("what a client that does not keep to it can do", () => {
       yield* a.put({ content: "before" })
       const mallory = yield* connectVerdant(library, yield* library.token({ userId: "mallory" }))
       const replica = makeReplica()
-      mallory.send(replica.sync({ resyncAll: true }))
-      yield* mallory.next("sync-resp")
+      yield* registerReplica(mallory, replica)
       mallory.send(replica.op(replica.operation("item/poison", initialize({ id: "poison", content: "poison" }), authz)))
       yield* a.put({ content: "after" })
 
       const late = yield* openClient({ library, user: "late" })
-      yield* late.until("it has the others", (items) => contents(items).includes("after"))
+      yield* late.until("it has the other items", (items) => contents(items).includes("after"))
       yield* untilSame([a, late])
       assert.includeMembers([...contents(yield* late.documents())], ["before", "after"])
       assert.isDefined(yield* libraryInfo(server.database, library))

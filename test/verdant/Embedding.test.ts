@@ -1,4 +1,4 @@
-/** What an app that embeds the server has of its libraries: documents, and what changes. */
+/** The interface for an app that embeds the server: document snapshots, and a feed of changes. */
 import { assert, describe, it } from "@effect/vitest"
 import { importVerdant } from "@sealog/server/admin/ImportVerdant"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
@@ -7,8 +7,9 @@ import { EventLog } from "@sealog/server/ports/EventLog"
 import { VerdantLibraries } from "@sealog/server/protocols/verdant/VerdantLibraries"
 import { Array, Context, Deferred, Effect, Layer, Stream } from "effect"
 import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { evict, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, onlyUser } from "../support/verdant/Replica.ts"
@@ -16,20 +17,19 @@ import { freshDirectory, writeShard } from "../support/verdant/shards.ts"
 import {
   openClient,
   openClients,
-  until,
   untilRestored,
   untilSame,
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"
 
-/** Connections of its own to the log: as good as another process. */
+/** Another process, as far as the log can tell: it has its own connections. */
 const startWorker = Effect.fnUntraced(function* (database: string) {
   const layer = VerdantLibraries.layerWithoutServer().pipe(Layer.provideMerge(layerOf(database)))
   const services = yield* Effect.orDie(Layer.build(layer))
   return { libraries: Context.get(services, VerdantLibraries), log: Context.get(services, EventLog) }
 })
 
-/** What a listener was told of so far. */
+/** Subscribes a listener, and returns the list of the changes that it receives. */
 const listen = Effect.fnUntraced(function* (changes: Stream.Stream<LibraryChange>) {
   const told: Array<LibraryChange> = []
   yield* Effect.forkScoped(Stream.runForEach(changes, (change) => Effect.sync(() => void told.push(change))))
@@ -59,7 +59,7 @@ const sorted = (operations: ReadonlyArray<Sent>) =>
 
 const untilTold = (told: ReadonlyArray<LibraryChange>, clients: ReadonlyArray<VerdantClient>) =>
   until(
-    "the listener was told of all",
+    "the listener received every operation",
     () => operationsOf(told).length >= clients.flatMap(sentBy).length,
     () => ({ told: operationsOf(told).length, sent: clients.map((client) => sentBy(client).length) })
   )
@@ -79,8 +79,8 @@ const eventsOf = (log: EventLog["Service"], { id }: Library) =>
     events.map(({ event }) => event)
   )
 
-describe.each(["realtime", "pull"] as const)("changes by %s", (transport) => {
-  it.live("32 what clients write is told of as they sent it, once to each listener, when it is stored", () =>
+describe.each(["realtime", "pull"] as const)("changes that an app receives (%s)", (transport) => {
+  it.live("each listener receives every accepted write once, as it was sent, after it is stored", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const worker = yield* startWorker(server.database)
@@ -89,7 +89,7 @@ describe.each(["realtime", "pull"] as const)("changes by %s", (transport) => {
       const first = yield* listen(
         server.libraries.changes(library.id, 0).pipe(
           Stream.tap(({ version }) =>
-            // Other connections see what is committed, and nothing else.
+            // Other connections see only committed events.
             Effect.map(eventsOf(worker.log, library), (events) => stored.push((events.at(-1)?.version ?? 0) >= version))
           )
         )
@@ -105,7 +105,7 @@ describe.each(["realtime", "pull"] as const)("changes by %s", (transport) => {
       }
       const secret = yield* b.put({ content: "for b alone" }, { access: onlyUser("b") })
       yield* untilSame([a])
-      yield* until("b has said all", () => b.isSettled())
+      yield* until("b has sent everything", () => b.isSettled())
       for (const told of [first, second, elsewhere]) {
         yield* untilTold(told, [a, b])
         assertAscending(told)
@@ -133,8 +133,8 @@ describe.each(["realtime", "pull"] as const)("changes by %s", (transport) => {
   )
 })
 
-describe("changes", () => {
-  it.live("32 who was away goes on after a version, also after a restart, and misses nothing", () =>
+describe("changes that an app receives", () => {
+  it.live("a listener that returns with a version receives every later change, also after a restart", () =>
     Effect.gen(function* () {
       const database = yield* freshStorage
       const before = yield* Effect.scoped(
@@ -169,12 +169,12 @@ describe("changes", () => {
       )
       const server = yield* startServer({ database })
       const again = yield* listen(server.libraries.changes(before.library.id, 0))
-      yield* until("all is told again", () => again.length >= all.length)
+      yield* until("it receives every change again", () => again.length >= all.length)
       assert.deepStrictEqual(again, all)
     })
   )
 
-  it.live("32 without a version it begins with what is stored from then on", () =>
+  it.live("a listener without a version receives only changes stored from then on", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -184,9 +184,9 @@ describe("changes", () => {
       const before = (yield* eventsOf(server.log, library)).at(-1)?.version ?? 0
       const one = yield* listen(server.libraries.changes(library.id))
       const all = yield* listen(server.libraries.allChanges())
-      // Nobody says when it has begun.
+      // A listener does not announce that it is subscribed, so the test writes until both have received something.
       yield* until(
-        "both were told",
+        "both received a change",
         Effect.gen(function* () {
           yield* tag(a, id, "after")
           yield* untilSame([a])
@@ -197,42 +197,46 @@ describe("changes", () => {
     })
   )
 
-  it.live("32 an eviction is seen as such, and what it took is named to who comes later", () =>
-    Effect.gen(function* () {
-      const server = yield* startServer()
-      const library = libraryOn(server)
-      const told = yield* listen(server.libraries.changes(library.id, 0))
-      const a = yield* openClient({ library, user: "a" })
-      yield* a.put({ content: "brought back" })
-      yield* untilSame([a])
-      yield* untilTold(told, [a])
-      const before = told.length
-      yield* a.goOffline
-      yield* evict(server.database, library)
-      yield* until("the eviction is told of", () => told.some(({ _tag }) => _tag === "Evicted"))
-      assert.deepStrictEqual(
-        told.slice(before).map(({ _tag }) => _tag),
-        ["Evicted"]
-      )
-      yield* a.goOnline
-      yield* untilRestored(a)
-      yield* until("what came back is told of", () => told.length > before + 1)
-      const [back] = told.slice(before + 1)
-      if (back?._tag !== "Changed") return assert.fail(`told of ${back?._tag}`)
-      assert.deepStrictEqual([back.userId, back.documents.length], ["a", 1])
-      assert.isAbove(back.operations.length + back.baselines.length, 0)
+  it.live(
+    "an eviction is delivered as one, and a later listener receives the purged changes without their content",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const library = libraryOn(server)
+        const told = yield* listen(server.libraries.changes(library.id, 0))
+        const a = yield* openClient({ library, user: "a" })
+        yield* a.put({ content: "brought back" })
+        yield* untilSame([a])
+        yield* untilTold(told, [a])
+        const before = told.length
+        yield* a.goOffline
+        yield* evict(server.database, library)
+        yield* until("the eviction is delivered", () => told.some(({ _tag }) => _tag === "Evicted"))
+        assert.deepStrictEqual(
+          told.slice(before).map(({ _tag }) => _tag),
+          ["Evicted"]
+        )
+        yield* a.goOnline
+        yield* untilRestored(a)
+        yield* until("the restore is delivered", () => told.length > before + 1)
+        const [back] = told.slice(before + 1)
+        if (back?._tag !== "Changed") return assert.fail(`delivered ${back?._tag}`)
+        assert.deepStrictEqual([back.userId, back.documents.length], ["a", 1])
+        assert.isAbove(back.operations.length + back.baselines.length, 0)
 
-      const late = yield* listen(server.libraries.changes(library.id, 0))
-      yield* until("who comes later was told as much", () => late.length >= told.length)
-      assert.deepStrictEqual(
-        late.slice(0, before).map((change) => [change.version, change._tag, change._tag === "Purged" && change.userId]),
-        told.slice(0, before).map((change) => [change.version, "Purged", "a"])
-      )
-      assert.deepStrictEqual(late.slice(before), told.slice(before))
-    })
+        const late = yield* listen(server.libraries.changes(library.id, 0))
+        yield* until("a later listener received as many changes", () => late.length >= told.length)
+        assert.deepStrictEqual(
+          late
+            .slice(0, before)
+            .map((change) => [change.version, change._tag, change._tag === "Purged" && change.userId]),
+          told.slice(0, before).map((change) => [change.version, "Purged", "a"])
+        )
+        assert.deepStrictEqual(late.slice(before), told.slice(before))
+      })
   )
 
-  it.live("32 folding, cursors, files and who comes and goes are no changes", () =>
+  it.live("compaction, replica progress, files and joining replicas are not delivered as changes", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant: { cursorInterval: "100 millis", foldAfter: 1 } })
       const library = libraryOn(server)
@@ -241,13 +245,13 @@ describe("changes", () => {
       const id = yield* a.put({ image: new File(["the picture"], "picture.txt", { type: "text/plain" }) })
       yield* until("it is uploaded", () => a.network.uploads() === 1)
       yield* b.until("it has the item", (items) => items.length === 1)
-      const isFoldedThrice = Effect.gen(function* () {
+      const isCompactedThrice = Effect.gen(function* () {
         for (const client of [a, b]) yield* tag(client, id, client.user)
         yield* untilSame([a, b])
         const events = yield* eventsOf(server.log, library)
         return events.filter(({ type }) => type === "Folded").length > 2
       })
-      yield* until("it is folded thrice", isFoldedThrice)
+      yield* until("it is compacted three times", isCompactedThrice)
       yield* untilTold(told, [a, b])
       const events = yield* eventsOf(server.log, library)
       const stored = events.filter(({ type }) => type === "OperationsStored").map(({ version }) => version)
@@ -259,56 +263,58 @@ describe("changes", () => {
       assert.deepStrictEqual(Array.dedupe(told.map(({ _tag }) => _tag)), ["Changed"])
 
       const late = yield* listen(server.libraries.changes(library.id, 0))
-      yield* until("who comes later was told of as many", () => late.length >= stored.length)
+      yield* until("a later listener received as many changes", () => late.length >= stored.length)
       assert.deepStrictEqual(versionsOf(late), stored)
       assert.strictEqual(late[0]?._tag, "Purged")
-      // What is still kept is told of as it was.
+      // Changes that are not purged are delivered as before.
       const kept = late.filter(({ _tag }) => _tag === "Changed")
       assert.deepStrictEqual(kept, told.slice(told.length - kept.length))
       assert.strictEqual((yield* libraryInfo(server.database, library))?.files.length, 1)
     })
   )
 
-  it.live("32 of all libraries, each goes on from where it was, and new ones begin with their first", () =>
-    Effect.gen(function* () {
-      const server = yield* startServer()
-      const worker = yield* startWorker(server.database)
-      const [known, unnamed, created] = [libraryOn(server), libraryOn(server), libraryOn(server)]
-      const write = Effect.fnUntraced(function* (library: Library) {
-        const client = yield* openClient({ library, user: "a" })
-        yield* client.put({ content: "text" })
-        yield* untilSame([client])
-        return (yield* eventsOf(server.log, library)).at(-1)?.version ?? 0
-      })
-      const after = new Map([[known.id, yield* write(known)]])
-      yield* write(unnamed)
-      const listeners = [
-        yield* listen(server.libraries.allChanges(after)),
-        yield* listen(worker.libraries.allChanges(after))
-      ]
-      yield* write(created)
-      yield* write(known)
-      for (const told of listeners) {
-        const of = ({ id }: Library) => told.filter(({ libraryId }) => libraryId === id)
-        yield* until("it was told of all three", () =>
-          [known, unnamed, created].every((library) => of(library).length > 0)
-        )
-        for (const library of [known, unnamed, created]) {
-          const events = yield* eventsOf(server.log, library)
-          const stored = events.filter(
-            ({ type, version }) => type === "OperationsStored" && version > (after.get(library.id) ?? 0)
+  it.live(
+    "a listener to all libraries resumes each at its version, and receives a new library from its first change",
+    () =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const worker = yield* startWorker(server.database)
+        const [known, unnamed, created] = [libraryOn(server), libraryOn(server), libraryOn(server)]
+        const write = Effect.fnUntraced(function* (library: Library) {
+          const client = yield* openClient({ library, user: "a" })
+          yield* client.put({ content: "text" })
+          yield* untilSame([client])
+          return (yield* eventsOf(server.log, library)).at(-1)?.version ?? 0
+        })
+        const after = new Map([[known.id, yield* write(known)]])
+        yield* write(unnamed)
+        const listeners = [
+          yield* listen(server.libraries.allChanges(after)),
+          yield* listen(worker.libraries.allChanges(after))
+        ]
+        yield* write(created)
+        yield* write(known)
+        for (const told of listeners) {
+          const of = ({ id }: Library) => told.filter(({ libraryId }) => libraryId === id)
+          yield* until("it received changes of all three", () =>
+            [known, unnamed, created].every((library) => of(library).length > 0)
           )
-          yield* until("all of it", () => of(library).length >= stored.length)
-          assert.deepStrictEqual(
-            versionsOf(of(library)),
-            stored.map(({ version }) => version)
-          )
+          for (const library of [known, unnamed, created]) {
+            const events = yield* eventsOf(server.log, library)
+            const stored = events.filter(
+              ({ type, version }) => type === "OperationsStored" && version > (after.get(library.id) ?? 0)
+            )
+            yield* until("it received every change", () => of(library).length >= stored.length)
+            assert.deepStrictEqual(
+              versionsOf(of(library)),
+              stored.map(({ version }) => version)
+            )
+          }
         }
-      }
-    })
+      })
   )
 
-  it.live("32 a library that comes from another server is told of as a whole", () =>
+  it.live("an imported library is delivered as one change", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -318,7 +324,7 @@ describe("changes", () => {
       const directory = yield* freshDirectory
       writeShard(directory, library.id, { operations: [{ ...item, replicaId: replica.id, serverOrder: 1 }] })
       yield* Effect.provide(importVerdant(databasesIn(directory)), layerOf(server.database))
-      yield* until("it is told of", () => told.length > 0)
+      yield* until("it is delivered", () => told.length > 0)
       assert.deepStrictEqual(
         told.map(({ _tag, libraryId, version }) => ({ _tag, libraryId, version })),
         [{ _tag: "Imported", libraryId: library.id, version: 1 }]
@@ -328,7 +334,7 @@ describe("changes", () => {
     })
   )
 
-  it.live("32 who is slow holds nobody up, and is told of everything in the end", () =>
+  it.live("a slow listener delays no other, and still receives every change", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -355,8 +361,8 @@ describe("changes", () => {
   )
 })
 
-describe("documents", () => {
-  it.live("20 a snapshot is the client's at once, with a link to its file, in any process", () =>
+describe("document snapshots", () => {
+  it.live("a document snapshot equals the client's document, and links its file where the process serves files", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const worker = yield* startWorker(server.database)
@@ -391,7 +397,7 @@ describe("documents", () => {
         assert.deepStrictEqual(file, { ...known, alt: "what is to be seen" })
         const content = yield* Effect.promise(async () => (await fetch(new URL(String(url), library.endpoint))).text())
         assert.strictEqual(content, "the picture")
-        // It has no files to serve.
+        // The worker serves no files, so it gives no link.
         assert.deepStrictEqual(yield* snapshot(worker.libraries), { rest, image: file })
       }
       yield* a.remove(id)
@@ -403,7 +409,7 @@ describe("documents", () => {
     })
   )
 
-  it.live("20 links begin with what the server is reached by, if it was told", () =>
+  it.live("file links start with the configured public origin", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ files: { publicOrigin: "https://sync.example.org" } })
       const library = libraryOn(server)

@@ -1,16 +1,17 @@
-/** The files of a library that is evicted go with it, and those that come with its restoration stay. */
+/** The files of an evicted library are deleted, and the files that its restore brings are kept. */
 import { readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
 import { Effect, Layer } from "effect"
-import { freshStorage } from "../support/postgres.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { freshDirectory } from "../support/verdant/shards.ts"
-import { openClient, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
-/** A place for files that several servers share, and commands reach or not. */
+/** A file store that several servers share. */
 const freshFiles = Effect.gen(function* () {
   const directory = yield* freshDirectory
   return {
@@ -25,10 +26,10 @@ type Files = Effect.Success<typeof freshFiles>
 
 const picture = (text: string) => new File([text], "picture.txt", { type: "text/plain" })
 
-/** So many as there were are there, and all of them are others. */
+/** Waits until the stored files, besides those to keep, are as many as before and all new. */
 const untilReplaced = (files: Files, before: ReadonlyArray<string>, kept: ReadonlyArray<string> = []) =>
   until(
-    "the old bytes are gone, and the new ones are there",
+    "new files have replaced the old ones",
     () => {
       const others = files.stored().filter((name) => !kept.includes(name))
       return others.length === before.length && others.every((name) => !before.includes(name))
@@ -48,7 +49,7 @@ const untilUploaded = (client: VerdantClient, times: number) =>
     })
   )
 
-/** Files go up again when a client that has brought the library back comes online. */
+/** Reconnects a client that has restored the library: only then does the store upload its files again. */
 const comeOnline = Effect.fnUntraced(function* (client: VerdantClient) {
   yield* until("it restores the library", () => client.restores() > 0)
   yield* untilSame([client])
@@ -57,7 +58,7 @@ const comeOnline = Effect.fnUntraced(function* (client: VerdantClient) {
   client.network.mend()
 })
 
-/** Who comes anew finds the item, and its picture by its link. */
+/** Asserts that a new client receives the item, and reads its picture by its link. */
 const assertSeen = Effect.fnUntraced(function* (library: Library, id: string, text: string) {
   const client = yield* openClient({ library, user: "late" })
   yield* client.until("it has the item", (items) => items.some((item) => item.id === id))
@@ -70,8 +71,8 @@ const assertSeen = Effect.fnUntraced(function* (library: Library, id: string, te
   assert.strictEqual(yield* Effect.promise(async () => (await fetch(image.url as string)).text()), text)
 })
 
-describe.each(["realtime", "pull"] as const)("files of an evicted library, clients by %s", (transport) => {
-  it.live("go at once while somebody is connected, though nobody but the server reaches them", () =>
+describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)", (transport) => {
+  it.live("the server deletes the files at once while a client is connected", () =>
     Effect.gen(function* () {
       const files = yield* freshFiles
       const server = yield* startServer({ blobs: files.blobs })
@@ -96,7 +97,7 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library, clien
     })
   )
 
-  it.live("go when the first of its clients comes back, if nobody was there", () =>
+  it.live("the server deletes the files when the first client returns, if none was connected at the eviction", () =>
     Effect.gen(function* () {
       const files = yield* freshFiles
       const database = yield* freshStorage
@@ -123,7 +124,7 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library, clien
     })
   )
 
-  it.live("are gone when the eviction returns, if whoever evicts reaches them", () =>
+  it.live("the files are deleted before the eviction returns, if the evicting process has the file store", () =>
     Effect.gen(function* () {
       const files = yield* freshFiles
       const database = yield* freshStorage
@@ -153,7 +154,7 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library, clien
       const [again] = yield* evict(database, library)
       assert.deepInclude(again, { files: 2, fileBytes: 6 })
       assert.strictEqual(files.stored().length, 2)
-      // It was evicted before, by somebody who did not reach them.
+      // The library is already evicted, by a process without the file store.
       assert.deepStrictEqual(yield* evict(database, library, files.blobs), [])
       assert.deepStrictEqual(files.stored(), [])
     })

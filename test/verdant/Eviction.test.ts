@@ -1,18 +1,17 @@
-/** A library that an administrator evicts comes back from its clients. */
+/** Clients restore a library that an administrator has evicted. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { post } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, until, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, untilRestored, untilSame } from "../support/verdant/VerdantClient.ts"
 
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
-
-describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transport) => {
-  it.live("6 evict while all are offline: the first to return wins", () =>
+describe.each(["realtime", "pull"] as const)("eviction (%s)", (transport) => {
+  it.live("the first replica that returns to an evicted library restores it, and later ones are reset", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -41,7 +40,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
     })
   )
 
-  it.live("7, 8 evict while clients are connected: they restore it, and a new replica has everything", () =>
+  it.live("connected clients restore an evicted library, and a new replica receives everything", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -51,7 +50,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* untilSame([a, b])
       yield* a.until("it has both", (items) => items.length === 2)
       yield* evict(server.database, library)
-      // Who has not heard of the eviction yet loses what it writes: it will be reset.
+      // A client that does not know of the eviction yet is reset, and loses what it writes until then.
       for (const client of [a, b]) {
         yield* until(`${client.user} has restored it or was reset`, () => client.restores() + client.resets() > 0)
       }
@@ -65,7 +64,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
     })
   )
 
-  it.live("10 what was not yet sent when the library was evicted comes with its restoration", () =>
+  it.live("a restore includes operations that were not sent before the eviction", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -86,7 +85,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
     })
   )
 
-  it.live("D2 a restoration that was cut off is begun again, and nothing is lost", () =>
+  it.live("a restore that is cut off starts again, and nothing is lost", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -95,7 +94,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* untilSame([a])
       const cutOff = a.store.sync.subscribe("serverReset", () => a.network.cut())
       yield* evict(server.database, library)
-      yield* until("it is cut off when it is asked for the library", () => a.restores() === 1 && !a.isOnline())
+      yield* until("it is cut off when the server asks for its data", () => a.restores() === 1 && !a.isOnline())
       cutOff()
       a.network.mend()
       const b = yield* openClient({ library, user: "b", transport })
@@ -104,7 +103,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
     })
   )
 
-  it.live("11 files come back with the library", () =>
+  it.live("a client uploads its files again after a restore", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -113,7 +112,7 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
       yield* until("the file is uploaded", () => a.network.uploads() === 1)
       yield* evict(server.database, library)
       yield* untilRestored(a)
-      // Files go up again when a client comes online.
+      // The store uploads files again when it comes online.
       a.network.cut()
       yield* until("it is offline", () => !a.isOnline())
       a.network.mend()
@@ -131,8 +130,8 @@ describe.each(["realtime", "pull"] as const)("eviction, clients by %s", (transpo
   )
 })
 
-describe("a client that polls and was just sent something of a library that is evicted then", () => {
-  it.live("it is asked for what it has once it can have stored that", () =>
+describe("a polling client whose library is evicted before it can have stored its last answer", () => {
+  it.live("the server asks for the client's data only once it can have stored that answer", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -141,13 +140,13 @@ describe("a client that polls and was just sent something of a library that is e
       const typesFor = (...messages: ReadonlyArray<object>) =>
         Effect.map(post(library, token, messages), ({ messages }) => messages.map(({ type }) => type))
       yield* typesFor(writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] }))
-      // It stores that only once its acknowledgement is answered, as the store (5.5) does.
+      // Like the store (5.5), it stores this answer only after its acknowledgement is answered.
       assert.deepStrictEqual(yield* typesFor(replica.sync({ resyncAll: true })), ["sync-resp", "server-ack"])
       yield* evict(server.database, library)
       const since = replica.now()
       assert.deepStrictEqual(yield* typesFor(replica.sync({ since })), [])
       yield* until(
-        "it is asked",
+        "the server asks for its data",
         Effect.map(typesFor(replica.sync({ since })), (types) => types.includes("need-since"))
       )
     })
@@ -159,21 +158,21 @@ describe("two replicas that restore an evicted library at once", () => {
     ["realtime", "realtime"],
     ["pull", "pull"],
     ["realtime", "pull"]
-  ] as const)("37, D2 one by %s and one by %s lose nothing, whether it was folded or not", ([one, other]) =>
+  ] as const)("one by %s and one by %s lose neither operations nor baselines", ([one, other]) =>
     Effect.gen(function* () {
-      // Longer than clients gather changes before they send them.
+      // The interval is longer than the time for which clients batch changes.
       const server = yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } })
       const library = libraryOn(server)
       const a = yield* openClient({ library, user: "a", transport: one })
       const b = yield* openClient({ library, user: "b", transport: other })
       const clients = [a, b]
-      for (const client of clients) yield* client.put({ id: `of ${client.user}, folded` }, { collection: FLAT })
+      for (const client of clients) yield* client.put({ id: `of ${client.user}, compacted` }, { collection: FLAT })
       for (const client of clients) yield* client.until("it has both", (documents) => documents.length === 2, FLAT)
       for (const client of clients) yield* client.put({ id: `of ${client.user}` }, { collection: FLAT })
       for (const client of clients) yield* client.until("it has all", (documents) => documents.length === 4, FLAT)
       for (const client of clients) {
         yield* until(
-          `${client.user} has folded something`,
+          `${client.user} has compacted something`,
           Effect.promise(async () => (await client.store.stats()).meta.baselinesSize.count > 0)
         )
       }

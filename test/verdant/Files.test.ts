@@ -1,18 +1,19 @@
-/** Files of documents: they go up, their links come down, and they stay as long as something refers to them. */
+/** Files of documents: upload, links, and how long the server keeps them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { post, syncResponse } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { post } from "../support/verdant/RawVerdant.ts"
 import { fileRef, initialize, makeReplica, ref } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const picture = (text = "the picture") => new File([text], "picture.txt", { type: "text/plain" })
 
 const imageOf = (client: VerdantClient, id: string) => Effect.map(client.entity(id), (entity) => entity.get("image"))
 
-/** Where a peer's picture is, once it knows. */
+/** Waits until a client has the link to its item's picture, and returns the link. */
 const untilLinked = Effect.fnUntraced(function* (client: VerdantClient, id: string) {
   const image = yield* imageOf(client, id)
   yield* until(
@@ -41,17 +42,17 @@ const information = (library: Library, token: string, fileId: string) =>
     return { status: response.status, body: (await response.json()) as Record<string, string> }
   })
 
-/** Folds whatever may be folded, soon, and looks for files that nothing refers to when a library is opened. */
+/** Compacts as early as possible, and looks for orphaned files when a library is opened. */
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
 
-/** What becomes of the files when a library is opened by a server that looks. */
+/** Opens the library on another server, and waits until it marks exactly these files as orphaned. */
 const untilSwept = Effect.fnUntraced(function* (
   database: string,
   id: string,
   orphaned: Readonly<Record<string, boolean>>
 ) {
   const library = libraryOn(yield* startServer({ database, verdant }), id)
-  yield* post(library, yield* library.token({ userId: "who opens it" }), [makeReplica().sync({ resyncAll: true })])
+  yield* post(library, yield* library.token({ userId: "opener" }), [makeReplica().sync({ resyncAll: true })])
   const found = Effect.map(libraryInfo(database, library), (info) =>
     Object.fromEntries((info?.files ?? []).map(({ id, orphaned }) => [id, orphaned]))
   )
@@ -60,17 +61,17 @@ const untilSwept = Effect.fnUntraced(function* (
     last = files
     return Object.entries(orphaned).every(([fileId, is]) => files[fileId] === is)
   })
-  yield* until("it is found out what is referred to", isSo, () => last)
+  yield* until("orphaned files are marked", isSo, () => last)
 }, Effect.scoped)
 
-const untilFolded = (database: string, library: Library, operations: number) =>
+const untilCompacted = (database: string, library: Library, operations: number) =>
   until(
-    "it is folded",
+    "it is compacted",
     Effect.map(libraryInfo(database, library), (info) => info !== undefined && info.operations <= operations)
   )
 
-describe.each(["realtime", "pull"] as const)("files of clients by %s", (transport) => {
-  it.live("21 a file is seen by a peer with its link, its alternative text too, and by its owner after a restart", () =>
+describe.each(["realtime", "pull"] as const)("files (%s)", (transport) => {
+  it.live("a peer sees a file's link and alternative text, and its owner sees both after a restart", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -90,7 +91,7 @@ describe.each(["realtime", "pull"] as const)("files of clients by %s", (transpor
     })
   )
 
-  it.live("22 a clone's file outlives the original, and a peer can clone it again", () =>
+  it.live("a cloned document's file outlives the original, and a peer can clone it again", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -109,15 +110,15 @@ describe.each(["realtime", "pull"] as const)("files of clients by %s", (transpor
       const again = yield* Effect.promise(() => b.store["item"]!.clone(ofB))
       const id: string = again.get("id")
       yield* a.until("it has the peer's clone", (items) => items.some((item) => item.id === id))
-      // It had no bytes of its own, and brings them for its clone.
+      // The peer had only the link, and uploads the bytes for its clone.
       yield* until("the peer's file is uploaded", () => b.network.uploads() === 1)
       yield* untilSame([a, b])
     })
   )
 })
 
-describe("what the server knows of files", () => {
-  it.live("20 its view of a document is the client's, with what the file is", () =>
+describe("files in the server's state", () => {
+  it.live("the server's document snapshot equals the client's, with the file's name, type and size", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -141,7 +142,7 @@ describe("what the server knows of files", () => {
     })
   )
 
-  it.live("D14, 46 a file whose alternative text changes is still referred to", () =>
+  it.live("a file whose alternative text changes stays referenced", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant })
       const library = libraryOn(server)
@@ -159,12 +160,12 @@ describe("what the server knows of files", () => {
         yield* a.edit(id, (item) => item.set("done", value))
         yield* untilSame([a])
       }
-      yield* untilFolded(server.database, library, 2)
+      yield* untilCompacted(server.database, library, 2)
       yield* untilSwept(server.database, library.id, { [image.id]: false, [removed.id]: true })
     })
   )
 
-  it.live("D15 of a list from which several files go at once, none stays behind", () =>
+  it.live("every file that one list deletion removes becomes an orphan", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant })
       const library = libraryOn(server)
@@ -178,12 +179,12 @@ describe("what the server knows of files", () => {
         replica.operation("album/x:list", { op: "list-delete", index: 0, count: 2 })
       ]
       const begun = yield* post(library, token, [replica.sync({ operations })])
-      let since = begun.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      let since = syncResponse(begun)?.["ackedTimestamp"]
       yield* until(
-        "it is folded",
+        "it is compacted",
         Effect.gen(function* () {
           const { messages } = yield* post(library, token, [replica.sync({ since })])
-          since = messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+          since = syncResponse({ messages })?.["ackedTimestamp"]
           return ((yield* libraryInfo(server.database, library))?.operations ?? 9) === 0
         })
       )
@@ -192,8 +193,8 @@ describe("what the server knows of files", () => {
   )
 })
 
-describe("uploads by hand", () => {
-  it.live("D9 one that names a place outside is a file like any other", () =>
+describe("uploads by raw requests", () => {
+  it.live("an upload whose name or id is a path stays inside the file store", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
@@ -213,7 +214,7 @@ describe("uploads by hand", () => {
     })
   )
 
-  it.live("a file is its library's alone, and nobody's without a token", () =>
+  it.live("a file is readable only with a token of its library, and writable only if the token allows writes", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const [library, another] = [libraryOn(server), libraryOn(server)]

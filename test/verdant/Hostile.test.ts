@@ -1,16 +1,15 @@
-/** What no Verdant client sends, and what one may. */
+/** Messages that no Verdant client sends, and unusual ones that it may send. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, type Patch, ref, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
-
-/** A document that the items' schema allows. */
+/** Creates a complete item, as the schema requires. */
 const whole = (id: string, fields: object = {}) =>
   initialize({
     id,
@@ -54,19 +53,18 @@ const malformed: ReadonlyArray<string> = [
 ]
 
 describe("malformed messages", () => {
-  it.live("D3, 40 none of them ends the server, or disturbs anybody else", () =>
+  it.live("a malformed message neither ends the server nor disturbs another client", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const a = yield* openClient({ library, user: "a" })
       const token = yield* library.token({ userId: "mallory" })
       for (const text of malformed) {
         const connection = yield* connectVerdant(library, token)
-        connection.send(makeReplica().sync({ resyncAll: true }))
-        yield* connection.next("sync-resp")
+        yield* registerReplica(connection, makeReplica())
         connection.send(text)
         connection.sendBinary(new TextEncoder().encode(text))
         yield* until(
-          "it is answered or sent away",
+          "it is answered or disconnected",
           () => {
             if (connection.isOpen()) connection.send({ type: "heartbeat" })
             return !connection.isOpen() || connection.messages.some(({ type }) => type === "heartbeat-response")
@@ -76,7 +74,7 @@ describe("malformed messages", () => {
         yield* connection.close
         for (const body of [text, `{"messages":[${text}]}`, `{"messages":${text}}`]) {
           const { status } = yield* post(library, token, body)
-          // 503: it has to sync first.
+          // 503 means that the replica has to sync first.
           assert.isTrue([200, 400, 413, 503].includes(status), `${status} for ${body.slice(0, 100)}`)
         }
       }
@@ -88,7 +86,7 @@ describe("malformed messages", () => {
     })
   )
 
-  it.live("messages of a kind that is not known are passed over, and unknown fields too", () =>
+  it.live("the server ignores messages of an unknown type, and unknown fields", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
@@ -102,7 +100,7 @@ describe("malformed messages", () => {
     })
   )
 
-  it.live("what comes before the library is loaded is handled in its order", () =>
+  it.live("messages that arrive before the library is loaded are handled in order", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const replica = makeReplica()
@@ -118,16 +116,15 @@ describe("malformed messages", () => {
   )
 })
 
-describe("operations by hand", () => {
-  it.live("every kind of patch comes out the same at the server and at a client", () =>
+describe("operations by raw connections", () => {
+  it.live("every kind of patch has the same result on the server and on a client", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
       const live = yield* openClient({ library, user: "live" })
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
       const replica = makeReplica()
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
+      yield* registerReplica(connection, replica)
       const list = "item/x:tags"
       const comments = "item/x:comments"
       const [one, two] = ["item/x:c1", "item/x:c2"]
@@ -177,7 +174,7 @@ describe("operations by hand", () => {
     })
   )
 
-  it.live("one that replaces an item of a list, as the store writes it, reaches a peer", () =>
+  it.live("a list item that the store replaces reaches a peer", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library })
@@ -194,14 +191,13 @@ describe("operations by hand", () => {
     })
   )
 
-  it.live("what names the insides of JavaScript is a name like any other", () =>
+  it.live("names such as __proto__ and constructor are ordinary ids and fields", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
       const replica = makeReplica("constructor")
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
+      yield* registerReplica(connection, replica)
       for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
         connection.send(replica.op(replica.operation(`item/${name}`, whole(name))))
         connection.send(replica.op(replica.operation(`item/${name}`, set(name, { polluted: true }))))
@@ -215,7 +211,7 @@ describe("operations by hand", () => {
     })
   )
 
-  it.live("an operation of a clock that is far ahead stops nobody else", () =>
+  it.live("an operation from a clock that is far ahead is withheld from every other client", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library })
@@ -223,13 +219,12 @@ describe("operations by hand", () => {
       yield* b.until("it has the item", (items) => items.length === 1)
       const connection = yield* connectVerdant(library, yield* library.token({ userId: "ahead" }))
       const replica = makeReplica()
-      connection.send(replica.sync({ resyncAll: true }))
-      yield* connection.next("sync-resp")
+      yield* registerReplica(connection, replica)
       const ahead = { oid: `item/${id}`, timestamp: replica.now(120_000), data: set("content", "tomorrow") }
       connection.send({ ...replica.op(ahead), timestamp: replica.now(120_000) })
       yield* connection.settled
       for (const client of [a, b]) yield* client.edit(id, (item) => item.get("tags").push(client.user))
-      // A client stops at what is too far ahead of it.
+      // A client that received it would stop: the store throws on a timestamp too far ahead.
       const late = yield* openClient({ library, user: "late" })
       yield* late.until("it has both tags", ([item]) => item?.tags.length === 2)
       const [item] = yield* untilSame([a, b, late])
@@ -238,7 +233,7 @@ describe("operations by hand", () => {
     })
   )
 
-  it.live("a sync of a clock that is far ahead gives nobody leave to fold what is still to come", () =>
+  it.live("a sync from a clock that is far ahead does not advance the watermark", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -252,7 +247,7 @@ describe("operations by hand", () => {
     })
   )
 
-  it.live("D17 what was restored by another replica and is sent again is not there twice", () =>
+  it.live("operations that another replica restored are not stored twice when their author sends them again", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
@@ -262,10 +257,10 @@ describe("operations by hand", () => {
         one.operation("item/x", whole("x")),
         one.operation("item/x:tags", { op: "list-push", value: "once" })
       ]
-      // The other brings all that it has of a library that is not there any more, and then the author comes.
+      // The other replica restores the library, and then the author returns.
       yield* post(library, token, [other.sync({ operations })])
       const begun = yield* post(library, token, [one.sync({ resyncAll: true })])
-      const since = begun.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      const since = syncResponse(begun)?.["ackedTimestamp"]
       yield* post(library, token, [one.sync({ since })])
       const again = yield* post(library, token, [one.op(...operations)])
       assert.deepStrictEqual(again, { status: 200, body: { messages: [] }, messages: [] })
@@ -277,27 +272,27 @@ describe("operations by hand", () => {
     })
   )
 
-  it.live("D18 what a client acknowledged and lost before it had stored it comes again", () =>
+  it.live("operations that a client acknowledged but lost before storing them are sent again", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
       const [writer, reader] = [makeReplica(), makeReplica()]
       yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", whole("x"))] })])
       const begun = yield* post(library, token, [reader.sync({ resyncAll: true })])
-      const first = begun.messages.find(({ type }) => type === "sync-resp")
+      const first = syncResponse(begun)
       yield* post(library, token, [reader.ack({ nonce: first?.["ackThisNonce"] })])
       const since = first?.["ackedTimestamp"]
       yield* post(library, token, [writer.op(writer.operation("item/x", set("content", "must not be lost")))])
 
       const second = yield* post(library, token, [reader.sync({ since })])
-      const response = second.messages.find(({ type }) => type === "sync-resp")
+      const response = syncResponse(second)
       assert.include(JSON.stringify(response), "must not be lost")
       yield* post(library, token, [reader.ack({ nonce: response?.["ackThisNonce"] })])
-      // It ended between that and its storing it: its last sync is still the first.
+      // The client ended before it stored the answer, so its last sync is still the first one.
       const third = yield* post(library, token, [reader.sync({ since })])
       assert.include(JSON.stringify(third.messages), "must not be lost")
       const fourth = yield* post(library, token, [reader.sync({ since: response?.["ackedTimestamp"] })])
-      assert.isDefined(fourth.messages.find(({ type }) => type === "sync-resp"))
+      assert.isDefined(syncResponse(fourth))
     })
   )
 })

@@ -1,17 +1,18 @@
-/** What a client does alone on its device, and what of that the server has once it begins to sync. */
+/** Clients that have never synced: their local work, and what the first sync uploads. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { openClient, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const operationsOf = (client: VerdantClient) =>
   Effect.promise(async () => (await client.store.stats()).meta.operationsSize.count)
 
-const untilFolded = (client: VerdantClient) =>
+const untilCompacted = (client: VerdantClient) =>
   until(
-    "it has folded everything",
+    "it has compacted everything",
     Effect.map(operationsOf(client), (operations) => operations === 0)
   )
 
@@ -21,8 +22,8 @@ const cleanUp = (client: VerdantClient) => Effect.promise(async () => client.sto
 
 const file = (text: string) => new File([text], `${text}.txt`, { type: "text/plain" })
 
-describe.each(["realtime", "pull"] as const)("a client that has never synced, by %s", (transport) => {
-  it.live("19 it folds all that it did, and brings it when it begins to sync", () =>
+describe.each(["realtime", "pull"] as const)("a client that has never synced (%s)", (transport) => {
+  it.live("a local-only client compacts its history, and uploads the result with its first sync", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -32,7 +33,7 @@ describe.each(["realtime", "pull"] as const)("a client that has never synced, by
       yield* a.edit(id, (item) => item.get("tags").delete(0))
       const gone = yield* a.put({ content: "deleted" })
       yield* a.remove(gone)
-      yield* untilFolded(a)
+      yield* untilCompacted(a)
 
       yield* a.goOnline
       const b = yield* openClient({ library, user: "b", transport })
@@ -49,12 +50,12 @@ describe.each(["realtime", "pull"] as const)("a client that has never synced, by
 })
 
 describe("files of a client that has never synced", () => {
-  it.live("23 they outlive a restart, go a while after what referred to them, and never reach the server then", () =>
+  it.live("local files survive a restart, and deleted ones are dropped without reaching the server", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
       const first = yield* openClient({ library, user: "a", offline: true })
-      // Files would go up although it has not begun to sync.
+      // Without the cut, the store would upload files even before the first sync.
       first.network.cut()
       const id = yield* first.put({ content: "kept", image: file("kept") })
       const gone = yield* first.put({ content: "deleted", image: file("deleted") })
@@ -63,7 +64,7 @@ describe("files of a client that has never synced", () => {
         Effect.map(filesOf(first), (files) => files === 2)
       )
       yield* first.remove(gone)
-      yield* untilFolded(first)
+      yield* untilCompacted(first)
       yield* cleanUp(first)
       assert.strictEqual(yield* filesOf(first), 2)
       yield* first.close
@@ -71,7 +72,7 @@ describe("files of a client that has never synced", () => {
       const a = yield* openClient({ library, user: "a", device: first.device, offline: true, dropsFiles: true })
       yield* cleanUp(a)
       yield* until(
-        "the one that nothing refers to is gone",
+        "the orphaned file is gone",
         Effect.map(filesOf(a), (files) => files === 1)
       )
       yield* a.goOnline

@@ -1,17 +1,18 @@
 /**
- * Everything that may befall a library, at random, for as long as is wanted: real clients that come and go, by both
- * transports, on bad networks, over a server that is stopped and killed, folds whenever it can, evicts and forgets. In the
- * end all have the same, and nothing is lost that was acknowledged.
+ * A long random test of one library. Real clients of both transports connect and leave over bad networks. The server is
+ * stopped and killed, compacts as early as possible, evicts the library and marks replicas as truant. All clients must
+ * converge, and no acknowledged operation may be lost.
  *
- * Only when it is asked for, on one of the storages:
+ * It runs only on request, on one of the storages:
  * TEST_OPERATIONS=10000 npx -y pnpm@12.21.0 exec vitest run --project sqlite test/verdant/LongRun.test.ts
- * TEST_SEED has the same things done again; how they meet in time differs from run to run.
+ * TEST_SEED repeats the same actions; their timing differs from run to run.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, type Scope } from "effect"
-import { freshStorage } from "../support/postgres.ts"
 import { makeRandom, type Random } from "../support/random.ts"
-import { runCommand, type ServerProcess, spawnServer } from "../support/ServerProcess.ts"
+import { runCommand, type ServerProcess, spawnServer } from "../support/servers/ServerProcess.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshots, evict, forceTruant, pruned } from "../support/verdant/admin.ts"
 import { changeFlat, changeOf, FLAT } from "../support/verdant/changes.ts"
 import { type Ledger, makeLedger } from "../support/verdant/Ledger.ts"
@@ -22,24 +23,23 @@ import {
   type Doc,
   describeClient,
   openClient,
-  until,
   untilShown,
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"
 
 const OPERATIONS = Number(process.env["TEST_OPERATIONS"] ?? 10_000)
-/** What the longest run may take, with much to spare. */
+/** Far more than a run takes. */
 const TIMEOUT_MILLIS = 600_000 + OPERATIONS * 500
-/** Between two moments at which everybody is back and all must have the same. */
+/** After each round every client is online, and all must have converged. */
 const OPERATIONS_A_ROUND = 75
-/** In a row, before something may happen. */
+/** Operations between two failures. */
 const OPERATIONS_A_STRETCH = 8
-/** Rounds after which somebody new is let in. */
+/** A new client joins after so many rounds. */
 const NEWCOMER_EVERY = 10
 
-/** Lists to which everybody only adds. */
+/** Lists to which clients only add. */
 const JOURNALS = Array.makeBy(8, (n) => `journal ${n}`)
-/** Items that are changed in every way. */
+/** Items that clients change in every way. */
 const ITEMS = Array.makeBy(3, (n) => `item ${n}`)
 
 interface World {
@@ -76,7 +76,7 @@ const work = Effect.fnUntraced(function* (world: World, times: number) {
     world.operations += 1
     const person = pick(world.random, world.people)
     const kind = pick(world.random, [addToJournal, addToJournal, changeItem, changeDocuments])
-    // Its device may be reset at any moment, and then has nothing to change.
+    // A device that is reset at this moment has no document to change.
     yield* Effect.ignoreCause(kind(world, person))
   }
 })
@@ -121,7 +121,7 @@ const TROUBLES: Readonly<Record<string, Trouble>> = {
     Effect.flatMap(pick(random, people).client().replicaId, (id) => forceTruant(database, library, id))
 }
 
-/** The store (5.5) never syncs again if it is told to stop while it waits to connect again: that it must have done. */
+/** Waits for the connection first: the store (5.5) never syncs again if it is stopped while it waits to reconnect. */
 const leave = ({ client, goOffline, user }: Person) =>
   Effect.suspend(() => {
     client().network.mend()
@@ -143,14 +143,14 @@ const documentsOf = (client: VerdantClient) =>
     categories
   }))
 
-/** Waits until all have the same as the server, and nothing more to say; with what they have. */
+/** Waits until all clients have the server's documents and have sent everything; returns the items. */
 const untilSettled = Effect.fnUntraced(function* (world: World, newcomers: ReadonlyArray<VerdantClient> = []) {
   const { database, library, people } = world
   let seen: ReadonlyArray<string> = []
   let items: ReadonlyArray<Doc> = []
   const clients = () => [...people.map(({ client }) => client()), ...newcomers]
   const isSo = Effect.gen(function* () {
-    // The store (5.5) does not always show nested documents again after a reset; it does once the app is opened again.
+    // After a reset, the store (5.5) may hide nested documents until the app is opened again.
     for (const person of people) if (person.needsReopening()) yield* person.reopen
     if (!clients().every((client) => client.isSettled())) return false
     const all = yield* Effect.forEach(clients(), documentsOf)
@@ -176,13 +176,13 @@ const settle = Effect.fnUntraced(function* (world: World, newcomers: ReadonlyArr
   const items = yield* untilSettled(world, newcomers)
   const texts = items.filter(({ id }) => id.startsWith("journal")).flatMap(({ tags }) => tags)
   assert.deepStrictEqual(ledger.missing(new Set(texts)), [], `lost by ${world.operations} operations`)
-  assert.strictEqual(new Set(texts).size, texts.length, "nothing is there twice")
-  // A long run would have ever more to look through.
+  assert.strictEqual(new Set(texts).size, texts.length, "no text is stored twice")
+  // Forgets the messages so far, so that a long run does not search ever more of them.
   for (const person of people) {
     const { received, sent, statuses } = person.client().network
     for (const said of [received, sent, statuses]) said.length = 0
   }
-  // An evicted library may have come back without them.
+  // A restored library may lack these documents.
   const lacking = [...JOURNALS, ...ITEMS].filter((id) => !items.some((item) => item.id === id))
   for (const id of lacking) yield* people[0]!.client().put({ id })
   if (lacking.length > 0) yield* untilSettled(world, newcomers)
@@ -194,14 +194,14 @@ const welcome = (world: World) =>
       const { database, library } = world
       const newcomer = yield* openClient({ library, user: `newcomer ${world.operations}` })
       yield* settle(world, [newcomer])
-      // It never comes back, and is not waited for.
+      // It never returns, so the server must not wait for it.
       yield* forceTruant(database, library, yield* newcomer.replicaId)
     })
   )
 
 describe("a long run", () => {
   it.live(
-    "in the end all have the same, whatever happened, and nothing acknowledged is lost",
+    "all clients converge under random failures, and no acknowledged operation is lost",
     () =>
       Effect.gen(function* () {
         const random = makeRandom()
@@ -221,7 +221,7 @@ describe("a long run", () => {
           const end = Math.min(world.operations + OPERATIONS_A_ROUND, OPERATIONS)
           while (world.operations < end) {
             yield* work(world, OPERATIONS_A_STRETCH)
-            // A restart takes as long as all else together.
+            // Restarts are rare, because one takes as long as all other failures together.
             const [name, trouble] = pick(random, [...common, ...common, ...common, ...Object.entries(RESTARTS)])
             happened[name] = (happened[name] ?? 0) + 1
             yield* trouble(world)

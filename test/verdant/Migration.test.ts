@@ -1,4 +1,4 @@
-/** Clients of a Verdant server go on with this one, after its libraries were taken over. */
+/** Clients of a Verdant server continue on this server after their library was imported. */
 import { assert, describe, it } from "@effect/vitest"
 import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
 import { importVerdant } from "@sealog/server/admin/ImportVerdant"
@@ -7,27 +7,19 @@ import { Signatures } from "@sealog/server/signatures/Signatures"
 import { authorization } from "@verdant-web/store"
 import { Effect, Layer } from "effect"
 import { databasesIn } from "../../packages/cli/src/backends/verdantDatabases.ts"
-import { freshStorage, layerOf } from "../support/postgres.ts"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { freshDirectory, type Shard, shardOf, writeFileOf, writeShard } from "../support/verdant/shards.ts"
-import {
-  type Doc,
-  openClient,
-  openClients,
-  until,
-  untilSame,
-  type VerdantClient
-} from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
-
-/** Folds whatever may be folded, soon. */
+/** The server compacts as early as possible. */
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
 
-/** A server on a fresh database that has taken over the shard, after it was found in order. */
-const takeOver = Effect.fnUntraced(function* (
+/** Imports a Verdant database into a fresh log, verifies the log, and starts a server on it. */
+const startImported = Effect.fnUntraced(function* (
   { id }: Library,
   shard: Shard,
   contents: ReadonlyMap<string, string> = new Map()
@@ -55,10 +47,10 @@ const baselineOf = (database: string, library: Library, id: string) =>
     JSON.stringify(baselines.find(({ oid }) => oid === `item/${id}`) ?? null)
   )
 
-/** Waits until the log knows that they have all that is there. */
+/** Waits until the log records that these clients have received everything. */
 const untilReceived = (database: string, library: Library, clients: ReadonlyArray<VerdantClient>) =>
   until(
-    "the log knows what they have",
+    "the log records what they have received",
     Effect.gen(function* () {
       const ids = yield* Effect.forEach(clients, ({ replicaId }) => replicaId)
       const info = yield* libraryInfo(database, library)
@@ -68,61 +60,66 @@ const untilReceived = (database: string, library: Library, clients: ReadonlyArra
     () => ({})
   )
 
-describe.each(["realtime", "pull"] as const)("a library of a Verdant server, clients by %s", (transport) => {
-  it.live("goes on: nobody is reset, what was done meanwhile arrives, and a new client has everything", () =>
-    Effect.gen(function* () {
-      const old = yield* startServer({ verdant: { cursorInterval: "100 millis" } })
-      const before = libraryOn(old)
-      const [a, b, c] = yield* openClients(["a", "b", "c"], { library: before, transport })
-      const id = yield* a.put({ content: "shared", tags: ["one"] })
-      yield* a.put({ content: "of a alone" }, { access: authorization.private })
-      yield* b.until("it has the item", (items) => items.length === 1)
-      yield* untilSame([b, c])
-      yield* untilReceived(old.database, before, [b, c])
-      // One lacks what comes now; one has all of it.
-      yield* b.goOffline
-      yield* a.put({ content: "missed by b" })
-      yield* a.edit(id, (item) => item.get("tags").push("two"))
-      yield* c.until("it has both", (items) => items.length === 2)
-      yield* untilSame([c])
-      yield* untilReceived(old.database, before, [c])
-      for (const client of [a, c]) yield* client.goOffline
-      // What nobody but they themselves knows.
-      yield* a.put({ content: "of a, meanwhile" })
-      yield* b.edit(id, (item) => item.get("tags").push("of b, meanwhile"))
-      yield* b.put({ content: "of b, meanwhile" })
-      yield* c.put({ content: "of c, meanwhile" })
-      for (const client of [a, b, c]) yield* client.close
+describe.each(["realtime", "pull"] as const)("an imported library (%s)", (transport) => {
+  it.live(
+    "existing clients continue without a reset, their offline changes arrive, and a new client receives everything",
+    () =>
+      Effect.gen(function* () {
+        const old = yield* startServer({ verdant: { cursorInterval: "100 millis" } })
+        const before = libraryOn(old)
+        const [a, b, c] = yield* openClients(["a", "b", "c"], { library: before, transport })
+        const id = yield* a.put({ content: "shared", tags: ["one"] })
+        yield* a.put({ content: "of a alone" }, { access: authorization.private })
+        yield* b.until("it has the item", (items) => items.length === 1)
+        yield* untilSame([b, c])
+        yield* untilReceived(old.database, before, [b, c])
+        // b misses the following changes, c receives them.
+        yield* b.goOffline
+        yield* a.put({ content: "missed by b" })
+        yield* a.edit(id, (item) => item.get("tags").push("two"))
+        yield* c.until("it has both", (items) => items.length === 2)
+        yield* untilSame([c])
+        yield* untilReceived(old.database, before, [c])
+        for (const client of [a, c]) yield* client.goOffline
+        // Each client now writes something that only it has.
+        yield* a.put({ content: "of a, offline" })
+        yield* b.edit(id, (item) => item.get("tags").push("of b, offline"))
+        yield* b.put({ content: "of b, offline" })
+        yield* c.put({ content: "of c, offline" })
+        for (const client of [a, b, c]) yield* client.close
 
-      const { imported, isInOrder, library, server } = yield* takeOver(before, yield* shardOf(old.database, before))
-      assert.deepInclude(imported, { replicas: 3, lapsed: 0 })
-      const reopen = ({ device, user }: VerdantClient) => openClient({ library, user, device, transport })
-      const again = yield* Effect.forEach([b, a, c], reopen)
-      const [b2, a2, c2] = again as [VerdantClient, VerdantClient, VerdantClient]
-      const all = ["missed by b", "of a, meanwhile", "of b, meanwhile", "of c, meanwhile", "shared"]
-      const late = yield* openClient({ library, user: "late", transport })
-      for (const client of [b2, c2, late]) yield* client.until("it has everything", (items) => items.length === 5)
-      const items = yield* untilSame([b2, c2, late])
-      assert.deepStrictEqual(contents(items), all)
-      assert.sameMembers([...(items.find((item) => item.id === id)?.tags ?? [])], ["one", "two", "of b, meanwhile"])
-      yield* a2.until("it has its own as well", (found) => found.length === 6)
-      assert.deepStrictEqual(contents(yield* untilSame([a2])), [...all, "of a alone"].toSorted())
-      const late2 = yield* openClient({ library, user: "a", transport })
-      yield* late2.until("what is of one user reaches that user", (found) => found.length === 6)
-      for (const client of again) assert.deepStrictEqual([client.resets(), client.restores()], [0, 0], client.user)
+        const { imported, isInOrder, library, server } = yield* startImported(
+          before,
+          yield* shardOf(old.database, before)
+        )
+        assert.deepInclude(imported, { replicas: 3, lapsed: 0 })
+        const reopen = ({ device, user }: VerdantClient) => openClient({ library, user, device, transport })
+        const again = yield* Effect.forEach([b, a, c], reopen)
+        const [b2, a2, c2] = again as [VerdantClient, VerdantClient, VerdantClient]
+        const all = ["missed by b", "of a, offline", "of b, offline", "of c, offline", "shared"]
+        const late = yield* openClient({ library, user: "late", transport })
+        for (const client of [b2, c2, late]) yield* client.until("it has everything", (items) => items.length === 5)
+        const items = yield* untilSame([b2, c2, late])
+        assert.deepStrictEqual(contents(items), all)
+        assert.sameMembers([...(items.find((item) => item.id === id)?.tags ?? [])], ["one", "two", "of b, offline"])
+        yield* a2.until("it has its private item as well", (found) => found.length === 6)
+        assert.deepStrictEqual(contents(yield* untilSame([a2])), [...all, "of a alone"].toSorted())
+        const late2 = yield* openClient({ library, user: "a", transport })
+        yield* late2.until("it has its user's private item", (found) => found.length === 6)
+        for (const client of again) assert.deepStrictEqual([client.resets(), client.restores()], [0, 0], client.user)
 
-      yield* a2.put({ content: "afterwards" })
-      for (const client of [b2, late]) yield* client.until("it goes on", (found) => found.length === 6)
-      yield* until(
-        "what came from the other server is folded",
-        Effect.map(libraryInfo(server.database, library), (info) => (info?.baselines ?? 0) > 0)
-      )
-      yield* untilSame([b2, c2, late])
-      yield* isInOrder
-    })
+        yield* a2.put({ content: "afterwards" })
+        for (const client of [b2, late]) yield* client.until("it goes on", (found) => found.length === 6)
+        yield* until(
+          "imported operations are compacted",
+          Effect.map(libraryInfo(server.database, library), (info) => (info?.baselines ?? 0) > 0)
+        )
+        yield* untilSame([b2, c2, late])
+        yield* isInOrder
+      })
   )
 
-  it.live("has its files: who comes anew reads them by their links, and nobody uploads them again", () =>
+  it.live("a new client reads imported files by their links, and no client uploads them again", () =>
     Effect.gen(function* () {
       const old = yield* startServer()
       const before = libraryOn(old)
@@ -140,7 +137,7 @@ describe.each(["realtime", "pull"] as const)("a library of a Verdant server, cli
       yield* a.close
 
       const shard = yield* shardOf(old.database, before)
-      const { imported, isInOrder, library, server } = yield* takeOver(before, shard, texts)
+      const { imported, isInOrder, library, server } = yield* startImported(before, shard, texts)
       assert.deepInclude(imported, { files: 2, filesLeftOut: 0 })
       const again = yield* openClient({ library, user: "a", device: a.device, transport })
       const late = yield* openClient({ library, user: "late", transport })
@@ -167,7 +164,7 @@ describe.each(["realtime", "pull"] as const)("a library of a Verdant server, cli
     })
   )
 
-  it.live("has those begin anew who lack what was folded without them", () =>
+  it.live("only replicas that lack compacted operations are reset", () =>
     Effect.gen(function* () {
       const old = yield* startServer({ verdant })
       const before = libraryOn(old)
@@ -182,16 +179,16 @@ describe.each(["realtime", "pull"] as const)("a library of a Verdant server, cli
         yield* c.until("it has the edit", (items) => items[0]?.content === content)
       }
       yield* until(
-        "what b lacks is folded",
+        "an operation that b lacks is compacted",
         Effect.map(baselineOf(old.database, before, id), (text) => /second|third/.test(text))
       )
-      // That server never folds the newest operation; nor does ours what somebody lacks.
+      // A Verdant server never compacts the newest operation. Ours compacts none that a replica lacks.
       yield* c.goOffline
       yield* a.edit(id, (item) => item.set("content", "fourth"))
       yield* untilSame([a])
       for (const client of [a, b, c]) yield* client.close
 
-      const { imported, isInOrder, library } = yield* takeOver(before, yield* shardOf(old.database, before))
+      const { imported, isInOrder, library } = yield* startImported(before, yield* shardOf(old.database, before))
       assert.deepInclude(imported, { replicas: 2, lapsed: 1 })
       const reopen = ({ device, user }: VerdantClient) => openClient({ library, user, device, transport })
       const [b2, a2, c2] = [yield* reopen(b), yield* reopen(a), yield* reopen(c)]

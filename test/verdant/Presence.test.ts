@@ -1,14 +1,15 @@
-/** Who is there and what they say of themselves. */
+/** Which users are online, and what each of them shares. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant } from "../support/verdant/RawVerdant.ts"
 import { makeReplica } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients } from "../support/verdant/VerdantClient.ts"
 
-describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
-  it.live("16 what each one says of itself reaches all of them", () =>
+describe.each(["realtime", "pull"] as const)("presence (%s)", (transport) => {
+  it.live("each client's presence reaches all others", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const clients = yield* openClients(["a", "b", "c"], { library, transport })
@@ -32,22 +33,21 @@ describe.each(["realtime", "pull"] as const)("presence by %s", (transport) => {
   )
 })
 
-describe("who has gone", () => {
+describe("users who leave", () => {
   it.live(
-    "who says so of a connection that stays is disconnected: the store may say it late, and then waits on a new one",
+    "the server closes a connection that announces its end, because the store may announce it late and wait on a new one",
     () =>
       Effect.gen(function* () {
         const library = libraryOn(yield* startServer())
         const replica = makeReplica()
         const connection = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
-        connection.send(replica.sync({ resyncAll: true }))
-        yield* connection.next("sync-resp")
+        yield* registerReplica(connection, replica)
         connection.send({ type: "disconnecting", replicaId: replica.id, reason: "client-shutdown" })
-        assert.deepStrictEqual(yield* connection.closed, { code: 1001 })
+        assert.strictEqual((yield* connection.closed).code, 1001)
       })
   )
 
-  it.live("D5, 41 one who polled and stops is gone, for those who stay connected and those who poll", () =>
+  it.live("a user who stops polling goes offline for connected and for polling peers", () =>
     Effect.gen(function* () {
       const library = libraryOn(
         yield* startServer({ verdant: { presenceTtl: "1 second", cursorInterval: "100 millis" } })
@@ -55,18 +55,18 @@ describe("who has gone", () => {
       const connected = yield* openClient({ library, user: "connected" })
       const [polling, leaving] = yield* openClients(["polling", "leaving"], { library, transport: "pull" })
       for (const client of [connected, polling]) {
-        yield* until(`${client.user} knows of the one who leaves`, () => client.peers().includes("leaving"))
+        yield* until(`${client.user} knows the user who leaves`, () => client.peers().includes("leaving"))
       }
       yield* leaving.close
       for (const client of [connected, polling]) {
-        yield* until(`${client.user} knows that it has gone`, () => !client.peers().includes("leaving"))
+        yield* until(`${client.user} knows that the user is offline`, () => !client.peers().includes("leaving"))
       }
       assert.deepStrictEqual(connected.peers(), ["polling"])
       assert.deepStrictEqual(polling.peers(), ["connected"])
     })
   )
 
-  it.live("41 alone again, a client that may choose goes back to polling", () =>
+  it.live("a client with automatic transport polls again after its last peer has left", () =>
     Effect.gen(function* () {
       const library = libraryOn(
         yield* startServer({ verdant: { presenceTtl: "1 second", cursorInterval: "100 millis" } })
@@ -83,25 +83,25 @@ describe("who has gone", () => {
       yield* until("it polls again", () => a.store.sync.mode === "pull" && a.peers().length === 0)
       yield* a.edit(id, (item) => item.set("content", "alone"))
       const again = yield* openClient({ library, user: "b", transport: "automatic", device: b.device })
-      yield* again.until("it has what was done meanwhile", ([item]) => item?.content === "alone")
+      yield* again.until("it has the change that it missed", ([item]) => item?.content === "alone")
     })
   )
 
-  it.live("a user with two devices is there until the second one has gone", () =>
+  it.live("a user with two devices stays online until the second device leaves", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, first, second] = yield* openClients(["a", "b", "b"], { library })
-      yield* until("a knows of b", () => a.peers().length === 1)
+      yield* until("a sees b", () => a.peers().length === 1)
       const gone = () => a.network.received.filter(({ type }) => type === "presence-offline").length
       yield* first.close
       a.store.sync.presence.update({ still: "here" })
       yield* until(
-        "the second device knows what a says afterwards",
+        "the second device has a's later presence",
         () => second.store.sync.presence.peers["a"]?.presence?.still === "here"
       )
       assert.strictEqual(gone(), 0)
       yield* second.close
-      yield* until("b has gone", () => a.peers().length === 0)
+      yield* until("b is offline", () => a.peers().length === 0)
       assert.strictEqual(gone(), 1)
     })
   )

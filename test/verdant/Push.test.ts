@@ -1,7 +1,8 @@
-/** What clients and the server tell each other, and what is not told twice. */
+/** Which operations a client receives: never its own, and always those that were lost on the way. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
@@ -9,7 +10,6 @@ import {
   hasRestored,
   openClient,
   openClients,
-  until,
   untilSame,
   type VerdantClient
 } from "../support/verdant/VerdantClient.ts"
@@ -28,8 +28,8 @@ const assertNoneCameBack = ({ network }: VerdantClient) => {
   )
 }
 
-describe.each(["realtime", "pull"] as const)("own operations by %s", (transport) => {
-  it.live("14 they never come back, also those that were made offline", () =>
+describe.each(["realtime", "pull"] as const)("own operations (%s)", (transport) => {
+  it.live("a client never receives its own operations back, also those made offline", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const a = yield* openClient({ library, user: "a", transport })
@@ -40,7 +40,7 @@ describe.each(["realtime", "pull"] as const)("own operations by %s", (transport)
       yield* a.goOnline
       yield* a.edit(id, (item) => item.set("content", "online again"))
       yield* untilSame([a])
-      // Several more answers, in any of which they might be.
+      // Waits for several more answers, any of which might contain them.
       const answers = () => a.network.received.filter(({ type }) => type === "sync-resp").length
       const before = answers()
       if (transport === "pull") yield* a.until("it has polled again", () => answers() > before + 3)
@@ -51,7 +51,7 @@ describe.each(["realtime", "pull"] as const)("own operations by %s", (transport)
     })
   )
 
-  it.live("14 they do not come back between those of others", () =>
+  it.live("a client does not receive its own operations among those of others", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -68,8 +68,8 @@ describe.each(["realtime", "pull"] as const)("own operations by %s", (transport)
   )
 })
 
-describe.each(["realtime", "pull"] as const)("operations that are lost on their way by %s", (transport) => {
-  it.live("they arrive with a sync, also those that were written in its moment", () =>
+describe.each(["realtime", "pull"] as const)("operations lost on their way (%s)", (transport) => {
+  it.live("lost operations arrive with the next sync, also those written during that sync", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } }))
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -79,7 +79,7 @@ describe.each(["realtime", "pull"] as const)("operations that are lost on their 
       const written = Array.makeBy(300, (n) => `lost ${n}`)
       for (const [n, tag] of written.entries()) {
         yield* a.edit(id, (item) => item.get("tags").push(tag))
-        // So that it connects again, which is when it syncs.
+        // Makes the client reconnect, and so sync.
         if (n % 10 === 9) a.network.drop()
       }
       yield* until("it is connected", a.isOnline)
@@ -92,8 +92,8 @@ describe.each(["realtime", "pull"] as const)("operations that are lost on their 
   )
 })
 
-describe("operations that are written while a client is asked for all that it has", () => {
-  it.live("they arrive, though their messages are lost", () =>
+describe("operations written during a restore", () => {
+  it.live("operations written during a restore arrive, though their messages are lost", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)

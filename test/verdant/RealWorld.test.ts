@@ -1,28 +1,29 @@
-/** Longer stories, as apps have them. */
+/** Longer stories, like those of real apps. */
 import { assert, describe, it } from "@effect/vitest"
 import { createClientBackup, importClientBackup } from "@verdant-web/store/backup"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { pageSchema, secondSchema } from "../support/verdant/schemas.ts"
-import { type Entity, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { type Entity, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const verdant = { presenceTtl: "1 second", cursorInterval: "300 millis", foldAfter: 1 } as const
 
 describe("a shopping list", () => {
-  it.live("26 alone and in company, with deletions, restarts and a migration: all have the same in the end", () =>
+  it.live("clients that work alone and together, delete, restart and migrate converge", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant })
       const library = libraryOn(server)
       const options = { library, transport: "automatic" } as const
-      // Alone, offline at first.
+      // Alice works alone, offline at first.
       const alice = yield* openClient({ ...options, user: "alice", offline: true })
       const ids = ["apples", "bread", "cheese"] as const
       for (const id of ids) yield* alice.put({ id, content: id })
       yield* alice.goOnline
       assert.strictEqual(alice.store.sync.mode, "pull")
-      // Bob comes; they write together.
+      // Bob joins, and they write together.
       const bob = yield* openClient({ ...options, user: "bob" })
       yield* bob.until("he has the list", (items) => items.length === 3)
       for (const client of [alice, bob]) {
@@ -37,20 +38,20 @@ describe("a shopping list", () => {
         { concurrency: "unbounded" }
       )
       yield* untilSame([alice, bob])
-      // Alice is on the train, and deletes what Bob works on.
+      // Alice is on the train, and deletes an item that Bob works on.
       alice.network.cut()
       yield* alice.remove("bread")
       yield* alice.put({ id: "dates", content: "dates" })
       yield* bob.edit("bread", (item) => item.get("tags").push("sliced"))
       yield* bob.put({ id: "eggs", content: "eggs" })
       alice.network.mend()
-      yield* bob.until("he has what Alice did", (items) => items.some(({ id }) => id === "dates"))
+      yield* bob.until("he has Alice's changes", (items) => items.some(({ id }) => id === "dates"))
       const together = yield* untilSame([alice, bob])
       assert.deepStrictEqual(
         together.map(({ id }) => id),
         ["apples", "cheese", "dates", "eggs"]
       )
-      // Bob restarts; Carol joins with a phone that only reads.
+      // Bob restarts, and Carol joins with a read-only phone.
       yield* bob.close
       const again = yield* openClient({ ...options, user: "bob", device: bob.device })
       const carol = yield* openClient({ ...options, user: "carol", type: "read-only" })
@@ -59,12 +60,12 @@ describe("a shopping list", () => {
         items.some((item) => JSON.stringify(item["counts"]) === '{"slices":7}')
       )
       yield* untilSame([alice, again, carol])
-      // The app gets a new version, on Alice's device first.
+      // The app is upgraded, on Alice's device first.
       yield* alice.close
       const newer = yield* openClient({ ...options, user: "alice", device: alice.device, schema: secondSchema })
       yield* newer.edit("eggs", (item) => item.set("rating", 5))
       yield* again.edit("eggs", (item) => item.get("tags").push("a dozen"))
-      yield* newer.until("she has what Bob writes", (items) => items.find(({ id }) => id === "eggs")?.tags.length === 1)
+      yield* newer.until("she has Bob's change", (items) => items.find(({ id }) => id === "eggs")?.tags.length === 1)
       yield* again.close
       const newest = yield* openClient({ ...options, user: "bob", device: again.device, schema: secondSchema })
       const items = yield* untilSame([newer, newest])
@@ -78,7 +79,7 @@ describe("a shopping list", () => {
 })
 
 describe("export and import", () => {
-  it.live("31 a client that was imported into goes on as a new replica", () =>
+  it.live("a client that imports an export continues as a new replica", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library })
@@ -92,14 +93,14 @@ describe("export and import", () => {
       yield* a.goOnline
       yield* a.until("it has the item", (items) => items.length === 1)
       yield* b.edit(id, (item) => item.get("tags").push("after the import"))
-      yield* a.until("it has what comes", ([item]) => item?.tags.length === 2)
+      yield* a.until("it has b's change", ([item]) => item?.tags.length === 2)
       yield* a.put({ content: "after the import" })
-      yield* b.until("it has what it writes", (items) => items.length === 2)
+      yield* b.until("it has a's new item", (items) => items.length === 2)
       yield* untilSame([a, b])
     })
   )
 
-  it.live("31 a backup begins a library anew elsewhere, with its files", () =>
+  it.live("a backup starts a new library, with its files", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const a = yield* openClient({ library: libraryOn(server), user: "a" })
@@ -113,14 +114,14 @@ describe("export and import", () => {
       const c = yield* openClient({ library: elsewhere, user: "c" })
       yield* c.until("it has the item", ([item]) => item?.content === "backed up")
       yield* c.edit("x", (item) => item.get("tags").push("of c"))
-      yield* b.until("it has what c writes", ([item]) => item?.tags.length === 1)
+      yield* b.until("it has c's change", ([item]) => item?.tags.length === 1)
       yield* untilSame([b, c])
     })
   )
 })
 
-describe.each(["realtime", "pull"] as const)("a text, written by %s", (transport) => {
-  it.live("34 changes of a tree's structure by two at once come out the same", () =>
+describe.each(["realtime", "pull"] as const)("a rich text (%s)", (transport) => {
+  it.live("concurrent changes to a tree's structure converge", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant })
       const library = libraryOn(server)

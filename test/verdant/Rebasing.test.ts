@@ -1,21 +1,22 @@
-/** When history may be folded, by the server and by its clients. */
+/** When the server and its clients may compact history. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
-import { connectVerdant } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
-/** Folds whatever may be folded, soon. */
+/** The server compacts as early as possible. */
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
 
 const lastWrite = ({ network }: VerdantClient) =>
   String(network.sent.findLast(({ type }) => type === "op")?.["timestamp"])
 
-/** What a client was told to be free to fold. */
+/** Every watermark that a client received, in order. */
 const watermarks = ({ network }: VerdantClient): ReadonlyArray<string> =>
   network.received.flatMap((message) => {
     const watermark = message.type === "global-ack" ? message["timestamp"] : message["globalAckTimestamp"]
@@ -24,13 +25,13 @@ const watermarks = ({ network }: VerdantClient): ReadonlyArray<string> =>
 
 const untilWatermark = (client: VerdantClient, timestamp: string) =>
   until(
-    `${client.user} may fold`,
+    `${client.user} received a watermark after its write`,
     () => watermarks(client).some((watermark) => watermark > timestamp),
     () => ({ timestamp, watermarks: watermarks(client).slice(-3) })
   )
 
-describe("folding", () => {
-  it.live("17 a passive replica that is away does not keep others from folding, and catches up later", () =>
+describe("compaction", () => {
+  it.live("an offline passive replica does not hold back compaction, and catches up later", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer({ verdant }))
       const [a, b] = yield* openClients(["a", "b"], { library })
@@ -44,11 +45,11 @@ describe("folding", () => {
         yield* untilSame([a, b])
       }
       const written = lastWrite(b)
-      // Each of them says by its next word that it writes nothing older.
+      // The next operation of each promises that it writes nothing older.
       for (const client of [a, b]) yield* client.edit(id, (item) => item.set("content", `of ${client.user}`))
       yield* untilWatermark(a, written)
       yield* until(
-        "the client has folded",
+        "the client has compacted",
         Effect.promise(async () => (await a.store.stats()).meta.operationsSize.count < 5)
       )
       yield* passive.goOnline
@@ -60,7 +61,7 @@ describe("folding", () => {
     })
   )
 
-  it.live("18 what a replica did offline is not folded over before all have seen it", () =>
+  it.live("offline operations are compacted only after every replica has received them", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant })
       const library = libraryOn(server)
@@ -89,18 +90,18 @@ describe("folding", () => {
       for (const client of [a, b, c]) yield* client.edit(id, (item) => item.set("done", client === b))
       yield* untilWatermark(a, written)
       yield* until(
-        "the server has folded",
+        "the server has compacted",
         Effect.map(libraryInfo(server.database, library), (info) => info !== undefined && info.operations <= 3)
       )
       const late = yield* openClient({ library, user: "late" })
       yield* late.until("it has the item", (items) => items.length === 1)
-      const [folded] = yield* untilSame([a, b, c, late])
-      assert.deepStrictEqual(folded?.tags, ["of c, offline", "tag 1", "tag 2", "tag 3", "tag 4"])
-      assert.strictEqual(folded?.content, "version 4")
+      const [compacted] = yield* untilSame([a, b, c, late])
+      assert.deepStrictEqual(compacted?.tags, ["of c, offline", "tag 1", "tag 2", "tag 3", "tag 4"])
+      assert.strictEqual(compacted?.content, "version 4")
     })
   )
 
-  it.live("D1, 36 an older operation that comes late does not come out on top", () =>
+  it.live("an older operation that arrives late does not overwrite a newer one", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant })
       const library = libraryOn(server)
@@ -108,8 +109,7 @@ describe("folding", () => {
       const connect = (user: string) =>
         Effect.flatMap(library.token({ userId: user }), (token) => connectVerdant(library, token))
       const [ofA, ofB, ofC] = [yield* connect("a"), yield* connect("b"), yield* connect("c")]
-      ofA.send(a.sync({ resyncAll: true }))
-      yield* ofA.next("sync-resp")
+      yield* registerReplica(ofA, a)
       ofA.send(a.op(a.operation("item/x", initialize({ id: "x", content: "start" }))))
       yield* ofA.next("server-ack")
       const [syncB, syncC] = [b.sync({ resyncAll: true }), c.sync({ resyncAll: true })]
@@ -129,7 +129,7 @@ describe("folding", () => {
       yield* ofB.next("op-re")
       ofB.send(b.ack({ timestamp: later.timestamp }))
 
-      // It comes back with what it did before that, and has all; the others are sent that and say nothing yet.
+      // c returns with its older operation, and has received everything. The others receive it, but do not acknowledge yet.
       const again = yield* connect("c")
       again.send(c.sync({ since: lastSyncOfC["ackedTimestamp"], operations: [earlier] }))
       again.send(c.ack({ nonce: (yield* again.next("sync-resp"))["ackThisNonce"] }))
@@ -151,7 +151,7 @@ describe("folding", () => {
       })
       yield* writeOn
       yield* isRight
-      // Now they have it.
+      // Now every replica acknowledges it.
       for (const [client, replica] of [
         [ofA, a],
         [ofB, b],
@@ -169,8 +169,8 @@ describe("folding", () => {
   )
 })
 
-describe("leave to fold", () => {
-  it.live("D6, 42 it is given when there is more of it, once to each, and never taken back", () =>
+describe("the watermark", () => {
+  it.live("each client receives the watermark once per advance, and never backwards", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer({ verdant }))
       const clients = yield* openClients(["a", "b", "c", "d", "e"], { library })
@@ -198,7 +198,7 @@ describe("leave to fold", () => {
     })
   )
 
-  it.live("D19 who reads along with many small writes is told of them, and of little else", () =>
+  it.live("a reader of many small writes receives little besides the operations", () =>
     Effect.gen(function* () {
       const INTERVAL = 1000
       const library = libraryOn(yield* startServer({ verdant: { cursorInterval: INTERVAL } }))
@@ -207,8 +207,7 @@ describe("leave to fold", () => {
       const reader = yield* connectVerdant(library, yield* library.token({ userId: "reader" }))
       writer.send(writing.sync({ operations: [writing.operation("item/x", initialize({ id: "x" }))] }))
       yield* writer.next("sync-resp")
-      reader.send(reading.sync({ resyncAll: true }))
-      const { ackThisNonce: nonce } = yield* reader.next("sync-resp")
+      const { ackThisNonce: nonce } = yield* registerReplica(reader, reading)
       reader.send(reading.ack({ nonce }))
       yield* reader.settled
 
@@ -227,7 +226,7 @@ describe("leave to fold", () => {
         }
         return told().flatMap(({ operations }) => operations).length === OPERATIONS
       })
-      // A last word of each, after which all of it may be folded.
+      // A last message of each replica, after which everything before it may be compacted.
       const last = writing.operation("item/x", set("n", -1))
       writer.send(writing.op(last))
       yield* reader.next("op-re", (message) => JSON.stringify(message).includes(last.timestamp))
@@ -244,33 +243,35 @@ describe("leave to fold", () => {
   )
 })
 
-/** The store folds all that it has when it has never synced: what then comes that is older, it never shows again. */
+/** A store that has never synced compacts everything it has, and then ignores older operations for ever. */
 describe.each([
   ["realtime", 5],
   ["pull", 5],
   ["realtime", 3]
-] as const)("a newcomer by %s, store %i", (transport, version) => {
-  it.live("36 has what was written before it came and arrives afterwards, also when it is opened again", () =>
-    Effect.gen(function* () {
-      const library = libraryOn(yield* startServer())
-      const [a, b] = yield* openClients(["a", "b"], { library, transport })
-      const id = yield* a.put({ content: "shared" })
-      yield* b.until("it has the item", (items) => items.length === 1)
-      yield* untilSame([a, b])
-      yield* b.goOffline
-      for (const n of [1, 2, 3]) yield* b.edit(id, (item) => item.get("tags").push(`offline ${n}`))
-      yield* a.edit(id, (item) => item.get("tags").push("online"))
-      yield* untilSame([a])
-      const newcomer = yield* openClient({ library, user: "newcomer", transport, version })
-      yield* newcomer.until("it has the item", ([item]) => item?.tags.length === 1)
-      yield* b.goOnline
-      yield* newcomer.until("it has what came late", ([item]) => item?.tags.length === 4)
-      const items = yield* untilSame([a, b, newcomer])
-      yield* newcomer.goOffline
-      yield* newcomer.close
-      const { device } = newcomer
-      const again = yield* openClient({ library, user: "newcomer", device, version, offline: true })
-      assert.deepStrictEqual(yield* again.documents(), items)
-    })
+] as const)("a new client (%s, store %i)", (transport, version) => {
+  it.live(
+    "a new client keeps operations that were written before it joined and arrive afterwards, also after it reopens",
+    () =>
+      Effect.gen(function* () {
+        const library = libraryOn(yield* startServer())
+        const [a, b] = yield* openClients(["a", "b"], { library, transport })
+        const id = yield* a.put({ content: "shared" })
+        yield* b.until("it has the item", (items) => items.length === 1)
+        yield* untilSame([a, b])
+        yield* b.goOffline
+        for (const n of [1, 2, 3]) yield* b.edit(id, (item) => item.get("tags").push(`offline ${n}`))
+        yield* a.edit(id, (item) => item.get("tags").push("online"))
+        yield* untilSame([a])
+        const newcomer = yield* openClient({ library, user: "newcomer", transport, version })
+        yield* newcomer.until("it has the item", ([item]) => item?.tags.length === 1)
+        yield* b.goOnline
+        yield* newcomer.until("it has the late operations", ([item]) => item?.tags.length === 4)
+        const items = yield* untilSame([a, b, newcomer])
+        yield* newcomer.goOffline
+        yield* newcomer.close
+        const { device } = newcomer
+        const again = yield* openClient({ library, user: "newcomer", device, version, offline: true })
+        assert.deepStrictEqual(yield* again.documents(), items)
+      })
   )
 })

@@ -1,15 +1,20 @@
-/** Servers that end and come back, under real clients. */
+/** Servers that end and restart while clients are connected. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
-import { freshStorage } from "../support/postgres.ts"
+import { vi } from "vitest"
+import { connectVerdant, post, syncResponse } from "../support/clients/RawVerdant.ts"
 import { makeRandom } from "../support/random.ts"
-import { runCommand, spawnServer } from "../support/ServerProcess.ts"
-import { randomName, startServer } from "../support/TestServer.ts"
+import { runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName, startServer } from "../support/servers/TestServer.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, type Replica, set } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+
+// Some tests start and kill several server processes.
+vi.setConfig({ testTimeout: 600_000 })
 
 const untilSent = ({ network, user }: VerdantClient, text: string) =>
   until(`${user} has sent it`, () => network.sent.some((message) => JSON.stringify(message).includes(text)))
@@ -19,7 +24,7 @@ const assertInOrder = Effect.fnUntraced(function* (database: string) {
   assert.strictEqual(exitCode, 0, stdout + stderr)
 })
 
-/** As the store does it: it acknowledges what it was answered before it has stored that. */
+/** Syncs like the store, which acknowledges an answer before it has stored it. */
 const acknowledge = {
   realtime: (library: Library, token: string, replica: Replica, since: string | null) =>
     Effect.gen(function* () {
@@ -34,16 +39,16 @@ const acknowledge = {
   pull: (library: Library, token: string, replica: Replica, since: string | null) =>
     Effect.gen(function* () {
       const { messages } = yield* post(library, token, [replica.sync({ since })])
-      const response = messages.find(({ type }) => type === "sync-resp")!
+      const response = syncResponse({ messages })!
       yield* post(library, token, [replica.ack({ nonce: response["ackThisNonce"] })])
       return response
     })
 }
 
 describe.each(["realtime", "pull"] as const)(
-  "a client that ends before it has stored what it acknowledged, by %s",
+  "a client that ends before it has stored an acknowledged answer (%s)",
   (by) => {
-    it.live("D18 is sent that again, also by a server that was started meanwhile", () =>
+    it.live("the client receives those operations again, also from a restarted server", () =>
       Effect.gen(function* () {
         const database = yield* freshStorage
         const [writer, reader, witness] = [makeReplica(), makeReplica(), makeReplica()]
@@ -66,10 +71,10 @@ describe.each(["realtime", "pull"] as const)(
             const [since, other] = [yield* polled(reader, begun[0]!), yield* polled(witness, begun[1]!)]
             yield* post(library, token, [writer.op(writer.operation("item/x", set("content", "must not be lost")))])
             assert.include(JSON.stringify(yield* acknowledge[by](library, token, reader, since)), "must not be lost")
-            // Once the log knows how far one is that has all of it, it would know it of the other.
+            // Once the log records the progress of the witness, it would record the reader's as well.
             yield* polled(witness, yield* polled(witness, other))
             yield* until(
-              "it is written who has what",
+              "the log records the progress of the witness",
               Effect.map(libraryInfo(database, library), (info) => {
                 const received = info?.replicas.find(({ id }) => id === witness.id)?.received ?? 0
                 return received > 0 && received >= info!.version - 1
@@ -86,8 +91,8 @@ describe.each(["realtime", "pull"] as const)(
   }
 )
 
-describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transport) => {
-  it.live("47 kill -9 while something is under way: it is there once, however often it was sent", () =>
+describe.each(["realtime", "pull"] as const)("restarts (%s)", (transport) => {
+  it.live("an operation in flight at kill -9 is stored once, however often the client sends it", () =>
     Effect.gen(function* () {
       const random = makeRandom()
       console.log(`Verdant kill -9 with TEST_SEED=${random.seed}`)
@@ -106,7 +111,7 @@ describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transpo
           yield* client.edit(id, (item) => item.get("tags").push(tag))
           yield* untilSent(client, tag)
         }
-        // Anywhere between its being sent and its being acknowledged, or right after that.
+        // The kill hits anywhere between the send and the acknowledgement, or right after it.
         for (let turn = random.next(20); turn > 0; turn--) yield* Effect.yieldNow
         yield* server.kill
         for (const client of [a, b]) {
@@ -129,7 +134,7 @@ describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transpo
     })
   )
 
-  it.live("48 a restart with clients connected: they come back by themselves and go on", () =>
+  it.live("connected clients reconnect after a restart, and go on", () =>
     Effect.gen(function* () {
       const database = yield* freshStorage
       const first = yield* spawnServer(database)
@@ -141,10 +146,10 @@ describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transpo
       yield* untilSame(clients)
       yield* first.stop
       for (const client of clients) yield* until(`${client.user} has noticed`, () => !client.isOnline())
-      yield* b.edit(id, (item) => item.get("tags").push("while it was away"))
+      yield* b.edit(id, (item) => item.get("tags").push("while the server was down"))
       yield* spawnServer(database, { port: first.port })
       for (const client of clients) {
-        yield* client.until("it has what was done meanwhile", ([item]) => item?.tags.length === 1)
+        yield* client.until("it has the offline change", ([item]) => item?.tags.length === 1)
       }
       for (const client of clients) {
         yield* client.edit(id, (item) => item.get("comments").push({ author: client.user, text: "" }))
@@ -153,7 +158,7 @@ describe.each(["realtime", "pull"] as const)("restarts, clients by %s", (transpo
       yield* untilSame(clients)
       for (const client of clients) {
         const others = clients.filter((other) => other !== client).map(({ user }) => user)
-        yield* until(`${client.user} knows who is there`, () => others.every((user) => client.peers().includes(user)))
+        yield* until(`${client.user} sees all others`, () => others.every((user) => client.peers().includes(user)))
         assert.strictEqual(client.resets(), 0)
       }
     })

@@ -1,15 +1,16 @@
-/** Clients whose apps have different versions of their schema. */
+/** Clients whose apps have different schema versions. */
 import { assert, describe, it } from "@effect/vitest"
 import { authorization } from "@verdant-web/store"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict, forceTruant } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { filledSchema, firstSchema, secondSchema, thirdSchema, unfinishedSchema } from "../support/verdant/schemas.ts"
-import { openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
-describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transport) => {
-  it.live("28 what clients with the older schema still write arrives at those that have migrated", () =>
+describe.each(["realtime", "pull"] as const)("migration (%s)", (transport) => {
+  it.live("writes by clients with the older schema reach clients that have migrated", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -21,7 +22,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
       yield* migrated.until("it has migrated", ([item]) => item?.["title"] === "BEFORE" && item["rating"] === 3)
       yield* b.edit(id, (item) => item.get("tags").push("by the older one"))
       const late = yield* b.put({ content: "new, by the older one" })
-      yield* migrated.until("it has what the older one writes", (items) => items.length === 2)
+      yield* migrated.until("it has the older client's item", (items) => items.length === 2)
       yield* migrated.until("it has the tag", (items) => items.find((item) => item.id === id)?.tags.length === 1)
       assert.strictEqual((yield* migrated.documents()).find((item) => item.id === late)?.["rating"], 3)
 
@@ -33,7 +34,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
     })
   )
 
-  it.live("28 a client that was away for two versions migrates through both, and loses nothing", () =>
+  it.live("a client that missed two schema versions migrates through both, and loses nothing", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -58,7 +59,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
     })
   )
 
-  it.live("27 what comes from a later schema is kept, and there after the upgrade", () =>
+  it.live("operations of a later schema are kept, and applied after the upgrade", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -75,7 +76,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
       yield* later.put({ content: "bananas" })
       yield* later.edit(id, (item) => item.set("rating", 5))
       yield* untilSame([later])
-      yield* until("it has seen the future", () => futureSeen > 0)
+      yield* until("it has seen an operation of a later schema", () => futureSeen > 0)
       assert.deepStrictEqual((yield* b.documents()).map(({ content }) => content).toSorted(), ["apples", "oranges"])
 
       yield* b.close
@@ -86,7 +87,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
     })
   )
 
-  it.live("9 a client with a newer schema that is reset to what an older one wrote migrates that", () =>
+  it.live("a client with a newer schema that is reset to older data migrates it", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -96,7 +97,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
       yield* untilSame([a])
       const device = (yield* openClient({ library, user: "b", transport, offline: true, schema: thirdSchema })).device
       const b = yield* openClient({ library, user: "b", transport, schema: thirdSchema, device })
-      yield* b.until("it has migrated what it was given", ([item]) => item?.["title"] === "OF THE OLDER")
+      yield* b.until("it has migrated the older item", ([item]) => item?.["title"] === "OF THE OLDER")
       assert.strictEqual((yield* b.documents())[0]?.["rating"], "bad")
       yield* b.put({ content: "of the newer", rating: "good" })
       yield* b.until("it goes on", (items) => items.length === 2)
@@ -105,7 +106,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
     })
   )
 
-  it.live("9 it also restores an evicted library, in its own version", () =>
+  it.live("a migrated client restores an evicted library in its own schema version", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -116,7 +117,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
       const migrated = yield* openClient({ library, user: "a", transport, schema: secondSchema, device: a.device })
       yield* untilSame([migrated])
       yield* evict(server.database, library)
-      yield* until("it was asked for all", () => migrated.restores() === 1)
+      yield* until("the server asked for its data", () => migrated.restores() === 1)
       const late = yield* openClient({ library, user: "late", transport, schema: secondSchema })
       yield* late.until("it has the item", ([item]) => item?.["title"] === "BEFORE")
       yield* untilSame([migrated, late])
@@ -125,7 +126,7 @@ describe.each(["realtime", "pull"] as const)("migration, clients by %s", (transp
 })
 
 describe("private documents and migration", () => {
-  it.live("4 a private document stays private through a migration", () =>
+  it.live("a private document stays private through a migration", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const a = yield* openClient({ library, user: "a" })
@@ -146,7 +147,7 @@ describe("private documents and migration", () => {
     })
   )
 
-  it.live("5 a document that was made anew with other access keeps that through a migration", () =>
+  it.live("a document re-created with other access keeps that access through a migration", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const a = yield* openClient({ library, user: "a" })
@@ -179,8 +180,8 @@ describe("private documents and migration", () => {
   )
 })
 
-describe("data that does not fit", () => {
-  it.live("29 what an outdated peer writes that does not fit is not shown, and disturbs nothing", () =>
+describe("data that the schema does not allow", () => {
+  it.live("invalid data from an outdated peer is not shown, and does not disturb sync", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, schema: secondSchema })
@@ -190,16 +191,16 @@ describe("data that does not fit", () => {
       yield* b.close
       const newer = yield* openClient({ library, user: "b", schema: thirdSchema, device: b.device })
       yield* newer.until("it has migrated", ([item]) => item?.["rating"] === "good")
-      // A number, where there have to be words.
+      // The newer schema requires a word in place of this number.
       const odd = yield* a.put({ content: "does not fit", rating: 1 })
       yield* a.edit(id, (item) => item.get("tags").push("fits"))
-      yield* newer.until("it has what fits", (items) => items.find((item) => item.id === id)?.tags.length === 1)
+      yield* newer.until("it has the valid change", (items) => items.find((item) => item.id === id)?.tags.length === 1)
       yield* newer.until("it shows the rest", (items) => items.length === 2)
       assert.strictEqual((yield* newer.documents()).find((item) => item.id === odd)?.["rating"], "unknown")
 
       yield* a.close
       const upgraded = yield* openClient({ library, user: "a", schema: thirdSchema, device: a.device })
-      yield* newer.until("it has what was made to fit", (items) =>
+      yield* newer.until("it has the migrated rating", (items) =>
         items.some((item) => item.id === odd && item["rating"] === "bad")
       )
       yield* untilSame([newer, upgraded])
@@ -207,8 +208,8 @@ describe("data that does not fit", () => {
   )
 })
 
-describe("a schema that is being worked on", () => {
-  it.live("33 it never syncs", () =>
+describe("a work-in-progress schema", () => {
+  it.live("a client with a work-in-progress schema never syncs", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -227,7 +228,7 @@ describe("a schema that is being worked on", () => {
     })
   )
 
-  it.live("33 it is tried on a copy of what the device has, which goes with it", () =>
+  it.live("a work-in-progress schema runs on a copy of the device's data, which is dropped afterwards", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, schema: firstSchema })
@@ -262,8 +263,8 @@ describe("a schema that is being worked on", () => {
   )
 })
 
-describe("what every device begins with", () => {
-  it.live("33 it is there once, and a change of it on one device is not undone by the next that begins", () =>
+describe("initial data", () => {
+  it.live("initial data exists once, and a later device does not undo a change to it", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const a = yield* openClient({ library, user: "a", schema: filledSchema })
@@ -279,7 +280,7 @@ describe("what every device begins with", () => {
 })
 
 describe("truancy and migration", () => {
-  it.live("9, 12 a truant client that has migrated meanwhile is reset to what is there", () =>
+  it.live("a truant client that has migrated is reset to the current data", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -292,9 +293,13 @@ describe("truancy and migration", () => {
       yield* untilSame([a], "category")
       yield* forceTruant(server.database, library, yield* b.replicaId)
       const migrated = yield* openClient({ library, user: "b", schema: secondSchema, device: b.device })
-      yield* migrated.until("it has what it missed", ([category]) => category?.["name"] === "missed by b", "category")
-      yield* a.edit("c", (category) => category.set("name", "and goes on"), "category")
-      yield* migrated.until("it goes on", ([category]) => category?.["name"] === "and goes on", "category")
+      yield* migrated.until(
+        "it has the change that it missed",
+        ([category]) => category?.["name"] === "missed by b",
+        "category"
+      )
+      yield* a.edit("c", (category) => category.set("name", "afterwards"), "category")
+      yield* migrated.until("it goes on", ([category]) => category?.["name"] === "afterwards", "category")
     })
   )
 })

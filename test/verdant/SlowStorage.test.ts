@@ -1,15 +1,16 @@
-/** A database that takes longer than a client that polls waits: after three seconds without an answer it never asks again. */
+/** A database slower than a polling client waits: after three seconds without an answer, the client never polls again. */
 import { assert, describe, it } from "@effect/vitest"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { Effect, Fiber, Latch } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
-/** A server whose database does nothing while a latch is closed: what it was asked is done as soon as it opens. */
+/** A server whose database waits while a latch is closed, and continues when the latch opens. */
 const startSlowly = Effect.gen(function* () {
   const [writing, opening, admitting] = [yield* Latch.make(true), yield* Latch.make(true), yield* Latch.make(true)]
   let timesOpened = 0
@@ -35,14 +36,15 @@ const startSlowly = Effect.gen(function* () {
 
 const syncsOf = ({ network }: VerdantClient) => network.sent.filter(({ type }) => type === "sync").length
 
-/** Only a client that was answered in time polls again. */
-const untilItAsksAgain = (client: VerdantClient) => {
+/** Waits until a client polls again, which it does only if it was answered in time. */
+const untilItPollsAgain = (client: VerdantClient) => {
   const before = syncsOf(client)
   let looked = performance.now()
-  return until(`${client.user} asks again`, () => {
+  return until(`${client.user} polls again`, () => {
     const stood = performance.now() - looked
     looked += stood
-    // Its time passes while this process stands still, whatever the server does: it is made to go on, as by its tab's focus.
+    // While this process stands still, the client's deadline passes through no fault of the server. A reconnect, as after a
+    // tab's focus, makes it poll again.
     if (stood > 300) client.store.sync.reconnect()
     return syncsOf(client) > before + 1
   })
@@ -51,9 +53,9 @@ const untilItAsksAgain = (client: VerdantClient) => {
 const syncedUpTo = (messages: ReadonlyArray<Message>): string | undefined =>
   messages.findLast(({ type }) => type === "sync-resp")?.["ackedTimestamp"] as string | undefined
 
-// Each of them waits most of the time, for a poll that is answered late.
-describe.concurrent("49 a slow database", () => {
-  it.live("49 a client that polls goes on polling, and what it wrote arrives once", () =>
+// The tests run at once, because each spends most of its time waiting for a late answer.
+describe.concurrent("a slow database", () => {
+  it.live("a polling client continues to poll, and its write is stored once", () =>
     Effect.gen(function* () {
       const { library, writing } = yield* startSlowly
       const [a, b] = yield* openClients(["a", "b"], { library, transport: "pull" })
@@ -64,7 +66,7 @@ describe.concurrent("49 a slow database", () => {
       yield* a.edit(id, (item) => item.get("tags").push("offline"))
       yield* writing.close
       yield* Effect.promise(async () => a.store.sync.start())
-      yield* untilItAsksAgain(a)
+      yield* untilItPollsAgain(a)
       yield* a.edit(id, (item) => item.get("tags").push("slowly"))
       yield* writing.open
       yield* b.until("it has both", ([item]) => item?.tags.length === 2)
@@ -76,7 +78,7 @@ describe.concurrent("49 a slow database", () => {
     })
   )
 
-  it.live("49 a new client that cannot be taken in yet has everything with its next poll", () =>
+  it.live("a new client that cannot be registered yet receives everything with its next poll", () =>
     Effect.gen(function* () {
       const { library, version, writing } = yield* startSlowly
       const [writer, reader] = [makeReplica(), makeReplica()]
@@ -89,17 +91,17 @@ describe.concurrent("49 a slow database", () => {
       assert.deepStrictEqual(slow.messages, [])
       yield* writing.open
       yield* until(
-        "it is taken in",
+        "it is registered",
         Effect.map(version, (version) => version > before)
       )
       const { messages } = yield* post(library, token, [reader.sync({ resyncAll: true })])
-      const response = messages.find(({ type }) => type === "sync-resp")
+      const response = syncResponse({ messages })
       assert.isTrue(response?.["overwriteLocalData"])
       assert.include(JSON.stringify(response?.["operations"]), written.timestamp)
     })
   )
 
-  it.live("49 a client that is let in late polls on, and its library is opened once however long that takes", () =>
+  it.live("a client that is admitted late continues to poll, and its library is opened once", () =>
     Effect.gen(function* () {
       const { admitting, library, opening, timesOpened } = yield* startSlowly
       yield* admitting.close
@@ -107,11 +109,11 @@ describe.concurrent("49 a slow database", () => {
       const a = yield* openClient({ library, user: "a", transport: "pull", offline: true })
       yield* a.put({ content: "written" })
       yield* Effect.promise(async () => a.store.sync.start())
-      yield* untilItAsksAgain(a)
+      yield* untilItPollsAgain(a)
       assert.deepStrictEqual([timesOpened(), a.network.statuses[0]], [0, 503])
       yield* admitting.open
       yield* until("its library is being opened", () => timesOpened() > 0)
-      yield* untilItAsksAgain(a)
+      yield* untilItPollsAgain(a)
       yield* opening.open
       const b = yield* openClient({ library, user: "b" })
       yield* b.until("it has the item", ([item]) => item?.content === "written")
@@ -120,14 +122,13 @@ describe.concurrent("49 a slow database", () => {
     })
   )
 
-  it.live("49 a poll is answered without the database, and says nothing that is not stored", () =>
+  it.live("a poll is answered without the database, and acknowledges nothing that is not stored", () =>
     Effect.gen(function* () {
       const { library, writing } = yield* startSlowly
       const token = yield* library.token({ userId: "a" })
       const replica = makeReplica()
       const listener = yield* connectVerdant(library, yield* library.token({ userId: "b" }))
-      listener.send(makeReplica().sync({ resyncAll: true }))
-      yield* listener.next("sync-resp")
+      yield* registerReplica(listener, makeReplica())
       const begun = yield* post(library, token, [replica.sync({ resyncAll: true })])
       const since = syncedUpTo(begun.messages)
       assert.isDefined(since)
@@ -149,14 +150,14 @@ describe.concurrent("49 a slow database", () => {
       }
       yield* listener.settled
       assert.isFalse(listener.messages.some(({ type }) => type === "op-re"))
-      // The next poll is under way while what the first one brought is being stored.
+      // The next poll is in flight while the operations of the first are being stored.
       const next = yield* Effect.forkChild(
         post(library, token, [replica.sync({ since, operations: [first, second, third] })])
       )
       yield* writing.open
       const last = yield* Fiber.join(next)
       assert.isDefined(syncedUpTo(last.messages))
-      // Acknowledged with the poll after the one that brought it.
+      // The poll after the one that carried an operation acknowledges it.
       const after = yield* post(library, token, [replica.sync({ since: syncedUpTo(last.messages) })])
       assert.isTrue((syncedUpTo(after.messages) ?? "") > third.timestamp)
       yield* listener.next("op-re", (message) => JSON.stringify(message).includes(third.timestamp))

@@ -1,12 +1,12 @@
-/** What every client of a library comes to have. */
+/** Clients of a library converge. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
-describe.each(["realtime", "pull"] as const)("sync by %s", (transport) => {
-  it.live("1 three clients that go offline and come back have all that each of them did", () =>
+describe.each(["realtime", "pull"] as const)("sync (%s)", (transport) => {
+  it.live("three clients that go offline and return receive each other's changes", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b, c] = yield* openClients(["a", "b", "c"], { library, transport, offline: true })
@@ -24,7 +24,7 @@ describe.each(["realtime", "pull"] as const)("sync by %s", (transport) => {
     })
   )
 
-  it.live("2 what several add to a set is in it once, and the undo of a deletion reaches all", () =>
+  it.live("a set holds a value once that several clients add, and the undo of a deletion reaches all", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -46,7 +46,7 @@ describe.each(["realtime", "pull"] as const)("sync by %s", (transport) => {
     })
   )
 
-  it.live("30 an undo takes back one's own push and leaves what a peer pushed", () =>
+  it.live("an undo removes the client's own push, and keeps the peer's", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -63,7 +63,7 @@ describe.each(["realtime", "pull"] as const)("sync by %s", (transport) => {
     })
   )
 
-  it.live("24 of many changes of one field in a batch the last one travels", () =>
+  it.live("only the last of several changes to one field in a batch is sent", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [a, b] = yield* openClients(["a", "b"], { library, transport })
@@ -86,7 +86,7 @@ describe.each(["realtime", "pull"] as const)("sync by %s", (transport) => {
 })
 
 describe("sync once", () => {
-  it.live("15 a client that stays offline gets everything when it asks once", () =>
+  it.live("an offline client receives everything with one sync", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const a = yield* openClient({ library, user: "a" })
@@ -94,7 +94,7 @@ describe("sync once", () => {
       yield* a.put({ content: "two" })
       const b = yield* openClient({ library, user: "b", offline: true })
       yield* b.until("it has nothing", (items) => items.length === 0)
-      // What was sent is acknowledged before it is asked for.
+      // Makes sure that the items are stored before b syncs.
       yield* untilSame([a])
       yield* Effect.promise(() => b.store.sync.syncOnce())
       yield* b.until("it has both", (items) => items.length === 2)

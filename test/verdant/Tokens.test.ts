@@ -1,14 +1,15 @@
-/** Who is let in, for how long, and what a client is told that is not. */
+/** What a token allows and for how long, and how the server refuses the rest. */
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
-import { startServer, TOKEN_SECRET } from "../support/TestServer.ts"
+import { connectVerdant, post, refusedUpgrade, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
+import { startServer, TOKEN_SECRET } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post, refusedUpgrade } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
-/** A token with just these claims. */
+/** Signs a token with exactly these claims. */
 const sign = (claims: object, secret = TOKEN_SECRET): string => {
   const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
   const signed = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`
@@ -25,7 +26,7 @@ const claimsOf = (library: Library, claims: object = {}) => ({
 })
 
 describe("tokens that expire", () => {
-  it.live.each(["realtime", "pull"] as const)("D4, D16, 39 a client by %s goes on with a new token", (transport) =>
+  it.live.each(["realtime", "pull"] as const)("a client by %s continues with a new token", (transport) =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const lasting = yield* openClient({ library, user: "lasting" })
@@ -33,30 +34,29 @@ describe("tokens that expire", () => {
       const id = yield* a.put({ content: "before" })
       yield* lasting.until("it has the item", (items) => items.length === 1)
       if (transport === "pull") yield* until("it was refused", () => a.network.statuses.includes(401))
-      else yield* until("it was sent away and is back", () => a.network.connections() > 1 && a.isOnline())
+      else yield* until("it was disconnected and is back", () => a.network.connections() > 1 && a.isOnline())
       yield* a.edit(id, (item) => item.set("content", "after"))
       yield* lasting.edit(id, (item) => item.get("tags").push("after"))
-      yield* lasting.until("it has what was done after", ([item]) => item?.content === "after")
-      yield* a.until("it has what was done after", ([item]) => item?.tags.length === 1)
+      yield* lasting.until("it has the change made afterwards", ([item]) => item?.content === "after")
+      yield* a.until("it has the change made afterwards", ([item]) => item?.tags.length === 1)
       yield* untilSame([a, lasting])
     })
   )
 
-  it.live("D16 an open socket does not outlive its token", () =>
+  it.live("an open socket does not outlive its token", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a", expiresIn: Duration.seconds(2) })
       const client = yield* connectVerdant(library, token)
-      client.send(makeReplica().sync({ resyncAll: true }))
-      yield* client.next("sync-resp")
+      yield* registerReplica(client, makeReplica())
       yield* client.closed
       assert.strictEqual(yield* refusedUpgrade(library, ["Bearer", token]), 401)
     })
   )
 })
 
-describe("what a refusal says", () => {
-  it.live("D4 to a request: a code that clients understand", () =>
+describe("refusals", () => {
+  it.live("a refused request carries a code that clients understand", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const good = yield* library.token({ userId: "a" })
@@ -83,7 +83,7 @@ describe("what a refusal says", () => {
     })
   )
 
-  it.live("39 to an upgrade: 401, whatever is wrong", () =>
+  it.live("a refused upgrade is answered 401, whatever is wrong with the token", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const expired = sign(claimsOf(library, { exp: Math.floor(Date.now() / 1000) - 10 }))
@@ -101,7 +101,7 @@ describe("what a refusal says", () => {
     })
   )
 
-  it.live("a browser's preflight is answered, and its origin may have credentials", () =>
+  it.live("a browser's preflight is answered, and its origin may send credentials", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
@@ -125,7 +125,7 @@ describe("what a refusal says", () => {
 })
 
 describe("what a token allows", () => {
-  it.live.each([4, 5, "4", "5"])("D10, 44 with type %j nothing may be written", (type) =>
+  it.live.each([4, 5, "4", "5"])("a token of type %j allows no write", (type) =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const writer = yield* openClient({ library, user: "writer" })
@@ -135,7 +135,7 @@ describe("what a token allows", () => {
       const replica = makeReplica()
       const made = () => replica.operation("item/forbidden", initialize({ id: "forbidden", content: "forbidden" }))
       const begun = yield* post(library, token, [replica.sync({ resyncAll: true })])
-      assert.strictEqual(begun.messages.find(({ type }) => type === "sync-resp")?.["overwriteLocalData"], true)
+      assert.strictEqual(syncResponse(begun)?.["overwriteLocalData"], true)
       const written = yield* post(library, token, [replica.op(made())])
       assert.deepStrictEqual(
         written.messages.map(({ type }) => type),
@@ -150,7 +150,7 @@ describe("what a token allows", () => {
       ])
       assert.isTrue(restored.messages.some(({ type }) => type === "forbidden" || type === "sync-resp"))
       const late = yield* openClient({ library, user: "late" })
-      yield* late.until("it has what there is", (items) => items.length > 0)
+      yield* late.until("it has the writer's item", (items) => items.length > 0)
       assert.deepStrictEqual(
         (yield* late.documents()).map(({ content }) => content),
         ["there"]
@@ -159,7 +159,7 @@ describe("what a token allows", () => {
   )
 
   it.live.each(["realtime", "pull"] as const)(
-    "D13, 43 a client by %s that may only read and wrote all the same goes on receiving",
+    "a read-only client by %s that writes anyway continues to receive",
     (transport) =>
       Effect.gen(function* () {
         const library = libraryOn(yield* startServer())
@@ -172,24 +172,24 @@ describe("what a token allows", () => {
           type: transport === "pull" ? "read-only-pull" : "read-only"
         })
         yield* reader.until("it has the item", (items) => items.length === 1)
-        yield* reader.edit(id, (item) => item.set("content", "written without leave"))
+        yield* reader.edit(id, (item) => item.set("content", "written without permission"))
         yield* reader.goOffline
-        yield* reader.edit(id, (item) => item.get("tags").push("without leave, offline"))
+        yield* reader.edit(id, (item) => item.get("tags").push("without permission, offline"))
         yield* a.edit(id, (item) => item.set("content", "second"))
         yield* untilSame([a])
         yield* reader.goOnline
-        // The store (5.5) does not show a nested document again after a reset before something happens to it.
-        yield* until("it was sent what came while it was away", () =>
+        // After a reset, the store (5.5) hides a nested document until the document changes.
+        yield* until("it received the change made while it was offline", () =>
           reader.network.received.some((message) => JSON.stringify(message).includes('"second"'))
         )
         yield* a.edit(id, (item) => item.set("content", "third"))
-        yield* reader.until("it has what comes", ([item]) => item?.content === "third")
+        yield* reader.until("it has the next change", ([item]) => item?.content === "third")
         const [item] = yield* untilSame([a, b])
         assert.deepStrictEqual(item?.tags, [])
       })
   )
 
-  it.live.each(["push", "passive-push", "read-only-pull"] as const)("D16 a %s token opens no socket", (type) =>
+  it.live.each(["push", "passive-push", "read-only-pull"] as const)("a %s token opens no socket", (type) =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a", type })
@@ -198,7 +198,7 @@ describe("what a token allows", () => {
     })
   )
 
-  it.live("35 a replica of another user is nobody else's", () =>
+  it.live("a user cannot act as another user's replica", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const replica = makeReplica()

@@ -1,17 +1,16 @@
-/** Replicas that were away for too long. */
+/** Replicas that the server has not heard of for too long, and the resets of replicas. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { forceTruant, libraryInfo } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { connectVerdant, post } from "../support/verdant/RawVerdant.ts"
 import { initialize, makeReplica, type Operation, set } from "../support/verdant/Replica.ts"
-import { type Doc, openClient, openClients, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
-const contents = (items: ReadonlyArray<Doc>) => items.map(({ content }) => content).toSorted()
-
-describe.each(["realtime", "pull"] as const)("truancy, clients by %s", (transport) => {
-  it.live("12 a replica that missed something begins anew with the current state", () =>
+describe.each(["realtime", "pull"] as const)("truancy (%s)", (transport) => {
+  it.live("a truant replica that missed operations is reset to the current state", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -37,7 +36,7 @@ describe.each(["realtime", "pull"] as const)("truancy, clients by %s", (transpor
     })
   )
 
-  it.live("13 a replica that missed nothing is not reset, and what it did is kept", () =>
+  it.live("a truant replica that missed nothing is not reset, and its offline changes are kept", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
@@ -58,11 +57,11 @@ describe.each(["realtime", "pull"] as const)("truancy, clients by %s", (transpor
     })
   )
 
-  it.live("D8, 38 a reset has everything, also what the replica once had and nobody has folded", () =>
+  it.live("a reset contains everything, also uncompacted operations that the replica had received before", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)
-      // The third one stays away but not for long, so that nothing may be folded.
+      // The third client is offline but not truant, so the server may compact nothing.
       const [a, b, away] = yield* openClients(["a", "b", "away"], { library, transport })
       yield* away.goOffline
       for (const n of [1, 2, 3, 4, 5]) yield* a.put({ content: `k${n}` })
@@ -82,7 +81,7 @@ describe.each(["realtime", "pull"] as const)("truancy, clients by %s", (transpor
 })
 
 describe("truancy by time", () => {
-  it.live("12 who was not heard of for as long as the server is told holds nobody up", () =>
+  it.live("a replica that is silent for the configured time does not hold back the watermark", () =>
     Effect.gen(function* () {
       const server = yield* startServer({ verdant: { replicaTruancy: "500 millis", cursorInterval: "100 millis" } })
       const library = libraryOn(server)
@@ -102,48 +101,46 @@ describe("truancy by time", () => {
   )
 })
 
-describe("a client that polls and is reset while it writes", () => {
-  it.live("what was stored is there again when it has processed the reset", () =>
+describe("a polling client that writes while it is reset", () => {
+  it.live("a polling client receives its writes again that were stored during its reset", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
       const [writer, replica] = [makeReplica(), makeReplica()]
       yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
-      // Its requests are under way side by side: this one was made before the answer to the first has come.
+      // Its requests overlap: it made the next one before the answer to this one has come.
       const reset = yield* post(library, token, [replica.sync({ resyncAll: true })])
-      const response = reset.messages.find(({ type }) => type === "sync-resp")
+      const response = syncResponse(reset)
       assert.strictEqual(response?.["overwriteLocalData"], true)
-      const written = replica.operation("item/x", set("content", "written meanwhile"))
+      const written = replica.operation("item/x", set("content", "written during the reset"))
       const { messages } = yield* post(library, token, [replica.op(written)])
       yield* post(library, token, [replica.ack({ nonce: response?.["ackThisNonce"] })])
       const also = replica.operation("item/x", set("name", "written after its acknowledgement"))
       const later = yield* post(library, token, [replica.op(also)])
       const next = yield* post(library, token, [replica.sync({ since: response?.["ackedTimestamp"] })])
       for (const operation of [written, also]) assert.include(JSON.stringify(next.messages), operation.timestamp)
-      // Acknowledged is what a sync brought: requests overtake each other, so that one says nothing of those before it.
+      // Only a sync is acknowledged. Requests may overtake each other, so an op acknowledges nothing before it.
       assert.deepStrictEqual([...messages, ...later.messages], [])
-      // What it still has comes with a sync, and is taken.
-      const since = next.messages.find(({ type }) => type === "sync-resp")?.["ackedTimestamp"]
+      // A later sync carries the client's own operations, and the server stores them.
+      const since = syncResponse(next)?.["ackedTimestamp"]
       const kept = replica.operation("item/x", set("content", "kept"))
       yield* post(library, token, [replica.sync({ since, operations: [kept] })])
       yield* post(library, token, [replica.op(replica.operation("item/x", set("name", "on and on")))])
       const client = yield* openClient({ library, user: "client" })
-      yield* client.until("it has what was written", (items) => items[0]?.content === "kept")
+      yield* client.until("it has the stored write", (items) => items[0]?.content === "kept")
     })
   )
 })
 
-describe("a client that polls and processes answers in another order than they came in", () => {
-  it.live("it begins anew once more when an answer from before came last", () =>
+describe("a polling client that processes answers out of order", () => {
+  it.live("a polling client is reset again if it processed an answer from before the reset last", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
       const [writer, replica] = [makeReplica(), makeReplica()]
       yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
       const syncWith = (fields: object) =>
-        Effect.map(post(library, token, [replica.sync(fields)]), ({ messages }) =>
-          messages.find(({ type }) => type === "sync-resp")
-        )
+        Effect.map(post(library, token, [replica.sync(fields)]), ({ messages }) => syncResponse({ messages }))
       const old = replica.now()
       const reset = yield* syncWith({ resyncAll: true })
       const next = yield* syncWith({ since: reset?.["ackedTimestamp"] })
@@ -153,8 +150,8 @@ describe("a client that polls and processes answers in another order than they c
   )
 })
 
-describe("a client that polls and has several requests under way", () => {
-  it.live("it begins anew once, however many of them waited for a library that somebody brought back", () =>
+describe("a polling client with several requests in flight", () => {
+  it.live("a polling client is reset once, however many of its requests waited for a restore", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const [restorer, replica] = [makeReplica(), makeReplica()]
@@ -185,54 +182,55 @@ describe("a client that polls and has several requests under way", () => {
   )
 })
 
-describe("a client that is connected, is reset and writes before it has processed that", () => {
-  it.live("it is told of that by others' way, also when it comes back, until it has processed the reset", () =>
-    Effect.gen(function* () {
-      const library = libraryOn(yield* startServer())
-      const token = yield* library.token({ userId: "a" })
-      const [writer, replica] = [makeReplica(), makeReplica()]
-      const first = writer.operation("item/x", initialize({ id: "x" }))
-      yield* post(library, token, [writer.sync({ operations: [first] })])
-      let connection = yield* connectVerdant(library, token)
-      const isOf =
-        ({ timestamp }: Operation) =>
-        (message: object) =>
-          JSON.stringify(message).includes(timestamp)
+describe("a connected client that writes before it has processed a reset", () => {
+  it.live(
+    "a connected client receives its own writes like those of others, also after a reconnect, until it has processed the reset",
+    () =>
+      Effect.gen(function* () {
+        const library = libraryOn(yield* startServer())
+        const token = yield* library.token({ userId: "a" })
+        const [writer, replica] = [makeReplica(), makeReplica()]
+        const first = writer.operation("item/x", initialize({ id: "x" }))
+        yield* post(library, token, [writer.sync({ operations: [first] })])
+        let connection = yield* connectVerdant(library, token)
+        const isOf =
+          ({ timestamp }: Operation) =>
+          (message: object) =>
+            JSON.stringify(message).includes(timestamp)
 
-      connection.send(replica.sync({ resyncAll: true }))
-      const reset = yield* connection.next("sync-resp")
-      assert.strictEqual(reset["overwriteLocalData"], true)
-      // The store (5.5) may have stored it before it replaces all that it has, and says it afterwards.
-      const written = replica.operation("item/x", set("content", "written meanwhile"))
-      connection.send(replica.op(written))
-      yield* connection.next("op-re", isOf(written))
-      yield* connection.next("server-ack")
-      connection.send(replica.ack({ nonce: reset["ackThisNonce"] }))
-      yield* connection.settled
-      yield* connection.close
+        const reset = yield* registerReplica(connection, replica)
+        assert.strictEqual(reset["overwriteLocalData"], true)
+        // The store (5.5) may send an operation after the reset that it had stored before it.
+        const written = replica.operation("item/x", set("content", "written during the reset"))
+        connection.send(replica.op(written))
+        yield* connection.next("op-re", isOf(written))
+        yield* connection.next("server-ack")
+        connection.send(replica.ack({ nonce: reset["ackThisNonce"] }))
+        yield* connection.settled
+        yield* connection.close
 
-      connection = yield* connectVerdant(library, token)
-      connection.send(replica.sync({ since: reset["ackedTimestamp"] }))
-      const missed = yield* connection.next("sync-resp", isOf(written))
-      assert.strictEqual(missed["overwriteLocalData"], false)
-      connection.send(replica.ack({ nonce: missed["ackThisNonce"] }))
+        connection = yield* connectVerdant(library, token)
+        connection.send(replica.sync({ since: reset["ackedTimestamp"] }))
+        const missed = yield* connection.next("sync-resp", isOf(written))
+        assert.strictEqual(missed["overwriteLocalData"], false)
+        connection.send(replica.ack({ nonce: missed["ackThisNonce"] }))
 
-      connection.send(replica.sync({ resyncAll: true }))
-      const last = yield* connection.next("sync-resp", isOf(written))
-      assert.strictEqual(last["overwriteLocalData"], true)
-      connection.send(replica.ack({ nonce: last["ackThisNonce"] }))
-      connection.send({ ...replica.ack({}), timestamp: written.timestamp })
-      const after = replica.operation("item/x", set("content", "written afterwards"))
-      connection.send(replica.op(after))
-      yield* connection.next("server-ack")
-      yield* connection.settled
-      assert.isFalse(connection.messages.some((message) => message.type === "op-re" && isOf(after)(message)))
-    })
+        connection.send(replica.sync({ resyncAll: true }))
+        const last = yield* connection.next("sync-resp", isOf(written))
+        assert.strictEqual(last["overwriteLocalData"], true)
+        connection.send(replica.ack({ nonce: last["ackThisNonce"] }))
+        connection.send({ ...replica.ack({}), timestamp: written.timestamp })
+        const after = replica.operation("item/x", set("content", "written afterwards"))
+        connection.send(replica.op(after))
+        yield* connection.next("server-ack")
+        yield* connection.settled
+        assert.isFalse(connection.messages.some((message) => message.type === "op-re" && isOf(after)(message)))
+      })
   )
 })
 
-describe("a client that is connected and asks twice", () => {
-  it.live("it begins anew once: the store (5.5) shuts itself down when it is told to while it does", () =>
+describe("a connected client that syncs twice", () => {
+  it.live("a connected client is reset once, because the store (5.5) shuts itself down on a reset during a reset", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())
       const token = yield* library.token({ userId: "a" })
@@ -246,7 +244,7 @@ describe("a client that is connected and asks twice", () => {
         responses.map((response) => response["overwriteLocalData"]),
         [true]
       )
-      // Once it has put that in place of what it had, it may begin anew again.
+      // Once the client has processed the reset, it may be reset again.
       const operations = responses[0]?.["operations"] as ReadonlyArray<Operation>
       connection.send({ ...replica.ack({}), timestamp: operations.at(-1)?.timestamp })
       connection.send(replica.sync({ resyncAll: true }))
@@ -259,8 +257,8 @@ describe("a client that is connected and asks twice", () => {
   )
 })
 
-describe("eviction of a replica's memory", () => {
-  it.live("D8 a client that lost its data is a new one", () =>
+describe("a device that lost its data", () => {
+  it.live("a client that lost its data joins as a new replica, and receives everything", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)

@@ -1,18 +1,19 @@
-/** Apps with an older store beside apps with a newer one. */
+/** Clients of an older store next to clients of a newer one. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startServer } from "../support/TestServer.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
-import { openClient, until, untilSame } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
 
 describe.each([
   ["realtime", "realtime"],
   ["pull", "realtime"],
   ["realtime", "pull"],
   ["pull", "pull"]
-] as const)("51 store 3.6 by %s beside 5.5 by %s", (older, newer) => {
-  it.live("51 what one writes the other has, online, offline and after a restart", () =>
+] as const)("store 3.6 by %s next to store 5.5 by %s", (older, newer) => {
+  it.live("clients of store 3.6 and 5.5 see each other's changes online, offline and after a restart", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer({ verdant: { cursorInterval: "300 millis", foldAfter: 1 } }))
       const old = yield* openClient({ library, user: "old", transport: older, version: 3 })
@@ -24,12 +25,12 @@ describe.each([
         item.get("tags").push("of the newer")
         item.get("comments").push({ author: "young", text: "first" })
       })
-      yield* old.until("it has what the newer writes", ([item]) => item?.comments.length === 1)
+      yield* old.until("it has the newer client's change", ([item]) => item?.comments.length === 1)
       yield* untilSame([old, young])
       yield* old.goOffline
       yield* old.edit(id, (item) => item.get("tags").push("of the older, offline"))
       yield* young.edit(id, (item) => item.get("comments").get(0).set("text", "second"))
-      yield* young.put({ content: "meanwhile" })
+      yield* young.put({ content: "added by the newer" })
       yield* old.goOnline
       yield* young.until("it has the older one's tag", (items) => items.some(({ tags }) => tags.length === 2))
       yield* old.until("it has both", (items) => items.length === 2)
@@ -41,14 +42,14 @@ describe.each([
       const items = yield* untilSame([again, young])
       assert.deepStrictEqual(
         items.map(({ content }) => content),
-        ["meanwhile"]
+        ["added by the newer"]
       )
     })
   )
 })
 
-describe("51 stores of both versions", () => {
-  it.live("51 either brings an evicted library back, and both know who is there", () =>
+describe("stores of both versions", () => {
+  it.live("clients of both store versions see each other's presence, and restore an evicted library", () =>
     Effect.gen(function* () {
       const server = yield* startServer()
       const library = libraryOn(server)

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "
 import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { storages } from "../../../test/support/postgres.ts"
-import { initialize, makeReplica } from "../../../test/support/verdant/Replica.ts"
-import { type Shard, writeFileOf, writeShard } from "../../../test/support/verdant/shards.ts"
+import { storages } from "#test-support/storage/databases"
+import { initialize, makeReplica } from "#test-support/verdant/Replica"
+import { type Shard, writeFileOf, writeShard } from "#test-support/verdant/shards"
 import { errorOf, freshFolder, jsonOf, run } from "./support.ts"
 
 const { id, operation } = makeReplica()

@@ -7,8 +7,8 @@ import { PgStorage } from "@sealog/storage-pg"
 import { Effect, Exit, Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { freePort } from "../../../test/support/freePort.ts"
-import { layerOf, storages } from "../../../test/support/postgres.ts"
+import { freePort } from "#test-support/network/freePort"
+import { layerOf, storages } from "#test-support/storage/databases"
 import { errorOf, freshFolder, jsonOf, run, serve, storeDocument } from "./support.ts"
 
 for (const { name, fresh } of storages) {

@@ -7,8 +7,8 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import type { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { emptyDatabase, freshDatabase, layerOf, storages } from "#test-support/storage/databases"
 import { append, document, holdings, key, snapshot, update } from "../../../test/admin/support.ts"
-import { emptyDatabase, freshDatabase, layerOf, storages } from "../../../test/support/postgres.ts"
 import { binary, errorOf, freshFolder, jsonOf, type Ran, run, schemaErrors, storeDocument } from "./support.ts"
 
 const scope = Scope.makeUnsafe()

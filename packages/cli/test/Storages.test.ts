@@ -1,7 +1,7 @@
 /** The commands that read or change a log, on each storage, without a terminal. */
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { emptyDatabase, layerOf, storages } from "../../../test/support/postgres.ts"
+import { emptyDatabase, layerOf, storages } from "#test-support/storage/databases"
 import { errorOf, freshFolder, jsonOf, run, serve, storeDocument } from "./support.ts"
 
 for (const { name, fresh } of storages) {

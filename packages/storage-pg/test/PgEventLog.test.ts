@@ -6,7 +6,7 @@ import { type Append, EventLog } from "@sealog/server/ports/EventLog"
 import { eventLogSuite } from "@sealog/server/testing"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
-import { freshDatabase } from "../../../test/support/postgres.ts"
+import { freshDatabase } from "#test-support/storage/databases"
 import { APPEND, type AppendRow, appendParameters } from "../src/Append.ts"
 import { PgStorage } from "../src/index.ts"
 

@@ -5,7 +5,7 @@ import type { StreamKey } from "@sealog/server/domain/Stream"
 import { type Broadcast, Signals } from "@sealog/server/ports/Signals"
 import { Context, Effect, Layer, Queue, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
-import { freshDatabase } from "../../../test/support/postgres.ts"
+import { freshDatabase } from "#test-support/storage/databases"
 import { PgStorage } from "../src/index.ts"
 
 const libraryId = LibraryId.make("été-日本-😀")

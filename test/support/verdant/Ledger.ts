@@ -1,21 +1,21 @@
-/** What clients wrote for good: it has to be in the library for ever, unless it was lost in a way that clients are told of. */
+/** Records the texts that clients write, and finds those that the library lost without a reset or an eviction. */
 import type { Network } from "./Network.ts"
 import type { Person } from "./Person.ts"
 
 interface Entry {
   readonly text: string
   readonly person: Person
-  /** How often the device had been reset by then. */
+  /** The resets of the device until then. */
   readonly resets: number
   readonly network: Network
 }
 
 export interface Ledger {
-  /** Something that its text alone tells from all else. To be called once the client has it. */
+  /** Records a unique text, after the client has stored it. */
   readonly note: (text: string, person: Person, before: { readonly resets: number; readonly network: Network }) => void
-  /** The library was evicted: what was acknowledged before is there again only if somebody still has it. */
+  /** Records an eviction: after it, an acknowledged text may be lost if no client still has it. */
   readonly evicted: () => void
-  /** What should be there and is not. Of what is there all is asked for from now on. */
+  /** The texts that are missing although they must exist. Every text that exists now must exist from now on. */
   readonly missing: (texts: ReadonlySet<string>) => ReadonlyArray<string>
   readonly size: () => number
 }
@@ -45,7 +45,7 @@ export const makeLedger = (): Ledger => {
   }
 }
 
-/** What a client sent and knows to be stored, as JSON. */
+/** The acknowledged messages of a client, as JSON. */
 const acknowledged = ({ received, sent }: Network): ReadonlyArray<string> => {
   const stored = new Set(
     received.flatMap((message) => {

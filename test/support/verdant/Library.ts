@@ -1,19 +1,19 @@
-/** A library on a server, and the tokens with which an app lets its users into it. */
+/** A library on a server, and the tokens that its app issues. */
 
 import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access, type TokenRequest } from "@sealog/server/ports/Access"
 import { Effect, Redacted } from "effect"
-import { randomName, TOKEN_SECRET } from "../TestServer.ts"
+import { randomName, TOKEN_SECRET } from "../servers/TestServer.ts"
 
 export interface Library {
   readonly id: LibraryId
-  /** Where its clients sync: http://HOST:PORT/verdant */
+  /** The endpoint of its clients: http://HOST:PORT/verdant */
   readonly endpoint: string
   readonly token: (request: Omit<TokenRequest, "libraryId" | "endpoint">) => Effect.Effect<string>
 }
 
-/** On the server at ws://HOST:PORT; the same id there and on another server of the same database is one library. */
+/** A library on the server at ws://HOST:PORT. On servers of one database, the same id is the same library. */
 export const libraryOn = ({ url }: { readonly url: string }, id: string = randomName()): Library => {
   const libraryId = LibraryId.make(id)
   const endpoint = `${url.replace(/^ws/, "http")}/verdant`

@@ -1,7 +1,7 @@
-/** What lies between one client and the server: keeps what was said, and can be cut. */
+/** The network of one client: it records all messages, and a test can cut it. */
 import { WebSocket } from "ws"
 
-/** A message of either side, as far as a test looks into it. */
+/** A message of either side. A test reads the fields that it needs. */
 export interface Message {
   readonly type: string
   readonly [field: string]: unknown
@@ -10,20 +10,20 @@ export interface Message {
 export interface Network {
   readonly sent: Array<Message>
   readonly received: Array<Message>
-  /** Statuses of the answers to requests, in their order. */
+  /** The statuses of all responses, in order. */
   readonly statuses: Array<number>
-  /** Requests that are not answered yet. */
+  /** The number of requests without a response yet. */
   readonly underWay: () => number
-  /** Uploads of files that succeeded. */
+  /** The number of files that were uploaded successfully. */
   readonly uploads: () => number
-  /** How many sockets were opened. */
+  /** The number of sockets that the client has opened. */
   readonly connections: () => number
-  /** Sockets end without a closing handshake and requests fail, until it is mended. */
+  /** Ends all sockets without a closing handshake, and fails all requests until `mend`. */
   readonly cut: () => void
   readonly mend: () => void
-  /** Every open socket ends without a closing handshake; the next one goes through. */
+  /** Ends every open socket without a closing handshake. The next one connects. */
   readonly drop: () => void
-  /** Messages of this type, and requests that carry one, never arrive until it is mended. */
+  /** Loses messages of this type, and requests that carry one, until `mend`. */
   readonly lose: (type: string) => void
   readonly fetch: typeof globalThis.fetch
   readonly WebSocket: typeof globalThis.WebSocket
@@ -42,7 +42,7 @@ export const makeNetwork = (): Network => {
 
   class RecordedSocket extends WebSocket {
     constructor(url: string | URL, protocols?: string | Array<string>) {
-      // Nobody listens on port 1, so this fails as it would offline.
+      // No server listens on port 1, so this fails as it would offline.
       super(isUp ? url : "ws://127.0.0.1:1", protocols)
       connections += 1
       this.on("open", () => open.add(this))
@@ -89,7 +89,7 @@ export const makeNetwork = (): Network => {
       underWay += 1
       try {
         const response = await globalThis.fetch(input, init)
-        // Cut while it was under way: the server may have heard it, and the client will never know.
+        // The network was cut during the request: the server may have handled it, but the client never knows.
         if (!isUp) throw new TypeError("fetch failed")
         statuses.push(response.status)
         if (response.ok && init?.body instanceof FormData) uploads += 1

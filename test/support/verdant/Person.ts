@@ -1,22 +1,22 @@
-/** Somebody with one device, whose app is closed and opened again. */
+/** A user with one device, who closes the app and opens it again. */
 import { Effect, Exit, Scope } from "effect"
 import { IDBFactory } from "fake-indexeddb"
-import { randomName } from "../TestServer.ts"
+import { randomName } from "../servers/TestServer.ts"
 import { reindex } from "./reindex.ts"
 import { openClient, type VerdantClient, type VerdantClientOptions } from "./VerdantClient.ts"
 
 export interface Person {
   readonly user: string
-  /** The app as it is open now, or was last. */
+  /** The client of the open app, or the last one. */
   readonly client: () => VerdantClient
   readonly isAway: () => boolean
-  /** How often the server had the device replace all that it had. */
+  /** The resets of the device so far. */
   readonly resets: () => number
-  /** Whether that has happened since the app was opened, or it has shut itself down. */
+  /** True after a reset since the app was opened, or after the client has shut itself down. */
   readonly needsReopening: () => boolean
   readonly goOffline: Effect.Effect<void>
   readonly goOnline: Effect.Effect<void>
-  /** Closes the app and opens it again; online unless the person is away. */
+  /** Closes the app and opens it again, online unless the user is away. */
   readonly reopen: Effect.Effect<void>
 }
 

@@ -1,4 +1,4 @@
-/** A replica that exists only as what it says: messages, operations and timestamps made by hand. */
+/** A replica without a store: it makes the messages, operations and timestamps of the protocol. */
 
 export interface Patch {
   readonly op: string
@@ -14,11 +14,11 @@ export interface Operation {
 
 export interface Replica {
   readonly id: string
-  /** Later than all that it gave before; `ahead` milliseconds in the future, or in the past. */
+  /** A timestamp later than all earlier ones, shifted by `ahead` milliseconds. */
   readonly now: (ahead?: number, schemaVersion?: number) => string
-  /** An operation of this moment. */
+  /** An operation with the timestamp of this moment. */
   readonly operation: (oid: string, data: Patch, authz?: unknown) => Operation
-  /** The first message on a connection; by default that of a new replica that has nothing. */
+  /** The first message on a connection, by default that of a new and empty replica. */
   readonly sync: (fields?: object) => object
   readonly op: (...operations: ReadonlyArray<Operation>) => object
   readonly ack: (fields: object) => object
@@ -60,5 +60,5 @@ export const initialize = (value: unknown): Patch => ({ op: "initialize", value 
 export const set = (name: string, value: unknown): Patch => ({ op: "set", name, value })
 export const ref = (id: string) => ({ "@@type": "ref", id })
 export const fileRef = (id: string, fields: object = {}) => ({ "@@type": "file", id, ...fields })
-/** Only this user may see it. */
+/** The access key of a document that only this user may see. */
 export const onlyUser = (userId: string) => btoa(`u:${userId}:*`)

@@ -1,4 +1,4 @@
-/** A real client: `@verdant-web/store`, unmodified, as an app uses it, on a device of its own. */
+/** A real Verdant client: an unmodified `@verdant-web/store`, as an app uses it, on its own device. */
 import "./browser.ts"
 
 import type { ReplicaTypeName } from "@sealog/server/ports/Access"
@@ -6,15 +6,16 @@ import { Client, type ClientWithCollections, IdbPersistence } from "@verdant-web
 import { type Duration, Effect, type Scope } from "effect"
 import { IDBFactory } from "fake-indexeddb"
 import { ClientDescriptor } from "verdant-store-3"
-import { randomName } from "../TestServer.ts"
+import { randomName } from "../servers/TestServer.ts"
+import { until } from "../until.ts"
 import type { Library } from "./Library.ts"
 import { makeNetwork, type Network } from "./Network.ts"
 import { type AppSchema, firstSchema } from "./schemas.ts"
 
-/** realtime: WebSockets. pull: HTTP. automatic: HTTP while alone, as apps have it by default. */
+/** realtime: WebSockets. pull: HTTP. automatic, the store's default: HTTP while the user is alone. */
 export type Transport = "realtime" | "pull" | "automatic"
 
-/** What is on the device, and outlives the client. */
+/** The data on a device, which outlives the client. */
 export interface Device {
   readonly databases: IDBFactory
   readonly namespace: string
@@ -25,22 +26,22 @@ export interface VerdantClientOptions {
   readonly user: string
   /** Default: realtime. */
   readonly transport?: Transport
-  /** What its tokens say. Default: realtime. */
+  /** The replica type in its tokens. Default: realtime. */
   readonly type?: ReplicaTypeName
   /** Default: a day. */
   readonly tokensLast?: Duration.Duration
   readonly schema?: AppSchema
-  /** That of a client which was closed. Default: a new one. */
+  /** The device of a closed client. Default: a new device. */
   readonly device?: Device
-  /** Which version of the store. Default: the newer. */
+  /** The store's major version. Default: 5. */
   readonly version?: 3 | 5
-  /** Does not connect until it is told to. */
+  /** Connects only when the test calls `goOnline`. */
   readonly offline?: boolean
-  /** Whether a file that nothing refers to may go from the device at once. Default: only after a while. */
+  /** Deletes orphaned files from the device at once. Default: after some days. */
   readonly dropsFiles?: boolean
 }
 
-/** A document as plain data; by name the fields that an item of the tests' schemas has. */
+/** A document as plain data, with the fields of the tests' items. */
 export interface Doc {
   readonly id: string
   readonly content: string
@@ -56,63 +57,63 @@ export interface VerdantClient {
   /** The store itself. */
   readonly store: ClientWithCollections
   readonly replicaId: Effect.Effect<string>
-  /** Puts a document; answers with its id. */
+  /** Creates a document, and returns its id. */
   readonly put: (
     document: object,
     options?: { readonly collection?: string; readonly access?: string | undefined }
   ) => Effect.Effect<string>
-  /** Changes a document as one batch, which is flushed. */
+  /** Changes a document in one batch, and flushes it. */
   readonly edit: (id: string, change: (entity: Entity) => void, collection?: string) => Effect.Effect<void>
   readonly remove: (id: string, collection?: string) => Effect.Effect<void>
   readonly entity: (id: string, collection?: string) => Effect.Effect<Entity>
-  /** All documents of a collection, by id. */
+  /** All documents of a collection, sorted by id. */
   readonly documents: (collection?: string) => Effect.Effect<ReadonlyArray<Doc>>
-  /** Reads what it shows anew from its device. */
-  readonly showAnew: () => void
-  /** Waits until its documents are so. */
+  /** Drops the store's caches, so that it reads its documents from the device again. */
+  readonly reread: () => void
+  /** Waits until its documents match. */
   readonly until: (
     what: string,
     fits: (documents: ReadonlyArray<Doc>) => boolean,
     collection?: string
   ) => Effect.Effect<void>
-  /** Everything it said was acknowledged, and it has synced since it connected. */
+  /** True when it has synced, and every operation it sent is acknowledged. */
   readonly isSettled: () => boolean
   readonly isOnline: () => boolean
-  /** Leaves as an app does that is closed: says so. */
+  /** Announces its end and disconnects, like an app that is closed. */
   readonly goOffline: Effect.Effect<void>
-  /** Connects, and waits for the first sync, unless it shuts itself down. */
+  /** Connects, and waits until it has synced or shut itself down. */
   readonly goOnline: Effect.Effect<void>
-  /** Ends the client; another can be opened on its device. */
+  /** Ends the client. Another can be opened on its device. */
   readonly close: Effect.Effect<void>
-  /** It has shut itself down. */
+  /** True when the store has shut itself down. */
   readonly hasFailed: () => boolean
-  /** How often the server had it replace all that it has. */
+  /** The number of resets so far. */
   readonly resets: () => number
-  /** How often the server asked it for all that it has. */
+  /** The number of times the server asked it to restore the library. */
   readonly restores: () => number
+  /** The ids of the users that it sees online. */
   readonly peers: () => ReadonlyArray<string>
-  /** What went wrong inside it, for a failure's message. */
+  /** Errors inside the store, for a failure's message. */
   readonly problems: ReadonlyArray<string>
 }
 
-/** What the store gives for a document. It has no better type without generated code. */
+/** A document in the store. Without generated code, it has no better type. */
 export type Entity = Awaited<ReturnType<ClientWithCollections[string]["put"]>>
 
-/** Generous: what is waited for takes milliseconds on an idle machine. */
-const TIMEOUT = "45 seconds"
-/** How long clients may show something else than what is waited for, before what they show is read anew. */
+/** The time after which a wait makes clients read their documents again. */
 const PATIENCE_WITH_VIEWS_MILLIS = 5000
-/** Short: a test waits for what comes by it. */
+/** Short, because tests wait for polls. */
 const PULL_INTERVAL = 100
 const DEFAULT_COLLECTION = "item"
 
+/** Opens a client and connects it, unless it is to stay offline. */
 export const openClient = (options: VerdantClientOptions): Effect.Effect<VerdantClient, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() => makeClient(options)),
     ({ close }) => close
   ).pipe(Effect.tap((client) => (options.offline ? Effect.void : client.goOnline)))
 
-/** One for each user, in their order; all of them are online unless they are told to stay offline. */
+/** Opens a client for each user, in order. */
 export const openClients = <const Users extends ReadonlyArray<string>>(
   users: Users,
   options: Omit<VerdantClientOptions, "user">
@@ -123,26 +124,10 @@ export const openClients = <const Users extends ReadonlyArray<string>>(
     Scope.Scope
   >
 
-/** Waits until it is so; looked at every few milliseconds, as clients do not tell of all that happens in them. */
-export const until = <E = never, R = never>(
-  what: string,
-  isSo: Effect.Effect<boolean, E, R> | (() => boolean),
-  describe: () => unknown = () => ""
-): Effect.Effect<void, E, R> =>
-  Effect.gen(function* () {
-    const look = typeof isSo === "function" ? Effect.sync(isSo) : isSo
-    while (!(yield* look)) yield* Effect.sleep("10 millis")
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: TIMEOUT,
-      orElse: () =>
-        Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1).slice(0, 6000)}`))
-    })
-  )
-
 /**
- * The same, of what clients show. The store (5.5) may show less than it has, for good: what arrives while it reads a document
- * from the device is stored, and does not get into that document. So what they show is read anew after a while.
+ * Waits for a condition on the documents that clients show. The store (5.5) may show less than it has, for good: an operation
+ * that arrives while the store reads a document from the device is stored, but not applied to that document. So this makes
+ * clients read their documents again after some seconds.
  */
 export const untilShown = <R>(
   what: string,
@@ -156,16 +141,17 @@ export const untilShown = <R>(
       Effect.sync(() => {
         if (is || Date.now() - readAt < PATIENCE_WITH_VIEWS_MILLIS) return
         readAt = Date.now()
-        for (const client of clients()) client.showAnew()
+        for (const client of clients()) client.reread()
       })
     )
     return until(what, look, describe)
   })
 
-/** Waits until it was asked for all that it has and the server took it. */
+/** Waits until the server has asked the client to restore the library, and has stored its data. */
 export const untilRestored = (client: VerdantClient): Effect.Effect<void> =>
   until(`${client.user} restores the library`, () => hasRestored(client))
 
+/** True when the server has asked the client to restore the library, and has answered its data. */
 export const hasRestored = ({ network }: VerdantClient): boolean => {
   const asked = network.received.findIndex(({ type }) => type === "need-since")
   const restoring = network.sent.find(({ type, since, resyncAll }) => type === "sync" && since === null && !resyncAll)
@@ -173,7 +159,7 @@ export const hasRestored = ({ network }: VerdantClient): boolean => {
   return asked !== -1 && restoring !== undefined && answered !== undefined
 }
 
-/** Waits until all of them have the same documents and nothing more to say. */
+/** Waits until all clients are settled and have the same documents, and returns the documents. */
 export const untilSame = (
   clients: ReadonlyArray<VerdantClient>,
   collection = DEFAULT_COLLECTION
@@ -190,7 +176,11 @@ export const untilSame = (
     return yield* clients[0]!.documents(collection)
   })
 
-/** The same text for the same documents. */
+/** The contents of items, sorted. */
+export const contents = (items: ReadonlyArray<Doc>): ReadonlyArray<string> =>
+  items.map(({ content }) => content).toSorted()
+
+/** JSON with sorted keys: equal documents give equal text. */
 export const canonical = (documents: ReadonlyArray<unknown>): string => JSON.stringify(documents, sortKeys)
 
 const sortKeys = (_: string, value: unknown): unknown =>
@@ -199,8 +189,8 @@ const sortKeys = (_: string, value: unknown): unknown =>
     : value
 
 /**
- * The store (5.5) shuts itself down when it is reset while it still stores something else, and nobody handles the rejection
- * that comes of it: what was given up goes no further here either, but says nothing.
+ * Silences one rejection: the store (5.5) shuts itself down when it is reset during a write, and does not handle the
+ * rejection of the aborted write.
  */
 const keepAborted = (store: ClientWithCollections): void => {
   const sync = store.sync as unknown as { onData?: (data: unknown) => Promise<void> }
@@ -210,7 +200,7 @@ const keepAborted = (store: ClientWithCollections): void => {
     onData(data).catch((error: Error) => (error.message === "Aborted" ? new Promise(() => {}) : Promise.reject(error)))
 }
 
-/** The older store's heart may beat once more after it was closed: what it then cannot say is nobody's concern. */
+/** Silences the rejection of the older store's last heartbeat, which may come after the store is closed. */
 const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): void => {
   const { messageCreator } = (store as unknown as { meta: { messageCreator: Record<string, () => Promise<unknown>> } })
     .meta
@@ -221,7 +211,7 @@ const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): vo
   }
 }
 
-/** What of the store's own is needed to have it show what it has. */
+/** The private parts of the store that `reread` needs. */
 interface Internals {
   readonly _entities: { readonly clearCache: () => void }
   readonly queries: { readonly forceRefreshAll: () => void }
@@ -306,7 +296,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
   const onSynced = () => {
     times.synced += 1
   }
-  // The older store tells of the first sync as of any.
+  // The older store has no event for a finished sync.
   if (version === 5) store.sync.subscribe("synced", onSynced)
   else store.sync.subscribe("syncingChange", (isSyncing: boolean) => isSyncing || onSynced())
 
@@ -342,7 +332,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       Effect.promise(async () => {
         const found = await collectionOf(collection).get(id).resolved
         if (!found) throw new Error(`${user} has no ${id}`)
-        // The store's batch does not survive a change that throws.
+        // A change that throws breaks the store's batch, so the error is thrown after it.
         let problem: unknown
         const run = () => {
           try {
@@ -357,7 +347,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
     remove: (id, collection) => Effect.promise(() => collectionOf(collection).delete(id)),
     entity,
     documents,
-    showAnew: () => {
+    reread: () => {
       if (version !== 5 || isClosed) return
       const { _entities, queries } = store as unknown as Internals
       _entities.clearCache()

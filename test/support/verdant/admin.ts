@@ -1,4 +1,4 @@
-/** What an administrator does to a library, with connections of its own to the server's database. */
+/** Administration of a library, over separate connections to the server's database. */
 import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/InspectVerdant"
 import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
@@ -8,29 +8,30 @@ import { documentSnapshot as snapshotOf } from "@sealog/server/domain/verdant/vi
 import type { BlobStore } from "@sealog/server/ports/BlobStore"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect, HashMap, Layer, Result } from "effect"
-import { layerOf } from "../postgres.ts"
+import { layerOf } from "../storage/databases.ts"
 import type { Library } from "./Library.ts"
 import type { Doc } from "./VerdantClient.ts"
 
-/** `blobs`: where the library's files are, if whoever evicts it reaches them. */
+/** Evicts a library. `blobs` is the file store, if the evicting process has it. */
 export const evict = (database: string, { id }: Library, blobs?: Layer.Layer<BlobStore>) =>
   Eviction.evict({ libraryId: id }).pipe(Effect.provide([layerOf(database), blobs ?? Layer.empty]), Effect.orDie)
 
+/** Marks a replica as truant. */
 export const forceTruant = (database: string, { id }: Library, replicaId: string) =>
   VerdantLibrary.forceTruant(id, ReplicaId.make(replicaId)).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
-/** What the server holds of a library. */
+/** The state of a library in the log, in numbers. */
 export const libraryInfo = (database: string, { id }: Library) =>
   VerdantLibrary.libraryInfo(id).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
-/** A document as the server sees it. */
+/** A document in the server's state. */
 export const documentSnapshot = (database: string, { id }: Library, collection: string, documentId: string) =>
   Effect.map(
     VerdantLibrary.documentSnapshot(id, collection, documentId).pipe(Effect.provide(layerOf(database)), Effect.orDie),
     (document) => document as Readonly<Record<string, unknown>> | undefined
   )
 
-/** All documents of a collection as the server sees them, by id. */
+/** All documents of a collection in the server's state, sorted by id. */
 export const documentSnapshots = (database: string, { id }: Library, collection: string) =>
   Effect.gen(function* () {
     const { events } = yield* (yield* EventLog).tail({ libraryId: id, streamId: VERDANT })
@@ -45,8 +46,8 @@ export const documentSnapshots = (database: string, { id }: Library, collection:
   }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
 /**
- * As clients show it. A list has an item that is none after a move from where nothing is; clients do not show what their
- * schema does not allow.
+ * Documents as clients show them, without the null items of lists. A move from a missing index leaves such an item, and
+ * clients hide values that their schema does not allow.
  */
 export const pruned = <A>(documents: A): A =>
   JSON.parse(JSON.stringify(documents), (_, value) =>

@@ -1,8 +1,8 @@
-/** What Verdant's clients take from a browser and Node does not have. Imported before them. */
+/** The browser's globals that Verdant's store needs and Node lacks. This file must be imported before the store. */
 import "fake-indexeddb/auto"
 import { setMaxListeners } from "node:events"
 
-/** Reads at once, so it needs no events but the last. */
+/** A FileReader that reads at once, and so sends only the last event. */
 class MemoryFileReader {
   result: ArrayBuffer | null = null
   error: unknown = null
@@ -23,7 +23,7 @@ class MemoryFileReader {
   }
 }
 
-// The older store has transactions aborted by a method that it took off its object. A browser reports that and goes on.
+// The older store calls `abort` without its transaction. A browser reports that and goes on.
 const { abort } = IDBTransaction.prototype
 IDBTransaction.prototype.abort = function () {
   if (this instanceof IDBTransaction) abort.call(this)
@@ -38,7 +38,7 @@ const localStorage = {
 const { fetch, FormData, indexedDB, IDBKeyRange } = globalThis
 const location = { href: "http://localhost/", origin: "http://localhost", reload: () => {} }
 const history = { pushState: () => {}, replaceState: () => {} }
-// Events of a tab (focus, unload) never come.
+// No tab sends events such as focus and unload.
 const window = Object.assign(new EventTarget(), {
   fetch: fetch.bind(globalThis),
   FormData,
@@ -50,7 +50,7 @@ const window = Object.assign(new EventTarget(), {
 })
 const document = Object.assign(new EventTarget(), { visibilityState: "visible" })
 
-// Every client listens to the one tab.
+// Every client listens to the same window.
 setMaxListeners(0, window, document)
 
 for (const [name, value] of Object.entries({ window, document, localStorage, FileReader: MemoryFileReader })) {

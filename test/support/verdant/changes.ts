@@ -1,22 +1,22 @@
-/** What random work does to a document. */
+/** Random changes to documents, for tests of convergence. */
 import { Effect } from "effect"
 import type { Random } from "../random.ts"
 import type { Entity, VerdantClient } from "./VerdantClient.ts"
 
-/** A collection of flat documents: the store (5.5) does not always show nested ones again after a reset. */
+/** A collection of flat documents. After a reset, the store (5.5) may hide nested documents. */
 export const FLAT = "category"
 
-/** Makes, removes or renames one of a few flat documents. */
+/** Creates, removes or renames one of a few flat documents. */
 export const changeFlat = Effect.fnUntraced(function* (random: Random, client: VerdantClient, name: string) {
   const documents = yield* client.documents(FLAT)
   const one = documents[random.next(documents.length + 1)]
   if (one === undefined || documents.length < 5) yield* client.put({ id: name, name }, { collection: FLAT })
   else if (random.next(4) === 0) yield* client.remove(one.id, FLAT)
-  // It may be reset at any moment.
+  // A reset may remove the document at this moment.
   else yield* Effect.ignoreCause(client.edit(one.id, (document) => document.set("name", name), FLAT))
 })
 
-/** One change of something in an item. */
+/** Changes a random field of an item. */
 export const changeOf = (random: Random, name: string) => (item: Entity) => {
   const [tags, comments, counts] = [item.get("tags"), item.get("comments"), item.get("counts")]
   const at = (list: { readonly length: number }) => random.next(Math.max(1, list.length))

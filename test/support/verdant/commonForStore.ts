@@ -1,12 +1,12 @@
 /**
- * What `@verdant-web/store` 5.5 imports from `@verdant-web/common` and the newest version of it on npm does not have yet.
- * The store is unmodified; only this import of it leads here (see `resolveVerdant`).
+ * `@verdant-web/store` 5.5 imports names from `@verdant-web/common` that its newest version on npm lacks. This module adds
+ * them. The store is unmodified; only its import leads here (see `resolveVerdant`).
  */
 import * as base from "@verdant-web/common"
 
 export * from "@verdant-web/common"
 
-/** An operation or a baseline, as far as this file looks into it. */
+/** The fields of an operation or a baseline that this file reads. */
 interface Item {
   readonly oid: string
   readonly timestamp: string
@@ -24,7 +24,7 @@ type Fields = Readonly<Record<string, unknown>>
 type GetNow = () => string
 type CreateSubId = () => string
 
-/** The subject of an access key that a client writes before it knows its user. */
+/** The subject of an access key while the client does not know its user. */
 export const ORIGINATOR_SUBJECT = "$$_originator_$$"
 
 const keyOf = (subject: string) => btoa(`u:${subject}:*`)
@@ -55,7 +55,7 @@ export const isFileData = (value: unknown): boolean =>
 export const isPrimitive = (field: { readonly type: string }): boolean =>
   ["string", "number", "boolean", "datetime"].includes(field.type)
 
-/** At once when it was quiet for so long, and else at the end of that time, with what was said last. */
+/** Calls `run` at most once per interval: at once, or at the end of the interval with the last arguments. */
 export const throttle = <A extends Array<unknown>>(run: (...args: A) => void, milliseconds: number) => {
   let lastRun = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
@@ -71,7 +71,7 @@ export const throttle = <A extends Array<unknown>>(run: (...args: A) => void, mi
   }
 }
 
-/** The fields that the schema knows; throws where a value does not fit. */
+/** Keeps the fields of the schema, and throws on a value that does not fit. */
 export const constrainEntity = (fields: Fields, entity: Fields): Fields =>
   Object.fromEntries(
     Object.entries(entity)
@@ -95,7 +95,7 @@ const constrainField = (field: any, value: any, fieldPath: Array<string>): unkno
   return value
 }
 
-/** Of a batch's operations on one entity, a later `set` makes earlier ones of its name needless. */
+/** The name that a `set` writes: within a batch it supersedes earlier operations of the same name on one entity. */
 export const operationSupersedes = ({ data }: Item): unknown => (data.op === "set" ? data.name : false)
 export const isSuperseded = ({ data }: Item, by: ReadonlySet<unknown>): boolean =>
   by.has(true) || ((data.op === "set" || data.op === "remove") && by.has(data.name))
@@ -172,7 +172,7 @@ export const diffToPatches = (
   return patches
 }
 
-/** Every method's last argument became an access key, and lists got `list-set` and inserting many. */
+/** The newer version: every method takes an access key last, and lists have `list-set` and the insertion of several items. */
 export class PatchCreator extends base.PatchCreator {
   createListSet: (oid: string, index: number, value: unknown, authz?: string) => Items
   createListInsertMany: (oid: string, index: number, values: ReadonlyArray<unknown>, authz?: string) => Items
@@ -192,7 +192,7 @@ export class PatchCreator extends base.PatchCreator {
       createDelete: 1,
       createDeleteAll: 1
     }
-    // They are properties of the instance, so a method of this class would not come before them.
+    // The methods are properties of the instance, so methods of this class would not override them.
     const methods = this as unknown as Record<string, (...args: Array<unknown>) => Items>
     for (const [name, position] of Object.entries(takesAuthzAt)) {
       const method = methods[name]!
@@ -205,7 +205,7 @@ export class PatchCreator extends base.PatchCreator {
     }
     methods["createInitialize"] = (value, oid, authz) =>
       withAuthz(base.initialToPatches(value, oid as string, getNow, createSubId), authz as string | undefined)
-    // What is no primitive becomes an entity of its own, before the list refers to it.
+    // A value that is no primitive becomes an entity first, and the list refers to it.
     const placed = (oid: string, value: unknown, operations: Items): unknown => {
       if (this.isPrimitive(value)) return value
       const itemOid = base.createSubOid(oid, createSubId)

@@ -1,10 +1,10 @@
 /**
- * A workaround for the store (5.5): after a reset it leaves documents that have parts out of what it searches for documents,
- * for good, though it has them and syncs them. Here a device's index is made anew from what it has.
+ * A workaround for the store (5.5). After a reset, the store leaves nested documents out of its index for good, although it
+ * has them and syncs them. This rebuilds a device's index from its data.
  */
 import type { Entity, VerdantClient } from "./VerdantClient.ts"
 
-/** What of the store's own is needed for that. */
+/** The private parts of the store that this needs. */
 interface Internals {
   readonly context: {
     readonly meta: Promise<{ readonly export: () => Promise<Record<"operations" | "baselines", ReadonlyArray<Item>>> }>
@@ -20,7 +20,7 @@ interface Item {
   readonly oid: string
 }
 
-/** Of a client that was just opened, and is offline. */
+/** Rebuilds the index of a client that was just opened and is offline. */
 export const reindex = async ({ store }: VerdantClient): Promise<void> => {
   const { _entities, context } = store as unknown as Internals
   const { baselines, operations } = await (await context.meta).export()

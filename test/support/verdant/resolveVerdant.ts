@@ -1,4 +1,4 @@
-/** For Vitest: the newer store gets a newer `common` than npm has; the older store has the one that it was made with. */
+/** A Vitest plugin: the newer store gets a newer `common` than npm has, and the older store keeps its own. */
 import { join } from "node:path"
 import type { Plugin } from "vitest/config"
 

@@ -1,4 +1,4 @@
-/** The collections that the tests' apps have, and how they change from version to version. */
+/** The schemas of the tests' apps, from version to version. */
 import { createMigration, schema } from "@verdant-web/store"
 
 const { collection, fields } = schema
@@ -27,7 +27,7 @@ const category = collection({
   }
 })
 
-/** An app's schema with all that came before it. */
+/** An app's schema, with all earlier versions and their migrations. */
 export interface AppSchema {
   readonly schema: ReturnType<typeof schema>
   readonly oldSchemas: Array<ReturnType<typeof schema>>
@@ -37,7 +37,7 @@ export interface AppSchema {
 const first = schema({ version: 1, collections: { item, category } })
 export const firstSchema: AppSchema = { schema: first, oldSchemas: [first], migrations: [createMigration(first)] }
 
-/** With what every device begins with. */
+/** The first schema, with initial data. */
 export const filledSchema: AppSchema = {
   ...firstSchema,
   migrations: [
@@ -47,7 +47,7 @@ export const filledSchema: AppSchema = {
   ]
 }
 
-/** Items got a rating, and what they say in capitals. */
+/** The second version: items get a rating, and their content in capitals. */
 const rated = collection({
   name: "item",
   primaryKey: "id",
@@ -66,7 +66,7 @@ export const secondSchema: AppSchema = {
   ]
 }
 
-/** Ratings became words, and there are no categories any more. */
+/** The third version: ratings become words, and categories are removed. */
 const worded = collection({
   name: "item",
   primaryKey: "id",
@@ -89,14 +89,14 @@ export const thirdSchema: AppSchema = {
   ]
 }
 
-/** A schema that is being worked on. */
+/** The second version as a work in progress. */
 export const unfinishedSchema: AppSchema = {
   schema: { ...second, wip: true },
   oldSchemas: secondSchema.oldSchemas,
   migrations: secondSchema.migrations
 }
 
-/** A document that is a tree, as a text editor has it. */
+/** A document that is a tree, like that of a rich-text editor. */
 const node = fields.object({ properties: {} })
 Object.assign(node.properties, {
   type: fields.string(),

@@ -1,4 +1,4 @@
-/** A program: the server as `sync-admin serve` runs it, but it folds whenever it can, which is not for people to choose. */
+/** A program like `sync-admin serve` that compacts as early as possible, for which the CLI has no option. */
 import { parseArgs } from "node:util"
 import { NodeRuntime } from "@effect/platform-node"
 import { FileLinks, JwtAccess, MemoryBlobStore, SyncServer } from "@sealog/server"

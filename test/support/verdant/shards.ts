@@ -1,4 +1,4 @@
-/** The SQLite files of a Verdant server, as its version 4.2.5 makes them. */
+/** The SQLite databases of a Verdant server (4.2.5), one for each library. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -8,7 +8,7 @@ import { fold } from "@sealog/server/domain/verdant/Evolve"
 import { newestFirst } from "@sealog/server/domain/verdant/UnfoldedBatches"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect, type Scope } from "effect"
-import { layerOf } from "../postgres.ts"
+import { layerOf } from "../storage/databases.ts"
 import type { Library } from "./Library.ts"
 
 export interface ReplicaRow {
@@ -43,7 +43,7 @@ export interface FileRow {
   readonly pendingDeleteAt?: number | null
 }
 
-/** Text is stored as it is, and anything else as its JSON. */
+/** The rows of one database. A value that is no text is stored as JSON. */
 export interface Shard {
   readonly replicas?: ReadonlyArray<ReplicaRow>
   readonly operations?: ReadonlyArray<OperationRow>
@@ -71,7 +71,10 @@ export const freshDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-/** `withAuthz: false`: of a server that did not know private documents yet. The connection stays open. */
+/**
+ * Writes a database, and returns the open connection. `withAuthz: false` leaves out the columns of private documents, as
+ * older servers did.
+ */
 export const openShard = (directory: string, libraryId: string, shard: Shard, { withAuthz = true } = {}) => {
   const database = new DatabaseSync(join(directory, `${libraryId}.sqlite`))
   database.exec(`PRAGMA journal_mode = WAL; ${SCHEMA} ${withAuthz ? AUTHZ : ""}`)
@@ -98,21 +101,22 @@ export const openShard = (directory: string, libraryId: string, shard: Shard, { 
   return database
 }
 
+/** Writes a database and closes it. */
 export const writeShard = (...args: Parameters<typeof openShard>): void => openShard(...args).close()
 
-/** A file as that server's LocalFileStorage lays it down. */
+/** Writes a file where that server's LocalFileStorage keeps it. */
 export const writeFileOf = (root: string, libraryId: string, { fileId, name }: FileRow, content: string): void => {
   const path = join(root, libraryId, fileId, name)
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, content)
 }
 
-/** What one of our servers holds of a library, as a Verdant server would hold it. */
+/** The state of a library on this server, as the rows of a Verdant server. */
 export const shardOf = (database: string, { id }: Library): Effect.Effect<Required<Shard>> =>
   Effect.gen(function* () {
     const { events } = yield* (yield* EventLog).tail({ libraryId: id, streamId: VERDANT })
     const state = fold(events)
-    // Operations of one event follow each other; what was folded leaves numbers out.
+    // Operations of one event are numbered consecutively, and compacted ones leave gaps.
     const firstOrder = (version: number) => version * 1000
     const operations = [...newestFirst(state.batches)].reverse().flatMap(({ operations, replicaId, version }) =>
       operations.map(({ oid, patch, timestamp, authz = null }, i) => ({

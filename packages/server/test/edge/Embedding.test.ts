@@ -2,14 +2,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { connectRaw } from "#test-support/clients/RawSecsync"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { SyncServer } from "../../src/edge/SyncServer.ts"
 import { Access, type Action, type Grant } from "../../src/ports/Access.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
-import { startDocument, startMemoryServer } from "../support/MemoryServer.ts"
-import { connectRaw } from "../support/RawClient.ts"
 
 describe("an embedding app", () => {
   it.live("refuses messages as malformed that lack the additional public data of its schemas", () =>

@@ -1,9 +1,9 @@
 /** Large messages of all clients together are handled within one memory budget. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
+import { socketPair } from "#test-support/network/SocketPair"
 import { makeMemoryBudget } from "../../src/edge/MemoryBudget.ts"
 import { ClientSocket, type ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
-import { socketPair } from "../support/SocketPair.ts"
 
 const MB = 1024 * 1024
 

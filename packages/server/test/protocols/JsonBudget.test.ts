@@ -6,13 +6,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import fc from "fast-check"
 import { WebSocket } from "ws"
+import { connectRaw } from "#test-support/clients/RawSecsync"
+import { ask, bearer } from "#test-support/network/uploads"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 import { hasFewValues } from "../../src/protocols/JsonBudget.ts"
 import { MAX_VALUES as MAX_SECSYNC_VALUES } from "../../src/protocols/secsync/Wire.ts"
 import { MAX_VALUES as MAX_VERDANT_VALUES } from "../../src/protocols/verdant/Wire.ts"
 import { ephemeralMessage } from "../../src/testing/SealedMessages.ts"
-import { startDocument, startMemoryServer } from "../support/MemoryServer.ts"
-import { connectRaw } from "../support/RawClient.ts"
-import { ask, bearer } from "../support/upload.ts"
 
 const zeros = (count: number): ReadonlyArray<number> => Array.from({ length: count }, () => 0)
 

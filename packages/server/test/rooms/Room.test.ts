@@ -1,6 +1,10 @@
 /** Rooms on a log that fails, that other processes write to, and that many clients read while it grows. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Fiber, Latch, Layer, Result } from "effect"
+import { connectRaw, openRaw, type RawSecsync, type ServerFrame } from "#test-support/clients/RawSecsync"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer, type TestServer } from "#test-support/servers/TestServer"
+import { makeSharedSignals, makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { evict } from "../../src/admin/Eviction.ts"
 import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { canonicalJson } from "../../src/domain/CanonicalJson.ts"
@@ -21,9 +25,6 @@ import {
   snapshotMessage,
   updateMessage
 } from "../../src/testing/SealedMessages.ts"
-import { type MemoryServer, startDocument, startMemoryServer } from "../support/MemoryServer.ts"
-import { connectRaw, openRaw, type RawClient, type ServerFrame } from "../support/RawClient.ts"
-import { makeSharedSignals, makeTroubledLog } from "../support/TroubledLog.ts"
 
 describe("a storage that fails", () => {
   it.live("is reported as unavailable, leaves no half-stored update, and serves again without a restart", () =>
@@ -180,7 +181,7 @@ describe("other processes on the same log", () => {
         [servers[0]!, servers[1]!, servers[1]!],
         Effect.fnUntraced(function* ({ url }) {
           const author = makeAuthor()
-          let client: RawClient = yield* connectRaw({ ...options, url })
+          let client: RawSecsync = yield* connectRaw({ ...options, url })
           const updates = Array.makeBy(each, (clock) => updateMessage(author, { docId, refSnapshotId, clock }))
           for (let clock = 0; clock < each; ) {
             client.send(updates[clock]!)
@@ -424,10 +425,10 @@ describe("a document under heavy writing", () => {
   )
 })
 
-const savedOf = (client: RawClient): number => client.frames.filter(({ type }) => type === "update-saved").length
+const savedOf = (client: RawSecsync): number => client.frames.filter(({ type }) => type === "update-saved").length
 
 /** True when the last update of the last snapshot has arrived. */
-const hasAll = (reader: RawClient, last: SealedSnapshot, each: number): boolean => {
+const hasAll = (reader: RawSecsync, last: SealedSnapshot, each: number): boolean => {
   const updates = reader.frames.flatMap((frame): ReadonlyArray<unknown> => {
     if (frame.type === "document") return frame["updates"] as ReadonlyArray<unknown>
     return frame.type === "update" ? [frame] : []
@@ -461,7 +462,7 @@ const assertGapless = (frames: ReadonlyArray<ServerFrame>): void => {
   }
 }
 
-const health = (server: MemoryServer) =>
+const health = (server: TestServer) =>
   Effect.promise(async () => (await fetch(`http://127.0.0.1:${server.port}/healthz`)).status)
 
 const parse = (payload: Uint8Array | null): SealedUpdate => JSON.parse(Buffer.from(payload ?? []).toString())

@@ -1,8 +1,8 @@
 /** A poll request has a bound on its messages, far above what clients send. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startMemoryServer } from "../../support/MemoryServer.ts"
-import { ask, bearer } from "../../support/upload.ts"
+import { ask, bearer } from "#test-support/network/uploads"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 
 describe("a poll request", () => {
   it.live("is answered with 10,000 messages and refused with 10,001", () =>

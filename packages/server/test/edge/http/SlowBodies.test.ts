@@ -2,12 +2,12 @@
 import { createConnection, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { type MemoryServer, startMemoryServer } from "../../support/MemoryServer.ts"
-import { until } from "../../support/until.ts"
-import { ask, bearer, beginUpload, rawForm, rawPart } from "../../support/upload.ts"
+import { ask, bearer, beginUpload, rawForm, rawPart } from "#test-support/network/uploads"
+import { startMemoryServer, type TestServer } from "#test-support/servers/TestServer"
+import { until } from "#test-support/until"
 
 /** Starts a request whose body is shorter than its Content-Length says. */
-const beginRequest = Effect.fnUntraced(function* (server: MemoryServer, head: ReadonlyArray<string>, body: string) {
+const beginRequest = Effect.fnUntraced(function* (server: TestServer, head: ReadonlyArray<string>, body: string) {
   const socket = yield* Effect.acquireRelease(
     Effect.callback<Socket>((resume) => {
       const socket = createConnection({ port: server.port, host: "127.0.0.1" }, () => resume(Effect.succeed(socket)))
@@ -28,10 +28,10 @@ const beginRequest = Effect.fnUntraced(function* (server: MemoryServer, head: Re
 })
 
 /** Sends a slow JSON body, and returns the answer with which it is cut off: proof that the body timeout has passed. */
-const untilJsonIsCut = Effect.fnUntraced(function* (server: MemoryServer, token: string) {
+const untilJsonIsCut = Effect.fnUntraced(function* (server: TestServer, token: string) {
   const head = ["POST /verdant HTTP/1.1", `Authorization: Bearer ${token}`, "Content-Type: application/json"]
   const slow = yield* beginRequest(server, head, '{"messages":[')
-  yield* until(slow.closed)
+  yield* until("the connection is closed", slow.closed)
   return slow.answer()
 })
 
@@ -50,7 +50,7 @@ describe("a slow request body", () => {
         assert.match(yield* untilJsonIsCut(server, token), /^HTTP\/1.1 408 /)
         upload.socket.write(part)
       }
-      yield* until(() => upload.socket.destroyed || upload.answer().includes("}"))
+      yield* until("the upload ends", () => upload.socket.destroyed || upload.answer().includes("}"))
       assert.match(upload.answer(), /^HTTP\/1.1 200 .*{"success":true}$/s)
       const { json } = yield* ask(`http://127.0.0.1:${server.port}/verdant/files/f1`, { headers: bearer(token) })
       const { bytes } = yield* ask((json as { url: string }).url)
@@ -65,7 +65,7 @@ describe("a slow request body", () => {
         contentLength: 999,
         content: "x"
       })
-      yield* until(() => upload.socket.destroyed)
+      yield* until("the upload ends", () => upload.socket.destroyed)
       assert.match(upload.answer(), /^HTTP\/1.1 408 /)
     })
   )
@@ -79,8 +79,8 @@ describe("a slow request body", () => {
       Effect.gen(function* () {
         const server = yield* startMemoryServer({ limits: LIMITS })
         const slow = yield* beginRequest(server, head, "--x")
-        yield* until(() => slow.answer().startsWith(`HTTP/1.1 ${status} `))
-        yield* until(slow.closed)
+        yield* until("the request is answered", () => slow.answer().startsWith(`HTTP/1.1 ${status} `))
+        yield* until("the connection is closed", slow.closed)
       })
     )
   }

@@ -4,8 +4,8 @@ import { type AddressInfo, connect } from "node:net"
 import { Readable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { until } from "#test-support/until"
 import { endStalledAnswers } from "../../../src/edge/http/RequestTimeouts.ts"
-import { until } from "../../support/until.ts"
 
 /** A server with an endless response to every request. */
 const startServer = Effect.acquireRelease(
@@ -54,7 +54,7 @@ describe("a response", () => {
       yield* ask(server, "/verdant", "POST")
       yield* ask(server, "/of-the-app")
       for (const path of ["/verdant/files/stalled/content", "/verdant"]) {
-        yield* until(() => responses.get(path)?.closed === true)
+        yield* until("the response is ended", () => responses.get(path)?.closed === true)
       }
       assert.isFalse(responses.get("/verdant/files/read/content")?.closed)
       assert.isFalse(responses.get("/of-the-app")?.closed)

@@ -4,8 +4,8 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { startMemoryServer } from "../../support/MemoryServer.ts"
-import { askToUpgrade, frameHeader } from "../../support/UpgradeByHand.ts"
+import { askToUpgrade, frameHeader } from "#test-support/network/UpgradeByHand"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 
 const MB = 1024 * 1024
 const CONNECTIONS = 16

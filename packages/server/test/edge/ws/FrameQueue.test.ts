@@ -1,8 +1,8 @@
 /** A client that sends faster than its frames are handled is not read any more, however small its frames are. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { socketPair } from "#test-support/network/SocketPair"
 import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
-import { socketPair } from "../../support/SocketPair.ts"
 
 const FRAMES = 200_000
 

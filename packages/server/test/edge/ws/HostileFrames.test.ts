@@ -3,6 +3,9 @@ import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Option } from "effect"
 import fc from "fast-check"
+import { connectRaw, openRaw, type RawSecsync } from "#test-support/clients/RawSecsync"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer, type TestServer } from "#test-support/servers/TestServer"
 import {
   ephemeralMessage,
   makeAuthor,
@@ -11,8 +14,6 @@ import {
   snapshotMessage,
   updateMessage
 } from "../../../src/testing/SealedMessages.ts"
-import { type MemoryServer, startDocument, startMemoryServer } from "../../support/MemoryServer.ts"
-import { connectRaw, openRaw, type RawClient } from "../../support/RawClient.ts"
 
 const limits = { maxFrameBytes: 128 * 1024, maxBufferedBytes: 256 * 1024 }
 
@@ -38,11 +39,11 @@ const makeScene = Effect.fnUntraced(function* () {
 
 type Frame = string | object | Uint8Array
 
-const send = (client: RawClient, frame: Frame): void =>
+const send = (client: RawSecsync, frame: Frame): void =>
   frame instanceof Uint8Array ? client.sendBinary(frame) : client.send(frame)
 
 /** The type of the next frame, or the code that the connection is closed with. */
-const answerTo = (client: RawClient, frame: Frame): Effect.Effect<string | number> =>
+const answerTo = (client: RawSecsync, frame: Frame): Effect.Effect<string | number> =>
   Effect.andThen(
     Effect.sync(() => send(client, frame)),
     Effect.raceFirst(
@@ -332,7 +333,7 @@ describe("hostile frames", () => {
         { weight: 1, arbitrary: fc.uint8Array({ maxLength: 50 }) }
       )
       const seed = Math.floor(Math.random() * 2 ** 31)
-      let client = Option.none<RawClient>()
+      let client = Option.none<RawSecsync>()
       for (const frame of fc.sample(frames, { seed, numRuns: 500 })) {
         const current = Option.isSome(client) && client.value.isOpen() ? client.value : yield* attack
         const answer = yield* answerTo(current, frame)
@@ -360,7 +361,7 @@ const mutate = (message: object, at: number, value: unknown, drop: boolean): obj
 }
 
 /** Ends a fragmented message. Returns the type of the answer, or the code that the connection is closed with. */
-const answerToLast = (client: RawClient): Effect.Effect<string | number> => {
+const answerToLast = (client: RawSecsync): Effect.Effect<string | number> => {
   client.socket.send("", { binary: false, fin: true })
   return Effect.raceFirst(
     Effect.map(client.next(), ({ type }) => type),
@@ -369,9 +370,9 @@ const answerToLast = (client: RawClient): Effect.Effect<string | number> => {
 }
 
 /** The TCP socket below a WebSocket. */
-const socketOf = (client: RawClient): Socket => (client.socket as unknown as { readonly _socket: Socket })._socket
+const socketOf = (client: RawSecsync): Socket => (client.socket as unknown as { readonly _socket: Socket })._socket
 
-const dial = (server: MemoryServer) =>
+const dial = (server: TestServer) =>
   Effect.acquireRelease(
     Effect.callback<Socket>((resume) => {
       const socket = connect(server.port, "127.0.0.1", () => resume(Effect.succeed(socket)))
@@ -381,7 +382,7 @@ const dial = (server: MemoryServer) =>
   )
 
 /** Sends a request and returns the response, up to the end of the connection. */
-const ask = Effect.fnUntraced(function* (server: MemoryServer, request: string) {
+const ask = Effect.fnUntraced(function* (server: TestServer, request: string) {
   const socket = yield* dial(server)
   return yield* Effect.callback<string>((resume) => {
     let answer = ""

@@ -2,8 +2,8 @@
 import type { Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
-import { startMemoryServer } from "../../support/MemoryServer.ts"
-import { askToUpgrade } from "../../support/UpgradeByHand.ts"
+import { askToUpgrade } from "#test-support/network/UpgradeByHand"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 
 const answerOf = (socket: Socket) =>
   Effect.callback<string>((resume) => {

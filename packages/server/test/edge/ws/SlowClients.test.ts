@@ -1,14 +1,15 @@
 /** Clients on slow lines are not closed for being slow, as long as they make progress. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { socketPair } from "#test-support/network/SocketPair"
+import { askToUpgrade, frameHeader } from "#test-support/network/UpgradeByHand"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer } from "#test-support/servers/TestServer"
+import { until } from "#test-support/until"
 import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
 import { SocketConnection } from "../../../src/edge/ws/SocketConnection.ts"
 import { textFrame } from "../../../src/protocols/Frame.ts"
 import { snapshotMessage } from "../../../src/testing/SealedMessages.ts"
-import { startDocument, startMemoryServer } from "../../support/MemoryServer.ts"
-import { socketPair } from "../../support/SocketPair.ts"
-import { askToUpgrade, frameHeader } from "../../support/UpgradeByHand.ts"
-import { until } from "../../support/until.ts"
 
 const MB = 1024 * 1024
 /** Bytes that the kernel does not buffer for a client that does not read. */
@@ -39,7 +40,7 @@ describe("a client that takes a large frame slowly", () => {
       }
       assert.isFalse(connection.isSentAway())
       client.resume()
-      yield* until(() => received.length === lengths.length)
+      yield* until("every frame is received", () => received.length === lengths.length)
       assert.deepStrictEqual(received, lengths)
       client.pause()
       for (const length of [LARGE, MB / 2]) connection.send(frameOf(length))
@@ -77,9 +78,9 @@ describe("the heartbeat", () => {
         if (pings === 1) socket.write(frameHeader(LARGE))
         else if (pings < 4) socket.write("x")
       })
-      yield* until(() => pings === 4 || isClosed)
+      yield* until("four pings came", () => pings === 4 || isClosed)
       assert.strictEqual(pings, 4)
-      yield* until(() => isClosed)
+      yield* until("the connection is closed", () => isClosed)
     })
   )
 
@@ -104,7 +105,7 @@ describe("the heartbeat", () => {
         socket.pause()
         setTimeout(() => socket.resume(), 64)
       })
-      yield* until(() => bytes > LARGE || isClosed)
+      yield* until("the frame is received", () => bytes > LARGE || isClosed)
       assert.isAbove(bytes, LARGE)
     })
   )

@@ -1,6 +1,9 @@
 /** The frames that a Secsync client is sent, in order. */
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect } from "effect"
+import { connectRaw, type ServerFrame } from "#test-support/clients/RawSecsync"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer } from "#test-support/servers/TestServer"
 import {
   ephemeralMessage,
   makeAuthor,
@@ -8,8 +11,6 @@ import {
   snapshotMessage,
   updateMessage
 } from "../../../src/testing/SealedMessages.ts"
-import { startDocument, startMemoryServer } from "../../support/MemoryServer.ts"
-import { connectRaw, type ServerFrame } from "../../support/RawClient.ts"
 
 const clocksOf = (frame: ServerFrame) =>
   (frame["updates"] as ReadonlyArray<{ publicData: { pubKey: string; clock: number } }>).map(({ publicData }) => [

@@ -1,13 +1,13 @@
 /** Who listens to changes reads the log as fast as it takes what it is told, and outlives the storage's troubles. */
 import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Stream } from "effect"
+import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../../src/domain/Ids.ts"
 import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
 import { toNewEvent, VERDANT } from "../../../src/domain/verdant/Events.ts"
 import { EventLog } from "../../../src/ports/EventLog.ts"
 import { Signals } from "../../../src/ports/Signals.ts"
 import { VerdantLibraries } from "../../../src/protocols/verdant/VerdantLibraries.ts"
-import { makeTroubledLog } from "../../support/TroubledLog.ts"
 
 const libraryId = LibraryId.make("notes")
 const key = { libraryId, streamId: VERDANT }

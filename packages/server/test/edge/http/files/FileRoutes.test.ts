@@ -5,6 +5,17 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Redacted, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import {
+  ask,
+  BOUNDARY,
+  bearer,
+  beginUpload,
+  formHeaders,
+  rawForm,
+  rawPart,
+  uploadFile
+} from "#test-support/network/uploads"
+import { type FileServer, layerFilesInMemory, SECRET, startFileServer } from "#test-support/servers/FileServer"
 import { layerFileSystem } from "../../../../src/adapters/FileSystemBlobStore.ts"
 import { layerMemory } from "../../../../src/adapters/MemoryBlobStore.ts"
 import { resume, revoke, suspend } from "../../../../src/admin/Revocation.ts"
@@ -15,17 +26,6 @@ import { BlobKey, BlobStore, BlobStoreUnavailable } from "../../../../src/ports/
 import { StorageUnavailable } from "../../../../src/ports/EventLog.ts"
 import { type FileRecord, VerdantFiles } from "../../../../src/protocols/verdant/files/FileCatalog.ts"
 import { FileLinks } from "../../../../src/protocols/verdant/files/FileLinks.ts"
-import { type FileServer, layerFilesInMemory, SECRET, startFileServer } from "../../../support/FileServer.ts"
-import {
-  ask,
-  BOUNDARY,
-  bearer,
-  beginUpload,
-  formHeaders,
-  rawForm,
-  rawPart,
-  uploadFile
-} from "../../../support/upload.ts"
 
 const isBlobKey = Schema.is(BlobKey)
 const library = LibraryId.make("notes")

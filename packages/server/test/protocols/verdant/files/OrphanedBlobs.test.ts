@@ -2,13 +2,13 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { layerFilesInMemory } from "#test-support/servers/FileServer"
 import { layerMemory } from "../../../../src/adapters/MemoryBlobStore.ts"
 import { FileId, LibraryId } from "../../../../src/domain/Ids.ts"
 import { type BlobKey, BlobStore } from "../../../../src/ports/BlobStore.ts"
 import { newBlobKey } from "../../../../src/protocols/verdant/files/BlobKeys.ts"
 import { VerdantFiles } from "../../../../src/protocols/verdant/files/FileCatalog.ts"
 import { sweepOrphanedBlobs } from "../../../../src/protocols/verdant/files/OrphanedBlobs.ts"
-import { layerFilesInMemory } from "../../../support/FileServer.ts"
 
 const store = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
   const blob = newBlobKey(libraryId, fileId)

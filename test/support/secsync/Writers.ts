@@ -1,19 +1,19 @@
-/** A load whose every acknowledgement is remembered, to be held against the log afterwards. */
+/** Raw clients that write under load and count acknowledgements, so that a test can compare them with the log. */
 import { assert } from "@effect/vitest"
 import type { LibraryId } from "@sealog/server/domain/Ids"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { type Author, makeAuthor, type SealedUpdate, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Effect, type Scope } from "effect"
-import { connectRaw, type RawClient, type ServerFrame } from "../../packages/server/test/support/RawClient.ts"
-import { layerOf } from "./postgres.ts"
+import { connectRaw, type RawSecsync, type ServerFrame } from "../clients/RawSecsync.ts"
+import { layerOf } from "../storage/databases.ts"
 
-/** Updates that a writer sends ahead of their acknowledgements. */
+/** The updates that a writer has in flight. */
 const AHEAD = 24
 
 export interface Writer {
   readonly author: Author
   readonly documentId: string
-  /** By clock. */
+  /** Every update so far, by clock. */
   readonly sent: Array<SealedUpdate>
   acknowledged: number
 }
@@ -33,15 +33,15 @@ export const begin = Effect.fnUntraced(function* (url: string, documentId: strin
 })
 
 /**
- * Sends again what was not acknowledged, and then always some updates ahead, until an update is refused: that must only
- * happen when the server says that it cannot store anything and closes.
+ * Sends unacknowledged updates again, and then keeps some updates in flight. Asserts that the server acknowledges updates in
+ * order, and none after a refused one.
  */
 export const writeOn: (
   url: string,
   writer: Writer,
   token: string,
   onAcknowledged?: () => void
-) => Effect.Effect<RawClient, never, Scope.Scope> = Effect.fnUntraced(function* (
+) => Effect.Effect<RawSecsync, never, Scope.Scope> = Effect.fnUntraced(function* (
   url: string,
   writer: Writer,
   token: string,
@@ -60,7 +60,7 @@ export const writeOn: (
   client.onFrame((frame: ServerFrame) => {
     if (frame.type === "update-save-failed") isRefused = true
     if (frame.type !== "update-saved") return
-    assert.isFalse(isRefused, "what comes after a refused update is not acknowledged")
+    assert.isFalse(isRefused, "no update after a refused one is acknowledged")
     assert.strictEqual(frame["clock"], writer.acknowledged)
     writer.acknowledged += 1
     onAcknowledged()
@@ -70,7 +70,7 @@ export const writeOn: (
   return client
 })
 
-/** Every update that was acknowledged is stored; and whatever is stored is what was sent, once and in order. */
+/** Asserts that every acknowledged update is stored, and that all stored updates are as sent, once and in order. */
 export const assertStored = Effect.fnUntraced(function* (
   database: string,
   libraryId: LibraryId,

@@ -1,24 +1,25 @@
-/** The log in memory, with the trouble that a database and other processes make, when a test asks for it. */
+/** The log in memory, which fails or runs other effects in between when a test asks for it. */
+
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
+import type { StreamKey } from "@sealog/server/domain/Stream"
+import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
+import { Signals } from "@sealog/server/ports/Signals"
 import { Context, Effect, Layer, PubSub, type Scope, Stream } from "effect"
-import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
-import type { StreamKey } from "../../src/domain/Stream.ts"
-import { EventLog, StorageUnavailable } from "../../src/ports/EventLog.ts"
-import { Signals } from "../../src/ports/Signals.ts"
 
 export interface TroubledLog {
   readonly layer: Layer.Layer<EventLog>
-  /** The log itself, without trouble: another process. */
+  /** The log without the failures, as another process would see it. */
   readonly log: EventLog["Service"]
   readonly trouble: {
-    /** Nothing can be read or written. */
+    /** Fails every read and append. */
     down: boolean
-    /** Appends are done, and said to have failed. */
+    /** Appends, and then reports a failure. */
     losesAnswers: boolean
-    /** Happens once, right before what follows a version of some stream is read. */
+    /** Runs once, right before the next read of events after this version. */
     beforeRead: { readonly after: number; readonly happens: Effect.Effect<unknown> } | undefined
-    /** Happens once, right before the next append. */
+    /** Runs once, right before the next append. */
     beforeNextAppend: Effect.Effect<unknown> | undefined
-    /** Happens once, right before proofs are read next. */
+    /** Runs once, right before the next read of proofs. */
     beforeNextProofs: Effect.Effect<unknown> | undefined
   }
 }
@@ -70,7 +71,7 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
   return { layer: Layer.succeed(EventLog, troubled), log, trouble }
 })
 
-/** Signals between servers in one process, each of which hears of the others' writes and its own. */
+/** Signals between servers in one process: each receives the announcements of all, its own included. */
 export const makeSharedSignals: Effect.Effect<Layer.Layer<Signals>> = Effect.gen(function* () {
   const written = yield* PubSub.unbounded<ReadonlyArray<StreamKey>>()
   return Layer.succeed(

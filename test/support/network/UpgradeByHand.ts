@@ -1,8 +1,8 @@
-/** A WebSocket without a library, which does nothing by itself: it answers no ping and no closing frame. */
+/** A WebSocket over a bare TCP socket, for clients that misbehave: it answers neither pings nor close frames. */
 import { connect, type Socket } from "node:net"
 import { Effect, type Scope } from "effect"
 
-/** `allowHalfOpen`: its own side stays open when the server has ended its own. */
+/** Sends the request for an upgrade. `allowHalfOpen` keeps the client's side open after the server has ended its side. */
 export const askToUpgrade = (
   port: number,
   path: string,
@@ -20,7 +20,7 @@ export const askToUpgrade = (
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-/** The header of a text frame of so many bytes, of 64 KiB or more, masked with nothing (RFC 6455 section 5.2). */
+/** The header of a text frame of 64 KiB or more, with a mask of zeros (RFC 6455 section 5.2). */
 export const frameHeader = (bytes: number): Buffer => {
   const header = Buffer.alloc(14)
   header.set([0x81, 0x80 | 127])

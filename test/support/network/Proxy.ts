@@ -1,8 +1,9 @@
-/** A WebSocket proxy before the server: a bad network on demand, and an eye on what is said. */
+/** A WebSocket proxy in front of a server. It records all frames, and drops, delays or cuts on demand. */
 import type { AddressInfo } from "node:net"
 import { Effect, type Scope } from "effect"
 import { WebSocket, WebSocketServer } from "ws"
 
+/** A frame of either side. A test reads the fields that it needs. */
 export interface Proxied {
   readonly type?: string
   readonly [field: string]: unknown
@@ -10,16 +11,16 @@ export interface Proxied {
 
 export interface Proxy {
   readonly url: string
-  /** Frames from the server, also those that were dropped. */
+  /** Frames from the server, dropped ones included. */
   readonly received: Array<Proxied>
   /** Frames from the client. */
   readonly sent: Array<Proxied>
-  /** Frames from the server that fit are not passed on, until this is called again. */
+  /** Drops matching frames from the server, until the next call. */
   readonly drop: (fits: (frame: Proxied) => boolean) => void
-  /** A slow network: frames from the server wait, in their order, until `flow`. */
+  /** Holds back all frames from the server, in order, until `flow`. */
   readonly stall: () => void
   readonly flow: () => void
-  /** Every connection is gone at once, without a closing handshake. */
+  /** Ends every connection at once, without a closing handshake. */
   readonly cut: () => void
 }
 

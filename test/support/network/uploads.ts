@@ -1,7 +1,7 @@
-/** Uploads as clients send them, and as nobody should. */
+/** HTTP requests of file clients: well-formed uploads, forms by hand, and uploads that stop in the middle. */
 import { createConnection, type Socket } from "node:net"
 import { Effect } from "effect"
-import type { FileServer } from "./FileServer.ts"
+import type { FileServer } from "../servers/FileServer.ts"
 
 export interface Reply {
   readonly status: number
@@ -10,6 +10,7 @@ export interface Reply {
   readonly json: unknown
 }
 
+/** One request, with its answer read to the end. Redirects are not followed. */
 export const ask = (url: string, init?: RequestInit): Effect.Effect<Reply> =>
   Effect.promise(async (signal) => {
     const response = await fetch(url, { ...init, redirect: "manual", signal })
@@ -25,7 +26,7 @@ export const ask = (url: string, init?: RequestInit): Effect.Effect<Reply> =>
 
 export const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
 
-/** As a browser does. */
+/** Uploads a file like a browser. */
 export const uploadFile = (server: FileServer, token: string, fileId: string, file: File): Effect.Effect<Reply> => {
   const body = new FormData()
   body.append("file", file)
@@ -48,7 +49,7 @@ export const rawPart = ({ name = "file", filename, type = "text/plain", content 
 
 export const rawForm = (...parts: ReadonlyArray<RawPart>): string => `${parts.map(rawPart).join("")}--${BOUNDARY}--\r\n`
 
-/** The beginning of an upload over a socket of its own; what follows is up to the caller. */
+/** Starts an upload over its own TCP socket. The caller sends the rest, or does not. */
 export const beginUpload = Effect.fnUntraced(function* (
   server: Pick<FileServer, "port">,
   token: string,

@@ -1,23 +1,23 @@
-/** The routes of files on a socket, over a store of files that is real and a list of files in memory. */
+/** The file routes alone on a real HTTP server, with a catalog of files in memory and any file store. */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
+import { layerMemory as layerMemoryBlobs } from "@sealog/server/adapters/MemoryBlobStore"
+import { layerMemory } from "@sealog/server/adapters/MemoryEventLog"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import type { StreamKey } from "@sealog/server/domain/Stream"
+import { FileRoutes, type NoFileRoutes } from "@sealog/server/edge/http/files/FileRoutes"
+import { Access, type TokenRequest } from "@sealog/server/ports/Access"
+import { BlobStore } from "@sealog/server/ports/BlobStore"
+import type { EventLog } from "@sealog/server/ports/EventLog"
+import { Signals } from "@sealog/server/ports/Signals"
+import { type FileRecord, VerdantFiles } from "@sealog/server/protocols/verdant/files/FileCatalog"
+import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
+import type { FileOptions } from "@sealog/server/protocols/verdant/files/FileOptions"
+import { AdmissionControl } from "@sealog/server/rooms/AdmissionControl"
 import { Context, Effect, Layer, PubSub, Redacted, Scope, Stream } from "effect"
 import { HttpRouter } from "effect/http"
-import * as JwtAccess from "../../src/adapters/JwtAccess.ts"
-import { layerMemory as layerMemoryBlobs } from "../../src/adapters/MemoryBlobStore.ts"
-import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
-import { LibraryId } from "../../src/domain/Ids.ts"
-import type { StreamKey } from "../../src/domain/Stream.ts"
-import { FileRoutes, type NoFileRoutes } from "../../src/edge/http/files/FileRoutes.ts"
-import { Access, type TokenRequest } from "../../src/ports/Access.ts"
-import { BlobStore } from "../../src/ports/BlobStore.ts"
-import type { EventLog } from "../../src/ports/EventLog.ts"
-import { Signals } from "../../src/ports/Signals.ts"
-import { type FileRecord, VerdantFiles } from "../../src/protocols/verdant/files/FileCatalog.ts"
-import { FileLinks } from "../../src/protocols/verdant/files/FileLinks.ts"
-import type { FileOptions } from "../../src/protocols/verdant/files/FileOptions.ts"
-import { AdmissionControl } from "../../src/rooms/AdmissionControl.ts"
 
 export const SECRET = "a-secret-that-only-tests-have-0123456789"
 
@@ -37,7 +37,7 @@ export const layerFilesInMemory = Layer.sync(VerdantFiles, () => {
   })
 })
 
-/** What one says, another hears, if they are one process. */
+/** Signals within one process. */
 const layerSignals = Layer.effect(
   Signals,
   Effect.gen(function* () {
@@ -57,7 +57,7 @@ export interface FileServer {
   readonly port: number
   readonly blobs: BlobStore["Service"]
   readonly files: VerdantFiles["Service"]
-  /** With the server's own log and signals, as a command that works on them has. */
+  /** Runs an effect with the server's own log and signals, as a command of the CLI would. */
   readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals>) => Effect.Effect<A, E>
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
 }
@@ -90,7 +90,7 @@ export const startFileServer: (
     const app = yield* HttpRouter.toHttpEffect(routes)
     return yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
   }).pipe(Effect.provide(services))
-  // Clients in this process must not reuse a connection in the very moment that it is given up.
+  // A short keep-alive would close a connection at the moment at which a client in this process reuses it.
   const server = createServer({ keepAliveTimeout: 120_000 }, handler)
   yield* Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void)))
   yield* Effect.addFinalizer(() => Effect.sync(() => server.close().closeAllConnections()))

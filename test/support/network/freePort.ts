@@ -1,8 +1,9 @@
+/** Ports for servers that a test restarts. */
 import { createServer } from "node:net"
 
 /**
- * A port that nobody has, and that nobody is given who asks for any: the system hands out ports from 32768 on, for
- * connections too. So it is still free when a server that was stopped listens on it again. Above 10080, which `fetch` refuses.
+ * A free port that stays free after its server has stopped. The system assigns ports from 32768 on, so it never assigns
+ * this one. `fetch` refuses port 10080, so the range starts above it.
  */
 export const freePort = async (): Promise<number> => {
   while (true) {

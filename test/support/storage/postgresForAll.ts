@@ -1,11 +1,11 @@
-/** One Postgres for a whole test run, made before the first test; `TEST_DATABASE_URL` (a superuser's) names another. */
+/** Starts one Postgres for the whole test run, unless `TEST_DATABASE_URL` names one (with a superuser). */
 import type { TestProject } from "vitest/node"
 import { makeCluster } from "./PostgresCluster.ts"
 
 declare module "vitest" {
   export interface ProvidedContext {
     readonly postgresUrl: string
-    /** The storage that the tests of this project run on. */
+    /** The storage of this project's tests. */
     readonly storage: "SQLite" | "Postgres"
   }
 }

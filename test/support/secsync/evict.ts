@@ -1,9 +1,9 @@
-/** An eviction by somebody else than the server: a process of its own. */
+/** Evicts a library by the command line, a process besides the server. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import { runCommand } from "./ServerProcess.ts"
+import { runCommand } from "../servers/ServerProcess.ts"
 
-/** The documents that were evicted. */
+/** Returns the evicted documents. */
 export const evict = Effect.fnUntraced(function* (database: string, libraryId: string) {
   const { exitCode, stdout, stderr } = yield* runCommand(database, "evict", libraryId, "--yes")
   assert.strictEqual(exitCode, 0, stdout + stderr)

@@ -1,4 +1,4 @@
-/** Both ends of a WebSocket connection. */
+/** Both ends of one real WebSocket connection, for tests of the code below a session. */
 import { once } from "node:events"
 import type { AddressInfo, Socket } from "node:net"
 import { Effect, type Scope } from "effect"
