@@ -60,9 +60,12 @@ export const decide = (state: LibraryState, command: LibraryCommand): Decided =>
     case "EvictLibrary":
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")
-        : Result.map(plain({ _tag: "Evicted" }), (decision) => ({ ...decision, purgeBefore: state.version + 1 }))
+        : Result.succeed({ ...evicted, purgeBefore: state.version + 1 })
   }
 }
+
+/** The eviction of a library that holds something. */
+export const evicted: LibraryDecision = { event: toNewEvent({ _tag: "Evicted" }, ""), payload: null }
 
 const plain = (event: LibraryEvent): Result.Result<LibraryDecision, never> =>
   Result.succeed({ event: toNewEvent(event, ""), payload: null })
