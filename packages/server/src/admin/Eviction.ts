@@ -2,10 +2,11 @@
  * Evicting documents: deletes their sealed bytes and keeps their events. A client that still has a document restores it;
  * a document that no client has is lost.
  */
-import { Effect, Option, Result } from "effect"
+import { Clock, Effect, Option, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import * as Secsync from "../domain/secsync/index.ts"
+import { contextOfLogAlone } from "../domain/verdant/Context.ts"
 import { decide, evicted } from "../domain/verdant/Decide.ts"
 import { isVerdant } from "../domain/verdant/Events.ts"
 import { fold } from "../domain/verdant/Evolve.ts"
@@ -87,11 +88,12 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
 
 /** The same for a library's Verdant data. It goes as a whole; the first client that restores it decides its content. */
 const evictLibrary = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
+  const context = contextOfLogAlone({ now: yield* Clock.currentTimeMillis, truancy: Number.POSITIVE_INFINITY })
   const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun, payloads: true }, (tail) => {
     const state = Result.try(() => fold(tail))
     // A library that cannot be read is evicted as well: so its clients can restore it.
     return Result.isSuccess(state)
-      ? decide(state.success, { _tag: "EvictLibrary" })
+      ? decide(state.success, { _tag: "EvictLibrary" }, context)
       : Result.succeed({ ...evicted, purgeBefore: "all" as const })
   })
   const files = yield* filesOfGenerations(key.libraryId)

@@ -48,9 +48,9 @@ const [RELAYED, TOLD] = [Uint8Array.of(0), Uint8Array.of(1)] as const
 /** Events that one read of what others wrote brings. */
 const READ_PAGE = 1000
 
-export const makeRoom = <State, Command, Refusal, Local>(
+export const makeRoom = <State, Command, Refusal, Local, Context>(
   key: StreamKey,
-  protocol: RoomProtocol<State, Command, Refusal, Local>,
+  protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   start: Tip<State>,
   services: {
     readonly log: EventLog["Service"]
@@ -102,7 +102,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
   const decideNext = (): "decided" | "unconfirmed" | "none" => {
     const next = waiting[0]
     if (next === undefined) return "none"
-    const result = protocol.decide(tip.state, next.command)
+    const result = protocol.decide(tip.state, next.command, protocol.context(local))
     if (Result.isSuccess(result)) {
       const { payload, purgeBefore = 0 } = result.success
       const event = place(key, tip.head, result.success.event, next.origin, services.now())

@@ -5,9 +5,12 @@ import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { Tail } from "./TailCache.ts"
 
 /** What a protocol brings: its pure core, and what its connections are told. */
-export interface RoomProtocol<State, Command, Refusal, Local> {
+export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly initial: (key: StreamKey) => State
-  readonly decide: (state: State, command: Command) => Result.Result<Decision, Refusal>
+  /** Pure: the same arguments give the same decision. */
+  readonly decide: (state: State, command: Command, context: Context) => Result.Result<Decision, Refusal>
+  /** What else a decision depends on, such as the time; made when a command is decided, and immutable. */
+  readonly context: (local: Local) => Context
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
   /** Whether `evolve` looks at payloads: without, a room opens without reading them. */
   readonly readsPayloads: boolean

@@ -23,8 +23,8 @@ export interface Rooms<State, Command, Refusal, Local> {
 const HEADS_PAGE = 500
 
 /** The rooms of one protocol. `idle`: how long one stays open for the next connection after the last has gone. */
-export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
-  protocol: RoomProtocol<State, Command, Refusal, Local>,
+export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local, Context>(
+  protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   { idle }: { readonly idle: Duration.Input }
 ) {
   const log = yield* EventLog

@@ -571,7 +571,8 @@ describe("whoever is refused", () => {
 })
 
 /** Takes "even", and refuses everything else. */
-const numbers: RoomProtocol<null, string, string, null> = {
+const numbers: RoomProtocol<null, string, string, null, undefined> = {
+  context: () => undefined,
   initial: () => null,
   decide: (_, command) =>
     command === "even"

@@ -76,7 +76,7 @@ export class VerdantLibraries extends Context.Service<
   static readonly layerWithoutServer = (
     files?: Partial<FileOptions>
   ): Layer.Layer<VerdantLibraries, never, EventLog | Signals> =>
-    VerdantLibraries.layer(files).pipe(Layer.provide(LibraryRooms.layer), Layer.provide(Committer.layer))
+    VerdantLibraries.layer(files).pipe(Layer.provide(LibraryRooms.layer()), Layer.provide(Committer.layer))
 }
 
 const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
