@@ -36,7 +36,7 @@ export const decideAgain = (
     case "ReplicaMadeTruant":
       return decideOn({ _tag: "MakeTruant", replicaId: decoded.replicaId })
     case "RestoreLeased":
-      return decideOn({ ...noSync, replicaId: decoded.replicaId, userId: "", type: 0, since: "" })
+      return decideOn(restoreCommand(state, decoded))
     case "FileStored": {
       const { _tag, ...file } = decoded
       return decideOn({ _tag: "StoreFile", file })
@@ -58,6 +58,11 @@ const joinCommand = (state: LibraryState, { asOf, replicaId, reset, type, userId
   const before = state.replicas.get(replicaId)
   const since = reset || before === undefined ? null : before.asOf
   return { ...noSync, replicaId, userId, type, timestamp: asOf, since, resyncAll: reset }
+}
+
+const restoreCommand = (state: LibraryState, { replicaId }: Event<"RestoreLeased">): Sync => {
+  const userId = state.replicas.get(replicaId)?.userId ?? ""
+  return { ...noSync, replicaId, userId, type: 0, since: "" }
 }
 
 /** Only the process that served a replica knew what it had received, so it counts as having everything. */

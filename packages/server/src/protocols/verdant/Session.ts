@@ -116,7 +116,7 @@ class LibrarySession implements Session, Subscriber {
       readonly watermark?: string
     }
     if (event.type === "ReplicaForgotten" && data.replicaId === this.replicaId) {
-      return this.client.close(CloseCode.tryAgainLater, "begin anew")
+      return this.client.close(CloseCode.tryAgainLater, "the replica must be reset")
     }
     const isOwn = data.replicaId === this.replicaId && data.authorMayLack !== true
     if (event.type === "OperationsStored" && !isOwn && this.sendOperations(version, data.watermark)) return
@@ -392,7 +392,7 @@ class LibrarySession implements Session, Subscriber {
       case "MustReset":
         return Effect.andThen(
           this.submit({ _tag: "ForgetReplica", replicaId }),
-          Effect.sync(() => client.close(CloseCode.tryAgainLater, "begin anew"))
+          Effect.sync(() => client.close(CloseCode.tryAgainLater, "the replica must be reset"))
         )
       case "NotJoined":
         // The client syncs when it comes back, and sends the operations again.

@@ -1,6 +1,6 @@
 /** Given events, when a command is decided in a context, then an event or a refusal. */
 import { Result } from "effect"
-import { emptyHead, place, type StreamEvent, type StreamHead } from "../../../src/domain/Stream.ts"
+import { advance, emptyHead, place, type StreamEvent, type StreamHead } from "../../../src/domain/Stream.ts"
 import type { LibraryCommand, Sync } from "../../../src/domain/verdant/Commands.ts"
 import { contextOfLogAlone, type DecisionContext } from "../../../src/domain/verdant/Context.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
@@ -18,10 +18,12 @@ export const TRUANCY = 1000
 export const stamp = (n: number): string =>
   `0001${NOW.toString(36).padStart(9, "0")}${n.toString(36).padStart(4, "0")}0000000`
 
-export const operation = (n: number, { oid = "notes/a", owner = null as string | null } = {}): OwnedOperation => ({
-  ...Result.getOrThrow(decodeOperation({ oid, timestamp: stamp(n), data: { op: "set", name: "x", value: n } })),
-  owner
-})
+/** `owner`: the only user who may see it; null: all users. */
+export const operation = (n: number, { oid = "notes/a", owner = null as string | null } = {}): OwnedOperation => {
+  const authz = owner === null ? undefined : Buffer.from(`u:${owner}:*`).toString("base64")
+  const json = { oid, timestamp: stamp(n), data: { op: "set", name: "x", value: n }, authz }
+  return { ...Result.getOrThrow(decodeOperation(json)), owner }
+}
 
 export const author = (id: string, userId = "user", type = 0) => ({ replicaId: ReplicaId.make(id), userId, type })
 
@@ -52,7 +54,7 @@ export const given = (...commands: ReadonlyArray<LibraryCommand>) => {
     if (Result.isFailure(decision)) return { refused: decision.failure._tag }
     const { event, payload } = decision.success
     const placed = place(KEY, head, event, "test", context.now ?? NOW)
-    head = placed
+    head = advance(head, placed)
     state = evolve(state, placed, payload)
     stored.push({ event: placed, payload })
     return { event: fromStreamEvent(placed) }
