@@ -1,12 +1,15 @@
 /**
- * Evicting documents: their sealed bytes go, their events stay. Clients that still have a document restore it; what no
- * client has is gone.
+ * Evicting documents: deletes their sealed bytes and keeps their events. A client that still has a document restores it;
+ * a document that no client has is lost.
  */
-import { Effect, Option, Result } from "effect"
+import { Clock, Effect, Option, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
-import { EVICTED, type StreamKey } from "../domain/Stream.ts"
+import type { StreamKey } from "../domain/Stream.ts"
 import * as Secsync from "../domain/secsync/index.ts"
-import * as Verdant from "../domain/verdant/Events.ts"
+import { contextOfLogAlone } from "../domain/verdant/Context.ts"
+import { decide, evicted } from "../domain/verdant/Decide.ts"
+import { isVerdant } from "../domain/verdant/Events.ts"
+import { fold } from "../domain/verdant/Evolve.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import {
@@ -16,27 +19,27 @@ import {
 } from "../protocols/verdant/files/EvictedFiles.ts"
 import { appendDecided } from "./appendDecision.ts"
 
-/** Documents listed at a time. */
+/** Documents per page of the listing. */
 const PAGE = 200
 const ORIGIN = "sync-admin evict"
 
 export interface EvictedDocument {
-  /** `@verdant`: the library's Verdant data. */
+  /** `@verdant` stands for the library's Verdant data. */
   readonly documentId: string
   readonly events: number
   readonly payloadBytes: number
-  /** Uploaded by Verdant's clients. */
+  /** Files that Verdant clients uploaded. */
   readonly files: number
   readonly fileBytes: number
 }
 
 /**
- * Evicts the documents of a library, or one of them, each in a transaction of its own: what was interrupted goes on
- * where it stopped when it is called again. Documents that are evicted already are left out. With `dryRun` nothing is
- * changed, and the answer says what would be.
+ * Evicts the documents of a library, or one of them, each in a transaction of its own. After an interruption, a second
+ * call continues with the documents that are left. Returns the documents that it evicted. With `dryRun` it writes nothing
+ * and returns the documents that it would evict.
  *
- * With a `BlobStore`, the bytes of the library's files are gone when it returns. Without one a server deletes them: at
- * once when somebody is connected to the library, else when somebody comes back to it, or by its sweep of the store.
+ * With a `BlobStore`, the bytes of the library's files are deleted when it returns. Without one, a server deletes them: at
+ * once if a client is connected to the library, else when a client comes back to it or when the server sweeps its store.
  */
 export const evict = Effect.fn("evict")(function* (options: {
   readonly libraryId: LibraryId
@@ -44,7 +47,7 @@ export const evict = Effect.fn("evict")(function* (options: {
   readonly dryRun?: boolean
 }) {
   const log = yield* EventLog
-  const evicted: Array<EvictedDocument> = []
+  const documents: Array<EvictedDocument> = []
   let after: StreamKey | undefined
   while (true) {
     const page = yield* log.streams({
@@ -54,18 +57,21 @@ export const evict = Effect.fn("evict")(function* (options: {
       ...(after && { after })
     })
     for (const { key, version, payloadBytes } of page) {
-      // Our own streams are not documents; what Verdant's clients have is theirs.
-      if (key.streamId.startsWith("@") && !Verdant.isVerdant(key)) continue
-      const evictIt = Verdant.isVerdant(key) ? evictLibrary : evictStream
-      const gone = yield* evictIt(key, options.dryRun === true)
-      if (gone !== undefined) evicted.push({ documentId: key.streamId, events: version, payloadBytes, ...gone })
+      // Streams that begin with @ are the server's own, except Verdant's data.
+      if (key.streamId.startsWith("@") && !isVerdant(key)) continue
+      const evictIt = isVerdant(key) ? evictLibrary : evictStream
+      const files = yield* evictIt(key, options.dryRun === true)
+      if (files !== undefined) documents.push({ documentId: key.streamId, events: version, payloadBytes, ...files })
     }
     after = page.at(-1)?.key
-    if (page.length < PAGE) return evicted
+    if (page.length < PAGE) return documents
   }
 })
 
-/** The files that go; undefined when there is nothing to evict. What somebody writes meanwhile is evicted as well. */
+/**
+ * Evicts a Secsync document, with what clients write until the eviction is appended. Returns the files that it deleted;
+ * undefined: there was nothing to evict.
+ */
 const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
   const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, (tail) => {
     const state = Secsync.fold(
@@ -80,17 +86,20 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
   return Result.isSuccess(decided) ? { files: 0, fileBytes: 0 } : undefined
 })
 
-/** Verdant's data goes as a whole; its clients bring it back, the first of them deciding what it is. */
+/** The same for a library's Verdant data. It goes as a whole; the first client that restores it decides its content. */
 const evictLibrary = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
-  const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, (tail) =>
-    tail[tail.length - 1]?.event.type === EVICTED
-      ? Result.fail("evicted already" as const)
-      : Result.succeed({ event: Verdant.toNewEvent({ _tag: EVICTED }, ""), purgeBefore: "all" as const })
-  )
+  const context = contextOfLogAlone({ now: yield* Clock.currentTimeMillis, truancy: Number.POSITIVE_INFINITY })
+  const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun, payloads: true }, (tail) => {
+    const state = Result.try(() => fold(tail))
+    // A library that cannot be read is evicted as well: so its clients can restore it.
+    return Result.isSuccess(state)
+      ? decide(state.success, { _tag: "EvictLibrary" }, context)
+      : Result.succeed({ ...evicted, purgeBefore: "all" as const })
+  })
   const files = yield* filesOfGenerations(key.libraryId)
   const blobs = yield* Effect.serviceOption(BlobStore)
   if (Option.isSome(blobs) && !dryRun) {
-    // Also when it was evicted before: whoever did that may have been interrupted here.
+    // Also after an earlier eviction, which may have been interrupted before it deleted the files.
     yield* Effect.provideService(deleteEvictedFiles(files), BlobStore, blobs.value)
   }
   return Result.isSuccess(decided) ? sizesOf(dryRun ? files.live : (files.evicted.at(-1) ?? [])) : undefined

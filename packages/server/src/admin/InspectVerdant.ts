@@ -1,6 +1,7 @@
-/** Looking into a library's Verdant data, and at its replicas. */
+/** Shows a library's Verdant data and its replicas, and marks a replica as truant. */
 import { Clock, Duration, Effect, Result } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
+import { contextOfLogAlone } from "../domain/verdant/Context.ts"
 import { decide } from "../domain/verdant/Decide.ts"
 import { type ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 import { fold } from "../domain/verdant/Evolve.ts"
@@ -14,11 +15,11 @@ export interface ReplicaInfo {
   readonly userId: string
   /** Verdant's number. */
   readonly type: number
-  /** It will never again send an operation that is older; null: not known. */
+  /** It will never send an older operation again; null: not known. */
   readonly promise: string | null
-  /** It is known to have everything up to this version; null: nothing yet. */
+  /** It has everything up to this version, as far as the log says; null: nothing yet. */
   readonly received: number | null
-  /** Milliseconds since 1970, as the log knows it: a server writes it down now and then. */
+  /** When it was last heard of, milliseconds since 1970. A server records that only now and then. */
   readonly seen: number
   readonly truant: boolean
 }
@@ -27,10 +28,10 @@ export interface VerdantInfo {
   readonly version: number
   readonly generation: number
   readonly replicas: ReadonlyArray<ReplicaInfo>
-  /** Operations that are not folded yet. */
+  /** Number of operations that are not compacted yet. */
   readonly operations: number
   readonly baselines: number
-  /** Operations older than this may be folded; null: not known yet. */
+  /** The watermark: operations older than this may be compacted; null: not known yet. */
   readonly watermark: string | null
   readonly files: ReadonlyArray<{
     readonly id: string
@@ -42,7 +43,7 @@ export interface VerdantInfo {
 
 const DEFAULT_TRUANCY = Duration.days(7)
 
-/** A library's Verdant data; undefined when there is none, or it was evicted and nobody has come back. */
+/** A library's Verdant data; undefined: there is none, or it was evicted and no client has come back. */
 export const libraryInfo = Effect.fn("libraryInfo")(function* (
   libraryId: LibraryId,
   options: { readonly replicaTruancy?: Duration.Input } = {}
@@ -75,8 +76,8 @@ const readState = Effect.fnUntraced(function* (libraryId: LibraryId) {
 })
 
 /**
- * A document as its users see it, references in their place; undefined when there is none, or when it is too large to be
- * put together. Whoever asks sees all, private documents too.
+ * A document as its users see it, with its objects and lists in place of references; undefined: there is none, or it is too
+ * large to be assembled. Private documents are included.
  */
 export const documentSnapshot = Effect.fn("documentSnapshot")(function* (
   libraryId: LibraryId,
@@ -88,14 +89,15 @@ export const documentSnapshot = Effect.fn("documentSnapshot")(function* (
 })
 
 /**
- * Has a replica taken for one that was not heard of for too long: it holds nobody up, and unless it lacks nothing, it
- * begins anew when it comes back. Whether that changed anything.
+ * Marks a replica as truant, so that the server stops waiting for it. Unless it has everything when it comes back, it is
+ * reset. Returns false when there is no such replica, or it is truant already.
  */
 export const forceTruant = Effect.fn("forceTruant")(function* (libraryId: LibraryId, replicaId: ReplicaId) {
+  const context = contextOfLogAlone({ now: yield* Clock.currentTimeMillis, truancy: Number.POSITIVE_INFINITY })
   const decided = yield* appendDecided(
     { libraryId, streamId: VERDANT },
     { origin: "sync-admin replica truant", payloads: true },
-    (tail) => decide(fold(tail), { _tag: "MakeTruant", replicaId })
+    (tail) => decide(fold(tail), { _tag: "MakeTruant", replicaId }, context)
   )
   return Result.isSuccess(decided)
 })

@@ -1,4 +1,4 @@
-/** How a command writes to the log: decide on what is there and append, whatever others write meanwhile. */
+/** Writes to the log for an administrative command: decides on the newest tail and appends, whatever servers write. */
 import { Clock, Effect, Result } from "effect"
 import { type NewEvent, place, type StreamKey } from "../domain/Stream.ts"
 import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
@@ -6,17 +6,17 @@ import { Signals } from "../ports/Signals.ts"
 
 export interface Decision {
   readonly event: NewEvent
-  /** Default: the event has none. */
+  /** Default: the event has no payload. */
   readonly payload?: Uint8Array | null
-  /** Delete the payloads of the stream's events with a smaller version than this; "all": of all before the event. */
+  /** Deletes the payloads of the stream's events below this version; "all": of every event before this one. */
   readonly purgeBefore?: number | "all"
 }
 
 /**
- * Appends what `decide` makes of the stream's tail, and tells the servers on the log; the refusal when it refuses. With
- * `dryRun` nothing is written.
+ * Appends the event that `decide` makes of the stream's tail and signals it to the servers. Returns the decision, or the
+ * refusal. With `dryRun` it writes nothing.
  *
- * `origin`: the command, as the event names it. `payloads`: whether `decide` looks at them. Default: it does not.
+ * `origin`: the command's name in the event. `payloads`: whether the tail has its payloads. Default: false.
  */
 export const appendDecided = Effect.fnUntraced(function* <Refusal>(
   key: StreamKey,
@@ -25,7 +25,7 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
 ) {
   const log = yield* EventLog
   const signals = yield* Signals
-  /** undefined: somebody else was faster. */
+  /** undefined: another writer was faster. */
   const attempt = Effect.gen(function* () {
     const { head, events } = yield* log.tail(key, { payloads: options.payloads === true })
     const decision = decide(events)
@@ -42,7 +42,7 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
     ])
     return result?._tag === "Committed" ? decision : undefined
   })
-  // Without holding anybody up at first; a stream that is written all the time is held still.
+  // The first attempt blocks no writer. A stream that is written all the time is locked for the next ones.
   let decision = yield* attempt
   while (decision === undefined) decision = yield* log.exclusively(key, attempt)
   if (Result.isSuccess(decision) && options.dryRun !== true) yield* signals.announce([key])

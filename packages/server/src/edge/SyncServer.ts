@@ -91,7 +91,7 @@ export class SyncServer extends Context.Service<
         VerdantFiles.layer
       ]),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
-      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer)),
+      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
       Layer.provide([AdmissionControl.layer, Committer.layer, NodeHttpServer.layerHttpServices])
     )
 

@@ -29,9 +29,9 @@ const [RELAYED, TOLD] = [Uint8Array.of(0), Uint8Array.of(1)] as const
 /** Events that one read of what other processes wrote returns at most. */
 const READ_PAGE = 1000
 
-export const makeRoom = <State, Command, Refusal, Local>(
+export const makeRoom = <State, Command, Refusal, Local, Context>(
   key: StreamKey,
-  protocol: RoomProtocol<State, Command, Refusal, Local>,
+  protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   start: Tip<State>,
   services: {
     readonly log: EventLog["Service"]
@@ -79,7 +79,7 @@ export const makeRoom = <State, Command, Refusal, Local>(
   const decideNext = (): boolean => {
     const pending = queue.first()
     if (pending === undefined) return false
-    const result = protocol.decide(queue.tip.state, pending.command)
+    const result = protocol.decide(queue.tip.state, pending.command, protocol.context(local))
     if (Result.isSuccess(result)) {
       queue.accept(result.success, services.now())
       return true

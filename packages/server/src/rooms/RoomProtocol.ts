@@ -8,9 +8,12 @@ import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { Tail } from "./TailCache.ts"
 
 /** A protocol: its pure rules, and the frames and the memory that go with them. */
-export interface RoomProtocol<State, Command, Refusal, Local> {
+export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly initial: (key: StreamKey) => State
-  readonly decide: (state: State, command: Command) => Result.Result<Decision, Refusal>
+  /** Pure: the same arguments give the same decision. */
+  readonly decide: (state: State, command: Command, context: Context) => Result.Result<Decision, Refusal>
+  /** What else a decision depends on, such as the time; made when a command is decided, and immutable. */
+  readonly context: (local: Local) => Context
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
   /** True if `evolve` reads payloads. Otherwise a room opens without reading them from the log. */
   readonly readsPayloads: boolean

@@ -26,8 +26,8 @@ export interface Rooms<State, Command, Refusal, Local> {
 const HEADS_PAGE = 500
 
 /** Makes the rooms of one protocol. `idle`: how long a room stays open after its last session. */
-export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local>(
-  protocol: RoomProtocol<State, Command, Refusal, Local>,
+export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local, Context>(
+  protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   { idle }: { readonly idle: Duration.Input }
 ) {
   const log = yield* EventLog

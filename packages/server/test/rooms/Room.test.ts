@@ -634,7 +634,8 @@ const appendEven = Effect.fnUntraced(function* (log: EventLog["Service"], key: S
 }, Effect.orDie)
 
 /** Accepts "even", and refuses every other command. */
-const numbers: RoomProtocol<null, string, string, null> = {
+const numbers: RoomProtocol<null, string, string, null, undefined> = {
+  context: () => undefined,
   initial: () => null,
   decide: (_, command) => (command === "even" ? Result.succeed({ event: even, payload: null }) : Result.fail(command)),
   evolve: () => null,

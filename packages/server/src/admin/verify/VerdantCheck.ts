@@ -1,15 +1,27 @@
-/** The rules of a Verdant library: that its events fold, that nothing comes back out of order, and that folds are right. */
+/**
+ * The rules of a Verdant library, which accepted every event of it once: decided again, on the state that was.
+ *
+ * A decision also depended on what the server's process knew beyond the log. As far as that cannot be reconstructed, the
+ * event is given the benefit of the doubt. The check does not find
+ * - a reset that was not necessary, or a replica that joined without one although it had missed something;
+ * - operations that came too late, from a replica that did not know all that others wrote;
+ * - a watermark or a compaction that did not wait for a replica because that had not been heard of for too long;
+ * - progress that the server recorded and the replica did not report;
+ * - a file that was deleted too early, if all files without references for longer were deleted with it.
+ */
 import { HashMap, Result } from "effect"
+import { isSameJson } from "../../domain/CanonicalJson.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
-import { foldProblem } from "../../domain/verdant/Compaction.ts"
+import { compactionProblem } from "../../domain/verdant/Compaction.ts"
 import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
+import { decideAgain, describeRefusal, isSameCompaction, progressProblem, withoutProgress } from "./VerdantDecision.ts"
 
 export const makeVerdantCheck = (report: Report): Rules => {
   let state: LibraryState = initial
-  /** False while a payload that the state depends on is gone or not what it was. */
+  /** False while a payload that the state depends on is missing or damaged. */
   let isStateKnown = true
 
   const take = (event: StreamEvent, payload: Uint8Array | null, isAsWritten: boolean): boolean => {
@@ -33,38 +45,19 @@ export const makeVerdantCheck = (report: Report): Rules => {
       isStateKnown = false
       return true
     }
-    if (isAsWritten) check(event, decoded, next)
+    if (isAsWritten) check(event, decoded, payload, next)
     state = next
-    // A checkpoint says all that there is.
+    // A checkpoint holds the whole library.
     if (event.checkpoint) isStateKnown = isAsWritten
     return true
   }
 
-  const check = (event: StreamEvent, decoded: LibraryEvent, next: LibraryState): void => {
-    const broken = (detail: string) => report(event.version, "rule-broken", detail)
-    if (decoded._tag === "Folded") {
-      const [operations, baselines] = [next.operations, HashMap.size(next.entities)]
-      if (decoded.operations !== operations || decoded.baselines !== next.baselines || baselines < next.baselines) {
-        report(event.version, "payload-mismatch", "the payload holds another number of operations or baselines")
-      }
-      if (!isStateKnown) return
-      if (decoded.before !== state.checkpoint) broken("it takes more or less than what the last checkpoint superseded")
-      // The first event of all brings the library from another server.
-      const problem = event.version === 1 ? undefined : foldProblem(state, next)
-      if (problem !== undefined) broken(problem)
-    }
+  const check = (event: StreamEvent, decoded: LibraryEvent, payload: Uint8Array | null, next: LibraryState): void => {
+    const mismatch = countMismatch(decoded, next)
+    if (mismatch !== undefined) return report(event.version, "payload-mismatch", mismatch)
     if (!isStateKnown) return
-    if (next.watermark !== null && state.watermark !== null && next.watermark < state.watermark) {
-      broken("the watermark fell")
-    }
-    if (decoded._tag !== "OperationsStored") return
-    const batch = next.batches?.newest
-    if (batch?.operations.length !== decoded.operations || batch.baselines.length !== decoded.baselines) {
-      report(event.version, "payload-mismatch", "the payload holds another number of operations or baselines")
-    }
-    if (decoded.initial !== isEmpty(state)) broken("whether the library held anything is not what the event says")
-    const owner = state.replicas.get(decoded.replicaId)?.userId
-    if (owner !== undefined && owner !== decoded.userId) broken("the replica is another user's")
+    const problem = ruleProblem(state, event, decoded, payload, next)
+    if (problem !== undefined) report(event.version, "rule-broken", problem)
   }
 
   const forget = (): void => {
@@ -72,4 +65,53 @@ export const makeVerdantCheck = (report: Report): Rules => {
   }
 
   return { take, forget }
+}
+
+/** How an event's counts differ from its payload; undefined: they do not. */
+const countMismatch = (decoded: LibraryEvent, next: LibraryState): string | undefined => {
+  if (decoded._tag !== "Folded" && decoded._tag !== "OperationsStored") return undefined
+  const batch = next.batches?.newest
+  const isSame =
+    decoded._tag === "Folded"
+      ? decoded.operations === next.operations &&
+        decoded.baselines === next.baselines &&
+        HashMap.size(next.entities) >= next.baselines
+      : decoded.operations === batch?.operations.length && decoded.baselines === batch.baselines.length
+  return isSame ? undefined : "the payload holds another number of operations or baselines"
+}
+
+/** Why the rules would not have made the event; undefined: they would. */
+const ruleProblem = (
+  state: LibraryState,
+  event: StreamEvent,
+  decoded: LibraryEvent,
+  payload: Uint8Array | null,
+  next: LibraryState
+): string | undefined => {
+  // No rule of the server's writes this kind.
+  if (decoded._tag === "Pruned") return undefined
+  if (decoded._tag === "Folded") {
+    // As the first event it imports a library from another server, which decided what it holds.
+    if (event.version === 1) return decoded.before === 0 ? undefined : "it supersedes what was not there"
+    const problem = compactionProblem(state, next)
+    if (problem !== undefined) return problem
+  }
+  if (decoded._tag === "OperationsStored" && decoded.initial !== isEmpty(state)) {
+    return "whether the library held anything is not what the event says"
+  }
+  const progress = progressProblem(state, decoded)
+  if (progress !== undefined || decoded._tag === "CursorsAdvanced") return progress
+  const decision = decideAgain(state, event, decoded, payload, next)
+  if (Result.isFailure(decision)) return describeRefusal(decision.failure)
+  const again = decision.success
+  if (again.event.type !== event.type || again.event.checkpoint !== event.checkpoint) {
+    return `the rules make a ${again.event.type} of it`
+  }
+  if (!isSameJson(withoutProgress(again.event.data), withoutProgress(event.data))) {
+    return "the event does not say what was true when it was written"
+  }
+  if (decoded._tag === "Folded" && again.event.payloadHash !== event.payloadHash) {
+    if (!isSameCompaction(again.payload, payload)) return "the payload is not what compaction makes of the library"
+  }
+  return undefined
 }

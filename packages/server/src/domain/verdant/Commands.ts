@@ -1,67 +1,45 @@
-/** What a client, the server or an operator wants of a library, and why it may yield no event. */
-import type { Cursor, FileStored, ReplicaId } from "./Events.ts"
+/** What clients, the server and operators ask of a library, and why the answer may be no. */
+import type { FileStored, ReplicaId } from "./Events.ts"
 import type { OwnedOperation, StoredBaseline } from "./model/StoredItems.ts"
-
-/** What this process knows of its replicas beyond what the log says. */
-export interface LiveCursors {
-  /** null: what it was sent when it joined turned out not to have arrived. undefined: what the log says. */
-  readonly received: (replicaId: ReplicaId) => number | null | undefined
-  /** It was sent all there is to begin anew with, and has not said since that it put that in place of what it had. */
-  readonly isUnsettled: (replicaId: ReplicaId) => boolean
-  /** It was just sent something of the library that was evicted since, and may not have stored that yet. */
-  readonly isStoringEvicted: (replicaId: ReplicaId, now: number) => boolean
-  /** It was to begin anew, and nobody was there any more to hear the answer. */
-  readonly isUnanswered: (replicaId: ReplicaId) => boolean
-  /** Milliseconds since 1970. */
-  readonly seen: (replicaId: ReplicaId) => number | undefined
-  /** Promises that were made long enough ago to be relied on, with the rest of what is known. */
-  readonly ripe: () => ReadonlyMap<ReplicaId, Cursor>
-}
-
-/** How, and as of when, a decision is made. */
-export interface Circumstances {
-  /** Milliseconds since 1970. */
-  readonly now: number
-  readonly cursors: LiveCursors
-  /** A replica that was not heard of for so long, ms, holds nobody up any more. */
-  readonly truancy: number
-}
 
 export interface Author {
   readonly replicaId: ReplicaId
   readonly userId: string
-  /** Verdant's number. */
+  /** Verdant's number; see `Replica`. */
   readonly type: number
 }
 
-export interface Sync extends Author, Circumstances {
+export interface Sync extends Author {
   readonly _tag: "Sync"
   /** The client's time. */
   readonly timestamp: string
-  /** The client's last sync; null: what it brings is all it has. */
+  /** The client's last sync; null: it sends everything that it has. */
   readonly since: string | null
-  /** The client's time when it asked before. Default: not known. */
+  /** The client's time when it synced before; undefined: not known. */
   readonly askedBefore?: string | undefined
-  /** It never had anything from a server. */
+  /** The replica never had anything from a server. */
   readonly resyncAll: boolean
-  /** By requests, which may be several at a time. */
+  /** The client sends requests, possibly several at a time, and has no connection that stays. */
   readonly isPolling: boolean
+  /** This connection was sent a reset that the client has not settled yet. */
+  readonly isRepeat: boolean
   readonly operations: ReadonlyArray<OwnedOperation>
   readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
-export interface StoreOperations extends Author, Circumstances {
+export interface StoreOperations extends Author {
   readonly _tag: "StoreOperations"
   readonly operations: ReadonlyArray<OwnedOperation>
 }
 
-/** Writes down what this process knows of its replicas. */
-export interface AdvanceCursors extends Circumstances {
+/** Records what this process knows of its replicas. */
+export interface AdvanceCursors {
   readonly _tag: "AdvanceCursors"
 }
 
-export interface Fold extends Circumstances {
-  readonly _tag: "Fold"
+/** Merges operations that every replica has into baselines. */
+export interface Compact {
+  readonly _tag: "Compact"
 }
 
 export interface ForgetReplica {
@@ -81,12 +59,11 @@ export interface StoreFile {
 
 export interface SweepFiles {
   readonly _tag: "SweepFiles"
-  readonly now: number
-  /** How long what nothing refers to is kept, ms. */
+  /** How long a file without references is kept, in milliseconds. */
   readonly keep: number
 }
 
-/** Changes nothing: who asks wants to know what others wrote. */
+/** Changes nothing: makes the room read what other processes wrote. */
 export interface Look {
   readonly _tag: "Look"
 }
@@ -99,7 +76,7 @@ export type LibraryCommand =
   | Sync
   | StoreOperations
   | AdvanceCursors
-  | Fold
+  | Compact
   | ForgetReplica
   | MakeTruant
   | StoreFile
@@ -108,20 +85,20 @@ export type LibraryCommand =
   | EvictLibrary
 
 export type LibraryRefusal =
-  /** The replica is another user's. */
+  /** The replica belongs to another user. */
   | { readonly _tag: "AnothersReplica" }
-  /** Nothing new was brought: the answer alone is due. */
+  /** The client sent nothing new, and is only answered. */
   | { readonly _tag: "NothingNew" }
-  /** Somebody else is bringing the library back. */
+  /** Another replica is restoring the library. */
   | { readonly _tag: "AwaitRestore" }
-  /** It was asked to bring the library back already, and did not bring it. */
+  /** The replica was asked to restore the library before, and did not. */
   | { readonly _tag: "RestoreAsked" }
-  /** What was written can no longer be put in its place, or its author lacks what others have: it has to begin anew. */
+  /** The operations come too late to be put in their place, or their author lacks what others have: it must be reset. */
   | { readonly _tag: "MustReset" }
-  /** Another request of it is being answered with all there is: to begin anew twice would cost it what it wrote meanwhile. */
-  | { readonly _tag: "BeginsAnew" }
-  /** It was written before its author begins anew, which is under way: it will be gone there too. */
+  /** This replica is already being reset; a second reset would discard what it wrote in between. */
+  | { readonly _tag: "AlreadyBeingReset" }
+  /** The operations come too late, and their author is being reset: its client discards them as well. */
   | { readonly _tag: "TooLate" }
-  /** A replica that is not known here wrote before it synced. */
+  /** The replica sent operations before its first sync. */
   | { readonly _tag: "NotJoined" }
   | { readonly _tag: "NothingToDo" }

@@ -1,6 +1,6 @@
 /**
- * Folding operations into baselines, so that a library is as large as what it holds and not as what was ever done to it.
- * An operation is folded once no older one of its entity can come, and everybody who will be sent operations has it.
+ * Compaction: merges operations into baselines, so that a library is as large as its content and not as its history. An
+ * operation is merged once no older one of its entity can come, and every replica that will be sent operations has it.
  */
 import { HashMap, Result } from "effect"
 import { missedBaselines } from "./Missed.ts"
@@ -9,33 +9,32 @@ import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica } from "./State.ts"
 
-export interface Fold {
+export interface Compacted {
+  /** The whole library. */
   readonly payload: Uint8Array
+  /** Counts of what is in it. */
   readonly baselines: number
   readonly operations: number
 }
 
-/** undefined: nothing can be folded. `isTruant`: a replica that is not waited for. */
-export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolean): Fold | undefined => {
+/** The library after compaction; undefined: nothing can be merged. `isTruant`: the replicas that it does not wait for. */
+export const compact = (state: LibraryState, isTruant: (replica: Replica) => boolean): Compacted | undefined => {
   const { watermark } = state
   if (watermark === null) return undefined
   const waitedFor = Array.from(state.replicas.values()).filter((replica) => !isTruant(replica))
-  // A library's history that one of them was not sent yet is sent to it as it was brought.
-  const lacksHistory = (replica: Replica) =>
-    missedBaselines(state, replica, replica.received ?? replica.joinedAt).length > 0
-  if (waitedFor.some(lacksHistory)) return undefined
-  const isFoldable = (operation: StoredOperation): boolean =>
+  if (waitedFor.some((replica) => lacksHistory(state, replica))) return undefined
+  const isMergeable = (operation: StoredOperation): boolean =>
     operation.timestamp < watermark && waitedFor.every((replica) => has(replica, operation))
 
   const baselines: Array<StoredBaseline> = []
   const operations: Array<StoredOperation> = []
   let { foldedUpTo } = state
   for (const entity of HashMap.values(state.entities)) {
-    const first = entity.operations.findIndex((operation) => !isFoldable(operation))
+    const first = entity.operations.findIndex((operation) => !isMergeable(operation))
     const end = first === -1 ? entity.operations.length : first
-    const folded = entity.operations.slice(0, end)
-    for (const { version } of folded) foldedUpTo = Math.max(foldedUpTo, version)
-    const baseline = folded.length === 0 ? entity.baseline : foldEntity(entity.baseline, folded)
+    const merged = entity.operations.slice(0, end)
+    for (const { version } of merged) foldedUpTo = Math.max(foldedUpTo, version)
+    const baseline = merged.length === 0 ? entity.baseline : merge(entity.baseline, merged)
     if (baseline !== undefined) baselines.push(baseline)
     for (const operation of entity.operations.slice(end)) operations.push(operation)
   }
@@ -52,31 +51,48 @@ export const fold = (state: LibraryState, isTruant: (replica: Replica) => boolea
   return { payload, baselines: baselines.length, operations: operations.length }
 }
 
-/** Whether a replica needs not be sent an operation any more. What it was sent when it joined may well have arrived. */
+/** Baselines that a client restored are sent as they were, so they stay until every replica has them. */
+const lacksHistory = (state: LibraryState, replica: Replica): boolean =>
+  missedBaselines(state, replica, replica.received ?? replica.joinedAt).length > 0
+
+/** Whether a replica need not be sent an operation. The answer to its join may have arrived, so that counts. */
 const has = ({ id, joinedAt, received, userId }: Replica, operation: StoredOperation): boolean =>
   operation.replicaId === id || operation.version <= (received ?? joinedAt) || !isVisibleTo(operation, userId)
 
 /**
- * What a fold changed that no folding changes; undefined when nothing. Operations may be folded from an entity's oldest on,
- * and what is left, baseline and operations, must say what all of them said before.
+ * Why a state cannot be the result of a compaction; undefined: it can. A compaction merges an entity's oldest operations,
+ * and the entity's value stays the same.
  */
-export const foldProblem = (before: LibraryState, after: LibraryState): string | undefined => {
+export const compactionProblem = (before: LibraryState, after: LibraryState): string | undefined => {
   const oids = new Set([...HashMap.keys(before.entities), ...HashMap.keys(after.entities)])
   for (const oid of oids) {
     const [was, is] = [entityOf(before, oid) ?? nothing, entityOf(after, oid) ?? nothing]
-    const folded = was.operations.slice(0, was.operations.length - is.operations.length)
-    const left = was.operations.slice(folded.length)
+    const merged = mergedOf(was, is)
+    const left = was.operations.slice(merged.length)
     if (left.length !== is.operations.length || left.some(({ text }, i) => text !== is.operations[i]?.text)) {
       return `operations on ${oid} are not those that were there`
     }
-    const baseline = folded.length === 0 ? was.baseline : foldEntity(was.baseline, folded)
+    const baseline = merged.length === 0 ? was.baseline : merge(was.baseline, merged)
     if (baseline?.text !== is.baseline?.text) return `${oid} is not what its operations make of it`
   }
   return undefined
 }
 
-/** The entity after some operations in their order; undefined when it was deleted. */
-const foldEntity = (
+/** The replicas that a compaction cannot have waited for, because they lacked something that it merged. */
+export const leftBehind = (before: LibraryState, after: LibraryState): ReadonlySet<Replica> => {
+  const merged = Array.from(HashMap.toEntries(before.entities)).flatMap(([oid, was]) =>
+    mergedOf(was, entityOf(after, oid) ?? nothing)
+  )
+  const lacks = (replica: Replica) =>
+    lacksHistory(before, replica) || merged.some((operation) => !has(replica, operation))
+  return new Set(Array.from(before.replicas.values()).filter(lacks))
+}
+
+const mergedOf = (was: Entity, is: Entity): ReadonlyArray<StoredOperation> =>
+  was.operations.slice(0, Math.max(0, was.operations.length - is.operations.length))
+
+/** The entity's baseline after operations in their order; undefined: they deleted the entity. */
+const merge = (
   before: StoredBaseline | undefined,
   operations: ReadonlyArray<StoredOperation>
 ): StoredBaseline | undefined => {
@@ -88,6 +104,6 @@ const nothing: Entity = { baseline: undefined, operations: [] }
 
 const readBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(decodeBaseline(JSON.parse(text)))
 
-/** What an entity is now; undefined when it is not there. */
+/** The entity's value; undefined: it does not exist. */
 export const valueOf = ({ baseline, operations }: Entity): unknown =>
   foldBaseline(baseline && readBaseline(baseline), operations)?.snapshot

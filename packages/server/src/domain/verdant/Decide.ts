@@ -1,46 +1,42 @@
-/** The rules of a Verdant library: which messages become events. */
+/** The rules of a Verdant library: which commands become events. Pure: the same arguments give the same decision. */
 import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
-import type { Circumstances, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
-import { fold } from "./Compaction.ts"
+import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
+import { compact } from "./Compaction.ts"
+import type { DecisionContext } from "./Context.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import { latest } from "./model/Timestamp.ts"
+import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge } from "./Progress.ts"
 import { documentOwner, hasOperation, isEmpty, type LibraryState, type Replica } from "./State.ts"
-import { isTruant, isWorthwhile, progressOf, settle } from "./Watermark.ts"
+import { isWorthwhile, progressOf } from "./Watermark.ts"
 
-/** What a command becomes. */
+/** The event that a command becomes. */
 export interface LibraryDecision {
   readonly event: NewEvent
   readonly payload: Uint8Array | null
-  /** Payloads of events with a smaller version go. */
+  /** Purges the payloads of events below this version. */
   readonly purgeBefore?: number
 }
 
 type Decided = Result.Result<LibraryDecision, LibraryRefusal>
 
-export const decide = (state: LibraryState, command: LibraryCommand): Decided => {
+export const decide = (state: LibraryState, command: LibraryCommand, context: DecisionContext): Decided => {
   switch (command._tag) {
     case "Sync":
-      return decideSync(state, command)
+      return decideSync(state, command, context)
     case "StoreOperations":
-      return decideOperations(state, command)
+      return decideOperations(state, command, context)
     case "AdvanceCursors": {
-      const progress = progressOf(state, command)
+      const progress = progressOf(state, context)
       return isWorthwhile(state, progress) ? plain({ _tag: "CursorsAdvanced", ...progress }) : refuse("NothingToDo")
     }
-    case "Fold": {
-      const folded = fold(settle(state, command), (replica) => isTruant(replica, command))
-      if (folded === undefined) return refuse("NothingToDo")
-      const { payload, ...counts } = folded
-      const before = state.checkpoint
-      const event = toNewEvent({ _tag: "Folded", before, ...counts }, blake2b256(payload))
-      return Result.succeed({ event, payload, purgeBefore: before })
-    }
+    case "Compact":
+      return decideCompaction(withKnowledge(state, context), (replica) => isTruant(replica, context))
     case "ForgetReplica":
       return state.replicas.has(command.replicaId)
         ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
@@ -52,7 +48,7 @@ export const decide = (state: LibraryState, command: LibraryCommand): Decided =>
     case "StoreFile":
       return plain({ _tag: "FileStored", ...command.file })
     case "SweepFiles": {
-      const swept = sweepFiles(state, command)
+      const swept = sweepFiles(state, { keep: command.keep, now: context.now })
       return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })
     }
     case "Look":
@@ -60,9 +56,12 @@ export const decide = (state: LibraryState, command: LibraryCommand): Decided =>
     case "EvictLibrary":
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")
-        : Result.map(plain({ _tag: "Evicted" }), (decision) => ({ ...decision, purgeBefore: state.version + 1 }))
+        : Result.succeed({ ...evicted, purgeBefore: state.version + 1 })
   }
 }
+
+/** The eviction of a library that holds something. */
+export const evicted: LibraryDecision = { event: toNewEvent({ _tag: "Evicted" }, ""), payload: null }
 
 const plain = (event: LibraryEvent): Result.Result<LibraryDecision, never> =>
   Result.succeed({ event: toNewEvent(event, ""), payload: null })
@@ -71,41 +70,42 @@ const refuse = (_tag: LibraryRefusal["_tag"]): Result.Result<never, LibraryRefus
 
 // ------------------------------------------------------------------------------------------------------------ sync
 
-/** Who was asked for a library's history and has not sent it by then is not waited for. */
+/** How long, in milliseconds, other replicas wait for the one that was asked to restore the library. */
 export const LEASE_MILLIS = 10_000
 
-const decideSync = (stored: LibraryState, command: Sync): Decided => {
-  const state = settle(stored, command)
+const decideSync = (stored: LibraryState, command: Sync, context: DecisionContext): Decided => {
+  const state = withKnowledge(stored, context)
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
-  if (isEmpty(state)) {
-    // It would bring the library back without what it was sent of it last, and store that afterwards.
-    const isStoring = command.isPolling && command.cursors.isStoringEvicted(command.replicaId, command.now)
-    return isStoring ? refuse("BeginsAnew") : decideSyncOfNothing(state, command, replica)
-  }
+  if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
+  if (isEmpty(state)) return decideSyncOfNothing(state, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
-  const isOverdue = known !== undefined && isTruant(known, command) && !isUpToDate(state, known, known.received)
-  if (known !== undefined && command.isPolling && wasJustReset(known, command)) return refuse("BeginsAnew")
+  const isOverdue = known !== undefined && isTruant(known, context) && !isUpToDate(state, known, known.received)
   if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
     return join(command, true)
   }
-  // It began anew since, and then processed an answer from before that: what that held may be of no library any more.
+  // The replica was reset, and then processed an answer from before that, which may be of a library that was evicted.
   if (command.since < known.asOf) return join(command, true)
-  // What one that may only read has changed stays with it.
+  // The server takes nothing from a read-only client; its changes stay with it.
   if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
   const taken = takeOperations(state, command, known)
   if (taken === "late") return join(command, true)
-  if (taken.length > 0) return storeOperations(state, command, taken, [])
+  if (taken.length > 0) return storeOperations(state, command, taken, [], context)
   return known.type === command.type && !known.isTruant ? refuse("NothingNew") : join(command, false)
 }
 
-/** A library that holds nothing: new, or evicted. The first that brings it something decides what it is. */
-const decideSyncOfNothing = (state: LibraryState, command: Sync, replica: Replica | undefined): Decided => {
-  const { now, replicaId, since } = command
+/** The library holds nothing, because it is new or was evicted. The first client that sends something decides its content. */
+const decideSyncOfNothing = (
+  state: LibraryState,
+  command: Sync,
+  replica: Replica | undefined,
+  context: DecisionContext
+): Decided => {
+  const { replicaId, since } = command
   const { lease } = state
-  const isLeased = lease !== undefined && now - lease.at < LEASE_MILLIS
+  const isLeased = lease !== undefined && context.now - lease.at < LEASE_MILLIS
   const brings = command.operations.length + command.baselines.length > 0
-  // A replica that has been here since the library began, or its last eviction, brings what it has written since.
+  // A replica that synced before the eviction sends only its newest changes, so it is asked for everything.
   if (since !== null && replica === undefined) {
     if (!mayWrite(command)) return refuse("AwaitRestore")
     if (!isLeased) return plain({ _tag: "RestoreLeased", replicaId })
@@ -116,7 +116,7 @@ const decideSyncOfNothing = (state: LibraryState, command: Sync, replica: Replic
   }
   if (isLeased && lease.replicaId !== replicaId) return refuse("AwaitRestore")
   const operations = command.operations.filter((operation, i, all) => isFirst(operation, i, all))
-  return storeOperations(state, command, operations, command.baselines)
+  return storeOperations(state, command, operations, command.baselines, context)
 }
 
 const isFirst = ({ oid, timestamp }: OwnedOperation, i: number, all: ReadonlyArray<OwnedOperation>): boolean =>
@@ -134,44 +134,25 @@ const join = (command: Sync, reset: boolean): Decided =>
     asOf: command.timestamp
   })
 
-/** How long a client may take to process all there is before it is sent that again. */
-export const PROCESSING_MILLIS = 5000
-
-const wasJustReset = ({ asOf, id, received, seen }: Replica, { cursors, now, since }: Sync): boolean =>
-  received === null && (since === null || since < asOf) && now - seen < PROCESSING_MILLIS && !cursors.isUnanswered(id)
-
-/** What a client was sent when it joined has arrived if it takes that for its last sync. */
-const withArrival = (replica: Replica, { since }: Sync): Replica =>
-  replica.received === null && since !== null && since >= replica.asOf
-    ? { ...replica, received: replica.joinedAt }
-    : replica
-
 // ------------------------------------------------------------------------------------------------------ operations
 
-const decideOperations = (stored: LibraryState, command: StoreOperations): Decided => {
-  const state = settle(stored, command)
+const decideOperations = (stored: LibraryState, command: StoreOperations, context: DecisionContext): Decided => {
+  const state = withKnowledge(stored, context)
   const replica = state.replicas.get(command.replicaId)
   if (replica === undefined) return refuse("NotJoined")
   if (replica.userId !== command.userId) return refuse("AnothersReplica")
-  if (isTruant(replica, command) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
+  if (isTruant(replica, context) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
   const taken = takeOperations(state, command, replica)
-  if (taken === "late") return refuse(isBeginning(replica, command) ? "TooLate" : "MustReset")
-  return taken.length === 0 ? refuse("NothingNew") : storeOperations(state, command, taken, [])
+  if (taken === "late") return refuse(mayLoseWrites(replica, context) ? "TooLate" : "MustReset")
+  return taken.length === 0 ? refuse("NothingNew") : storeOperations(state, command, taken, [], context)
 }
 
 /**
- * Whether what a replica writes may be gone from it before long, because it was sent all there is: its client puts that in
- * place of what it has, also of what it has written meanwhile.
- */
-const isBeginning = (replica: Replica | undefined, { cursors }: Circumstances): boolean =>
-  replica !== undefined && (replica.received === null || cursors.isUnsettled(replica.id))
-
-/**
- * The operations that are not stored yet. "late": one of them belongs before what others may have folded, and its author
- * did not know all that others wrote.
+ * The operations that are not stored yet. "late": one of them belongs before the watermark, where others may have compacted,
+ * and its author did not know all that others wrote.
  *
- * A replica sends its operations in their order, so one that is older than both what may be folded and what it wrote last
- * is sent again.
+ * A replica sends its operations in their order. So an operation that is older than both the watermark and the replica's
+ * newest one was stored and compacted before, and is sent again.
  */
 const takeOperations = (
   state: LibraryState,
@@ -195,7 +176,7 @@ const takeOperations = (
   return taken
 }
 
-/** Operations that a user may not write, because they are of another user's document. */
+/** Whether a user may not write an operation, because its document belongs to another user. */
 export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation, userId: string): boolean => {
   const current = documentOwner(state, oid)
   return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
@@ -205,7 +186,8 @@ const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
   operations: ReadonlyArray<OwnedOperation>,
-  baselines: Sync["baselines"]
+  baselines: Sync["baselines"],
+  context: DecisionContext
 ): Decided => {
   const allowed = operations.filter((operation) => !isForbidden(state, operation, command.userId))
   if (allowed.length + baselines.length === 0) return refuse("NothingNew")
@@ -220,8 +202,20 @@ const storeOperations = (
     initial: isEmpty(state),
     wrote: latest(allowed.map(({ timestamp }) => timestamp)),
     ...(command._tag === "StoreOperations" &&
-      isBeginning(state.replicas.get(command.replicaId), command) && { authorMayLack: true }),
-    ...progressOf(state, command)
+      mayLoseWrites(state.replicas.get(command.replicaId), context) && { authorMayLack: true }),
+    ...progressOf(state, context)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
+}
+
+// ------------------------------------------------------------------------------------------------------ compaction
+
+/** `isTruant`: the replicas that the compaction does not wait for. */
+export const decideCompaction = (state: LibraryState, isTruant: (replica: Replica) => boolean): Decided => {
+  const compacted = compact(state, isTruant)
+  if (compacted === undefined) return refuse("NothingToDo")
+  const { payload, ...counts } = compacted
+  const before = state.checkpoint
+  const event = toNewEvent({ _tag: "Folded", before, ...counts }, blake2b256(payload))
+  return Result.succeed({ event, payload, purgeBefore: before })
 }

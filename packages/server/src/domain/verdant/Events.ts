@@ -1,4 +1,4 @@
-/** What happens in a library of Verdant's: its one stream, `@verdant`, holds nothing else. */
+/** The events of a Verdant library: the only ones in its stream, `@verdant`. */
 import { Schema } from "effect"
 import { FileId, Hash } from "../Ids.ts"
 import { EVICTED, FOLDED, type NewEvent, PRUNED, type StreamEvent, type StreamKey } from "../Stream.ts"
@@ -8,20 +8,20 @@ export const VERDANT = "@verdant"
 
 export const isVerdant = ({ streamId }: StreamKey): boolean => streamId === VERDANT
 
-/** A client's copy of a library, named by the client; it lives as long as the client's data. */
+/** The id of a client's copy of a library. The client chooses it, and keeps it as long as its data. */
 export const ReplicaId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(Schema.brand("ReplicaId"))
 export type ReplicaId = typeof ReplicaId.Type
 
 export const UserId = Schema.NonEmptyString.check(Schema.isMaxLength(200))
-/** Hybrid logical clock; see Timestamp.ts. Compared as text. */
+/** A hybrid logical clock, compared as text; see `model/Timestamp.ts`. */
 const Timestamp = Schema.String.check(Schema.isMaxLength(64))
 const Version = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 const Count = Version
 export const ReplicaType = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
 
-/** What is known of how far a replica is. */
+/** How far a replica is. */
 export const Cursor = Schema.Struct({
-  /** It will never again send an operation that is older than this. */
+  /** It will never send an older operation again. */
   promise: Schema.optionalKey(Timestamp),
   /** It has everything up to this version. */
   received: Schema.optionalKey(Version),
@@ -32,10 +32,10 @@ export type Cursor = typeof Cursor.Type
 
 const Cursors = Schema.Record(Schema.String, Cursor).check(Schema.isPropertyNames(ReplicaId))
 
-/** Reported with what was appended anyway, or alone. */
+/** Progress of the replicas, in an event that is written anyway or in one of its own. */
 const progress = {
   cursors: Schema.optionalKey(Cursors),
-  /** Rises: no replica will send an older operation any more, so clients and server may fold what is older. */
+  /** The watermark rises to this: no replica sends an older operation any more, so those may be compacted. */
   watermark: Schema.optionalKey(Timestamp)
 }
 
@@ -43,42 +43,42 @@ const replica = { replicaId: ReplicaId, userId: UserId, type: ReplicaType }
 
 export const ReplicaJoined = Schema.TaggedStruct("ReplicaJoined", {
   ...replica,
-  /** It is sent all there is, to begin with instead of what it had. */
+  /** The replica is reset: it is sent the whole library, in place of what it has. */
   reset: Schema.Boolean,
-  /** What its client will take for the time of its last sync once it has processed that. */
+  /** What its client takes for its last sync once it has processed the answer. */
   asOf: Timestamp,
   ...progress
 })
 
-/** The payload holds operations, and baselines when a client brings a library's history. */
+/** The payload holds operations, and baselines when a client restores a library. */
 export const OperationsStored = Schema.TaggedStruct("OperationsStored", {
   ...replica,
   operations: Count,
   baselines: Count,
   /** The library held nothing before. */
   initial: Schema.Boolean,
-  /** The newest of the operations. */
+  /** Timestamp of the newest operation. */
   wrote: Schema.NullOr(Timestamp),
-  /** Its author was beginning anew, and may have lost them by that: they are sent to it as to others. */
+  /** The author was being reset and may have lost the operations, so it is sent them as others are. */
   authorMayLack: Schema.optionalKey(Schema.Literal(true)),
   ...progress
 })
 
 export const CursorsAdvanced = Schema.TaggedStruct("CursorsAdvanced", progress)
 
-/** It will be taken for a new one when it comes back. */
+/** The replica is new when it comes back, and is reset. */
 export const ReplicaForgotten = Schema.TaggedStruct("ReplicaForgotten", { replicaId: ReplicaId })
 
-/** It is taken for one that has not been heard of for too long. */
+/** The replica counts as not heard of for too long. */
 export const ReplicaMadeTruant = Schema.TaggedStruct("ReplicaMadeTruant", { replicaId: ReplicaId })
 
-/** A replica was asked for all that it has, because the library holds nothing; others wait for it. */
+/** The library holds nothing, and a replica was asked to restore it; others wait for that. */
 export const RestoreLeased = Schema.TaggedStruct("RestoreLeased", { replicaId: ReplicaId })
 
 /**
- * A checkpoint: the payload holds the whole library, with operations folded into baselines where nobody can need them
- * any more. The payloads of what came before the last checkpoint go; those since it stay, so that a replay can fold again.
- * As a stream's first event it brings the library from another server.
+ * A compaction, and a checkpoint: the payload holds the whole library, with operations that no replica needs any more merged
+ * into baselines. It purges the payloads before the previous checkpoint; those since that stay, so that `replay` can repeat
+ * the compaction. As a stream's first event it is the import of a library from another server.
  */
 export const Folded = Schema.TaggedStruct(FOLDED, { before: Version, baselines: Count, operations: Count })
 
@@ -88,12 +88,12 @@ export const FileStored = Schema.TaggedStruct("FileStored", {
   type: Schema.String.check(Schema.isMaxLength(255)),
   size: Count,
   hash: Hash,
-  /** Where its bytes are. */
+  /** The key of its bytes in the `BlobStore`. */
   blob: Schema.String.check(Schema.isMaxLength(200)),
   userId: UserId
 })
 
-/** Files that nothing refers to any more, that something refers to again, and that are gone. */
+/** Files that lost their last reference, that gained one again, and that were deleted. */
 export const FilesSwept = Schema.TaggedStruct("FilesSwept", {
   orphaned: Schema.Array(FileId),
   revived: Schema.Array(FileId),
@@ -127,5 +127,5 @@ export const toNewEvent = ({ _tag, ...data }: LibraryEvent, payloadHash: Hash | 
 
 const decodeEvent = Schema.decodeUnknownSync(LibraryEvent)
 
-/** The event that a stream holds. Throws when the row is not one of ours: a damaged log is not served. */
+/** Decodes a stream's event. Throws when it is not a library's: a damaged log is not served. */
 export const fromStreamEvent = (event: StreamEvent): LibraryEvent => decodeEvent({ ...event.data, _tag: event.type })

@@ -10,7 +10,7 @@ import { isTimely, latest } from "./model/Timestamp.ts"
 import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
 import { type Batch, fromBatches } from "./UnfoldedBatches.ts"
 
-/** In place of an author who may lack what it wrote. */
+/** The author of operations that their replica may have lost, so that it is sent them as others are. */
 const NOBODY = "" as ReplicaId
 
 /** The state after a stream's events, or after its newest checkpoint and what follows. */
@@ -20,7 +20,7 @@ export const fold = (events: Iterable<{ readonly event: StreamEvent; readonly pa
   return state
 }
 
-/** The state after an event. Throws when the event or its payload is not one of ours. */
+/** The state after an event. Throws when the event or its payload is not a library's. */
 export const evolve = (state: LibraryState, event: StreamEvent, payload: Uint8Array | null): LibraryState => {
   const next = evolveWith({ ...state, version: event.version }, event, fromStreamEvent(event), payload)
   return event.checkpoint ? { ...next, checkpoint: event.version } : next
@@ -83,7 +83,7 @@ const payloadOf = (event: StreamEvent, payload: Uint8Array | null): Uint8Array =
   return payload
 }
 
-/** A user's replicas that are remembered; the one heard of longest ago then begins anew when it comes back. */
+/** Remembered replicas per user. The one heard of longest ago is forgotten first, and is reset when it comes back. */
 const MAX_REPLICAS_OF_USER = 1000
 
 const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
@@ -142,7 +142,7 @@ const withOperations = (
   const replica: Replica = {
     ...{ id: replicaId, userId, type },
     promise: before?.promise ?? null,
-    // It need not be sent its own.
+    // A replica that had everything has its own operations as well.
     received: hasAll ? version : before.received,
     wrote: latest([before?.wrote, wrote]),
     seen: event.recordedAt,
@@ -169,7 +169,7 @@ const withOperations = (
   }
 }
 
-/** Each entity's at once: one message may bring very many of one. */
+/** Adds each entity's operations at once: one message may bring very many of one entity. */
 const addOperations = (entities: HashMap.HashMap<string, Entity>, operations: ReadonlyArray<StoredOperation>): void => {
   for (const [oid, added] of Map.groupBy(operations, (operation) => operation.oid)) {
     const entity = Option.getOrUndefined(HashMap.get(entities, oid))
@@ -177,13 +177,13 @@ const addOperations = (entities: HashMap.HashMap<string, Entity>, operations: Re
   }
 }
 
-/** By timestamp. Of those with the same, what came later goes first. */
+/** In the order of timestamps; of equal timestamps, the later arrival comes first. */
 const merged = (
   before: ReadonlyArray<StoredOperation>,
   added: ReadonlyArray<StoredOperation>
 ): ReadonlyArray<StoredOperation> => {
   const sorted = added.toReversed().sort(byTimestamp)
-  // Nearly always that is the end.
+  // Nearly always the end: clients send their newest operations.
   const start = firstFrom(before, sorted[0]!.timestamp)
   return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
 }
@@ -196,7 +196,7 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
     addOperations(entities, folded.operations)
   })
-  // Of one event they are one replica's, except those of the event with which a library came from another server.
+  // The operations of one event are one replica's, except in the event that imported a library.
   const batches = Array.from(
     Map.groupBy(folded.operations, ({ replicaId, version }) => `${version} ${replicaId}`).values(),
     (operations): Batch => {

@@ -1,16 +1,15 @@
-/** Which files of a library something refers to: what is not referred to for long enough goes. */
+/** The files that a library's data refers to. A file without references for long enough is deleted. */
 import { HashMap, Schema } from "effect"
 import { FileId } from "../Ids.ts"
-import type { SweepFiles } from "./Commands.ts"
 import { type Entity, isRef } from "./model/Patch.ts"
 import type { LibraryState } from "./State.ts"
 
-/** How a reference to a file begins, in JSON as clients and this server write it. */
+/** The text in every reference to a file, in JSON as clients and this server write it. */
 const MARK = '"@@type":"file"'
 
 /**
- * Every file that a baseline or an operation not folded yet refers to. Also what a newer operation took away: it may be
- * undone by an older one that is still to come.
+ * Every file that a baseline or an operation refers to. A reference that a newer operation removed counts as well: an older
+ * operation that is still to come may change the outcome.
  */
 export const referredFiles = (state: LibraryState): ReadonlySet<string> => {
   const found = new Set<string>()
@@ -26,8 +25,11 @@ const collect = (text: string, found: Set<string>): void => {
   for (const fileId of fileRefsOf(JSON.parse(text))) found.add(fileId)
 }
 
-/** What has changed; undefined when nothing has. */
-export const sweepFiles = (state: LibraryState, { keep, now }: SweepFiles) => {
+/**
+ * The files that lost or gained their last reference since the last sweep, and those to delete: without references for
+ * longer than `keep` milliseconds. undefined: nothing changes.
+ */
+export const sweepFiles = (state: LibraryState, { keep, now }: { readonly keep: number; readonly now: number }) => {
   if (state.files.size === 0) return undefined
   const referred = referredFiles(state)
   const [orphaned, revived, deleted]: [Array<FileId>, Array<FileId>, Array<FileId>] = [[], [], []]
@@ -44,7 +46,7 @@ const isFileId = Schema.is(FileId)
 
 const none: ReadonlySet<FileId> = new Set()
 
-/** The files that an entity refers to itself. What else calls itself a file cannot be one that we hold. */
+/** The files that an entity refers to itself. A reference with an id that no stored file can have is left out. */
 export const fileRefsOf = (entity: Entity): ReadonlySet<FileId> => {
   let found: Set<FileId> | undefined
   const waiting: Array<unknown> = [entity]

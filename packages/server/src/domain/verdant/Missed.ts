@@ -4,7 +4,7 @@ import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } f
 import type { LibraryState, Replica } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
-/** Operations after a version that a replica does not have from itself and may see. */
+/** Operations after a version that other replicas wrote and this one may see. */
 export const missedBy = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
@@ -19,7 +19,7 @@ export const missedBy = (
   return missed
 }
 
-/** What of a library's history, brought after a version, a replica does not have from itself and may see. */
+/** Baselines that other replicas restored after a version and this one may see. */
 export const missedBaselines = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
@@ -34,13 +34,13 @@ export const missedBaselines = (
   return missed.reverse().flat()
 }
 
-/** Whether a replica that has everything up to a version lacks nothing of what came after. */
+/** Whether a replica that has everything up to a version misses nothing that came later. */
 export const isUpToDate = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
   received: number | null
 ): boolean => received !== null && received >= state.foldedUpTo && missedBy(state, replica, received).length === 0
 
-/** What a replica has yet to be sent, by timestamp, unless it is sent everything. */
+/** The operations that a replica misses, in the order of their timestamps. */
 export const missed = (state: LibraryState, replica: Replica, received: number) =>
   [...missedBy(state, replica, received)].sort(byTimestamp)

@@ -1,4 +1,4 @@
-/** A library's state: what its events amount to. Never changed; a new state shares what stayed. */
+/** A library's state after its events. Immutable; a new state shares what did not change. */
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { ReplicaId } from "./Events.ts"
@@ -11,24 +11,25 @@ export interface Replica {
   readonly userId: string
   /** Verdant's number: 0 realtime, 1 push, 2 and 3 passive, 4 and 5 read-only. */
   readonly type: number
-  /** It will never again send an operation that is older; null: not known. */
+  /** It will never send an older operation again; null: not known. */
   readonly promise: string | null
-  /** It has everything up to this version; null: not even what it was sent when it joined is known to have arrived. */
+  /** It has everything up to this version; null: not even its last reset is known to have arrived. */
   readonly received: number | null
-  /** The newest operation that it wrote. */
+  /** Timestamp of the newest operation that it wrote. */
   readonly wrote: string | null
-  /** Milliseconds since 1970. */
+  /** When it was last heard of, milliseconds since 1970. */
   readonly seen: number
   readonly isTruant: boolean
-  /** With which event it joined, and what its client takes for its last sync once it has what it was sent then. */
+  /** Version of the event with which it joined, or was last reset. */
   readonly joinedAt: number
+  /** What its client takes for its last sync once it has processed the answer to that. */
   readonly asOf: string
 }
 
 /** A document or a part of one. */
 export interface Entity {
   readonly baseline: StoredBaseline | undefined
-  /** Not folded yet, by timestamp. */
+  /** Not compacted yet, in the order of their timestamps. */
   readonly operations: ReadonlyArray<StoredOperation>
 }
 
@@ -38,12 +39,12 @@ export interface StoredFile {
   readonly type: string
   readonly size: number
   readonly hash: Hash
-  /** Where its bytes are. */
+  /** The key of its bytes in the `BlobStore`. */
   readonly blob: string
   readonly userId: string
   /** Milliseconds since 1970. */
   readonly storedAt: number
-  /** Since when nothing refers to it; null: something does, or it is new. */
+  /** Since when nothing refers to it, milliseconds since 1970; null: something does, or it is new. */
   readonly orphanedAt: number | null
 }
 
@@ -54,14 +55,16 @@ export interface LibraryState {
   readonly replicas: ReadonlyMap<ReplicaId, Replica>
   readonly entities: HashMap.HashMap<string, Entity>
   readonly batches: UnfoldedBatches
+  /** Number of operations that are not compacted yet. */
   readonly operations: number
+  /** Number of baselines. */
   readonly baselines: number
-  /** Operations older than this may be folded by whoever has them: no older one will come. It never falls. */
+  /** No replica sends an operation older than this any more, so those may be compacted. It never falls. */
   readonly watermark: string | null
-  /** The newest event of which an operation was folded: who has less than that cannot catch up by operations. */
+  /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
-  /** Who was asked to bring the library back, and when. */
+  /** The replica that was asked to restore the library, and when (milliseconds since 1970). */
   readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
   /** Version of the newest checkpoint. */
   readonly checkpoint: number
@@ -87,7 +90,7 @@ export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(
 export const entityOf = (state: LibraryState, oid: string): Entity | undefined =>
   Option.getOrUndefined(HashMap.get(state.entities, oid))
 
-/** Whose document an entity belongs to; null: everybody's; undefined: the document is not there. */
+/** The user whose document an entity belongs to; null: all users'; undefined: the document does not exist. */
 export const documentOwner = (state: LibraryState, oid: Oid): string | null | undefined => {
   const root = entityOf(state, rootOf(oid))
   if (root === undefined) return undefined
@@ -95,7 +98,7 @@ export const documentOwner = (state: LibraryState, oid: Oid): string | null | un
   return owners.get(root)
 }
 
-/** A message may bring very many operations on what has very many already, and each is asked about. */
+/** A cache: a message may bring very many operations on one document that has very many already. */
 const owners = new WeakMap<Entity, string | null | undefined>()
 
 const ownerOfRoot = ({ baseline, operations }: Entity): string | null | undefined => {
@@ -103,13 +106,13 @@ const ownerOfRoot = ({ baseline, operations }: Entity): string | null | undefine
   return initialize === undefined ? baseline?.owner : initialize.owner
 }
 
-/** Whether an operation is there that is not folded yet. */
+/** Whether the library has an operation that is not compacted yet. */
 export const hasOperation = (state: LibraryState, oid: string, timestamp: string): boolean => {
   const operations = entityOf(state, oid)?.operations ?? []
   return operations[firstFrom(operations, timestamp)]?.timestamp === timestamp
 }
 
-/** Where the operations begin that are not older. */
+/** Index of the first operation that is not older than a timestamp. */
 export const firstFrom = (operations: ReadonlyArray<StoredOperation>, timestamp: string): number => {
   let [start, end] = [0, operations.length]
   while (start < end) {

@@ -1,17 +1,17 @@
-/** Operations that are not folded yet, event by event. One more is added without copying those before. */
+/** Operations that are not compacted yet, event by event. A new batch is added without copying the older ones. */
 import type { ReplicaId } from "./Events.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
 
-/** Operations of one event that are not folded yet. */
+/** Operations of one event that are not compacted yet. */
 export interface Batch {
   readonly version: number
   readonly replicaId: ReplicaId
   readonly operations: ReadonlyArray<StoredOperation>
-  /** Of a client that brought a library's history: for replicas that were here before it. */
+  /** Baselines that a client restored: for replicas that joined before it. */
   readonly baselines: ReadonlyArray<StoredBaseline>
 }
 
-/** In order of their versions; undefined: none. */
+/** A list, newest first; undefined: empty. */
 export type UnfoldedBatches = { readonly newest: Batch; readonly older: UnfoldedBatches } | undefined
 
 export const newestFirst = function* (batches: UnfoldedBatches): Generator<Batch> {
@@ -24,7 +24,7 @@ export const batchOf = (batches: UnfoldedBatches, version: number): Batch | unde
   return undefined
 }
 
-/** From batches in order of their versions. */
+/** `batches`: in the order of their versions. */
 export const fromBatches = (batches: Iterable<Batch>): UnfoldedBatches => {
   let all: UnfoldedBatches
   for (const newest of batches) all = { newest, older: all }

@@ -1,61 +1,47 @@
-/** The watermark: how far replicas have promised and received, and so which operations may be compacted. */
-import type { Circumstances } from "./Commands.ts"
+/** The watermark: below it, no replica sends an operation any more, so clients and server may compact what is older. */
+import { type DecisionContext, recordable } from "./Context.ts"
 import type { Cursor, ReplicaId } from "./Events.ts"
 import type { StoredOperation } from "./model/StoredItems.ts"
-import type { LibraryState, Replica } from "./State.ts"
+import { isTruant } from "./Progress.ts"
+import type { LibraryState } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
-export const isTruant = (replica: Replica, { cursors, now, truancy }: Circumstances): boolean =>
-  replica.isTruant || now - Math.max(replica.seen, cursors.seen(replica.id) ?? 0) > truancy
-
-/** The state with what this process knows to have been received. */
-export const settle = (state: LibraryState, { cursors }: Circumstances): LibraryState => {
-  let replicas: Map<ReplicaId, Replica> | undefined
-  for (const replica of state.replicas.values()) {
-    const received = cursors.received(replica.id)
-    if (received === undefined || received === replica.received || (received ?? 0) > state.version) continue
-    if (received !== null && isOfBefore(replica, received)) continue
-    replicas ??= new Map(state.replicas)
-    replicas.set(replica.id, { ...replica, received })
-  }
-  return replicas === undefined ? state : { ...state, replicas }
-}
-
-/** Known of it before it began anew. */
-export const isOfBefore = ({ joinedAt }: Replica, received: number): boolean => received < joinedAt
-
-interface Progress {
+/** What an event records of the replicas' progress. */
+export interface RecordedProgress {
   readonly cursors?: Readonly<Record<string, Cursor>>
   readonly watermark?: string
 }
 
-/** How much older than what is known the log may think that a replica was last seen, as a part of the truancy time. */
+/** Replicas of this type and below write, so the watermark waits for their promises. */
+const LAST_WAITED_TYPE = 1
+
+/** Whether the watermark waits for the promises of replicas of a type: not for passive and read-only ones. */
+export const isWaitedFor = ({ type }: { readonly type: number }): boolean => type <= LAST_WAITED_TYPE
+
+/** How much older the log's time of the last word of a replica may be than what is known, as a part of the truancy time. */
 const SEEN_PART = 1 / 100
 
-export const progressOf = (stored: LibraryState, circumstances: Circumstances): Progress => {
-  // A replica may be called `__proto__`.
+/** What this process knows of the replicas and the log does not. */
+export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress => {
+  // A Map, because a replica may be called `__proto__`.
   const changed = new Map<string, Cursor>()
   let watermark: string | undefined
   let isKnown = true
-  const live = circumstances.cursors.ripe()
-  for (const replica of stored.replicas.values()) {
-    const ripe = live.get(replica.id)
+  for (const replica of state.replicas.values()) {
+    const live = context.known.get(replica.id)
+    const { promise, received, seen } = live === undefined ? ({} as Cursor) : recordable(live)
     const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
-    if (ripe?.promise !== undefined && ripe.promise !== replica.promise) cursor.promise = ripe.promise
-    const received = ripe?.received
-    if (received !== undefined && received !== replica.received && received <= stored.version) {
-      if (!isOfBefore(replica, received)) cursor.received = received
-    }
-    if (ripe?.seen !== undefined && ripe.seen - replica.seen > circumstances.truancy * SEEN_PART)
-      cursor.seen = ripe.seen
+    if (promise !== undefined && promise !== replica.promise) cursor.promise = promise
+    const isOfThisJoin = received !== undefined && received <= state.version && received >= replica.joinedAt
+    if (isOfThisJoin && received !== replica.received) cursor.received = received
+    if (seen !== undefined && seen - replica.seen > context.truancy * SEEN_PART) cursor.seen = seen
     if (Object.keys(cursor).length > 0) changed.set(replica.id, cursor)
-    // What passive and read-only replicas promise nobody waits for.
-    if (replica.type > 1 || isTruant(replica, circumstances)) continue
-    const promise = cursor.promise ?? replica.promise
-    if (promise === null) isKnown = false
-    else if (watermark === undefined || promise < watermark) watermark = promise
+    if (!isWaitedFor(replica) || isTruant(replica, context)) continue
+    const promised = cursor.promise ?? replica.promise
+    if (promised === null) isKnown = false
+    else if (watermark === undefined || promised < watermark) watermark = promised
   }
-  const rises = isKnown && watermark !== undefined && (stored.watermark === null || watermark > stored.watermark)
+  const rises = isKnown && watermark !== undefined && (state.watermark === null || watermark > state.watermark)
   return {
     ...(changed.size > 0 && { cursors: Object.fromEntries(changed) }),
     ...(rises && watermark !== undefined && { watermark })
@@ -63,10 +49,10 @@ export const progressOf = (stored: LibraryState, circumstances: Circumstances): 
 }
 
 /**
- * What nothing comes of is not written down, or idle clients would fill the log: a promise alone, and that a replica has
- * what brought no operations, as what is written here.
+ * Whether progress is worth an event of its own. Idle clients would fill the log with progress that changes nothing: a
+ * promise alone, or that a replica has events without operations, such as the events of this kind.
  */
-export const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: Progress): boolean => {
+export const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: RecordedProgress): boolean => {
   const relevant = Math.max(state.foldedUpTo, state.batches?.newest.version ?? 0)
   for (const [id, { received, seen }] of Object.entries(cursors)) {
     if (seen !== undefined) return true

@@ -18,13 +18,14 @@ export interface DocumentLocal {
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
 
-const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal> = {
+const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal, undefined> = {
   initial: (key) => Secsync.initial(key.streamId as DocumentId),
   decide: (state, command) =>
     Result.map(Secsync.decide(state, command), (event) => ({
       event: Secsync.toNewEvent(event, command.payloadHash),
       payload: command.payload
     })),
+  context: () => undefined,
   readsPayloads: false,
   evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",

@@ -1,37 +1,107 @@
-/** What one connection was told of, and which of it the client has said to have: it acknowledges by timestamps, in order. */
+/**
+ * What one connection was sent, and what its client said to have: a client acknowledges by timestamps, in order, or by the
+ * nonce of an answer.
+ */
+import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import type { LibraryState } from "../../domain/verdant/State.ts"
+import type { ReplicaProgress } from "./ReplicaProgress.ts"
+import { versionOf } from "./Wire.ts"
 
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
 
 export class Acknowledgements {
+  private readonly state: () => LibraryState
+  private readonly progress: ReplicaProgress
+  private replicaId: ReplicaId | undefined
   private outstanding: Array<{ readonly timestamp: string; readonly version: number }> = []
   private last = 0
+  private cut: number | undefined
+  private resetEnd: string | undefined
 
-  /** It was sent an answer with everything up to here, which it acknowledges in another way. */
-  begin(version: number): void {
+  constructor(state: () => LibraryState, progress: ReplicaProgress) {
+    this.state = state
+    this.progress = progress
+  }
+
+  /** Whether the client lacks an event of this version: it was answered, and the answer does not hold that. */
+  lacks(version: number): boolean {
+    return this.cut !== undefined && version > this.cut
+  }
+
+  /** Whether the client was reset and has not put the library in place of what it had. */
+  get isResetPending(): boolean {
+    return this.resetEnd !== undefined
+  }
+
+  /** `resetEnd`: the client acknowledges with this timestamp once it is reset; undefined: the answer was not a reset. */
+  answered(replicaId: ReplicaId, version: number, resetEnd: string | undefined): void {
+    this.replicaId = replicaId
+    this.cut = version
+    this.resetEnd = resetEnd
     this.outstanding = []
     this.last = version
   }
 
-  /** It was told of this version, and will acknowledge it with the timestamp; undefined: there was nothing for it. */
-  told(version: number, timestamp: string | undefined): void {
+  /** The client was sent the event of this version, and acknowledges it with the timestamp. */
+  sent(version: number, timestamp: string | undefined): void {
     this.last = version
     if (timestamp === undefined) return
     this.outstanding.push({ timestamp, version })
     if (this.outstanding.length > MAX_OUTSTANDING) this.outstanding.shift()
   }
 
-  /** Whether it has said to have all that it was told. */
-  get isSettled(): boolean {
-    return this.outstanding.length === 0
+  /** The event of this version holds nothing for the client, so the client has it along with everything before it. */
+  skipped(version: number): void {
+    this.last = version
+    if (this.outstanding.length === 0) this.receiveUpTo(version)
   }
 
-  /** Up to which version it has all that it was told; undefined: that is no news. */
-  acknowledge(timestamp: string): number | undefined {
-    const found = this.outstanding.findIndex((told) => told.timestamp === timestamp)
+  /** The client left: it is sent nothing until its next sync is answered. */
+  end(): void {
+    this.cut = undefined
+  }
+
+  /** Takes a client's acknowledgement. */
+  acknowledge(
+    replicaId: ReplicaId,
+    { nonce, timestamp }: { readonly nonce: string | undefined; readonly timestamp: string | undefined },
+    now: number
+  ): void {
+    const { progress } = this
+    const state = this.state()
+    const replica = state.replicas.get(replicaId)
+    if (replica === undefined) return
+    progress.hear(replicaId, now)
+    if (nonce !== undefined) {
+      const version = versionOf(nonce, state.generation)
+      if (version !== undefined && version <= state.version) progress.receive(state, replica, version)
+    } else if (timestamp !== undefined) {
+      if (this.resetEnd !== undefined && timestamp >= this.resetEnd) {
+        this.resetEnd = undefined
+        progress.settle(replicaId)
+        if (this.cut !== undefined) progress.receive(state, replica, this.cut)
+      }
+      progress.promise(replicaId, timestamp, now)
+      const version = this.acknowledgedBy(timestamp)
+      if (version !== undefined) this.receiveUpTo(version)
+    }
+  }
+
+  /** The version up to which the client has what it was sent; undefined: the timestamp acknowledges nothing new. */
+  private acknowledgedBy(timestamp: string): number | undefined {
+    const found = this.outstanding.findIndex((sent) => sent.timestamp === timestamp)
     if (found === -1) return undefined
     this.outstanding.splice(0, found + 1)
     const next = this.outstanding[0]
     return next === undefined ? this.last : next.version - 1
+  }
+
+  /** While even the reset has not arrived, later events may not have arrived either. */
+  private receiveUpTo(version: number): void {
+    const state = this.state()
+    const replica = this.replicaId === undefined ? undefined : state.replicas.get(this.replicaId)
+    if (replica === undefined || this.progress.receivedBy(state, replica) === null) return
+    this.progress.receive(state, replica, version)
   }
 }

@@ -1,9 +1,9 @@
 /** The URL path at which Verdant clients are served. */
 
-/** Where Verdant clients are served, by WebSocket and by HTTP; files are below it. */
+/** The path of WebSockets and polls; the paths of files begin with it. */
 export const VERDANT_PATH = "/verdant"
 
-/** A Secsync document of that name is still one: its clients have a session key. */
+/** Whether a URL is a Verdant client's. A Secsync document may have the same name; its clients send a session key. */
 export const isVerdantPath = (url: string): boolean => {
   const query = url.indexOf("?")
   const path = query === -1 ? url : url.slice(0, query)

@@ -1,4 +1,4 @@
-/** What a client is told of a library's data: each text made once for all who see the same. */
+/** A library's data as clients are sent it: each text is made once for all users who see the same. */
 import { HashMap } from "effect"
 import {
   byTimestamp,
@@ -12,20 +12,20 @@ import type { Part } from "../Frame.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
 
-/** JSON texts, one after the other. */
+/** JSON texts, separated by commas. */
 export interface Contents {
   readonly operations: Part
   readonly baselines: Part
 }
 
 interface Everything extends Contents {
-  /** Whether there is nothing that only some may see. */
+  /** Whether every user may see all of it. */
   readonly isPublic: boolean
 }
 
 const everything = new WeakMap<LibraryState["entities"], Everything>()
 
-/** All that a user may see of a library: what a client begins anew with. */
+/** The whole library as far as a user may see it: the content of a reset. */
 export const everythingFor = (state: LibraryState, userId: string): Contents => {
   const shared = everything.get(state.entities)
   if (shared?.isPublic === true) return shared
@@ -53,8 +53,8 @@ export const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string
 const shared = new WeakMap<Batch, Message | "by user">()
 
 /**
- * What another replica wrote, as far as a user may see it; undefined when that is nothing. With a watermark that rose with
- * it, so that what may be folded is never known before what it covers.
+ * The message with another replica's operations, as far as a user may see them; undefined: the user may see none. It holds
+ * the watermark that rose with them, so that a client never knows a watermark before the operations that it covers.
  */
 export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | undefined): Message | undefined => {
   const found = shared.get(batch)
@@ -77,7 +77,7 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
   return made
 }
 
-/** The last timestamp of operations that a client is sent: it acknowledges with that. */
+/** The newest timestamp of operations that a user is sent, with which the client acknowledges them. */
 export const lastTimestamp = (batches: Iterable<Batch>, userId: string): string | undefined => {
   let last: string | undefined
   for (const { operations } of batches) {

@@ -1,11 +1,11 @@
-/** What a Verdant client is sent: JSON text, made once for all who are sent it. */
+/** A message to Verdant clients: JSON text, made once for all clients that are sent it. */
 import { type Frame, type Part, textFrame, textFrameInPieces } from "../Frame.ts"
 
 export class Message {
   private readonly parts: ReadonlyArray<Part>
   private made: Frame | undefined
 
-  /** What is bytes may be in other messages as well. */
+  /** Parts that are bytes may be shared with other messages. */
   constructor(...parts: ReadonlyArray<Part>) {
     this.parts = parts
   }
@@ -14,18 +14,18 @@ export class Message {
     return this.parts.map(textOf).join("")
   }
 
-  /** Characters, or bytes of what is bytes. */
+  /** Sum of the parts' lengths, in characters or bytes. */
   get length(): number {
     return this.parts.reduce((sum, part) => sum + part.length, 0)
   }
 
-  /** As a WebSocket's frame. */
+  /** The message as one WebSocket frame. */
   get frame(): Frame {
     this.made ??= textFrame(this.parts)
     return this.made
   }
 
-  /** The same, without a copy of what other messages have as well. */
+  /** The same frame in pieces, without a copy of the shared parts. */
   get pieces(): ReadonlyArray<Uint8Array> {
     return this.parts.every((part) => typeof part === "string") ? [this.frame] : textFrameInPieces(this.parts)
   }

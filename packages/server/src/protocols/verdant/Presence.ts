@@ -1,11 +1,12 @@
 /**
- * Who is there: one presence for a user, that of the device that spoke last, for as long as the user has a connection
- * somewhere or polls. Each process knows its own users, and tells the others of them; what is not repeated is forgotten.
+ * The users who are present in a library. A user has one presence, that of the last device that sent one, while any of the
+ * user's devices is connected or polls. Each process knows its own users and broadcasts their presence to the others, which
+ * forget a presence that is not repeated.
  */
 import { Option, Schema } from "effect"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 
-/** A user's presence; whoever shows it adds the profile. */
+/** A user's presence, without the profile. */
 export interface Present {
   readonly userId: string
   readonly replicaId: string
@@ -19,20 +20,20 @@ export type PresenceChange =
 
 interface Own {
   present: Present | undefined
-  /** Connections that are open. */
+  /** Ids of the user's open connections. */
   readonly connections: Set<string>
-  /** Until when one who polls is taken to be there, ms since 1970. */
+  /** A polling user counts as present until this time, milliseconds since 1970. */
   until: number
 }
 
-/** Users of one library that a process keeps the presence of; more are there without being seen. */
+/** Users of one library whose presence a process keeps; further users are not shown to others. */
 const MAX_USERS = 1000
-/** After so long without a word from their process, its users are taken to have gone. */
+/** Users of a process that was silent for longer count as gone. */
 const SILENCE_MILLIS = 90_000
 const REPEAT_MILLIS = 30_000
 
 const Text = Schema.String.check(Schema.isMaxLength(200))
-const Told = Schema.fromJsonString(
+const PresenceMessage = Schema.fromJsonString(
   Schema.Union([
     Schema.Struct({ who: Schema.Literal(true) }),
     Schema.Struct({
@@ -42,14 +43,14 @@ const Told = Schema.fromJsonString(
     Schema.Struct({ from: Text, offline: Schema.Struct({ userId: Text, replicaId: Text }) })
   ])
 )
-const decodeTold = Schema.decodeUnknownOption(Told)
+const decodeMessage = Schema.decodeUnknownOption(PresenceMessage)
 
 export class Presence {
   private readonly own = new Map<string, Own>()
   private readonly others = new Map<string, { readonly from: string; readonly present: Present; heard: number }>()
   private readonly listeners = new Set<(change: PresenceChange) => void>()
-  /** Users that a replica that polls was told of. */
-  private readonly told = new Map<ReplicaId, ReadonlyMap<string, string>>()
+  /** By polling replica, the users that it was last sent, and their replicas. */
+  private readonly sentTo = new Map<ReplicaId, ReadonlyMap<string, string>>()
   private readonly process: string
   private readonly now: () => number
   private tell: ((message: Uint8Array) => void) | undefined
@@ -60,7 +61,7 @@ export class Presence {
     this.now = now
   }
 
-  /** From now on there is a way to other processes; they are asked who is there. */
+  /** Connects it to other processes, and asks them for their users. */
   connect(tell: (message: Uint8Array) => void): void {
     if (this.tell !== undefined) return
     this.tell = tell
@@ -72,7 +73,7 @@ export class Presence {
     return () => void this.listeners.delete(listener)
   }
 
-  /** A connection is open until it is said to have gone; one that polls is there for a while. */
+  /** The user is present while the connection is open, or, with polls, until a time. */
   arrive(userId: string, connection: string | { readonly until: number }): void {
     const own = this.own.get(userId) ?? { present: undefined, connections: new Set(), until: 0 }
     if (typeof connection === "string") own.connections.add(connection)
@@ -95,7 +96,7 @@ export class Presence {
     this.notify({ _tag: "Changed", present })
   }
 
-  /** Everybody who is there. */
+  /** All users who are present, also those of other processes. */
   all(): ReadonlyArray<Present> {
     const all = new Map<string, Present>()
     for (const { present } of this.others.values()) all.set(present.userId, present)
@@ -103,19 +104,19 @@ export class Presence {
     return Array.from(all.values())
   }
 
-  /** Who has gone since a replica that polls was last told who is there. */
+  /** The users who left since a polling replica was last sent who is present. */
   goneSince(replicaId: ReplicaId): ReadonlyArray<{ readonly userId: string; readonly replicaId: string }> {
     const now = new Map(this.all().map(({ userId, replicaId }) => [userId, replicaId]))
-    const before = this.told.get(replicaId)
-    this.told.delete(replicaId)
-    this.told.set(replicaId, now)
-    if (this.told.size > MAX_USERS) this.told.delete(this.told.keys().next().value!)
+    const before = this.sentTo.get(replicaId)
+    this.sentTo.delete(replicaId)
+    this.sentTo.set(replicaId, now)
+    if (this.sentTo.size > MAX_USERS) this.sentTo.delete(this.sentTo.keys().next().value!)
     return Array.from(before ?? [])
       .filter(([userId]) => !now.has(userId))
       .map(([userId, replicaId]) => ({ userId, replicaId }))
   }
 
-  /** Called now and then: lets go who has not been heard of, and says again who is here. */
+  /** Called at intervals: removes users who were silent for too long, and repeats the own users' presence. */
   tick(): void {
     const now = this.now()
     for (const [userId, own] of this.own) this.expire(userId, own)
@@ -125,26 +126,26 @@ export class Presence {
     if (now - this.repeatedAt > REPEAT_MILLIS) this.sayAll()
   }
 
-  /** Whether there is anybody whose going has to be noticed. */
+  /** Whether `tick` has to be called: some user's leaving must be noticed. */
   isNeeded(): boolean {
     return this.own.size > 0 || this.others.size > 0
   }
 
-  /** What another process told. */
+  /** Takes a message of another process. */
   hear(message: Uint8Array): void {
-    const told = Option.getOrUndefined(decodeTold(Buffer.from(message).toString()))
-    if (told === undefined) return
-    if ("who" in told) return this.sayAll()
-    if ("present" in told) {
-      const name = `${told.from} ${told.present.userId}`
+    const decoded = Option.getOrUndefined(decodeMessage(Buffer.from(message).toString()))
+    if (decoded === undefined) return
+    if ("who" in decoded) return this.sayAll()
+    if ("present" in decoded) {
+      const name = `${decoded.from} ${decoded.present.userId}`
       const before = this.others.get(name)
       if (before === undefined && this.others.size >= MAX_USERS) return
-      this.others.set(name, { from: told.from, present: told.present, heard: this.now() })
-      if (JSON.stringify(before?.present) !== JSON.stringify(told.present)) {
-        this.notify({ _tag: "Changed", present: told.present })
+      this.others.set(name, { from: decoded.from, present: decoded.present, heard: this.now() })
+      if (JSON.stringify(before?.present) !== JSON.stringify(decoded.present)) {
+        this.notify({ _tag: "Changed", present: decoded.present })
       }
     } else {
-      const name = `${told.from} ${told.offline.userId}`
+      const name = `${decoded.from} ${decoded.offline.userId}`
       const other = this.others.get(name)
       if (other !== undefined) this.removeOther(name, other.present)
     }

@@ -1,11 +1,11 @@
-/** Who else is in a library, as one client is told of it. */
+/** Sends one client the presence of the other users of its library. */
 import { Effect } from "effect"
 import type { Message } from "./Message.ts"
 import type { Presence, PresenceChange, Present } from "./Presence.ts"
 import * as Wire from "./Wire.ts"
 
 export interface PresenceFeedServices {
-  /** JSON for a user's peers. */
+  /** The user's profile, as JSON for peers. */
   readonly profileOf: (userId: string) => Effect.Effect<unknown>
   readonly run: (effect: Effect.Effect<void>) => void
 }
@@ -14,7 +14,7 @@ export class PresenceFeed {
   private readonly services: PresenceFeedServices
   private readonly presence: Presence
   private readonly send: (message: Message) => void
-  /** Who was there when the client asked. */
+  /** The presence that the answer to the client's sync holds. */
   private gathered: ReadonlySet<Present> = new Set()
 
   constructor(services: PresenceFeedServices, presence: Presence, send: (message: Message) => void) {
@@ -23,7 +23,7 @@ export class PresenceFeed {
     this.send = send
   }
 
-  /** Everybody, for the answer to a sync. */
+  /** All users who are present, by id, for the answer to a sync. */
   gather(): Effect.Effect<Readonly<Record<string, Wire.UserInfo>>> {
     return Effect.suspend(() => {
       this.gathered = new Set(this.presence.all())
@@ -38,8 +38,8 @@ export class PresenceFeed {
   }
 
   /**
-   * Tells who came and went since all were gathered: a client takes the answer for the last word on who is there, and may
-   * well process it after what it is told a little later.
+   * Sends who came and left since `gather`. A client takes the answer to its sync for the whole truth, and may process it
+   * after messages that were sent a little later.
    */
   correct(): void {
     const now = this.presence.all()

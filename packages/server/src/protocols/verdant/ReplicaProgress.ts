@@ -1,74 +1,55 @@
 /**
- * How far this process's replicas are, beyond what the log says of them. It may be lost: then they are taken to be less far,
- * which only has something folded later or sent again.
+ * How far this process's replicas are, beyond what the log says: the one owner of that knowledge. It may be lost; replicas
+ * then count as less far, so something is compacted later or sent again.
  */
-import type { LiveCursors } from "../../domain/verdant/Commands.ts"
-import { PROCESSING_MILLIS } from "../../domain/verdant/Decide.ts"
-import type { Cursor, ReplicaId } from "../../domain/verdant/Events.ts"
+import type { KnownReplica, Offer } from "../../domain/verdant/Context.ts"
+import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
+import { receivedBy } from "../../domain/verdant/Progress.ts"
+import type { LibraryState, Replica } from "../../domain/verdant/State.ts"
 
-/** What a replica was sent, and what it had before. */
-interface Offer {
-  /** What its client takes for its last sync once it has processed that. */
-  readonly asOf: string
-  readonly before: number | null
-  /** All there is, and not what it missed. */
-  readonly isReset: boolean
-  isSettled: boolean
-  /** Milliseconds since 1970. */
-  readonly at: number
-  /** Intervals until it has stored it, if it stays connected; undefined: it polls, or has left, and its next sync says. */
-  ripensIn: number | undefined
+interface Live extends KnownReplica {
+  /** Promised in this interval, and in the one before. */
+  readonly recentPromise: string | undefined
+  readonly unripePromise: string | undefined
+  /** When it was last sent content, milliseconds since 1970. */
+  readonly offeredAt: number | undefined
+  /** The client's time of its last sync. */
+  readonly asked: string | undefined
 }
 
-interface Live {
-  received: number | null | undefined
-  seen: number | undefined
-  /** Just promised, promised a while ago, and to be relied on. */
-  promise: string | undefined
-  unripe: string | undefined
-  ripe: string | undefined
-  offer: Offer | undefined
-  /** When it was last sent something, milliseconds since 1970. */
-  offeredAt: number | undefined
-  isUnanswered: boolean
-  /** The client's time when it last asked what there is. */
-  asked: string | undefined
+const nothing: Live = {
+  ...{ received: undefined, seen: undefined, promise: undefined, offer: undefined, isUnanswered: false },
+  ...{ recentPromise: undefined, unripePromise: undefined, offeredAt: undefined, asked: undefined }
 }
 
-/** Replicas of one library that are remembered; the one heard of longest ago goes first. */
+/** Replicas of one library that are remembered; the one heard of longest ago is forgotten first. */
 const MAX_REPLICAS = 10_000
 
-export class ReplicaProgress implements LiveCursors {
-  private readonly replicas = new Map<ReplicaId, Live>()
-  /** When replicas were sent what is of no library any more, and may still be about to store it. */
-  private evicted = new Map<ReplicaId, number>()
+export class ReplicaProgress {
+  private replicas = new Map<ReplicaId, Live>()
+  /** A decision's context holds the map, so the next change goes to a copy. */
+  private isShared = false
+  private evicted: ReadonlyMap<ReplicaId, number> = new Map()
   private changed = false
 
-  received(replicaId: ReplicaId): number | null | undefined {
-    return this.replicas.get(replicaId)?.received
+  /** What is known now; it does not change. */
+  snapshot(): ReadonlyMap<ReplicaId, KnownReplica> {
+    this.isShared = true
+    return this.replicas
   }
 
-  seen(replicaId: ReplicaId): number | undefined {
-    return this.replicas.get(replicaId)?.seen
+  /** When a replica was last sent content of the library that was evicted since; it does not change. */
+  evictedContent(): ReadonlyMap<ReplicaId, number> {
+    return this.evicted
   }
 
-  ripe(): ReadonlyMap<ReplicaId, Cursor> {
-    const ripe = new Map<ReplicaId, Cursor>()
-    for (const [id, live] of this.replicas) {
-      const { offer, seen, ripe: promise } = live
-      // It acknowledges what it is sent before it stores it, and may end between the two.
-      const isSure = offer === undefined || offer.ripensIn === 0
-      const received = isSure ? live.received : offer.before
-      ripe.set(id, {
-        ...(promise !== undefined && { promise }),
-        ...(typeof received === "number" && { received }),
-        ...(seen !== undefined && { seen })
-      })
-    }
-    return ripe
+  /** The version up to which a replica has everything; null: not even its last reset is known to have arrived. */
+  receivedBy(state: LibraryState, replica: Replica): number | null {
+    return receivedBy(state, replica, this.replicas.get(replica.id))
   }
 
-  /** Whether anything has become known since this was last asked. */
+  /** Whether anything has become known since the last call. */
   takeChanged(): boolean {
     const { changed } = this
     this.changed = false
@@ -76,152 +57,143 @@ export class ReplicaProgress implements LiveCursors {
   }
 
   /**
-   * Called at intervals longer than a client keeps what its user did to itself: until then it may still send operations
-   * that are older than its promise.
+   * Called at intervals longer than a client gathers its user's changes before it sends them. Until then it may still send
+   * operations that are older than its promise.
    */
   ripen(): void {
-    for (const live of this.replicas.values()) {
-      if (live.offer?.ripensIn) {
-        live.offer.ripensIn -= 1
-        this.changed = true
-      }
-      if (live.unripe !== undefined) {
-        live.ripe = live.unripe
-        this.changed = true
-      }
-      live.unripe = live.promise
-      live.promise = undefined
+    for (const [id, live] of this.replicas) {
+      const { offer, promise, recentPromise, unripePromise } = live
+      if (recentPromise === undefined && unripePromise === undefined && !offer?.ripensIn) continue
+      if (unripePromise !== undefined || offer?.ripensIn) this.changed = true
+      this.writable().set(id, {
+        ...live,
+        ...(offer?.ripensIn && { offer: { ...offer, ripensIn: offer.ripensIn - 1 } }),
+        promise: unripePromise ?? promise,
+        unripePromise: recentPromise,
+        recentPromise: undefined
+      })
     }
   }
 
-  /** Whether something is not to be relied on yet, and will be without another word. */
+  /** Whether something cannot be relied on yet, and will be without another message. */
   hasUnripe(): boolean {
-    for (const { offer, promise, unripe } of this.replicas.values()) {
-      if (promise !== undefined || unripe !== undefined || offer?.ripensIn) return true
+    for (const { offer, recentPromise, unripePromise } of this.replicas.values()) {
+      if (recentPromise !== undefined || unripePromise !== undefined || offer?.ripensIn) return true
     }
     return false
   }
 
   hear(replicaId: ReplicaId, now: number): void {
-    this.liveOf(replicaId).seen = now
+    this.update(replicaId, { seen: now })
     this.changed = true
   }
 
-  /** It will never again send anything older. */
-  promise(replicaId: ReplicaId, timestamp: string): void {
-    const live = this.liveOf(replicaId)
-    if (live.promise === undefined || live.promise < timestamp) live.promise = timestamp
+  /** The replica will never send anything older. A promise of a clock that is far ahead does not count. */
+  promise(replicaId: ReplicaId, timestamp: string, now: number): void {
+    if (!isTimely(timestamp, now)) return
+    const { recentPromise } = this.replicas.get(replicaId) ?? nothing
+    if (recentPromise === undefined || recentPromise < timestamp) this.update(replicaId, { recentPromise: timestamp })
     this.changed = true
   }
 
-  /** The connection on which it was last sent what it missed has ended: what it promised of late does not hold. */
+  /**
+   * The connection that sent the offer as of `asOf` has closed. Recent promises are void, and the replica's next sync
+   * tells whether it stored the offer.
+   */
   leave(replicaId: ReplicaId, asOf: string | undefined): void {
     const live = this.replicas.get(replicaId)
     if (live === undefined) return
-    live.promise = undefined
-    live.unripe = undefined
-    if (live.offer?.asOf === asOf && live.offer?.ripensIn) live.offer.ripensIn = undefined
+    const { offer } = live
+    this.writable().set(replicaId, {
+      ...live,
+      ...(offer?.asOf === asOf && offer?.ripensIn && { offer: { ...offer, ripensIn: undefined } }),
+      recentPromise: undefined,
+      unripePromise: undefined
+    })
   }
 
-  /** It has everything up to a version. */
-  receive(replicaId: ReplicaId, version: number, logged: number | null): void {
-    const live = this.liveOf(replicaId)
-    const before = live.received === undefined ? logged : live.received
+  /** The replica has everything up to a version. */
+  receive(state: LibraryState, replica: Replica, version: number): void {
+    const before = this.receivedBy(state, replica)
     if (before !== null && before >= version) return
-    live.received = version
+    this.update(replica.id, { received: version })
     this.changed = true
   }
 
-  /** It asks what there is; answers with its time when it asked before, undefined: not known. */
+  /** The replica syncs; returns the client's time of the sync before, undefined: not known. */
   ask(replicaId: ReplicaId, timestamp: string): string | undefined {
-    const live = this.liveOf(replicaId)
-    const before = live.asked
-    live.asked = timestamp
+    const before = this.replicas.get(replicaId)?.asked
+    this.update(replicaId, { asked: timestamp })
     return before
   }
 
-  /** It is sent something; whether that arrives shows later. */
+  /** The replica is sent content; its later messages tell whether that arrived. */
   offer(
-    replicaId: ReplicaId,
-    offer: {
-      readonly asOf: string
-      readonly isReset: boolean
-      readonly isPolling: boolean
-      readonly logged: number | null
-      readonly at: number
-    }
+    state: LibraryState,
+    replica: Replica,
+    { isPolling, ...offer }: Pick<Offer, "asOf" | "at" | "isReset"> & { readonly isPolling: boolean }
   ): void {
-    const live = this.liveOf(replicaId)
-    // What it missed since is worth nothing without all that was before.
-    if (live.offer?.isReset === true && !offer.isReset) return
-    const { asOf, at, isPolling, isReset, logged } = offer
-    const before = isReset ? null : live.received === undefined ? logged : live.received
-    live.offer = { asOf, at, isReset, isSettled: false, before, ripensIn: isPolling ? undefined : 2 }
-    live.offeredAt = at
-    live.isUnanswered = false
+    const pending = this.replicas.get(replica.id)?.offer
+    // What a replica missed since a reset is worth nothing without that reset.
+    if (pending?.isReset === true && !offer.isReset) return
+    const before = offer.isReset ? null : this.receivedBy(state, replica)
+    this.update(replica.id, {
+      offer: { ...offer, isSettled: false, before, ripensIn: isPolling ? undefined : 2 },
+      offeredAt: offer.at,
+      isUnanswered: false
+    })
   }
 
-  /** What it was to begin anew with reached nobody. */
+  /** The replica was reset, and its connection was gone before the answer. */
   miss(replicaId: ReplicaId): void {
-    this.liveOf(replicaId).isUnanswered = true
+    this.update(replicaId, { isUnanswered: true })
   }
 
-  isUnanswered(replicaId: ReplicaId): boolean {
-    return this.replicas.get(replicaId)?.isUnanswered === true
-  }
-
-  /** Whether it was just sent everything, and asks again before it can have processed that. */
-  isBeginning(replicaId: ReplicaId, since: string | null, now: number): boolean {
-    const offer = this.replicas.get(replicaId)?.offer
-    if (offer?.isReset !== true || (since !== null && since >= offer.asOf)) return false
-    return now - offer.at < PROCESSING_MILLIS
-  }
-
-  isUnsettled(replicaId: ReplicaId): boolean {
-    const offer = this.replicas.get(replicaId)?.offer
-    return offer?.isReset === true && !offer.isSettled
-  }
-
-  /** It has put everything that it was sent in place of what it had. Whether that lasts, its next sync says. */
+  /** The replica has put its reset in place of what it had. Whether that lasts, its next sync tells. */
   settle(replicaId: ReplicaId): void {
-    const offer = this.replicas.get(replicaId)?.offer
-    if (offer !== undefined) offer.isSettled = true
+    const live = this.replicas.get(replicaId)
+    if (live?.offer !== undefined) {
+      this.writable().set(replicaId, { ...live, offer: { ...live.offer, isSettled: true } })
+    }
   }
 
-  /** Takes back what it said to have received, but never processed: it acknowledges before it stores. */
+  /**
+   * A sync tells whether the replica processed the last offer. If it did not, the acknowledgement of that is taken back: a
+   * client acknowledges before it stores.
+   */
   confirm(replicaId: ReplicaId, since: string | null): void {
     const live = this.replicas.get(replicaId)
     if (live?.offer === undefined) return
-    if (since === null || since < live.offer.asOf) live.received = live.offer.before
-    live.offer = undefined
+    const isProcessed = since !== null && since >= live.offer.asOf
+    const received = isProcessed ? live.received : live.offer.before
+    this.writable().set(replicaId, { ...live, received, offer: undefined })
   }
 
   forget(replicaId: ReplicaId): void {
-    this.replicas.delete(replicaId)
+    this.writable().delete(replicaId)
   }
 
-  /** Of the library that was evicted nothing counts any more, but what its clients still process. */
+  /** The library was evicted: nothing is known any more, except which clients may still be storing its content. */
   evict(): void {
     const sent = Array.from(this.replicas).flatMap(([id, { offeredAt }]) =>
       offeredAt === undefined ? [] : ([[id, offeredAt]] as const)
     )
     this.evicted = new Map(sent)
-    this.replicas.clear()
+    this.replicas = new Map()
+    this.isShared = false
   }
 
-  isStoringEvicted(replicaId: ReplicaId, now: number): boolean {
-    const at = this.evicted.get(replicaId)
-    return at !== undefined && now - at < PROCESSING_MILLIS
+  private writable(): Map<ReplicaId, Live> {
+    if (this.isShared) this.replicas = new Map(this.replicas)
+    this.isShared = false
+    return this.replicas
   }
 
-  private liveOf(replicaId: ReplicaId): Live {
-    const live = this.replicas.get(replicaId) ?? {
-      ...{ received: undefined, seen: undefined, asked: undefined, offer: undefined, offeredAt: undefined },
-      ...{ promise: undefined, unripe: undefined, ripe: undefined, isUnanswered: false }
-    }
-    this.replicas.delete(replicaId)
-    this.replicas.set(replicaId, live)
-    if (this.replicas.size > MAX_REPLICAS) this.replicas.delete(this.replicas.keys().next().value!)
-    return live
+  private update(replicaId: ReplicaId, change: Partial<Live>): void {
+    const replicas = this.writable()
+    const live = replicas.get(replicaId) ?? nothing
+    replicas.delete(replicaId)
+    replicas.set(replicaId, { ...live, ...change })
+    if (replicas.size > MAX_REPLICAS) replicas.delete(replicas.keys().next().value!)
   }
 }

@@ -1,9 +1,10 @@
-/** Verdant libraries as rooms: what the pure core decides, and what a process knows of its clients beside the log. */
+/** Verdant libraries as rooms: the pure rules, and what a process knows of a library beyond its log. */
 import { randomBytes } from "node:crypto"
-import { Clock, Context, Effect, FiberSet, Layer, Option } from "effect"
+import { Clock, Context, Duration, Effect, FiberSet, Layer, Option } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
+import type { DecisionContext } from "../../domain/verdant/Context.ts"
 import { decide } from "../../domain/verdant/Decide.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
@@ -16,51 +17,75 @@ import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
 import { Presence } from "./Presence.ts"
 import { ReplicaProgress } from "./ReplicaProgress.ts"
 
-/** What a room of a library carries beside its state. */
+/** What a library's room carries besides its state. */
 export interface LibraryLocal {
   readonly libraryId: LibraryId
-  readonly cursors: ReplicaProgress
+  readonly progress: ReplicaProgress
   readonly presence: Presence
-  /** Where folding was last tried in vain: until more is known of the replicas it would be again. */
-  foldTriedAt: string | null
-  /** When files were last looked through, milliseconds since 1970. */
+  /** What a decision depends on now, besides the state and the command. */
+  readonly context: () => DecisionContext
+  /** The watermark at the last attempt to compact. Until it rises, or more progress is recorded, another is in vain. */
+  compactionTriedAt: string | null
+  /** When the files were last swept, milliseconds since 1970. */
   sweptAt: number
 }
 
-/** Longer than those who poll stay away, and than they are shown as present: what is known of them is in the room. */
+/** Longer than the interval of polling clients and their presence: a room holds what is known of them. */
 const IDLE = "1 minute"
 
 export type LibraryRoom = Room<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal>
 
 export const libraryKey = (libraryId: LibraryId): StreamKey => ({ libraryId, streamId: VERDANT })
 
-const makeProtocol = (
-  now: () => number,
-  onEvicted: (libraryId: LibraryId) => void
-): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal> => {
+interface ProtocolOptions {
+  readonly now: () => number
+  readonly truancy: number
+  readonly onEvicted: (libraryId: LibraryId) => void
+}
+
+const makeProtocol = ({
+  now,
+  onEvicted,
+  truancy
+}: ProtocolOptions): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal, DecisionContext> => {
   const process = randomBytes(9).toString("base64url")
   return {
     initial: () => initial,
     decide,
+    context: (local) => local.context(),
     evolve,
     readsPayloads: true,
     isSettled: () => false,
-    // Who sees what depends on the user: sessions make their messages, one for all who see the same.
+    // Users see different parts of an event, so sessions make the messages, one for all who see the same.
     frame: () => undefined,
     local: (state, { libraryId }) => {
-      // It was evicted while it had no room here, and nobody has brought it back yet.
+      // The library was evicted while it had no room here, and no client has restored it yet.
       if (state.version > 0 && state.version === state.checkpoint && isEmpty(state)) onEvicted(libraryId)
-      const presence = new Presence(process, now)
-      return { libraryId, presence, cursors: new ReplicaProgress(), foldTriedAt: null, sweptAt: 0 }
+      const progress = new ReplicaProgress()
+      return {
+        libraryId,
+        progress,
+        presence: new Presence(process, now),
+        context: () => ({
+          now: now(),
+          truancy,
+          known: progress.snapshot(),
+          evictedContent: progress.evictedContent()
+        }),
+        compactionTriedAt: null,
+        sweptAt: 0
+      }
     },
     observe: (local, event) => {
-      const { cursors, libraryId } = local
-      if (event.type === "CursorsAdvanced") local.foldTriedAt = null
+      const { libraryId, progress } = local
+      if (event.type === "CursorsAdvanced") local.compactionTriedAt = null
       if (event.type === "Evicted") {
-        cursors.evict()
+        progress.evict()
         onEvicted(libraryId)
       }
-      if (event.type === "ReplicaForgotten" && "replicaId" in event.data) cursors.forget(event.data.replicaId as never)
+      if (event.type === "ReplicaForgotten" && "replicaId" in event.data) {
+        progress.forget(event.data.replicaId as never)
+      }
     },
     hear: ({ presence }, message) => presence.hear(message)
   }
@@ -70,29 +95,31 @@ export class LibraryRooms extends Context.Service<
   LibraryRooms,
   Rooms<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal>
 >()("@sealog/server/LibraryRooms") {
-  static readonly layer = Layer.effect(
-    LibraryRooms,
-    Effect.gen(function* () {
-      const clock = yield* Clock.Clock
-      const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
-      const run = yield* FiberSet.makeRuntime<never>()
-      // Whoever evicted it may not have reached the files; every process that hears of it may delete them.
-      const deleteFiles = (libraryId: LibraryId): void => {
-        if (Option.isNone(blobs)) return
-        const deleting = Effect.flatMap(filesOfGenerations(libraryId), deleteEvictedFiles).pipe(
-          Effect.provideService(BlobStore, blobs.value),
-          Effect.provideService(EventLog, log),
-          // A sweep of the store finds them as well, later.
-          Effect.catch((error) => Effect.logWarning(error.message))
-        )
-        run(deleting)
-      }
-      return LibraryRooms.of(
-        yield* makeRooms(
-          makeProtocol(() => clock.currentTimeMillisUnsafe(), deleteFiles),
-          { idle: IDLE }
-        )
-      )
-    })
-  )
+  /** `replicaTruancy`: a replica that was not heard of for longer is truant. Default: 7 days. */
+  static readonly layer = (options: { readonly replicaTruancy?: Duration.Input } = {}) =>
+    Layer.effect(
+      LibraryRooms,
+      Effect.gen(function* () {
+        const clock = yield* Clock.Clock
+        const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
+        const run = yield* FiberSet.makeRuntime<never>()
+        // The command that evicted the library may not reach its files, so every process that observes it deletes them.
+        const deleteFiles = (libraryId: LibraryId): void => {
+          if (Option.isNone(blobs)) return
+          const deleting = Effect.flatMap(filesOfGenerations(libraryId), deleteEvictedFiles).pipe(
+            Effect.provideService(BlobStore, blobs.value),
+            Effect.provideService(EventLog, log),
+            // A later sweep of the store finds them as well.
+            Effect.catch((error) => Effect.logWarning(error.message))
+          )
+          run(deleting)
+        }
+        const protocol = makeProtocol({
+          now: () => clock.currentTimeMillisUnsafe(),
+          truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
+          onEvicted: deleteFiles
+        })
+        return LibraryRooms.of(yield* makeRooms(protocol, { idle: IDLE }))
+      })
+    )
 }

@@ -1,5 +1,5 @@
 /**
- * Verdant's libraries, for the app that embeds the server: documents as their users see them, and what changes.
+ * Verdant libraries for the app that embeds the server: documents as their users see them, and changes.
  *
  * ```ts
  * const libraries = yield* VerdantLibraries
@@ -21,7 +21,7 @@ import { FileLinks, linkTo } from "./files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "./files/FileOptions.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 
-/** The document's parts refer to each other so often that it is too large to be put together. */
+/** The document's parts refer to each other so often that the document is too large to be assembled. */
 export class DocumentTooLarge extends Schema.TaggedError<DocumentTooLarge>()("DocumentTooLarge", {
   collection: Schema.String,
   documentId: Schema.String
@@ -31,13 +31,13 @@ export class VerdantLibraries extends Context.Service<
   VerdantLibraries,
   {
     /**
-     * A document with its objects and lists in their place, as it is in the log now, whichever process wrote it;
-     * undefined: there is none. It asks nobody's leave: private documents are seen like others.
+     * A document with its objects and lists in place of references, as the log holds it now, whichever process wrote it;
+     * undefined: there is none. It applies no access rules, so private documents are included.
      *
-     * A file is `{id, name, type, size, alt, url}`: `id` alone if it is not here, `alt` if its document has one, `url` if
-     * this server serves files, and beginning with a slash if `files.publicOrigin` does not say what it is reached by.
+     * A file is `{id, name, type, size, alt, url}`. It has only its `id` if it is not stored here, `alt` if the document has
+     * one, and `url` if this server serves files. The `url` begins with a slash unless `files.publicOrigin` is set.
      *
-     * A library that is open, for its clients or since the last call a while ago, is not read again.
+     * A library stays in memory while clients use it, and for a while after a call; then it is not read again.
      */
     readonly documentSnapshot: (
       libraryId: LibraryId,
@@ -46,37 +46,37 @@ export class VerdantLibraries extends Context.Service<
     ) => Effect.Effect<unknown, StorageUnavailable | DocumentTooLarge>
 
     /**
-     * What changes in a library after a version, or from now on, without an end.
+     * The changes of a library after a version, or from now on, without an end. 0 begins with the first change.
      *
-     * What is told of is stored durably. It is told of in the order of the versions and once to each who listens, whichever
-     * process or command stored it; so of several processes that listen, each is told of everything. An app that keeps
-     * the last version it is done with goes on after it when it comes back, and misses nothing: it may be told again of
-     * what it was not yet done with. 0 begins with a library's first change.
+     * Each change is durable. Every listener receives every change once, in the order of the versions, whichever process or
+     * command stored it. An app that records the last version it has processed continues after that version and misses
+     * nothing; changes that were delivered but not recorded as processed are delivered again.
      *
-     * The server keeps what changed until it has folded it twice. Who comes later than that is told of a `Purged` in its
-     * place, and reads the documents as they are; an eviction is an `Evicted`. Folding, cursors and files are no changes.
+     * The server keeps the content of a change until its library was compacted twice. A listener that comes later receives
+     * a `Purged` instead, and reads the documents as they are. An eviction is an `Evicted`. Compaction, progress of replicas
+     * and files are no changes.
      *
-     * Changes are read from the log as they are taken: a slow listener holds nobody up, and only itself back. A storage
-     * that is away is waited for.
+     * The stream reads the log as its consumer takes changes: a slow listener delays only itself. It waits for a storage
+     * that is unavailable.
      */
     readonly changes: (libraryId: LibraryId, after?: number) => Stream.Stream<LibraryChange>
 
     /**
-     * The same of all libraries, each in its own order; nothing is said of the order among them. `after` has a version
-     * for each: a library that is not in it begins with its first change. Without it, all begin with what is stored from
-     * now on. A library's version is kept in memory, a hundred bytes or so.
+     * The changes of all libraries, each in its own order; the order between libraries is undefined. `after` has a version
+     * for each library: one that is missing begins with its first change. Without `after`, all begin with the next change
+     * that is stored. Takes about a hundred bytes of memory per library.
      */
     readonly allChanges: (after?: ReadonlyMap<LibraryId, number>) => Stream.Stream<LibraryChange>
   }
 >()("@sealog/server/VerdantLibraries") {
-  /** Part of every `SyncServer` layer, which provides it to the app. */
+  /** Every `SyncServer` layer includes it and provides it to the app. */
   static readonly layer = (files?: Partial<FileOptions>) => Layer.effect(VerdantLibraries, make(files))
 
-  /** For a process that serves no clients, on a log that others serve: a worker. */
+  /** For a worker: a process that serves no clients, on a log that other processes serve. */
   static readonly layerWithoutServer = (
     files?: Partial<FileOptions>
   ): Layer.Layer<VerdantLibraries, never, EventLog | Signals> =>
-    VerdantLibraries.layer(files).pipe(Layer.provide(LibraryRooms.layer), Layer.provide(Committer.layer))
+    VerdantLibraries.layer(files).pipe(Layer.provide(LibraryRooms.layer()), Layer.provide(Committer.layer))
 }
 
 const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
@@ -92,7 +92,7 @@ const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
     documentId: string
   ) {
     const room = yield* rooms.get(libraryKey(libraryId))
-    // Other processes may have written to it.
+    // Makes the room read what other processes wrote.
     const outcome = yield* Effect.callback<"seen" | "unavailable">((resume) =>
       room.submit({ _tag: "Look" }, ORIGIN, ({ _tag }) =>
         resume(Effect.succeed(_tag === "Unavailable" ? "unavailable" : "seen"))

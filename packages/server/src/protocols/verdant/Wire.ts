@@ -1,4 +1,4 @@
-/** Verdant's messages: what a client may send, decoded once and bounded, and what it is sent. */
+/** Verdant's messages: decodes a client's, once and with limits, and makes the server's. */
 import { Result, Schema } from "effect"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
 import { baselineBy, decodeBaseline } from "../../domain/verdant/model/Baseline.ts"
@@ -13,7 +13,7 @@ import { Message, message } from "./Message.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
 
-/** Items of a message that were understood, and how many were not. */
+/** The valid items of a message, and the number of invalid ones. */
 export interface Decoded<A> {
   readonly items: ReadonlyArray<A>
   readonly refused: number
@@ -44,15 +44,15 @@ export type ClientMessage =
     }
   | { readonly _tag: "Presence"; readonly replicaId: ReplicaId; readonly presence: unknown; readonly internal: unknown }
   | { readonly _tag: "Disconnecting"; readonly replicaId: ReplicaId }
-  /** A kind that is not known: it may be a newer client's, and is passed over. */
+  /** An unknown kind, which is ignored: it may be a newer client's. */
   | { readonly _tag: "Unknown" }
   | { readonly _tag: "NotJson" }
   | { readonly _tag: "Malformed"; readonly reason: string }
 
-/** A presence, bytes of its JSON: every peer is sent it. */
+/** Size limit of a presence, which every peer is sent: characters of its JSON. */
 const MAX_PRESENCE = 32 * 1024
 
-/** Of a frame or a request, as its commas and brackets count; 32 MiB of small operations are half as many. */
+/** Limit on the JSON values of a frame or a request; 32 MiB of small operations are half as many. */
 export const MAX_VALUES = 4_000_000
 
 const isReplicaId = Schema.is(ReplicaId)
@@ -161,7 +161,7 @@ export const presenceChanged = (userInfo: UserInfo): Message =>
 export const presenceOffline = (userId: string, replicaId: string): Message =>
   message({ type: "presence-offline", userId, replicaId })
 
-/** `operations` and `baselines`: JSON texts, one after the other. */
+/** `operations` and `baselines`: JSON texts, separated by commas. */
 export const operationsRebroadcast = (content: {
   readonly replicaId: string
   readonly operations: string
@@ -196,11 +196,11 @@ export const syncResponse = (content: {
 const globalAckField = (watermark: string | undefined): string =>
   watermark === undefined ? "" : `,"globalAckTimestamp":"${watermark}"`
 
-/** Names a version to a client, which knows nothing of it but that it has to say it again. */
+/** Makes a nonce of a version. It is opaque to the client, which sends it back to acknowledge an answer. */
 export const nonceOf = (generation: number, version: number): string =>
   Buffer.from(`${generation}.${version}`).toString("base64url")
 
-/** The version, if it is of this generation. */
+/** The version that a nonce stands for; undefined: it is invalid, or of another generation. */
 export const versionOf = (nonce: string, generation: number): number | undefined => {
   const [, of, version] = /^(\d{1,15})\.(\d{1,15})$/.exec(Buffer.from(nonce, "base64url").toString()) ?? []
   return Number(of) === generation ? Number(version) : undefined

@@ -1,126 +1,207 @@
-/** Decisions that depend on how those before them met in time. */
+/** The rules of a Verdant library: given what happened before, which event a command becomes, or why it is refused. */
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
-import { emptyHead, place } from "../../../src/domain/Stream.ts"
-import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
-import { decide } from "../../../src/domain/verdant/Decide.ts"
-import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
-import { evolve } from "../../../src/domain/verdant/Evolve.ts"
-import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
-import { initial } from "../../../src/domain/verdant/State.ts"
+import type { DecisionContext } from "../../../src/domain/verdant/Context.ts"
+import { PROCESSING_MILLIS } from "../../../src/domain/verdant/Progress.ts"
 import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
+import { given, NOW, operation, stamp, sync, type Then, TRUANCY, write } from "./decisions.ts"
 
-const KEY = { libraryId: "library" as never, streamId: "@verdant" }
-const NOW = 1_700_000_000_000
+const isRefused = (then: Then, refusal: string) => assert.deepStrictEqual(then, { refused: refusal })
+const isEvent = (then: Then, fields: object) => assert.deepInclude("event" in then ? then.event : then, fields)
 
-/** A library and what one process knows beside it, which answers nobody: what it decides is not known to its clients yet. */
-const makeLibrary = () => {
-  let [state, head, count] = [initial, emptyHead, 0]
-  const cursors = new ReplicaProgress()
-  const stamp = () => `0001${NOW.toString(36).padStart(9, "0")}${(count++).toString(36).padStart(4, "0")}0000000`
-  const circumstances = { now: NOW, truancy: 1000, cursors }
-  const author = (replicaId: ReplicaId) => ({ replicaId, userId: "user", type: 0, ...circumstances })
-  const operation = () => ({
-    ...Result.getOrThrow(
-      decodeOperation({ oid: "notes/a", timestamp: stamp(), data: { op: "set", name: "x", value: 1 } })
-    ),
-    owner: null
-  })
-  const submit = (command: LibraryCommand) => {
-    const { event, payload } = Result.getOrThrow(decide(state, command))
-    const placed = place(KEY, head, event, "test", NOW)
-    head = { version: placed.version, generation: placed.generation, chain: placed.chain }
-    state = evolve(state, placed, payload)
-    return placed
-  }
-  return {
-    cursors,
-    state: () => state,
-    makeTruant: (replicaId: ReplicaId) => submit({ _tag: "MakeTruant", replicaId }),
-    write: (replicaId: ReplicaId) =>
-      submit({ _tag: "StoreOperations", ...author(replicaId), operations: [operation()] }),
-    /** Whether there was anything to write down that a process knows. */
-    advance: (known: ReplicaProgress) => {
-      const command = { _tag: "AdvanceCursors", ...circumstances, cursors: known } as const
-      const isDue = Result.isSuccess(decide(state, command))
-      if (isDue) submit(command)
-      return isDue
-    },
-    sync: (replicaId: ReplicaId, since: string | null) =>
-      submit({
-        ...{ _tag: "Sync", ...author(replicaId), timestamp: stamp(), since, resyncAll: since === null },
-        ...{ isPolling: true, operations: since === null ? [operation()] : [], baselines: [] }
-      })
-  }
-}
+/** The context that a room makes of what it knows now. */
+const knowing = (progress: ReplicaProgress): Pick<DecisionContext, "known" | "evictedContent"> => ({
+  known: progress.snapshot(),
+  evictedContent: progress.evictedContent()
+})
 
-describe("a replica that begins anew", () => {
-  it("has nothing of what it had received before, whatever is still known of that while it is not answered", () => {
-    const { cursors, makeTruant, state, sync, write } = makeLibrary()
-    const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
-    sync(writer, null)
-    sync(replica, null)
-    cursors.receive(replica, state().version, null)
-    makeTruant(replica)
-    write(writer)
-    assert.strictEqual(sync(replica, state().replicas.get(replica)!.asOf).type, "ReplicaJoined")
-    write(writer)
-    assert.isNull(state().replicas.get(replica)!.received)
-    assert.propertyVal(write(replica).data, "authorMayLack", true)
+/** The writer has written one operation; the replica has joined, and then the writer wrote another. */
+const twoReplicas = (name = "replica") =>
+  given(sync("writer", 1, { operations: [operation(0)] }), sync(name, 2), write("writer", operation(3)))
+
+describe("a sync", () => {
+  it("of an unknown replica resets it", () => {
+    const library = given(sync("writer", 1, { operations: [operation(0)] }))
+    isEvent(library.when(sync("replica", 2)), { _tag: "ReplicaJoined", reset: true, asOf: stamp(2) })
   })
 
-  it("has what it received since, whatever another process still knows of it", () => {
-    const { advance, cursors, makeTruant, state, sync, write } = makeLibrary()
-    const [writer, replica] = ["writer" as ReplicaId, "replica" as ReplicaId]
-    sync(writer, null)
-    sync(replica, null)
-    cursors.receive(replica, state().version, null)
-    makeTruant(replica)
-    write(writer)
-    sync(replica, state().replicas.get(replica)!.asOf)
-    const others = new ReplicaProgress()
-    others.receive(replica, state().version, null)
-    assert.isTrue(advance(others))
-    write(writer)
-    assert.isFalse(advance(cursors))
-    assert.strictEqual(state().replicas.get(replica)!.received, state().replicas.get(replica)!.joinedAt)
+  it("of another user's replica is refused", () => {
+    const library = twoReplicas()
+    isRefused(library.when(sync("replica", 4, { userId: "other" })), "AnothersReplica")
+  })
+
+  it("that brings nothing new is only answered", () => {
+    isRefused(twoReplicas().when(sync("replica", 4, { since: stamp(2) })), "NothingNew")
+  })
+
+  it("stores the operations that it brings, and leaves out those of another user's document", () => {
+    const operations = [operation(4), operation(5, { owner: "other" })]
+    const then = twoReplicas().when(sync("replica", 6, { since: stamp(2), operations }))
+    isEvent(then, { _tag: "OperationsStored", operations: 1, wrote: stamp(4) })
+  })
+
+  it("of a replica that was not heard of for too long resets it, unless it has everything", () => {
+    const late = { now: NOW + TRUANCY + 1 }
+    isEvent(twoReplicas().when(sync("replica", 4, { since: stamp(2) }), late), { _tag: "ReplicaJoined", reset: true })
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    progress.receive(library.state(), library.replica("replica"), library.state().version)
+    isRefused(library.when(sync("replica", 4, { since: stamp(2) }), { ...late, ...knowing(progress) }), "NothingNew")
+  })
+
+  it("is refused while the polling replica may still process its reset, and answered with another afterwards", () => {
+    const library = twoReplicas()
+    isRefused(library.when(sync("replica", 4)), "AlreadyBeingReset")
+    isRefused(library.when(sync("replica", 4), { now: NOW + PROCESSING_MILLIS - 1 }), "AlreadyBeingReset")
+    isEvent(library.when(sync("replica", 4), { now: NOW + PROCESSING_MILLIS }), { _tag: "ReplicaJoined", reset: true })
+  })
+
+  it("resets a replica again at once when its answer reached nobody", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    progress.miss(library.replica("replica").id)
+    isEvent(library.when(sync("replica", 4), knowing(progress)), { _tag: "ReplicaJoined", reset: true })
+  })
+
+  it("is refused to a polling replica that may still store content of the evicted library", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    const offer = { asOf: stamp(2), isReset: true, isPolling: true, at: NOW }
+    progress.offer(library.state(), library.replica("replica"), offer)
+    library.when({ _tag: "EvictLibrary" })
+    progress.evict()
+    const brings = sync("replica", 4, { operations: [operation(4)] })
+    isRefused(library.when(brings, knowing(progress)), "AlreadyBeingReset")
+    const later = { ...knowing(progress), now: NOW + PROCESSING_MILLIS }
+    isEvent(library.when(brings, later), { _tag: "OperationsStored", initial: true })
   })
 })
 
-/** A library in which one has written and the other is just known to have received that. */
-const makeLibraryOfTwo = (name: string) => {
-  const library = makeLibrary()
-  const { cursors, state, sync, write } = library
-  const [writer, replica] = ["writer" as ReplicaId, name as ReplicaId]
-  sync(writer, null)
-  sync(replica, null)
-  write(writer)
-  cursors.receive(replica, state().version, null)
-  return { ...library, writer, replica }
-}
+describe("a restoration", () => {
+  const evicted = () => {
+    const library = twoReplicas()
+    library.when({ _tag: "EvictLibrary" })
+    return library
+  }
 
-describe("what is known of replicas", () => {
-  it("is of a user's last thousand", () => {
-    const { cursors, state, sync } = makeLibrary()
-    for (let n = 0; n < 1010; n++) sync(`replica-${n}` as ReplicaId, null)
-    assert.strictEqual(state().replicas.size, 1000)
-    assert.isTrue(state().replicas.has("replica-1009" as ReplicaId))
-    assert.isUndefined(cursors.received("replica-0" as ReplicaId))
+  it("is asked of one replica at a time, while others wait for ten seconds", () => {
+    const library = evicted()
+    isEvent(library.when(sync("writer", 4, { since: stamp(1) })), { _tag: "RestoreLeased", replicaId: "writer" })
+    isRefused(library.when(sync("writer", 4, { since: stamp(1) })), "RestoreAsked")
+    isRefused(library.when(sync("replica", 4, { since: stamp(2) })), "AwaitRestore")
+    isRefused(library.when(sync("replica", 4, { operations: [operation(4)] })), "AwaitRestore")
+    const later = { now: NOW + 10_000 }
+    isEvent(library.when(sync("replica", 4, { since: stamp(2) }), later), { replicaId: "replica" })
   })
 
-  it("is written down of one with any name", () => {
-    const { advance, cursors, replica, state } = makeLibraryOfTwo("__proto__")
-    assert.isTrue(advance(cursors))
-    assert.isAbove(state().replicas.get(replica)?.received ?? 0, 2)
+  it("leaves nothing to evict until it has brought something", () => {
+    const library = evicted()
+    library.when(sync("writer", 4, { since: stamp(1) }))
+    isRefused(library.when({ _tag: "EvictLibrary" }), "NothingToDo")
+    library.when(sync("writer", 4, { operations: [operation(0)] }))
+    isEvent(library.when({ _tag: "EvictLibrary" }), { _tag: "Evicted" })
+  })
+})
+
+describe("operations", () => {
+  it("of a replica that has not joined are refused", () => {
+    isRefused(twoReplicas().when(write("stranger", operation(4))), "NotJoined")
   })
 
-  it("is not written down when nothing has happened since but that it was written down", () => {
-    const { advance, cursors, replica, state, write, writer } = makeLibraryOfTwo("replica")
-    assert.isTrue(advance(cursors))
-    for (const id of [writer, replica]) cursors.receive(id, state().version, null)
-    assert.isFalse(advance(cursors))
-    write(writer)
-    cursors.receive(replica, state().version, null)
-    assert.isTrue(advance(cursors))
+  it("that are stored already are only acknowledged", () => {
+    isRefused(twoReplicas().when(write("writer", operation(3), operation(3))), "NothingNew")
+  })
+
+  it("of a truant replica that misses something need a reset", () => {
+    const library = twoReplicas()
+    library.when({ _tag: "MakeTruant", replicaId: library.replica("replica").id })
+    isRefused(library.when(write("replica", operation(4))), "MustReset")
+  })
+
+  it("below the watermark are late, unless their author knows what all others wrote", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    for (const id of ["writer", "replica"]) progress.promise(library.replica(id).id, stamp(9), NOW)
+    progress.ripen()
+    progress.ripen()
+    progress.confirm(library.replica("replica").id, stamp(2))
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { watermark: stamp(9) })
+    progress.receive(library.state(), library.replica("replica"), 2)
+    isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
+    progress.receive(library.state(), library.replica("replica"), library.state().version)
+    isEvent(library.when(write("replica", operation(5)), knowing(progress)), { _tag: "OperationsStored" })
+    isRefused(library.when(write("replica", operation(4)), knowing(progress)), "NothingNew")
+  })
+})
+
+describe("a decision", () => {
+  it("depends on its arguments alone: progress that is made later does not change it", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    const { evictedContent, known } = knowing(progress)
+    isRefused(library.when({ _tag: "AdvanceCursors" }, { known, evictedContent }), "NothingToDo")
+    progress.receive(library.state(), library.replica("replica"), library.state().version)
+    isRefused(library.when({ _tag: "AdvanceCursors" }, { known, evictedContent }), "NothingToDo")
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { _tag: "CursorsAdvanced" })
+  })
+})
+
+describe("a replica that was reset", () => {
+  it("has nothing of what it had received before, even if this process still knows of that", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    progress.receive(library.state(), library.replica("replica"), library.state().version)
+    library.when({ _tag: "MakeTruant", replicaId: library.replica("replica").id })
+    library.when(write("writer", operation(4)))
+    const since = library.replica("replica").asOf
+    isEvent(library.when(sync("replica", 5, { since }), knowing(progress)), { _tag: "ReplicaJoined", reset: true })
+    library.when(write("writer", operation(6)))
+    assert.isNull(library.replica("replica").received)
+    isEvent(library.when(write("replica", operation(7)), knowing(progress)), { authorMayLack: true })
+  })
+
+  it("has what it received since, whatever another process still knows of the time before", () => {
+    const library = twoReplicas()
+    const [stale, fresh] = [new ReplicaProgress(), new ReplicaProgress()]
+    stale.receive(library.state(), library.replica("replica"), library.state().version)
+    library.when({ _tag: "MakeTruant", replicaId: library.replica("replica").id })
+    library.when(write("writer", operation(4)))
+    library.when(sync("replica", 5, { since: library.replica("replica").asOf }), knowing(stale))
+    fresh.receive(library.state(), library.replica("replica"), library.state().version)
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(fresh)), { _tag: "CursorsAdvanced" })
+    library.when(write("writer", operation(6)))
+    isRefused(library.when({ _tag: "AdvanceCursors" }, knowing(stale)), "NothingToDo")
+    assert.strictEqual(library.replica("replica").received, library.replica("replica").joinedAt)
+  })
+})
+
+describe("progress", () => {
+  it("is remembered of the last thousand replicas of a user", () => {
+    const library = given()
+    for (let n = 0; n < 1010; n++) library.when(sync(`replica-${n}`, n + 1, { operations: [operation(0)] }))
+    assert.strictEqual(library.state().replicas.size, 1000)
+    assert.isDefined(library.replica("replica-1009"))
+    assert.isUndefined(library.replica("replica-0"))
+  })
+
+  it("is recorded of a replica with any name", () => {
+    const library = twoReplicas("__proto__")
+    const progress = new ReplicaProgress()
+    progress.receive(library.state(), library.replica("__proto__"), library.state().version)
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { _tag: "CursorsAdvanced" })
+    assert.strictEqual(library.replica("__proto__").received, 3)
+  })
+
+  it("is not recorded when only progress was recorded since", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    const advance = () => library.when({ _tag: "AdvanceCursors" }, knowing(progress))
+    const receive = (id: string) => progress.receive(library.state(), library.replica(id), library.state().version)
+    receive("replica")
+    isEvent(advance(), { _tag: "CursorsAdvanced" })
+    for (const id of ["writer", "replica"]) receive(id)
+    isRefused(advance(), "NothingToDo")
+    library.when(write("writer", operation(8)))
+    receive("replica")
+    isEvent(advance(), { _tag: "CursorsAdvanced" })
   })
 })

@@ -6,13 +6,13 @@ const file = (id: unknown, alt?: string) => ({ "@@type": "file", id, ...(alt ===
 const id = (text: string) => text as FileId
 
 describe("File references", () => {
-  it("are an entity's own", () => {
+  it("are found in the entity itself, each once", () => {
     const entity = { a: file("f1"), b: [file("f2"), { c: file("f1") }], d: { "@@type": "ref", id: "f3" }, e: "f4" }
     assert.deepStrictEqual(Array.from(fileRefsOf(entity)).sort(), ["f1", "f2"])
     assert.deepStrictEqual(Array.from(fileRefsOf(file("f1"))), ["f1"])
   })
 
-  it("are to what can be a file", () => {
+  it("are left out when no stored file can have their id", () => {
     const others = ["", "../../etc/passwd", "a/b", "a".repeat(129), 1, null, undefined, {}, ["f1"]].map((id) =>
       file(id)
     )

@@ -1,4 +1,4 @@
-/** Who listens to changes reads the log as fast as it takes what it is told, and outlives the storage's troubles. */
+/** A listener to changes reads the log only as fast as it takes them, and survives failures of the storage. */
 import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
@@ -56,7 +56,7 @@ const start = Effect.gen(function* () {
             for (const { event, payload } of events) if (payload !== null) read = Math.max(read, event.version)
           })
         ),
-        // Back when it was found to be away.
+        // The storage is available again after its first failure.
         Effect.tapError(() =>
           Effect.sync(() => {
             failures += 1
@@ -72,7 +72,7 @@ const start = Effect.gen(function* () {
   return { libraries, trouble: troubled.trouble, lastRead: () => read, failures: () => failures }
 })
 
-it.live("what is not taken yet is not read", () =>
+it.live("a listener does not read changes that it has not taken", () =>
   Effect.gen(function* () {
     const { lastRead, libraries } = yield* start
     const go = yield* Deferred.make<void>()
@@ -84,7 +84,7 @@ it.live("what is not taken yet is not read", () =>
         Effect.gen(function* () {
           taken.push(version)
           if (version !== EVENTS / 2) return
-          // Whatever would read ahead has had its turn by then.
+          // A listener that read ahead would do so in these turns.
           for (let turn = 0; turn < 1000; turn++) yield* Effect.yieldNow
           yield* Deferred.succeed(halfway, lastRead())
           yield* Deferred.await(go)
@@ -102,7 +102,7 @@ it.live("what is not taken yet is not read", () =>
   })
 )
 
-it.live("a storage that is away is waited for, and nothing is lost or told twice", () =>
+it.live("a listener waits for an unavailable storage, and receives each change once", () =>
   Effect.gen(function* () {
     const { failures, libraries, trouble } = yield* start
     const taken = yield* libraries.allChanges(new Map([[libraryId, 10]])).pipe(

@@ -1,4 +1,4 @@
-/** What is told of a Verdant library is made once for all who see the same, and not shown to anybody else. */
+/** A library's content is made once for all users who see the same, and shown to no other user. */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap } from "effect"
 import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
@@ -29,8 +29,8 @@ const batchOf = (...operations: ReadonlyArray<StoredOperation>): Batch => ({
   ...{ version: 1, replicaId, operations, baselines: [] }
 })
 
-describe("what others are told of operations", () => {
-  it("is one message and one frame for all", () => {
+describe("the message with another replica's operations", () => {
+  it("is one message and one frame for all users", () => {
     const batch = batchOf(operation(1, null), operation(2, null))
     const told = ["ada", "bob", "cyd"].map((user) => rebroadcastOf(batch, user, undefined))
     assert.strictEqual(new Set(told).size, 1)
@@ -39,9 +39,9 @@ describe("what others are told of operations", () => {
   })
 
   it.each([
-    ["an owner is asked for first", ["ada", "bob", "ada"]],
-    ["somebody else is", ["bob", "ada", "bob"]]
-  ] as const)("is to everybody what that one may see, when %s", (_, users) => {
+    ["the owner is sent it first", ["ada", "bob", "ada"]],
+    ["another user is sent it first", ["bob", "ada", "bob"]]
+  ] as const)("holds what its receiver may see, when %s", (_, users) => {
     const batch = batchOf(operation(1, null), operation(2, "ada"))
     for (const user of users) {
       const { operations } = JSON.parse(rebroadcastOf(batch, user, undefined)?.text ?? "")
@@ -53,7 +53,7 @@ describe("what others are told of operations", () => {
   })
 })
 
-describe("what newcomers are sent of a library", () => {
+describe("the content of a reset", () => {
   const libraryOf = (...operations: ReadonlyArray<StoredOperation>) =>
     ({ entities: HashMap.make(["item/1", { baseline: undefined, operations }]) }) as unknown as LibraryState
 
@@ -64,7 +64,7 @@ describe("what newcomers are sent of a library", () => {
       peerPresence: {}
     })
 
-  it("is encoded once for all, and in each of their frames", () => {
+  it("is encoded once for all users, and is in each of their frames", () => {
     const state = libraryOf(operation(1, null), operation(2, null))
     const answers = ["ada", "bob"].map((userId) => answerTo(state, userId))
     const [first, second] = answers.map(({ pieces }) => pieces.filter((piece) => piece.length > 100))
@@ -76,7 +76,7 @@ describe("what newcomers are sent of a library", () => {
     }
   })
 
-  it("is for each what that one may see, when not everybody may see all", () => {
+  it("holds what its receiver may see, when a document is private", () => {
     const state = libraryOf(operation(1, null), operation(2, "ada"))
     for (const [userId, count] of [
       ["ada", 2],

@@ -1,0 +1,184 @@
+/** Decides an event of a Verdant library again: from the event, reconstructs the command and what the server knew. */
+import { Result } from "effect"
+import { canonicalJson } from "../../domain/CanonicalJson.ts"
+import type { StreamEvent } from "../../domain/Stream.ts"
+import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
+import { leftBehind } from "../../domain/verdant/Compaction.ts"
+import { contextOfLogAlone, type DecisionContext, type Offer } from "../../domain/verdant/Context.ts"
+import { decide, decideCompaction, type LibraryDecision } from "../../domain/verdant/Decide.ts"
+import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
+import { decodeFolded, decodeItems } from "../../domain/verdant/model/PayloadCodec.ts"
+import { isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
+import { isWaitedFor, isWorthwhile, type RecordedProgress } from "../../domain/verdant/Watermark.ts"
+
+type Event<Tag extends LibraryEvent["_tag"]> = Extract<LibraryEvent, { _tag: Tag }>
+type Decided = Result.Result<LibraryDecision, LibraryRefusal>
+
+/** `next`: the state after the event. */
+export const decideAgain = (
+  state: LibraryState,
+  event: StreamEvent,
+  decoded: Exclude<LibraryEvent, Event<"Pruned" | "CursorsAdvanced">>,
+  payload: Uint8Array | null,
+  next: LibraryState
+): Decided => {
+  const context = contextOfLogAlone({ now: event.recordedAt, truancy: Number.POSITIVE_INFINITY })
+  const decideOn = (command: LibraryCommand) => decide(state, command, context)
+  switch (decoded._tag) {
+    case "ReplicaJoined":
+      return decide(state, joinCommand(state, decoded), withAllReceived(state, decoded.replicaId, context))
+    case "OperationsStored":
+      return decideOperationsAgain(state, decoded, payload!, context)
+    case "Folded":
+      return decideCompactionAgain(state, next)
+    case "ReplicaForgotten":
+      return decideOn({ _tag: "ForgetReplica", replicaId: decoded.replicaId })
+    case "ReplicaMadeTruant":
+      return decideOn({ _tag: "MakeTruant", replicaId: decoded.replicaId })
+    case "RestoreLeased":
+      return decideOn(restoreCommand(state, decoded))
+    case "FileStored": {
+      const { _tag, ...file } = decoded
+      return decideOn({ _tag: "StoreFile", file })
+    }
+    case "FilesSwept":
+      return decideOn({ _tag: "SweepFiles", keep: event.recordedAt - lastOrphanedAt(state, decoded) - 1 })
+    case "Evicted":
+      return decideOn({ _tag: "EvictLibrary" })
+  }
+}
+
+const noSync: Omit<Sync, "replicaId" | "userId" | "type" | "since"> = {
+  ...({ _tag: "Sync", timestamp: "", resyncAll: false, isPolling: false, isRepeat: false } as const),
+  ...{ operations: [], baselines: [] }
+}
+
+/** A client may be reset for reasons that the log does not say, so a reset is taken for one that the client asked for. */
+const joinCommand = (state: LibraryState, { asOf, replicaId, reset, type, userId }: Event<"ReplicaJoined">): Sync => {
+  const before = state.replicas.get(replicaId)
+  const since = reset || before === undefined ? null : before.asOf
+  return { ...noSync, replicaId, userId, type, timestamp: asOf, since, resyncAll: reset }
+}
+
+const restoreCommand = (state: LibraryState, { replicaId }: Event<"RestoreLeased">): Sync => {
+  const userId = state.replicas.get(replicaId)?.userId ?? ""
+  return { ...noSync, replicaId, userId, type: 0, since: "" }
+}
+
+/** Only the process that served a replica knew what it had received, so it counts as having everything. */
+const withAllReceived = (
+  { version }: LibraryState,
+  replicaId: ReplicaId,
+  context: DecisionContext,
+  offer?: Offer
+): DecisionContext => {
+  const known = { received: version, seen: undefined, promise: undefined, offer, isUnanswered: false }
+  return { ...context, known: new Map([[replicaId, known]]) }
+}
+
+/** A reset that its client has not settled. */
+const pendingReset: Offer = {
+  ...{ asOf: "", before: null, isReset: true, isSettled: false, at: Number.NEGATIVE_INFINITY, ripensIn: undefined }
+}
+
+const decideOperationsAgain = (
+  state: LibraryState,
+  { authorMayLack, replicaId, type, userId }: Event<"OperationsStored">,
+  payload: Uint8Array,
+  context: DecisionContext
+): Decided => {
+  const author = { replicaId, userId, type }
+  const { baselines, operations } = decodeItems(payload)
+  if (isEmpty(state) && authorMayLack === undefined) {
+    const restored = decide(state, { ...noSync, ...author, since: null, operations, baselines }, context)
+    if (Result.isSuccess(restored) || baselines.length > 0) return restored
+  }
+  const informed = withAllReceived(state, replicaId, context, authorMayLack === true ? pendingReset : undefined)
+  return decide(state, { _tag: "StoreOperations", ...author, operations }, informed)
+}
+
+/**
+ * The payload of a compaction names what each replica had received. The replicas that it did not wait for are those that
+ * lacked something that it merged.
+ */
+const decideCompactionAgain = (state: LibraryState, next: LibraryState): Decided => {
+  const replicas = new Map<ReplicaId, Replica>()
+  for (const replica of state.replicas.values()) {
+    const received = next.replicas.get(replica.id)?.received ?? null
+    const isPossible = received === null || (received >= replica.joinedAt && received <= state.version)
+    replicas.set(replica.id, isPossible ? { ...replica, received } : replica)
+  }
+  const informed = { ...state, replicas }
+  const truants = leftBehind(informed, next)
+  return decideCompaction(informed, (replica) => replica.isTruant || truants.has(replica))
+}
+
+/** Whether two compactions hold the same, in whatever order. */
+export const isSameCompaction = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
+  a !== null && b !== null && canonicalCompaction(a) === canonicalCompaction(b)
+
+const canonicalCompaction = (payload: Uint8Array): string => {
+  const { baselines, operations, ...rest } = decodeFolded(payload)
+  return canonicalJson({
+    ...rest,
+    operations: operations.map(({ replicaId, text, version }) => `${version} ${replicaId} ${text}`).toSorted(),
+    baselines: baselines.map(({ text }) => text).toSorted()
+  })
+}
+
+/** Files without references for as long as the longest of the deleted ones are deleted with it. */
+const lastOrphanedAt = ({ files }: LibraryState, { deleted }: Event<"FilesSwept">): number =>
+  Math.max(Number.NEGATIVE_INFINITY, ...deleted.map((fileId) => files.get(fileId)?.orphanedAt ?? 0))
+
+/** Why an event cannot have recorded its progress; undefined: it can. */
+export const progressProblem = (state: LibraryState, event: LibraryEvent): string | undefined => {
+  const { cursors = {}, watermark }: RecordedProgress = "cursors" in event || "watermark" in event ? event : {}
+  for (const [id, { received }] of Object.entries(cursors)) {
+    const replica = state.replicas.get(id as ReplicaId)
+    if (replica === undefined) return `it records the progress of ${id}, which is no replica of the library`
+    if (received === undefined) continue
+    if (received > state.version) return `${id} has received more than there was`
+    if (received < replica.joinedAt) return `${id} has received less than when it joined`
+  }
+  if (watermark !== undefined) {
+    if (state.watermark !== null && watermark < state.watermark) return "the watermark fell"
+    if (watermark === state.watermark) return "the watermark did not rise"
+    const promises = Array.from(state.replicas.values())
+      .filter(isWaitedFor)
+      .map(({ id, promise }) => (Object.hasOwn(cursors, id) ? cursors[id]?.promise : undefined) ?? promise)
+    if (!promises.includes(watermark)) return "no replica promised to send nothing older than the watermark"
+  }
+  if (
+    event._tag === "CursorsAdvanced" &&
+    !isWorthwhile(state, { cursors, ...(watermark !== undefined && { watermark }) })
+  ) {
+    return "it records nothing that matters"
+  }
+  return undefined
+}
+
+export const withoutProgress = (data: object): Readonly<Record<string, unknown>> => {
+  const { cursors, watermark, ...rest } = data as Readonly<Record<string, unknown>>
+  return rest
+}
+
+export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
+  switch (_tag) {
+    case "AnothersReplica":
+      return "the replica is another user's"
+    case "NothingNew":
+      return "all of it was stored before, or its author may not write it"
+    case "AwaitRestore":
+    case "RestoreAsked":
+      return "another replica was restoring the library, or the same was asked for that before"
+    case "MustReset":
+    case "TooLate":
+      return "the operations came too late"
+    case "AlreadyBeingReset":
+      return "the replica was being reset"
+    case "NotJoined":
+      return "the replica had not joined"
+    case "NothingToDo":
+      return "there was nothing to do"
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * What a decision depends on besides the state and the command: the time, and what this process knows of its replicas
+ * beyond the log. The room makes it at the moment it decides, and it never changes afterwards.
+ */
+import type { Cursor, ReplicaId } from "./Events.ts"
+
+export interface DecisionContext {
+  /** Milliseconds since 1970. */
+  readonly now: number
+  /** A replica that was not heard of for longer, in milliseconds, is truant. */
+  readonly truancy: number
+  /** By replica; a replica that is missing is known from the log alone. */
+  readonly known: ReadonlyMap<ReplicaId, KnownReplica>
+  /** When a replica was last sent content of the library that was evicted since, milliseconds since 1970. */
+  readonly evictedContent: ReadonlyMap<ReplicaId, number>
+}
+
+/** What this process knows of a replica. It may be lost: the replica then counts as less far than it is. */
+export interface KnownReplica {
+  /** It has everything up to this version. null: its last reset did not arrive. undefined: the log knows as much. */
+  readonly received: number | null | undefined
+  /** When it was last heard of, milliseconds since 1970. */
+  readonly seen: number | undefined
+  /** It will never send an older operation; promised long enough ago to be relied on. */
+  readonly promise: string | undefined
+  /** The last answer that had content, until the replica's next sync shows whether it processed that. */
+  readonly offer: Offer | undefined
+  /** It was reset, and its connection was gone before the answer. */
+  readonly isUnanswered: boolean
+}
+
+/** An answer with content. */
+export interface Offer {
+  /** What the client takes for its last sync once it has processed the answer. */
+  readonly asOf: string
+  /** What the replica had received before. */
+  readonly before: number | null
+  /** The answer held the whole library, in place of what the replica had. */
+  readonly isReset: boolean
+  /** The client said that it put the library in place of what it had. */
+  readonly isSettled: boolean
+  /** When it was sent, milliseconds since 1970. */
+  readonly at: number
+  /** Intervals after which a connected client has stored it; undefined: only the client's next sync tells. */
+  readonly ripensIn: number | undefined
+}
+
+/** The context of a process that serves no replicas, such as an administrative command. */
+export const contextOfLogAlone = (time: { readonly now: number; readonly truancy: number }): DecisionContext => ({
+  ...time,
+  known: new Map(),
+  evictedContent: new Map()
+})
+
+/**
+ * What the log may record of a replica. A client acknowledges an answer before it stores it and may end between the two,
+ * so what was in an answer counts only once that is stored.
+ */
+export const recordable = ({ offer, promise, received, seen }: KnownReplica): Cursor => {
+  const isStored = offer === undefined || offer.ripensIn === 0
+  const stored = isStored ? received : offer.before
+  return {
+    ...(promise !== undefined && { promise }),
+    ...(typeof stored === "number" && { received: stored }),
+    ...(seen !== undefined && { seen })
+  }
+}

@@ -1,0 +1,76 @@
+/** How far a replica is, by the log and by what this process knows beyond it: the only place that combines the two. */
+import type { Sync } from "./Commands.ts"
+import type { DecisionContext, KnownReplica } from "./Context.ts"
+import type { ReplicaId } from "./Events.ts"
+import { isEmpty, type LibraryState, type Replica } from "./State.ts"
+
+/**
+ * The version up to which a replica has everything; null: not even its last reset is known to have arrived. Knowledge from
+ * before the replica's last reset, or of versions that the state does not have yet, does not count.
+ */
+export const receivedBy = (
+  { version }: Pick<LibraryState, "version">,
+  { joinedAt, received }: Replica,
+  known: KnownReplica | undefined
+): number | null => {
+  const live = known?.received
+  if (live === undefined || (live ?? 0) > version) return received
+  return live !== null && live < joinedAt ? received : live
+}
+
+/** The state with what this process knows its replicas to have received. */
+export const withKnowledge = (state: LibraryState, { known }: Pick<DecisionContext, "known">): LibraryState => {
+  let replicas: Map<ReplicaId, Replica> | undefined
+  for (const replica of state.replicas.values()) {
+    const received = receivedBy(state, replica, known.get(replica.id))
+    if (received === replica.received) continue
+    replicas ??= new Map(state.replicas)
+    replicas.set(replica.id, { ...replica, received })
+  }
+  return replicas === undefined ? state : { ...state, replicas }
+}
+
+/** The reset of a replica has arrived if its client takes that for its last sync. */
+export const withArrival = (replica: Replica, { since }: Pick<Sync, "since">): Replica =>
+  replica.received === null && since !== null && since >= replica.asOf
+    ? { ...replica, received: replica.joinedAt }
+    : replica
+
+/** Whether a replica counts as away: the server does not wait for it, and resets it when it comes back. */
+export const isTruant = (replica: Replica, { known, now, truancy }: DecisionContext): boolean =>
+  replica.isTruant || now - Math.max(replica.seen, known.get(replica.id)?.seen ?? 0) > truancy
+
+/** How long a client may take to process an answer, in milliseconds. */
+export const PROCESSING_MILLIS = 5000
+
+/**
+ * Whether a replica that syncs may still be storing an answer that replaces all it has. A second reset would then discard
+ * what its user wrote in between, and a restoration would lack what it is about to store.
+ *
+ * A polling client may repeat an unanswered sync, so every sign counts. A connected client waits for its answer: it is
+ * being reset only if this connection was sent the reset.
+ */
+export const isBeingReset = (
+  state: LibraryState,
+  { isPolling, isRepeat, replicaId, since }: Pick<Sync, "isPolling" | "isRepeat" | "replicaId" | "since">,
+  { evictedContent, known, now }: DecisionContext
+): boolean => {
+  const isRecent = (at: number | undefined) => at !== undefined && now - at < PROCESSING_MILLIS
+  const isBefore = (asOf: string) => since === null || since < asOf
+  if (isEmpty(state)) return isPolling && isRecent(evictedContent.get(replicaId))
+  const live = known.get(replicaId)
+  // This process sent it the library.
+  const { offer } = live ?? {}
+  if (offer?.isReset === true && isBefore(offer.asOf) && isRecent(offer.at)) return isPolling || isRepeat
+  // The log says that some process did.
+  const replica = state.replicas.get(replicaId)
+  if (!isPolling || replica === undefined || live?.isUnanswered === true) return false
+  return receivedBy(state, replica, live) === null && isBefore(replica.asOf) && isRecent(replica.seen)
+}
+
+/** Whether a replica may lose what it writes now, because its client will put the library that it was sent in its place. */
+export const mayLoseWrites = (replica: Replica | undefined, { known }: DecisionContext): boolean => {
+  if (replica === undefined) return false
+  const offer = known.get(replica.id)?.offer
+  return replica.received === null || (offer?.isReset === true && !offer.isSettled)
+}

@@ -1,0 +1,68 @@
+/** Keeps libraries in order while they are open: records the replicas' progress, compacts, sweeps files. */
+import { Effect, Option } from "effect"
+import type { FileId } from "../../domain/Ids.ts"
+import { streamName } from "../../domain/Stream.ts"
+import type { LibraryCommand } from "../../domain/verdant/Commands.ts"
+import { BlobKey, type BlobStore } from "../../ports/BlobStore.ts"
+import type { LibraryRoom } from "./Rooms.ts"
+
+/** How often an open library is searched for files without references, in milliseconds. */
+const SWEEP_MILLIS = 3_600_000
+const ORIGIN = "@upkeep"
+
+export interface MaintenanceOptions {
+  readonly now: () => number
+  /** See `VerdantOptions.foldAfter`. */
+  readonly compactAfter: number
+  /** How long a file without references is kept, in milliseconds. */
+  readonly keepFiles: number
+  readonly blobs: Option.Option<BlobStore["Service"]>
+  readonly run: (effect: Effect.Effect<void>) => void
+}
+
+export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: MaintenanceOptions) => {
+  const touched = new Map<string, LibraryRoom>()
+
+  const record = (room: LibraryRoom): void => {
+    const { local } = room
+    const submit = (command: LibraryCommand) => room.submit(command, ORIGIN, () => {})
+    local.progress.ripen()
+    if (local.progress.takeChanged()) submit({ _tag: "AdvanceCursors" })
+    const { baselines, operations, watermark } = room.state()
+    if (operations >= Math.max(compactAfter, baselines / 2) && local.compactionTriedAt !== watermark) {
+      local.compactionTriedAt = watermark
+      submit({ _tag: "Compact" })
+    }
+  }
+
+  const sweep = (room: LibraryRoom): void => {
+    const { files } = room.state()
+    if (files.size === 0 || now() - room.local.sweptAt < SWEEP_MILLIS) return
+    room.local.sweptAt = now()
+    room.submit({ _tag: "SweepFiles", keep: keepFiles }, ORIGIN, (outcome) => {
+      if (outcome._tag !== "Stored" || Option.isNone(blobs)) return
+      // The event comes first: if this is interrupted, the next sweep of the store deletes the bytes.
+      const { deleted } = outcome.event.data as { readonly deleted: ReadonlyArray<FileId> }
+      for (const fileId of deleted) {
+        const file = files.get(fileId)
+        if (file !== undefined) run(Effect.ignore(blobs.value.delete(BlobKey.make(file.blob))))
+      }
+    })
+  }
+
+  return {
+    /** The library needs maintenance, until nothing in it is about to ripen or to leave. */
+    touch: (room: LibraryRoom): void => void touched.set(streamName(room.key), room),
+    /** Called at intervals; see `ReplicaProgress.ripen`. */
+    tick: (): void => {
+      for (const [name, room] of Array.from(touched)) {
+        const { presence, progress } = room.local
+        presence.tick()
+        record(room)
+        sweep(room)
+        // Promises ripen in two steps, and polling users leave without a message.
+        if (!progress.hasUnripe() && !presence.isNeeded()) touched.delete(name)
+      }
+    }
+  }
+}
