@@ -7,12 +7,14 @@ import { PgTypes } from "@effect/sql-pg"
 import type { Append } from "@sealog/server/ports"
 import { advance, emptyHead, packPayload } from "@sealog/server/storage"
 import { Result } from "effect"
-import { hashBytes, snapshotIdOf } from "./Rows.ts"
+import { hashBytes } from "./Rows.ts"
 
 export interface AppendRow {
   readonly committed: boolean
   /** Where the stream ended when it was looked for; null when it was not there. */
   readonly actual: number | null
+  /** Whether an event's unique key is another event's, in the stream or in the same append. */
+  readonly key_taken: boolean
 }
 
 /**
@@ -22,37 +24,37 @@ export interface AppendRow {
  * - A new stream that another transaction is just making is left to it. One whose number its library has already is not
  *   made, and its writer tries again with another number.
  * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. So nothing is
- *   joined that need not be, and events and payloads are looked at only for appends with a snapshot or a purge.
+ *   joined that need not be, and events and payloads are looked at only for appends with a unique key or a purge.
  */
 export const APPEND = `
 WITH input AS MATERIALIZED (
   SELECT library_id, stream_id, expected::bigint, version::bigint, generation::bigint, chain, checkpoint::bigint,
-    created_at::bigint, updated_at::bigint, purge_before::bigint, is_possible, new_number::bigint, i
+    created_at::bigint, updated_at::bigint, purge_before::bigint, has_distinct_keys, new_number::bigint, i
   FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::bytea[], $7::float8[], $8::float8[],
     $9::float8[], $10::float8[], $11::boolean[], $12::float8[]) WITH ORDINALITY AS t (library_id, stream_id, expected,
-    version, generation, chain, checkpoint, created_at, updated_at, purge_before, is_possible, new_number, i)
+    version, generation, chain, checkpoint, created_at, updated_at, purge_before, has_distinct_keys, new_number, i)
 ), event AS MATERIALIZED (
   SELECT * FROM unnest($13::int4[], $14::float8[], $15::float8[], $16::text[], $17::text[], $18::bytea[], $19::bytea[],
     $20::text[], $21::float8[], $22::boolean[], $23::text[]) WITH ORDINALITY AS t (i, version, generation, type, data,
-    payload_hash, chain, origin, recorded_at, checkpoint, snapshot_id, n)
+    payload_hash, chain, origin, recorded_at, checkpoint, unique_key, n)
 ), found AS MATERIALIZED (
   SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s
-), used AS MATERIALIZED (
+), taken AS MATERIALIZED (
   SELECT DISTINCT i FROM event JOIN found USING (i)
-  WHERE event.snapshot_id IS NOT NULL AND EXISTS (SELECT FROM sealog.events e WHERE e.library_id = found.library_id
-    AND e.stream_number = found.stream_number AND e.snapshot_id = event.snapshot_id)
+  WHERE event.unique_key IS NOT NULL AND EXISTS (SELECT FROM sealog.events e WHERE e.library_id = found.library_id
+    AND e.stream_number = found.stream_number AND e.snapshot_id = event.unique_key)
 ), moved AS (
   UPDATE sealog.streams s SET version = found.version, generation = found.generation, chain = found.chain,
     checkpoint = greatest(s.checkpoint, found.checkpoint), updated_at = found.updated_at
   FROM found
   WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
-    AND found.actual = found.expected AND found.is_possible AND found.i NOT IN (SELECT i FROM used)
+    AND found.actual = found.expected AND found.has_distinct_keys AND found.i NOT IN (SELECT i FROM taken)
   RETURNING found.i, found.library_id, found.stream_number, found.purge_before
 ), made AS (
   INSERT INTO sealog.streams (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)
   SELECT library_id, stream_id, new_number, version, generation, chain, checkpoint, created_at, updated_at FROM input
-  WHERE expected = 0 AND is_possible AND i NOT IN (SELECT i FROM found)
+  WHERE expected = 0 AND has_distinct_keys AND i NOT IN (SELECT i FROM found)
   ORDER BY library_id, stream_id
   ON CONFLICT DO NOTHING
   RETURNING library_id, stream_id, stream_number
@@ -64,7 +66,7 @@ WITH input AS MATERIALIZED (
   INSERT INTO sealog.events (library_id, stream_number, version, generation, type, data, payload_hash, chain, origin,
     recorded_at, checkpoint, snapshot_id)
   SELECT a.library_id, a.stream_number, e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin,
-    e.recorded_at, e.checkpoint, e.snapshot_id
+    e.recorded_at, e.checkpoint, e.unique_key
   FROM event e JOIN accepted a USING (i) ORDER BY e.n
 ), held AS (
   INSERT INTO sealog.payloads (library_id, stream_number, version, bytes, payload)
@@ -77,7 +79,8 @@ WITH input AS MATERIALIZED (
   SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
     THEN set_config('synchronous_commit', 'on', true) END
 )
-SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual
+SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
+  NOT input.has_distinct_keys OR i IN (SELECT i FROM taken) AS key_taken
 FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable ORDER BY i`
 
 const { OID } = PgTypes
@@ -120,7 +123,7 @@ export const appendParameters = (
     numbers(batch.map(({ events }) => events[0].event.recordedAt)),
     numbers(batch.map(({ events }) => events[events.length - 1]!.event.recordedAt)),
     numbers(batch.map(({ purgeBefore }) => purgeBefore ?? 0)),
-    flags(batch.map(hasDistinctSnapshots)),
+    flags(batch.map(hasDistinctKeys)),
     numbers(batch.map(newNumber)),
     ints(placed.map(({ i }) => i)),
     numbers(placed.map(({ event }) => event.version)),
@@ -132,7 +135,7 @@ export const appendParameters = (
     texts(placed.map(({ event }) => event.origin)),
     numbers(placed.map(({ event }) => event.recordedAt)),
     flags(placed.map(({ event }) => event.checkpoint)),
-    texts(placed.map(({ event }) => snapshotIdOf(event) ?? null)),
+    texts(placed.map(({ event }) => event.uniqueKey ?? null)),
     ints(held.map(({ i }) => i)),
     numbers(held.map(({ event }) => event.version)),
     ints(held.map(({ bytes }) => bytes)),
@@ -140,8 +143,8 @@ export const appendParameters = (
   ]
 }
 
-/** Two snapshots of one id in one append: the statement would see neither of them yet. */
-const hasDistinctSnapshots = ({ events }: Append): boolean => {
-  const ids = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
-  return new Set(ids).size === ids.length
+/** False if two events of one append have the same unique key: the statement would see neither of them yet. */
+const hasDistinctKeys = ({ events }: Append): boolean => {
+  const uniqueKeys = events.flatMap(({ event }) => event.uniqueKey ?? [])
+  return new Set(uniqueKeys).size === uniqueKeys.length
 }

@@ -9,12 +9,11 @@ import type {
   StreamKey,
   StreamSummary
 } from "@sealog/server/ports"
-import type { Ancestor } from "@sealog/server/storage"
 import { advance, emptyHead } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND, type AppendRow, appendParameters } from "./Append.ts"
-import { ancestorOf, EVENT_COLUMNS, type EventRow, hashText, placedOf } from "./Rows.ts"
+import { EVENT_COLUMNS, type EventRow, eventOf, hashText, placedOf } from "./Rows.ts"
 import { unavailable } from "./Unavailable.ts"
 
 /** How long a statement of the live server may take; then it is cancelled, and whether it was done is not known. */
@@ -61,9 +60,10 @@ export const makeEventLog = Effect.gen(function* () {
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(
     function* (batch) {
       const rows = yield* sql.unsafe<AppendRow>(APPEND, appendParameters(batch))
-      return yield* Effect.forEach(rows, ({ committed, actual }, i) => {
+      return yield* Effect.forEach(rows, ({ committed, actual, key_taken }, i) => {
         if (committed) return Effect.succeed<Appended>({ _tag: "Committed" })
         const { expectedVersion, key } = batch[i]!
+        if (key_taken && (actual ?? 0) === expectedVersion) return Effect.succeed<Appended>({ _tag: "UniqueKeyTaken" })
         // A stream that another transaction was making while this one looked for it.
         const isNew = actual === null && expectedVersion === 0
         const found = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
@@ -111,19 +111,19 @@ export const makeEventLog = Effect.gen(function* () {
     unavailable("read a stream's tail", TIMEOUT)
   )
 
-  const proofs: EventLog["Service"]["proofs"] = Effect.fnUntraced(
+  const readKeyed: EventLog["Service"]["readKeyed"] = Effect.fnUntraced(
     function* (key, after) {
-      const rows = yield* sql.unsafe<{ data: string }>(
-        `SELECT e.data FROM sealog.events known JOIN sealog.events e
-           ON e.library_id = known.library_id AND e.stream_number = known.stream_number AND e.version >= known.version
-         WHERE known.library_id = $1 AND known.stream_number = ${STREAM_NUMBER} AND known.snapshot_id = $3
+      // One statement, so it sees one moment. Its first row is the event named.
+      const rows = yield* sql.unsafe<Omit<EventRow, "payload">>(
+        `SELECT ${EVENT_COLUMNS} FROM sealog.events named JOIN sealog.events e
+           ON e.library_id = named.library_id AND e.stream_number = named.stream_number AND e.version >= named.version
+         WHERE named.library_id = $1 AND named.stream_number = ${STREAM_NUMBER} AND named.snapshot_id = $3
            AND e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.snapshot_id IS NOT NULL ORDER BY e.version`,
         [key.libraryId, key.streamId, after]
       )
-      // The first is the one that was named.
-      return rows.length === 0 ? undefined : rows.slice(1).map(({ data }): Ancestor => ancestorOf(data))
+      return rows.length === 0 ? undefined : rows.slice(1).map(eventOf)
     },
-    unavailable("read proofs", TIMEOUT)
+    unavailable("read events by their unique key", TIMEOUT)
   )
 
   const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* (key, before) {
@@ -178,7 +178,7 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, proofs, held, streams, libraries, exclusively } satisfies EventLog["Service"]
+  return { append, heads, read, tail, readKeyed, held, streams, libraries, exclusively } satisfies EventLog["Service"]
 })
 
 interface StreamRow {

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
+import { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
 import { Context, Effect, Layer } from "effect"
@@ -83,14 +83,14 @@ describe("migrations", () => {
           const snapshot = place(
             append.key,
             head,
-            { ...update, type: "SnapshotStored", data: { snapshotId: "a" } },
+            { ...update, type: "SnapshotStored", data: { snapshotId: "a" }, uniqueKey: "a" },
             "test",
             2
           )
           return [append.events[0], { event: snapshot, payload }].map((placed) => ({ key: append.key, ...placed }))
         })
         for (const { event, key } of written) {
-          const snapshotId = event.type === "SnapshotStored" ? "a" : null
+          const snapshotId = event.uniqueKey ?? null
           yield* sql`INSERT INTO sealog.events VALUES (${key.libraryId}, ${key.streamId}, ${event.version}, 0, ${event.type},
           ${JSON.stringify(event.data)}, ${hashBytes(event.payloadHash)}, ${hashBytes(event.chain)}, 'test',
           ${event.recordedAt}, false, ${snapshotId})`
@@ -111,7 +111,7 @@ describe("migrations", () => {
           const next = place(key, head, update, "test", 3)
           const append = { key, expectedVersion: 2, events: [{ event: next, payload }] } as const
           assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
-          assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("a")), [])
+          assert.deepStrictEqual(yield* log.readKeyed(key, "a"), [])
         }
         assert.match(
           String((yield* Effect.flip(sql`DELETE FROM sealog.events`)).reason.cause),

@@ -1,7 +1,6 @@
 /** Between rows and events: hashes are 32 bytes in the database and URL-safe base64 everywhere else. */
 
 import type { Hash, PlacedEvent, StreamEvent, StreamKey } from "@sealog/server/ports"
-import type { Ancestor } from "@sealog/server/storage"
 import { unpackPayload } from "@sealog/server/storage"
 
 export interface EventRow {
@@ -14,6 +13,7 @@ export interface EventRow {
   readonly origin: string
   readonly recorded_at: number
   readonly checkpoint: number
+  readonly unique_key: string | null
   readonly payload: Uint8Array | null
 }
 
@@ -22,7 +22,7 @@ export const hashBytes = (hash: Hash): Uint8Array => Uint8Array.from(Buffer.from
 export const hashText = (bytes: Uint8Array): Hash =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url") as Hash
 
-export const placedOf = (key: StreamKey, row: EventRow): PlacedEvent => {
+export const eventOf = (row: Omit<EventRow, "payload">): StreamEvent => {
   const event: StreamEvent = {
     version: row.version,
     generation: row.generation,
@@ -34,14 +34,10 @@ export const placedOf = (key: StreamKey, row: EventRow): PlacedEvent => {
     recordedAt: row.recorded_at,
     checkpoint: row.checkpoint === 1
   }
-  return { event, payload: row.payload === null ? null : unpackPayload(key, event, row.payload) }
+  return row.unique_key === null ? event : { ...event, uniqueKey: row.unique_key }
 }
 
-/** Snapshots are found by their id; other events have none. */
-export const snapshotIdOf = (event: StreamEvent): string | undefined =>
-  event.type === "SnapshotStored" ? (event.data as Ancestor).snapshotId : undefined
-
-export const ancestorOf = (data: string): Ancestor => {
-  const { snapshotId, ciphertextHash, parentSnapshotProof, parentSnapshotId } = JSON.parse(data) as Ancestor
-  return { snapshotId, ciphertextHash, parentSnapshotProof, parentSnapshotId }
+export const placedOf = (key: StreamKey, row: EventRow): PlacedEvent => {
+  const event = eventOf(row)
+  return { event, payload: row.payload === null ? null : unpackPayload(key, event, row.payload) }
 }

@@ -10,11 +10,10 @@ import {
   StorageUnavailable,
   type StreamSummary
 } from "@sealog/server/ports"
-import type { Ancestor } from "@sealog/server/storage"
 import { advance, emptyHead, packPayload } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
-import { ancestorOf, type EventRow, hashBytes, hashText, placedOf, snapshotIdOf } from "./Rows.ts"
+import { type EventRow, eventOf, hashBytes, hashText, placedOf } from "./Rows.ts"
 
 /** Rows per INSERT: few sizes, so that few statements are prepared and all of them once. */
 const CHUNKS = [64, 16, 4, 1] as const
@@ -49,7 +48,8 @@ const UPSERT_STREAM = `ON CONFLICT (stream_number) DO UPDATE SET
   version = excluded.version, generation = excluded.generation, chain = excluded.chain,
   checkpoint = max(checkpoint, excluded.checkpoint), updated_at = excluded.updated_at`
 
-const SELECT_EVENTS = `SELECT e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin, e.recorded_at, e.checkpoint`
+const SELECT_EVENTS = `SELECT e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin, e.recorded_at, e.checkpoint,
+  e.snapshot_id AS unique_key`
 
 /** The number of a stream by its library and name; null when there is none. */
 const STREAM_NUMBER = "(SELECT stream_number FROM streams WHERE library_id = ? AND stream_id = ?)"
@@ -91,12 +91,13 @@ export const makeEventLog = Effect.gen(function* () {
       [keysJson(keys)]
     )
 
-  const hasSnapshot = (streamNumber: number, { events }: Append) => {
-    const ids = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
-    if (ids.length === 0) return Effect.succeed(false)
-    if (new Set(ids).size < ids.length) return Effect.succeed(true)
+  /** Whether an event's unique key is another event's, in the stream or in the same append. */
+  const isKeyTaken = (streamNumber: number, { events }: Append) => {
+    const uniqueKeys = events.flatMap(({ event }) => event.uniqueKey ?? [])
+    if (uniqueKeys.length === 0) return Effect.succeed(false)
+    if (new Set(uniqueKeys).size < uniqueKeys.length) return Effect.succeed(true)
     return Effect.map(
-      sql`SELECT 1 FROM events WHERE stream_number = ${streamNumber} AND snapshot_id IN ${sql.in(ids)}`,
+      sql`SELECT 1 FROM events WHERE stream_number = ${streamNumber} AND snapshot_id IN ${sql.in(uniqueKeys)}`,
       (rows) => rows.length > 0
     )
   }
@@ -116,8 +117,12 @@ export const makeEventLog = Effect.gen(function* () {
       for (const [i, item] of batch.entries()) {
         const actualVersion = found[i]?.version ?? 0
         const streamNumber = found[i]?.stream_number ?? lastNumber + 1
-        if (actualVersion !== item.expectedVersion || (yield* hasSnapshot(streamNumber, item))) {
+        if (actualVersion !== item.expectedVersion) {
           results.push({ _tag: "Conflict", actualVersion })
+          continue
+        }
+        if (yield* isKeyTaken(streamNumber, item)) {
+          results.push({ _tag: "UniqueKeyTaken" })
           continue
         }
         lastNumber = Math.max(lastNumber, streamNumber)
@@ -136,7 +141,7 @@ export const makeEventLog = Effect.gen(function* () {
             event.origin,
             event.recordedAt,
             event.checkpoint ? 1 : 0,
-            snapshotIdOf(event) ?? null
+            event.uniqueKey ?? null
           ])
           if (payload !== null) payloadRows.push([position, payload.length, packPayload(item.key, event, payload)])
         }
@@ -195,17 +200,17 @@ export const makeEventLog = Effect.gen(function* () {
     return { head: headAfter(events), events }
   }, unavailable("read a stream's tail"))
 
-  const proofs: EventLog["Service"]["proofs"] = Effect.fnUntraced(function* (key, after) {
-    const [known] = yield* sql.unsafe<{ stream_number: number; version: number }>(
-      `SELECT stream_number, version FROM events WHERE stream_number = ${STREAM_NUMBER} AND snapshot_id = ?`,
+  const readKeyed: EventLog["Service"]["readKeyed"] = Effect.fnUntraced(function* (key, after) {
+    // One statement, so it sees one moment. Its first row is the event named.
+    const rows = yield* sql.unsafe<Omit<EventRow, "payload">>(
+      `${SELECT_EVENTS} FROM events named JOIN events e ON e.stream_number = named.stream_number
+         AND e.version >= named.version
+       WHERE named.stream_number = ${STREAM_NUMBER} AND named.snapshot_id = ? AND e.snapshot_id IS NOT NULL
+       ORDER BY e.version`,
       [key.libraryId, key.streamId, after]
     )
-    if (known === undefined) return undefined
-    const rows = yield* sql<{ data: string }>`
-      SELECT data FROM events WHERE stream_number = ${known.stream_number} AND snapshot_id IS NOT NULL
-        AND version > ${known.version} ORDER BY version`
-    return rows.map(({ data }): Ancestor => ancestorOf(data))
-  }, unavailable("read proofs"))
+    return rows.length === 0 ? undefined : rows.slice(1).map(eventOf)
+  }, unavailable("read events by their unique key"))
 
   const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* ({ libraryId, streamId }, before) {
     const [row] = yield* sql.unsafe<{ payloads: number; bytes: number }>(
@@ -257,7 +262,7 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, proofs, held, streams, libraries, exclusively } satisfies EventLog["Service"]
+  return { append, heads, read, tail, readKeyed, held, streams, libraries, exclusively } satisfies EventLog["Service"]
 })
 
 interface End {

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
+import { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
@@ -87,14 +87,15 @@ describe("SqliteStorage", () => {
       const written = keys.map((key) => {
         const [first] = firstEvent(key).events
         const data = { snapshotId: "a" }
-        const snapshot = { type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: false }
+        const keyed = { data, uniqueKey: "a", checkpoint: false }
+        const snapshot = { type: "SnapshotStored", payloadHash: blake2b256(payload), ...keyed }
         const head = advance(emptyHead, first.event)
         return [first, { event: place(key, head, snapshot, "test", 1), payload }] as const
       })
       for (const [i, { libraryId, streamId }] of keys.entries()) {
         for (const { event } of written[i]!) {
           const position = 2 * event.version - i
-          const snapshotId = event.type === "SnapshotStored" ? "a" : null
+          const snapshotId = event.uniqueKey ?? null
           yield* sql`INSERT INTO events VALUES (${position}, ${libraryId}, ${streamId}, ${event.version}, 0, ${event.type},
             ${JSON.stringify(event.data)}, ${hashBytes(blake2b256(payload))}, ${hashBytes(event.chain)}, 'test',
             ${event.recordedAt}, 0, ${snapshotId})`
@@ -118,7 +119,7 @@ describe("SqliteStorage", () => {
           events: [{ event: place(key, head, update, "test", 2), payload }]
         }
         assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
-        assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("a")), [])
+        assert.deepStrictEqual(yield* log.readKeyed(key, "a"), [])
       }
       const deletion = yield* Effect.flip(sql`DELETE FROM events`)
       assert.match(String(deletion.reason.cause), /events are never deleted/)

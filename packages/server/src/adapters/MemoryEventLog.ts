@@ -1,8 +1,7 @@
 /** The log in memory: for tests, and the plainest statement of what a storage does. */
 import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
-import type { Ancestor } from "../domain/secsync/Proofs.ts"
+import { advance, emptyHead, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import {
   type Append,
   type Appended,
@@ -28,14 +27,11 @@ const make = Effect.gen(function* () {
 
   const appendOne = ({ key, expectedVersion, events, purgeBefore = 0 }: Append): Appended => {
     const stored = get(key)
-    const added = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
-    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => snapshotIdOf(event)))
-    if (
-      stored.head.version !== expectedVersion ||
-      new Set(added).size < added.length ||
-      added.some((id) => held.has(id))
-    ) {
-      return { _tag: "Conflict", actualVersion: stored.head.version }
+    if (stored.head.version !== expectedVersion) return { _tag: "Conflict", actualVersion: stored.head.version }
+    const added = events.flatMap(({ event }) => event.uniqueKey ?? [])
+    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => event.uniqueKey))
+    if (new Set(added).size < added.length || added.some((uniqueKey) => held.has(uniqueKey))) {
+      return { _tag: "UniqueKeyTaken" }
     }
     const before = stored.events.map((placed) =>
       placed.event.version < purgeBefore ? { event: placed.event, payload: null } : placed
@@ -89,13 +85,13 @@ const make = Effect.gen(function* () {
           events: options?.payloads === false ? tail.map(({ event }) => ({ event, payload: null })) : tail
         }
       }),
-    proofs: (key, after) =>
+    readKeyed: (key, after) =>
       Effect.sync(() => {
-        const snapshots = get(key)
+        const keyed = get(key)
           .events.map(({ event }) => event)
-          .filter((event) => snapshotIdOf(event) !== undefined)
-        const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
-        return known < 0 ? undefined : snapshots.slice(known + 1).map(ancestorOf)
+          .filter(({ uniqueKey }) => uniqueKey !== undefined)
+        const known = keyed.findIndex(({ uniqueKey }) => uniqueKey === after)
+        return known < 0 ? undefined : keyed.slice(known + 1)
       }),
     held: (key, before) => Effect.sync(() => sizes(get(key).events.filter(({ event }) => event.version < before))),
     streams: ({ libraryId, streamId, after, limit, payloads = true }) =>
@@ -118,14 +114,6 @@ const make = Effect.gen(function* () {
 })
 
 export const layerMemory: Layer.Layer<EventLog> = Layer.effect(EventLog, make)
-
-const snapshotIdOf = (event: StreamEvent): unknown =>
-  event.type === "SnapshotStored" && "snapshotId" in event.data ? event.data.snapshotId : undefined
-
-const ancestorOf = (event: StreamEvent): Ancestor => {
-  const { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof } = event.data as Ancestor
-  return { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof }
-}
 
 /** The first events, as many as have payloads of `maxBytes` together, and at least one. */
 const fitting = (events: ReadonlyArray<PlacedEvent>, maxBytes = Number.POSITIVE_INFINITY) => {

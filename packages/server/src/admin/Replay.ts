@@ -107,8 +107,8 @@ const checkIndexes = Effect.fnUntraced(function* (
   }
   const [first, ...later] = snapshotIds
   if (first === undefined) return
-  const found = yield* log.proofs(key, first)
+  const found = yield* log.readKeyed(key, first)
   // Later ones may have come meanwhile.
-  const wrong = found === undefined ? first : later.find((snapshotId, i) => found[i]?.snapshotId !== snapshotId)
+  const wrong = found === undefined ? first : later.find((snapshotId, i) => found[i]?.uniqueKey !== snapshotId)
   if (wrong !== undefined) report(fold.head().version, "wrong-index", `the snapshot ${wrong} is not found by its id`)
 })

@@ -30,6 +30,11 @@ export interface NewEvent {
   readonly payloadHash: Hash | ""
   /** A fold can start at this event: it says all that earlier ones said and later ones need. */
   readonly checkpoint: boolean
+  /**
+   * A storage keeps at most one event with this key in a stream, and finds the event by it. The key repeats a part of `data`,
+   * so the chain does not cover it a second time.
+   */
+  readonly uniqueKey?: string
 }
 
 /** An event in its place: never changed, never deleted. Its payload can be purged, `payloadHash` stays. */

@@ -4,9 +4,8 @@
  */
 import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type { LibraryId, SnapshotId } from "../domain/Ids.ts"
+import type { LibraryId } from "../domain/Ids.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
-import type { Ancestor } from "../domain/secsync/Proofs.ts"
 
 export interface PlacedEvent {
   readonly event: StreamEvent
@@ -27,6 +26,11 @@ export type Appended =
   | { readonly _tag: "Committed" }
   /** The stream ends elsewhere; nothing of this append was stored. */
   | { readonly _tag: "Conflict"; readonly actualVersion: number }
+  /**
+   * The stream ends at the expected version, but the unique key of an event belongs to another event of the stream or of this
+   * append. Nothing of this append was stored.
+   */
+  | { readonly _tag: "UniqueKeyTaken" }
 
 export interface ReadOptions {
   /** Events with a greater version. */
@@ -109,11 +113,14 @@ export class EventLog extends Context.Service<
       options?: { readonly payloads?: boolean }
     ) => Effect.Effect<{ readonly head: StreamHead; readonly events: ReadonlyArray<PlacedEvent> }, StorageUnavailable>
 
-    /** The snapshots stored after the one named, oldest first; undefined when the stream never held that one. */
-    readonly proofs: (
+    /**
+     * Events with a unique key that follow the event with the key `after`, oldest first. Undefined if the stream holds no
+     * event with that key.
+     */
+    readonly readKeyed: (
       key: StreamKey,
-      after: SnapshotId
-    ) => Effect.Effect<ReadonlyArray<Ancestor> | undefined, StorageUnavailable>
+      after: string
+    ) => Effect.Effect<ReadonlyArray<StreamEvent> | undefined, StorageUnavailable>
 
     /** How many payloads the events with a version before this one still hold, and their size together. */
     readonly held: (

@@ -3,7 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, type Layer } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { blake2b256 } from "../domain/Blake2b.ts"
-import { Hash, LibraryId, SnapshotId } from "../domain/Ids.ts"
+import { Hash, LibraryId } from "../domain/Ids.ts"
 import {
   advance,
   chainOf,
@@ -43,8 +43,15 @@ const snapshot = (snapshotId: string, parentSnapshotId = ""): [NewEvent, Uint8Ar
     pubKey: "k".repeat(43),
     parentSnapshotUpdateClocks: {}
   }
-  return [{ type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: true }, payload]
+  const event = { type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: true }
+  return [{ ...event, uniqueKey: snapshotId }, payload]
 }
+
+/** An event of no protocol that this project knows: a storage must not look at the type. */
+const keyed = (uniqueKey: string): [NewEvent, null] => [
+  { type: "Something", data: { n: 1 }, payloadHash: "", checkpoint: false, uniqueKey },
+  null
+]
 
 /** The last chain value of the events chained under a fixed key below; computed once by another program. */
 const FIXED_CHAIN = Hash.make("YWJIqGq3nujHnP5VvNcjUMNe7wvcJmsrrCi0eVoXiLM")
@@ -404,45 +411,68 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("proves the line of snapshots, also when their payloads are gone", () =>
+    it.effect("reads the events that follow a unique key, also when their payloads are gone", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const [key, other] = [randomKey(), randomKey()]
-        const head = yield* appendAll(key, emptyHead, [snapshot("a"), update(null), snapshot("b", "a")])
+        const first = after(key, emptyHead, [snapshot("a"), update(null), snapshot("b", "a")])
+        yield* log.append([first.append])
         yield* appendAll(other, emptyHead, [snapshot("a"), snapshot("z", "a")])
-        const eviction = after(key, head, [evicted, snapshot("c", "b")])
+        const eviction = after(key, first.head, [evicted, snapshot("c", "b"), keyed("d")])
         yield* log.append([{ ...eviction.append, purgeBefore: eviction.head.version }])
-        const ids = (proofs: ReadonlyArray<{ readonly snapshotId: string }> | undefined) =>
-          proofs?.map(({ snapshotId }) => snapshotId)
-        assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("a"))), ["b", "c"])
-        assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("c"))), [])
-        assert.isUndefined(yield* log.proofs(key, SnapshotId.make("z")))
-        assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("b")), [
-          {
-            snapshotId: SnapshotId.make("c"),
-            parentSnapshotId: SnapshotId.make("b"),
-            ciphertextHash: hashOf("ciphertext c"),
-            parentSnapshotProof: hashOf("proof c")
-          }
-        ])
+        const events = [...first.append.events, ...eviction.append.events].map(({ event }) => event)
+        assert.deepStrictEqual<unknown>(yield* log.readKeyed(key, "a"), [events[2], events[4], events[5]])
+        assert.deepStrictEqual<unknown>(yield* log.readKeyed(key, "c"), [events[5]])
+        assert.deepStrictEqual(yield* log.readKeyed(key, "d"), [])
+        assert.isUndefined(yield* log.readKeyed(key, "z"))
       })
     )
 
-    it.effect("holds a snapshot's id at most once per stream, and reports another as a conflict", () =>
+    it.effect(
+      "stores a unique key once in each stream, and reports a second use as such, whatever the event's type",
+      () =>
+        Effect.gen(function* () {
+          const log = yield* EventLog
+          const [key, other] = [randomKey(), randomKey()]
+          const head = yield* appendAll(key, emptyHead, [snapshot("a"), keyed("b")])
+          const results = yield* log.append([
+            after(key, head, [update(null), snapshot("b", "a")]).append,
+            after(other, emptyHead, [keyed("a")]).append
+          ])
+          assert.deepStrictEqual(results, [{ _tag: "UniqueKeyTaken" }, { _tag: "Committed" }])
+          assert.deepStrictEqual(yield* log.append([after(key, head, [keyed("a")]).append]), [
+            { _tag: "UniqueKeyTaken" }
+          ])
+          const twice = after(randomKey(), emptyHead, [snapshot("c"), keyed("c")])
+          assert.deepStrictEqual(yield* log.append([twice.append]), [{ _tag: "UniqueKeyTaken" }])
+          const twiceMore = after(key, head, [keyed("c"), keyed("c")])
+          assert.deepStrictEqual(yield* log.append([twiceMore.append]), [{ _tag: "UniqueKeyTaken" }])
+          assert.deepStrictEqual(yield* log.heads([key, twice.append.key]), [head, emptyHead])
+        })
+    )
+
+    it.effect("reports a version conflict before a unique key that is taken", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        const [key, other] = [randomKey(), randomKey()]
-        const head = yield* appendAll(key, emptyHead, [snapshot("a"), snapshot("b", "a")])
-        const results = yield* log.append([
-          after(key, head, [snapshot("a", "b")]).append,
-          after(other, emptyHead, [snapshot("a")]).append
+        const key = randomKey()
+        yield* appendAll(key, emptyHead, [snapshot("a"), update(null)])
+        const stale = after(key, emptyHead, [snapshot("a")])
+        assert.deepStrictEqual(yield* log.append([stale.append]), [{ _tag: "Conflict", actualVersion: 2 }])
+      })
+    )
+
+    it.effect("takes an event without a unique key for one that has none, whatever its type and data", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const [{ uniqueKey: _, ...unkeyed }, payload] = snapshot("a")
+        const { append } = after(key, emptyHead, [
+          [unkeyed, payload],
+          [unkeyed, payload]
         ])
-        assert.deepStrictEqual(
-          results.map(({ _tag }) => _tag),
-          ["Conflict", "Committed"]
-        )
-        const twice = after(randomKey(), emptyHead, [snapshot("c"), snapshot("c", "c")])
-        assert.deepStrictEqual((yield* log.append([twice.append]))[0]?._tag, "Conflict")
+        assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
+        assert.isUndefined(yield* log.readKeyed(key, "a"))
+        assert.deepStrictEqual(yield* log.read(key, { after: 0 }), append.events)
       })
     )
 

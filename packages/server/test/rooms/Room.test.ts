@@ -283,7 +283,7 @@ describe("a client that comes back", () => {
       const third = snapshotMessage(author, { docId, parent: second })
       client.send(second)
       yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(second))
-      trouble.beforeNextProofs = Effect.gen(function* () {
+      trouble.beforeNextReadKeyed = Effect.gen(function* () {
         client.send(third)
         yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(third))
       })

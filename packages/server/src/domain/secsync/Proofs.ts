@@ -2,7 +2,8 @@
 import { blake2b256 } from "../Blake2b.ts"
 import { canonicalJson } from "../CanonicalJson.ts"
 import type { Hash, SnapshotId } from "../Ids.ts"
-import type { SnapshotProof } from "./Events.ts"
+import type { StreamEvent } from "../Stream.ts"
+import { fromStreamEvent, type SnapshotProof } from "./Events.ts"
 
 export const proofOf = ({ snapshotId, ciphertextHash, parentSnapshotProof }: SnapshotProof): SnapshotProof => ({
   snapshotId,
@@ -27,6 +28,13 @@ export const nextProof = (parent: SnapshotProof | undefined): Hash =>
 export interface Ancestor extends SnapshotProof {
   readonly parentSnapshotId: SnapshotId | ""
 }
+
+/** The snapshots among a stream's events. */
+export const ancestorsOf = (events: ReadonlyArray<StreamEvent>): ReadonlyArray<Ancestor> =>
+  events.flatMap((stored) => {
+    const event = fromStreamEvent(stored)
+    return event._tag === "SnapshotStored" ? { ...proofOf(event), parentSnapshotId: event.parentSnapshotId } : []
+  })
 
 /**
  * The snapshots by which a client that knows `known` can verify the last of `ancestors` (every snapshot stored after

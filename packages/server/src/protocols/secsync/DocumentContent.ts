@@ -121,7 +121,7 @@ const chainBetween = Effect.fnUntraced(function* (
   active: SnapshotId | undefined
 ) {
   if (known === undefined) return []
-  const ancestors = (yield* (yield* EventLog).proofs(key, known)) ?? []
+  const ancestors = Secsync.ancestorsOf((yield* (yield* EventLog).readKeyed(key, known)) ?? [])
   const end = ancestors.findIndex(({ snapshotId }) => snapshotId === active)
   return Secsync.proofChain(known, ancestors.slice(0, end + 1))
 })

@@ -332,7 +332,7 @@ class DocumentSession implements Session, Holder, DocumentObserver, Settler {
       const { connection, feed, room } = this
       yield* this.letOthersRestore(message)
       yield* room.local.turn.await(connection.id)
-      const used = (yield* this.services.log.proofs(room.key, message.snapshotId)) !== undefined
+      const used = (yield* this.services.log.readKeyed(room.key, message.snapshotId)) !== undefined
       const command = {
         ...message,
         _tag: "StoreSnapshot",
