@@ -2,4 +2,4 @@
 export { type Medium, makeTransportSignals } from "../adapters/TransportSignals.ts"
 export { advance, emptyHead, place, purgesBefore } from "../domain/Stream.ts"
 export type { Finding } from "./Diagnosis.ts"
-export { packPayload, unpackPayload } from "./PayloadCodec.ts"
+export { packPayload, unpackPayload } from "./SealedMessageCodec.ts"

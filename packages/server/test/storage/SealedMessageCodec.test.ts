@@ -4,7 +4,7 @@ import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { emptyHead, place, type StreamEvent, type StreamKey } from "../../src/domain/Stream.ts"
 import { makeDecoder } from "../../src/protocols/secsync/Wire.ts"
-import { packPayload, unpackPayload } from "../../src/storage/PayloadCodec.ts"
+import { packPayload, unpackPayload } from "../../src/storage/SealedMessageCodec.ts"
 import { type Additional, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/index.ts"
 
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
