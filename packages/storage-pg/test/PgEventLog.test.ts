@@ -3,6 +3,7 @@ import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, place, type StreamHead } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
+import { PayloadCodec } from "@sealog/server/storage"
 import { eventLogSuite } from "@sealog/server/testing"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
@@ -27,10 +28,11 @@ describe("a new stream's number", () => {
     Effect.gen(function* () {
       const services = yield* Layer.build(PgStorage.layerClient({ url: yield* freshDatabase }))
       const sql = Context.get(services, SqlClient.SqlClient)
+      const codec = yield* PayloadCodec
       const appendNumbered = (append: Append, number: number) =>
         sql.unsafe<AppendRow>(
           APPEND,
-          appendParameters([append], () => number)
+          appendParameters(codec, [append], () => number)
         )
       const [first, second] = [firstUpdate("first"), firstUpdate("second")]
       assert.deepStrictEqual(yield* appendNumbered(first, 7), [{ committed: true, actual: null, key_taken: false }])

@@ -3,16 +3,24 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamKey } from "@sealog/server/domain/Stream"
+import {
+  advance,
+  EVICTED,
+  emptyHead,
+  type NewEvent,
+  place,
+  type StreamEvent,
+  type StreamKey
+} from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
-import { Context, Effect, Layer } from "effect"
+import { hashBytes, PayloadCodec } from "@sealog/server/storage"
+import { Cause, Context, Effect, Exit, Fiber, Latch, Layer } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { generate } from "selfsigned"
 import { makeCluster } from "../../../test/support/PostgresCluster.ts"
 import { emptyDatabase, freshDatabase } from "../../../test/support/postgres.ts"
 import { PgStorage } from "../src/index.ts"
 import { migrations } from "../src/Migrations.ts"
-import { hashBytes } from "../src/Rows.ts"
 
 const payload = new TextEncoder().encode("sealed")
 const update: NewEvent = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
@@ -136,6 +144,81 @@ describe("migrations", () => {
         yield* sql`SELECT 1 FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text LIKE 'sealog.%'`
       const sequences = yield* sql`SELECT 1 FROM pg_sequences WHERE schemaname = 'sealog'`
       assert.deepStrictEqual([foreign, sequences], [[], []])
+    })
+  )
+})
+
+describe("a failed statement", () => {
+  it.effect("is a defect when it does not fit the schema", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const log = yield* openLog(url)
+      yield* (yield* openSql(url))`ALTER TABLE sealog.streams RENAME COLUMN generation TO something_else`
+      for (const call of [log.heads([keyOf("welcome")]), log.append([firstUpdate("welcome")])]) {
+        const exit = yield* Effect.exit<unknown, unknown, never>(call)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      }
+    })
+  )
+
+  it.effect("is a defect when a row is not as it was written", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const log = yield* openLog(url)
+      yield* log.append([firstUpdate("welcome")])
+      const sql = yield* openSql(url)
+      yield* sql`ALTER TABLE sealog.events DISABLE TRIGGER ALL`
+      yield* sql`UPDATE sealog.events SET data = '{'`
+      const exit = yield* Effect.exit(log.read(keyOf("welcome"), { after: 0 }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    })
+  )
+
+  for (const [how, end] of [
+    ["is cancelled", "pg_cancel_backend"],
+    ["loses its connection", "pg_terminate_backend"]
+  ] as const) {
+    it.live(`is an outage when it ${how}, and the next append succeeds`, () =>
+      Effect.gen(function* () {
+        const url = yield* freshDatabase
+        const log = yield* openLog(url)
+        const [holder, other] = [yield* openSql(url), yield* openSql(url)]
+        yield* log.heads([keyOf("welcome")])
+        const failing = yield* Latch.make()
+        const held = yield* Latch.make()
+        const hold = holder`LOCK TABLE sealog.streams IN ACCESS EXCLUSIVE MODE`.pipe(
+          Effect.andThen(Effect.andThen(held.open, failing.await)),
+          holder.withTransaction
+        )
+        yield* Effect.forkScoped(hold)
+        yield* held.await
+        const waiting = yield* Effect.forkChild(Effect.flip(log.append([firstUpdate("welcome")])))
+        const ended = other.unsafe(`SELECT ${end}(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+        yield* Effect.repeat(ended, { until: (rows) => rows.length > 0 })
+        assert.strictEqual((yield* Fiber.join(waiting))._tag, "StorageUnavailable")
+        yield* failing.open
+        assert.deepStrictEqual(yield* log.append([firstUpdate("welcome")]), [{ _tag: "Committed" }])
+      })
+    )
+  }
+})
+
+describe("the payload codec", () => {
+  it.effect("makes the bytes that are stored", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const invert = (_: StreamKey, __: StreamEvent, bytes: Uint8Array) => bytes.map((byte) => byte ^ 255)
+      const codec = Layer.succeed(PayloadCodec, { pack: invert, unpack: invert })
+      const storage = PgStorage.layerWithoutMigrations({ url }).pipe(Layer.provide(codec))
+      const log = Context.get(yield* Layer.build(storage), EventLog)
+      const append = firstUpdate("welcome")
+      yield* log.append([append])
+      assert.deepStrictEqual(yield* log.read(append.key, { after: 0 }), append.events)
+      const [row] = yield* (yield* openSql(url))<{
+        hex: string
+      }>`SELECT encode(payload, 'hex') AS hex FROM sealog.payloads`
+      assert.strictEqual(row?.hex, Buffer.from(payload.map((byte) => byte ^ 255)).toString("hex"))
     })
   )
 })

@@ -5,14 +5,14 @@ import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { advance, emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
+import { advance, emptyHead, place, type StreamEvent, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
+import { hashBytes, PayloadCodec } from "@sealog/server/storage"
 import { Cause, Context, Effect, Exit, Layer, Queue, Stream } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { SqliteStorage } from "../src/index.ts"
 import { migrate, migrations } from "../src/Migrations.ts"
-import { hashBytes } from "../src/Rows.ts"
 import { makeEventLog } from "../src/SqliteEventLog.ts"
 
 const freshFile = () => join(mkdtempSync(join(tmpdir(), "sealog-storage-")), "log.db")
@@ -157,6 +157,40 @@ describe("SqliteStorage", () => {
       const results = yield* log.append([firstEvent(key), large])
       assert.isTrue(results.every(({ _tag }) => _tag === "Committed"))
     }).pipe(Effect.provide(SqliteStorage.layerClient({ filename: freshFile() })))
+  )
+
+  it.effect("dies of a statement that does not fit the schema", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
+      const other = new DatabaseSync(filename)
+      other.exec("ALTER TABLE streams RENAME COLUMN generation TO something_else")
+      other.close()
+      for (const call of [log.heads([key]), log.append([firstEvent(key)])]) {
+        const exit = yield* Effect.exit<unknown, unknown, never>(call)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      }
+    })
+  )
+
+  it.effect("stores the bytes that its payload codec returns", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const invert = (_: StreamKey, __: StreamEvent, bytes: Uint8Array) => bytes.map((byte) => byte ^ 255)
+      const codec = Layer.succeed(PayloadCodec, { pack: invert, unpack: invert })
+      const storage = SqliteStorage.layer({ filename }).pipe(Layer.provide(codec))
+      const log = Context.get(yield* Layer.build(storage), EventLog)
+      const append = firstEvent(key)
+      yield* log.append([append])
+      assert.deepStrictEqual(yield* log.read(key, { after: 0 }), append.events)
+      const file = new DatabaseSync(filename)
+      const [row] = file.prepare("SELECT payload FROM payloads").all()
+      file.close()
+      assert.deepStrictEqual(
+        row?.["payload"],
+        append.events[0].payload?.map((byte) => byte ^ 255)
+      )
+    })
   )
 
   it.effect("dies of a row that is not as it was written", () =>

@@ -33,6 +33,8 @@ const make = Effect.gen(function* () {
     if (new Set(added).size < added.length || added.some((uniqueKey) => held.has(uniqueKey))) {
       return { _tag: "UniqueKeyTaken" }
     }
+    const isInOrder = events.every(({ event }, i) => event.version === expectedVersion + i + 1)
+    if (!isInOrder) throw new Error("The events of an append are not placed after the version that it expects")
     const before = stored.events.map((placed) =>
       placed.event.version < purgeBefore ? { event: placed.event, payload: null } : placed
     )

@@ -1,31 +1,31 @@
 /**
- * Sealed messages as a database keeps them: what a message repeats of its event is left out, and what it has in base64 is
- * kept as the bytes that it stands for. An update of 100 sealed bytes takes 189 bytes instead of 484.
+ * The default payload codec. It packs Secsync's sealed messages: base64 becomes bytes, and fields that the event repeats are
+ * left out. An update of 100 sealed bytes takes 189 bytes instead of 484. Any other payload is stored as it is.
  *
- * The first byte says how the rest is kept. Of what is kept as it is, it is the payload's own.
+ * The first stored byte names the form: one of the three below, or the first byte of a payload that is stored as it is.
  */
 import { Result } from "effect"
 import { canonicalJson } from "../domain/CanonicalJson.ts"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { SnapshotStored, UpdateStored } from "../domain/secsync/Events.ts"
 
-/** As it is, after this byte: its own first byte could be taken for one of these. */
+/** This byte, then the payload as it is. Used when the payload's own first byte would be taken for a form. */
 const ESCAPED = 0
-/** A message whose `publicData` is what the event says: nonce and signature, ciphertext. */
+/** A message whose `publicData` the event repeats: nonce, signature, ciphertext. */
 const AS_THE_EVENT = 1
-/** A message: nonce and signature, length of `publicData`, `publicData` as JSON, ciphertext. */
+/** Any other message: nonce, signature, length of `publicData`, `publicData` as JSON, ciphertext. */
 const WITH_PUBLIC_DATA = 2
 
 const NONCE_BYTES = 24
 const SIGNATURE_BYTES = 64
 const LENGTH_BYTES = 4
-/** Where things are in what is kept. */
+/** Offsets in the stored bytes. */
 const NONCE_AT = 1
 const SIGNATURE_AT = NONCE_AT + NONCE_BYTES
 const SIGNATURE_END = SIGNATURE_AT + SIGNATURE_BYTES
 const PUBLIC_DATA_AT = SIGNATURE_END + LENGTH_BYTES
 
-/** What is between the fields of a message in canonical JSON. */
+/** The text between the fields of a message in canonical JSON. */
 const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, END] = [
   '{"ciphertext":"',
   '","nonce":"',
@@ -34,38 +34,38 @@ const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, EN
   '"}'
 ] as const
 
-/** Characters of so many bytes in base64 without padding. */
+/** The number of base64 characters, without padding, that stand for this many bytes. */
 const textLength = (bytes: number): number => Math.ceil((bytes * 4) / 3)
 
-/** A payload as it is to be kept with its event; `unpackPayload` gives it back byte for byte, whatever it is. */
-export const packPayload = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Uint8Array => {
-  const packed = packMessage(key, event, payload)
+/** Returns the bytes to store for a payload. `unpackMessage` returns the payload byte for byte, whatever it holds. */
+export const packMessage = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Uint8Array => {
+  const packed = tryPack(key, event, payload)
   if (packed !== undefined) return packed
   const first = payload[0]
   return first !== undefined && first <= WITH_PUBLIC_DATA ? Buffer.concat([Uint8Array.of(ESCAPED), payload]) : payload
 }
 
-/** Never throws: of what is not as it was kept, it makes bytes that have not the event's hash. */
-export const unpackPayload = (key: StreamKey, event: StreamEvent, kept: Uint8Array): Uint8Array => {
-  if (kept[0] === ESCAPED) return kept.slice(1)
-  if (kept[0] === AS_THE_EVENT) {
+/** Never throws. Of damaged bytes it makes a payload whose hash is not the event's. */
+export const unpackMessage = (key: StreamKey, event: StreamEvent, stored: Uint8Array): Uint8Array => {
+  if (stored[0] === ESCAPED) return stored.slice(1)
+  if (stored[0] === AS_THE_EVENT) {
     const publicData = Result.getOrElse(
       Result.try(() => publicDataOf(key, event)),
       () => ""
     )
-    return messageOf(asBuffer(kept), publicData, SIGNATURE_END)
+    return messageOf(asBuffer(stored), publicData, SIGNATURE_END)
   }
-  if (kept[0] !== WITH_PUBLIC_DATA) return kept
-  const bytes = asBuffer(kept)
+  if (stored[0] !== WITH_PUBLIC_DATA) return stored
+  const bytes = asBuffer(stored)
   const ciphertextAt = PUBLIC_DATA_AT + (bytes.length < PUBLIC_DATA_AT ? 0 : bytes.readUInt32LE(SIGNATURE_END))
   const publicData = bytes.toString("latin1", PUBLIC_DATA_AT, ciphertextAt)
   return messageOf(bytes, publicData, ciphertextAt)
 }
 
-/** undefined: it is not a message in canonical JSON, whose every base64 is the one text that stands for its bytes. */
-const packMessage = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffer | undefined => {
+/** Undefined unless the payload is a message in canonical JSON whose base64 can be made again from its bytes. */
+const tryPack = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffer | undefined => {
   if (payload[0] !== BEFORE_CIPHERTEXT.charCodeAt(0)) return undefined
-  // Byte for byte, also what is not ASCII.
+  // latin1 keeps every byte, also those of characters that are not ASCII.
   const text = asBuffer(payload).toString("latin1")
   const ciphertextEnd = text.indexOf('"', BEFORE_CIPHERTEXT.length)
   const nonceAt = ciphertextEnd + BEFORE_NONCE.length
@@ -97,14 +97,17 @@ const packMessage = (key: StreamKey, event: StreamEvent, payload: Uint8Array): B
     packed.writeUInt32LE(publicData.length, SIGNATURE_END)
     packed.write(publicData, PUBLIC_DATA_AT, "latin1")
   }
-  const isKept =
+  const isLossless =
     writes(text.slice(nonceAt, nonceEnd), NONCE_AT, SIGNATURE_AT) &&
     writes(text.slice(signatureAt, signatureEnd), SIGNATURE_AT, SIGNATURE_END) &&
     writes(ciphertext, ciphertextAt, packed.length)
-  return isKept ? packed : undefined
+  return isLossless ? packed : undefined
 }
 
-/** In memory of its own: a small message that is kept would keep a shared one whole. `publicData`: a character a byte. */
+/**
+ * Builds the message's JSON. `publicData` has one character for each byte. The result has memory of its own: a view would keep
+ * the shared buffer alive.
+ */
 const messageOf = (bytes: Buffer, publicData: string, ciphertextAt: number): Uint8Array => {
   const text =
     BEFORE_CIPHERTEXT +
@@ -121,15 +124,15 @@ const messageOf = (bytes: Buffer, publicData: string, ciphertextAt: number): Uin
   return message
 }
 
-/** What a message says in public when it says no more than its event does. */
+/** The `publicData` of a message that says no more in public than its event does. */
 const publicDataOf = ({ streamId: docId }: StreamKey, { data, type }: StreamEvent): string => {
   if (type === "UpdateStored") {
     const { clock, pubKey, refSnapshotId } = data as Partial<UpdateStored>
-    // Canonical, as these are in order, and nothing but a number and text.
+    // This is canonical JSON: the keys are in order, and the values are a number and strings.
     return JSON.stringify({ clock, docId, pubKey, refSnapshotId })
   }
-  const { ciphertextHash: _, ...said } = data as Partial<SnapshotStored>
-  return canonicalJson({ ...said, docId })
+  const { ciphertextHash: _, ...publicData } = data as Partial<SnapshotStored>
+  return canonicalJson({ ...publicData, docId })
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)

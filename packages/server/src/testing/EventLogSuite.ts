@@ -1,6 +1,6 @@
 /** What every storage must do; a storage's own test file only names its layer. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, type Layer } from "effect"
+import { Cause, Effect, Exit, type Layer } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { blake2b256 } from "../domain/Blake2b.ts"
 import { Hash, LibraryId } from "../domain/Ids.ts"
@@ -473,6 +473,20 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
         assert.isUndefined(yield* log.readKeyed(key, "a"))
         assert.deepStrictEqual(yield* log.read(key, { after: 0 }), append.events)
+      })
+    )
+
+    it.effect("dies of an append whose events have a version that the stream holds, and stores nothing", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const head = yield* appendAll(key, emptyHead, [update(null)])
+        // Only a fault of the caller can place an event before the version that its append expects.
+        const { append } = after(key, emptyHead, [update(bytes("misplaced"))])
+        const exit = yield* Effect.exit(log.append([{ ...append, expectedVersion: 1 }]))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && !Cause.hasFails(exit.cause))
+        assert.deepStrictEqual(yield* log.heads([key]), [head])
+        assert.lengthOf(yield* log.read(key, { after: 0 }), 1)
       })
     )
 

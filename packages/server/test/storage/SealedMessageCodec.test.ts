@@ -4,7 +4,7 @@ import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { emptyHead, place, type StreamEvent, type StreamKey } from "../../src/domain/Stream.ts"
 import { makeDecoder } from "../../src/protocols/secsync/Wire.ts"
-import { packPayload, unpackPayload } from "../../src/storage/SealedMessageCodec.ts"
+import { packMessage, unpackMessage } from "../../src/storage/SealedMessageCodec.ts"
 import { type Additional, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/index.ts"
 
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
@@ -34,7 +34,7 @@ const anUpdate = (ciphertext: string | number, additional: Additional = {}) => {
 }
 
 const assertKept = (event: StreamEvent, payload: Uint8Array) => {
-  const unpacked = unpackPayload(key, event, packPayload(key, event, payload))
+  const unpacked = unpackMessage(key, event, packMessage(key, event, payload))
   assert.strictEqual(Buffer.from(unpacked).toString("hex"), Buffer.from(payload).toString("hex"))
 }
 
@@ -43,7 +43,7 @@ describe("packed payloads", () => {
     for (const bytes of [1, 2, 3, 100, 1000]) {
       const { event, payload } = anUpdate(bytes)
       const ciphertext = JSON.parse(Buffer.from(payload).toString()).ciphertext
-      assert.lengthOf(packPayload(key, event, payload), 1 + 24 + 64 + Buffer.from(ciphertext, "base64url").length)
+      assert.lengthOf(packMessage(key, event, payload), 1 + 24 + 64 + Buffer.from(ciphertext, "base64url").length)
       assertKept(event, payload)
     }
   })
@@ -61,14 +61,14 @@ describe("packed payloads", () => {
       const payload = payloadOf(message)
       const { docId: _, ...data } = message.publicData
       const event = placed("SnapshotStored", { ...data, ciphertextHash: blake2b256(message.ciphertext) }, payload)
-      assert.isBelow(packPayload(key, event, payload).length, 3500)
+      assert.isBelow(packMessage(key, event, payload).length, 3500)
       assertKept(event, payload)
     }
   })
 
   it("keep what an app adds to an update's public data", () => {
     const { event, payload } = anUpdate(100, { room: "ü", "": { deep: [1, 2, "\u2028"] } })
-    assert.isBelow(packPayload(key, event, payload).length, payload.length)
+    assert.isBelow(packMessage(key, event, payload).length, payload.length)
     assertKept(event, payload)
   })
 
@@ -99,15 +99,15 @@ describe("packed payloads", () => {
 
   it("are any bytes at all, and what is damaged becomes other bytes", () => {
     const { event, payload } = anUpdate(20)
-    const packed = packPayload(key, event, payload)
+    const packed = packMessage(key, event, payload)
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assertKept(event, bytes)))
     fc.assert(
       fc.property(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const damaged = Uint8Array.from(packed)
         damaged[at]! ^= flip
-        assert.notStrictEqual(blake2b256(unpackPayload(key, event, damaged)), event.payloadHash)
-        unpackPayload(key, event, packed.subarray(0, at))
-        unpackPayload(key, { ...event, data: null as never }, packed)
+        assert.notStrictEqual(blake2b256(unpackMessage(key, event, damaged)), event.payloadHash)
+        unpackMessage(key, event, packed.subarray(0, at))
+        unpackMessage(key, { ...event, data: null as never }, packed)
       })
     )
   })

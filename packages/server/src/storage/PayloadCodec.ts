@@ -1,0 +1,25 @@
+/**
+ * The form in which a storage keeps payloads. A storage stores the bytes that the codec gives it and never looks into them,
+ * so it knows no protocol.
+ */
+import { Context } from "effect"
+import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
+import { packMessage, unpackMessage } from "./SealedMessageCodec.ts"
+
+export interface PayloadCodec {
+  /** Returns the bytes to store for a payload of `event`. */
+  readonly pack: (key: StreamKey, event: StreamEvent, payload: Uint8Array) => Uint8Array
+  /**
+   * Returns the payload that `pack` was given, byte for byte. Must not throw: of damaged bytes it makes a payload whose hash
+   * is not the event's.
+   */
+  readonly unpack: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => Uint8Array
+}
+
+/**
+ * Every storage asks for this codec when it opens. The default packs Secsync's messages and stores other payloads as they
+ * are. To replace it, provide another codec to the storage's layer; it must read what the database already holds.
+ */
+export const PayloadCodec = Context.Reference<PayloadCodec>("@sealog/server/PayloadCodec", {
+  defaultValue: () => ({ pack: packMessage, unpack: unpackMessage })
+})
