@@ -24,7 +24,7 @@ const secondUpdate = (streamId: string) =>
   updateAfter(streamId, advance(emptyHead, firstUpdate(streamId).events[0].event))
 
 describe("a new stream's number", () => {
-  it.effect("that its library has already is a conflict with nothing, and stores nothing", () =>
+  it.effect("is not taken twice in a library: the statement then stores nothing", () =>
     Effect.gen(function* () {
       const services = yield* Layer.build(PgStorage.layerClient({ url: yield* freshDatabase }))
       const sql = Context.get(services, SqlClient.SqlClient)
@@ -52,7 +52,7 @@ describe("a new stream's number", () => {
   )
 })
 
-/** How often tables were read, by an index or all of them; a session counts what it did at its end at the latest. */
+/** How often the tables were scanned, by an index or as a whole. A session reports its scans when it ends at the latest. */
 const countScans = Effect.fnUntraced(function* (url: string) {
   const services = yield* Layer.build(PgStorage.layerClient({ url }))
   const sql = Context.get(services, SqlClient.SqlClient)
@@ -70,7 +70,7 @@ describe("appending an update", () => {
   it.effect("reads no event and no payload", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
-      // By the migration, which made the indexes.
+      // The scans of the migration, which created the indexes.
       const before = yield* countScans(url)
       assert.strictEqual(before.length, 2)
       yield* Effect.gen(function* () {

@@ -45,7 +45,7 @@ const as = (url: string, role: string): string => {
 }
 
 describe("migrations", () => {
-  it.effect("are applied once, and said to be missing before", () =>
+  it.effect("are applied once, and reported as missing before", () =>
     Effect.gen(function* () {
       const url = yield* emptyDatabase
       const status = (applied: boolean) => [
@@ -55,7 +55,7 @@ describe("migrations", () => {
       assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), status(false))
       const refused = yield* Effect.flip(openLog(url))
       assert.match(refused.message, /lacks the migrations log, numbered_streams/)
-      // Several servers that migrate as they start.
+      // As by several servers that migrate while they start.
       const applied = yield* Effect.all(
         [1, 2, 3].map(() => PgStorage.applyMigrations({ url })),
         { concurrency: "unbounded" }
@@ -67,7 +67,7 @@ describe("migrations", () => {
   )
 
   it.effect(
-    "number the streams of a log that was written before, and leave it and everybody's rights as they were",
+    "number the streams of a log of the first version, and keep its events, payloads and the roles' rights",
     () =>
       Effect.gen(function* () {
         const url = yield* emptyDatabase
@@ -161,7 +161,7 @@ describe("a failed statement", () => {
     })
   )
 
-  it.effect("is a defect when a row is not as it was written", () =>
+  it.effect("is a defect when a row is damaged", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       const log = yield* openLog(url)
@@ -224,7 +224,7 @@ describe("the payload codec", () => {
 })
 
 describe("rights", () => {
-  it.effect("a server's role reads, appends and evicts, and can change neither tables nor events", () =>
+  it.effect("let a server's role read, append and evict, and change neither tables nor events", () =>
     Effect.gen(function* () {
       const url = yield* emptyDatabase
       const [owner, server] = ["owner", "server"].map((name) => `${name}_${crypto.randomUUID().slice(0, 8)}`) as [
@@ -268,7 +268,7 @@ describe("rights", () => {
 
       const sql = yield* openSql(as(url, server))
       for (const statement of [
-        "UPDATE sealog.events SET origin = 'somebody else'",
+        "UPDATE sealog.events SET origin = 'another'",
         "DELETE FROM sealog.events",
         "TRUNCATE sealog.events",
         "DELETE FROM sealog.streams",
@@ -285,13 +285,13 @@ describe("rights", () => {
     })
   )
 
-  it.effect("nobody changes or deletes an event, not even who owns them", () =>
+  it.effect("let no role change or delete an event, not even the tables' owner", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       yield* (yield* openLog(url)).append([firstUpdate("welcome")])
       const sql = yield* openSql(url)
       for (const statement of [
-        "UPDATE sealog.events SET origin = 'somebody else'",
+        "UPDATE sealog.events SET origin = 'another'",
         "DELETE FROM sealog.events",
         "TRUNCATE sealog.events"
       ]) {
@@ -303,7 +303,7 @@ describe("rights", () => {
 })
 
 describe("many writers", () => {
-  it.live("that append to the same streams in any order wait for each other, never for ever", () =>
+  it.live("append to the same streams in any order without a deadlock", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       const logs = yield* Effect.all([1, 2, 3, 4].map(() => openLog(url)))
@@ -317,7 +317,7 @@ describe("many writers", () => {
               const event = place(key, heads[i]!, update, `writer ${writer}`, 1)
               return { key, expectedVersion: heads[i]!.version, events: [{ event, payload }] }
             })
-            // Each begins elsewhere and goes another way round.
+            // Each writer starts at another stream, and every second one goes backwards.
             .toSorted((a, b) => (writer % 2 === 0 ? 1 : -1) * (orderOf(a, writer) - orderOf(b, writer)))
         )
         const results = yield* Effect.forEach(
@@ -339,10 +339,10 @@ describe("many writers", () => {
 const orderOf = ({ key }: Append, writer: number): number => (Number(key.streamId.slice(7)) + 7 * writer) % 30
 
 describe("durability", () => {
-  it.live("what is appended is on the disk, also in a database that is set to acknowledge earlier", () =>
+  it.live("an append is on the disk when it returns, also in a database that is set to acknowledge earlier", () =>
     Effect.gen(function* () {
       const cluster = yield* Effect.acquireRelease(
-        // Nothing else writes to the log, and every ten seconds alone what is committed is written to the disk.
+        // Nothing else writes to the log, and Postgres flushes commits only every ten seconds.
         Effect.promise(() =>
           makeCluster({
             ...{ synchronous_commit: "off", wal_writer_delay: "10s", autovacuum: "off" },
@@ -360,7 +360,7 @@ describe("durability", () => {
         ([row]) => row?.bytes
       )
       yield* sql`CREATE TABLE other (id int)`
-      // Without more, a commit does not reach the disk.
+      // Under these settings, an ordinary commit does not reach the disk at once.
       const commit = Effect.andThen(sql`INSERT INTO other VALUES (1)`, lag)
       yield* Effect.repeat(commit, { until: (bytes) => bytes !== 0 })
       yield* log.append([firstUpdate("welcome")])
@@ -370,7 +370,7 @@ describe("durability", () => {
 })
 
 describe("an append", () => {
-  it.live("of many streams is one statement, and so one round trip", () =>
+  it.live("to many streams is one statement, and therefore one round trip", () =>
     Effect.gen(function* () {
       const cluster = yield* Effect.acquireRelease(
         Effect.promise(() => makeCluster({ log_statement: "all" })),
@@ -383,7 +383,7 @@ describe("an append", () => {
         readFileSync(join(cluster.folder, "log"), "utf8").match(/LOG: {2}(statement|execute .*):/g)?.length ?? 0
       const append = (prefix: string) =>
         log.append([firstUpdate(prefix), ...Array.from({ length: 200 }, (_, i) => firstUpdate(`${prefix}-${i}`))])
-      // The connection is there.
+      // Opens the connection.
       yield* append("first")
       const before = statements()
       assert.isAbove(before, 0)
@@ -395,7 +395,7 @@ describe("an append", () => {
 })
 
 describe("TLS", () => {
-  it.live("is spoken as the URL says, and a certificate is checked against the authority that it names", () =>
+  it.live("follows the URL, and checks the certificate against the authority that the URL names", () =>
     Effect.gen(function* () {
       const authority = yield* Effect.promise(() => certificate("an authority of this test"))
       const stranger = yield* Effect.promise(() => certificate("somebody else"))

@@ -24,7 +24,7 @@ const firstEvent = (key: StreamKey, payload = new TextEncoder().encode("sealed")
 }
 
 describe("SqliteStorage", () => {
-  it.effect("still has everything when it is opened again", () =>
+  it.effect("reads everything back after it is opened again", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const append = firstEvent(key)
@@ -39,7 +39,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("lets nobody change or delete an event", () =>
+  it.effect("refuses to change or delete an event", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       yield* Effect.provide(
@@ -59,7 +59,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("says which migrations a database has", () =>
+  it.effect("reports which migrations a database has", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       yield* Layer.build(SqliteStorage.layerClient({ filename }))
@@ -77,7 +77,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("numbers the streams of a log that was written before, and leaves it as it was", () =>
+  it.effect("numbers the streams of a log of the first version, and keeps its events and payloads", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const loader = Migrator.fromRecord({ "0001_log": migrations["0001_log"] })
@@ -126,7 +126,7 @@ describe("SqliteStorage", () => {
     }).pipe(Effect.provide(SqliteStorage.layerClient({ filename: freshFile() })))
   )
 
-  it.effect("says that it is unavailable while another process holds the file, and goes on after", () =>
+  it.effect("is unavailable while another process holds the file, and works afterwards", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename, busyTimeout: 20 })), EventLog)
@@ -141,7 +141,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("says that it is unavailable while there is no room, keeps nothing half done, and goes on after", () =>
+  it.effect("is unavailable while the disk is full, stores nothing of the batch, and works afterwards", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       yield* migrate
@@ -193,7 +193,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("dies of a row that is not as it was written", () =>
+  it.effect("dies of a damaged row", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
@@ -206,7 +206,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.live("wakes when another connection has written, naming the streams as long as they are few", () =>
+  it.live("names up to 1,000 streams that another connection has written, and reports more as all", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const here = yield* Layer.build(SqliteStorage.layer({ filename }))

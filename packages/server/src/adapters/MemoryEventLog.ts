@@ -1,4 +1,4 @@
-/** The log in memory: for tests, and the plainest statement of what a storage does. */
+/** The event log in memory, for tests. It is also the shortest description of a storage. */
 import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { advance, emptyHead, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
@@ -17,7 +17,7 @@ interface Stored {
   readonly events: ReadonlyArray<PlacedEvent>
 }
 
-/** Whether this fiber is the one that holds a stream still. */
+/** Whether this fiber runs inside `exclusively`. */
 const IsHolder = Context.Reference("@sealog/server/EventLogMemory/IsHolder", { defaultValue: () => false })
 
 const make = Effect.gen(function* () {
@@ -117,7 +117,7 @@ const make = Effect.gen(function* () {
 
 export const layerMemory: Layer.Layer<EventLog> = Layer.effect(EventLog, make)
 
-/** The first events, as many as have payloads of `maxBytes` together, and at least one. */
+/** The first events whose payloads have at most `maxBytes` together, and at least one event. */
 const fitting = (events: ReadonlyArray<PlacedEvent>, maxBytes = Number.POSITIVE_INFINITY) => {
   let bytes = 0
   const end = events.findIndex(({ payload }, i) => {
@@ -149,7 +149,7 @@ const librarySummary = (libraryId: LibraryId, streams: ReadonlyArray<StreamSumma
   updatedAt: Math.max(...streams.map((stream) => stream.updatedAt))
 })
 
-/** By UTF-8 bytes, as the databases compare: so pages are the same everywhere. */
+/** Compares by UTF-8 bytes as the databases do, so that pages are the same in every storage. */
 const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 const compareKeys = (a: StreamKey, b: StreamKey): number =>

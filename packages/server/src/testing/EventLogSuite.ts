@@ -1,4 +1,4 @@
-/** What every storage must do; a storage's own test file only names its layer. */
+/** The conformance suite of `EventLog`. A storage's own test file only names its layer. */
 import { assert, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, type Layer } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
@@ -92,7 +92,7 @@ const appendAll = Effect.fnUntraced(function* (
 
 export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unknown>): void =>
   layer(storage)(`EventLog (${name})`, (it) => {
-    it.effect("keeps events as they were placed, and says where the stream ends", () =>
+    it.effect("returns events as they were appended, and the stream's head", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -103,10 +103,10 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("gives back events of which the chain is computed again, the same in every storage", () =>
+    it.effect("returns events whose chain can be computed again, with the same value in every storage", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        // Chained under one fixed key and kept under a random one, which a storage cannot know: it stores bytes.
+        // Chained under a fixed key and stored under a random one: a storage does not check chains.
         const chained: StreamKey = { libraryId: LibraryId.make("chain"), streamId: "chain" }
         const key = randomKey()
         const first = after(chained, emptyHead, [snapshot("a"), update(bytes("x"))])
@@ -120,7 +120,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("knows nothing of streams that do not exist", () =>
+    it.effect("returns the empty head and no events of a stream that does not exist", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const [known, unknown] = [randomKey(), randomKey()]
@@ -132,7 +132,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("refuses an append that expects another version, and nothing else of its batch", () =>
+    it.effect("reports a conflict for an append that expects another version, and commits the rest of the batch", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const keys = [randomKey(), randomKey(), randomKey(), randomKey()] as const
@@ -174,7 +174,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("lets exactly one of many writers have a version", () =>
+    it.effect("commits exactly one of many appends for the same version", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -185,7 +185,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("lets one who holds a stream still read it and append to it, however fast others append", () =>
+    it.effect("runs a turn that reads and appends without a conflict, however fast others append", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -212,7 +212,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("keeps nothing of a turn that failed", () =>
+    it.effect("stores nothing of a turn that failed", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -229,7 +229,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("reads in pages, with payloads or without", () =>
+    it.effect("reads in pages, with or without payloads", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -244,7 +244,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("reads as much as has payloads of some size, and at least one event", () =>
+    it.effect("reads events whose payloads fit a size together, and at least one event", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -265,7 +265,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("keeps payloads byte for byte, each in memory of its own", () =>
+    it.effect("returns payloads byte for byte, each in memory of its own", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -281,7 +281,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("serves a stream's tail from its newest checkpoint", () =>
+    it.effect("reads a stream's tail from its newest checkpoint on", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -308,7 +308,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("cuts a stream's tail at one moment, while it is written to", () =>
+    it.effect("reads a stream's tail at one moment while it is written to", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -335,7 +335,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("takes names as they are", () =>
+    it.effect("stores ids byte for byte, and orders them by their bytes", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const libraryId = LibraryId.make(`été-日本-😀-%_'"\\-${crypto.randomUUID()}`)
@@ -388,7 +388,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("purges superseded payloads and says beforehand how many there are", () =>
+    it.effect("purges superseded payloads, and measures them beforehand", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const [key, other] = [randomKey(), randomKey()]
@@ -490,10 +490,10 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("lists streams and libraries in pages, with what they hold", () =>
+    it.effect("lists streams and libraries in pages, with their sizes", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        // "~" sorts after what the other tests made, so the library listing can start right before these.
+        // "~" sorts after the libraries of the other tests, so the listing can start right before these.
         const prefix = `~${crypto.randomUUID()}`
         const ids = ["a", "b%", "b_", "bé", "c'\""].map((id) => LibraryId.make(`${prefix}${id}`))
         for (const libraryId of ids) {

@@ -38,8 +38,8 @@ const assertKept = (event: StreamEvent, payload: Uint8Array) => {
   assert.strictEqual(Buffer.from(unpacked).toString("hex"), Buffer.from(payload).toString("hex"))
 }
 
-describe("packed payloads", () => {
-  it("have of an update what its event does not say: nonce, signature and ciphertext", () => {
+describe("the codec of sealed messages", () => {
+  it("packs of an update only what its event does not repeat: nonce, signature and ciphertext", () => {
     for (const bytes of [1, 2, 3, 100, 1000]) {
       const { event, payload } = anUpdate(bytes)
       const ciphertext = JSON.parse(Buffer.from(payload).toString()).ciphertext
@@ -48,7 +48,7 @@ describe("packed payloads", () => {
     }
   })
 
-  it("have of a snapshot no base64, whatever its app says in public", () => {
+  it("packs a snapshot without base64, whatever public data its app adds", () => {
     const first = snapshotMessage(author, { docId: key.streamId, ciphertext: 3000 })
     const child = snapshotMessage(author, {
       docId: key.streamId,
@@ -66,18 +66,18 @@ describe("packed payloads", () => {
     }
   })
 
-  it("keep what an app adds to an update's public data", () => {
+  it("keeps the public data that an app adds to an update", () => {
     const { event, payload } = anUpdate(100, { room: "ü", "": { deep: [1, 2, "\u2028"] } })
     assert.isBelow(packMessage(key, event, payload).length, payload.length)
     assertKept(event, payload)
   })
 
-  it("keep what only looks like a message, byte for byte", () => {
+  it("stores what only looks like a message, byte for byte", () => {
     const { event, payload } = anUpdate(100)
     const text = Buffer.from(payload).toString()
     const [nonce] = /(?<="nonce":")[^"]+/.exec(text) ?? [""]
     for (const other of [
-      // Text that is base64 of no bytes, or of other bytes than it should be.
+      // Base64 that no bytes encode to, or that encodes other bytes.
       text.replace('"ciphertext":"', '"ciphertext":"A'),
       text.replace('"ciphertext":"', '"ciphertext":"=='),
       text.replace(/"ciphertext":"[^"]+/, '"ciphertext":"AB'),
@@ -97,7 +97,7 @@ describe("packed payloads", () => {
     }
   })
 
-  it("are any bytes at all, and what is damaged becomes other bytes", () => {
+  it("stores any bytes, and unpacks damaged bytes to a payload with another hash", () => {
     const { event, payload } = anUpdate(20)
     const packed = packMessage(key, event, payload)
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assertKept(event, bytes)))
