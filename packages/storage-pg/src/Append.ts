@@ -1,44 +1,120 @@
 /**
- * A batch of appends as one statement, and so as one transaction and one round trip: every stream's row is compared,
- * locked and moved on, and only the events of streams that were where their writer expected are inserted.
+ * A batch of appends as one statement, and therefore one transaction and one round trip. It compares, locks and moves on the
+ * row of every stream, and inserts the events of those streams alone that were at their expected version.
  */
-
 import { PgTypes } from "@effect/sql-pg"
-import type { Append } from "@sealog/server/ports"
-import { advance, emptyHead, packPayload } from "@sealog/server/storage"
+import type { Append, StreamEvent, StreamHead } from "@sealog/server/ports"
+import { hashBytes, headAfter, type PayloadCodec } from "@sealog/server/storage"
 import { Result } from "effect"
-import { hashBytes, snapshotIdOf } from "./Rows.ts"
 
+/** A row of the statement's result, in the order of the batch. */
 export interface AppendRow {
   readonly committed: boolean
-  /** Where the stream ended when it was looked for; null when it was not there. */
+  /** The stream's version when the statement looked for it; null if the stream did not exist. */
   readonly actual: number | null
+  /** Whether an event's unique key belongs to another event of the stream or of the same append. */
+  readonly key_taken: boolean
+}
+
+const { OID } = PgTypes
+
+/** The types of parameters. Numbers go as float8, which is exact up to 2^53, and are cast to bigint in the statement. */
+const TYPES = { text: OID.text, float8: OID.float8, int4: OID.int4, bool: OID.bool, bytea: OID.bytea } as const
+
+/** A column of rows that are a parameter of the statement: one array for each column. */
+interface Column<Row> {
+  readonly name: string
+  readonly type: keyof typeof TYPES
+  readonly value: (row: Row) => unknown
+}
+
+interface AppendInput {
+  readonly append: Append
+  readonly head: StreamHead
+  readonly newNumber: number
+}
+
+const APPENDS: ReadonlyArray<Column<AppendInput>> = [
+  { name: "library_id", type: "text", value: ({ append }) => append.key.libraryId },
+  { name: "stream_id", type: "text", value: ({ append }) => append.key.streamId },
+  { name: "expected", type: "float8", value: ({ append }) => append.expectedVersion },
+  { name: "version", type: "float8", value: ({ head }) => head.version },
+  { name: "generation", type: "float8", value: ({ head }) => head.generation },
+  { name: "chain", type: "bytea", value: ({ head }) => hashBytes(head.chain) },
+  { name: "checkpoint", type: "float8", value: ({ append }) => newestCheckpoint(append) },
+  { name: "created_at", type: "float8", value: ({ append }) => append.events[0].event.recordedAt },
+  { name: "updated_at", type: "float8", value: ({ append }) => append.events.at(-1)!.event.recordedAt },
+  { name: "purge_before", type: "float8", value: ({ append }) => append.purgeBefore ?? 0 },
+  { name: "has_distinct_keys", type: "bool", value: ({ append }) => hasDistinctKeys(append) },
+  { name: "new_number", type: "float8", value: ({ newNumber }) => newNumber }
+]
+
+/** `i` is the append's position in the batch, from 1. */
+interface EventInput {
+  readonly i: number
+  readonly event: StreamEvent
+}
+
+/** Columns of `sealog.events`. */
+const EVENTS: ReadonlyArray<Column<EventInput>> = [
+  { name: "version", type: "float8", value: ({ event }) => event.version },
+  { name: "generation", type: "float8", value: ({ event }) => event.generation },
+  { name: "type", type: "text", value: ({ event }) => event.type },
+  { name: "data", type: "text", value: ({ event }) => JSON.stringify(event.data) },
+  { name: "payload_hash", type: "bytea", value: ({ event }) => hashBytes(event.payloadHash) },
+  { name: "chain", type: "bytea", value: ({ event }) => hashBytes(event.chain) },
+  { name: "origin", type: "text", value: ({ event }) => event.origin },
+  { name: "recorded_at", type: "float8", value: ({ event }) => event.recordedAt },
+  { name: "checkpoint", type: "bool", value: ({ event }) => event.checkpoint },
+  // The event's unique key: the column has its name from the time when snapshots alone had one.
+  { name: "snapshot_id", type: "text", value: ({ event }) => event.uniqueKey ?? null }
+]
+
+interface PayloadInput extends EventInput {
+  /** The size before packing. */
+  readonly bytes: number
+  readonly packed: Uint8Array
+}
+
+/** Columns of `sealog.payloads`. */
+const PAYLOADS: ReadonlyArray<Column<PayloadInput>> = [
+  { name: "version", type: "float8", value: ({ event }) => event.version },
+  { name: "bytes", type: "int4", value: ({ bytes }) => bytes },
+  { name: "payload", type: "bytea", value: ({ packed }) => packed }
+]
+
+const APPEND_OF: Column<EventInput> = { name: "i", type: "int4", value: ({ i }) => i }
+
+const INPUTS = [APPENDS, [APPEND_OF, ...EVENTS], [APPEND_OF, ...PAYLOADS]] as const
+
+const names = (columns: ReadonlyArray<{ readonly name: string }>, prefix = "") =>
+  columns.map(({ name }) => prefix + name).join(", ")
+
+/** `unnest($5::text[], …)`: the parameters of one of the `INPUTS` as rows. */
+const unnest = (input: 0 | 1 | 2): string => {
+  const before = INPUTS.slice(0, input).reduce((count, { length }) => count + length, 0)
+  return `unnest(${INPUTS[input].map(({ type }, i) => `$${before + i + 1}::${type}[]`).join(", ")})`
 }
 
 /**
- * - `found` locks the rows of streams in one order, so that two batches never wait for each other. A row that another
- *   transaction just moved is seen as that one left it.
- * - `durable` raises a session that was set to acknowledge before the disk does, for this transaction.
- * - A new stream that another transaction is just making is left to it. One whose number its library has already is not
- *   made, and its writer tries again with another number.
- * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. So nothing is
- *   joined that need not be, and events and payloads are looked at only for appends with a snapshot or a purge.
+ * - `found` locks the rows of streams in one order, so that two batches never deadlock. A row that another transaction has just
+ *   moved is read as that transaction left it.
+ * - `durable` makes this transaction's commit wait for the disk, if the session is set to wait for less.
+ * - `made` leaves a new stream to another transaction that is creating it at the same moment. It also creates none whose number
+ *   its library has already; the writer then tries again with another number.
+ * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. Therefore the statement
+ *   joins as little as possible, and reads events and payloads only for appends with a unique key or a purge.
  */
 export const APPEND = `
 WITH input AS MATERIALIZED (
-  SELECT library_id, stream_id, expected::bigint, version::bigint, generation::bigint, chain, checkpoint::bigint,
-    created_at::bigint, updated_at::bigint, purge_before::bigint, is_possible, new_number::bigint, i
-  FROM unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::float8[], $6::bytea[], $7::float8[], $8::float8[],
-    $9::float8[], $10::float8[], $11::boolean[], $12::float8[]) WITH ORDINALITY AS t (library_id, stream_id, expected,
-    version, generation, chain, checkpoint, created_at, updated_at, purge_before, is_possible, new_number, i)
+  SELECT ${APPENDS.map(({ name, type }) => (type === "float8" ? `${name}::bigint` : name)).join(", ")}, i
+  FROM ${unnest(0)} WITH ORDINALITY AS t (${names(APPENDS)}, i)
 ), event AS MATERIALIZED (
-  SELECT * FROM unnest($13::int4[], $14::float8[], $15::float8[], $16::text[], $17::text[], $18::bytea[], $19::bytea[],
-    $20::text[], $21::float8[], $22::boolean[], $23::text[]) WITH ORDINALITY AS t (i, version, generation, type, data,
-    payload_hash, chain, origin, recorded_at, checkpoint, snapshot_id, n)
+  SELECT * FROM ${unnest(1)} WITH ORDINALITY AS t (${names(INPUTS[1])}, n)
 ), found AS MATERIALIZED (
   SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s
-), used AS MATERIALIZED (
+), taken AS MATERIALIZED (
   SELECT DISTINCT i FROM event JOIN found USING (i)
   WHERE event.snapshot_id IS NOT NULL AND EXISTS (SELECT FROM sealog.events e WHERE e.library_id = found.library_id
     AND e.stream_number = found.stream_number AND e.snapshot_id = event.snapshot_id)
@@ -47,12 +123,12 @@ WITH input AS MATERIALIZED (
     checkpoint = greatest(s.checkpoint, found.checkpoint), updated_at = found.updated_at
   FROM found
   WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
-    AND found.actual = found.expected AND found.is_possible AND found.i NOT IN (SELECT i FROM used)
+    AND found.actual = found.expected AND found.has_distinct_keys AND found.i NOT IN (SELECT i FROM taken)
   RETURNING found.i, found.library_id, found.stream_number, found.purge_before
 ), made AS (
   INSERT INTO sealog.streams (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)
   SELECT library_id, stream_id, new_number, version, generation, chain, checkpoint, created_at, updated_at FROM input
-  WHERE expected = 0 AND is_possible AND i NOT IN (SELECT i FROM found)
+  WHERE expected = 0 AND has_distinct_keys AND i NOT IN (SELECT i FROM found)
   ORDER BY library_id, stream_id
   ON CONFLICT DO NOTHING
   RETURNING library_id, stream_id, stream_number
@@ -61,15 +137,13 @@ WITH input AS MATERIALIZED (
   UNION ALL
   SELECT i, library_id, stream_number, purge_before FROM made JOIN input USING (library_id, stream_id)
 ), written AS (
-  INSERT INTO sealog.events (library_id, stream_number, version, generation, type, data, payload_hash, chain, origin,
-    recorded_at, checkpoint, snapshot_id)
-  SELECT a.library_id, a.stream_number, e.version, e.generation, e.type, e.data, e.payload_hash, e.chain, e.origin,
-    e.recorded_at, e.checkpoint, e.snapshot_id
+  INSERT INTO sealog.events (library_id, stream_number, ${names(EVENTS)})
+  SELECT a.library_id, a.stream_number, ${names(EVENTS, "e.")}
   FROM event e JOIN accepted a USING (i) ORDER BY e.n
 ), held AS (
-  INSERT INTO sealog.payloads (library_id, stream_number, version, bytes, payload)
-  SELECT a.library_id, a.stream_number, p.version, p.bytes, p.payload
-  FROM unnest($24::int4[], $25::float8[], $26::int4[], $27::bytea[]) AS p (i, version, bytes, payload) JOIN accepted a USING (i)
+  INSERT INTO sealog.payloads (library_id, stream_number, ${names(PAYLOADS)})
+  SELECT a.library_id, a.stream_number, ${names(PAYLOADS, "p.")}
+  FROM ${unnest(2)} AS p (${names(INPUTS[2])}) JOIN accepted a USING (i)
 ), purged AS (
   DELETE FROM sealog.payloads p USING accepted a
   WHERE a.purge_before > 0 AND p.library_id = a.library_id AND p.stream_number = a.stream_number AND p.version < a.purge_before
@@ -77,71 +151,37 @@ WITH input AS MATERIALIZED (
   SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
     THEN set_config('synchronous_commit', 'on', true) END
 )
-SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual
+SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
+  NOT input.has_distinct_keys OR i IN (SELECT i FROM taken) AS key_taken
 FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable ORDER BY i`
 
-const { OID } = PgTypes
-
-const array = (oid: number) => (values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
-const [texts, numbers, ints, flags, blobs] = [OID.text, OID.float8, OID.int4, OID.bool, OID.bytea].map(array) as [
-  ReturnType<typeof array>,
-  ReturnType<typeof array>,
-  ReturnType<typeof array>,
-  ReturnType<typeof array>,
-  ReturnType<typeof array>
-]
-
-/** What a new stream may be called by: the statement makes none whose library has the number already. */
+/** A number for a stream that may be new: the statement creates no stream whose number its library has already. */
 const randomNumber = (): number => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
 
-/** The parameters of `APPEND`, one array a column. */
+/** The parameters of `APPEND`: one array for each column of the `INPUTS`. */
 export const appendParameters = (
+  codec: PayloadCodec,
   batch: ReadonlyArray<Append>,
   newNumber: () => number = randomNumber
 ): ReadonlyArray<unknown> => {
-  const placed = batch.flatMap(({ events }, i) => events.map(({ event }) => ({ i: i + 1, event })))
-  const held = batch.flatMap(({ events, key }, i) =>
+  const appends = batch.map((append) => ({ append, head: headAfter(append.events), newNumber: newNumber() }))
+  const events = batch.flatMap(({ events }, i) => events.map(({ event }) => ({ i: i + 1, event })))
+  const payloads = batch.flatMap(({ events, key }, i) =>
     events.flatMap(({ event, payload }) =>
-      payload === null ? [] : [{ i: i + 1, event, bytes: payload.length, packed: packPayload(key, event, payload) }]
+      payload === null ? [] : [{ i: i + 1, event, bytes: payload.length, packed: codec.pack(key, event, payload) }]
     )
   )
-  const heads = batch.map(({ events }) => {
-    const { event } = events[events.length - 1]!
-    return advance({ ...emptyHead, generation: event.generation }, event)
-  })
-  return [
-    texts(batch.map(({ key }) => key.libraryId)),
-    texts(batch.map(({ key }) => key.streamId)),
-    numbers(batch.map(({ expectedVersion }) => expectedVersion)),
-    numbers(heads.map(({ version }) => version)),
-    numbers(heads.map(({ generation }) => generation)),
-    blobs(heads.map(({ chain }) => hashBytes(chain))),
-    numbers(batch.map(({ events }) => events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0)),
-    numbers(batch.map(({ events }) => events[0].event.recordedAt)),
-    numbers(batch.map(({ events }) => events[events.length - 1]!.event.recordedAt)),
-    numbers(batch.map(({ purgeBefore }) => purgeBefore ?? 0)),
-    flags(batch.map(hasDistinctSnapshots)),
-    numbers(batch.map(newNumber)),
-    ints(placed.map(({ i }) => i)),
-    numbers(placed.map(({ event }) => event.version)),
-    numbers(placed.map(({ event }) => event.generation)),
-    texts(placed.map(({ event }) => event.type)),
-    texts(placed.map(({ event }) => JSON.stringify(event.data))),
-    blobs(placed.map(({ event }) => hashBytes(event.payloadHash))),
-    blobs(placed.map(({ event }) => hashBytes(event.chain))),
-    texts(placed.map(({ event }) => event.origin)),
-    numbers(placed.map(({ event }) => event.recordedAt)),
-    flags(placed.map(({ event }) => event.checkpoint)),
-    texts(placed.map(({ event }) => snapshotIdOf(event) ?? null)),
-    ints(held.map(({ i }) => i)),
-    numbers(held.map(({ event }) => event.version)),
-    ints(held.map(({ bytes }) => bytes)),
-    blobs(held.map(({ packed }) => packed))
-  ]
+  return [...arraysOf(INPUTS[0], appends), ...arraysOf(INPUTS[1], events), ...arraysOf(INPUTS[2], payloads)]
 }
 
-/** Two snapshots of one id in one append: the statement would see neither of them yet. */
-const hasDistinctSnapshots = ({ events }: Append): boolean => {
-  const ids = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
-  return new Set(ids).size === ids.length
+const arraysOf = <Row>(columns: ReadonlyArray<Column<Row>>, rows: ReadonlyArray<Row>): ReadonlyArray<unknown> =>
+  columns.map(({ type, value }) => Result.getOrThrow(PgTypes.array(rows.map(value), TYPES[type])))
+
+const newestCheckpoint = ({ events }: Append): number =>
+  events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0
+
+/** False if two events of one append have the same unique key. The statement would see neither of them yet. */
+const hasDistinctKeys = ({ events }: Append): boolean => {
+  const uniqueKeys = events.flatMap(({ event }) => event.uniqueKey ?? [])
+  return new Set(uniqueKeys).size === uniqueKeys.length
 }

@@ -1,10 +1,10 @@
-/** Whether a database holds a log that a server can rely on, and whether this role can do no more than it needs. */
+/** Checks whether a database holds a log that a server can rely on, and whether this role has only the rights it needs. */
 import type { Finding } from "@sealog/server/storage"
 import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { migrationStatus } from "./Migrations.ts"
 
-/** Clocks are for people and tokens: a few seconds are nothing. */
+/** Clocks serve people and tokens, so a few seconds make no difference. */
 const MAX_SKEW_MILLIS = 5000
 
 export const diagnose = Effect.gen(function* () {

@@ -1,4 +1,4 @@
-/** The schema, as steps that are applied once and in order. A step that was released is never edited. */
+/** The schema as migrations, applied once and in order. A released migration is never edited. */
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 
@@ -13,12 +13,12 @@ const refuseChanges = Effect.gen(function* () {
 })
 
 /**
- * Every key begins with `library_id`, nothing reaches from one library into another and nothing counts across them, so
- * that the tables can be distributed by it. Names compare by their bytes, as they do in every other storage.
+ * Every key begins with `library_id`, no constraint spans two libraries and no sequence counts across them, so the tables can be
+ * distributed by library. Ids compare by their bytes, as in every other storage.
  */
 const log = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  // Where each stream ends; written with its events in one statement, and what two writers of a stream wait at.
+  // The head of each stream, written in one statement with its events. Two writers of a stream wait for its row.
   yield* sql`
     CREATE TABLE sealog.streams (
       library_id text COLLATE "C" NOT NULL,
@@ -50,7 +50,7 @@ const log = Effect.gen(function* () {
   yield* sql`
     CREATE UNIQUE INDEX events_snapshots ON sealog.events (library_id, stream_id, snapshot_id)
     WHERE snapshot_id IS NOT NULL`
-  // The sealed bytes apart, because they may go while the events stay.
+  // The sealed bytes have a table of their own, because they can be purged while the events stay.
   yield* sql`
     CREATE TABLE sealog.payloads (
       library_id text COLLATE "C" NOT NULL,
@@ -59,7 +59,7 @@ const log = Effect.gen(function* () {
       payload bytea NOT NULL,
       PRIMARY KEY (library_id, stream_id, version)
     )`
-  // What is sealed does not compress.
+  // Sealed bytes do not compress.
   yield* sql`ALTER TABLE sealog.payloads ALTER COLUMN payload SET STORAGE EXTERNAL`
   yield* sql`
     CREATE FUNCTION sealog.refuse_change() RETURNS trigger LANGUAGE plpgsql AS
@@ -68,12 +68,12 @@ const log = Effect.gen(function* () {
 })
 
 /**
- * Events and payloads name their stream by a number instead of its id, and payloads have the size beside them that they
- * had before they were packed. What is there stays as it was written, and whoever had rights still has them.
+ * Events and payloads name their stream by a number instead of its id, and payloads get a column with their size before packing.
+ * Stored events and payloads stay as they were written, and roles keep their rights.
  */
 const numberedStreams = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  // Any number that its library does not have yet: a sequence would count across libraries.
+  // A number is unique in its library. There is no sequence, because it would count across libraries.
   yield* sql`ALTER TABLE sealog.streams ADD COLUMN stream_number bigint`
   yield* sql`
     UPDATE sealog.streams s SET stream_number = n.stream_number FROM (
@@ -81,7 +81,7 @@ const numberedStreams = Effect.gen(function* () {
       FROM sealog.streams
     ) n WHERE n.library_id = s.library_id AND n.stream_id = s.stream_id`
   yield* sql`ALTER TABLE sealog.streams ALTER COLUMN stream_number SET NOT NULL, ADD UNIQUE (library_id, stream_number)`
-  // Columns in the order in which they need no room in between.
+  // Fixed-width columns come first, so that rows need no padding.
   yield* sql`
     CREATE TABLE sealog.numbered_events (
       stream_number bigint NOT NULL,
@@ -127,7 +127,7 @@ const numberedStreams = Effect.gen(function* () {
   yield* refuseChanges
 })
 
-/** Puts a table in another one's place, with the rights that others had to that one. */
+/** Replaces a table by another one, and grants the rights to it that roles had to the old one. */
 const replaceTable = Effect.fnUntraced(function* (table: string, by: string) {
   const sql = yield* SqlClient.SqlClient
   const grants = yield* sql<{ grantee: string; privilege: string }>`
@@ -145,16 +145,16 @@ const quoted = (role: string): string => `"${role.replaceAll('"', '""')}"`
 export const migrations = { "0001_log": log, "0002_numbered_streams": numberedStreams }
 
 const TABLE = "sealog.migrations"
-/** Any number that nobody else is likely to lock by. */
+/** The key of the advisory lock: a number that no other application is likely to use. */
 const LOCK = 0x5ea106
 
-/** Applies what is missing, as the tables' owner; the ids and names of what was applied. */
+/** Applies the missing migrations, and returns their ids and names. The role must own the tables. */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const apply = Effect.gen(function* () {
-    // Several servers that migrate as they start: one does it, the others find it done.
+    // If several servers migrate as they start, one migrates and the others find it done.
     yield* sql`SELECT pg_advisory_xact_lock(${LOCK})`
-    // Only when it is not there: who owns the schema need not be able to make one.
+    // Only if it does not exist: the schema's owner need not have the right to create schemas.
     const schemas = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = 'sealog'`
     if (schemas.length === 0) yield* sql`CREATE SCHEMA sealog`
     return yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
@@ -162,7 +162,7 @@ export const migrate = Effect.gen(function* () {
   return yield* sql.withTransaction(apply)
 })
 
-/** What a server needs and no more: it cannot change tables, and neither change nor delete an event. */
+/** Grants the rights that a server needs. The role can change no table, and neither change nor delete an event. */
 export const grantTo = Effect.fnUntraced(function* (role: string) {
   const sql = yield* SqlClient.SqlClient
   const grantee = quoted(role)
@@ -183,7 +183,7 @@ export interface MigrationStatus {
   readonly applied: boolean
 }
 
-/** Every step there is, and whether the database has it. Changes nothing. */
+/** Returns every migration, and whether the database has it. Changes nothing. */
 export const migrationStatus = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const tables = yield* sql`SELECT 1 FROM pg_tables WHERE schemaname = 'sealog' AND tablename = 'migrations'`

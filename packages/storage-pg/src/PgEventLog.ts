@@ -1,38 +1,47 @@
-/** The log in Postgres. Any number of processes may write to it at a time: every append is compared in the database. */
-import type {
-  Appended,
-  EventLog,
-  LibraryId,
-  LibrarySummary,
-  PlacedEvent,
-  StreamHead,
-  StreamKey,
-  StreamSummary
-} from "@sealog/server/ports"
-import type { Ancestor } from "@sealog/server/storage"
-import { advance, emptyHead } from "@sealog/server/storage"
+/** The event log in Postgres. Any number of processes may write: the database compares the version of every append. */
+import type { Appended, EventLog, StreamHead, StreamKey } from "@sealog/server/ports"
+import {
+  type EventRow,
+  emptyHead,
+  eventOf,
+  hashText,
+  headAfter,
+  type LibraryRow,
+  librarySummaryOf,
+  PayloadCodec,
+  type PlacedEventRow,
+  placedEventOf,
+  type StreamRow,
+  streamSummaryOf
+} from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND, type AppendRow, appendParameters } from "./Append.ts"
-import { ancestorOf, EVENT_COLUMNS, type EventRow, hashText, placedOf } from "./Rows.ts"
 import { unavailable } from "./Unavailable.ts"
 
-/** How long a statement of the live server may take; then it is cancelled, and whether it was done is not known. */
+/** The time limit of a live server's statement. It is then cancelled, and whether it took effect is not known. */
 const TIMEOUT = "30 seconds"
 
+/** The columns of an `EventRow`. Numbers are read as float8, since they never exceed 2^53. `snapshot_id`: the unique key. */
+const EVENT_COLUMNS = `e.version::float8 AS version, e.generation::float8 AS generation, e.type, e.data,
+  e.payload_hash, e.chain, e.origin, e.recorded_at::float8 AS recorded_at, e.checkpoint, e.snapshot_id AS unique_key`
+
 /**
- * The payload of the event `e`. Not by a join: before a table has statistics, it was joined by the beginning of its key,
- * which read a stream's payloads once for every event.
+ * A column of the payload of the event `e`. Not a join: while a table has no statistics, Postgres joins by the beginning of the
+ * key alone, and reads all payloads of a stream for each event.
  */
 const ofPayload = (column: string) => `(SELECT p.${column} FROM sealog.payloads p
   WHERE p.library_id = e.library_id AND p.stream_number = e.stream_number AND p.version = e.version)`
 
 const PAYLOAD = ofPayload("payload")
 
-/** The number of a stream by its library and name, which are $1 and $2; null when there is none. */
+/** The number of a stream by its library and id, $1 and $2; null if there is no such stream. */
 const STREAM_NUMBER = "(SELECT stream_number FROM sealog.streams WHERE library_id = $1 AND stream_id = $2)"
 
-/** The version up to which payloads are of size $5 together, and at least the first; by their lengths alone. */
+/**
+ * The last version of a page whose payloads have the size $5 together, at least the page's first version. Reads the payloads'
+ * sizes only.
+ */
 const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::float8), min(version)) FROM
   (SELECT version, sum(length) OVER (ORDER BY version) AS bytes FROM
     (SELECT e.version, coalesce(${ofPayload("bytes")}, 0) AS length FROM sealog.events e
@@ -41,6 +50,7 @@ const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::fl
 
 export const makeEventLog = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  const codec = yield* PayloadCodec
 
   const heads = Effect.fnUntraced(
     function* (keys: ReadonlyArray<StreamKey>) {
@@ -60,11 +70,12 @@ export const makeEventLog = Effect.gen(function* () {
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(
     function* (batch) {
-      const rows = yield* sql.unsafe<AppendRow>(APPEND, appendParameters(batch))
-      return yield* Effect.forEach(rows, ({ committed, actual }, i) => {
+      const rows = yield* sql.unsafe<AppendRow>(APPEND, appendParameters(codec, batch))
+      return yield* Effect.forEach(rows, ({ committed, actual, key_taken }, i) => {
         if (committed) return Effect.succeed<Appended>({ _tag: "Committed" })
         const { expectedVersion, key } = batch[i]!
-        // A stream that another transaction was making while this one looked for it.
+        if (key_taken && (actual ?? 0) === expectedVersion) return Effect.succeed<Appended>({ _tag: "UniqueKeyTaken" })
+        // Another transaction created the stream while this one looked for it.
         const isNew = actual === null && expectedVersion === 0
         const found = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
         return Effect.map(found, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
@@ -84,13 +95,13 @@ export const makeEventLog = Effect.gen(function* () {
   const read: EventLog["Service"]["read"] = Effect.fnUntraced(
     function* (key, { after, limit, maxBytes, payloads }) {
       const isBounded = payloads !== false && maxBytes !== undefined
-      const rows = yield* sql.unsafe<EventRow>(
+      const rows = yield* sql.unsafe<PlacedEventRow>(
         `SELECT ${EVENT_COLUMNS}, ${payloads === false ? "NULL::bytea" : PAYLOAD} AS payload FROM sealog.events e
          WHERE e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.version > $3::float8::bigint
          ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
         [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
       )
-      return rows.map((row) => placedOf(key, row))
+      return rows.map((row) => placedEventOf(codec, key, row))
     },
     unavailable("read events", TIMEOUT)
   )
@@ -98,32 +109,32 @@ export const makeEventLog = Effect.gen(function* () {
   const tail: EventLog["Service"]["tail"] = Effect.fnUntraced(
     function* (key, options) {
       const payloads = options?.payloads !== false
-      // One statement, so it sees one moment, whatever other processes write.
-      const rows = yield* sql.unsafe<EventRow>(
+      // One statement sees one moment, whatever other processes write.
+      const rows = yield* sql.unsafe<PlacedEventRow>(
         `SELECT ${EVENT_COLUMNS}, ${payloads ? PAYLOAD : "NULL::bytea"} AS payload FROM sealog.streams s
          JOIN sealog.events e ON e.library_id = s.library_id AND e.stream_number = s.stream_number AND e.version >= s.checkpoint
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]
       )
-      const events = rows.map((row) => placedOf(key, row))
+      const events = rows.map((row) => placedEventOf(codec, key, row))
       return { head: headAfter(events), events }
     },
     unavailable("read a stream's tail", TIMEOUT)
   )
 
-  const proofs: EventLog["Service"]["proofs"] = Effect.fnUntraced(
+  const readKeyed: EventLog["Service"]["readKeyed"] = Effect.fnUntraced(
     function* (key, after) {
-      const rows = yield* sql.unsafe<{ data: string }>(
-        `SELECT e.data FROM sealog.events known JOIN sealog.events e
-           ON e.library_id = known.library_id AND e.stream_number = known.stream_number AND e.version >= known.version
-         WHERE known.library_id = $1 AND known.stream_number = ${STREAM_NUMBER} AND known.snapshot_id = $3
+      // One statement sees one moment. Its first row is the event that has the key.
+      const rows = yield* sql.unsafe<EventRow>(
+        `SELECT ${EVENT_COLUMNS} FROM sealog.events named JOIN sealog.events e
+           ON e.library_id = named.library_id AND e.stream_number = named.stream_number AND e.version >= named.version
+         WHERE named.library_id = $1 AND named.stream_number = ${STREAM_NUMBER} AND named.snapshot_id = $3
            AND e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.snapshot_id IS NOT NULL ORDER BY e.version`,
         [key.libraryId, key.streamId, after]
       )
-      // The first is the one that was named.
-      return rows.length === 0 ? undefined : rows.slice(1).map(({ data }): Ancestor => ancestorOf(data))
+      return rows.length === 0 ? undefined : rows.slice(1).map(eventOf)
     },
-    unavailable("read proofs", TIMEOUT)
+    unavailable("read events by their unique key", TIMEOUT)
   )
 
   const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* (key, before) {
@@ -145,14 +156,14 @@ export const makeEventLog = Effect.gen(function* () {
         FROM sealog.payloads p WHERE ${payloads} AND p.library_id = s.library_id AND p.stream_number = s.stream_number
       ) p
       WHERE ${sql.and([
-        // Only what is asked for, so that the primary key serves every form of the question.
+        // Only the conditions that were asked for, so that the primary key serves each of them.
         ...(libraryId === undefined ? [] : [sql`s.library_id = ${libraryId}`]),
         ...(streamId === undefined ? [] : [sql`s.stream_id = ${streamId}`]),
         ...(after === undefined ? [] : [sql`(s.library_id, s.stream_id) > (${after.libraryId}, ${after.streamId})`]),
         sql`TRUE`
       ])}
       ORDER BY s.library_id, s.stream_id LIMIT ${limit}`
-    return rows.map(summaryOf)
+    return rows.map(streamSummaryOf)
   }, unavailable("list streams"))
 
   const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
@@ -167,54 +178,8 @@ export const makeEventLog = Effect.gen(function* () {
        ) p ORDER BY l.library_id`,
       [after ?? "", limit]
     )
-    return rows.map(
-      (row): LibrarySummary => ({
-        libraryId: row.library_id,
-        streams: row.streams,
-        events: row.events,
-        payloadBytes: row.payload_bytes,
-        updatedAt: row.updated_at
-      })
-    )
+    return rows.map(librarySummaryOf)
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, proofs, held, streams, libraries, exclusively } satisfies EventLog["Service"]
+  return { append, heads, read, tail, readKeyed, held, streams, libraries, exclusively } satisfies EventLog["Service"]
 })
-
-interface StreamRow {
-  readonly library_id: LibraryId
-  readonly stream_id: string
-  readonly version: number
-  readonly generation: number
-  readonly chain: Uint8Array
-  readonly checkpoint: number
-  readonly created_at: number
-  readonly updated_at: number
-  readonly payloads: number
-  readonly payload_bytes: number
-}
-
-interface LibraryRow {
-  readonly library_id: LibraryId
-  readonly streams: number
-  readonly events: number
-  readonly payload_bytes: number
-  readonly updated_at: number
-}
-
-const summaryOf = (row: StreamRow): StreamSummary => ({
-  key: { libraryId: row.library_id, streamId: row.stream_id },
-  version: row.version,
-  generation: row.generation,
-  chain: hashText(row.chain),
-  checkpoint: row.checkpoint,
-  payloads: row.payloads,
-  payloadBytes: row.payload_bytes,
-  createdAt: row.created_at,
-  updatedAt: row.updated_at
-})
-
-const headAfter = (events: ReadonlyArray<PlacedEvent>): StreamHead => {
-  const last = events.at(-1)?.event
-  return last === undefined ? emptyHead : advance({ ...emptyHead, generation: last.generation }, last)
-}

@@ -1,14 +1,13 @@
 /**
- * Signals by LISTEN and NOTIFY. NOTIFY takes a lock that all of a database's notifying transactions share, so it has
- * transactions of its own, after the commits that it tells of, one at a time.
+ * Signals by LISTEN and NOTIFY. NOTIFY takes a lock that is shared by all notifying transactions of a database. Therefore each
+ * process sends its notifications one after another, in transactions of their own, after the commits that they announce.
  */
 import { PgClient } from "@effect/sql-pg"
-import { makeTransportSignals } from "@sealog/server/storage"
+import { makeTransportSignals, rootCauseOf } from "@sealog/server/storage"
 import { Effect, Queue } from "effect"
-import { rootOf } from "./Unavailable.ts"
 
 const CHANNEL = "sealog"
-/** Postgres refuses payloads of 8000 bytes and more. */
+/** Postgres refuses notifications of 8,000 bytes and more. */
 const MAX_BYTES = 7999
 
 export const makeSignals = Effect.gen(function* () {
@@ -18,12 +17,12 @@ export const makeSignals = Effect.gen(function* () {
     send: (texts) =>
       sql`SELECT pg_notify(${CHANNEL}, text) FROM json_array_elements_text(${JSON.stringify(texts)}::json) AS text`.pipe(
         Effect.asVoid,
-        Effect.mapError(rootOf)
+        Effect.mapError(rootCauseOf)
       ),
     listen: Effect.fnUntraced(function* (onListening, onText) {
       const notifications = yield* sql.listen(CHANNEL)
       yield* onListening
       return yield* Effect.forever(Effect.flatMap(Queue.take(notifications), ({ payload }) => onText(payload)))
-    }, Effect.mapError(rootOf))
+    }, Effect.mapError(rootCauseOf))
   })
 })

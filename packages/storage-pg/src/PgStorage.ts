@@ -1,12 +1,12 @@
 /**
- * The log, and word of what other processes write to it, on one Postgres database, for any number of processes.
+ * The event log and its signals on one Postgres database, for any number of processes.
  *
- * What is appended was committed with `synchronous_commit` on (or stronger), also in a database that is set to less.
- * Connections are opened when they are needed: a server starts also while the database is away, refuses what it cannot
- * store, and goes on once it is back.
+ * Every append is committed with `synchronous_commit` on or stronger, also if the database is set to less. Connections are
+ * opened when they are needed: a server starts while the database is away, refuses writes, and continues once it is back.
  */
 import { PgClient } from "@effect/sql-pg"
 import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
+import { asUnavailable, rootCauseOf } from "@sealog/server/storage"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
@@ -14,54 +14,53 @@ import { grantTo, type MigrationStatus, migrate, migrationStatus } from "./Migra
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals } from "./PgSignals.ts"
 import { tlsOptions } from "./Tls.ts"
-import { rootOf } from "./Unavailable.ts"
 
 export interface PgStorageOptions {
   /**
-   * `postgres://user:password@host:port/database`, as libpq takes it. TLS: `sslmode` (`disable`, `prefer`, `require`,
+   * `postgres://user:password@host:port/database`, as libpq reads it. For TLS: `sslmode` (`disable`, `prefer`, `require`,
    * `verify-ca`, `verify-full`; all but the first two check the certificate), `sslrootcert`, `sslcert` and `sslkey` (paths).
    */
   readonly url: Redacted.Redacted<string> | string
-  /** Connections of this process. Default: 10; one more listens for signals. */
+  /** Connections of this process, without the one that listens for signals. Default: 10. */
   readonly maxConnections?: number
 }
 
-/** The log, migrated. Fails when the database cannot be reached or the role may not change tables. */
+/** Migrates the database and provides the log. Fails if the database cannot be reached or the role may not change tables. */
 export const layer = (options: PgStorageOptions): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(prepare("migrate the database", migrate)).pipe(Layer.provide(layerClient(options)))
+  layerServices(migrate.pipe(asUnavailable("migrate the database"))).pipe(Layer.provide(layerClient(options)))
 
 /**
- * The log of a database that was migrated before. Fails when it was not; when it cannot be reached, that is found out by
- * those who use it.
+ * Provides the log of a migrated database. Fails if migrations are missing. If the database cannot be reached, the layer still
+ * succeeds, and calls fail until the database is back.
  */
 export const layerWithoutMigrations = (
   options: PgStorageOptions
 ): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(prepare("read the migrations", requireMigrations)).pipe(Layer.provide(layerClient(options)))
+  layerServices(requireMigrations.pipe(asUnavailable("read the migrations"))).pipe(Layer.provide(layerClient(options)))
 
-/** Applies the migrations that are missing; the ids and names of those. Needs the tables' owner. */
+/** Applies the missing migrations, and returns their ids and names. The role must own the tables. */
 export const applyMigrations = (options: PgStorageOptions) =>
-  prepare("migrate the database", migrate).pipe(Effect.provide(layerClient(options)))
+  migrate.pipe(asUnavailable("migrate the database"), Effect.provide(layerClient(options)))
 
-/** Gives a role what a server needs and no more. Needs the tables' owner. */
+/** Grants a role the rights that a server needs, and no more. The connecting role must own the tables. */
 export const grant = (options: PgStorageOptions, role: string) =>
-  prepare(`grant the server's rights to ${role}`, grantTo(role)).pipe(Effect.provide(layerClient(options)))
+  grantTo(role).pipe(asUnavailable(`grant the server's rights to ${role}`), Effect.provide(layerClient(options)))
 
-/** Every migration, and whether the database has it. */
+/** Returns every migration, and whether the database has it. */
 export const readMigrationStatus = (
   options: PgStorageOptions
 ): Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable> =>
-  prepare("read the migrations", migrationStatus).pipe(Effect.provide(layerClient(options)))
+  migrationStatus.pipe(asUnavailable("read the migrations"), Effect.provide(layerClient(options)))
 
-/** Looks whether a server could rely on the database; fails when it cannot be reached. */
+/** Checks whether a server can rely on the database. Fails if it cannot be reached. */
 export const diagnose = (options: PgStorageOptions) =>
-  prepare("look at the database", diagnoseDatabase).pipe(Effect.provide(layerClient(options)))
+  diagnoseDatabase.pipe(asUnavailable("look at the database"), Effect.provide(layerClient(options)))
 
-/** Bytes that the log takes on the disk, with its indexes. */
+/** Returns the bytes that the log takes on the disk, with its indexes. */
 export const size = (options: PgStorageOptions) =>
-  prepare("measure the tables", tableSize).pipe(Effect.provide(layerClient(options)))
+  tableSize.pipe(asUnavailable("measure the tables"), Effect.provide(layerClient(options)))
 
-/** The client alone, for tools and tests. */
+/** Provides the SQL client alone, for tools and tests. */
 export const layerClient = (
   options: PgStorageOptions
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, StorageUnavailable> =>
@@ -71,15 +70,15 @@ export const layerClient = (
       return yield* PgClient.make({
         url: typeof options.url === "string" ? Redacted.make(options.url) : options.url,
         applicationName: "sealog",
-        // One of them listens.
+        // The additional connection listens for signals.
         maxConnections: (options.maxConnections ?? 10) + 1,
-        // A peer that is gone without a word is noticed.
+        // Notices a peer that is gone without closing the connection.
         keepAlive: "10 seconds",
-        // Larger than any frame that a server takes.
+        // Larger than any frame that a server accepts.
         maxMessageSize: 1024 * 1024 * 1024 - 1,
         ...(ssl === undefined ? {} : { ssl })
       })
-    }).pipe(Effect.mapError((error) => unavailableOf("connect", error)))
+    }).pipe(asUnavailable("connect"))
   )
 
 const tableSize = Effect.gen(function* () {
@@ -90,11 +89,11 @@ const tableSize = Effect.gen(function* () {
   return row?.bytes ?? 0
 })
 
-/** The database is there and was not set up, or by an older version. */
+/** Fails if the database was never migrated, or by an older version. */
 const requireMigrations = Effect.gen(function* () {
   const status = yield* migrationStatus.pipe(
-    // It may come back, and who needs it now is told by the log itself.
-    Effect.catch((error) => Effect.as(Effect.logDebug("The database cannot be reached yet", rootOf(error)), []))
+    // The database may come back. Until then, every call of the log fails and says so.
+    Effect.catch((error) => Effect.as(Effect.logDebug("The database cannot be reached yet", rootCauseOf(error)), []))
   )
   const missing = status.filter(({ applied }) => !applied)
   if (missing.length > 0) {
@@ -112,9 +111,3 @@ const layerServices = <E>(prepared: Effect.Effect<unknown, E, PgClient.PgClient 
       return Context.make(EventLog, EventLog.of(yield* makeEventLog)).pipe(Context.add(Signals, yield* makeSignals))
     })
   )
-
-const prepare = <A, E, R>(operation: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.mapError(effect, (error) => unavailableOf(operation, error))
-
-const unavailableOf = (operation: string, error: unknown): StorageUnavailable =>
-  error instanceof StorageUnavailable ? error : new StorageUnavailable({ operation, cause: rootOf(error) })

@@ -1,16 +1,16 @@
-/** The TLS options of a connection URL that name files, which the driver leaves to us. */
+/** Reads the certificate files that a connection URL names; the driver does not read them. */
 import { readFileSync } from "node:fs"
 import type { ConnectionOptions } from "node:tls"
 import { StorageUnavailable } from "@sealog/server/ports"
 import { Effect, Redacted } from "effect"
 
-/** undefined: the URL names no files, and the driver reads the rest of it. */
+/** Undefined if the URL names no files: then the driver reads its TLS options alone. */
 export const tlsOptions = (
   url: Redacted.Redacted<string> | string
 ): Effect.Effect<ConnectionOptions | undefined, StorageUnavailable> =>
   Effect.try({
     try: () => read(new URL(typeof url === "string" ? url : Redacted.value(url)).searchParams),
-    // Not the URL itself: it may hold a password.
+    // The error does not repeat the URL, which may hold a password.
     catch: (cause) => new StorageUnavailable({ operation: "read the TLS options of the database URL", cause })
   })
 
@@ -27,7 +27,7 @@ const read = (params: URLSearchParams): ConnectionOptions | undefined => {
     ...(ca && { ca }),
     ...(cert && { cert }),
     ...(key && { key }),
-    // As libpq has it: signed by the authority, for whatever host.
+    // As in libpq, verify-ca checks the authority and not the host name.
     ...(checksNoName && { checkServerIdentity: () => undefined })
   }
 }

@@ -1,35 +1,28 @@
-/** What goes wrong with a statement, as the log's users know it. */
-import { StorageUnavailable } from "@sealog/server/ports"
-import { type Duration, Effect } from "effect"
-import type { SqlError } from "effect/sql"
+/** Postgres' error codes (SQLSTATE, appendix A of its manual) as kinds of failure. */
+import { type FailureKind, makeUnavailable } from "@sealog/server/storage"
 
-/**
- * A statement that fails or takes longer than `timeout` is the storage's trouble, and may pass; except where the
- * database holds what cannot be there, which is a defect.
- */
-export const unavailable =
-  (operation: string, timeout?: Duration.Input) =>
-  <A, E extends SqlError.SqlError | StorageUnavailable, R>(
-    effect: Effect.Effect<A, E, R>
-  ): Effect.Effect<A, StorageUnavailable, R> => {
-    const mapped = Effect.catch(effect, (error: SqlError.SqlError | StorageUnavailable) => {
-      if (error instanceof StorageUnavailable) return Effect.fail(error)
-      return CORRUPTION.has(error.reason._tag)
-        ? Effect.die(error)
-        : Effect.fail(new StorageUnavailable({ operation, cause: rootOf(error) }))
-    })
-    if (timeout === undefined) return mapped
-    return Effect.timeoutOrElse(mapped, {
-      duration: timeout,
-      orElse: () => Effect.fail(new StorageUnavailable({ operation, cause: new Error("the database does not answer") }))
-    })
-  }
-
-const CORRUPTION: ReadonlySet<string> = new Set(["ConstraintError", "UniqueViolation"])
-
-/** What a person can act on is at the bottom: "connection refused", not "failed to execute statement". */
-export const rootOf = (error: unknown): unknown => {
-  let root = error
-  while (typeof root === "object" && root !== null && "cause" in root && root.cause !== undefined) root = root.cause
-  return root
+/** Codes, and classes of codes by their first two characters. The driver reports other codes by a reason of `SqlError`. */
+const KINDS: Readonly<Record<string, FailureKind>> = {
+  /** A trigger raised an exception: events are never changed or deleted. */
+  P0001: "constraint",
+  /** data_corrupted */
+  XX001: "damage",
+  /** index_corrupted */
+  XX002: "damage",
+  /** Data exceptions, for example a character that the database's encoding lacks. */
+  "22": "value",
+  /** Insufficient resources: a full disk, no memory, too many connections. */
+  "53": "resources",
+  /** A program limit is exceeded, for example the size of a value. */
+  "54": "value",
+  /** Operator intervention: the database shuts down or starts. */
+  "57": "resources",
+  /** System errors outside Postgres: input and output. */
+  "58": "resources"
 }
+
+export const unavailable = makeUnavailable((cause) =>
+  typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
+    ? (KINDS[cause.code] ?? KINDS[cause.code.slice(0, 2)])
+    : undefined
+)

@@ -3,6 +3,7 @@ import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, place, type StreamHead } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
+import { PayloadCodec } from "@sealog/server/storage"
 import { eventLogSuite } from "@sealog/server/testing"
 import { Context, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
@@ -23,23 +24,24 @@ const secondUpdate = (streamId: string) =>
   updateAfter(streamId, advance(emptyHead, firstUpdate(streamId).events[0].event))
 
 describe("a new stream's number", () => {
-  it.effect("that its library has already is a conflict with nothing, and stores nothing", () =>
+  it.effect("is not taken twice in a library: the statement then stores nothing", () =>
     Effect.gen(function* () {
       const services = yield* Layer.build(PgStorage.layerClient({ url: yield* freshDatabase }))
       const sql = Context.get(services, SqlClient.SqlClient)
+      const codec = yield* PayloadCodec
       const appendNumbered = (append: Append, number: number) =>
         sql.unsafe<AppendRow>(
           APPEND,
-          appendParameters([append], () => number)
+          appendParameters(codec, [append], () => number)
         )
       const [first, second] = [firstUpdate("first"), firstUpdate("second")]
-      assert.deepStrictEqual(yield* appendNumbered(first, 7), [{ committed: true, actual: null }])
-      assert.deepStrictEqual(yield* appendNumbered(second, 7), [{ committed: false, actual: null }])
+      assert.deepStrictEqual(yield* appendNumbered(first, 7), [{ committed: true, actual: null, key_taken: false }])
+      assert.deepStrictEqual(yield* appendNumbered(second, 7), [{ committed: false, actual: null, key_taken: false }])
       assert.deepStrictEqual(yield* appendNumbered(second, Number.MAX_SAFE_INTEGER), [
-        { committed: true, actual: null }
+        { committed: true, actual: null, key_taken: false }
       ])
       const elsewhere = { ...first, key: { ...first.key, libraryId: LibraryId.make("other") } }
-      assert.deepStrictEqual(yield* appendNumbered(elsewhere, 7), [{ committed: true, actual: null }])
+      assert.deepStrictEqual(yield* appendNumbered(elsewhere, 7), [{ committed: true, actual: null, key_taken: false }])
       const held = yield* sql`SELECT library_id, stream_number::float8 AS number FROM sealog.payloads ORDER BY 1, 2`
       assert.deepStrictEqual(held, [
         { library_id: "notes", number: 7 },
@@ -50,7 +52,7 @@ describe("a new stream's number", () => {
   )
 })
 
-/** How often tables were read, by an index or all of them; a session counts what it did at its end at the latest. */
+/** How often the tables were scanned, by an index or as a whole. A session reports its scans when it ends at the latest. */
 const countScans = Effect.fnUntraced(function* (url: string) {
   const services = yield* Layer.build(PgStorage.layerClient({ url }))
   const sql = Context.get(services, SqlClient.SqlClient)
@@ -68,7 +70,7 @@ describe("appending an update", () => {
   it.effect("reads no event and no payload", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
-      // By the migration, which made the indexes.
+      // The scans of the migration, which created the indexes.
       const before = yield* countScans(url)
       assert.strictEqual(before.length, 2)
       yield* Effect.gen(function* () {

@@ -2,7 +2,8 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamKey } from "@sealog/server/domain/Stream"
-import { type Broadcast, Signals } from "@sealog/server/ports/Signals"
+import { Signals } from "@sealog/server/ports/Signals"
+import { signalsSuite } from "@sealog/server/testing"
 import { Context, Effect, Layer, Queue, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 import { freshDatabase } from "#test-support/storage/databases"
@@ -16,47 +17,43 @@ const openSignals = (url: string) =>
     Context.get(services, Signals)
   )
 
-/** What comes, without the "all" that a sweep or a new connection brings. */
-const hear = Effect.fnUntraced(function* (signals: Signals["Service"]) {
-  const keys = yield* Queue.unbounded<StreamKey>()
+const openSql = (url: string) =>
+  Effect.map(Layer.build(PgStorage.layerClient({ url })), (services) => Context.get(services, SqlClient.SqlClient))
+
+/** Ends the connections that listen for notifications. */
+const cutListeners = Effect.fnUntraced(function* (url: string) {
+  const sql = yield* openSql(url)
+  const ended = yield* sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND query ILIKE 'LISTEN%'`
+  assert.isAbove(ended.length, 0)
+}, Effect.orDie)
+
+signalsSuite(
+  "Postgres",
+  Effect.map(freshDatabase, (url) => ({
+    open: Effect.orDie(Effect.map(openSignals(url), (signals) => ({ signals, write: signals.announce }))),
+    interrupt: Effect.orDie(cutListeners(url))
+  }))
+)
+
+/** Listens once the connection is there; returns the named streams and the number of broadcasts. */
+const listen = Effect.fnUntraced(function* (signals: Signals["Service"]) {
+  const named = yield* Queue.unbounded<StreamKey>()
   const all = yield* Queue.unbounded<"all">()
-  const broadcasts = yield* Queue.unbounded<Broadcast>()
+  const broadcasts = yield* Queue.unbounded<unknown>()
   yield* Effect.forkScoped(
     Stream.runForEach(signals.wakeups, (woken) =>
-      woken === "all" ? Effect.asVoid(Queue.offer(all, woken)) : Effect.asVoid(Queue.offerAll(keys, woken))
+      woken === "all" ? Effect.asVoid(Queue.offer(all, woken)) : Effect.asVoid(Queue.offerAll(named, woken))
     )
   )
   yield* Effect.forkScoped(Stream.runForEach(signals.broadcasts, (message) => Queue.offer(broadcasts, message)))
-  // Said when it listens: nothing is missed from here on.
+  // "all" comes with the connection: nothing is missed from here on.
   yield* Queue.take(all)
-  return { keys, all, broadcasts }
+  return { named, broadcasts }
 })
 
-const takeAll = <A>(queue: Queue.Dequeue<A>, count: number) =>
-  Effect.all(Array.from({ length: count }, () => Queue.take(queue)))
-
 describe("signals by NOTIFY", () => {
-  it.live("reach the others and not who sent them, however many and whatever their names", () =>
-    Effect.gen(function* () {
-      const url = yield* freshDatabase
-      const [one, two, three] = yield* Effect.all([openSignals(url), openSignals(url), openSignals(url)])
-      const [first, second, third] = [yield* hear(one), yield* hear(two), yield* hear(three)]
-      yield* one.announce([keyOf("1")])
-      assert.deepStrictEqual(yield* Queue.take(second.keys), keyOf("1"))
-      assert.deepStrictEqual(yield* Queue.take(third.keys), keyOf("1"))
-      // More than one payload's worth, each of them said twice.
-      const many = Array.from({ length: 2000 }, (_, i) => `stream-${i}-${"x".repeat(80)}`)
-      for (const streamId of [...many, ...many]) yield* two.announce([keyOf(streamId)])
-      yield* two.announce([keyOf("the end")])
-      const heard = new Set<string>()
-      while (!heard.has("the end")) heard.add((yield* Queue.take(first.keys)).streamId)
-      assert.sameMembers([...heard], [...many, "the end"])
-      yield* one.announce([keyOf("back")])
-      assert.deepStrictEqual(yield* Queue.take(second.keys), keyOf("back"))
-    })
-  )
-
-  it.live("say what has gathered at once, in payloads that a NOTIFY can have", () =>
+  it.live("announce many streams with few notifications, each within Postgres' limit", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       const signals = yield* openSignals(url)
@@ -69,36 +66,17 @@ describe("signals by NOTIFY", () => {
       const text = said.join()
       assert.isTrue(names.every((name) => text.includes(name)))
       assert.isTrue(said.every((payload) => Buffer.byteLength(payload) < 8000))
-      // Of a hundred bytes each, some seventy fit into one.
+      // A name takes about a hundred bytes, so about seventy fit into one notification.
       assert.isBelow(said.length, 200)
     })
   )
 
-  it.live("carry ephemeral messages byte for byte, in order, up to a size", () =>
+  it.live("ignore notifications on the channel that are not signals", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       const [one, two] = yield* Effect.all([openSignals(url), openSignals(url)])
-      const [own, heard] = [yield* hear(one), yield* hear(two)]
-      const frames = [1, 100, 5000, 7000, 60_000].map((size) => crypto.getRandomValues(new Uint8Array(size)))
-      for (const frame of frames) yield* one.broadcast({ key: keyOf("a"), frame })
-      yield* one.broadcast({ key: keyOf("a"), frame: new Uint8Array(100_000) })
-      yield* one.broadcast({ key: keyOf("b"), frame: new Uint8Array([1]) })
-      const received = yield* takeAll(heard.broadcasts, frames.length + 1)
-      for (const [i, frame] of frames.entries()) {
-        assert.deepStrictEqual(received[i]?.key, keyOf("a"))
-        assert.strictEqual(Buffer.compare(received[i]!.frame, frame), 0)
-      }
-      assert.deepStrictEqual(received.at(-1)?.key, keyOf("b"))
-      assert.strictEqual(yield* Queue.size(own.broadcasts), 0)
-    })
-  )
-
-  it.live("pass over whatever else is said on the channel", () =>
-    Effect.gen(function* () {
-      const url = yield* freshDatabase
-      const [one, two] = yield* Effect.all([openSignals(url), openSignals(url)])
-      const heard = yield* hear(two)
-      const sql = Context.get(yield* Layer.build(PgStorage.layerClient({ url })), SqlClient.SqlClient)
+      const heard = yield* listen(two)
+      const sql = yield* openSql(url)
       for (const payload of [
         "",
         "nonsense",
@@ -114,46 +92,21 @@ describe("signals by NOTIFY", () => {
         yield* sql`SELECT pg_notify('sealog', ${payload})`
       }
       yield* one.announce([keyOf("still here")])
-      assert.deepStrictEqual(yield* Queue.take(heard.keys), keyOf("still here"))
+      assert.deepStrictEqual(yield* Queue.take(heard.named), keyOf("still here"))
       assert.strictEqual(yield* Queue.size(heard.broadcasts), 0)
     })
   )
 
-  it.live("begin anew when the connection is lost, and say that something may have been missed", () =>
+  it.live("are sent before a command ends, also when the announcement is its last act", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
-      const [one, two] = yield* Effect.all([openSignals(url), openSignals(url)])
-      const heard = yield* hear(two)
-      const sql = Context.get(yield* Layer.build(PgStorage.layerClient({ url })), SqlClient.SqlClient)
-      const listening = sql<{ pid: number }>`
-        SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'LISTEN%'`
-      const before = yield* listening
-      assert.isAbove(before.length, 0)
-      for (const { pid } of before) yield* sql`SELECT pg_terminate_backend(${pid})`
-      yield* Queue.take(heard.all)
-      // By a new connection, not by the sweep; said until that is there.
-      yield* Effect.forkScoped(Effect.repeat(one.announce([keyOf("after")]), Schedule.spaced("50 millis")))
-      assert.deepStrictEqual(yield* Queue.take(heard.keys), keyOf("after"))
-    })
-  )
-
-  it.live("say every few seconds that something may have been missed", () =>
-    Effect.gen(function* () {
-      const heard = yield* hear(yield* openSignals(yield* freshDatabase))
-      assert.deepStrictEqual(yield* takeAll(heard.all, 2), ["all", "all"])
-    })
-  )
-
-  it.live("are sent before a command ends, also when it was the last thing it did", () =>
-    Effect.gen(function* () {
-      const url = yield* freshDatabase
-      const heard = yield* hear(yield* openSignals(url))
+      const heard = yield* listen(yield* openSignals(url))
       const command = Effect.scoped(
         Effect.flatMap(openSignals(url), (signals) => signals.announce([keyOf("last words")]))
       )
-      // One that has no time to say it leaves it to the sweep; the next has.
+      // A command that ends before it connects leaves its announcement to the sweep; a later command has the time.
       yield* Effect.forkScoped(Effect.repeat(command, Schedule.spaced("1 second")))
-      assert.deepStrictEqual(yield* Queue.take(heard.keys), keyOf("last words"))
+      assert.deepStrictEqual(yield* Queue.take(heard.named), keyOf("last words"))
     })
   )
 })

@@ -2,17 +2,25 @@ import { chmodSync, chownSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
-import { advance, EVICTED, emptyHead, type NewEvent, place, type StreamKey } from "@sealog/server/domain/Stream"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import {
+  advance,
+  EVICTED,
+  emptyHead,
+  type NewEvent,
+  place,
+  type StreamEvent,
+  type StreamKey
+} from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
-import { Context, Effect, Layer } from "effect"
+import { hashBytes, PayloadCodec } from "@sealog/server/storage"
+import { Cause, Context, Effect, Exit, Fiber, Latch, Layer } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { generate } from "selfsigned"
 import { emptyDatabase, freshDatabase } from "#test-support/storage/databases"
 import { makeCluster } from "#test-support/storage/PostgresCluster"
 import { PgStorage } from "../src/index.ts"
 import { migrations } from "../src/Migrations.ts"
-import { hashBytes } from "../src/Rows.ts"
 
 const payload = new TextEncoder().encode("sealed")
 const update: NewEvent = { type: "UpdateStored", data: {}, payloadHash: blake2b256(payload), checkpoint: false }
@@ -37,7 +45,7 @@ const as = (url: string, role: string): string => {
 }
 
 describe("migrations", () => {
-  it.effect("are applied once, and said to be missing before", () =>
+  it.effect("are applied once, and reported as missing before", () =>
     Effect.gen(function* () {
       const url = yield* emptyDatabase
       const status = (applied: boolean) => [
@@ -47,7 +55,7 @@ describe("migrations", () => {
       assert.deepStrictEqual(yield* PgStorage.readMigrationStatus({ url }), status(false))
       const refused = yield* Effect.flip(openLog(url))
       assert.match(refused.message, /lacks the migrations log, numbered_streams/)
-      // Several servers that migrate as they start.
+      // As by several servers that migrate while they start.
       const applied = yield* Effect.all(
         [1, 2, 3].map(() => PgStorage.applyMigrations({ url })),
         { concurrency: "unbounded" }
@@ -59,7 +67,7 @@ describe("migrations", () => {
   )
 
   it.effect(
-    "number the streams of a log that was written before, and leave it and everybody's rights as they were",
+    "number the streams of a log of the first version, and keep its events, payloads and the roles' rights",
     () =>
       Effect.gen(function* () {
         const url = yield* emptyDatabase
@@ -83,14 +91,14 @@ describe("migrations", () => {
           const snapshot = place(
             append.key,
             head,
-            { ...update, type: "SnapshotStored", data: { snapshotId: "a" } },
+            { ...update, type: "SnapshotStored", data: { snapshotId: "a" }, uniqueKey: "a" },
             "test",
             2
           )
           return [append.events[0], { event: snapshot, payload }].map((placed) => ({ key: append.key, ...placed }))
         })
         for (const { event, key } of written) {
-          const snapshotId = event.type === "SnapshotStored" ? "a" : null
+          const snapshotId = event.uniqueKey ?? null
           yield* sql`INSERT INTO sealog.events VALUES (${key.libraryId}, ${key.streamId}, ${event.version}, 0, ${event.type},
           ${JSON.stringify(event.data)}, ${hashBytes(event.payloadHash)}, ${hashBytes(event.chain)}, 'test',
           ${event.recordedAt}, false, ${snapshotId})`
@@ -111,7 +119,7 @@ describe("migrations", () => {
           const next = place(key, head, update, "test", 3)
           const append = { key, expectedVersion: 2, events: [{ event: next, payload }] } as const
           assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
-          assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("a")), [])
+          assert.deepStrictEqual(yield* log.readKeyed(key, "a"), [])
         }
         assert.match(
           String((yield* Effect.flip(sql`DELETE FROM sealog.events`)).reason.cause),
@@ -140,8 +148,83 @@ describe("migrations", () => {
   )
 })
 
+describe("a failed statement", () => {
+  it.effect("is a defect when it does not fit the schema", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const log = yield* openLog(url)
+      yield* (yield* openSql(url))`ALTER TABLE sealog.streams RENAME COLUMN generation TO something_else`
+      for (const call of [log.heads([keyOf("welcome")]), log.append([firstUpdate("welcome")])]) {
+        const exit = yield* Effect.exit<unknown, unknown, never>(call)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      }
+    })
+  )
+
+  it.effect("is a defect when a row is damaged", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const log = yield* openLog(url)
+      yield* log.append([firstUpdate("welcome")])
+      const sql = yield* openSql(url)
+      yield* sql`ALTER TABLE sealog.events DISABLE TRIGGER ALL`
+      yield* sql`UPDATE sealog.events SET data = '{'`
+      const exit = yield* Effect.exit(log.read(keyOf("welcome"), { after: 0 }))
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    })
+  )
+
+  for (const [how, end] of [
+    ["is cancelled", "pg_cancel_backend"],
+    ["loses its connection", "pg_terminate_backend"]
+  ] as const) {
+    it.live(`is an outage when it ${how}, and the next append succeeds`, () =>
+      Effect.gen(function* () {
+        const url = yield* freshDatabase
+        const log = yield* openLog(url)
+        const [holder, other] = [yield* openSql(url), yield* openSql(url)]
+        yield* log.heads([keyOf("welcome")])
+        const failing = yield* Latch.make()
+        const held = yield* Latch.make()
+        const hold = holder`LOCK TABLE sealog.streams IN ACCESS EXCLUSIVE MODE`.pipe(
+          Effect.andThen(Effect.andThen(held.open, failing.await)),
+          holder.withTransaction
+        )
+        yield* Effect.forkScoped(hold)
+        yield* held.await
+        const waiting = yield* Effect.forkChild(Effect.flip(log.append([firstUpdate("welcome")])))
+        const ended = other.unsafe(`SELECT ${end}(pid) FROM pg_stat_activity
+          WHERE datname = current_database() AND wait_event_type = 'Lock'`)
+        yield* Effect.repeat(ended, { until: (rows) => rows.length > 0 })
+        assert.strictEqual((yield* Fiber.join(waiting))._tag, "StorageUnavailable")
+        yield* failing.open
+        assert.deepStrictEqual(yield* log.append([firstUpdate("welcome")]), [{ _tag: "Committed" }])
+      })
+    )
+  }
+})
+
+describe("the payload codec", () => {
+  it.effect("makes the bytes that are stored", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const invert = (_: StreamKey, __: StreamEvent, bytes: Uint8Array) => bytes.map((byte) => byte ^ 255)
+      const codec = Layer.succeed(PayloadCodec, { pack: invert, unpack: invert })
+      const storage = PgStorage.layerWithoutMigrations({ url }).pipe(Layer.provide(codec))
+      const log = Context.get(yield* Layer.build(storage), EventLog)
+      const append = firstUpdate("welcome")
+      yield* log.append([append])
+      assert.deepStrictEqual(yield* log.read(append.key, { after: 0 }), append.events)
+      const [row] = yield* (yield* openSql(url))<{
+        hex: string
+      }>`SELECT encode(payload, 'hex') AS hex FROM sealog.payloads`
+      assert.strictEqual(row?.hex, Buffer.from(payload.map((byte) => byte ^ 255)).toString("hex"))
+    })
+  )
+})
+
 describe("rights", () => {
-  it.effect("a server's role reads, appends and evicts, and can change neither tables nor events", () =>
+  it.effect("let a server's role read, append and evict, and change neither tables nor events", () =>
     Effect.gen(function* () {
       const url = yield* emptyDatabase
       const [owner, server] = ["owner", "server"].map((name) => `${name}_${crypto.randomUUID().slice(0, 8)}`) as [
@@ -185,7 +268,7 @@ describe("rights", () => {
 
       const sql = yield* openSql(as(url, server))
       for (const statement of [
-        "UPDATE sealog.events SET origin = 'somebody else'",
+        "UPDATE sealog.events SET origin = 'another'",
         "DELETE FROM sealog.events",
         "TRUNCATE sealog.events",
         "DELETE FROM sealog.streams",
@@ -202,13 +285,13 @@ describe("rights", () => {
     })
   )
 
-  it.effect("nobody changes or deletes an event, not even who owns them", () =>
+  it.effect("let no role change or delete an event, not even the tables' owner", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       yield* (yield* openLog(url)).append([firstUpdate("welcome")])
       const sql = yield* openSql(url)
       for (const statement of [
-        "UPDATE sealog.events SET origin = 'somebody else'",
+        "UPDATE sealog.events SET origin = 'another'",
         "DELETE FROM sealog.events",
         "TRUNCATE sealog.events"
       ]) {
@@ -220,7 +303,7 @@ describe("rights", () => {
 })
 
 describe("many writers", () => {
-  it.live("that append to the same streams in any order wait for each other, never for ever", () =>
+  it.live("append to the same streams in any order without a deadlock", () =>
     Effect.gen(function* () {
       const url = yield* freshDatabase
       const logs = yield* Effect.all([1, 2, 3, 4].map(() => openLog(url)))
@@ -234,7 +317,7 @@ describe("many writers", () => {
               const event = place(key, heads[i]!, update, `writer ${writer}`, 1)
               return { key, expectedVersion: heads[i]!.version, events: [{ event, payload }] }
             })
-            // Each begins elsewhere and goes another way round.
+            // Each writer starts at another stream, and every second one goes backwards.
             .toSorted((a, b) => (writer % 2 === 0 ? 1 : -1) * (orderOf(a, writer) - orderOf(b, writer)))
         )
         const results = yield* Effect.forEach(
@@ -256,10 +339,10 @@ describe("many writers", () => {
 const orderOf = ({ key }: Append, writer: number): number => (Number(key.streamId.slice(7)) + 7 * writer) % 30
 
 describe("durability", () => {
-  it.live("what is appended is on the disk, also in a database that is set to acknowledge earlier", () =>
+  it.live("an append is on the disk when it returns, also in a database that is set to acknowledge earlier", () =>
     Effect.gen(function* () {
       const cluster = yield* Effect.acquireRelease(
-        // Nothing else writes to the log, and every ten seconds alone what is committed is written to the disk.
+        // Nothing else writes to the log, and Postgres flushes commits only every ten seconds.
         Effect.promise(() =>
           makeCluster({
             ...{ synchronous_commit: "off", wal_writer_delay: "10s", autovacuum: "off" },
@@ -277,7 +360,7 @@ describe("durability", () => {
         ([row]) => row?.bytes
       )
       yield* sql`CREATE TABLE other (id int)`
-      // Without more, a commit does not reach the disk.
+      // Under these settings, an ordinary commit does not reach the disk at once.
       const commit = Effect.andThen(sql`INSERT INTO other VALUES (1)`, lag)
       yield* Effect.repeat(commit, { until: (bytes) => bytes !== 0 })
       yield* log.append([firstUpdate("welcome")])
@@ -287,7 +370,7 @@ describe("durability", () => {
 })
 
 describe("an append", () => {
-  it.live("of many streams is one statement, and so one round trip", () =>
+  it.live("to many streams is one statement, and therefore one round trip", () =>
     Effect.gen(function* () {
       const cluster = yield* Effect.acquireRelease(
         Effect.promise(() => makeCluster({ log_statement: "all" })),
@@ -300,7 +383,7 @@ describe("an append", () => {
         readFileSync(join(cluster.folder, "log"), "utf8").match(/LOG: {2}(statement|execute .*):/g)?.length ?? 0
       const append = (prefix: string) =>
         log.append([firstUpdate(prefix), ...Array.from({ length: 200 }, (_, i) => firstUpdate(`${prefix}-${i}`))])
-      // The connection is there.
+      // Opens the connection.
       yield* append("first")
       const before = statements()
       assert.isAbove(before, 0)
@@ -312,7 +395,7 @@ describe("an append", () => {
 })
 
 describe("TLS", () => {
-  it.live("is spoken as the URL says, and a certificate is checked against the authority that it names", () =>
+  it.live("follows the URL, and checks the certificate against the authority that the URL names", () =>
     Effect.gen(function* () {
       const authority = yield* Effect.promise(() => certificate("an authority of this test"))
       const stranger = yield* Effect.promise(() => certificate("somebody else"))

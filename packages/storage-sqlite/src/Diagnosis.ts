@@ -1,4 +1,4 @@
-/** Whether a file is a log that a server can rely on. Changes nothing. */
+/** Checks whether a file holds a log that a server can rely on. Changes nothing. */
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import type { Finding } from "@sealog/server/storage"
@@ -7,7 +7,7 @@ import { SqlClient } from "effect/sql"
 import { migrationStatus } from "./Migrations.ts"
 
 const MEGABYTE = 1_000_000
-/** Less room than this, and writes will soon be refused. */
+/** Free bytes below which the disk check warns, and below which it fails. */
 const [LITTLE, TOO_LITTLE] = [1000 * MEGABYTE, 100 * MEGABYTE]
 
 export const diagnose = Effect.fnUntraced(function* (filename: string) {

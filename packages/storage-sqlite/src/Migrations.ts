@@ -1,4 +1,4 @@
-/** The schema, as steps that are applied once and in order. A step that was released is never edited. */
+/** The schema as migrations, applied once and in order. A released migration is never edited. */
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 
@@ -14,7 +14,7 @@ const refuseChanges = Effect.gen(function* () {
 
 const log = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  // Where each stream ends; written with its events in one transaction.
+  // The head of each stream, written in one transaction with its events.
   yield* sql`
     CREATE TABLE streams (
       library_id TEXT NOT NULL,
@@ -27,7 +27,7 @@ const log = Effect.gen(function* () {
       updated_at INTEGER NOT NULL,
       PRIMARY KEY (library_id, stream_id)
     ) STRICT, WITHOUT ROWID`
-  // position: order of insertion, for wake-ups and audits; never what a client waits for.
+  // position: the order of insertion, for wake-ups and audits. Clients know versions only.
   yield* sql`
     CREATE TABLE events (
       position INTEGER PRIMARY KEY,
@@ -47,7 +47,7 @@ const log = Effect.gen(function* () {
     ) STRICT`
   yield* sql`
     CREATE UNIQUE INDEX events_snapshots ON events (library_id, stream_id, snapshot_id) WHERE snapshot_id IS NOT NULL`
-  // The sealed bytes apart, because they may go while the events stay.
+  // The sealed bytes have a table of their own, because they can be purged while the events stay.
   yield* sql`
     CREATE TABLE payloads (
       position INTEGER PRIMARY KEY REFERENCES events (position),
@@ -57,8 +57,8 @@ const log = Effect.gen(function* () {
 })
 
 /**
- * Events name their stream by a number, and payloads have the size beside them that they had before they were packed.
- * What is there stays as it was written. The file keeps its size; what became free is used again.
+ * Events name their stream by a number, and payloads get a column with their size before packing. Stored events and payloads
+ * stay as they were written. The file keeps its size, and SQLite reuses the pages that became free.
  */
 const numberedStreams = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -122,7 +122,7 @@ export const migrations = { "0001_log": log, "0002_numbered_streams": numberedSt
 
 const TABLE = "migrations"
 
-/** Applies what is missing; the ids and names of what was applied. */
+/** Applies the missing migrations, and returns their ids and names. */
 export const migrate = Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
 
 export interface MigrationStatus {
@@ -131,7 +131,7 @@ export interface MigrationStatus {
   readonly applied: boolean
 }
 
-/** Every step there is, and whether the database has it. Changes nothing. */
+/** Returns every migration, and whether the database has it. Changes nothing. */
 export const migrationStatus = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const tables = yield* sql`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ${TABLE}`

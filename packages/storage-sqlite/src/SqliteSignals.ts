@@ -1,16 +1,15 @@
 /**
- * What other processes wrote to the same file: SQLite counts their commits in `PRAGMA data_version`, and the events
- * say which streams they were.
+ * Wake-ups for the writes of other processes to the same file. SQLite counts the commits of other connections in
+ * `PRAGMA data_version`; the events written since the last look name the streams.
  */
-
 import type { LibraryId, StreamKey } from "@sealog/server/ports"
 import { Signals } from "@sealog/server/ports"
 import { Effect, Schedule, Stream } from "effect"
 import { SqlClient } from "effect/sql"
 
-/** How soon another process's write is noticed. */
+/** Time between two looks for the writes of other processes. */
 const POLL = "250 millis"
-/** Streams worth naming one by one. */
+/** With more streams than this, a wake-up says "all". */
 const MAX_NAMED = 1000
 
 export const makeSignals = Effect.gen(function* () {
@@ -22,7 +21,7 @@ export const makeSignals = Effect.gen(function* () {
     ([row]) => row?.position ?? 0
   )
 
-  /** Streams written since `position`; own writes may be among them, which is harmless. */
+  /** Reads the streams written since `position`. Writes of this process may be among them, which is harmless. */
   const writtenSince = (position: number) =>
     Effect.map(
       sql<{ library_id: LibraryId; stream_id: string }>`
@@ -32,24 +31,24 @@ export const makeSignals = Effect.gen(function* () {
         rows.length > MAX_NAMED ? "all" : rows.map((row) => ({ libraryId: row.library_id, streamId: row.stream_id }))
     )
 
-  // Since the storage was opened, not since somebody listens: nothing is lost between the two.
+  // Starts at the position when the storage opened: a write before the first subscription is not lost.
   const opened = yield* lastPosition
 
   const wakeups = Stream.suspend(() => {
     let position = opened
-    // No count of commits: so the first look always reads.
+    // No real count of commits is negative, so the first look always reads.
     let version = -1
     const look = Effect.gen(function* () {
       const now = yield* dataVersion
       if (now === version) return []
-      // Before the events: what is written in between is found again at the next look, rather than never.
+      // Read before the events: an event that is written in between is found again at the next look, instead of never.
       const last = yield* lastPosition
       const written = yield* writtenSince(position)
       position = last
       version = now
       return written
     }).pipe(
-      // A file that cannot be read now is read at the next look; what was seen last is kept until then.
+      // The next look starts from the same position, so a failed look loses nothing.
       Effect.catch((error) => Effect.as(Effect.logDebug("Looking for other processes' writes failed", error), []))
     )
     return Stream.fromEffectSchedule(look, Schedule.spaced(POLL)).pipe(
@@ -57,6 +56,6 @@ export const makeSignals = Effect.gen(function* () {
     )
   })
 
-  // One process serves a SQLite file; the others that open it are commands, which have nobody to tell.
+  // One process serves a SQLite file. The other processes that open it are commands, which have no clients to tell.
   return Signals.of({ announce: () => Effect.void, wakeups, broadcast: () => Effect.void, broadcasts: Stream.never })
 })

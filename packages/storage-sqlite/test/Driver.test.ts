@@ -1,4 +1,4 @@
-/** What we rely on in the driver, and `@effect/sql-sqlite-node` 4.0.0-beta.102 as it is published mostly does not keep. */
+/** The driver's behaviour that the log relies on. Published `@effect/sql-sqlite-node` 4.0.0-beta.102 lacks most of it. */
 import { once } from "node:events"
 import { mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -18,7 +18,7 @@ const client = (filename: string, busyTimeout = 0) =>
     Context.get(context, SqlClient.SqlClient)
   )
 
-/** Lets other fibers run after every so many steps of this one; from three on, or it never gets anywhere. */
+/** Lets other fibers run after this many steps of a fiber. With fewer than three, the fiber makes no progress. */
 const yieldEvery = <A, E, R>(steps: number, effect: Effect.Effect<A, E, R>) =>
   Effect.provideService(effect, References.MaxOpsBeforeYield, steps)
 
@@ -27,12 +27,12 @@ const HOLD_FOR_A_WHILE = `
   const db = new (require("node:sqlite").DatabaseSync)(workerData)
   db.exec("BEGIN IMMEDIATE; INSERT INTO t VALUES (1)")
   parentPort.postMessage("held")
-  // Long enough that the other one has come, and waits.
+  // Long enough for the other writer to arrive and wait.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
   db.exec("COMMIT")`
 
 describe("the SQLite driver", () => {
-  it.effect("goes on after a COMMIT that failed", () =>
+  it.effect("continues after a COMMIT that failed", () =>
     Effect.gen(function* () {
       const sql = yield* client(freshFile())
       yield* sql`PRAGMA foreign_keys = ON`
@@ -46,7 +46,7 @@ describe("the SQLite driver", () => {
     })
   )
 
-  it.effect("takes the write lock at BEGIN, so that of two transactions that read and then write both succeed", () =>
+  it.effect("takes the write lock at BEGIN, so that two transactions that read and then write both succeed", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const sql = yield* client(filename)
@@ -56,7 +56,7 @@ describe("the SQLite driver", () => {
       yield* sql.withTransaction(
         Effect.gen(function* () {
           const [row] = yield* sql<{ n: number }>`SELECT n FROM counter`
-          // A second writer finds the file locked now, not when both have read.
+          // The second writer finds the file locked at BEGIN, and not only after both have read.
           assert.throws(() => other.exec("BEGIN IMMEDIATE"), /locked/)
           yield* sql`UPDATE counter SET n = ${row!.n + 1}`
         })
@@ -67,7 +67,7 @@ describe("the SQLite driver", () => {
     })
   )
 
-  it.effect("reports a busy file as an error that may pass, and works once it is free", () =>
+  it.effect("reports a busy file as a lock timeout, and works once it is free", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const sql = yield* client(filename, 50)
@@ -84,12 +84,12 @@ describe("the SQLite driver", () => {
     })
   )
 
-  it.effect("waits as long as it may for a busy file", () =>
+  it.effect("waits for a busy file up to its time limit", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const sql = yield* client(filename, 60_000)
       yield* sql`CREATE TABLE t (n INTEGER)`
-      // In a thread of its own, because who waits for SQLite does nothing else.
+      // In a thread of its own, because a thread that waits for SQLite does nothing else.
       const holder = yield* Effect.acquireRelease(
         Effect.sync(() => new Worker(HOLD_FOR_A_WHILE, { eval: true, workerData: filename })),
         (worker) => Effect.promise(() => worker.terminate())
@@ -100,13 +100,13 @@ describe("the SQLite driver", () => {
     })
   )
 
-  it.effect("keeps a plain statement out of another fiber's transaction, however the two interleave", () =>
+  it.effect("runs a plain statement outside another fiber's transaction, however the two interleave", () =>
     Effect.gen(function* () {
       const sql = yield* client(freshFile())
       yield* sql`CREATE TABLE t (n INTEGER)`
       const refused = Effect.gen(function* () {
         yield* sql`INSERT INTO t VALUES (0)`
-        // Time for a statement that had begun before to run in here, were it let.
+        // Gives a statement that began earlier the time to run inside this transaction, if the driver allowed it.
         for (let turn = 0; turn < 10; turn++) yield* Effect.yieldNow
         return yield* Effect.fail("roll back")
       })
@@ -121,26 +121,28 @@ describe("the SQLite driver", () => {
     })
   )
 
-  it.effect("does all of an interrupted transaction or nothing, wherever it is interrupted, and lets the next in", () =>
-    Effect.gen(function* () {
-      const sql = yield* client(freshFile())
-      yield* sql`CREATE TABLE t (n INTEGER)`
-      const both = sql.withTransaction(Effect.andThen(sql`INSERT INTO t VALUES (1)`, sql`INSERT INTO t VALUES (2)`))
-      const seen = new Set<number>()
-      for (let turns = 0; turns < 200; turns++) {
-        const transaction = yield* Effect.forkChild(yieldEvery(3, both))
-        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
-        yield* Fiber.interrupt(transaction)
-        const rows = yield* sql.withTransaction(sql`SELECT n FROM t`)
-        assert.include([0, 2], rows.length)
-        seen.add(rows.length)
-        yield* sql`DELETE FROM t`
-      }
-      assert.strictEqual(seen.size, 2, "some were interrupted before the end, some after")
-    })
+  it.effect(
+    "commits all of an interrupted transaction or nothing, wherever it is interrupted, and runs the next one",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* client(freshFile())
+        yield* sql`CREATE TABLE t (n INTEGER)`
+        const both = sql.withTransaction(Effect.andThen(sql`INSERT INTO t VALUES (1)`, sql`INSERT INTO t VALUES (2)`))
+        const seen = new Set<number>()
+        for (let turns = 0; turns < 200; turns++) {
+          const transaction = yield* Effect.forkChild(yieldEvery(3, both))
+          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+          yield* Fiber.interrupt(transaction)
+          const rows = yield* sql.withTransaction(sql`SELECT n FROM t`)
+          assert.include([0, 2], rows.length)
+          seen.add(rows.length)
+          yield* sql`DELETE FROM t`
+        }
+        assert.strictEqual(seen.size, 2, "some transactions were interrupted before their end, some after")
+      })
   )
 
-  it.effect("rolls back when a transaction is interrupted, and forgets a statement that waited for it", () =>
+  it.effect("rolls back an interrupted transaction, and drops an interrupted statement that waited for it", () =>
     Effect.gen(function* () {
       const sql = yield* client(freshFile())
       yield* sql`CREATE TABLE t (n INTEGER)`
@@ -175,7 +177,7 @@ describe("the SQLite driver", () => {
     })
   )
 
-  it.effect("fails, and does not die, when a file cannot be opened or is no database", () =>
+  it.effect("fails instead of dying when a file cannot be opened or is no database", () =>
     Effect.gen(function* () {
       const notADatabase = freshFile()
       writeFileSync(notADatabase, "this is not a database, however long it may be".repeat(100))
@@ -188,7 +190,7 @@ describe("the SQLite driver", () => {
 })
 
 describe("SqliteStorage", () => {
-  it.effect("says which file it could not open, and why", () =>
+  it.effect("names the file that it cannot open, and the reason", () =>
     Effect.gen(function* () {
       const missing = freshFile()
       const error = yield* Effect.flip(Layer.build(SqliteStorage.layerWithoutMigrations({ filename: missing })))

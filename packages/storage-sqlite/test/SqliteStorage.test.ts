@@ -4,15 +4,15 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
-import { LibraryId, SnapshotId } from "@sealog/server/domain/Ids"
-import { advance, emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { advance, emptyHead, place, type StreamEvent, type StreamKey } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
+import { hashBytes, PayloadCodec } from "@sealog/server/storage"
 import { Cause, Context, Effect, Exit, Layer, Queue, Stream } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { SqliteStorage } from "../src/index.ts"
 import { migrate, migrations } from "../src/Migrations.ts"
-import { hashBytes } from "../src/Rows.ts"
 import { makeEventLog } from "../src/SqliteEventLog.ts"
 
 const freshFile = () => join(mkdtempSync(join(tmpdir(), "sealog-storage-")), "log.db")
@@ -24,7 +24,7 @@ const firstEvent = (key: StreamKey, payload = new TextEncoder().encode("sealed")
 }
 
 describe("SqliteStorage", () => {
-  it.effect("still has everything when it is opened again", () =>
+  it.effect("reads everything back after it is opened again", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const append = firstEvent(key)
@@ -39,7 +39,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("lets nobody change or delete an event", () =>
+  it.effect("refuses to change or delete an event", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       yield* Effect.provide(
@@ -59,7 +59,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("says which migrations a database has", () =>
+  it.effect("reports which migrations a database has", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       yield* Layer.build(SqliteStorage.layerClient({ filename }))
@@ -77,7 +77,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("numbers the streams of a log that was written before, and leaves it as it was", () =>
+  it.effect("numbers the streams of a log of the first version, and keeps its events and payloads", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const loader = Migrator.fromRecord({ "0001_log": migrations["0001_log"] })
@@ -87,14 +87,15 @@ describe("SqliteStorage", () => {
       const written = keys.map((key) => {
         const [first] = firstEvent(key).events
         const data = { snapshotId: "a" }
-        const snapshot = { type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: false }
+        const keyed = { data, uniqueKey: "a", checkpoint: false }
+        const snapshot = { type: "SnapshotStored", payloadHash: blake2b256(payload), ...keyed }
         const head = advance(emptyHead, first.event)
         return [first, { event: place(key, head, snapshot, "test", 1), payload }] as const
       })
       for (const [i, { libraryId, streamId }] of keys.entries()) {
         for (const { event } of written[i]!) {
           const position = 2 * event.version - i
-          const snapshotId = event.type === "SnapshotStored" ? "a" : null
+          const snapshotId = event.uniqueKey ?? null
           yield* sql`INSERT INTO events VALUES (${position}, ${libraryId}, ${streamId}, ${event.version}, 0, ${event.type},
             ${JSON.stringify(event.data)}, ${hashBytes(blake2b256(payload))}, ${hashBytes(event.chain)}, 'test',
             ${event.recordedAt}, 0, ${snapshotId})`
@@ -118,14 +119,14 @@ describe("SqliteStorage", () => {
           events: [{ event: place(key, head, update, "test", 2), payload }]
         }
         assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
-        assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("a")), [])
+        assert.deepStrictEqual(yield* log.readKeyed(key, "a"), [])
       }
       const deletion = yield* Effect.flip(sql`DELETE FROM events`)
       assert.match(String(deletion.reason.cause), /events are never deleted/)
     }).pipe(Effect.provide(SqliteStorage.layerClient({ filename: freshFile() })))
   )
 
-  it.effect("says that it is unavailable while another process holds the file, and goes on after", () =>
+  it.effect("is unavailable while another process holds the file, and works afterwards", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename, busyTimeout: 20 })), EventLog)
@@ -140,7 +141,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("says that it is unavailable while there is no room, keeps nothing half done, and goes on after", () =>
+  it.effect("is unavailable while the disk is full, stores nothing of the batch, and works afterwards", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       yield* migrate
@@ -158,7 +159,41 @@ describe("SqliteStorage", () => {
     }).pipe(Effect.provide(SqliteStorage.layerClient({ filename: freshFile() })))
   )
 
-  it.effect("dies of a row that is not as it was written", () =>
+  it.effect("dies of a statement that does not fit the schema", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
+      const other = new DatabaseSync(filename)
+      other.exec("ALTER TABLE streams RENAME COLUMN generation TO something_else")
+      other.close()
+      for (const call of [log.heads([key]), log.append([firstEvent(key)])]) {
+        const exit = yield* Effect.exit<unknown, unknown, never>(call)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      }
+    })
+  )
+
+  it.effect("stores the bytes that its payload codec returns", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const invert = (_: StreamKey, __: StreamEvent, bytes: Uint8Array) => bytes.map((byte) => byte ^ 255)
+      const codec = Layer.succeed(PayloadCodec, { pack: invert, unpack: invert })
+      const storage = SqliteStorage.layer({ filename }).pipe(Layer.provide(codec))
+      const log = Context.get(yield* Layer.build(storage), EventLog)
+      const append = firstEvent(key)
+      yield* log.append([append])
+      assert.deepStrictEqual(yield* log.read(key, { after: 0 }), append.events)
+      const file = new DatabaseSync(filename)
+      const [row] = file.prepare("SELECT payload FROM payloads").all()
+      file.close()
+      assert.deepStrictEqual(
+        row?.["payload"],
+        append.events[0].payload?.map((byte) => byte ^ 255)
+      )
+    })
+  )
+
+  it.effect("dies of a damaged row", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
@@ -171,7 +206,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.live("wakes when another connection has written, naming the streams as long as they are few", () =>
+  it.live("names up to 1,000 streams that another connection has written, and reports more as all", () =>
     Effect.gen(function* () {
       const filename = freshFile()
       const here = yield* Layer.build(SqliteStorage.layer({ filename }))

@@ -19,8 +19,8 @@ export interface TroubledLog {
     beforeRead: { readonly after: number; readonly happens: Effect.Effect<unknown> } | undefined
     /** Runs once, right before the next append. */
     beforeNextAppend: Effect.Effect<unknown> | undefined
-    /** Runs once, right before the next read of proofs. */
-    beforeNextProofs: Effect.Effect<unknown> | undefined
+    /** Runs once, right before the next read by unique key. */
+    beforeNextReadKeyed: Effect.Effect<unknown> | undefined
   }
 }
 
@@ -31,7 +31,7 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
     losesAnswers: false,
     beforeRead: undefined,
     beforeNextAppend: undefined,
-    beforeNextProofs: undefined
+    beforeNextReadKeyed: undefined
   }
   const fail = (operation: string) => new StorageUnavailable({ operation, cause: new Error("made to fail") })
   const whenUp = <A>(operation: string, effect: Effect.Effect<A, StorageUnavailable>) =>
@@ -57,12 +57,12 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
         return yield* whenUp("read", log.read(key, options))
       }),
     tail: (key, options) => whenUp("read a tail", log.tail(key, options)),
-    proofs: (key, after) =>
+    readKeyed: (key, after) =>
       Effect.gen(function* () {
-        const before = trouble.beforeNextProofs ?? Effect.void
-        trouble.beforeNextProofs = undefined
+        const before = trouble.beforeNextReadKeyed ?? Effect.void
+        trouble.beforeNextReadKeyed = undefined
         yield* before
-        return yield* whenUp("read proofs", log.proofs(key, after))
+        return yield* whenUp("read events by key", log.readKeyed(key, after))
       }),
     held: (key, before) => whenUp("measure", log.held(key, before)),
     streams: (options) => whenUp("list streams", log.streams(options)),

@@ -1,6 +1,6 @@
 /**
- * Files in a directory: one folder for each group. What arrives is written beside them, flushed to the disk and then
- * renamed, so that a crash leaves all of a file or nothing. Several processes may share the directory.
+ * The file store in a directory, with one folder for each group. A new file is written beside the folders, flushed and then
+ * renamed, so that a crash leaves all of it or nothing. Several processes may share the directory.
  */
 import { dirname, join } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -15,13 +15,13 @@ import {
 } from "../ports/BlobStore.ts"
 
 export interface FileSystemBlobStoreOptions {
-  /** Made if it is not there; nothing else should be in it. */
+  /** The directory, created if it does not exist. Nothing else should be in it. */
   readonly directory: string
 }
 
-/** No group is called so: groups do not begin with a dot. */
+/** The folder of unfinished files. No group has this name, because groups do not begin with a dot. */
 const INCOMING = ".incoming"
-/** What a killed process left there; nobody uploads for so long. */
+/** The age in milliseconds after which an unfinished file was left by a killed process: no upload takes so long. */
 const LEFT_BEHIND_AFTER = 24 * 60 * 60 * 1000
 const READ_BYTES = 64 * 1024
 
@@ -33,7 +33,7 @@ const make = Effect.fnUntraced(function* ({ directory }: FileSystemBlobStoreOpti
   const incoming = join(directory, INCOMING)
   const pathOf = (key: BlobKey): string => join(directory, key)
 
-  /** A new name is on the disk only when its folder is. */
+  /** A new name is durable only after its folder is flushed. */
   const flushFolder = (path: string) => Effect.scoped(Effect.flatMap(fs.open(path), (folder) => folder.sync))
 
   const clear = Effect.gen(function* () {
@@ -76,7 +76,7 @@ const make = Effect.fnUntraced(function* ({ directory }: FileSystemBlobStoreOpti
       file.readAlloc(Math.min(READ_BYTES, end - position), { position: BigInt(position) }).pipe(
         unavailable("read a file"),
         Effect.flatMap((chunk) =>
-          // It was `size` bytes long and is never written to: less can be read only if the disk lost it.
+          // The file had `size` bytes and is never written to, so it is shorter only if the disk lost a part.
           Option.isNone(chunk)
             ? Effect.fail(new BlobStoreUnavailable({ operation: "read a file", cause: new Error("it ends early") }))
             : Effect.succeed([

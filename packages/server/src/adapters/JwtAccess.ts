@@ -79,7 +79,7 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
   })
 
   const mint = Effect.fn("Access.mint")(function* (request: TokenRequest) {
-    // With its fraction (RFC 7519, 2, NumericDate): a token that is made right after a revocation is good.
+    // With fractions (RFC 7519, section 2, NumericDate), so that a token minted right after a revocation is valid.
     const now = (yield* Clock.currentTimeMillis) / 1000
     const jwt = new SignJWT({
       lib: request.libraryId,
@@ -105,7 +105,7 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const left = grant.expiresAt * 1000 - now
       if (left <= 0) return Effect.void
-      // A timer holds at most 2^31 - 1 ms; a day at a time also notices a clock that was set.
+      // A timer takes at most 2^31 - 1 ms. Sleeping a day at a time also notices that the clock was set.
       return Effect.flatMap(Effect.sleep(Math.min(left, 86_400_000)), () => ended(grant))
     })
 

@@ -1,4 +1,4 @@
-/** Files in this process's memory, for tests and trials; they are gone when it ends. */
+/** The file store in memory, for tests and trials. Its files end with the process. */
 import { Clock, Effect, Layer, Stream } from "effect"
 import { type BlobEntry, type BlobKey, BlobStore, measure } from "../ports/BlobStore.ts"
 

@@ -1,8 +1,7 @@
-/** The log in memory: for tests, and the plainest statement of what a storage does. */
+/** The event log in memory, for tests. It is also the shortest description of a storage. */
 import { Context, Effect, Exit, Layer, Semaphore } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
-import type { Ancestor } from "../domain/secsync/Proofs.ts"
+import { advance, emptyHead, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import {
   type Append,
   type Appended,
@@ -18,7 +17,7 @@ interface Stored {
   readonly events: ReadonlyArray<PlacedEvent>
 }
 
-/** Whether this fiber is the one that holds a stream still. */
+/** Whether this fiber runs inside `exclusively`. */
 const IsHolder = Context.Reference("@sealog/server/EventLogMemory/IsHolder", { defaultValue: () => false })
 
 const make = Effect.gen(function* () {
@@ -28,15 +27,14 @@ const make = Effect.gen(function* () {
 
   const appendOne = ({ key, expectedVersion, events, purgeBefore = 0 }: Append): Appended => {
     const stored = get(key)
-    const added = events.flatMap(({ event }) => snapshotIdOf(event) ?? [])
-    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => snapshotIdOf(event)))
-    if (
-      stored.head.version !== expectedVersion ||
-      new Set(added).size < added.length ||
-      added.some((id) => held.has(id))
-    ) {
-      return { _tag: "Conflict", actualVersion: stored.head.version }
+    if (stored.head.version !== expectedVersion) return { _tag: "Conflict", actualVersion: stored.head.version }
+    const added = events.flatMap(({ event }) => event.uniqueKey ?? [])
+    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => event.uniqueKey))
+    if (new Set(added).size < added.length || added.some((uniqueKey) => held.has(uniqueKey))) {
+      return { _tag: "UniqueKeyTaken" }
     }
+    const isInOrder = events.every(({ event }, i) => event.version === expectedVersion + i + 1)
+    if (!isInOrder) throw new Error("The events of an append are not placed after the version that it expects")
     const before = stored.events.map((placed) =>
       placed.event.version < purgeBefore ? { event: placed.event, payload: null } : placed
     )
@@ -89,13 +87,13 @@ const make = Effect.gen(function* () {
           events: options?.payloads === false ? tail.map(({ event }) => ({ event, payload: null })) : tail
         }
       }),
-    proofs: (key, after) =>
+    readKeyed: (key, after) =>
       Effect.sync(() => {
-        const snapshots = get(key)
+        const keyed = get(key)
           .events.map(({ event }) => event)
-          .filter((event) => snapshotIdOf(event) !== undefined)
-        const known = snapshots.findIndex((event) => snapshotIdOf(event) === after)
-        return known < 0 ? undefined : snapshots.slice(known + 1).map(ancestorOf)
+          .filter(({ uniqueKey }) => uniqueKey !== undefined)
+        const known = keyed.findIndex(({ uniqueKey }) => uniqueKey === after)
+        return known < 0 ? undefined : keyed.slice(known + 1)
       }),
     held: (key, before) => Effect.sync(() => sizes(get(key).events.filter(({ event }) => event.version < before))),
     streams: ({ libraryId, streamId, after, limit, payloads = true }) =>
@@ -119,15 +117,7 @@ const make = Effect.gen(function* () {
 
 export const layerMemory: Layer.Layer<EventLog> = Layer.effect(EventLog, make)
 
-const snapshotIdOf = (event: StreamEvent): unknown =>
-  event.type === "SnapshotStored" && "snapshotId" in event.data ? event.data.snapshotId : undefined
-
-const ancestorOf = (event: StreamEvent): Ancestor => {
-  const { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof } = event.data as Ancestor
-  return { snapshotId, parentSnapshotId, ciphertextHash, parentSnapshotProof }
-}
-
-/** The first events, as many as have payloads of `maxBytes` together, and at least one. */
+/** The first events whose payloads have at most `maxBytes` together, and at least one event. */
 const fitting = (events: ReadonlyArray<PlacedEvent>, maxBytes = Number.POSITIVE_INFINITY) => {
   let bytes = 0
   const end = events.findIndex(({ payload }, i) => {
@@ -159,7 +149,7 @@ const librarySummary = (libraryId: LibraryId, streams: ReadonlyArray<StreamSumma
   updatedAt: Math.max(...streams.map((stream) => stream.updatedAt))
 })
 
-/** By UTF-8 bytes, as the databases compare: so pages are the same everywhere. */
+/** Compares by UTF-8 bytes as the databases do, so that pages are the same in every storage. */
 const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 const compareKeys = (a: StreamKey, b: StreamKey): number =>

@@ -1,6 +1,6 @@
 /**
- * Signals by Redis, for more than a database's NOTIFY carries, or where a pooler stands before it. Redis keeps nothing and
- * is waited for by nobody: while it is away, processes hear of each other's writes by the sweep.
+ * Signals by Redis, for more signals than a database's NOTIFY carries, or behind a connection pooler. Redis stores nothing, and no
+ * write waits for it. While it is away, a sweep wakes the processes.
  */
 import { Context, Effect, Layer, Queue, Redacted, Schema, Stream } from "effect"
 import * as Redis from "effect/persistence/Redis"
@@ -10,11 +10,11 @@ import { makeTransportSignals } from "./TransportSignals.ts"
 export interface RedisSignalsOptions {
   /** `redis://user:password@host:port/0`, or `rediss://` for TLS. */
   readonly url: Redacted.Redacted<string>
-  /** Servers on different logs that share one Redis need channels of their own. Default: `sealog`. */
+  /** The channel. Servers on different logs need different channels of one Redis. Default: `sealog`. */
   readonly channel?: string
 }
 
-/** Far more than anybody says at once. */
+/** The most bytes of one message, far above a usual one. */
 const MAX_BYTES = 256 * 1024
 const SEND_TIMEOUT = "5 seconds"
 
@@ -23,8 +23,8 @@ class NotConnected extends Schema.TaggedError<NotConnected>()("NotConnected", {}
 }
 
 /**
- * Tells other processes by Redis, and hears them there; what is heard by the storage's own signals still counts, because
- * commands that work on the database know of no Redis.
+ * Sends signals by Redis, and receives them from Redis and from the storage's own signals: commands that work on the database
+ * know no Redis.
  */
 export const layer = ({ url, channel = "sealog" }: RedisSignalsOptions) =>
   Layer.effect(
@@ -42,7 +42,7 @@ export const layer = ({ url, channel = "sealog" }: RedisSignalsOptions) =>
           yield* Effect.forEach(texts, (text) => redis.send("PUBLISH", channel, text), { discard: true })
         }, Effect.timeout(SEND_TIMEOUT)),
         listen: Effect.fnUntraced(function* (onListening, onText) {
-          // A connection that is lost is not mended behind our back: what was said meanwhile is asked for by the next.
+          // The client must not reconnect by itself: only a new `listen` wakes all streams for the signals that were missed.
           const client = NodeRedis.layer({
             url: Redacted.value(url),
             disableOfflineQueue: true,

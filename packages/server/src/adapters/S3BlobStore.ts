@@ -1,6 +1,6 @@
 /**
- * Files in a bucket of S3 or of what speaks like it (MinIO, R2, Ceph, …). A file of up to one part is one request; a
- * larger one goes up part by part, of which one is in memory at a time, and is to be seen only when it is complete.
+ * The file store in a bucket of S3, or of a service with its API (MinIO, R2, Ceph, …). A file of up to one part is one request. A
+ * larger file is uploaded part by part, with one part in memory, and becomes visible when it is complete.
  */
 import { Config, Effect, Exit, Layer, Option, Schema, Stream } from "effect"
 import {
@@ -14,11 +14,11 @@ import {
 import { makeS3Client, type S3Client, type S3ClientOptions, type S3Error, S3Refused } from "./S3Client.ts"
 
 export interface S3BlobStoreOptions extends S3ClientOptions {
-  /** What the names of all objects begin with, for a bucket that is not ours alone: `sealog/`. */
+  /** The prefix of all object names, for a bucket with other content: `sealog/`. */
   readonly prefix: string
 }
 
-/** S3 wants parts of at least 5 MiB, and at most 10,000 of them. */
+/** S3 takes at most 10,000 parts, of at least 5 MiB each. */
 const PART_BYTES = 8 * 1024 * 1024
 const ABORT_TIMEOUT = "10 seconds"
 
@@ -62,13 +62,13 @@ const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
     const open = s3.open({ method: "GET", name: nameOf(key), headers: range === undefined ? {} : rangeHeader(range) })
     const response = range?.length === 0 ? undefined : yield* open.pipe(orAbsent(404, 416), unavailable("open a file"))
     if (response === undefined) {
-      // It is not there, or nothing of it is in the range.
+      // The file does not exist, or the range lies past its end.
       const found = yield* stat(key)
       return found === undefined ? undefined : { size: found.size, bytes: Stream.empty }
     }
     const { start, size } = extentOf(response.headers)
     const bytes = bytesOf(response)
-    // Range is a wish: a service may answer with more.
+    // A service may ignore the range and answer with more.
     return { size, bytes: range === undefined ? bytes : cut(bytes, range.offset - start, range.length) }
   })
 
@@ -87,7 +87,7 @@ const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
   const entryOf = (object: string): BlobEntry | undefined => {
     const name = unescapeXml(textIn(object, "Key") ?? "")
     const key = name.slice(options.prefix.length)
-    // Something else lies in the bucket.
+    // Another object in the bucket.
     if (!isBlobKey(key)) return undefined
     const modifiedAt = Date.parse(textIn(object, "LastModified") ?? "")
     return { key, size: Number(textIn(object, "Size")), modifiedAt }
@@ -103,7 +103,7 @@ const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
   })
 }
 
-/** The upload of one file: parts as they fill up. */
+/** Uploads one file, each part as soon as it is full. */
 const upload = Effect.fnUntraced(function* <E>(s3: S3Client, name: string, bytes: Stream.Stream<Uint8Array, E>) {
   const buffer = Buffer.allocUnsafeSlow(PART_BYTES)
   let filled = 0
@@ -128,7 +128,7 @@ const upload = Effect.fnUntraced(function* <E>(s3: S3Client, name: string, bytes
     const parts = etags.map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`)
     const body = Buffer.from(`<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`)
     const { text } = yield* s3.call({ method: "POST", name, query: { uploadId }, body })
-    // It begins to answer with 200 before it knows how it ends.
+    // The service answers 200 before it has joined the parts, and may report an error in the body.
     if (text.includes("<Error>")) return yield* new S3Refused({ status: 200, code: textIn(text, "Code") ?? "" })
   })
 
@@ -147,7 +147,7 @@ const upload = Effect.fnUntraced(function* <E>(s3: S3Client, name: string, bytes
     if (filled > 0) yield* sendPart
     return yield* complete(uploadId)
   })
-  // What this cannot do, or a process that was killed, is left to the bucket's own rule for incomplete uploads.
+  // If this fails or the process is killed, the bucket's rule for incomplete uploads removes the parts.
   const abort = Effect.suspend(() =>
     uploadId === undefined ? Effect.void : s3.call({ method: "DELETE", name, query: { uploadId } })
   ).pipe(Effect.timeout(ABORT_TIMEOUT), Effect.ignore)
@@ -162,7 +162,7 @@ const isBlobKey = Schema.is(BlobKey)
 
 const rangeHeader = ({ offset, length }: BlobRange) => ({ range: `bytes=${offset}-${offset + length - 1}` })
 
-/** Where what comes begins, and the size of the whole: `bytes 10-19/100`, if it is a part. */
+/** The offset at which the body begins, and the file's size. The header of a part is `bytes 10-19/100`. */
 const extentOf = (headers: Headers) => {
   const part = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "")
   return part === null

@@ -1,4 +1,4 @@
-/** Signed requests to one bucket (Signature Version 4), tried again when the service is busy or the network fails. */
+/** Signed requests to one bucket (Signature Version 4). Retries while the service is busy or the network fails. */
 import { createHash } from "node:crypto"
 import { AwsV4Signer } from "aws4fetch"
 import { type Duration, Effect, Redacted, Schedule, Schema, type Scope } from "effect"
@@ -14,7 +14,7 @@ export interface S3ClientOptions {
 
 export interface S3Request {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE"
-  /** Of an object; empty: the bucket. */
+  /** The object's name; empty for the bucket. */
   readonly name: string
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
@@ -42,22 +42,22 @@ export class S3Unreachable extends Schema.TaggedError<S3Unreachable>()("S3Unreac
 export type S3Error = S3Refused | S3Unreachable
 
 export interface S3Client {
-  /** The answer with its body, which is read as text. */
+  /** Sends a request, and returns the headers and the body as text. */
   readonly call: (request: S3Request) => Effect.Effect<{ readonly headers: Headers; readonly text: string }, S3Error>
-  /** The answer with its body still to come, for as long as the scope. */
+  /** Sends a request, and returns the response before its body is read. Closing the scope ends it. */
   readonly open: (request: S3Request) => Effect.Effect<Response, S3Error, Scope.Scope>
 }
 
-/** From sending to the answer, which for a part means that it was sent whole. */
+/** The time limit from sending to the response's headers; for a part of a file, all of it is sent by then. */
 const TIMEOUT = "60 seconds"
-/** While it puts the parts of a large file together, it sends nothing but blanks. */
+/** The time limit of a body: while the service joins the parts of a large file, it sends only blanks. */
 const SLOW_ANSWER = "5 minutes"
 
 export const makeS3Client = (options: S3ClientOptions): S3Client => {
   const base = new URL(options.endpoint)
   if (!options.pathStyle) base.hostname = `${options.bucket}.${base.hostname}`
   const root = base.href.replace(/\/$/, "") + (options.pathStyle ? `/${options.bucket}` : "")
-  // What is derived from the secret for a day, kept between requests.
+  // The signing keys, which are derived from the secret for a day.
   const cache = new Map<string, ArrayBuffer>()
 
   const fetchSigned = async ({ method, name, query, headers, body }: S3Request, signal: AbortSignal) => {
@@ -68,7 +68,7 @@ export const makeS3Client = (options: S3ClientOptions): S3Client => {
       url: url.href,
       headers: {
         ...headers,
-        // The service checks what arrives against it.
+        // The service checks the body against this hash.
         "x-amz-content-sha256": createHash("sha256")
           .update(body ?? "")
           .digest("hex")
@@ -80,12 +80,12 @@ export const makeS3Client = (options: S3ClientOptions): S3Client => {
       cache
     })
     const signed = await signer.sign()
-    // What was signed is for this host alone.
+    // No redirects: the signature is valid for this host alone.
     return fetch(signed.url, { method, headers: signed.headers, body: body ?? null, redirect: "manual", signal })
   }
 
   const open = Effect.fnUntraced(function* (request: S3Request) {
-    // Closing the scope ends what is still under way, or left unread.
+    // Closing the scope ends a request that is still running or a body that was not read.
     const abort = yield* Effect.acquireRelease(
       Effect.sync(() => new AbortController()),
       (abort) => Effect.sync(() => abort.abort())

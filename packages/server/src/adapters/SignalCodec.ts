@@ -1,30 +1,29 @@
-/** What processes tell each other, as short texts: JSON of no more bytes than the way they go takes. */
-
+/** Signals between processes as JSON texts, each within the size that the transport takes. */
 import { Option, Schema } from "effect"
 import { LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import type { Broadcast } from "../ports/Signals.ts"
 
-/** What is around the content of a text takes at most so much of it. */
+/** An upper bound of a text's bytes beside its streams, or beside its part of a broadcast. */
 const AROUND_BYTES = 200
-/** An ephemeral message that is larger stays in its own process. */
+/** A larger broadcast is not sent. */
 export const MAX_BROADCAST_BYTES = 64 * 1024
 
-/** A library, or the log's own `@server`, which no client can name. */
+/** A library's id, or `@server`, the log's own streams, which no client can name. */
 const Library = Schema.Union([LibraryId, Schema.Literal("@server").pipe(Schema.brand("LibraryId"))])
 const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(200))])
 
 const Message = Schema.fromJsonString(
   Schema.Union([
     Schema.Struct({ from: Schema.String, streams: Schema.Array(Key) }),
-    /** A part of an ephemeral message; the parts of one follow each other. */
+    /** A part of a broadcast. The parts of one broadcast follow each other. */
     Schema.Struct({ from: Schema.String, key: Key, part: Schema.String, isLast: Schema.Boolean })
   ])
 )
 
 const decode = Schema.decodeUnknownOption(Message)
 
-/** Streams that have grown, in as few texts as will do. */
+/** Announces grown streams in few texts. */
 export const announcements = (from: string, keys: Iterable<StreamKey>, maxBytes: number): Array<string> => {
   const texts: Array<string> = []
   let streams: Array<readonly [string, string]> = []
@@ -60,7 +59,7 @@ export const broadcastParts = (from: string, { key, frame }: Broadcast, maxBytes
   return parts
 }
 
-/** Understands the texts of one connection, in their order; whatever is not one of ours is passed over. */
+/** Returns a reader of one connection's texts, in their order. It ignores texts that are not signals, and those sent by `own`. */
 export const makeReader = (own: string) => {
   const unfinished = new Map<string, string>()
   return (text: string): ReadonlyArray<StreamKey> | Broadcast | undefined => {
@@ -74,7 +73,7 @@ export const makeReader = (own: string) => {
     unfinished.delete(from)
     if (encoded.length > MAX_BROADCAST_BYTES * 1.5) return undefined
     if (!isLast) {
-      // Only ever one sender's parts follow each other; the rest of a message whose end was lost goes with the next.
+      // If the end of a broadcast is lost, its parts stay until the sender's next broadcast, which they spoil.
       if (unfinished.size < MAX_SENDERS) unfinished.set(from, encoded)
       return undefined
     }
@@ -83,5 +82,5 @@ export const makeReader = (own: string) => {
   }
 }
 
-/** Senders whose unfinished messages are kept. */
+/** The most senders whose unfinished broadcasts are kept. */
 const MAX_SENDERS = 100

@@ -1,6 +1,6 @@
 /**
- * Signals over any way to send short texts to every process. Announcing waits for nobody: what is to be said gathers
- * while the last was under way, and then goes at once. Whatever is lost is found by a sweep.
+ * Signals over any transport of short texts to every process. Announcing never waits: announcements gather while the last send
+ * is under way, and the next send carries all of them. A sweep makes up for lost signals.
  */
 import { randomBytes } from "node:crypto"
 import { Effect, Latch, PubSub, Schedule, type Scope, Stream } from "effect"
@@ -9,30 +9,30 @@ import { withPatience } from "../internal/timeouts.ts"
 import { type Broadcast, Signals } from "../ports/Signals.ts"
 import { announcements, broadcastParts, MAX_BROADCAST_BYTES, makeReader } from "./SignalCodec.ts"
 
-/** A way to reach every process on the log, the own one included. */
+/** A transport to every process on the log, including the sending one. */
 export interface Medium {
-  /** Bytes of one text. */
+  /** The most UTF-8 bytes of one text. */
   readonly maxBytes: number
-  /** Sends texts to everybody who listens; may fail. */
+  /** Sends texts to every process that listens. May fail. */
   readonly send: (texts: ReadonlyArray<string>) => Effect.Effect<void, unknown>
-  /** Listens: `onListening` once nothing is missed any more, then `onText` for every text. Fails when it hears no more. */
+  /** Runs `onListening` once it misses no text any more, then `onText` for every text. Fails when the connection is lost. */
   readonly listen: (
     onListening: Effect.Effect<void>,
     onText: (text: string) => Effect.Effect<void>
   ) => Effect.Effect<never, unknown, Scope.Scope>
 }
 
-/** A lost signal delays by this much at most. */
+/** Every process is woken this often. So a lost signal delays a delivery by this much at most. */
 const SWEEP = "5 seconds"
-/** How long the end of a process may wait for others to be told. */
+/** How long the end of a process may wait to send its last announcements. */
 const LAST_WORDS = "2 seconds"
-/** Streams that may wait to be announced; with more, they are left to the sweep. */
+/** The most streams that may wait to be announced. The sweep wakes the readers of further ones. */
 const MAX_ANNOUNCED = 10_000
-/** Bytes of ephemeral messages that may wait to be sent; what comes then is dropped. */
+/** The most bytes of broadcasts that may wait to be sent. Further broadcasts are dropped. */
 const MAX_WAITING_BYTES = 1024 * 1024
-/** Signals that a slow reader may be behind; older ones are left to the sweep. */
+/** The most signals that a slow reader may be behind. The sweep makes up for older ones. */
 const MAX_BEHIND = 4096
-/** After a lost connection: again at once, and then more and more slowly. */
+/** Reconnects at once after a lost connection, and then more and more slowly. */
 const RECONNECT = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
 export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium) {
@@ -40,13 +40,13 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
   const wakeups = yield* PubSub.sliding<ReadonlyArray<StreamKey> | "all">(MAX_BEHIND)
   const broadcasts = yield* PubSub.sliding<Broadcast>(MAX_BEHIND)
 
-  // ---- telling others
+  // ---- sending
 
   let grown = new Map<string, StreamKey>()
   let messages: Array<Broadcast> = []
   let bytes = 0
   const some = yield* Latch.make()
-  const tell = Effect.gen(function* () {
+  const send = Effect.gen(function* () {
     some.closeUnsafe()
     const texts = [
       ...announcements(own, grown.values(), medium.maxBytes),
@@ -56,27 +56,30 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
     messages = []
     bytes = 0
     yield* medium.send(texts)
-  }).pipe(Effect.catch((error) => Effect.logDebug("Other processes were not told", error)))
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(some.await, tell)))
-  // A command that was done tells before it ends.
+  }).pipe(Effect.catch((error) => Effect.logDebug("Announcing to other processes failed", error)))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(some.await, send)))
+  // A command sends its last announcements before it ends.
   yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => (grown.size === 0 ? Effect.void : withPatience(tell, LAST_WORDS)))
+    Effect.suspend(() => (grown.size === 0 ? Effect.void : withPatience(send, LAST_WORDS)))
   )
 
-  // ---- being told
+  // ---- receiving
 
-  // A command that listens to nobody needs no connection for it.
+  // A command that listens to no signals needs no connection for them.
   const wanted = yield* Latch.make()
-  const heard = <A>(from: PubSub.PubSub<A>) =>
-    Stream.suspend(() => {
-      wanted.openUnsafe()
-      return Stream.fromPubSub(from)
-    })
+  /** Subscribes before it asks for the connection, so that the "all" of a new connection is not missed. */
+  const streamOf = <A>(pubsub: PubSub.PubSub<A>): Stream.Stream<A> =>
+    Stream.unwrap(
+      Effect.map(PubSub.subscribe(pubsub), (subscription) => {
+        wanted.openUnsafe()
+        return Stream.fromSubscription(subscription)
+      })
+    )
   const everything = PubSub.publish(wakeups, "all" as const)
   const listen = Effect.suspend(() => {
     const read = makeReader(own)
     return medium.listen(
-      // What was said before is not known.
+      // Signals before the connection were missed, so any stream may have grown.
       Effect.asVoid(everything),
       Effect.fnUntraced(function* (text) {
         const found = read(text)
@@ -87,7 +90,7 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
     )
   }).pipe(
     Effect.scoped,
-    Effect.tapError((error) => Effect.logWarning("No connection to hear of other processes' writes", error)),
+    Effect.tapError((error) => Effect.logWarning("No connection for the signals of other processes", error)),
     Effect.retry(RECONNECT),
     Effect.ignore
   )
@@ -100,7 +103,7 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
         for (const key of keys) if (grown.size < MAX_ANNOUNCED) grown.set(streamName(key), key)
         some.openUnsafe()
       }),
-    wakeups: heard(wakeups),
+    wakeups: streamOf(wakeups),
     broadcast: (message) =>
       Effect.sync(() => {
         const { length } = message.frame
@@ -109,6 +112,6 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
         bytes += length
         some.openUnsafe()
       }),
-    broadcasts: heard(broadcasts)
+    broadcasts: streamOf(broadcasts)
   })
 })

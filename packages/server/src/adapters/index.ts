@@ -1,4 +1,4 @@
-/** The implementations of the ports that come with the server. Databases are packages of their own. */
+/** Implementations of the ports that the server brings. Databases have packages of their own. */
 export * as FileSystemBlobStore from "./FileSystemBlobStore.ts"
 export * as JwtAccess from "./JwtAccess.ts"
 export * as MemoryBlobStore from "./MemoryBlobStore.ts"

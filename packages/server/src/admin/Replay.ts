@@ -109,9 +109,9 @@ const checkIndexes = Effect.fnUntraced(function* (
   }
   const [first, ...later] = snapshotIds
   if (first === undefined) return
-  const found = yield* log.proofs(key, first)
+  const found = yield* log.readKeyed(key, first)
   // The storage may name more: snapshots that were stored since.
-  const wrong = found === undefined ? first : later.find((snapshotId, i) => found[i]?.snapshotId !== snapshotId)
+  const wrong = found === undefined ? first : later.find((snapshotId, i) => found[i]?.uniqueKey !== snapshotId)
   if (wrong !== undefined)
     report(check.head().version, "wrong-index", `the storage does not find snapshot ${wrong} by its id`)
 })

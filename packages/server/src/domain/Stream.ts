@@ -30,6 +30,11 @@ export interface NewEvent {
   readonly payloadHash: Hash | ""
   /** A reader can start at this event: it holds everything of earlier events that later ones need. */
   readonly checkpoint: boolean
+  /**
+   * A storage keeps at most one event with this key in a stream, and finds the event by it. The key repeats a part of `data`,
+   * so the chain does not cover it a second time.
+   */
+  readonly uniqueKey?: string
 }
 
 /** An event in its place in a stream, immutable. Its payload can be purged; `payloadHash` stays. */

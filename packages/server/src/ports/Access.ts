@@ -16,21 +16,21 @@ export const ReplicaType = {
 } as const
 export type ReplicaTypeName = keyof typeof ReplicaType
 
-/** What a verified token grants. */
+/** The rights of a verified token. */
 export const Grant = Schema.Struct({
   /** The user (`sub`). */
   userId: Schema.NonEmptyString.check(Schema.isMaxLength(200)),
   libraryId: LibraryId,
-  /** The documents it reaches; undefined: all of the library. */
+  /** The documents that the token gives access to; undefined means all of the library. */
   documents: Schema.UndefinedOr(Schema.Array(DocumentId)),
   readOnly: Schema.Boolean,
-  /** What kind of client the token is for: Verdant's number. */
+  /** Verdant's number of the replica type. */
   replicaType: Schema.Int,
   /** Seconds since 1970. */
   expiresAt: Schema.Finite,
-  /** `jti`: what a revocation names. */
+  /** The claim `jti`, by which a token can be revoked. */
   tokenId: Schema.UndefinedOr(Schema.String),
-  /** Seconds since 1970, with fractions; a token that does not say so is older than any revocation. */
+  /** Seconds since 1970, with fractions. A token without it counts as older than any revocation. */
   issuedAt: Schema.UndefinedOr(Schema.Finite)
 })
 export type Grant = typeof Grant.Type
@@ -41,7 +41,7 @@ export type Action =
       readonly _tag: "WriteSnapshot" | "WriteUpdate" | "SendEphemeralMessage"
       readonly documentId: DocumentId
       readonly pubKey: PublicKey
-      /** A snapshot's `additionalServerData`, for this decision alone: it is stored and sent nowhere. */
+      /** A snapshot's `additionalServerData`, for this decision alone. It is neither stored nor sent. */
       readonly additionalServerData?: unknown
     }
 
@@ -50,7 +50,7 @@ export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefus
   message: Schema.String
 }) {}
 
-/** What `mint` puts into a token. */
+/** The claims of a new token. */
 export interface TokenRequest {
   readonly userId: string
   readonly libraryId: LibraryId
@@ -59,7 +59,7 @@ export interface TokenRequest {
   readonly type?: ReplicaTypeName
   /** Default: 1 day. */
   readonly expiresIn?: Duration.Duration
-  /** Where Verdant clients find the server (`url`). */
+  /** The URL at which Verdant clients find the server: the claim `url`. */
   readonly endpoint?: string
 }
 
@@ -69,9 +69,9 @@ export class Access extends Context.Service<
     /** Checks a token's signature, claims and expiry. */
     readonly verify: (token: string) => Effect.Effect<Grant, TokenRefused>
     readonly mint: (request: TokenRequest) => Effect.Effect<string>
-    /** The policy, asked for every connection and every message that writes or is relayed. */
+    /** Decides whether a grant allows an action. Called for every connection and every message that writes or is relayed. */
     readonly allows: (grant: Grant, action: Action) => Effect.Effect<boolean>
-    /** Completes when a grant ends: a connection that holds it is closed at once. */
+    /** Completes when a grant ends. The server then closes its connections at once. */
     readonly ended: (grant: Grant) => Effect.Effect<void>
   }
 >()("@sealog/server/Access") {}

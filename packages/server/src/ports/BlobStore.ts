@@ -1,33 +1,33 @@
 /**
- * Where the bytes of files are. A store keeps bytes under keys that we made; what a file is called, who may have it and
- * whether anybody still refers to it, it does not know. All implementations pass the suite in `@sealog/server/testing`.
+ * The store of files' bytes, under keys that the server makes. A store knows neither the names of files, nor their users, nor
+ * references to them. All implementations pass the suite in `@sealog/server/testing`.
  */
 import { Context, Effect, Schema, type Scope, Stream } from "effect"
 import { startBlake2b256 } from "../domain/Blake2b.ts"
 import type { Hash } from "../domain/Ids.ts"
 
 /**
- * A group (files that belong together) and a name in it. The shape is one that no file system or object store reads
- * anything into: exactly two segments, none of them `.` or `..`, nothing to be encoded.
+ * A group of files that belong together, and a name in it. No file system or object store gives this shape a meaning: exactly two
+ * segments, neither of them `.` or `..`, and no character that needs encoding.
  */
 export const BlobKey = Schema.String.check(
   Schema.isPattern(/^[A-Za-z0-9_-]{1,64}\/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/)
 ).pipe(Schema.brand("BlobKey"))
 export type BlobKey = typeof BlobKey.Type
 
-/** What was stored. */
+/** The size and hash of a stored blob. */
 export interface Stored {
   readonly size: number
   readonly hash: Hash
 }
 
 export interface Blob {
-  /** Of the whole, also when only a part is read. */
+  /** The size of the whole blob, also when only a part is read. */
   readonly size: number
   readonly bytes: Stream.Stream<Uint8Array, BlobStoreUnavailable>
 }
 
-/** What is asked for of a blob; what lies past its end is not there. */
+/** A part of a blob, cut off at the blob's end. */
 export interface BlobRange {
   readonly offset: number
   readonly length: number
@@ -40,12 +40,12 @@ export interface BlobEntry {
   readonly modifiedAt: number
 }
 
-/** More came than was allowed; nothing was kept of it. */
+/** The stream was longer than allowed. Nothing of it was stored. */
 export class BlobTooLarge extends Schema.TaggedError<BlobTooLarge>()("BlobTooLarge", { maxBytes: Schema.Finite }) {}
 
-/** The store cannot be reached, is full or refuses us: the same call may succeed later. */
+/** The store cannot be reached, is full or refuses the request. The same call may succeed later. */
 export class BlobStoreUnavailable extends Schema.TaggedError<BlobStoreUnavailable>()("BlobStoreUnavailable", {
-  /** What was being done. */
+  /** The operation that failed, as a verb phrase. */
   operation: Schema.String,
   cause: Schema.Defect()
 }) {
@@ -58,8 +58,8 @@ export class BlobStore extends Context.Service<
   BlobStore,
   {
     /**
-     * Stores a stream as it comes, durably when it returns. Until then nothing is to be seen under the key but what was
-     * there before, and if the stream fails, is too long or is interrupted, that stays so.
+     * Stores a stream as it comes, durably when it returns. Until then, readers of the key see the previous blob or none. If the
+     * stream fails, is too long or is interrupted, that stays so.
      */
     readonly put: <E>(
       key: BlobKey,
@@ -67,7 +67,7 @@ export class BlobStore extends Context.Service<
       maxBytes: number
     ) => Effect.Effect<Stored, E | BlobTooLarge | BlobStoreUnavailable>
 
-    /** A blob as it is now, readable for as long as the scope, even if it is replaced or deleted meanwhile. */
+    /** Opens a blob as it is now. It stays readable until the scope closes, or its stream fails if the blob is deleted. */
     readonly get: (
       key: BlobKey,
       range?: BlobRange
@@ -75,15 +75,15 @@ export class BlobStore extends Context.Service<
 
     readonly stat: (key: BlobKey) => Effect.Effect<{ readonly size: number } | undefined, BlobStoreUnavailable>
 
-    /** That it is gone when this returns; it need not have been there. */
+    /** Deletes a blob. Succeeds if there is none. */
     readonly delete: (key: BlobKey) => Effect.Effect<void, BlobStoreUnavailable>
 
-    /** All blobs, those of a group one after another. */
+    /** All blobs, group by group. */
     readonly list: Stream.Stream<BlobEntry, BlobStoreUnavailable>
   }
 >()("@sealog/server/BlobStore") {}
 
-/** Size and hash of what flows through, which fails as soon as it is too long. To be run once. */
+/** Measures a stream while it is read, once. `stored` returns its size and hash after the end; too long a stream fails. */
 export const measure = <E>(bytes: Stream.Stream<Uint8Array, E>, maxBytes: number) => {
   let size = 0
   let digest: Hash | undefined
@@ -96,7 +96,7 @@ export const measure = <E>(bytes: Stream.Stream<Uint8Array, E>, maxBytes: number
         hash.update(chunk)
         return Effect.succeed(chunk)
       }),
-      // Whatever came of it: WebAssembly's memory is given back by the digest alone.
+      // Also after a failure: only `digest` frees WebAssembly's memory.
       Stream.ensuring(
         Effect.sync(() => {
           digest = hash.digest()

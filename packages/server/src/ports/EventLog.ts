@@ -1,49 +1,53 @@
 /**
- * The append-only log. A storage compares integers and stores bytes; it never judges: every rule was decided before.
- * All implementations pass the suite in `@sealog/server/testing`.
+ * The append-only event log. A storage compares integers and keys and stores bytes; it decides no rule of a protocol. All
+ * implementations pass the suite in `@sealog/server/testing`.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type { LibraryId, SnapshotId } from "../domain/Ids.ts"
+import type { LibraryId } from "../domain/Ids.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
-import type { Ancestor } from "../domain/secsync/Proofs.ts"
 
 export interface PlacedEvent {
   readonly event: StreamEvent
-  /** The sealed bytes; null when the event has none or they were purged. Never a view into a shared buffer. */
+  /** The sealed bytes; null if the event has none or they were purged. Never a view into a shared buffer. */
   readonly payload: Uint8Array | null
 }
 
-/** Events for one stream, placed after `expectedVersion`, stored only if the stream ends there. */
+/** Events for one stream, placed after `expectedVersion`. They are stored only if the stream ends there. */
 export interface Append {
   readonly key: StreamKey
   readonly expectedVersion: number
   readonly events: NonEmptyReadonlyArray<PlacedEvent>
-  /** In the same transaction, delete the payloads of the stream's events with a smaller version: an eviction, a pruning. */
+  /** Deletes the payloads of the stream's events with a smaller version, in the same transaction: an eviction or a pruning. */
   readonly purgeBefore?: number
 }
 
 export type Appended =
   | { readonly _tag: "Committed" }
-  /** The stream ends elsewhere; nothing of this append was stored. */
+  /** The stream ends at another version. Nothing of this append was stored. */
   | { readonly _tag: "Conflict"; readonly actualVersion: number }
+  /**
+   * The stream ends at the expected version, but the unique key of an event belongs to another event of the stream or of this
+   * append. Nothing of this append was stored.
+   */
+  | { readonly _tag: "UniqueKeyTaken" }
 
 export interface ReadOptions {
-  /** Events with a greater version. */
+  /** Returns events with a greater version. */
   readonly after: number
-  /** At most this many. Default: all. */
+  /** The most events to return. Default: all. */
   readonly limit?: number
-  /** As many as have payloads of at most this size together, and at least one. Default: any size. */
+  /** The most bytes of all payloads together; the first event is returned in any case. Default: no limit. */
   readonly maxBytes?: number
-  /** Whether payloads are read as well. Default: true. */
+  /** Whether payloads are read. If not, they are null. Default: true. */
   readonly payloads?: boolean
 }
 
 export interface StreamSummary extends StreamHead {
   readonly key: StreamKey
-  /** Version of the newest checkpoint: what is read as the stream's tail begins there. 0: there is none. */
+  /** Version of the newest checkpoint, at which the stream's tail begins. 0 if there is none. */
   readonly checkpoint: number
-  /** Payloads still held, and their size together. */
+  /** Payloads that were not purged, and their size together. */
   readonly payloads: number
   readonly payloadBytes: number
   /** `recordedAt` of the first and last event. */
@@ -59,9 +63,9 @@ export interface LibrarySummary {
   readonly updatedAt: number
 }
 
-/** The storage cannot be reached, is full or is busy: the same call may succeed later, and nothing was half done. */
+/** The storage cannot be reached, is full or is busy. The same call may succeed later; nothing was half done. */
 export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()("StorageUnavailable", {
-  /** What was being done. */
+  /** The operation that failed, as a verb phrase. */
   operation: Schema.String,
   cause: Schema.Defect()
 }) {
@@ -74,64 +78,66 @@ export class EventLog extends Context.Service<
   EventLog,
   {
     /**
-     * Stores a batch in one transaction, durably when it returns. Results are in the batch's order; one stream's
-     * conflict never fails another's append. At most one append per stream in a batch.
+     * Stores a batch in one transaction, durably when it returns. Results are in the batch's order. A conflict of one stream
+     * never fails the append of another. A batch has at most one append per stream.
      */
     readonly append: (
       batch: NonEmptyReadonlyArray<Append>
     ) => Effect.Effect<ReadonlyArray<Appended>, StorageUnavailable>
 
     /**
-     * While `use` runs, nobody else appends to the stream: what it reads and appends through this log is one transaction.
-     * For a stream that others write to faster than one can read it and answer. A stream that does not exist yet cannot
-     * be held still.
+     * Runs `use` as one transaction, during which no other writer appends to the stream. For a stream that others write to
+     * faster than the caller can read it and append. A stream that does not exist cannot be held.
      */
     readonly exclusively: <A>(
       key: StreamKey,
       use: Effect.Effect<A, StorageUnavailable>
     ) => Effect.Effect<A, StorageUnavailable>
 
-    /** Where the streams end, in the order asked; unknown streams are at version 0. */
+    /** The heads of streams, in the order of `keys`. A stream that does not exist is at version 0. */
     readonly heads: (keys: ReadonlyArray<StreamKey>) => Effect.Effect<ReadonlyArray<StreamHead>, StorageUnavailable>
 
-    /** Events of a stream, oldest first. */
+    /** The events of a stream, oldest first. */
     readonly read: (
       key: StreamKey,
       options: ReadOptions
     ) => Effect.Effect<ReadonlyArray<PlacedEvent>, StorageUnavailable>
 
     /**
-     * The stream's tail: its newest checkpoint and what follows, oldest first, with the head it ends at; read at one
-     * moment. Everything that serving a document needs.
+     * The stream's tail: its newest checkpoint and everything after it, oldest first, with the head at its end. All of it is
+     * read at one moment.
      */
     readonly tail: (
       key: StreamKey,
       options?: { readonly payloads?: boolean }
     ) => Effect.Effect<{ readonly head: StreamHead; readonly events: ReadonlyArray<PlacedEvent> }, StorageUnavailable>
 
-    /** The snapshots stored after the one named, oldest first; undefined when the stream never held that one. */
-    readonly proofs: (
+    /**
+     * Events with a unique key that follow the event with the key `after`, oldest first. Undefined if the stream holds no
+     * event with that key.
+     */
+    readonly readKeyed: (
       key: StreamKey,
-      after: SnapshotId
-    ) => Effect.Effect<ReadonlyArray<Ancestor> | undefined, StorageUnavailable>
+      after: string
+    ) => Effect.Effect<ReadonlyArray<StreamEvent> | undefined, StorageUnavailable>
 
-    /** How many payloads the events with a version before this one still hold, and their size together. */
+    /** The number and size of the payloads that the events before a version still hold. */
     readonly held: (
       key: StreamKey,
       before: number
     ) => Effect.Effect<{ readonly payloads: number; readonly payloadBytes: number }, StorageUnavailable>
 
-    /** Streams in order of (library, stream), after a given one: of one library or of all, or of one name. */
+    /** Streams in the order of (library, stream), optionally of one library, of one stream id, or after a given stream. */
     readonly streams: (options: {
       readonly libraryId?: LibraryId
       readonly streamId?: string
       readonly after?: StreamKey
       readonly limit: number
-      /** Whether payloads are counted; their number and size are 0 otherwise. Default: true. */
+      /** Whether payloads are counted. If not, their number and size are 0. Default: true. */
       readonly payloads?: boolean
     }) => Effect.Effect<ReadonlyArray<StreamSummary>, StorageUnavailable>
 
-    /** Libraries in order of their id, after a given one. */
+    /** Libraries in the order of their ids, optionally after a given one. */
     readonly libraries: (options: {
       readonly after?: LibraryId
       readonly limit: number

@@ -1,12 +1,9 @@
-/** What the server tells clients of each other's users: what an app knows of them, never what a client claims. */
+/** User profiles that the server sends to other clients. They come from the app, never from a client. */
 import { Context, Effect } from "effect"
 
-/**
- * An app provides its own by a layer: `Layer.succeed(Profiles, { get: (userId) => … })`. Without one, a profile is
- * nothing but the id.
- */
+/** An app replaces it by a layer: `Layer.succeed(Profiles, { get: (userId) => … })`. By default a profile is the id alone. */
 export const Profiles = Context.Reference<{
-  /** JSON for a user's peers. Asked again after a minute. */
+  /** Returns JSON for the user's peers. The server keeps it for a minute. */
   readonly get: (userId: string) => Effect.Effect<unknown>
 }>("@sealog/server/Profiles", {
   defaultValue: () => ({ get: (userId) => Effect.succeed({ id: userId }) })

@@ -1,11 +1,11 @@
 /**
- * Between processes on one log: which streams have grown, and messages that are not stored. Both may be lost or
- * doubled, and neither is ever the truth: whoever is woken reads the log.
+ * Signals between the processes on one log: wake-ups for streams that have grown, and broadcasts that are not stored. A signal
+ * may be lost or doubled. It is never the truth: a process that is woken reads the log.
  */
 import { Context, Effect, Layer, Stream } from "effect"
 import type { StreamKey } from "../domain/Stream.ts"
 
-/** A message to everybody who has a stream open, which is stored nowhere. */
+/** A message to all sessions that have a stream open. It is not stored. */
 export interface Broadcast {
   readonly key: StreamKey
   readonly frame: Uint8Array
@@ -14,16 +14,16 @@ export interface Broadcast {
 export class Signals extends Context.Service<
   Signals,
   {
-    /** Tells the other processes, after the commit. Waits for nobody, and cannot fail: a signal may be lost. */
+    /** Announces streams to the other processes, after the commit. Does not wait and cannot fail: a signal may be lost. */
     readonly announce: (keys: ReadonlyArray<StreamKey>) => Effect.Effect<void>
     /**
-     * Streams that other processes have written to. "all": any may have grown, because more have than are worth naming,
-     * or because signals may have been lost.
+     * Streams that other processes have written to. "all" stands for any stream: too many have grown to name them, or signals
+     * may have been lost.
      */
     readonly wakeups: Stream.Stream<ReadonlyArray<StreamKey> | "all">
-    /** Sends an ephemeral message to the other processes; dropped when it is too large or they are not reached. */
+    /** Sends an ephemeral message to the other processes. Drops it if it is too large or there is no connection. */
     readonly broadcast: (message: Broadcast) => Effect.Effect<void>
-    /** What other processes broadcast. */
+    /** The broadcasts of other processes. */
     readonly broadcasts: Stream.Stream<Broadcast>
   }
 >()("@sealog/server/Signals") {

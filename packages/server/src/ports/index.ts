@@ -1,4 +1,4 @@
-/** The services that a server asks for, and the ids and events that they speak of. */
+/** The ports: services that a server needs, with their ids and events. */
 export {
   DocumentId,
   FileId,

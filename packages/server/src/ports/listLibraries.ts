@@ -1,10 +1,9 @@
-/** All that a log holds libraries of, for whoever looks after them. */
 import { Effect } from "effect"
 import { EventLog, type LibrarySummary } from "./EventLog.ts"
 
 const PAGE = 500
 
-/** Every library, in order of its id. */
+/** Lists every library of the log, in the order of their ids. */
 export const listLibraries = Effect.fn("listLibraries")(function* () {
   const log = yield* EventLog
   const libraries: Array<LibrarySummary> = []

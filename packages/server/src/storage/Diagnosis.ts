@@ -1,9 +1,10 @@
-/** What `doctor` finds when it looks at one thing. */
+/** One result of `doctor`. */
 export interface Finding {
-  /** A stable name of what was looked at. */
+  /** A stable name of the check. */
   readonly check: string
-  /** "warn": it works, and could be better. */
+  /** "warn": the server works, and could be set up better. */
   readonly state: "ok" | "warn" | "fail"
   readonly detail: string
+  /** A command or setting that the operator can try next. */
   readonly tryThis?: string
 }

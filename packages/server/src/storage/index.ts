@@ -1,6 +1,25 @@
-/** What the author of a storage needs beside the ports: codecs, the rules of a stream's head, and findings for `doctor`. */
+/** Everything that the author of a storage needs besides the ports. */
 export { type Medium, makeTransportSignals } from "../adapters/TransportSignals.ts"
 export { advance, emptyHead, place, purgesBefore } from "../domain/Stream.ts"
-export type { Ancestor } from "../domain/secsync/Proofs.ts"
 export type { Finding } from "./Diagnosis.ts"
-export { packPayload, unpackPayload } from "./PayloadCodec.ts"
+export {
+  type EventRow,
+  eventOf,
+  hashBytes,
+  hashText,
+  headAfter,
+  type LibraryRow,
+  librarySummaryOf,
+  type PlacedEventRow,
+  placedEventOf,
+  type StreamRow,
+  streamSummaryOf
+} from "./EventCodec.ts"
+export { PayloadCodec } from "./PayloadCodec.ts"
+export {
+  asUnavailable,
+  type FailedStatement,
+  type FailureKind,
+  makeUnavailable,
+  rootCauseOf
+} from "./StorageFailure.ts"

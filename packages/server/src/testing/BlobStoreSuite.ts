@@ -1,4 +1,4 @@
-/** What every store of files must do; a store's own test file only names its layer. */
+/** The conformance suite of `BlobStore`. A store's own test file only names its layer. */
 import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, type Layer, Stream } from "effect"
 import { blake2b256 } from "../domain/Blake2b.ts"
@@ -9,7 +9,7 @@ const ANY_SIZE = 1024 * MiB
 
 const randomKey = (group = crypto.randomUUID()) => BlobKey.make(`${group}/${crypto.randomUUID()}.bin`)
 
-/** Bytes of which no two places look alike. */
+/** Pseudo-random bytes: a part that is stored at the wrong place is noticed. */
 const bytesOf = (size: number, seed = 1): Uint8Array => {
   const bytes = new Uint8Array(size)
   for (let i = 0, x = seed; i < size; i++) {
@@ -39,12 +39,12 @@ const put = Effect.fnUntraced(function* (key: BlobKey, bytes: Uint8Array) {
 const assertHolds = Effect.fnUntraced(function* (key: BlobKey, bytes: Uint8Array) {
   const found = yield* read(key)
   assert.strictEqual(found?.size, bytes.length)
-  // Not deepStrictEqual: of megabytes that differ, it would print them all.
+  // Not deepStrictEqual, which would print megabytes that differ.
   assert.isTrue(found?.bytes.equals(bytes), "the bytes are those that were stored")
 })
 
 export interface BlobStoreSuiteOptions {
-  /** False for a service that writes an object in place, so that two writers at a time leave a mixture. Default: true. */
+  /** False for a service that writes objects in place, so that two concurrent writers leave a mixture. Default: true. */
   readonly replacesAtOnce?: boolean
 }
 
@@ -53,7 +53,7 @@ export const blobStoreSuite = (
   store: Layer.Layer<BlobStore, unknown>,
   { replacesAtOnce = true }: BlobStoreSuiteOptions = {}
 ): void =>
-  // On the real clock: who waits for a service waits for it.
+  // On the real clock, because a service answers in real time.
   layer(store, { excludeTestServices: true })(`BlobStore (${name})`, (it) => {
     for (const [what, size] of [
       ["nothing", 0],
@@ -62,7 +62,7 @@ export const blobStoreSuite = (
       ["exactly one part", 8 * MiB],
       ["several parts", 17 * MiB + 5]
     ] as const) {
-      it.effect(`keeps a file of ${what}, and tells its size and hash`, () =>
+      it.effect(`stores a file of ${what}, and returns its size and hash`, () =>
         Effect.gen(function* () {
           const key = randomKey()
           const bytes = bytesOf(size)
@@ -73,7 +73,7 @@ export const blobStoreSuite = (
       )
     }
 
-    it.effect("takes chunks larger than a part, and empty ones", () =>
+    it.effect("accepts chunks that are larger than a part, and empty ones", () =>
       Effect.gen(function* () {
         const key = randomKey()
         const bytes = bytesOf(9 * MiB)
@@ -84,7 +84,7 @@ export const blobStoreSuite = (
       })
     )
 
-    it.effect("knows nothing of what was never stored", () =>
+    it.effect("finds no file that was never stored", () =>
       Effect.gen(function* () {
         const blobs = yield* BlobStore
         const key = randomKey()
@@ -96,7 +96,7 @@ export const blobStoreSuite = (
       })
     )
 
-    it.effect("reads a part, of which what lies past the end is not there", () =>
+    it.effect("reads a range, cut off at the file's end", () =>
       Effect.gen(function* () {
         const key = randomKey()
         const bytes = bytesOf(200_000)
@@ -130,7 +130,7 @@ export const blobStoreSuite = (
     )
 
     if (replacesAtOnce) {
-      it.effect("keeps one of several that are stored under one key at a time", () =>
+      it.effect("stores one of several concurrent files under one key", () =>
         Effect.gen(function* () {
           const key = randomKey()
           const all = Array.from({ length: 5 }, (_, i) => bytesOf(300_000 + i, i))
@@ -145,7 +145,7 @@ export const blobStoreSuite = (
       ["its first part", 100_000],
       ["several parts", 17 * MiB]
     ] as const) {
-      it.effect(`shows nothing of a file that fails after ${when}, and leaves what was there`, () =>
+      it.effect(`shows nothing of a file that fails after ${when}, and keeps the previous file`, () =>
         Effect.gen(function* () {
           const blobs = yield* BlobStore
           const [key, taken] = [randomKey(), randomKey()]
@@ -159,7 +159,7 @@ export const blobStoreSuite = (
         })
       )
 
-      it.effect(`shows nothing of a file while it comes, nor when it is interrupted after ${when}`, () =>
+      it.effect(`shows nothing of a file while it is uploaded, nor after an interruption after ${when}`, () =>
         Effect.gen(function* () {
           const blobs = yield* BlobStore
           const key = randomKey()
@@ -178,7 +178,7 @@ export const blobStoreSuite = (
       )
     }
 
-    it.effect("stops reading as soon as a file is too long, and keeps nothing of it", () =>
+    it.effect("stops reading as soon as a file is too long, and stores nothing of it", () =>
       Effect.gen(function* () {
         const blobs = yield* BlobStore
         const key = randomKey()
@@ -192,7 +192,7 @@ export const blobStoreSuite = (
       })
     )
 
-    it.effect("deletes a file once and for all, however often", () =>
+    it.effect("deletes a file, and succeeds when it is deleted already", () =>
       Effect.gen(function* () {
         const blobs = yield* BlobStore
         const group = crypto.randomUUID()
@@ -206,7 +206,7 @@ export const blobStoreSuite = (
       })
     )
 
-    it.effect("reads on in a file that is deleted meanwhile, or says that it cannot", () =>
+    it.effect("continues to read a file that was deleted, or fails as unavailable", () =>
       Effect.gen(function* () {
         const blobs = yield* BlobStore
         const key = randomKey()
@@ -220,7 +220,7 @@ export const blobStoreSuite = (
       })
     )
 
-    it.effect("gives back what it holds of a file that is not read to its end", () =>
+    it.effect("releases a file that is not read to its end", () =>
       Effect.gen(function* () {
         const blobs = yield* BlobStore
         const key = randomKey()
@@ -232,7 +232,7 @@ export const blobStoreSuite = (
       })
     )
 
-    it.effect("lists all that it holds, group by group", () =>
+    it.effect("lists all files, group by group", () =>
       Effect.gen(function* () {
         const blobs = yield* BlobStore
         const groups = [crypto.randomUUID(), crypto.randomUUID()]

@@ -1,9 +1,9 @@
-/** What every storage must do; a storage's own test file only names its layer. */
+/** The conformance suite of `EventLog`. A storage's own test file only names its layer. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, type Layer } from "effect"
+import { Cause, Effect, Exit, type Layer } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { blake2b256 } from "../domain/Blake2b.ts"
-import { Hash, LibraryId, SnapshotId } from "../domain/Ids.ts"
+import { Hash, LibraryId } from "../domain/Ids.ts"
 import {
   advance,
   chainOf,
@@ -43,8 +43,15 @@ const snapshot = (snapshotId: string, parentSnapshotId = ""): [NewEvent, Uint8Ar
     pubKey: "k".repeat(43),
     parentSnapshotUpdateClocks: {}
   }
-  return [{ type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: true }, payload]
+  const event = { type: "SnapshotStored", data, payloadHash: blake2b256(payload), checkpoint: true }
+  return [{ ...event, uniqueKey: snapshotId }, payload]
 }
+
+/** An event of no protocol that this project knows: a storage must not look at the type. */
+const keyed = (uniqueKey: string): [NewEvent, null] => [
+  { type: "Something", data: { n: 1 }, payloadHash: "", checkpoint: false, uniqueKey },
+  null
+]
 
 /** The last chain value of the events chained under a fixed key below; computed once by another program. */
 const FIXED_CHAIN = Hash.make("YWJIqGq3nujHnP5VvNcjUMNe7wvcJmsrrCi0eVoXiLM")
@@ -85,7 +92,7 @@ const appendAll = Effect.fnUntraced(function* (
 
 export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unknown>): void =>
   layer(storage)(`EventLog (${name})`, (it) => {
-    it.effect("keeps events as they were placed, and says where the stream ends", () =>
+    it.effect("returns events as they were appended, and the stream's head", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -96,10 +103,10 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("gives back events of which the chain is computed again, the same in every storage", () =>
+    it.effect("returns events whose chain can be computed again, with the same value in every storage", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        // Chained under one fixed key and kept under a random one, which a storage cannot know: it stores bytes.
+        // Chained under a fixed key and stored under a random one: a storage does not check chains.
         const chained: StreamKey = { libraryId: LibraryId.make("chain"), streamId: "chain" }
         const key = randomKey()
         const first = after(chained, emptyHead, [snapshot("a"), update(bytes("x"))])
@@ -113,7 +120,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("knows nothing of streams that do not exist", () =>
+    it.effect("returns the empty head and no events of a stream that does not exist", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const [known, unknown] = [randomKey(), randomKey()]
@@ -125,7 +132,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("refuses an append that expects another version, and nothing else of its batch", () =>
+    it.effect("reports a conflict for an append that expects another version, and commits the rest of the batch", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const keys = [randomKey(), randomKey(), randomKey(), randomKey()] as const
@@ -167,7 +174,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("lets exactly one of many writers have a version", () =>
+    it.effect("commits exactly one of many appends for the same version", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -178,7 +185,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("lets one who holds a stream still read it and append to it, however fast others append", () =>
+    it.effect("runs a turn that reads and appends without a conflict, however fast others append", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -205,7 +212,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("keeps nothing of a turn that failed", () =>
+    it.effect("stores nothing of a turn that failed", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -222,7 +229,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("reads in pages, with payloads or without", () =>
+    it.effect("reads in pages, with or without payloads", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -237,7 +244,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("reads as much as has payloads of some size, and at least one event", () =>
+    it.effect("reads events whose payloads fit a size together, and at least one event", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -258,7 +265,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("keeps payloads byte for byte, each in memory of its own", () =>
+    it.effect("returns payloads byte for byte, each in memory of its own", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -274,7 +281,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("serves a stream's tail from its newest checkpoint", () =>
+    it.effect("reads a stream's tail from its newest checkpoint on", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -301,7 +308,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("cuts a stream's tail at one moment, while it is written to", () =>
+    it.effect("reads a stream's tail at one moment while it is written to", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const key = randomKey()
@@ -328,7 +335,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("takes names as they are", () =>
+    it.effect("stores ids byte for byte, and orders them by their bytes", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const libraryId = LibraryId.make(`été-日本-😀-%_'"\\-${crypto.randomUUID()}`)
@@ -381,7 +388,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("purges superseded payloads and says beforehand how many there are", () =>
+    it.effect("purges superseded payloads, and measures them beforehand", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const [key, other] = [randomKey(), randomKey()]
@@ -404,52 +411,89 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
-    it.effect("proves the line of snapshots, also when their payloads are gone", () =>
+    it.effect("reads the events that follow a unique key, also when their payloads are gone", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
         const [key, other] = [randomKey(), randomKey()]
-        const head = yield* appendAll(key, emptyHead, [snapshot("a"), update(null), snapshot("b", "a")])
+        const first = after(key, emptyHead, [snapshot("a"), update(null), snapshot("b", "a")])
+        yield* log.append([first.append])
         yield* appendAll(other, emptyHead, [snapshot("a"), snapshot("z", "a")])
-        const eviction = after(key, head, [evicted, snapshot("c", "b")])
+        const eviction = after(key, first.head, [evicted, snapshot("c", "b"), keyed("d")])
         yield* log.append([{ ...eviction.append, purgeBefore: eviction.head.version }])
-        const ids = (proofs: ReadonlyArray<{ readonly snapshotId: string }> | undefined) =>
-          proofs?.map(({ snapshotId }) => snapshotId)
-        assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("a"))), ["b", "c"])
-        assert.deepStrictEqual(ids(yield* log.proofs(key, SnapshotId.make("c"))), [])
-        assert.isUndefined(yield* log.proofs(key, SnapshotId.make("z")))
-        assert.deepStrictEqual(yield* log.proofs(key, SnapshotId.make("b")), [
-          {
-            snapshotId: SnapshotId.make("c"),
-            parentSnapshotId: SnapshotId.make("b"),
-            ciphertextHash: hashOf("ciphertext c"),
-            parentSnapshotProof: hashOf("proof c")
-          }
-        ])
+        const events = [...first.append.events, ...eviction.append.events].map(({ event }) => event)
+        assert.deepStrictEqual<unknown>(yield* log.readKeyed(key, "a"), [events[2], events[4], events[5]])
+        assert.deepStrictEqual<unknown>(yield* log.readKeyed(key, "c"), [events[5]])
+        assert.deepStrictEqual(yield* log.readKeyed(key, "d"), [])
+        assert.isUndefined(yield* log.readKeyed(key, "z"))
       })
     )
 
-    it.effect("holds a snapshot's id at most once per stream, and reports another as a conflict", () =>
+    it.effect(
+      "stores a unique key once in each stream, and reports a second use as such, whatever the event's type",
+      () =>
+        Effect.gen(function* () {
+          const log = yield* EventLog
+          const [key, other] = [randomKey(), randomKey()]
+          const head = yield* appendAll(key, emptyHead, [snapshot("a"), keyed("b")])
+          const results = yield* log.append([
+            after(key, head, [update(null), snapshot("b", "a")]).append,
+            after(other, emptyHead, [keyed("a")]).append
+          ])
+          assert.deepStrictEqual(results, [{ _tag: "UniqueKeyTaken" }, { _tag: "Committed" }])
+          assert.deepStrictEqual(yield* log.append([after(key, head, [keyed("a")]).append]), [
+            { _tag: "UniqueKeyTaken" }
+          ])
+          const twice = after(randomKey(), emptyHead, [snapshot("c"), keyed("c")])
+          assert.deepStrictEqual(yield* log.append([twice.append]), [{ _tag: "UniqueKeyTaken" }])
+          const twiceMore = after(key, head, [keyed("c"), keyed("c")])
+          assert.deepStrictEqual(yield* log.append([twiceMore.append]), [{ _tag: "UniqueKeyTaken" }])
+          assert.deepStrictEqual(yield* log.heads([key, twice.append.key]), [head, emptyHead])
+        })
+    )
+
+    it.effect("reports a version conflict before a unique key that is taken", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        const [key, other] = [randomKey(), randomKey()]
-        const head = yield* appendAll(key, emptyHead, [snapshot("a"), snapshot("b", "a")])
-        const results = yield* log.append([
-          after(key, head, [snapshot("a", "b")]).append,
-          after(other, emptyHead, [snapshot("a")]).append
-        ])
-        assert.deepStrictEqual(
-          results.map(({ _tag }) => _tag),
-          ["Conflict", "Committed"]
-        )
-        const twice = after(randomKey(), emptyHead, [snapshot("c"), snapshot("c", "c")])
-        assert.deepStrictEqual((yield* log.append([twice.append]))[0]?._tag, "Conflict")
+        const key = randomKey()
+        yield* appendAll(key, emptyHead, [snapshot("a"), update(null)])
+        const stale = after(key, emptyHead, [snapshot("a")])
+        assert.deepStrictEqual(yield* log.append([stale.append]), [{ _tag: "Conflict", actualVersion: 2 }])
       })
     )
 
-    it.effect("lists streams and libraries in pages, with what they hold", () =>
+    it.effect("takes an event without a unique key for one that has none, whatever its type and data", () =>
       Effect.gen(function* () {
         const log = yield* EventLog
-        // "~" sorts after what the other tests made, so the library listing can start right before these.
+        const key = randomKey()
+        const [{ uniqueKey: _, ...unkeyed }, payload] = snapshot("a")
+        const { append } = after(key, emptyHead, [
+          [unkeyed, payload],
+          [unkeyed, payload]
+        ])
+        assert.deepStrictEqual(yield* log.append([append]), [{ _tag: "Committed" }])
+        assert.isUndefined(yield* log.readKeyed(key, "a"))
+        assert.deepStrictEqual(yield* log.read(key, { after: 0 }), append.events)
+      })
+    )
+
+    it.effect("dies of an append whose events have a version that the stream holds, and stores nothing", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const head = yield* appendAll(key, emptyHead, [update(null)])
+        // Only a fault of the caller can place an event before the version that its append expects.
+        const { append } = after(key, emptyHead, [update(bytes("misplaced"))])
+        const exit = yield* Effect.exit(log.append([{ ...append, expectedVersion: 1 }]))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && !Cause.hasFails(exit.cause))
+        assert.deepStrictEqual(yield* log.heads([key]), [head])
+        assert.lengthOf(yield* log.read(key, { after: 0 }), 1)
+      })
+    )
+
+    it.effect("lists streams and libraries in pages, with their sizes", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        // "~" sorts after the libraries of the other tests, so the listing can start right before these.
         const prefix = `~${crypto.randomUUID()}`
         const ids = ["a", "b%", "b_", "bé", "c'\""].map((id) => LibraryId.make(`${prefix}${id}`))
         for (const libraryId of ids) {

@@ -1,8 +1,8 @@
 /**
- * Secsync messages as a client sends them, correctly signed and correctly proven, for tests and benches: what is
- * sealed inside is random, because a server never looks.
+ * Secsync messages as a client sends them, with correct signatures and proofs, for tests and benches. The ciphertexts are random,
+ * because a server never opens them.
  *
- * Written from the wire protocol alone, so that it can disagree with the code it tests.
+ * Written from the wire protocol alone, so that it can disagree with the code under test.
  */
 import { createPrivateKey, type KeyObject, randomBytes, sign as signText } from "node:crypto"
 import canonicalize from "canonicalize"
@@ -50,10 +50,10 @@ export type SealedUpdate = SealedMessage<{
 
 export type SealedEphemeralMessage = SealedMessage<{ readonly docId: string; readonly pubKey: PublicKey }>
 
-/** What every message may be given instead of a default. */
+/** Options of every message. */
 export interface MessageOptions {
   readonly docId: string
-  /** The sealed bytes in URL-safe base64; or how many random bytes to make, 64 unless told. */
+  /** The ciphertext in URL-safe base64, or the number of random bytes to make. Default: 64. */
   readonly ciphertext?: string | number
   readonly additional?: Additional
 }
@@ -100,11 +100,11 @@ export const updateMessage = (
     clock: options.clock
   })
 
-/** A message for who is there now. It names neither a snapshot nor a clock: that is how it is told apart. */
+/** An ephemeral message. It names neither a snapshot nor a clock, which tells it from other messages. */
 export const ephemeralMessage = (author: Author, options: MessageOptions): SealedEphemeralMessage =>
   seal("secsync_ephemeral_message", author, options, { docId: options.docId, pubKey: author.pubKey })
 
-/** The same message, changed and signed again by `author`: what a client that lies would send. */
+/** A changed message, signed again by `author`, as a lying client would send it. */
 export const resign = <PublicData>(
   author: Author,
   message: SealedMessage<PublicData>,

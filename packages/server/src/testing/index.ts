@@ -1,5 +1,5 @@
-/** Test suites and helpers for those who implement or drive a part of the server. */
-
+/** Conformance suites of the ports, and helpers for those who implement or drive a part of the server. */
 export * from "./BlobStoreSuite.ts"
 export * from "./EventLogSuite.ts"
 export * from "./SealedMessages.ts"
+export * from "./SignalsSuite.ts"

@@ -25,7 +25,7 @@ const open = Effect.fnUntraced(function* (directory: string) {
 })
 
 describe("files in a directory", () => {
-  it.effect("are for the server's own user alone, and stay when it starts again", () =>
+  it.effect("are readable by the server's user alone, and stay after a restart", () =>
     Effect.gen(function* () {
       const directory = join(yield* temporaryDirectory, "files")
       const first = yield* open(directory)
@@ -42,7 +42,7 @@ describe("files in a directory", () => {
     })
   )
 
-  it.effect("leave nothing behind when they are cut off", () =>
+  it.effect("leave nothing behind when an upload is cut off", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const blobs = yield* open(directory)
@@ -63,8 +63,8 @@ describe("files in a directory", () => {
     })
   )
 
-  // On the real clock, which the files' times are of.
-  it.live("that a killed process left half are removed a day later, and are never seen as files", () =>
+  // On the real clock, because the file system sets the files' times by it.
+  it.live("are removed a day after a killed process left them unfinished, and are never listed", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const old = join(directory, ".incoming", "old")
@@ -80,7 +80,7 @@ describe("files in a directory", () => {
     })
   )
 
-  it.effect("that lie in the directory and are not ours are left alone", () =>
+  it.effect("do not include other content of the directory", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* Effect.promise(async () => {
@@ -99,7 +99,7 @@ describe("files in a directory", () => {
     })
   )
 
-  it.effect("that cannot be written say so, and the same call succeeds when they can", () =>
+  it.effect("fail as unavailable while they cannot be written, and succeed afterwards", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const blobs = yield* open(directory)

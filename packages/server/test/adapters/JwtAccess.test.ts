@@ -11,7 +11,7 @@ const libraryId = LibraryId.make("notes")
 const documentId = DocumentId.make("welcome")
 const tokens = (...secrets: ReadonlyArray<Redacted.Redacted<string>>) => layerTokens(secrets)
 
-/** A token made by hand, to hold claims that `mint` would not make. */
+/** Signs a token with claims that `mint` would not make. */
 const sign = (claims: Record<string, unknown>, key = "a".repeat(32), alg = "HS256") =>
   Effect.promise(() => new SignJWT(claims).setProtectedHeader({ alg }).sign(new TextEncoder().encode(key)))
 
@@ -22,7 +22,7 @@ const refusal = (token: string) =>
   }).pipe(Effect.provide(tokens(secret("a"))))
 
 describe("Access by signed tokens", () => {
-  it.effect("verifies what it minted, and says what it grants", () =>
+  it.effect("verifies a token that it minted, and returns its grant", () =>
     Effect.gen(function* () {
       const access = yield* Access
       const request = { userId: "ada", libraryId, documents: [documentId], type: "read-only" as const }
@@ -36,7 +36,7 @@ describe("Access by signed tokens", () => {
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 
-  it.effect("goes on taking tokens of an older secret while secrets are rotated", () =>
+  it.effect("accepts tokens of an older secret while secrets are rotated", () =>
     Effect.gen(function* () {
       const old = yield* Effect.provide(
         Effect.flatMap(Access, (access) => access.mint({ userId: "ada", libraryId })),
@@ -61,7 +61,7 @@ describe("Access by signed tokens", () => {
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 
-  it.effect("tells when a grant ends, also one that lasts longer than a timer can", () =>
+  it.effect("completes when a grant ends, also one that lasts longer than a timer can", () =>
     Effect.gen(function* () {
       const access = yield* Access
       const token = yield* access.mint({ userId: "ada", libraryId, expiresIn: Duration.days(60) })
@@ -73,7 +73,7 @@ describe("Access by signed tokens", () => {
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 
-  it.effect("refuses what was not signed with a secret of its own", () =>
+  it.effect("refuses a token that was not signed with its own secret", () =>
     Effect.gen(function* () {
       const claims = { sub: "ada", lib: "notes", exp: 1000 }
       assert.strictEqual(yield* refusal(yield* sign(claims, "b".repeat(32))), "signature")
@@ -84,7 +84,7 @@ describe("Access by signed tokens", () => {
     })
   )
 
-  it.effect("refuses claims that are missing or name something else than a library", () =>
+  it.effect("refuses claims that are missing or name no library", () =>
     Effect.gen(function* () {
       for (const claims of [
         { lib: "notes", exp: 1000 },
@@ -100,7 +100,7 @@ describe("Access by signed tokens", () => {
     })
   )
 
-  it.effect("takes a type that came as text", () =>
+  it.effect("accepts a replica type that is a string", () =>
     Effect.gen(function* () {
       const access = yield* Access
       const token = yield* sign({ sub: "ada", lib: "notes", exp: 1000, type: String(ReplicaType["read-only"]) })
@@ -108,7 +108,7 @@ describe("Access by signed tokens", () => {
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 
-  it.effect("lets a read-only token read and be present, and write nothing", () =>
+  it.effect("lets a read-only token read and send presence, and write nothing", () =>
     Effect.gen(function* () {
       const access = yield* Access
       const grant = yield* access.verify(yield* access.mint({ userId: "ada", libraryId, type: "read-only" }))
@@ -120,7 +120,7 @@ describe("Access by signed tokens", () => {
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 
-  it.effect("will not sign with a secret that can be guessed", () =>
+  it.effect("refuses a secret that is short enough to guess", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.provide(Effect.asVoid(Access), tokens(Redacted.make("short"))))
       assert.instanceOf(error, SecretTooShort)

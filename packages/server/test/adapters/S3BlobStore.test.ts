@@ -1,6 +1,6 @@
 /**
- * The store of files on S3, against s3rver: a server of S3's protocol that others wrote, as an npm package, which checks
- * signatures and keeps objects on the disk. It calls itself a fake: it stands for the wire, not for Amazon's service.
+ * The file store on S3, against the npm package s3rver: a server of S3's protocol that checks signatures and stores objects on the
+ * disk. It stands for the wire protocol, not for Amazon's service.
  */
 import { mkdtemp, rm } from "node:fs/promises"
 import { createServer, request, type Server } from "node:http"
@@ -16,7 +16,7 @@ import { blobStoreSuite } from "../../src/testing/BlobStoreSuite.ts"
 
 const BUCKET = "files"
 
-/** s3rver knows this one account. */
+/** The secret of s3rver's only account. */
 const SECRET = "S3RVER"
 
 const startS3 = Effect.acquireRelease(
@@ -50,11 +50,11 @@ const optionsFor = (endpoint: string): S3BlobStoreOptions => ({
 })
 
 blobStoreSuite("S3, by s3rver", Layer.unwrap(Effect.map(startS3, ({ endpoint }) => layerS3(optionsFor(endpoint)))), {
-  // s3rver does not; a service that does is in test/system.
+  // s3rver writes in place. test/system tests a service that does not.
   replacesAtOnce: false
 })
 
-/** A way to the service on which some requests are answered by us; the host that was signed goes along unchanged. */
+/** A proxy before the service that answers some requests itself. It passes on the signed host unchanged. */
 const startTroubled = Effect.fnUntraced(function* (
   endpoint: string,
   answer: (method: string, url: string) => { readonly status: number; readonly body: string } | undefined
@@ -89,11 +89,11 @@ const MiB = 1024 * 1024
 const open = (options: S3BlobStoreOptions) => Effect.provide(BlobStore, layerS3(options))
 
 describe("files on S3", () => {
-  it.live("have their parts thrown away when they are cut off", () =>
+  it.live("lose their uploaded parts when an upload is cut off", () =>
     Effect.gen(function* () {
       const { endpoint } = yield* startS3
       const asked: Array<string> = []
-      // s3rver does not know how to abort: what it is asked is answered for it. That it works is tested in test/system.
+      // s3rver cannot abort an upload, so the proxy answers for it. test/system tests a service that can.
       const address = yield* startTroubled(endpoint, (method, url) => {
         asked.push(`${method} ${url.replace(/uploadId=\w+/, "uploadId=id")}`)
         return method === "DELETE" ? { status: 204, body: "" } : undefined
@@ -111,7 +111,7 @@ describe("files on S3", () => {
     })
   )
 
-  it.live("are listed page after page, and only those that are ours", () =>
+  it.live("are listed page by page, without other objects of the bucket", () =>
     Effect.gen(function* () {
       const { endpoint } = yield* startS3
       const object = (key: string, size: number) =>
@@ -140,7 +140,7 @@ describe("files on S3", () => {
     })
   )
 
-  it.live("cannot be had with a wrong secret, and that is said", () =>
+  it.live("are unavailable with a wrong secret, and the error says so", () =>
     Effect.gen(function* () {
       const { endpoint } = yield* startS3
       const blobs = yield* open({ ...optionsFor(endpoint), secretAccessKey: Redacted.make("wrong") })
@@ -152,7 +152,7 @@ describe("files on S3", () => {
     })
   )
 
-  it.live("cannot be had while nobody answers", () =>
+  it.live("are unavailable while the service does not answer", () =>
     Effect.gen(function* () {
       const blobs = yield* open(optionsFor("http://127.0.0.1:1"))
       const errors = [
@@ -166,31 +166,33 @@ describe("files on S3", () => {
     })
   )
 
-  it.live("are asked for again when the service is busy, and a large one is not taken for stored when it is not", () =>
-    Effect.gen(function* () {
-      const { endpoint } = yield* startS3
-      let trouble: "busy" | "incomplete" | undefined = "busy"
-      const address = yield* startTroubled(endpoint, (method, url) => {
-        if (trouble === "busy") {
-          trouble = undefined
-          return { status: 503, body: "<Error><Code>SlowDown</Code></Error>" }
-        }
-        return trouble === "incomplete" && method === "POST" && url.includes("uploadId=")
-          ? { status: 200, body: "<?xml version='1.0'?>\n   <Error><Code>InternalError</Code></Error>" }
-          : undefined
+  it.live(
+    "are requested again while the service is busy, and a large file whose parts were not joined is not stored",
+    () =>
+      Effect.gen(function* () {
+        const { endpoint } = yield* startS3
+        let trouble: "busy" | "incomplete" | undefined = "busy"
+        const address = yield* startTroubled(endpoint, (method, url) => {
+          if (trouble === "busy") {
+            trouble = undefined
+            return { status: 503, body: "<Error><Code>SlowDown</Code></Error>" }
+          }
+          return trouble === "incomplete" && method === "POST" && url.includes("uploadId=")
+            ? { status: 200, body: "<?xml version='1.0'?>\n   <Error><Code>InternalError</Code></Error>" }
+            : undefined
+        })
+        const blobs = yield* open(optionsFor(address))
+        yield* blobs.put(key, text("hello"), 100)
+        assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
+        trouble = "incomplete"
+        const large = Stream.make(new Uint8Array(9 * MiB))
+        const error = yield* Effect.flip(blobs.put(key, large, 100 * MiB))
+        assert.strictEqual(error.message, "The file store failed to store a file: S3 answered 200 (InternalError)")
+        assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
       })
-      const blobs = yield* open(optionsFor(address))
-      yield* blobs.put(key, text("hello"), 100)
-      assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
-      trouble = "incomplete"
-      const large = Stream.make(new Uint8Array(9 * MiB))
-      const error = yield* Effect.flip(blobs.put(key, large, 100 * MiB))
-      assert.strictEqual(error.message, "The file store failed to store a file: S3 answered 200 (InternalError)")
-      assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
-    })
   )
 
-  it.live("are found by what is configured", () =>
+  it.live("are found by the configuration", () =>
     Effect.gen(function* () {
       const { endpoint } = yield* startS3
       const env = {

@@ -13,8 +13,8 @@ const keys = [
   serverAdministration
 ]
 
-describe("what processes tell each other", () => {
-  it("names every stream that a log can hold, the server's own too", () => {
+describe("the codec of signals", () => {
+  it("names every stream that a log can hold, also the server's own", () => {
     const read = makeReader("other")
     const texts = announcements("one", keys, MAX_BYTES)
     for (const text of texts) assert.isAtMost(Buffer.byteLength(text), MAX_BYTES)
@@ -22,12 +22,12 @@ describe("what processes tell each other", () => {
     assert.deepStrictEqual(heard.flat(), keys)
   })
 
-  it("is not heard by who said it", () => {
+  it("ignores the texts of its own process", () => {
     const read = makeReader("one")
     for (const text of announcements("one", keys, MAX_BYTES)) assert.isUndefined(read(text))
   })
 
-  it("carries messages that are larger than a text", () => {
+  it("splits a broadcast that is larger than a text", () => {
     const read = makeReader("other")
     const frame = Buffer.from("x".repeat(5000))
     const texts = broadcastParts("one", { key: serverAdministration, frame }, MAX_BYTES)
@@ -43,7 +43,7 @@ describe("what processes tell each other", () => {
     '{"from":"one","streams":[["a"]]}',
     '{"from":"one","streams":[[1,2]]}',
     '{"from":"one","key":["a","b"],"part":1,"isLast":true}'
-  ])("passes over what is not of it: %s", (text) => {
+  ])("ignores a text that is no signal: %s", (text) => {
     assert.isUndefined(makeReader("other")(text))
   })
 })

@@ -282,7 +282,7 @@ describe("a returning client", () => {
       const third = snapshotMessage(author, { docId, parent: second })
       client.send(second)
       yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(second))
-      trouble.beforeNextProofs = Effect.gen(function* () {
+      trouble.beforeNextReadKeyed = Effect.gen(function* () {
         client.send(third)
         yield* client.next("snapshot-saved", (frame) => frame["snapshotId"] === idOf(third))
       })

@@ -8,6 +8,7 @@ import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import { DocumentId, Hash, LibraryId } from "../../domain/Ids.ts"
 import type { StreamHead, StreamKey } from "../../domain/Stream.ts"
+import { withUniqueKey } from "../../domain/secsync/Events.ts"
 import type { PlacedEvent } from "../../ports/EventLog.ts"
 
 /** Room for a payload of 90 MB in base64, and the event around it. */
@@ -86,7 +87,7 @@ export const readLine = (
   const { libraryId, streamId, payload, ...event } = decoded
   return {
     key: { libraryId, streamId },
-    placed: { event, payload: payload === null ? null : Buffer.from(payload, "base64") }
+    placed: { event: withUniqueKey(event), payload: payload === null ? null : Buffer.from(payload, "base64") }
   }
 }
 

@@ -51,7 +51,7 @@ export const makeWriter = (target: Target, onWritten: (events: number) => void) 
       if (result._tag === "Committed") continue
       const { expectedVersion, key } = batch[i]!
       const detail =
-        result.actualVersion === expectedVersion
+        result._tag === "UniqueKeyTaken"
           ? "the target already holds a snapshot with this id"
           : `another process wrote to the target, which ends at version ${result.actualVersion}`
       return yield* new StreamDiverged({ ...key, version: expectedVersion + 1, detail })

@@ -47,8 +47,15 @@ export const isCheckpoint = ({ _tag }: DocumentEvent): boolean => _tag === "Snap
 /** Encodes an event for its stream. */
 export const toNewEvent = (event: DocumentEvent, payloadHash: Hash | ""): NewEvent => {
   const { _tag, ...data } = event
-  return { type: _tag, data, payloadHash, checkpoint: isCheckpoint(event) }
+  const stored = { type: _tag, data, payloadHash, checkpoint: isCheckpoint(event) }
+  return event._tag === "SnapshotStored" ? { ...stored, uniqueKey: event.snapshotId } : stored
 }
+
+/** Adds the unique key to an event that was read without it, for example from an export: a snapshot's key is its id. */
+export const withUniqueKey = (event: StreamEvent): StreamEvent =>
+  event.type === "SnapshotStored" && "snapshotId" in event.data && typeof event.data.snapshotId === "string"
+    ? { ...event, uniqueKey: event.data.snapshotId }
+    : event
 
 const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
 

@@ -2,7 +2,8 @@
 import { blake2b256 } from "../Blake2b.ts"
 import { canonicalJson } from "../CanonicalJson.ts"
 import type { Hash, SnapshotId } from "../Ids.ts"
-import type { SnapshotProof } from "./Events.ts"
+import type { StreamEvent } from "../Stream.ts"
+import { fromStreamEvent, type SnapshotProof } from "./Events.ts"
 
 /** The proof fields of a snapshot, without its other fields. */
 export const proofOf = ({ snapshotId, ciphertextHash, parentSnapshotProof }: SnapshotProof): SnapshotProof => ({
@@ -28,6 +29,13 @@ export const nextProof = (parent: SnapshotProof | undefined): Hash =>
 export interface Ancestor extends SnapshotProof {
   readonly parentSnapshotId: SnapshotId | ""
 }
+
+/** The snapshots among a stream's events. */
+export const ancestorsOf = (events: ReadonlyArray<StreamEvent>): ReadonlyArray<Ancestor> =>
+  events.flatMap((stored) => {
+    const event = fromStreamEvent(stored)
+    return event._tag === "SnapshotStored" ? { ...proofOf(event), parentSnapshotId: event.parentSnapshotId } : []
+  })
 
 /**
  * The proofs by which a client that has the snapshot `known` verifies the last of `ancestors`. `ancestors`: every snapshot

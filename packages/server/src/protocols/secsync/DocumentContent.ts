@@ -125,7 +125,7 @@ const chainBetween = Effect.fnUntraced(function* (
   active: SnapshotId | undefined
 ) {
   if (known === undefined) return []
-  const ancestors = (yield* log.proofs(key, known)) ?? []
+  const ancestors = Secsync.ancestorsOf((yield* log.readKeyed(key, known)) ?? [])
   const end = ancestors.findIndex(({ snapshotId }) => snapshotId === active)
   return Secsync.proofChain(known, ancestors.slice(0, end + 1))
 })

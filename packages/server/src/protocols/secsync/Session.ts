@@ -207,7 +207,7 @@ class DocumentSession implements ProtocolSession {
       const { connection, delivery, room } = this
       yield* this.letOthersRestore(message)
       yield* room.local.reservations.await(connection.id)
-      const used = (yield* this.services.log.proofs(room.key, message.snapshotId)) !== undefined
+      const used = (yield* this.services.log.readKeyed(room.key, message.snapshotId)) !== undefined
       const command = {
         ...message,
         _tag: "StoreSnapshot",

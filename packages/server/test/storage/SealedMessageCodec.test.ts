@@ -4,7 +4,7 @@ import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { emptyHead, place, type StreamEvent, type StreamKey } from "../../src/domain/Stream.ts"
 import { makeDecoder } from "../../src/protocols/secsync/Wire.ts"
-import { packPayload, unpackPayload } from "../../src/storage/PayloadCodec.ts"
+import { packMessage, unpackMessage } from "../../src/storage/SealedMessageCodec.ts"
 import { type Additional, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/index.ts"
 
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
@@ -34,21 +34,21 @@ const anUpdate = (ciphertext: string | number, additional: Additional = {}) => {
 }
 
 const assertKept = (event: StreamEvent, payload: Uint8Array) => {
-  const unpacked = unpackPayload(key, event, packPayload(key, event, payload))
+  const unpacked = unpackMessage(key, event, packMessage(key, event, payload))
   assert.strictEqual(Buffer.from(unpacked).toString("hex"), Buffer.from(payload).toString("hex"))
 }
 
-describe("packed payloads", () => {
-  it("have of an update what its event does not say: nonce, signature and ciphertext", () => {
+describe("the codec of sealed messages", () => {
+  it("packs of an update only what its event does not repeat: nonce, signature and ciphertext", () => {
     for (const bytes of [1, 2, 3, 100, 1000]) {
       const { event, payload } = anUpdate(bytes)
       const ciphertext = JSON.parse(Buffer.from(payload).toString()).ciphertext
-      assert.lengthOf(packPayload(key, event, payload), 1 + 24 + 64 + Buffer.from(ciphertext, "base64url").length)
+      assert.lengthOf(packMessage(key, event, payload), 1 + 24 + 64 + Buffer.from(ciphertext, "base64url").length)
       assertKept(event, payload)
     }
   })
 
-  it("have of a snapshot no base64, whatever its app says in public", () => {
+  it("packs a snapshot without base64, whatever public data its app adds", () => {
     const first = snapshotMessage(author, { docId: key.streamId, ciphertext: 3000 })
     const child = snapshotMessage(author, {
       docId: key.streamId,
@@ -61,23 +61,23 @@ describe("packed payloads", () => {
       const payload = payloadOf(message)
       const { docId: _, ...data } = message.publicData
       const event = placed("SnapshotStored", { ...data, ciphertextHash: blake2b256(message.ciphertext) }, payload)
-      assert.isBelow(packPayload(key, event, payload).length, 3500)
+      assert.isBelow(packMessage(key, event, payload).length, 3500)
       assertKept(event, payload)
     }
   })
 
-  it("keep what an app adds to an update's public data", () => {
+  it("keeps the public data that an app adds to an update", () => {
     const { event, payload } = anUpdate(100, { room: "ü", "": { deep: [1, 2, "\u2028"] } })
-    assert.isBelow(packPayload(key, event, payload).length, payload.length)
+    assert.isBelow(packMessage(key, event, payload).length, payload.length)
     assertKept(event, payload)
   })
 
-  it("keep what only looks like a message, byte for byte", () => {
+  it("stores what only looks like a message, byte for byte", () => {
     const { event, payload } = anUpdate(100)
     const text = Buffer.from(payload).toString()
     const [nonce] = /(?<="nonce":")[^"]+/.exec(text) ?? [""]
     for (const other of [
-      // Text that is base64 of no bytes, or of other bytes than it should be.
+      // Base64 that no bytes encode to, or that encodes other bytes.
       text.replace('"ciphertext":"', '"ciphertext":"A'),
       text.replace('"ciphertext":"', '"ciphertext":"=='),
       text.replace(/"ciphertext":"[^"]+/, '"ciphertext":"AB'),
@@ -97,17 +97,17 @@ describe("packed payloads", () => {
     }
   })
 
-  it("are any bytes at all, and what is damaged becomes other bytes", () => {
+  it("stores any bytes, and unpacks damaged bytes to a payload with another hash", () => {
     const { event, payload } = anUpdate(20)
-    const packed = packPayload(key, event, payload)
+    const packed = packMessage(key, event, payload)
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assertKept(event, bytes)))
     fc.assert(
       fc.property(fc.nat(packed.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const damaged = Uint8Array.from(packed)
         damaged[at]! ^= flip
-        assert.notStrictEqual(blake2b256(unpackPayload(key, event, damaged)), event.payloadHash)
-        unpackPayload(key, event, packed.subarray(0, at))
-        unpackPayload(key, { ...event, data: null as never }, packed)
+        assert.notStrictEqual(blake2b256(unpackMessage(key, event, damaged)), event.payloadHash)
+        unpackMessage(key, event, packed.subarray(0, at))
+        unpackMessage(key, { ...event, data: null as never }, packed)
       })
     )
   })

@@ -1,0 +1,106 @@
+/** Rows of a database and the values of the port: hashes are 32 bytes in a row, and URL-safe base64 everywhere else. */
+import type { Hash, LibraryId } from "../domain/Ids.ts"
+import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import type { LibrarySummary, PlacedEvent, StreamSummary } from "../ports/EventLog.ts"
+import type { PayloadCodec } from "./PayloadCodec.ts"
+
+export interface EventRow {
+  readonly version: number
+  readonly generation: number
+  readonly type: string
+  /** JSON. */
+  readonly data: string
+  readonly payload_hash: Uint8Array | null
+  readonly chain: Uint8Array
+  readonly origin: string
+  readonly recorded_at: number
+  /** 1 or 0 in a database without booleans. */
+  readonly checkpoint: boolean | number
+  readonly unique_key: string | null
+}
+
+export interface PlacedEventRow extends EventRow {
+  /** As the payload codec packed it; null when the event has no payload or it was purged. */
+  readonly payload: Uint8Array | null
+}
+
+/** A row of `streams`, with its payloads counted. */
+export interface StreamRow {
+  readonly library_id: LibraryId
+  readonly stream_id: string
+  readonly version: number
+  readonly generation: number
+  readonly chain: Uint8Array
+  readonly checkpoint: number
+  readonly created_at: number
+  readonly updated_at: number
+  readonly payloads: number
+  readonly payload_bytes: number
+}
+
+/** The streams of a library, summed up. */
+export interface LibraryRow {
+  readonly library_id: LibraryId
+  readonly streams: number
+  readonly events: number
+  readonly payload_bytes: number
+  readonly updated_at: number
+}
+
+/** Null for "", which stands for no hash. */
+export const hashBytes = (hash: Hash | ""): Uint8Array | null => (hash === "" ? null : Buffer.from(hash, "base64url"))
+
+export const hashText = (bytes: Uint8Array): Hash =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url") as Hash
+
+/** Throws when the row is damaged: a damaged log is not served. */
+export const eventOf = (row: EventRow): StreamEvent => {
+  const event: StreamEvent = {
+    version: row.version,
+    generation: row.generation,
+    type: row.type,
+    data: JSON.parse(row.data),
+    payloadHash: row.payload_hash === null ? "" : hashText(row.payload_hash),
+    chain: hashText(row.chain),
+    origin: row.origin,
+    recordedAt: row.recorded_at,
+    checkpoint: Boolean(row.checkpoint)
+  }
+  return row.unique_key === null ? event : { ...event, uniqueKey: row.unique_key }
+}
+
+/** Throws when the row is damaged. */
+export const placedEventOf = (codec: PayloadCodec, key: StreamKey, row: PlacedEventRow): PlacedEvent => {
+  const event = eventOf(row)
+  return { event, payload: row.payload === null ? null : ownBytes(codec.unpack(key, event, row.payload)) }
+}
+
+/** A driver may return views into a buffer of many rows. A small payload that is kept would keep the whole buffer. */
+const ownBytes = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
+
+/** The head that a stream has after its events; the empty head without any. */
+export const headAfter = (events: ReadonlyArray<PlacedEvent>): StreamHead => {
+  const last = events.at(-1)?.event
+  return last === undefined ? emptyHead : advance({ ...emptyHead, generation: last.generation }, last)
+}
+
+export const streamSummaryOf = (row: StreamRow): StreamSummary => ({
+  key: { libraryId: row.library_id, streamId: row.stream_id },
+  version: row.version,
+  generation: row.generation,
+  chain: hashText(row.chain),
+  checkpoint: row.checkpoint,
+  payloads: row.payloads,
+  payloadBytes: row.payload_bytes,
+  createdAt: row.created_at,
+  updatedAt: row.updated_at
+})
+
+export const librarySummaryOf = (row: LibraryRow): LibrarySummary => ({
+  libraryId: row.library_id,
+  streams: row.streams,
+  events: row.events,
+  payloadBytes: row.payload_bytes,
+  updatedAt: row.updated_at
+})

@@ -1,0 +1,138 @@
+/**
+ * The default payload codec. It packs Secsync's sealed messages: base64 becomes bytes, and fields that the event repeats are
+ * left out. An update of 100 sealed bytes takes 189 bytes instead of 484. Any other payload is stored as it is.
+ *
+ * The first stored byte names the form: one of the three below, or the first byte of a payload that is stored as it is.
+ */
+import { Result } from "effect"
+import { canonicalJson } from "../domain/CanonicalJson.ts"
+import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
+import type { SnapshotStored, UpdateStored } from "../domain/secsync/Events.ts"
+
+/** This byte, then the payload as it is. Used when the payload's own first byte would be taken for a form. */
+const ESCAPED = 0
+/** A message whose `publicData` the event repeats: nonce, signature, ciphertext. */
+const AS_THE_EVENT = 1
+/** Any other message: nonce, signature, length of `publicData`, `publicData` as JSON, ciphertext. */
+const WITH_PUBLIC_DATA = 2
+
+const NONCE_BYTES = 24
+const SIGNATURE_BYTES = 64
+const LENGTH_BYTES = 4
+/** Offsets in the stored bytes. */
+const NONCE_AT = 1
+const SIGNATURE_AT = NONCE_AT + NONCE_BYTES
+const SIGNATURE_END = SIGNATURE_AT + SIGNATURE_BYTES
+const PUBLIC_DATA_AT = SIGNATURE_END + LENGTH_BYTES
+
+/** The text between the fields of a message in canonical JSON. */
+const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, END] = [
+  '{"ciphertext":"',
+  '","nonce":"',
+  '","publicData":',
+  ',"signature":"',
+  '"}'
+] as const
+
+/** The number of base64 characters, without padding, that stand for this many bytes. */
+const textLength = (bytes: number): number => Math.ceil((bytes * 4) / 3)
+
+/** Returns the bytes to store for a payload. `unpackMessage` returns the payload byte for byte, whatever it holds. */
+export const packMessage = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Uint8Array => {
+  const packed = tryPack(key, event, payload)
+  if (packed !== undefined) return packed
+  const first = payload[0]
+  return first !== undefined && first <= WITH_PUBLIC_DATA ? Buffer.concat([Uint8Array.of(ESCAPED), payload]) : payload
+}
+
+/** Never throws. Of damaged bytes it makes a payload whose hash is not the event's. */
+export const unpackMessage = (key: StreamKey, event: StreamEvent, stored: Uint8Array): Uint8Array => {
+  if (stored[0] === ESCAPED) return stored.slice(1)
+  if (stored[0] === AS_THE_EVENT) {
+    const publicData = Result.getOrElse(
+      Result.try(() => publicDataOf(key, event)),
+      () => ""
+    )
+    return messageOf(asBuffer(stored), publicData, SIGNATURE_END)
+  }
+  if (stored[0] !== WITH_PUBLIC_DATA) return stored
+  const bytes = asBuffer(stored)
+  const ciphertextAt = PUBLIC_DATA_AT + (bytes.length < PUBLIC_DATA_AT ? 0 : bytes.readUInt32LE(SIGNATURE_END))
+  const publicData = bytes.toString("latin1", PUBLIC_DATA_AT, ciphertextAt)
+  return messageOf(bytes, publicData, ciphertextAt)
+}
+
+/** Undefined unless the payload is a message in canonical JSON whose base64 can be made again from its bytes. */
+const tryPack = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffer | undefined => {
+  if (payload[0] !== BEFORE_CIPHERTEXT.charCodeAt(0)) return undefined
+  // latin1 keeps every byte, also those of characters that are not ASCII.
+  const text = asBuffer(payload).toString("latin1")
+  const ciphertextEnd = text.indexOf('"', BEFORE_CIPHERTEXT.length)
+  const nonceAt = ciphertextEnd + BEFORE_NONCE.length
+  const nonceEnd = nonceAt + textLength(NONCE_BYTES)
+  const publicDataAt = nonceEnd + BEFORE_PUBLIC_DATA.length
+  const signatureEnd = text.length - END.length
+  const signatureAt = signatureEnd - textLength(SIGNATURE_BYTES)
+  const publicDataEnd = signatureAt - BEFORE_SIGNATURE.length
+  const isMessage =
+    publicDataAt <= publicDataEnd &&
+    text.startsWith(BEFORE_CIPHERTEXT) &&
+    text.startsWith(BEFORE_NONCE, ciphertextEnd) &&
+    text.startsWith(BEFORE_PUBLIC_DATA, nonceEnd) &&
+    text.startsWith(BEFORE_SIGNATURE, publicDataEnd) &&
+    text.startsWith(END, signatureEnd)
+  if (!isMessage) return undefined
+
+  const ciphertext = text.slice(BEFORE_CIPHERTEXT.length, ciphertextEnd)
+  const publicData = text.slice(publicDataAt, publicDataEnd)
+  const isAsTheEvent = publicData === publicDataOf(key, event)
+  const ciphertextAt = isAsTheEvent ? SIGNATURE_END : PUBLIC_DATA_AT + publicData.length
+  const packed = Buffer.alloc(ciphertextAt + Math.floor((ciphertext.length * 3) / 4))
+  const writes = (base64: string, from: number, to: number): boolean => {
+    packed.write(base64, from, to - from, "base64url")
+    return packed.toString("base64url", from, to) === base64
+  }
+  packed[0] = isAsTheEvent ? AS_THE_EVENT : WITH_PUBLIC_DATA
+  if (!isAsTheEvent) {
+    packed.writeUInt32LE(publicData.length, SIGNATURE_END)
+    packed.write(publicData, PUBLIC_DATA_AT, "latin1")
+  }
+  const isLossless =
+    writes(text.slice(nonceAt, nonceEnd), NONCE_AT, SIGNATURE_AT) &&
+    writes(text.slice(signatureAt, signatureEnd), SIGNATURE_AT, SIGNATURE_END) &&
+    writes(ciphertext, ciphertextAt, packed.length)
+  return isLossless ? packed : undefined
+}
+
+/**
+ * Builds the message's JSON. `publicData` has one character for each byte. The result has memory of its own: a view would keep
+ * the shared buffer alive.
+ */
+const messageOf = (bytes: Buffer, publicData: string, ciphertextAt: number): Uint8Array => {
+  const text =
+    BEFORE_CIPHERTEXT +
+    bytes.toString("base64url", ciphertextAt) +
+    BEFORE_NONCE +
+    bytes.toString("base64url", NONCE_AT, SIGNATURE_AT) +
+    BEFORE_PUBLIC_DATA +
+    publicData +
+    BEFORE_SIGNATURE +
+    bytes.toString("base64url", SIGNATURE_AT, SIGNATURE_END) +
+    END
+  const message = Buffer.allocUnsafeSlow(text.length)
+  message.write(text, "latin1")
+  return message
+}
+
+/** The `publicData` of a message that says no more in public than its event does. */
+const publicDataOf = ({ streamId: docId }: StreamKey, { data, type }: StreamEvent): string => {
+  if (type === "UpdateStored") {
+    const { clock, pubKey, refSnapshotId } = data as Partial<UpdateStored>
+    // This is canonical JSON: the keys are in order, and the values are a number and strings.
+    return JSON.stringify({ clock, docId, pubKey, refSnapshotId })
+  }
+  const { ciphertextHash: _, ...publicData } = data as Partial<SnapshotStored>
+  return canonicalJson({ ...publicData, docId })
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)

@@ -1,0 +1,178 @@
+/** Appends a batch in one transaction: compares every stream's version, then inserts all rows with few statements. */
+import type { Append, Appended, StreamKey } from "@sealog/server/ports"
+import { hashBytes, headAfter, PayloadCodec } from "@sealog/server/storage"
+import { Effect } from "effect"
+import { SqlClient } from "effect/sql"
+import { unavailable } from "./Unavailable.ts"
+
+/** Rows of one INSERT. Few sizes, so that few statements are prepared, and each of them once. */
+const CHUNKS = [64, 16, 4, 1] as const
+
+type Row = ReadonlyArray<unknown>
+
+interface Table {
+  readonly name: string
+  /** In the order of the values of a row. */
+  readonly columns: ReadonlyArray<string>
+  readonly onConflict?: string
+}
+
+const EVENTS: Table = {
+  name: "events",
+  columns: [
+    "position",
+    "stream_number",
+    "version",
+    "generation",
+    "type",
+    "data",
+    "payload_hash",
+    "chain",
+    "origin",
+    "recorded_at",
+    "checkpoint",
+    // The event's unique key: the column has its name from the time when snapshots alone had one.
+    "snapshot_id"
+  ]
+}
+
+const PAYLOADS: Table = { name: "payloads", columns: ["position", "bytes", "payload"] }
+
+const STREAMS: Table = {
+  name: "streams",
+  columns: [
+    "stream_number",
+    "library_id",
+    "stream_id",
+    "version",
+    "generation",
+    "chain",
+    "checkpoint",
+    "created_at",
+    "updated_at"
+  ],
+  onConflict: `ON CONFLICT (stream_number) DO UPDATE SET
+    version = excluded.version, generation = excluded.generation, chain = excluded.chain,
+    checkpoint = max(checkpoint, excluded.checkpoint), updated_at = excluded.updated_at`
+}
+
+export const makeAppend = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const codec = yield* PayloadCodec
+
+  const insert = Effect.fnUntraced(function* ({ name, columns, onConflict = "" }: Table, rows: ReadonlyArray<Row>) {
+    let from = 0
+    for (const size of CHUNKS) {
+      while (rows.length - from >= size) {
+        const row = `(${columns.map(() => "?").join(", ")})`
+        const text = `INSERT INTO ${name} (${columns.join(", ")}) VALUES ${Array(size).fill(row).join(", ")} ${onConflict}`
+        yield* sql.unsafe(text, rows.slice(from, from + size).flat())
+        from += size
+      }
+    }
+  })
+
+  /** Reads the streams' numbers and versions in the order of the batch, with the log's last position and stream number. */
+  const readEnds = (batch: ReadonlyArray<Append>) =>
+    sql.unsafe<End>(
+      `SELECT s.stream_number, s.version, (SELECT coalesce(max(position), 0) FROM events) AS last_position,
+         (SELECT coalesce(max(stream_number), 0) FROM streams) AS last_number
+       FROM json_each(?) k LEFT JOIN streams s
+       ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
+      [keysJson(batch.map(({ key }) => key))]
+    )
+
+  /** Whether an event's unique key belongs to another event of the stream or of the same append. */
+  const isKeyTaken = (streamNumber: number, { events }: Append) => {
+    const uniqueKeys = events.flatMap(({ event }) => event.uniqueKey ?? [])
+    if (uniqueKeys.length === 0) return Effect.succeed(false)
+    if (new Set(uniqueKeys).size < uniqueKeys.length) return Effect.succeed(true)
+    return Effect.map(
+      sql`SELECT 1 FROM events WHERE stream_number = ${streamNumber} AND snapshot_id IN ${sql.in(uniqueKeys)}`,
+      (rows) => rows.length > 0
+    )
+  }
+
+  const purge = (streamNumber: number, before: number) => sql`
+    DELETE FROM payloads WHERE position IN
+      (SELECT position FROM events WHERE stream_number = ${streamNumber} AND version < ${before})`
+
+  return Effect.fnUntraced(
+    function* (batch: ReadonlyArray<Append>) {
+      const ends = yield* readEnds(batch)
+      let { last_position: position = 0, last_number: lastNumber = 0 } = ends[0] ?? {}
+      const results: Array<Appended> = []
+      const [events, payloads, streams]: [Array<Row>, Array<Row>, Array<Row>] = [[], [], []]
+      for (const [i, item] of batch.entries()) {
+        const actualVersion = ends[i]?.version ?? 0
+        const streamNumber = ends[i]?.stream_number ?? lastNumber + 1
+        if (actualVersion !== item.expectedVersion) {
+          results.push({ _tag: "Conflict", actualVersion })
+          continue
+        }
+        if (yield* isKeyTaken(streamNumber, item)) {
+          results.push({ _tag: "UniqueKeyTaken" })
+          continue
+        }
+        lastNumber = Math.max(lastNumber, streamNumber)
+        if (item.purgeBefore !== undefined) yield* purge(streamNumber, item.purgeBefore)
+        for (const { event, payload } of item.events) {
+          position += 1
+          events.push([
+            position,
+            streamNumber,
+            event.version,
+            event.generation,
+            event.type,
+            JSON.stringify(event.data),
+            hashBytes(event.payloadHash),
+            hashBytes(event.chain),
+            event.origin,
+            event.recordedAt,
+            event.checkpoint ? 1 : 0,
+            event.uniqueKey ?? null
+          ])
+          if (payload !== null) payloads.push([position, payload.length, codec.pack(item.key, event, payload)])
+        }
+        streams.push(streamRow(streamNumber, item))
+        results.push({ _tag: "Committed" })
+      }
+      yield* insert(EVENTS, events)
+      yield* insert(PAYLOADS, payloads)
+      yield* insert(STREAMS, streams)
+      return results
+    },
+    sql.withTransaction,
+    unavailable("append")
+  )
+})
+
+/** The end of one stream, null if it does not exist, and the end of the log. */
+interface End {
+  readonly stream_number: number | null
+  readonly version: number | null
+  readonly last_position: number
+  readonly last_number: number
+}
+
+/** Streams as a parameter that `json_each` reads. */
+export const keysJson = (keys: ReadonlyArray<StreamKey>): string =>
+  JSON.stringify(keys.map(({ libraryId, streamId }) => [libraryId, streamId]))
+
+const streamRow = (streamNumber: number, { key, events }: Append): Row => {
+  const head = headAfter(events)
+  const checkpoint = events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0
+  const first = events[0].event.recordedAt
+  const last = events.at(-1)?.event.recordedAt ?? first
+  return [
+    streamNumber,
+    key.libraryId,
+    key.streamId,
+    head.version,
+    head.generation,
+    hashBytes(head.chain),
+    checkpoint,
+    first,
+    last
+  ]
+}
