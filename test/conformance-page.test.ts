@@ -24,9 +24,9 @@ describe("docs/verdant-conformance.md", () => {
     assert.deepStrictEqual(missing, [])
   })
 
-  it("names a test for every behaviour", () => {
-    const rows = page.split("\n").filter((line) => line.startsWith("| ") && !/^\| (---|behaviour owed)/.test(line))
+  it("names a test in every row", () => {
+    const rows = page.split("\n").filter((line) => line.startsWith("| ") && !/^\| (-+|behaviour owed)/.test(line))
     assert.isAbove(rows.length, 50)
-    for (const row of rows) assert.match(row, /\.test\.ts\) "[^"]+" \|$/, row)
+    for (const row of rows) assert.match(row, /\.test\.ts\) "[^"]+" *\|$/, row)
   })
 })
