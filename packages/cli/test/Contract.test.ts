@@ -363,7 +363,7 @@ describe("serve", () => {
       assert.strictEqual(refused.status, 400)
       return (await server.stop("SIGTERM")).stderr
     }
-    const debugLine = /level=DEBUG .*malformed message/i
+    const debugLine = /level=DEBUG .*frame refused/
     assert.match(await stderrOf(["--log-level", "debug"]), debugLine)
     assert.match(await stderrOf([], { LOG_LEVEL: "debug" }), debugLine)
     assert.notInclude(await stderrOf([]), "level=DEBUG")

@@ -40,6 +40,8 @@ export interface Pending<Command, Refusal> {
   readonly origin: string
   /** The room calls this, exactly once; the queue never does. */
   readonly respond: (outcome: Outcome<Refusal>) => void
+  /** When the room took the command, by the frame log's clock. */
+  readonly takenAt: number
   /** The number of appends with this command's event that met a conflict. */
   conflicts: number
 }
@@ -106,8 +108,8 @@ export class OptimisticQueue<State, Command, Refusal> {
     return this.isDurable() && this.waiting.length === 0
   }
 
-  add(command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void): void {
-    this.waiting.push({ command, origin, respond, conflicts: 0 })
+  add(command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void, takenAt = 0): void {
+    this.waiting.push({ command, origin, respond, takenAt, conflicts: 0 })
   }
 
   /** Makes the room read the log before it decides the next command, because another process has written to it. */
@@ -127,14 +129,15 @@ export class OptimisticQueue<State, Command, Refusal> {
     return this.decided.length >= LIMITS.count
   }
 
-  /** Places the first command's event after the tip. `now`: milliseconds since 1970. */
-  accept({ event: decision, payload, purgeBefore = 0 }: Decision, now: number): void {
+  /** Places the first command's event after the tip, and returns it. `now`: milliseconds since 1970. */
+  accept({ event: decision, payload, purgeBefore = 0 }: Decision, now: number): StreamEvent {
     const pending = this.shift()
     const { head, state } = this.tip
     const event = place(this.key, head, decision, pending.origin, now)
     const tip = { head: advance(head, event), state: this.rules.evolve(state, event, payload) }
     this.tip = tip
     this.decided.push({ _tag: "Accepted", pending, placed: { event, payload }, purgeBefore, tip })
+    return event
   }
 
   /**

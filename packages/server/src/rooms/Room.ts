@@ -17,6 +17,7 @@
  */
 import { Effect, Exit, Result } from "effect"
 import { type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
+import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
 import type { Append, Appended, EventLog, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
@@ -41,6 +42,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly now: () => number
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: TailCache
+    readonly frames: FrameLog
   }
 ): Room<State, Command, Refusal, Local> => {
   const subscribers = new Set<Subscriber>()
@@ -48,12 +50,22 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** The committer will ask for the next append. */
   let isQueued = false
 
+  const { frames } = services
+  const follow = (stage: Stage, pending: Pending<Command, Refusal>, fields: StageFields): void => {
+    const who = { library: key.libraryId, stream: key.streamId, session: pending.origin }
+    frames.stage(stage, { ...who, ...fields, ms: since(frames, pending.takenAt) })
+  }
+
   const local = protocol.local(start.state, key)
   const deliver = (event: StreamEvent, payload: Uint8Array | null) => {
     protocol.observe(local, event)
     if (subscribers.size === 0) return
     const announcement = { event, frame: protocol.frame(event, payload) }
     for (const subscriber of subscribers) subscriber.deliver(announcement)
+    if (frames.isOn) {
+      const which = { library: key.libraryId, stream: key.streamId, version: event.version, type: event.type }
+      frames.stage("fanned out", { ...which, sessions: subscribers.size })
+    }
   }
 
   /** Does what the queue says, until it has to wait. */
@@ -81,10 +93,12 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     if (pending === undefined) return false
     const result = protocol.decide(queue.tip.state, pending.command, protocol.context(local))
     if (Result.isSuccess(result)) {
-      queue.accept(result.success, services.now())
+      const event = queue.accept(result.success, services.now())
+      if (frames.isOn) follow("decided", pending, { version: event.version, type: event.type })
       return true
     }
     const verdict = queue.refuse(result.failure)
+    if (frames.isOn && verdict !== "held back") follow("refused", pending, { rule: ruleOf(result.failure) })
     if (verdict === "stands") pending.respond({ _tag: "Refused", refusal: result.failure })
     return verdict !== "held back"
   }
@@ -129,6 +143,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   const confirm = (batch: ReadonlyArray<Decided<State, Command, Refusal>>): void => {
     for (const decided of batch) {
       queue.confirm(decided)
+      if (frames.isOn && decided._tag === "Accepted") {
+        follow("committed", decided.pending, { version: decided.placed.event.version })
+      }
       decided.pending.respond(outcomeOf(decided))
       if (decided._tag === "Accepted") deliver(decided.placed.event, decided.placed.payload)
     }
@@ -207,7 +224,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     local,
     state: () => queue.committed.state,
     submit: (command, origin, respond) => {
-      queue.add(command, origin, respond)
+      queue.add(command, origin, respond, frames.now())
       pump()
     },
     subscribe: (subscriber) =>
@@ -232,3 +249,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     isIdle: () => queue.isEmpty()
   }
 }
+
+/** The name of the rule that refused. Refusals are tagged values; a test's may be a plain text. */
+const ruleOf = (refusal: unknown): string =>
+  typeof refusal === "object" && refusal !== null && "_tag" in refusal ? String(refusal._tag) : String(refusal)

@@ -5,6 +5,7 @@
 import { Array as Arr, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
@@ -35,6 +36,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const signals = yield* Signals
   const clock = yield* Clock.Clock
   const tails = yield* makeTailCache(log)
+  const frames = yield* makeFrameLog
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
   const listeners = new Set<(key: StreamKey) => void>()
@@ -56,7 +58,8 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
       now: () => clock.currentTimeMillisUnsafe(),
       run: (effect: Effect.Effect<void>) => void run(effect),
-      tails
+      tails,
+      frames
     }
     const room = makeRoom(key, protocol, { head, state }, services)
     return yield* Effect.acquireRelease(

@@ -7,9 +7,11 @@ import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
+import { type FrameLog, type Stage, type StageFields, since } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { Access, Action, Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
+import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -35,6 +37,7 @@ export interface Services {
   readonly maxUpdates: number
   readonly now: () => number
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly frames: FrameLog
 }
 
 /** Tells the client that it has no access, which it takes as final, and closes its connection. */
@@ -101,13 +104,53 @@ class DocumentSession implements ProtocolSession {
 
   receive(texts: ReadonlyArray<string>): Effect.Effect<void, StorageUnavailable> {
     return Effect.gen({ self: this }, function* () {
+      const { frames } = this.services
       const messages = texts.map(this.services.decode)
+      const receivedAt = frames.now()
+      if (frames.isOn) this.followReceived(texts, messages)
       const genuine = yield* this.verifyAll(messages)
+      if (frames.isOn) this.followVerified(messages, genuine, receivedAt)
       for (const [i, message] of messages.entries()) {
         if (this.connection.isSentAway()) return
         yield* this.receiveMessage(message, genuine[i] ?? false)
       }
     })
+  }
+
+  /** Writes a line of this session. Ephemeral messages are traced, because they are never stored. */
+  private follow(stage: Stage, message: Wire.ClientMessage, fields: StageFields): void {
+    const { frames } = this.services
+    const { documentId, grant } = this.request
+    const who = { library: grant.libraryId, stream: documentId, session: this.connection.id, message: message._tag }
+    const all = { ...who, ...idsOf(message), ...fields }
+    if (message._tag === "Ephemeral") frames.trace(stage, all)
+    else frames.stage(stage, all)
+  }
+
+  /** A refusal has its line already: the room's, with the rule. */
+  private followAnswered(message: SignedMessage, outcome: Outcome<DocumentRefusal>, submittedAt: number): void {
+    if (outcome._tag === "Unavailable") this.follow("refused", message, { rule: "StorageUnavailable" })
+    else if (outcome._tag === "Stored" || outcome.refusal._tag === "AlreadyStored") {
+      const version = outcome._tag === "Stored" ? outcome.event.version : undefined
+      this.follow("acknowledged", message, { version, ms: since(this.services.frames, submittedAt) })
+    }
+  }
+
+  private followReceived(texts: ReadonlyArray<string>, messages: ReadonlyArray<Wire.ClientMessage>): void {
+    for (const [i, message] of messages.entries()) this.follow("received", message, { characters: texts[i]?.length })
+  }
+
+  private followVerified(
+    messages: ReadonlyArray<Wire.ClientMessage>,
+    genuine: ReadonlyArray<boolean>,
+    receivedAt: number
+  ): void {
+    const ms = since(this.services.frames, receivedAt)
+    for (const [i, message] of messages.entries()) {
+      if (!("signed" in message)) this.follow("refused", message, { rule: message._tag })
+      else if (genuine[i] === true) this.follow("verified", message, { ms })
+      else this.follow("refused", message, { rule: "SignatureInvalid", ms })
+    }
   }
 
   /** Verifies the signatures of all messages together. A malformed message has no signature: false. */
@@ -145,7 +188,12 @@ class DocumentSession implements ProtocolSession {
         return Effect.flatMap(
           this.services.access.allows(this.request.grant, actionOf(message, this.request.documentId)),
           (isAllowed) =>
-            isAllowed ? this.handleSigned(message, isGenuine) : Effect.sync(() => refuseAccess(connection))
+            isAllowed
+              ? this.handleSigned(message, isGenuine)
+              : Effect.sync(() => {
+                  if (this.services.frames.isOn) this.follow("refused", message, { rule: "AccessPolicy" })
+                  refuseAccess(connection)
+                })
         )
     }
   }
@@ -190,8 +238,10 @@ class DocumentSession implements ProtocolSession {
           : this.services.maxUpdates
       } as const
       inFlight.begin(message.payload.length)
+      const submittedAt = this.services.frames.now()
       room.submit(command, connection.id, (outcome) => {
         replies.answer(message, outcome, delivery)
+        if (this.services.frames.isOn) this.followAnswered(message, outcome, submittedAt)
         if (outcome._tag === "Stored") this.reservationsInARow = 0
         inFlight.end(message.payload.length)
       })
@@ -215,12 +265,14 @@ class DocumentSession implements ProtocolSession {
         used,
         sentEverything: delivery.holds() === message.parentSnapshotId
       } as const
+      const submittedAt = this.services.frames.now()
       const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
         // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
         // be another client's update to this very snapshot.
         room.submit(command, connection.id, (outcome) => {
           if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
             connection.send(Wire.snapshotSaved(message.snapshotId))
+            if (this.services.frames.isOn) this.followAnswered(message, outcome, submittedAt)
             if (outcome._tag === "Refused") room.local.reservations.release(connection.id)
             this.reservationsInARow = this.hasReservation ? this.reservationsInARow + 1 : 0
             this.hasReservation = false
@@ -268,6 +320,18 @@ class DocumentSession implements ProtocolSession {
     // A client that was sent the whole document is refused, and at once tries again with all of it.
     const canBeComplete = this.delivery.holds() === evicted.snapshot.snapshotId
     return isComplete || canBeComplete ? Effect.void : this.room.local.restoreCoordinator.awaitOthers(this.delivery)
+  }
+}
+
+/** The ids by which a message can be found in the log. */
+const idsOf = (message: Wire.ClientMessage): StageFields => {
+  switch (message._tag) {
+    case "Snapshot":
+      return { snapshot: message.snapshotId }
+    case "Update":
+      return { snapshot: message.refSnapshotId, author: message.pubKey, clock: message.clock }
+    default:
+      return {}
   }
 }
 

@@ -1,5 +1,6 @@
 /** Opens the session of a Secsync client: checks that the client may read the document, and finds its room. */
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
+import { makeFrameLog } from "../../internal/FrameLog.ts"
 import { Access } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
@@ -45,7 +46,8 @@ export class SecsyncSessions extends Context.Service<
           decode: Wire.makeDecoder(options.publicData),
           maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
           now: () => clock.currentTimeMillisUnsafe(),
-          run: yield* FiberSet.makeRuntime<never>()
+          run: yield* FiberSet.makeRuntime<never>(),
+          frames: yield* makeFrameLog
         }
         const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
           if (!(yield* services.access.allows(request.grant, { _tag: "Read", documentId: request.documentId }))) {

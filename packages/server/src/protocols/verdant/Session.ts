@@ -11,6 +11,7 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
+import { type FrameLog, type Stage, type StageFields, since } from "../../internal/FrameLog.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
@@ -47,6 +48,7 @@ export interface Services extends PresenceFeedServices {
   readonly presenceTtl: number
   /** The library needs maintenance soon. */
   readonly touch: (room: LibraryRoom) => void
+  readonly frames: FrameLog
 }
 
 /** How often a waiting session checks whether another client has restored the library. */
@@ -87,6 +89,8 @@ class LibrarySession implements Session, Subscriber {
   /** What the client takes for its last sync once it has processed the last answer with content. */
   private offeredAsOf: string | undefined
   private isWaiting = false
+  /** When the last sync arrived, by the frame log's clock. */
+  private syncReceivedAt = 0
   /** The users who were present at the client's last sync. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
@@ -156,16 +160,41 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
+  /** Writes a line of this session. Only syncs and operations are stored; other messages are traced. */
+  private follow(stage: Stage, message: Wire.ClientMessage, fields: StageFields = {}): void {
+    const { frames } = this.services
+    const { libraryId, streamId } = this.room.key
+    const replica = "replicaId" in message ? message.replicaId : this.replicaId
+    const who = { library: libraryId, stream: streamId, replica, session: this.client.id, message: message._tag }
+    if (message._tag === "Sync" || message._tag === "Operations") frames.stage(stage, { ...who, ...fields })
+    else if (stage === "refused") frames.stage(stage, { ...who, ...fields })
+    else frames.trace(stage, { ...who, ...fields })
+  }
+
+  private followAcknowledged(message: "Sync" | "Operations", version: number, receivedAt: number): void {
+    const { frames } = this.services
+    const { libraryId, streamId } = this.room.key
+    const who = { library: libraryId, stream: streamId, replica: this.replicaId, session: this.client.id, message }
+    frames.stage("acknowledged", { ...who, version, ms: since(frames, receivedAt) })
+  }
+
+  private followReceived(message: Wire.ClientMessage): void {
+    if (message._tag === "Malformed" || message._tag === "NotJson") {
+      const rule = message._tag === "Malformed" ? message.reason : "NotJson"
+      return this.follow("refused", message, { rule })
+    }
+    const operations = "operations" in message ? message.operations.items.length : undefined
+    this.follow("received", message, { operations })
+  }
+
   private handle(message: Wire.ClientMessage): Effect.Effect<void> {
     const { client, room, services } = this
+    if (services.frames.isOn) this.followReceived(message)
     switch (message._tag) {
       case "NotJson":
         return Effect.sync(() => client.close(CloseCode.notUtf8OrJson, "a message is JSON text"))
       case "Malformed":
-        return Effect.andThen(
-          Effect.logDebug(`A malformed message: ${message.reason}`),
-          Effect.sync(() => client.close(CloseCode.policy, message.reason))
-        )
+        return Effect.sync(() => client.close(CloseCode.policy, message.reason))
       case "Unknown":
         return Effect.void
       case "Heartbeat":
@@ -176,7 +205,10 @@ class LibrarySession implements Session, Subscriber {
     }
     const replica = room.state().replicas.get(message.replicaId)
     if (replica !== undefined && replica.userId !== this.grant.userId) {
-      return Effect.sync(() => client.send(Wire.forbidden))
+      return Effect.sync(() => {
+        if (services.frames.isOn) this.follow("refused", message, { rule: "AnothersReplica" })
+        client.send(Wire.forbidden)
+      })
     }
     switch (message._tag) {
       case "Sync":
@@ -232,6 +264,7 @@ class LibrarySession implements Session, Subscriber {
       const { progress } = room.local
       const { replicaId, resyncAll, since, timestamp } = message
       this.replicaId = replicaId
+      this.syncReceivedAt = this.services.frames.now()
       this.hasLeft = false
       this.arrive()
       const attempt = { isPolling: !client.isRealtime, isRepeat: this.acknowledgements.isResetPending }
@@ -322,6 +355,7 @@ class LibrarySession implements Session, Subscriber {
       })
     )
     if (answer.syncedAs !== undefined) client.send(Wire.serverAck(answer.syncedAs))
+    if (services.frames.isOn) this.followAcknowledged("Sync", state.version, this.syncReceivedAt)
     const correctPeers = () => {
       if (!this.hasLeft) this.peers.correct()
     }
@@ -353,7 +387,11 @@ class LibrarySession implements Session, Subscriber {
     return Effect.gen({ self: this }, function* () {
       const { client, grant, room, services } = this
       if (message.operations.items.length + message.operations.refused === 0) return
-      if (grant.readOnly) return client.send(Wire.forbidden)
+      const receivedAt = services.frames.now()
+      if (grant.readOnly) {
+        if (services.frames.isOn) this.follow("refused", message, { rule: "ReadOnly" })
+        return client.send(Wire.forbidden)
+      }
       const operations = this.takeTimely(message.operations, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
@@ -383,6 +421,7 @@ class LibrarySession implements Session, Subscriber {
       // Requests of a polling client overtake each other, and some are lost. An acknowledgement would cover older changes of
       // a lost one, which the client would never send again. Its next sync brings all of them, and is acknowledged.
       if (client.isRealtime && this.early === undefined && last !== undefined) client.send(Wire.serverAck(last))
+      if (services.frames.isOn) this.followAcknowledged("Operations", state.version, receivedAt)
     })
   }
 

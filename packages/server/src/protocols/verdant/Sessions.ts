@@ -1,5 +1,6 @@
 /** Opens sessions of Verdant clients, and maintains the libraries that they use. */
 import { Cache, Clock, Context, Duration, Effect, FiberSet, Layer, type Scope } from "effect"
+import { makeFrameLog } from "../../internal/FrameLog.ts"
 import type { Grant } from "../../ports/Access.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
@@ -72,7 +73,8 @@ export class VerdantSessions extends Context.Service<
           run,
           presenceTtl: Duration.toMillis(options.presenceTtl ?? "45 seconds"),
           profileOf: (userId) => Cache.get(cache, userId),
-          touch: maintenance.touch
+          touch: maintenance.touch,
+          frames: yield* makeFrameLog
         }
         const upkeep = Effect.andThen(Effect.sleep(interval), Effect.sync(maintenance.tick))
         yield* Effect.forkScoped(Effect.forever(upkeep))
