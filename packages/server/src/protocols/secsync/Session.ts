@@ -7,16 +7,16 @@ import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
-import { type FrameLog, type Stage, type StageFields, since } from "../../internal/FrameLog.ts"
+import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { Access, Action, Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
-import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import type { LoadRequest } from "./DocumentContent.ts"
 import { DocumentDelivery } from "./DocumentDelivery.ts"
+import { followAnswered, followReceived, followRefused, followVerified, type Sender } from "./FrameTrail.ts"
 import { InFlight } from "./InFlight.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import { UpdateReplies } from "./UpdateReplies.ts"
@@ -107,9 +107,9 @@ class DocumentSession implements ProtocolSession {
       const { frames } = this.services
       const messages = texts.map(this.services.decode)
       const receivedAt = frames.now()
-      if (frames.isOn) this.followReceived(texts, messages)
+      if (frames.isOn) followReceived(frames, this.sender, texts, messages)
       const genuine = yield* this.verifyAll(messages)
-      if (frames.isOn) this.followVerified(messages, genuine, receivedAt)
+      if (frames.isOn) followVerified(frames, this.sender, messages, genuine, receivedAt)
       for (const [i, message] of messages.entries()) {
         if (this.connection.isSentAway()) return
         yield* this.receiveMessage(message, genuine[i] ?? false)
@@ -117,40 +117,10 @@ class DocumentSession implements ProtocolSession {
     })
   }
 
-  /** Writes a line of this session. Ephemeral messages are traced, because they are never stored. */
-  private follow(stage: Stage, message: Wire.ClientMessage, fields: StageFields): void {
-    const { frames } = this.services
+  /** The sender, as the frame log names it. */
+  private get sender(): Sender {
     const { documentId, grant } = this.request
-    const who = { library: grant.libraryId, stream: documentId, session: this.connection.id, message: message._tag }
-    const all = { ...who, ...idsOf(message), ...fields }
-    if (message._tag === "Ephemeral") frames.trace(stage, all)
-    else frames.stage(stage, all)
-  }
-
-  /** A refusal has its line already: the room's, with the rule. */
-  private followAnswered(message: SignedMessage, outcome: Outcome<DocumentRefusal>, submittedAt: number): void {
-    if (outcome._tag === "Unavailable") this.follow("refused", message, { rule: "StorageUnavailable" })
-    else if (outcome._tag === "Stored" || outcome.refusal._tag === "AlreadyStored") {
-      const version = outcome._tag === "Stored" ? outcome.event.version : undefined
-      this.follow("acknowledged", message, { version, ms: since(this.services.frames, submittedAt) })
-    }
-  }
-
-  private followReceived(texts: ReadonlyArray<string>, messages: ReadonlyArray<Wire.ClientMessage>): void {
-    for (const [i, message] of messages.entries()) this.follow("received", message, { characters: texts[i]?.length })
-  }
-
-  private followVerified(
-    messages: ReadonlyArray<Wire.ClientMessage>,
-    genuine: ReadonlyArray<boolean>,
-    receivedAt: number
-  ): void {
-    const ms = since(this.services.frames, receivedAt)
-    for (const [i, message] of messages.entries()) {
-      if (!("signed" in message)) this.follow("refused", message, { rule: message._tag })
-      else if (genuine[i] === true) this.follow("verified", message, { ms })
-      else this.follow("refused", message, { rule: "SignatureInvalid", ms })
-    }
+    return { library: grant.libraryId, stream: documentId, session: this.connection.id }
   }
 
   /** Verifies the signatures of all messages together. A malformed message has no signature: false. */
@@ -191,7 +161,8 @@ class DocumentSession implements ProtocolSession {
             isAllowed
               ? this.handleSigned(message, isGenuine)
               : Effect.sync(() => {
-                  if (this.services.frames.isOn) this.follow("refused", message, { rule: "AccessPolicy" })
+                  const { frames } = this.services
+                  if (frames.isOn) followRefused(frames, this.sender, message, "AccessPolicy")
                   refuseAccess(connection)
                 })
         )
@@ -238,10 +209,11 @@ class DocumentSession implements ProtocolSession {
           : this.services.maxUpdates
       } as const
       inFlight.begin(message.payload.length)
-      const submittedAt = this.services.frames.now()
+      const { frames } = this.services
+      const submittedAt = frames.now()
       room.submit(command, connection.id, (outcome) => {
         replies.answer(message, outcome, delivery)
-        if (this.services.frames.isOn) this.followAnswered(message, outcome, submittedAt)
+        if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
         if (outcome._tag === "Stored") this.reservationsInARow = 0
         inFlight.end(message.payload.length)
       })
@@ -265,14 +237,15 @@ class DocumentSession implements ProtocolSession {
         used,
         sentEverything: delivery.holds() === message.parentSnapshotId
       } as const
-      const submittedAt = this.services.frames.now()
+      const { frames } = this.services
+      const submittedAt = frames.now()
       const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
         // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
         // be another client's update to this very snapshot.
         room.submit(command, connection.id, (outcome) => {
           if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
             connection.send(Wire.snapshotSaved(message.snapshotId))
-            if (this.services.frames.isOn) this.followAnswered(message, outcome, submittedAt)
+            if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
             if (outcome._tag === "Refused") room.local.reservations.release(connection.id)
             this.reservationsInARow = this.hasReservation ? this.reservationsInARow + 1 : 0
             this.hasReservation = false
@@ -320,18 +293,6 @@ class DocumentSession implements ProtocolSession {
     // A client that was sent the whole document is refused, and at once tries again with all of it.
     const canBeComplete = this.delivery.holds() === evicted.snapshot.snapshotId
     return isComplete || canBeComplete ? Effect.void : this.room.local.restoreCoordinator.awaitOthers(this.delivery)
-  }
-}
-
-/** The ids by which a message can be found in the log. */
-const idsOf = (message: Wire.ClientMessage): StageFields => {
-  switch (message._tag) {
-    case "Snapshot":
-      return { snapshot: message.snapshotId }
-    case "Update":
-      return { snapshot: message.refSnapshotId, author: message.pubKey, clock: message.clock }
-    default:
-      return {}
   }
 }
 

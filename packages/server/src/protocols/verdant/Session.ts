@@ -11,11 +11,12 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
-import { type FrameLog, type Stage, type StageFields, since } from "../../internal/FrameLog.ts"
+import type { FrameLog } from "../../internal/FrameLog.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
+import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
@@ -160,36 +161,15 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
-  /** Writes a line of this session. Only syncs and operations are stored; other messages are traced. */
-  private follow(stage: Stage, message: Wire.ClientMessage, fields: StageFields = {}): void {
-    const { frames } = this.services
+  /** The sender, as the frame log names it. */
+  private get sender(): Sender {
     const { libraryId, streamId } = this.room.key
-    const replica = "replicaId" in message ? message.replicaId : this.replicaId
-    const who = { library: libraryId, stream: streamId, replica, session: this.client.id, message: message._tag }
-    if (message._tag === "Sync" || message._tag === "Operations") frames.stage(stage, { ...who, ...fields })
-    else if (stage === "refused") frames.stage(stage, { ...who, ...fields })
-    else frames.trace(stage, { ...who, ...fields })
-  }
-
-  private followAcknowledged(message: "Sync" | "Operations", version: number, receivedAt: number): void {
-    const { frames } = this.services
-    const { libraryId, streamId } = this.room.key
-    const who = { library: libraryId, stream: streamId, replica: this.replicaId, session: this.client.id, message }
-    frames.stage("acknowledged", { ...who, version, ms: since(frames, receivedAt) })
-  }
-
-  private followReceived(message: Wire.ClientMessage): void {
-    if (message._tag === "Malformed" || message._tag === "NotJson") {
-      const rule = message._tag === "Malformed" ? message.reason : "NotJson"
-      return this.follow("refused", message, { rule })
-    }
-    const operations = "operations" in message ? message.operations.items.length : undefined
-    this.follow("received", message, { operations })
+    return { library: libraryId, stream: streamId, replica: this.replicaId, session: this.client.id }
   }
 
   private handle(message: Wire.ClientMessage): Effect.Effect<void> {
     const { client, room, services } = this
-    if (services.frames.isOn) this.followReceived(message)
+    if (services.frames.isOn) followReceived(services.frames, this.sender, message)
     switch (message._tag) {
       case "NotJson":
         return Effect.sync(() => client.close(CloseCode.notUtf8OrJson, "a message is JSON text"))
@@ -206,7 +186,7 @@ class LibrarySession implements Session, Subscriber {
     const replica = room.state().replicas.get(message.replicaId)
     if (replica !== undefined && replica.userId !== this.grant.userId) {
       return Effect.sync(() => {
-        if (services.frames.isOn) this.follow("refused", message, { rule: "AnothersReplica" })
+        if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AnothersReplica")
         client.send(Wire.forbidden)
       })
     }
@@ -355,7 +335,8 @@ class LibrarySession implements Session, Subscriber {
       })
     )
     if (answer.syncedAs !== undefined) client.send(Wire.serverAck(answer.syncedAs))
-    if (services.frames.isOn) this.followAcknowledged("Sync", state.version, this.syncReceivedAt)
+    if (services.frames.isOn)
+      followAcknowledged(services.frames, this.sender, command, state.version, this.syncReceivedAt)
     const correctPeers = () => {
       if (!this.hasLeft) this.peers.correct()
     }
@@ -389,7 +370,7 @@ class LibrarySession implements Session, Subscriber {
       if (message.operations.items.length + message.operations.refused === 0) return
       const receivedAt = services.frames.now()
       if (grant.readOnly) {
-        if (services.frames.isOn) this.follow("refused", message, { rule: "ReadOnly" })
+        if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
         return client.send(Wire.forbidden)
       }
       const operations = this.takeTimely(message.operations, undefined)
@@ -421,7 +402,7 @@ class LibrarySession implements Session, Subscriber {
       // Requests of a polling client overtake each other, and some are lost. An acknowledgement would cover older changes of
       // a lost one, which the client would never send again. Its next sync brings all of them, and is acknowledged.
       if (client.isRealtime && this.early === undefined && last !== undefined) client.send(Wire.serverAck(last))
-      if (services.frames.isOn) this.followAcknowledged("Operations", state.version, receivedAt)
+      if (services.frames.isOn) followAcknowledged(services.frames, this.sender, message, state.version, receivedAt)
     })
   }
 
