@@ -13,6 +13,11 @@ export interface SocketLimits {
    */
   readonly maxConnections: number
   /**
+   * Number of HTTP requests in progress on all connections together. Default: 1,000. A further request is answered with
+   * 503 Service Unavailable.
+   */
+  readonly maxRequests: number
+  /**
    * Bytes sent that a client has not taken yet, besides one larger frame. Default: 16 MiB. A client that is further behind
    * is closed with 1013 and can connect again.
    */
@@ -38,6 +43,7 @@ export interface SocketLimits {
 export const defaultLimits: SocketLimits = {
   maxFrameBytes: 32 * 1024 * 1024,
   maxConnections: 10_000,
+  maxRequests: 1000,
   maxBufferedBytes: 16 * 1024 * 1024,
   handshakeTimeout: "10 seconds",
   bodyTimeout: "30 seconds",

@@ -32,6 +32,7 @@ import { Committer } from "../rooms/Committer.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
+import { admitRequests } from "./http/RequestAdmission.ts"
 import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
@@ -138,7 +139,8 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
   endStalledAnswers(server, idleTimeout)
-  server.on("request", yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") }))
+  const handler = yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
+  admitRequests(server, limits.maxRequests, handler)
   server.on("upgrade", sockets.upgrade)
 
   yield* Effect.callback<void, ListenError>((resume) => {

@@ -1,0 +1,33 @@
+/**
+ * Admits HTTP requests: one at a time on each socket, and a number on all sockets together. Nothing that a client sends
+ * before its token is checked costs more than that.
+ */
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/**
+ * Gives requests to `handler`. A socket that sends a request before the one before is answered is destroyed: browsers,
+ * fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests in progress, the
+ * answer is 503 and the connection ends.
+ */
+export const admitRequests = (server: Server, maxRequests: number, handler: Handler): void => {
+  const busy = new WeakSet<Socket>()
+  let inProgress = 0
+  server.on("request", (request, response) => {
+    const { socket } = request
+    // One read may hold many requests: Node reports them all, also after the socket is destroyed.
+    if (socket.destroyed) return
+    if (busy.has(socket)) return void socket.destroy()
+    if (inProgress >= maxRequests)
+      return void response.writeHead(503, { connection: "close", "content-length": 0 }).end()
+    busy.add(socket)
+    inProgress += 1
+    response.once("close", () => {
+      busy.delete(socket)
+      inProgress -= 1
+    })
+    handler(request, response)
+  })
+}
