@@ -8,10 +8,15 @@ export interface SocketLimits {
    */
   readonly maxFrameBytes: number
   /**
-   * Number of open sockets, upgrades under way included. Default: 10,000. A further upgrade is answered with
-   * 503 Service Unavailable.
+   * Number of sockets whose clients were admitted. Default: 10,000. A further upgrade is answered with
+   * 503 Service Unavailable; a client that is admitted above the limit is closed with 1013.
    */
   readonly maxConnections: number
+  /**
+   * Number of sockets whose tokens are being checked. Default: 1,000. A further upgrade is answered with
+   * 503 Service Unavailable. A refused client that does not answer the closing handshake counts for neither limit.
+   */
+  readonly maxHandshakes: number
   /**
    * Number of HTTP requests in progress on all connections together. Default: 1,000. A further request is answered with
    * 503 Service Unavailable.
@@ -43,6 +48,7 @@ export interface SocketLimits {
 export const defaultLimits: SocketLimits = {
   maxFrameBytes: 32 * 1024 * 1024,
   maxConnections: 10_000,
+  maxHandshakes: 1000,
   maxRequests: 1000,
   maxBufferedBytes: 16 * 1024 * 1024,
   handshakeTimeout: "10 seconds",

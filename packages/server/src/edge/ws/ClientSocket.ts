@@ -31,7 +31,7 @@ export const SHUTDOWN_TIMEOUT = "3 seconds"
 export class ClientSocket implements FrameQueueOwner {
   readonly frames: FrameQueue
   readonly connection: Connection
-  private readonly ws: WebSocket
+  readonly ws: WebSocket
   private readonly services: ClientSocketServices
   private readonly liveness: Liveness
   private session: ProtocolSession | undefined
@@ -63,6 +63,11 @@ export class ClientSocket implements FrameQueueOwner {
     this.session = session
     this.serving = this.start(untilEnd)
     this.frames.open()
+  }
+
+  /** Whether the client was admitted: it has a session. */
+  get isServed(): boolean {
+    return this.session !== undefined
   }
 
   private start(effect: Effect.Effect<void, CloseReason>): Fiber.Fiber<void> {

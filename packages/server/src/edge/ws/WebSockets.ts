@@ -32,6 +32,8 @@ export interface WebSockets {
 
 /** How long a closing handshake may take, ms. It covers a time in which this process itself stands still. */
 const CLOSE_TIMEOUT = 10_000
+/** Refused clients that may take their time to close. Above it, the oldest is dropped. */
+const MAX_REFUSED = 1000
 
 export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits, memoryBudget: MemoryBudget) {
   const access = yield* Access
@@ -45,14 +47,19 @@ export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits,
   const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
 
   const clients = new Map<WebSocket, ClientSocket>()
-  /** Upgrades whose tokens are being checked. They count as connections. */
+  /** Clients that were admitted. */
+  let served = 0
+  /** Clients that were not admitted and have not closed yet, the oldest first. */
+  const refused = new Set<ClientSocket>()
+  /** Upgrades whose tokens are checked before there is a socket. */
   let upgrading = 0
+  const handshakes = () => clients.size - served - refused.size + upgrading
   let isClosing = false
 
   // ---- upgrade
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (isClosing || clients.size + upgrading >= limits.maxConnections) {
+    if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes) {
       return refuseUpgrade(socket, "503 Service Unavailable")
     }
     destroyOnError(socket)
@@ -102,7 +109,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits,
     close(this: WebSocket): void {
       const client = clients.get(this)
       clients.delete(this)
-      client?.frames.end()
+      if (client === undefined) return
+      if (client.isServed) served -= 1
+      refused.delete(client)
+      client.frames.end()
     },
     // `ws` itself closes with 1002, 1007 or 1009 for a frame that breaks the protocol. Without a listener it would throw.
     error(): void {}
@@ -122,13 +132,27 @@ export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits,
       }),
       Effect.onExit((exit) => {
         const opened = Exit.isSuccess(exit) ? exit.value : undefined
-        if (!opened) return Scope.close(scope, exit)
+        if (!opened) return Effect.andThen(Scope.close(scope, exit), refuse(client))
+        if (served >= limits.maxConnections) {
+          connection.close(CloseCode.tryAgainLater, "the server is too busy")
+          return Effect.andThen(Scope.close(scope, exit), refuse(client))
+        }
+        if (clients.has(client.ws)) served += 1
         // In a fiber of its own, so that an idle client does not keep the memory of its opening.
         return Effect.sync(() => client.serve(opened.session, untilGrantEnds(connection, opened.grant, scope)))
       }),
       Effect.asVoid
     )
   }
+
+  /** A refused client has the time of a closing handshake, unless many others are refused after it. */
+  const refuse = (client: ClientSocket) =>
+    Effect.sync(() => {
+      if (!clients.has(client.ws)) return
+      refused.add(client)
+      const [oldest] = refused
+      if (refused.size > MAX_REFUSED) oldest?.terminate()
+    })
 
   const openDocument =
     (target: Target): Open =>
