@@ -3,6 +3,7 @@ import { Command, Flags } from "@oclif/core"
 import type { EventLog, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
+import { escapeControls, jsonText } from "./output/format.ts"
 
 export abstract class BaseCommand<Result> extends Command {
   static override enableJsonFlag = true
@@ -50,13 +51,18 @@ export abstract class BaseCommand<Result> extends Command {
 
   /** Prints text for people. With `--json` it prints nothing, because stdout holds one JSON value. */
   protected print(text: string): void {
-    if (!this.jsonEnabled()) this.log(text)
+    if (!this.jsonEnabled()) this.log(escapeControls(text))
+  }
+
+  override logJson(json: unknown): void {
+    process.stdout.write(`${jsonText(json)}\n`)
   }
 
   /** Prints a line for people while the command still runs; with `--json` on stderr. */
   protected announce(text: string): void {
-    if (this.jsonEnabled()) process.stderr.write(`${text}\n`)
-    else this.log(text)
+    const line = escapeControls(text)
+    if (this.jsonEnabled()) process.stderr.write(`${line}\n`)
+    else this.log(line)
   }
 
   protected override async catch(error: unknown): Promise<void> {
@@ -65,7 +71,7 @@ export abstract class BaseCommand<Result> extends Command {
     const failure = failureOf(error)
     process.exitCode = failure.exitCode
     if (this.jsonEnabled()) this.logJson(failure.toJSON())
-    else process.stderr.write(failure.toText())
+    else process.stderr.write(escapeControls(failure.toText()))
   }
 }
 
@@ -76,7 +82,10 @@ const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A
   const stop = () => controller.abort()
   process.once("SIGINT", stop).once("SIGTERM", stop)
   // Log lines go to stderr: stdout carries the command's output alone.
-  const logged = provide(effect, Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)]))
+  const logged = provide(
+    effect,
+    Logger.layer([Logger.withConsoleError(Logger.map(Logger.formatLogFmt, escapeControls))])
+  )
   const exit = await runPromiseExit(logged, { signal: controller.signal })
   process.off("SIGINT", stop).off("SIGTERM", stop)
   return exit

@@ -77,6 +77,19 @@ describe("token", () => {
     assert.include(farOff.stdout, "1e+300")
   })
 
+  it("inspect escapes every character of a token that a terminal would obey", async () => {
+    const cwd = freshFolder()
+    const hostile = { "\u001b[2J": "\u009b31m\u202ereversed\u0007", sub: "\u001b]0;title\u0007" }
+    const token = `e30.${Buffer.from(JSON.stringify(hostile)).toString("base64url")}.e30`
+    for (const flags of [[], ["--json"]]) {
+      const { stdout, stderr } = await run(["token", "inspect", token, ...flags], { cwd })
+      assert.notMatch(stdout + stderr, /[^\P{Cc}\n]|\p{Cf}/u)
+      assert.include(stdout, "\\u001b[2J")
+    }
+    const unknown = await run(["\u001b[2Jboo"], { cwd })
+    assert.notMatch(unknown.stdout + unknown.stderr, /[^\P{Cc}\n]|\p{Cf}/u)
+  })
+
   it("reads the secret from the environment or a file, and refuses a short or missing secret", async () => {
     const cwd = freshFolder()
     const mint = ["token", "mint", "--library", "notes", "--user", "ada"]

@@ -57,13 +57,18 @@ With --follow the command prints new events of every server and command until yo
     const Effect = await import("effect/Effect")
     const { eachEvent } = await import("@sealog/server/admin")
     const { backendOf } = await import("../backends/storage.ts")
+    const { escapeControls } = await import("../output/format.ts")
     const { writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
     const lineOf = this.jsonEnabled() ? (event: LoggedEvent) => JSON.stringify(event) : await textOf()
     const show = (page: ReadonlyArray<LoggedEvent>) =>
       this.jsonEnabled() && !follow
         ? Effect.sync(() => void events.push(...page))
-        : writeLines(process.stdout, page.map(lineOf), follow)
+        : writeLines(
+            process.stdout,
+            page.map((event) => escapeControls(lineOf(event))),
+            follow
+          )
     const from = after === undefined ? { last } : { after }
     const showing = eachEvent(scope, { from, follow }, show).pipe(
       Effect.catchTag("OutputClosed", (error) => (error.byReader ? Effect.void : Effect.die(error))),

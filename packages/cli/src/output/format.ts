@@ -26,14 +26,25 @@ export const ago = (millis: number, now = Date.now()): string => {
 /** Replaces control and format characters, which a terminal would obey, by spaces. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]/gu, " ")
 
-/** Indented JSON that escapes control and format characters, which a terminal would obey. */
-export const jsonText = (value: unknown): string =>
-  JSON.stringify(value, null, 2).replace(/[^\P{Cc}\n]|\p{Cf}/gu, (character) =>
-    Array.from(
-      { length: character.length },
-      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`
-    ).join("")
+/** The sequences with which `emphasis` and `stateLabel` colour text. */
+const OWN_COLOURS = new RegExp(`${String.fromCharCode(27)}\\[(?:1|22|3[1-3]|39)m`)
+const OBEYED = new RegExp(`${OWN_COLOURS.source}|[^\\P{Cc}\\n\\t]|[\\p{Cf}\\p{Zl}\\p{Zp}]`, "gu")
+
+/**
+ * Escapes control and format characters as `\\uXXXX`, because a terminal would obey them. Line breaks, tabs and the CLI's own
+ * colours stay. Every text that may come from outside goes through this before a terminal sees it.
+ */
+export const escapeControls = (text: string): string =>
+  text.replace(OBEYED, (found) =>
+    OWN_COLOURS.test(found)
+      ? found
+      : Array.from({ length: found.length }, (_, i) => `\\u${found.charCodeAt(i).toString(16).padStart(4, "0")}`).join(
+          ""
+        )
   )
+
+/** Indented JSON without characters that a terminal would obey. */
+export const jsonText = (value: unknown): string => escapeControls(JSON.stringify(value, null, 2))
 
 /** A table with numbers and sizes aligned to the right. */
 export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {

@@ -46,8 +46,10 @@ export const receiveUpload = Effect.fnUntraced(function* (
     upload = { ...stored, name: part.name, type }
   })
 
+  // The parser throws, instead of failing, on a part whose headers never end.
+  const wellFormed = Stream.catchDefect(request.multipartStream, () => Stream.fromEffect(invalid))
   // The form around the file must not pause longer either.
-  const parts = Stream.timeoutOrElse(request.multipartStream, {
+  const parts = Stream.timeoutOrElse(wellFormed, {
     duration: idleTimeout,
     orElse: () => Stream.fromEffect(tooSlow)
   })

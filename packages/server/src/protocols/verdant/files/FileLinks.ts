@@ -51,8 +51,11 @@ const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Ser
       return new URLSearchParams({ library: libraryId, expires: String(expires), signature })
     }),
     verify: Effect.fnUntraced(function* (fileId, query) {
-      const libraryId = query.get("library") ?? ""
-      const expires = Number(query.get("expires"))
+      const [libraryId, expiresText] = [query.get("library") ?? "", query.get("expires") ?? ""]
+      if (!isExact(query) || !/^[1-9]\d{0,15}$/.test(expiresText)) {
+        return yield* new LinkRefused({ reason: "signature" })
+      }
+      const expires = Number(expiresText)
       const signature = Buffer.from(query.get("signature") ?? "", "base64url")
       const isGenuine = keys.some((key) => isEqual(signature, signatureOf(key, { libraryId, fileId, expires })))
       if (!isGenuine || !isLibraryId(libraryId)) return yield* new LinkRefused({ reason: "signature" })
@@ -85,3 +88,9 @@ const signatureOf = (
 ): Buffer => createHmac("sha256", key).update(`${fileId}\n${expires}\n${libraryId}`).digest()
 
 const isEqual = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)
+
+const PARAMETERS = ["library", "expires", "signature"]
+
+/** Whether the query has each parameter once and no other: a link has exactly one form. */
+const isExact = (query: URLSearchParams): boolean =>
+  query.size === PARAMETERS.length && PARAMETERS.every((name) => query.has(name))

@@ -326,6 +326,8 @@ describe("an upload is refused and leaves nothing behind when it", () => {
     ["names another boundary", { body: rawForm(good), headers: { "content-type": "multipart/form-data; boundary=y" } }],
     ["ends within its file", { body: rawPart(good).slice(0, -2) }],
     ["ends before the form does", { body: rawPart(good) }],
+    ["has no blank line after its headers", { body: rawForm(good).replace("\r\n\r\n", "\r\n") }],
+    ["has no headers", { body: `--${BOUNDARY}\r\n--${BOUNDARY}--\r\n` }],
     ["ends before the form does, with no Content-Length", streamed(rawPart({ ...good, content: "x".repeat(200_000) }))]
   ] as ReadonlyArray<readonly [string, RequestInit]>) {
     it.live(what, () => Effect.flatMap(startFileServer(), (server) => refused(server, 4000, init)))

@@ -51,6 +51,9 @@ describe("a link to a file", () => {
         ["library", undefined],
         ["expires", String(Number(query.get("expires")) + 1)],
         ["expires", "Infinity"],
+        ["expires", `+${query.get("expires")}`],
+        ["expires", `${query.get("expires")}.0`],
+        ["expires", ` ${query.get("expires")}`],
         ["expires", "1e99"],
         ["expires", undefined],
         ["signature", ""],
@@ -65,6 +68,11 @@ describe("a link to a file", () => {
         assert.strictEqual(yield* reason(links, fileId, changed), "signature", `${name}=${value}`)
       }
       assert.strictEqual(yield* reason(links, FileId.make("another"), query), "signature")
+      for (const added of ["library", "expires", "signature", "other"]) {
+        const longer = new URLSearchParams(query)
+        longer.append(added, query.get(added) ?? "x")
+        assert.strictEqual(yield* reason(links, fileId, longer), "signature", `a second ${added}`)
+      }
     })
   )
 
