@@ -6,7 +6,7 @@ import { isTruant } from "./Progress.ts"
 import type { LibraryState } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
-/** What an event records of the replicas' progress. */
+/** The replicas' progress, as an event records it. */
 export interface RecordedProgress {
   readonly cursors?: Readonly<Record<string, Cursor>>
   readonly watermark?: string
@@ -21,7 +21,7 @@ export const isWaitedFor = ({ type }: { readonly type: number }): boolean => typ
 /** How much older the log's time of the last word of a replica may be than what is known, as a part of the truancy time. */
 const SEEN_PART = 1 / 100
 
-/** What this process knows of the replicas and the log does not. */
+/** The progress of the replicas that this process knows and the log does not hold yet. */
 export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress => {
   // A Map, because a replica may be called `__proto__`.
   const changed = new Map<string, Cursor>()
