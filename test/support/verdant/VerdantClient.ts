@@ -151,9 +151,9 @@ export const untilShown = <R>(
 export const untilRestored = (client: VerdantClient): Effect.Effect<void> =>
   until(`${client.user} restores the library`, () => hasRestored(client))
 
-/** True when the server has asked the client to restore the library, and has answered its data. */
+/** True when the server has asked the client to restore the library, and has answered its data since it last asked. */
 export const hasRestored = ({ network }: VerdantClient): boolean => {
-  const asked = network.received.findIndex(({ type }) => type === "need-since")
+  const asked = network.received.findLastIndex(({ type }) => type === "need-since")
   const restoring = network.sent.find(({ type, since, resyncAll }) => type === "sync" && since === null && !resyncAll)
   const answered = network.received.slice(asked).find(({ type }) => type === "sync-resp")
   return asked !== -1 && restoring !== undefined && answered !== undefined
