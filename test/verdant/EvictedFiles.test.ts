@@ -37,10 +37,11 @@ const untilReplaced = (files: Files, before: ReadonlyArray<string>, kept: Readon
     () => files.stored()
   )
 
+/** Waits for the device too: a client that does not remember an upload repeats it when it comes online. */
 const untilUploaded = (client: VerdantClient, times: number) =>
   until(
     `${client.user} has uploaded ${times} files`,
-    () => client.network.uploads() >= times,
+    Effect.map(client.unsyncedFiles, (unsynced) => unsynced === 0 && client.network.uploads() >= times),
     () => ({
       uploads: client.network.uploads(),
       online: client.isOnline(),
@@ -52,9 +53,15 @@ const untilUploaded = (client: VerdantClient, times: number) =>
 /**
  * Reconnects a client that has restored the library: only then does the store upload its files again. The server has
  * answered every request before the client reconnects, because a late one could restore the library after the next eviction.
+ *
+ * `uploads`: of this client before the eviction.
  */
-const comeOnline = Effect.fnUntraced(function* (client: VerdantClient) {
+const comeOnline = Effect.fnUntraced(function* (client: VerdantClient, uploads: number) {
   yield* untilRestored(client)
+  yield* until(
+    "it marks its files to be uploaded again",
+    Effect.map(client.unsyncedFiles, (unsynced) => unsynced > 0 || client.network.uploads() > uploads)
+  )
   yield* untilSame([client])
   client.network.cut()
   yield* until("it is offline", () => !client.isOnline() && client.network.underWay() === 0)
@@ -87,13 +94,14 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
       const a = yield* openClient({ library, user: "a", transport })
       const id = yield* a.put({ image: picture("first") })
       yield* untilUploaded(a, 1)
-      for (const _ of [1, 2]) {
+      for (const round of [1, 2]) {
         const restores = a.restores()
         const before = files.stored().filter((name) => !anothers.includes(name))
         assert.strictEqual(before.length, 1)
         yield* evict(server.database, library)
         yield* until("it restores the library", () => a.restores() > restores)
-        yield* comeOnline(a)
+        yield* comeOnline(a, round)
+        yield* untilUploaded(a, round + 1)
         yield* untilReplaced(files, before, anothers)
       }
       yield* assertSeen(library, id, "first")
@@ -121,7 +129,7 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
 
       const library = libraryOn(yield* startServer({ database, blobs: files.blobs }), first.library.id)
       const a = yield* openClient({ library, user: "a", transport, device: first.device })
-      yield* comeOnline(a)
+      yield* comeOnline(a, 0)
       yield* untilUploaded(a, 1)
       yield* untilReplaced(files, before)
       yield* assertSeen(library, first.id, "the picture")
@@ -153,7 +161,7 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
       assert.deepInclude(evicted, { documentId: "@verdant", files: 2, fileBytes: 6 })
       assert.deepStrictEqual(files.stored(), [])
 
-      yield* visit(device, (a) => Effect.andThen(comeOnline(a), untilUploaded(a, 2)))
+      yield* visit(device, (a) => Effect.andThen(comeOnline(a, 0), untilUploaded(a, 2)))
       assert.strictEqual(files.stored().length, 2)
       const [again] = yield* evict(database, library)
       assert.deepInclude(again, { files: 2, fileBytes: 6 })

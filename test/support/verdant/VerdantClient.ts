@@ -76,6 +76,8 @@ export interface VerdantClient {
     fits: (documents: ReadonlyArray<Doc>) => boolean,
     collection?: string
   ) => Effect.Effect<void>
+  /** The number of files on the device that it does not know to be uploaded. Only in version 5. */
+  readonly unsyncedFiles: Effect.Effect<number>
   /** True when it has synced, and every operation it sent is acknowledged. */
   readonly isSettled: () => boolean
   readonly isOnline: () => boolean
@@ -211,8 +213,9 @@ const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): vo
   }
 }
 
-/** The private parts of the store that `reread` needs. */
+/** The private parts of the store that `reread` and `unsyncedFiles` need. */
 interface Internals {
+  readonly context: { readonly files: Promise<{ readonly listUnsynced: () => Promise<ReadonlyArray<unknown>> }> }
   readonly _entities: { readonly clearCache: () => void }
   readonly queries: { readonly forceRefreshAll: () => void }
 }
@@ -362,6 +365,10 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       const describe = () => ({ documents: last, client: describeClient(client) })
       return untilShown(`${user}: ${what}`, () => [client], isSo, describe)
     },
+    unsyncedFiles: Effect.promise(async () => {
+      const files = await (store as unknown as Internals).context.files
+      return (await files.listUnsynced()).length
+    }),
     isSettled: () => {
       const acked = network.received.flatMap((message) =>
         message.type === "server-ack"
