@@ -9,7 +9,7 @@ import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { freshDirectory } from "../support/verdant/shards.ts"
-import { openClient, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
+import { openClient, untilRestored, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 /** A file store that several servers share. */
 const freshFiles = Effect.gen(function* () {
@@ -37,24 +37,47 @@ const untilReplaced = (files: Files, before: ReadonlyArray<string>, kept: Readon
     () => files.stored()
   )
 
+/** Waits for the device too: it must remember the uploads before an eviction makes it forget them. */
 const untilUploaded = (client: VerdantClient, times: number) =>
   until(
     `${client.user} has uploaded ${times} files`,
-    () => client.network.uploads() >= times,
+    Effect.map(client.unsyncedFiles, (unsynced) => unsynced === 0 && client.network.uploads() >= times),
     () => ({
       uploads: client.network.uploads(),
       online: client.isOnline(),
       restores: client.restores(),
+      problems: client.problems,
       statuses: client.network.statuses
     })
   )
 
-/** Reconnects a client that has restored the library: only then does the store upload its files again. */
-const comeOnline = Effect.fnUntraced(function* (client: VerdantClient) {
-  yield* until("it restores the library", () => client.restores() > 0)
+/**
+ * Uploads pictures of a client that was opened offline, and connects it; returns their items' ids. A connected store (5.5)
+ * may ask the server for a new file before the device has it, and then overwrites its own copy with the answer.
+ */
+const uploadAndConnect = Effect.fnUntraced(function* (client: VerdantClient, ...texts: ReadonlyArray<string>) {
+  const ids = yield* Effect.forEach(texts, (text) => client.put({ image: picture(text) }))
+  yield* untilUploaded(client, texts.length)
+  yield* client.goOnline
+  yield* untilSame([client])
+  return ids
+})
+
+/**
+ * Reconnects a client that has restored the library: only then does the store upload its files again. The server has
+ * answered every request before the client reconnects, because a late one could restore the library after the next eviction.
+ *
+ * `uploads`: of this client before the eviction.
+ */
+const comeOnline = Effect.fnUntraced(function* (client: VerdantClient, uploads: number) {
+  yield* untilRestored(client)
+  yield* until(
+    "it marks its files to be uploaded again",
+    Effect.map(client.unsyncedFiles, (unsynced) => unsynced > 0 || client.network.uploads() > uploads)
+  )
   yield* untilSame([client])
   client.network.cut()
-  yield* until("it is offline", () => !client.isOnline())
+  yield* until("it is offline", () => !client.isOnline() && client.network.underWay() === 0)
   client.network.mend()
 })
 
@@ -77,19 +100,19 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
       const files = yield* freshFiles
       const server = yield* startServer({ blobs: files.blobs })
       const [library, another] = [libraryOn(server), libraryOn(server)]
-      const other = yield* openClient({ library: another, user: "a", transport })
-      yield* other.put({ image: picture("of another library") })
-      yield* untilUploaded(other, 1)
+      const other = yield* openClient({ library: another, user: "a", transport, offline: true })
+      yield* uploadAndConnect(other, "of another library")
       const anothers = files.stored()
-      const a = yield* openClient({ library, user: "a", transport })
-      const id = yield* a.put({ image: picture("first") })
-      yield* untilUploaded(a, 1)
+      const a = yield* openClient({ library, user: "a", transport, offline: true })
+      const [id = ""] = yield* uploadAndConnect(a, "first")
       for (const round of [1, 2]) {
+        const restores = a.restores()
         const before = files.stored().filter((name) => !anothers.includes(name))
         assert.strictEqual(before.length, 1)
         yield* evict(server.database, library)
-        yield* until("it restores the library", () => a.restores() === round)
-        yield* comeOnline(a)
+        yield* until("it restores the library", () => a.restores() > restores)
+        yield* comeOnline(a, round)
+        yield* untilUploaded(a, round + 1)
         yield* untilReplaced(files, before, anothers)
       }
       yield* assertSeen(library, id, "first")
@@ -104,9 +127,8 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
       const first = yield* Effect.scoped(
         Effect.gen(function* () {
           const library = libraryOn(yield* startServer({ database, blobs: files.blobs }))
-          const a = yield* openClient({ library, user: "a", transport })
-          const id = yield* a.put({ image: picture("the picture") })
-          yield* untilUploaded(a, 1)
+          const a = yield* openClient({ library, user: "a", transport, offline: true })
+          const [id = ""] = yield* uploadAndConnect(a, "the picture")
           return { id, library, device: a.device }
         })
       )
@@ -117,7 +139,7 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
 
       const library = libraryOn(yield* startServer({ database, blobs: files.blobs }), first.library.id)
       const a = yield* openClient({ library, user: "a", transport, device: first.device })
-      yield* comeOnline(a)
+      yield* comeOnline(a, 0)
       yield* untilUploaded(a, 1)
       yield* untilReplaced(files, before)
       yield* assertSeen(library, first.id, "the picture")
@@ -133,23 +155,23 @@ describe.each(["realtime", "pull"] as const)("files of an evicted library (%s)",
         use: (client: VerdantClient) => Effect.Effect<unknown>
       ) {
         const library = libraryOn(yield* startServer({ database, blobs: files.blobs }), "notes")
-        const client = yield* openClient({ library, user: "a", transport, ...(device && { device }) })
+        const client = yield* openClient({ library, user: "a", transport, offline: true, ...(device && { device }) })
         yield* use(client)
         return { library, device: client.device }
       }, Effect.scoped)
-      const { device, library } = yield* visit(undefined, (a) =>
-        Effect.gen(function* () {
-          for (const text of ["one", "two"]) yield* a.put({ image: picture(text) })
-          yield* untilUploaded(a, 2)
-          yield* untilSame([a])
-        })
-      )
+      const { device, library } = yield* visit(undefined, (a) => uploadAndConnect(a, "one", "two"))
       assert.strictEqual(files.stored().length, 2)
       const [evicted] = yield* evict(database, library, files.blobs)
       assert.deepInclude(evicted, { documentId: "@verdant", files: 2, fileBytes: 6 })
       assert.deepStrictEqual(files.stored(), [])
 
-      yield* visit(device, (a) => Effect.andThen(comeOnline(a), untilUploaded(a, 2)))
+      yield* visit(device, (a) =>
+        Effect.gen(function* () {
+          yield* a.goOnline
+          yield* comeOnline(a, 0)
+          yield* untilUploaded(a, 2)
+        })
+      )
       assert.strictEqual(files.stored().length, 2)
       const [again] = yield* evict(database, library)
       assert.deepInclude(again, { files: 2, fileBytes: 6 })

@@ -1,4 +1,4 @@
-/** What a token allows and for how long, and how the server refuses the rest. */
+/** The permissions and the lifetime of a token, and how the server refuses the rest. */
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
@@ -124,7 +124,7 @@ describe("refusals", () => {
   )
 })
 
-describe("what a token allows", () => {
+describe("permissions of a token", () => {
   it.live.each([4, 5, "4", "5"])("a token of type %j allows no write", (type) =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startServer())

@@ -78,7 +78,7 @@ export const diagnose = Effect.gen(function* () {
             detail: "this role could change the tables or the events",
             tryThis: "run servers as a role that has `sync-admin migrate --grant-to ROLE` alone"
           }
-        : { check: "rights", state: "ok", detail: "what a server needs, and no more" }
+        : { check: "rights", state: "ok", detail: "the rights that a server needs, and no more" }
   )
   return findings
 })

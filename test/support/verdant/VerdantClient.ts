@@ -76,6 +76,8 @@ export interface VerdantClient {
     fits: (documents: ReadonlyArray<Doc>) => boolean,
     collection?: string
   ) => Effect.Effect<void>
+  /** The number of files on the device that it does not know to be uploaded. Only in version 5. */
+  readonly unsyncedFiles: Effect.Effect<number>
   /** True when it has synced, and every operation it sent is acknowledged. */
   readonly isSettled: () => boolean
   readonly isOnline: () => boolean
@@ -151,9 +153,9 @@ export const untilShown = <R>(
 export const untilRestored = (client: VerdantClient): Effect.Effect<void> =>
   until(`${client.user} restores the library`, () => hasRestored(client))
 
-/** True when the server has asked the client to restore the library, and has answered its data. */
+/** True when the server has asked the client to restore the library, and has answered its data since it last asked. */
 export const hasRestored = ({ network }: VerdantClient): boolean => {
-  const asked = network.received.findIndex(({ type }) => type === "need-since")
+  const asked = network.received.findLastIndex(({ type }) => type === "need-since")
   const restoring = network.sent.find(({ type, since, resyncAll }) => type === "sync" && since === null && !resyncAll)
   const answered = network.received.slice(asked).find(({ type }) => type === "sync-resp")
   return asked !== -1 && restoring !== undefined && answered !== undefined
@@ -211,8 +213,9 @@ const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): vo
   }
 }
 
-/** The private parts of the store that `reread` needs. */
+/** The private parts of the store that `reread` and `unsyncedFiles` need. */
 interface Internals {
+  readonly context: { readonly files: Promise<{ readonly listUnsynced: () => Promise<ReadonlyArray<unknown>> }> }
   readonly _entities: { readonly clearCache: () => void }
   readonly queries: { readonly forceRefreshAll: () => void }
 }
@@ -362,6 +365,10 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
       const describe = () => ({ documents: last, client: describeClient(client) })
       return untilShown(`${user}: ${what}`, () => [client], isSo, describe)
     },
+    unsyncedFiles: Effect.promise(async () => {
+      const files = await (store as unknown as Internals).context.files
+      return (await files.listUnsynced()).length
+    }),
     isSettled: () => {
       const acked = network.received.flatMap((message) =>
         message.type === "server-ack"

@@ -32,6 +32,8 @@ export default class Replay extends BaseCommand<ReplayResult> {
   static override description =
     `Servers can keep running. The command checks versions, the hash chain, the hash and signature of every payload that is not purged, clocks, parents and parent proofs. It prints a line per problem, and exits with 1 if there is any.
 
+For Secsync, it checks that the rules accept each event after the events before it. For Verdant, it checks that too, as far as the log shows what the server knew. It cannot check whether a replica needed a reset, sent operations too late, had made the recorded progress, or was silent for too long, nor whether a file was deleted too early.
+
 With --to it copies the events that the target lacks. Migrate the target first, and let no server write to it. A copy that was interrupted continues when you run the command again. At the end every stream has the same chain value in both databases. Revocations for all libraries are copied only with the whole log.
 
 A copy checks versions, chain values and payload hashes; --verify adds the other checks. It stops at the first damaged event of a stream, before copying it.`

@@ -158,6 +158,15 @@ describe("replay of a Verdant library", () => {
     )
   }
 
+  it.effect("accepts an eviction of a library that waits for its restoration, which older servers wrote", () =>
+    Effect.gen(function* () {
+      const library = evicted()
+      library.when(sync("writer", 4, { since: stamp(1) }))
+      assert.deepStrictEqual(library.when({ _tag: "EvictLibrary" }), { refused: "NothingToDo" })
+      assert.deepStrictEqual(yield* problemsOf(library, { event: { _tag: "Evicted" } }), [])
+    })
+  )
+
   it.effect("reports a second replica that was asked for a restoration while the first had time", () =>
     Effect.gen(function* () {
       const library = evicted()

@@ -569,6 +569,74 @@ describe("a session in a room", () => {
   )
 })
 
+describe("the context of a decision", () => {
+  const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
+
+  /** A room whose context is the number in `clock`, and which refuses a command until the clock has come to its number. */
+  const makeTimedRoom = Effect.gen(function* () {
+    const { layer, log, trouble } = yield* makeTroubledLog
+    const clock = { now: 1 }
+    const decisions: Array<string> = []
+    const timed: RoomProtocol<null, number, "early", null, number> = {
+      ...numbers,
+      isSettled: () => false,
+      context: () => clock.now,
+      decide: (_, due, now) => {
+        decisions.push(`${due} at ${now}`)
+        return now >= due
+          ? Result.succeed({ event: { ...even, data: { due, decidedAt: now } }, payload: null })
+          : Result.fail("early")
+      }
+    }
+    const services = yield* Layer.build(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone])))
+    const rooms = yield* makeRooms(timed, { idle: 0 }).pipe(Effect.provide(services))
+    const room = yield* rooms.get(key)
+    const submit = (due: number) =>
+      Effect.callback<string>((resume) => {
+        room.submit(due, "a", (outcome) =>
+          resume(Effect.succeed(outcome._tag === "Stored" ? JSON.stringify(outcome.event.data) : outcome._tag))
+        )
+      })
+    return { clock, decisions, log, submit, trouble }
+  })
+
+  it.effect("is of the moment at which a command that waited behind a commit is decided", () =>
+    Effect.gen(function* () {
+      const { clock, decisions, submit, trouble } = yield* makeTimedRoom
+      const [committing, release] = [yield* Latch.make(), yield* Latch.make()]
+      trouble.beforeNextAppend = Effect.andThen(committing.open, release.await)
+      const first = yield* Effect.forkChild(submit(1), { startImmediately: true })
+      yield* committing.await
+      const second = yield* Effect.forkChild(submit(2), { startImmediately: true })
+      assert.deepStrictEqual(decisions, ["1 at 1", "2 at 1"])
+      clock.now = 2
+      yield* release.open
+      assert.strictEqual(yield* Fiber.join(first), `{"due":1,"decidedAt":1}`)
+      assert.strictEqual(yield* Fiber.join(second), `{"due":2,"decidedAt":2}`)
+      assert.deepStrictEqual(decisions, ["1 at 1", "2 at 1", "2 at 2"])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("is fresh when a command is decided again after a conflict", () =>
+    Effect.gen(function* () {
+      const { clock, decisions, log, submit, trouble } = yield* makeTimedRoom
+      trouble.beforeNextAppend = Effect.andThen(
+        appendEven(log, key),
+        Effect.sync(() => {
+          clock.now = 7
+        })
+      )
+      assert.strictEqual(yield* submit(1), `{"due":1,"decidedAt":7}`)
+      assert.deepStrictEqual(decisions, ["1 at 1", "1 at 7"])
+      const stored = yield* log.read(key, { after: 0 })
+      assert.deepStrictEqual(
+        stored.map(({ event }) => event.data),
+        [{}, { due: 1, decidedAt: 7 }]
+      )
+    }).pipe(Effect.scoped)
+  )
+})
+
 describe("a room that another process writes beside", () => {
   const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
 

@@ -39,7 +39,7 @@ describe("a failed statement", () => {
     ["resources", "outage"],
     ["timeout", "outage"]
   ] as const) {
-    it.effect(`whose database code means "${kind}" is ${outcome === "defect" ? "a defect" : "an outage"}`, () =>
+    it.effect(`is ${outcome === "defect" ? "a defect" : "an outage"} if its database code means "${kind}"`, () =>
       Effect.gen(function* () {
         assert.strictEqual(yield* outcomeOf({ _tag: "UnknownError", cause: { kind } }), outcome)
       })

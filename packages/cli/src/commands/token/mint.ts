@@ -19,7 +19,7 @@ export default class TokenMint extends BaseCommand<MintResult> {
     library: Flags.string({ description: "library that the token grants access to", required: true }),
     user: Flags.string({ description: "user that the token identifies", required: true }),
     document: Flags.string({ description: "grant access only to this document (can be repeated)", multiple: true }),
-    type: Flags.option({ options: TYPES })({ description: "what the bearer may do", default: "realtime" }),
+    type: Flags.option({ options: TYPES })({ description: "rights of the bearer", default: "realtime" }),
     expires: Flags.string({ description: "how long the token is valid: 30s, 15m, 1h, 1d …", default: "1d" }),
     endpoint: Flags.string({ description: "URL at which Verdant clients find the server (claim `url`)" })
   }

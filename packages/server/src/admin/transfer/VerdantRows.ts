@@ -168,7 +168,7 @@ const makeProgress = (unordered: ReadonlyArray<number>, rows: ReadonlyArray<Repl
     // Equal, not greater: numbers beyond the last come from before a restart of the numbering, so they say nothing.
     hasAll: ({ ackedServerOrder: acked }: ReplicaRow): boolean => acked === last,
     /**
-     * Whether a replica can be sent everything that it lacks. One that the server waited for can, because nothing that it
+     * Whether a replica can be sent everything that it lacks. It can if the server waited for it, because nothing that it
      * lacks is compacted. A truant can if every number after its own is still there.
      */
     canCatchUp: (row: ReplicaRow): boolean => {

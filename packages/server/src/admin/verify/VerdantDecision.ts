@@ -5,7 +5,7 @@ import type { StreamEvent } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { leftBehind } from "../../domain/verdant/Compaction.ts"
 import { contextOfLogAlone, type DecisionContext, type Offer } from "../../domain/verdant/Context.ts"
-import { decide, decideCompaction, type LibraryDecision } from "../../domain/verdant/Decide.ts"
+import { decide, decideCompaction, evicted, type LibraryDecision } from "../../domain/verdant/Decide.ts"
 import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
 import { decodeFolded, decodeItems } from "../../domain/verdant/model/PayloadCodec.ts"
 import { isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
@@ -44,7 +44,9 @@ export const decideAgain = (
     case "FilesSwept":
       return decideOn({ _tag: "SweepFiles", keep: event.recordedAt - lastOrphanedAt(state, decoded) - 1 })
     case "Evicted":
-      return decideOn({ _tag: "EvictLibrary" })
+      // Until 28 November 2026, `evict` of version 0.1.0 refused only if the stream's last event was an eviction. It so evicted
+      // an empty library again, for example while a replica was asked to restore it. That deleted nothing.
+      return state.version > state.checkpoint ? Result.succeed(evicted) : decideOn({ _tag: "EvictLibrary" })
   }
 }
 

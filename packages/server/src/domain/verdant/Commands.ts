@@ -1,4 +1,4 @@
-/** What clients, the server and operators ask of a library, and why the answer may be no. */
+/** The commands that clients, the server and operators give a library, and the reasons for which it refuses them. */
 import type { FileStored, ReplicaId } from "./Events.ts"
 import type { OwnedOperation, StoredBaseline } from "./model/StoredItems.ts"
 

@@ -1,5 +1,5 @@
 /**
- * What a decision depends on besides the state and the command: the time, and what this process knows of its replicas
+ * The context of a decision, besides the state and the command: the time, and what this process knows of its replicas
  * beyond the log. The room makes it at the moment it decides, and it never changes afterwards.
  */
 import type { Cursor, ReplicaId } from "./Events.ts"
@@ -15,7 +15,7 @@ export interface DecisionContext {
   readonly evictedContent: ReadonlyMap<ReplicaId, number>
 }
 
-/** What this process knows of a replica. It may be lost: the replica then counts as less far than it is. */
+/** A replica as this process knows it. The knowledge may be lost: the replica then counts as less far than it is. */
 export interface KnownReplica {
   /** It has everything up to this version. null: its last reset did not arrive. undefined: the log knows as much. */
   readonly received: number | null | undefined
@@ -31,9 +31,9 @@ export interface KnownReplica {
 
 /** An answer with content. */
 export interface Offer {
-  /** What the client takes for its last sync once it has processed the answer. */
+  /** The time that the client takes for its last sync once it has processed the answer. */
   readonly asOf: string
-  /** What the replica had received before. */
+  /** The `received` of the replica before this answer. */
   readonly before: number | null
   /** The answer held the whole library, in place of what the replica had. */
   readonly isReset: boolean
@@ -53,7 +53,7 @@ export const contextOfLogAlone = (time: { readonly now: number; readonly truancy
 })
 
 /**
- * What the log may record of a replica. A client acknowledges an answer before it stores it and may end between the two,
+ * The progress of a replica that the log may record. A client acknowledges an answer before it stores it and may end between the two,
  * so what was in an answer counts only once that is stored.
  */
 export const recordable = ({ offer, promise, received, seen }: KnownReplica): Cursor => {

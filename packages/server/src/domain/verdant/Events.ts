@@ -45,7 +45,7 @@ export const ReplicaJoined = Schema.TaggedStruct("ReplicaJoined", {
   ...replica,
   /** The replica is reset: it is sent the whole library, in place of what it has. */
   reset: Schema.Boolean,
-  /** What its client takes for its last sync once it has processed the answer. */
+  /** The time that its client takes for its last sync once it has processed the answer. */
   asOf: Timestamp,
   ...progress
 })

@@ -22,7 +22,7 @@ export interface Replica {
   readonly isTruant: boolean
   /** Version of the event with which it joined, or was last reset. */
   readonly joinedAt: number
-  /** What its client takes for its last sync once it has processed the answer to that. */
+  /** The time that its client takes for its last sync once it has processed the answer to that join or reset. */
   readonly asOf: string
 }
 

@@ -1,12 +1,12 @@
 /** The watermark: below it, no replica sends an operation any more, so clients and server may compact what is older. */
-import { type DecisionContext, recordable } from "./Context.ts"
+import { type DecisionContext, type KnownReplica, recordable } from "./Context.ts"
 import type { Cursor, ReplicaId } from "./Events.ts"
 import type { StoredOperation } from "./model/StoredItems.ts"
-import { isTruant } from "./Progress.ts"
-import type { LibraryState } from "./State.ts"
+import { isTruant, recordableReceived } from "./Progress.ts"
+import type { LibraryState, Replica } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
-/** What an event records of the replicas' progress. */
+/** The replicas' progress, as an event records it. */
 export interface RecordedProgress {
   readonly cursors?: Readonly<Record<string, Cursor>>
   readonly watermark?: string
@@ -21,19 +21,33 @@ export const isWaitedFor = ({ type }: { readonly type: number }): boolean => typ
 /** How much older the log's time of the last word of a replica may be than what is known, as a part of the truancy time. */
 const SEEN_PART = 1 / 100
 
-/** What this process knows of the replicas and the log does not. */
-export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress => {
+/** The progress of the replicas that this process knows and the log does not hold yet. `state`: of the log alone. */
+export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress =>
+  collect(state, context, (replica, live) => recordableReceived(state, replica, live))
+
+/**
+ * The same without `received`, for an event that stores operations. Every replica acknowledges every operation, so each such
+ * event would repeat all of them.
+ */
+export const promisesOf = (state: LibraryState, context: DecisionContext): RecordedProgress =>
+  collect(state, context, ({ received }) => received)
+
+const collect = (
+  state: LibraryState,
+  context: DecisionContext,
+  receivedOf: (replica: Replica, live: KnownReplica | undefined) => number | null
+): RecordedProgress => {
   // A Map, because a replica may be called `__proto__`.
   const changed = new Map<string, Cursor>()
   let watermark: string | undefined
   let isKnown = true
   for (const replica of state.replicas.values()) {
     const live = context.known.get(replica.id)
-    const { promise, received, seen } = live === undefined ? ({} as Cursor) : recordable(live)
+    const { promise, seen } = live === undefined ? ({} as Cursor) : recordable(live)
     const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
     if (promise !== undefined && promise !== replica.promise) cursor.promise = promise
-    const isOfThisJoin = received !== undefined && received <= state.version && received >= replica.joinedAt
-    if (isOfThisJoin && received !== replica.received) cursor.received = received
+    const received = receivedOf(replica, live)
+    if (received !== null && received !== replica.received) cursor.received = received
     if (seen !== undefined && seen - replica.seen > context.truancy * SEEN_PART) cursor.seen = seen
     if (Object.keys(cursor).length > 0) changed.set(replica.id, cursor)
     if (!isWaitedFor(replica) || isTruant(replica, context)) continue

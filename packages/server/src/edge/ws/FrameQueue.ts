@@ -77,7 +77,7 @@ export class FrameQueue {
     this.proceed()
   }
 
-  /** Takes no more frames. Those that wait are still handled. */
+  /** Takes no more frames. The frames that wait are still handled. */
   end(): void {
     if (this.hasEnded) return
     this.hasEnded = true

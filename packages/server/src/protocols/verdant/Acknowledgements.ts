@@ -1,6 +1,6 @@
 /**
- * What one connection was sent, and what its client said to have: a client acknowledges by timestamps, in order, or by the
- * nonce of an answer.
+ * Matches a client's acknowledgements to the events that its connection was sent. A client acknowledges by timestamps, in
+ * order, or by the nonce of an answer.
  */
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"

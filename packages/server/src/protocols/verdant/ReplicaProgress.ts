@@ -33,7 +33,7 @@ export class ReplicaProgress {
   private evicted: ReadonlyMap<ReplicaId, number> = new Map()
   private changed = false
 
-  /** What is known now; it does not change. */
+  /** An immutable map of what this process knows now. */
   snapshot(): ReadonlyMap<ReplicaId, KnownReplica> {
     this.isShared = true
     return this.replicas
@@ -134,7 +134,7 @@ export class ReplicaProgress {
     { isPolling, ...offer }: Pick<Offer, "asOf" | "at" | "isReset"> & { readonly isPolling: boolean }
   ): void {
     const pending = this.replicas.get(replica.id)?.offer
-    // What a replica missed since a reset is worth nothing without that reset.
+    // The events since a reset are useless to a replica that lost the reset, so the reset stays the offer to confirm.
     if (pending?.isReset === true && !offer.isReset) return
     const before = offer.isReset ? null : this.receivedBy(state, replica)
     this.update(replica.id, {

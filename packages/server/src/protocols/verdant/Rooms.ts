@@ -17,12 +17,12 @@ import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
 import { Presence } from "./Presence.ts"
 import { ReplicaProgress } from "./ReplicaProgress.ts"
 
-/** What a library's room carries besides its state. */
+/** The memory of a library's room besides its state. */
 export interface LibraryLocal {
   readonly libraryId: LibraryId
   readonly progress: ReplicaProgress
   readonly presence: Presence
-  /** What a decision depends on now, besides the state and the command. */
+  /** Makes the context of a decision at this moment. */
   readonly context: () => DecisionContext
   /** The watermark at the last attempt to compact. Until it rises, or more progress is recorded, another is in vain. */
   compactionTriedAt: string | null

@@ -87,7 +87,7 @@ class LibrarySession implements Session, Subscriber {
   readonly peers: PresenceFeed
   /** Timestamp of the first operation that was not taken because its time is too far ahead. */
   private early: string | undefined
-  /** What the client takes for its last sync once it has processed the last answer with content. */
+  /** The time that the client takes for its last sync once it has processed the last answer with content. */
   private offeredAsOf: string | undefined
   private isWaiting = false
   /** When the last sync arrived, by the frame log's clock. */
@@ -268,7 +268,7 @@ class LibrarySession implements Session, Subscriber {
       this.isWaiting = true
       // A poll is answered without the library after a while, and the client polls again.
       if (!client.isRealtime) return yield* this.awaitRestore(command)
-      // Meanwhile the session handles other messages: a connected client sends none that depends on the answer.
+      // The session goes on to other messages: a connected client sends none that depends on the answer.
       this.services.run(this.awaitRestore(command))
     })
   }

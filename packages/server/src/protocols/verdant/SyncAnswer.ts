@@ -20,13 +20,13 @@ export interface SyncAnswer {
   readonly isReset: boolean
   readonly hasContent: boolean
   readonly ackedTimestamp: string | null
-  /** What the client takes for its last sync once it has processed the answer. */
+  /** The time that the client takes for its last sync once it has processed the answer. */
   readonly asOf: string
   /** The client will send nothing older; null: it promises nothing. */
   readonly promised: string | null
   /** The client acknowledges the answer with this. */
   readonly nonce: string | undefined
-  /** Sent after the answer: what the client shall take for its last sync. */
+  /** Sent after the answer: the time that the client shall take for its last sync. */
   readonly syncedAs: string | undefined
   /** The client acknowledges a reset with this timestamp once it has stored it; undefined: no reset. */
   readonly resetEnd: string | undefined
@@ -69,7 +69,7 @@ export const syncAnswer = (
 }
 
 /**
- * What the client may take for its last sync: it sends later changes again.
+ * The time that the client may take for its last sync: it sends later changes again.
  *
  * An acknowledged time never covers changes that the client has not sent. A sync that is made while a change is being
  * stored does not bring that change, though it is older. The client sends it right afterwards, in a message that may be

@@ -67,7 +67,7 @@ class Server {
   }
 }
 
-/** What `replay` finds wrong with the events: nothing, because the rules made them. */
+/** Asserts that `replay` accepts the events, because the rules made them. */
 const assertVerified = ({ events }: Server): void => {
   const problems: Array<string> = []
   const { take } = makeVerdantCheck((version, problem, detail) => problems.push(`${version} ${problem}: ${detail}`))

@@ -68,5 +68,5 @@ export const given = (...commands: ReadonlyArray<LibraryCommand>) => {
   }
 }
 
-/** What a command became. */
+/** The result of a command. */
 export type Then = { readonly event: LibraryEvent } | { readonly refused: string }
