@@ -66,7 +66,8 @@ export class VerdantLibraries extends Context.Service<
     /**
      * The changes of all libraries, each in its own order; the order between libraries is undefined. `after` has a version
      * for each library: one that is missing begins with its first change. Without `after`, all begin with the next change
-     * that is stored. Takes about a hundred bytes of memory per library.
+     * that is stored. Takes about a hundred bytes of memory per library. A library whose events cannot be decoded is logged
+     * and tried again when it grows; it does not stop the others.
      */
     readonly allChanges: (after?: ReadonlyMap<LibraryId, number>) => Stream.Stream<LibraryChange>
   }
