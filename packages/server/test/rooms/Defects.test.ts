@@ -1,10 +1,10 @@
 /** Rooms whose protocol, sessions or listeners throw at a chosen place: each fault stays with the one that it belongs to. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Result, Scope } from "effect"
+import { Effect, Exit, Latch, Layer, PubSub, Result, Scope, Stream } from "effect"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { type NewEvent, place, type StreamEvent, type StreamKey } from "../../src/domain/Stream.ts"
-import type { EventLog } from "../../src/ports/EventLog.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
 import type { Committed, Outcome, Room, RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
@@ -113,6 +113,23 @@ const withRooms = <E>(
       yield* use(yield* makeRooms(makeNumbers(trouble), { idle: "1 minute" }), trouble, log)
     }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
   })
+
+/** Signals whose wake-ups a test publishes. */
+const makeWakeups = Effect.gen(function* () {
+  const wakeups = yield* PubSub.unbounded<ReadonlyArray<StreamKey> | "all">()
+  const listening = yield* Latch.make()
+  const signals = Signals.of({
+    announce: () => Effect.void,
+    wakeups: Stream.unwrap(
+      Effect.map(Effect.tap(PubSub.subscribe(wakeups), listening.open), (subscription) =>
+        Stream.fromSubscription(subscription)
+      )
+    ),
+    broadcast: () => Effect.void,
+    broadcasts: Stream.never
+  })
+  return { signals, listening, wake: PubSub.publish(wakeups, "all") }
+})
 
 const storedIn = (log: EventLog["Service"]) =>
   Effect.map(log.read(key, { after: 0 }), (events) => events.map(({ event }) => numberOf(event)))
@@ -329,5 +346,42 @@ describe("listeners of rooms", () => {
         assert.strictEqual((yield* submit(room, 1))._tag, "Stored")
       })
     )
+  )
+
+  it.effect("read on after a search for grown streams that threw", () =>
+    Effect.gen(function* () {
+      const { log } = yield* makeTroubledLog
+      const { listening, signals, wake } = yield* makeWakeups
+      const thrown = yield* Latch.make()
+      let isFaulty = true
+      const faulty = EventLog.of({
+        ...log,
+        heads: (keys) =>
+          Effect.suspend(() => {
+            if (!isFaulty) return log.heads(keys)
+            thrown.openUnsafe()
+            return Effect.die(new Error("made to fail"))
+          })
+      })
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms(makeNumbers({ place: undefined, number: 0 }), { idle: "1 minute" })
+        const room = yield* rooms.get(key)
+        const arrived = yield* Latch.make()
+        yield* room.subscribe({ ...makeSession("a"), deliver: () => arrived.openUnsafe() })
+        yield* listening.await
+        yield* wake
+        yield* thrown.await
+        isFaulty = false
+        yield* appendForeign(log, 1)
+        yield* wake
+        yield* arrived.await
+        assert.strictEqual(room.state(), 1)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(
+          Committer.layer.pipe(Layer.provideMerge([Layer.succeed(EventLog, faulty), Layer.succeed(Signals, signals)]))
+        )
+      )
+    })
   )
 })
