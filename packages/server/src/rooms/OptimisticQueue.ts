@@ -53,7 +53,7 @@ export type Decided<State, Command, Refusal> =
       readonly placed: PlacedEvent
       readonly purgeBefore: number
       readonly tip: Tip<State>
-      /** The event with its frame; undefined if nobody subscribed when it was decided. */
+      /** The event with its frame; undefined if the room had no subscriber when it was decided. */
       readonly announcement: Committed | undefined
     }
   /** A refusal such as "already stored", whose reason may be an event that is not durable yet. */

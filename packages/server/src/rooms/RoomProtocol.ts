@@ -12,7 +12,7 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly initial: (key: StreamKey) => State
   /** Pure: the same arguments give the same decision. */
   readonly decide: (state: State, command: Command, context: Context) => Result.Result<Decision, Refusal>
-  /** What else a decision depends on, such as the time; made when a command is decided, and immutable. */
+  /** The other things that a decision depends on, such as the time; made when a command is decided, and immutable. */
   readonly context: (local: Local) => Context
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
   /** True if `evolve` reads payloads. Otherwise a room opens without reading them from the log. */
