@@ -7,6 +7,8 @@ import { type Duration, Effect, RcMap, type Scope } from "effect"
 export interface KeyedResource<K, A, E> {
   /** Returns the resource of a key. It stays open until the scope closes, and `idle` longer. */
   readonly get: (key: K) => Effect.Effect<A, E, Scope.Scope>
+  /** Forgets the resource of a key: the next caller opens it again. The old one closes after its last user. */
+  readonly invalidate: (key: K) => Effect.Effect<void>
 }
 
 export const makeKeyedResource = Effect.fnUntraced(function* <K, A, E, R>(options: {
@@ -19,5 +21,8 @@ export const makeKeyedResource = Effect.fnUntraced(function* <K, A, E, R>(option
       Effect.tapCause(() => Effect.forkDetach(RcMap.invalidate(map, key)))
     )
   const map: RcMap.RcMap<K, A, E> = yield* RcMap.make({ lookup, idleTimeToLive: options.idle })
-  return { get: (key) => RcMap.get(map, key) } satisfies KeyedResource<K, A, E>
+  return {
+    get: (key) => RcMap.get(map, key),
+    invalidate: (key) => RcMap.invalidate(map, key)
+  } satisfies KeyedResource<K, A, E>
 })

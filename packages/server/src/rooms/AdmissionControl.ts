@@ -4,7 +4,7 @@
  * A client that connects is checked against the log itself. A client that is connected is sent away as soon as a signal
  * says that an administrative stream has grown.
  */
-import { Context, Effect, Layer, Schema, type Scope, Stream } from "effect"
+import { Cause, Context, Effect, Layer, Schema, type Scope, Stream } from "effect"
 import {
   type AdministrationState,
   evolve,
@@ -70,8 +70,9 @@ export class AdmissionControl extends Context.Service<
         for (const { event } of events) {
           // Two reads may run at a time and return the same events.
           if (event.version !== watched.head.version + 1) continue
-          watched.head = advance(watched.head, event)
+          // The state first: an event that cannot be applied must not be skipped by the next read.
           watched.state = evolve(watched.state, fromStreamEvent(event))
+          watched.head = advance(watched.head, event)
         }
         for (const { grant, leave } of watched.guests) {
           const reason = reasonToLeave(watched.state, grant)
@@ -79,12 +80,17 @@ export class AdmissionControl extends Context.Service<
         }
       })
 
-      const readAllOn = Effect.fnUntraced(function* (all: ReadonlyArray<Watched>) {
-        const heads = yield* log.heads(all.map(({ key }) => key))
-        for (const [i, watched] of all.entries()) {
-          if (heads[i]!.version > watched.head.version) yield* readOn(watched)
-        }
-      })
+      /** The streams that the log holds more of. */
+      const grownOf = (all: ReadonlyArray<Watched>) =>
+        Effect.map(log.heads(all.map(({ key }) => key)), (heads) =>
+          all.filter(({ head }, i) => heads[i]!.version > head.version)
+        )
+
+      /** Reads on for connections that are admitted. A stream with a defect does not keep the others from being read. */
+      const readOnSafely = (watched: Watched) =>
+        Effect.catchDefect(readOn(watched), (defect) =>
+          Effect.logError(`Reading ${streamName(watched.key)} failed`, Cause.die(defect))
+        )
 
       yield* Effect.forkScoped(
         Stream.runForEach(signals.wakeups, (keys) => {
@@ -95,7 +101,11 @@ export class AdmissionControl extends Context.Service<
           const all = Array.from(named)
           if (all.length === 0) return Effect.void
           // The next signal reads again. New clients are safe until then: each admission reads the log itself.
-          return Effect.catch(readAllOn(all), (error) => Effect.logWarning(error.message))
+          return grownOf(all).pipe(
+            Effect.flatMap((grown) => Effect.forEach(grown, readOnSafely, { discard: true })),
+            Effect.catch((error) => Effect.logWarning(error.message)),
+            Effect.catchDefect((defect) => Effect.logError("Looking for revoked tokens failed", Cause.die(defect)))
+          )
         })
       )
 
@@ -104,7 +114,7 @@ export class AdmissionControl extends Context.Service<
         const guest: Guest = { grant, leave }
         yield* onScopeClose(() => all.forEach(({ guests }) => void guests.delete(guest)))
         for (const { guests } of all) guests.add(guest)
-        yield* readAllOn(all)
+        for (const grown of yield* grownOf(all)) yield* readOn(grown)
         for (const { state } of all) {
           const reason = reasonToLeave(state, grant)
           if (reason !== undefined) return yield* new GrantEnded({ reason })

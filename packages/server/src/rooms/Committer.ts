@@ -5,7 +5,7 @@
  * A room submits a promise of an append, not the append. The committer takes the append when its transaction begins, so
  * that it holds every event that the room decided until then.
  */
-import { Clock, Context, Effect, Exit, Latch, Layer } from "effect"
+import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 
@@ -30,6 +30,7 @@ export class Committer extends Context.Service<
     /**
      * Queues a stream's next append. `take` is called once, when the transaction begins; undefined means that there is
      * nothing to append, and then `done` is not called. Otherwise `done` is called once, with the result of this append.
+     * If one of them throws, the committer logs it and goes on; a `take` that throws has its `done` called with the defect.
      * A room has at most one append queued or under way, so that a transaction never holds two of one stream.
      */
     readonly submit: (take: Waiting["take"], done: Waiting["done"]) => void
@@ -37,6 +38,8 @@ export class Committer extends Context.Service<
     readonly grown: () => void
     /** True when a commit failed in the last ten seconds, and none has succeeded since. */
     readonly failing: () => boolean
+    /** The beginning of the commit that is under way, milliseconds since 1970; undefined when there is none. */
+    readonly committingSince: () => number | undefined
   }
 >()("@sealog/server/Committer") {
   static readonly layer = Layer.effect(
@@ -50,6 +53,7 @@ export class Committer extends Context.Service<
 
       let lastMillis = 0
       let growth = 0
+      let committingSince: number | undefined
 
       /**
        * Lets frames that have arrived, or whose signatures are being checked, share this transaction. It waits while each
@@ -65,11 +69,40 @@ export class Committer extends Context.Service<
         } while (growth > before && performance.now() < until)
       })
 
+      /** Logs what rooms threw since the last call. */
+      let defects: Array<unknown> = []
+      const report = Effect.suspend(() => {
+        if (defects.length === 0) return Effect.void
+        const all = defects
+        defects = []
+        return Effect.forEach(all, (defect) => Effect.logError("A room failed in a commit", Cause.die(defect)), {
+          discard: true
+        })
+      })
+
+      const end = (done: Waiting["done"], exit: Exit.Exit<Appended, StorageUnavailable>): void => {
+        try {
+          done(exit)
+        } catch (defect) {
+          defects.push(defect)
+        }
+      }
+
+      const take = ({ done, take }: Waiting): Append | undefined => {
+        try {
+          return take()
+        } catch (defect) {
+          defects.push(defect)
+          end(done, Exit.die(defect))
+          return undefined
+        }
+      }
+
       const takeBatch = () => {
         const batch: Array<{ readonly append: Append; readonly done: Waiting["done"] }> = []
         let bytes = 0
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-          const append = next.take()
+          const append = take(next)
           if (append === undefined) continue
           batch.push({ append, done: next.done })
           bytes += bytesOf(append)
@@ -84,18 +117,26 @@ export class Committer extends Context.Service<
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
         const begun = performance.now()
-        return log.append(appends).pipe(
+        committingSince = clock.currentTimeMillisUnsafe()
+        return Effect.suspend(() => log.append(appends)).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
           Effect.map((exit) => {
             lastMillis = performance.now() - begun
+            committingSince = undefined
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
-            for (const [i, { done }] of batch.entries()) done(Exit.map(exit, (results) => results[i]!))
+            for (const [i, { done }] of batch.entries())
+              end(
+                done,
+                Exit.map(exit, (results) => results[i]!)
+              )
           })
         )
       })
       yield* Effect.forkScoped(
-        Effect.forever(Effect.uninterruptibleMask((restore) => Effect.andThen(restore(gather), commit)))
+        Effect.forever(
+          Effect.uninterruptibleMask((restore) => restore(gather).pipe(Effect.andThen(commit), Effect.andThen(report)))
+        )
       )
 
       return Committer.of({
@@ -107,6 +148,7 @@ export class Committer extends Context.Service<
         grown: () => {
           growth += 1
         },
+        committingSince: () => committingSince,
         failing: () => clock.currentTimeMillisUnsafe() - failedAt < FAILING_MILLIS
       })
     })

@@ -13,7 +13,7 @@ import { isReadonlyArrayNonEmpty } from "effect/Array"
 import { advance, place, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { type BatchLimits, takeBatch } from "../internal/takeBatch.ts"
 import type { Append, PlacedEvent } from "../ports/EventLog.ts"
-import type { Decision, Outcome } from "./RoomProtocol.ts"
+import type { Committed, Decision, Outcome } from "./RoomProtocol.ts"
 
 /** Limits of one append. They bound how much a conflict throws away, and how long one transaction takes. */
 const LIMITS: BatchLimits = { count: 500, bytes: 16 * 1024 * 1024 }
@@ -22,10 +22,11 @@ const CONFLICTS_BEFORE_TURN = 2
 /** Conflicts after which the queue gives a command up. */
 const MAX_CONFLICTS = 20
 
-/** The parts of a `RoomProtocol` that the queue needs. Both are pure. */
+/** The parts of a `RoomProtocol` that the queue needs. All are pure. If one throws, the queue is unchanged. */
 export interface Rules<State, Refusal> {
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
   readonly isSettled: (refusal: Refusal) => boolean
+  readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
 }
 
 /** A stream's head, and the state after the event there. */
@@ -54,12 +55,16 @@ export type Decided<State, Command, Refusal> =
       readonly placed: PlacedEvent
       readonly purgeBefore: number
       readonly tip: Tip<State>
+      /** The event with its frame; undefined if the room had no subscriber when it was decided. */
+      readonly announcement: Committed | undefined
     }
   /** A refusal such as "already stored", whose reason may be an event that is not durable yet. */
   | { readonly _tag: "Settled"; readonly pending: Pending<Command, Refusal>; readonly refusal: Refusal }
+  /** The rules threw. The answer waits for its turn behind the decisions before it. */
+  | { readonly _tag: "Failed"; readonly pending: Pending<Command, Refusal> }
 
 /**
- * - decide: decide the `first` command against the `tip`, then call `accept` or `refuse`.
+ * - decide: decide the `first` command against the `tip`, then call `accept`, `refuse` or `reject`.
  * - commit: give what `takeBatch` returns to the log, then call `confirm` for each and `endCommit`, or `conflict`, or `fail`.
  * - read: call `beginRead`, `adopt` each event that the log has after `committed`, then call `endRead`, or `fail`.
  * - takeTurn: the same read and the same commit, while no other process can write.
@@ -129,15 +134,25 @@ export class OptimisticQueue<State, Command, Refusal> {
     return this.decided.length >= LIMITS.count
   }
 
-  /** Places the first command's event after the tip, and returns it. `now`: milliseconds since 1970. */
-  accept({ event: decision, payload, purgeBefore = 0 }: Decision, now: number): StreamEvent {
-    const pending = this.shift()
+  /**
+   * Places the first command's event after the tip, and returns it. `now`: milliseconds since 1970. `withFrame`: also makes the frame that
+   * fans it out, so that an event without a frame is never stored.
+   */
+  accept({ event: decision, payload, purgeBefore = 0 }: Decision, now: number, withFrame = false): StreamEvent {
     const { head, state } = this.tip
-    const event = place(this.key, head, decision, pending.origin, now)
+    const event = place(this.key, head, decision, this.waiting[0]!.origin, now)
     const tip = { head: advance(head, event), state: this.rules.evolve(state, event, payload) }
+    const announcement = withFrame ? { event, frame: this.rules.frame(event, payload) } : undefined
+    // Nothing throws from here on.
     this.tip = tip
-    this.decided.push({ _tag: "Accepted", pending, placed: { event, payload }, purgeBefore, tip })
+    const pending = this.shift()
+    this.decided.push({ _tag: "Accepted", pending, placed: { event, payload }, purgeBefore, tip, announcement })
     return event
+  }
+
+  /** Fails the first command, because deciding it threw. The room answers it with the next commit. */
+  reject(): void {
+    this.decided.push({ _tag: "Failed", pending: this.shift() })
   }
 
   /**
@@ -274,7 +289,7 @@ export const appendOf = <State, Command, Refusal>(
   const events: Array<PlacedEvent> = []
   let purgeBefore = 0
   for (const decided of batch) {
-    if (decided._tag === "Settled") continue
+    if (decided._tag !== "Accepted") continue
     events.push(decided.placed)
     purgeBefore = Math.max(purgeBefore, decided.purgeBefore)
   }
@@ -283,10 +298,16 @@ export const appendOf = <State, Command, Refusal>(
 }
 
 /** The answer to a command whose decision is durable. */
-export const outcomeOf = <State, Command, Refusal>(decided: Decided<State, Command, Refusal>): Outcome<Refusal> =>
-  decided._tag === "Accepted"
-    ? { _tag: "Stored", event: decided.placed.event }
-    : { _tag: "Refused", refusal: decided.refusal }
+export const outcomeOf = <State, Command, Refusal>(decided: Decided<State, Command, Refusal>): Outcome<Refusal> => {
+  switch (decided._tag) {
+    case "Accepted":
+      return { _tag: "Stored", event: decided.placed.event }
+    case "Settled":
+      return { _tag: "Refused", refusal: decided.refusal }
+    case "Failed":
+      return { _tag: "Failed" }
+  }
+}
 
 const bytesOf = <State, Command, Refusal>(decided: Decided<State, Command, Refusal>): number =>
   decided._tag === "Accepted" ? (decided.placed.payload?.length ?? 0) : 0

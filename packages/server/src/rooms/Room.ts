@@ -14,15 +14,19 @@
  * - The append conflicts, because another process was faster. The room reads on, and decides the commands again. If that
  *   happens often, then the room takes a turn: it holds the stream still while it reads, decides and appends.
  * - The storage fails. The room answers "Unavailable" to every command that it holds.
+ *
+ * A defect harms as little as possible. If the rules throw for a command, then only that command and its session fail. If
+ * a subscriber throws, then only its session fails. If the room's own state is in doubt, because an event in the log cannot
+ * be applied or observed, then the room is dropped: everything that it holds fails, and the stream opens in a new room.
  */
-import { Effect, Exit, Result } from "effect"
+import { Cause, Effect, Exit, Predicate, Result } from "effect"
 import { type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
-import type { Append, Appended, EventLog, StorageUnavailable } from "../ports/EventLog.ts"
+import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
-import type { Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
+import type { Committed, Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
 import type { TailCache } from "./TailCache.ts"
 
 /** The first byte of a message between the rooms of one stream: an ephemeral frame, or a message of the protocol. */
@@ -43,12 +47,19 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: TailCache
     readonly frames: FrameLog
+    /** The room is dropped: it must not be found any more. */
+    readonly dropped: () => void
   }
 ): Room<State, Command, Refusal, Local> => {
   const subscribers = new Set<Subscriber>()
   const queue = new OptimisticQueue<State, Command, Refusal>(key, protocol, start)
   /** The committer will ask for the next append. */
   let isQueued = false
+  /** When a command was last answered, when the first one came, or when the room last read on; the latest of them. */
+  let movedAt = 0
+  /** The commands of the batch under confirmation that are answered. */
+  let confirmed = 0
+  let isDropped = false
 
   const { frames } = services
   const follow = (stage: Stage, pending: Pending<Command, Refusal>, fields: StageFields): void => {
@@ -57,20 +68,57 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   }
 
   const local = protocol.local(start.state, key)
-  const deliver = (event: StreamEvent, payload: Uint8Array | null) => {
-    protocol.observe(local, event)
+  const deliver = (event: StreamEvent, payload: Uint8Array | null, announcement?: Committed) => {
+    try {
+      protocol.observe(local, event)
+    } catch (defect) {
+      return drop(`Observing ${nameOf(event)}`, defect)
+    }
     if (subscribers.size === 0) return
-    const announcement = { event, frame: protocol.frame(event, payload) }
-    for (const subscriber of subscribers) subscriber.deliver(announcement)
+    try {
+      announcement ??= { event, frame: protocol.frame(event, payload) }
+    } catch (defect) {
+      // The event is durable, so its subscribers would miss it. They read it when they come back.
+      report(`Making the frame of ${nameOf(event)}`, defect)
+      return failSubscribers()
+    }
+    for (const subscriber of subscribers) {
+      try {
+        subscriber.deliver(announcement)
+      } catch (defect) {
+        report(`Delivering ${nameOf(event)} to a session`, defect)
+        failSubscriber(subscriber)
+      }
+    }
     if (frames.isOn) {
       const which = { library: key.libraryId, stream: key.streamId, version: event.version, type: event.type }
       frames.stage("fanned out", { ...which, sessions: subscribers.size })
     }
   }
 
-  /** Does what the queue says, until it has to wait. */
+  const relay = (frame: Uint8Array, from: Subscriber | undefined): void => {
+    for (const subscriber of subscribers) {
+      if (subscriber === from) continue
+      try {
+        subscriber.relay(frame)
+      } catch (defect) {
+        report("Relaying a message to a session", defect)
+        failSubscriber(subscriber)
+      }
+    }
+  }
+
+  /** Does what the queue says, until it has to wait. Never throws. */
   const pump = (): void => {
-    while (true) {
+    try {
+      proceed()
+    } catch (defect) {
+      drop("Deciding or committing", defect)
+    }
+  }
+
+  const proceed = (): void => {
+    while (!isDropped) {
       switch (queue.next()) {
         case "decide":
           decideNext()
@@ -91,16 +139,38 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   const decideNext = (): boolean => {
     const pending = queue.first()
     if (pending === undefined) return false
-    const result = protocol.decide(queue.tip.state, pending.command, protocol.context(local))
-    if (Result.isSuccess(result)) {
-      const event = queue.accept(result.success, services.now())
-      if (frames.isOn) follow("decided", pending, { version: event.version, type: event.type })
+    let refusal: Refusal
+    let verdict: ReturnType<typeof queue.refuse>
+    try {
+      const result = protocol.decide(queue.tip.state, pending.command, protocol.context(local))
+      if (Result.isSuccess(result)) {
+        const event = queue.accept(result.success, services.now(), subscribers.size > 0)
+        if (frames.isOn) follow("decided", pending, { version: event.version, type: event.type })
+        return true
+      }
+      refusal = result.failure
+      verdict = queue.refuse(refusal)
+    } catch (defect) {
+      report(`Deciding ${tagOf(pending.command)}`, defect)
+      queue.reject()
+      if (frames.isOn) follow("refused", pending, { rule: "Defect" })
       return true
     }
-    const verdict = queue.refuse(result.failure)
-    if (frames.isOn && verdict !== "held back") follow("refused", pending, { rule: ruleOf(result.failure) })
-    if (verdict === "stands") pending.respond({ _tag: "Refused", refusal: result.failure })
+    if (frames.isOn && verdict !== "held back") follow("refused", pending, { rule: tagOf(refusal) })
+    if (verdict === "stands") {
+      movedAt = services.now()
+      answer(pending, { _tag: "Refused", refusal })
+    }
     return verdict !== "held back"
+  }
+
+  const answer = (pending: Pending<Command, Refusal>, outcome: Outcome<Refusal>): void => {
+    try {
+      pending.respond(outcome)
+    } catch (defect) {
+      report(`Answering ${tagOf(pending.command)}`, defect)
+      for (const subscriber of subscribers) if (subscriber.id === pending.origin) failSubscriber(subscriber)
+    }
   }
 
   // ----------------------------------------------------------------------------------------------------- committing
@@ -110,6 +180,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     isQueued = true
     services.committer.submit(() => {
       isQueued = false
+      if (isDropped) return undefined
       const append = takeAppend()
       // Without an append, no commit ends: a command that waited for it goes on now.
       if (append === undefined) pump()
@@ -128,32 +199,71 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   }
 
   const settle = (exit: Exit.Exit<Appended, StorageUnavailable>): void => {
-    if (Exit.isFailure(exit)) {
-      giveUp(queue.fail())
-    } else if (exit.value._tag === "Committed") {
-      confirm(queue.committing)
-      services.announce(key)
-    } else {
-      giveUp(queue.conflict())
+    if (isDropped) return
+    try {
+      if (Exit.isFailure(exit)) {
+        giveUp(queue.fail())
+      } else if (exit.value._tag === "Committed") {
+        confirm(queue.committing)
+        services.announce(key)
+      } else {
+        giveUp(queue.conflict())
+      }
+    } catch (defect) {
+      return drop("Ending a commit", defect)
     }
     pump()
   }
 
   /** Answers a batch that is durable, and delivers its events. A session may submit its next command from its answer. */
   const confirm = (batch: ReadonlyArray<Decided<State, Command, Refusal>>): void => {
+    movedAt = services.now()
     for (const decided of batch) {
       queue.confirm(decided)
+      confirmed += 1
       if (frames.isOn && decided._tag === "Accepted") {
         follow("committed", decided.pending, { version: decided.placed.event.version })
       }
-      decided.pending.respond(outcomeOf(decided))
-      if (decided._tag === "Accepted") deliver(decided.placed.event, decided.placed.payload)
+      answer(decided.pending, outcomeOf(decided))
+      if (decided._tag === "Accepted") deliver(decided.placed.event, decided.placed.payload, decided.announcement)
+      if (isDropped) return
     }
+    confirmed = 0
     queue.endCommit()
   }
 
   const giveUp = (all: ReadonlyArray<Pending<Command, Refusal>>): void => {
-    for (const { respond } of all) respond({ _tag: "Unavailable" })
+    if (all.length > 0) movedAt = services.now()
+    for (const pending of all) answer(pending, { _tag: "Unavailable" })
+  }
+
+  // -------------------------------------------------------------------------------------------------------- defects
+
+  const report = (what: string, defect: unknown): void =>
+    services.run(Effect.logError(`${what} failed in ${streamName(key)}`, Cause.die(defect)))
+
+  const failSubscriber = (subscriber: Subscriber): void => {
+    subscribers.delete(subscriber)
+    try {
+      subscriber.fail()
+    } catch (defect) {
+      report("Ending a session", defect)
+    }
+  }
+
+  const failSubscribers = (): void => {
+    for (const subscriber of subscribers) failSubscriber(subscriber)
+  }
+
+  /** Ends the room, because its state is in doubt. Everything that it holds fails. */
+  const drop = (what: string, defect: unknown): void => {
+    if (isDropped) return
+    isDropped = true
+    report(`${what}, and so the room,`, defect)
+    const unanswered = queue.fail().slice(confirmed)
+    services.dropped()
+    failSubscribers()
+    for (const pending of unanswered) answer(pending, { _tag: "Failed" })
   }
 
   // -------------------------------------------------------------------------------------------------------- reading
@@ -164,12 +274,22 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   ).pipe(
     Effect.map((events) => {
       for (const placed of events) {
-        queue.adopt(placed)
-        deliver(placed.event, placed.payload)
+        adopt(placed)
+        if (isDropped) return true
       }
+      movedAt = services.now()
       return events.length < READ_PAGE
     })
   )
+
+  const adopt = (placed: PlacedEvent): void => {
+    try {
+      queue.adopt(placed)
+    } catch (defect) {
+      return drop(`Applying ${nameOf(placed.event)}`, defect)
+    }
+    deliver(placed.event, placed.payload)
+  }
 
   const read = (): void => {
     queue.beginRead()
@@ -178,6 +298,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
         Effect.tapCause((cause) => Effect.logWarning(`Reading ${streamName(key)} failed`, cause)),
         Effect.exit,
         Effect.map((exit) => {
+          if (isDropped) return
           if (Exit.isFailure(exit)) return giveUp(queue.fail())
           queue.endRead(exit.value)
           pump()
@@ -191,6 +312,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     queue.beginRead()
     const turn = Effect.gen(function* () {
       while (!(yield* readPage));
+      if (isDropped) return undefined
       queue.confirmAll()
       while (!queue.isFull() && decideNext());
       const append = takeAppend()
@@ -201,6 +323,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
         Effect.tapCause((cause) => Effect.logWarning(`Writing to ${streamName(key)} failed`, cause)),
         Effect.exit,
         Effect.map((exit) => {
+          if (isDropped) return
           queue.endTurn()
           if (Exit.isSuccess(exit) && exit.value === undefined) pump()
           else settle(Exit.map(exit, (result) => result!))
@@ -224,32 +347,42 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     local,
     state: () => queue.committed.state,
     submit: (command, origin, respond) => {
+      if (isDropped) return answer({ command, origin, respond, takenAt: 0, conflicts: 0 }, { _tag: "Failed" })
+      if (queue.isEmpty()) movedAt = services.now()
       queue.add(command, origin, respond, frames.now())
       pump()
     },
     subscribe: (subscriber) =>
       Effect.andThen(
         onScopeClose(() => subscribers.delete(subscriber)),
-        Effect.sync(() => void subscribers.add(subscriber))
+        Effect.sync(() => (isDropped ? failSubscriber(subscriber) : void subscribers.add(subscriber)))
       ),
     tail: Effect.suspend(() => tailAt(queue.committed.head.version)),
     newestTail: Effect.flatMap(services.log.heads([key]), ([head]) => tailAt(head!.version)),
     relay: (frame, from) => {
-      for (const subscriber of subscribers) if (subscriber !== from) subscriber.relay(frame)
+      relay(frame, from)
       services.broadcast(Buffer.concat([RELAYED, frame]))
     },
     tell: (message) => services.broadcast(Buffer.concat([TOLD, message])),
     receive: (message) => {
       const content = message.subarray(1)
-      if (message[0] === TOLD[0]) protocol.hear(local, content)
-      else if (message[0] === RELAYED[0]) for (const subscriber of subscribers) subscriber.relay(content)
+      if (message[0] === RELAYED[0]) return relay(content, undefined)
+      if (message[0] !== TOLD[0]) return
+      try {
+        protocol.hear(local, content)
+      } catch (defect) {
+        report("Taking a message of another process", defect)
+      }
     },
     version: () => queue.committed.head.version,
     wake,
-    isIdle: () => queue.isEmpty()
+    isIdle: () => queue.isEmpty(),
+    waitingSince: () => (queue.isEmpty() ? undefined : movedAt),
+    isDropped: () => isDropped
   }
 }
 
-/** The name of the rule that refused. Refusals are tagged values; a test's may be a plain text. */
-const ruleOf = (refusal: unknown): string =>
-  typeof refusal === "object" && refusal !== null && "_tag" in refusal ? String(refusal._tag) : String(refusal)
+const nameOf = ({ type, version }: StreamEvent): string => `${type} ${version}`
+
+/** The `_tag` of a command or refusal; a command's content belongs to a client and is not logged. */
+const tagOf = (tagged: unknown): string => (Predicate.hasProperty(tagged, "_tag") ? String(tagged._tag) : "a command")

@@ -42,6 +42,11 @@ export type Outcome<Refusal> =
   | { readonly _tag: "Refused"; readonly refusal: Refusal }
   /** The storage failed, or other processes were faster too often. The event may have been stored. */
   | { readonly _tag: "Unavailable" }
+  /**
+   * A defect: the protocol's rules threw for this command, or the room was dropped. The log has the cause, and the session
+   * must end. If the room was dropped, the event may have been stored.
+   */
+  | { readonly _tag: "Failed" }
 
 /** A durable event, as subscribers receive it. */
 export interface Committed {
@@ -52,10 +57,12 @@ export interface Committed {
 export interface Subscriber {
   /** The `origin` of this subscriber's commands. It is in their events, so that the subscriber knows its own. */
   readonly id: string
-  /** Called once for every event from `subscribe` on, in version order. Must not throw. */
+  /** Called once for every event from `subscribe` on, in version order. If it throws, the subscriber fails. */
   readonly deliver: (committed: Committed) => void
-  /** Called with another subscriber's ephemeral frame; may be dropped. */
+  /** Called with another subscriber's ephemeral frame; may be dropped. If it throws, the subscriber fails. */
   readonly relay: (frame: Uint8Array) => void
+  /** Ends the session with 1011. The room has removed the subscriber, after a defect in it or in the room. */
+  readonly fail: () => void
 }
 
 export interface Room<State, Command, Refusal, Local> {
@@ -65,10 +72,11 @@ export interface Room<State, Command, Refusal, Local> {
   readonly state: () => State
   /**
    * Decides commands in their order. `respond` is called once for each, in the same order for one origin. When it says
-   * "Stored", `state` is the state right after that event. `respond` may submit again, and must not throw.
+   * "Stored", `state` is the state right after that event. `respond` may submit again. If it throws, the subscriber with
+   * this origin fails.
    */
   readonly submit: (command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void) => void
-  /** Adds a subscriber until the scope closes. */
+  /** Adds a subscriber until the scope closes. It fails at once if the room was dropped. */
   readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
   /** The stream's tail, up to the room's version or later. Callers at one version share one read. */
   readonly tail: Effect.Effect<Tail, StorageUnavailable>
@@ -86,4 +94,11 @@ export interface Room<State, Command, Refusal, Local> {
   readonly wake: () => void
   /** True when every command is answered. */
   readonly isIdle: () => boolean
+  /**
+   * The time since which the room has neither answered a command nor read on, though a command waits; milliseconds since
+   * 1970. undefined: no command waits.
+   */
+  readonly waitingSince: () => number | undefined
+  /** True after a defect that leaves the state in doubt. The room does nothing any more; the stream opens in a new one. */
+  readonly isDropped: () => boolean
 }

@@ -2,7 +2,7 @@
  * The open rooms of one protocol. A room opens with the first session of its stream, and closes a while after the last.
  * Signals from other processes reach a room through here.
  */
-import { Array as Arr, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Array as Arr, Cause, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
@@ -17,10 +17,12 @@ import { makeTailCache } from "./TailCache.ts"
 export interface Rooms<State, Command, Refusal, Local> {
   /** Returns the room of a stream, and opens it if need be. It stays open until the scope closes, and `idle` longer. */
   readonly get: (key: StreamKey) => Effect.Effect<Room<State, Command, Refusal, Local>, StorageUnavailable, Scope.Scope>
-  /** Calls the listener after every commit of these rooms, until the scope closes. It must not throw. */
+  /** Calls the listener after every commit of these rooms, until the scope closes. If it throws, that is logged. */
   readonly onCommitted: (listener: (key: StreamKey) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Waits until every command in these rooms is answered. */
   readonly drain: Effect.Effect<void>
+  /** The stream whose commands have waited longest since an answer, and since when; see `Room.waitingSince`. */
+  readonly longestWait: () => { readonly key: StreamKey; readonly since: number } | undefined
 }
 
 /** Streams whose heads one query reads. */
@@ -44,30 +46,46 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
     const { head, events } = yield* log.tail(key, { payloads: protocol.readsPayloads })
-    const state = events.reduce(
-      (state, { event, payload }) => protocol.evolve(state, event, payload),
-      protocol.initial(key)
-    )
+    let state = protocol.initial(key)
+    for (const { event, payload } of events) {
+      try {
+        state = protocol.evolve(state, event, payload)
+      } catch (cause) {
+        return yield* Effect.die(new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause }))
+      }
+    }
     const services = {
       log,
       committer,
       announce: (key: StreamKey) => {
-        for (const listener of listeners) listener(key)
+        for (const listener of listeners) {
+          try {
+            listener(key)
+          } catch (defect) {
+            run(Effect.logError(`A listener failed after a commit of ${name}`, Cause.die(defect)))
+          }
+        }
         run(signals.announce([key]))
       },
       broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
       now: () => clock.currentTimeMillisUnsafe(),
       run: (effect: Effect.Effect<void>) => void run(effect),
       tails,
-      frames
+      frames,
+      dropped: () => {
+        // A room that has closed may have a successor.
+        if (open.get(name) !== room) return
+        open.delete(name)
+        run(rooms.invalidate(name))
+      }
     }
-    const room = makeRoom(key, protocol, { head, state }, services)
+    const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state }, services)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {
         open.set(name, room)
         return room
       }),
-      () => Effect.sync(() => void open.delete(name))
+      () => Effect.sync(() => void (open.get(name) === room && open.delete(name)))
     )
   })
   const rooms = yield* makeKeyedResource({ open: openRoom, idle })
@@ -83,7 +101,8 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     }
   }).pipe(
     // The next "all" reads the heads again. Until then each room still reads the log before it refuses a command.
-    Effect.catch((error) => Effect.logWarning(error.message))
+    Effect.catch((error) => Effect.logWarning(error.message)),
+    Effect.catchDefect((defect) => Effect.logError("Looking for streams that have grown failed", Cause.die(defect)))
   )
   yield* Effect.forkScoped(
     Stream.runForEach(signals.wakeups, (keys) => (keys === "all" ? wakeGrown : Effect.sync(() => wake(keys))))
@@ -106,7 +125,17 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         Effect.sync(() => void listeners.add(listener)),
         () => Effect.sync(() => void listeners.delete(listener))
       ),
-    drain
+    drain,
+    longestWait: () => {
+      let longest: { readonly key: StreamKey; readonly since: number } | undefined
+      for (const room of open.values()) {
+        const since = room.waitingSince()
+        if (since !== undefined && since < (longest?.since ?? Number.POSITIVE_INFINITY)) {
+          longest = { key: room.key, since }
+        }
+      }
+      return longest
+    }
   } satisfies Rooms<State, Command, Refusal, Local>
 })
 

@@ -67,7 +67,7 @@ class Simulation {
   readonly log: Array<StreamEvent> = []
   readonly queue = new OptimisticQueue<State, Command, Refusal>(
     key,
-    { evolve, isSettled },
+    { evolve, isSettled, frame: () => undefined },
     { head: emptyHead, state: new Set() }
   )
   readonly delivered: Array<number> = []
@@ -372,7 +372,11 @@ describe("OptimisticQueue", () => {
   })
 
   const make = () =>
-    new OptimisticQueue<State, Command, Refusal>(key, { evolve, isSettled }, { head: emptyHead, state: new Set() })
+    new OptimisticQueue<State, Command, Refusal>(
+      key,
+      { evolve, isSettled, frame: () => undefined },
+      { head: emptyHead, state: new Set() }
+    )
   const accept = (queue: ReturnType<typeof make>): Pending<Command, Refusal> => {
     const pending = queue.first()!
     queue.accept(Result.getOrThrow(decide(queue.tip.state, pending.command)), 0)

@@ -556,11 +556,19 @@ describe("a session in a room", () => {
         const room = yield* rooms.get(key)
         const store = Effect.callback<void>((resume) => room.submit("even", "a", () => resume(Effect.void)))
         yield* store
+        // The event is delivered right after its answer.
+        yield* Effect.yieldNow
         assert.lengthOf(made, 0)
         for (const id of Array.range(1, 100).map(String)) {
-          yield* room.subscribe({ id, deliver: ({ frame }) => void delivered.push(frame), relay: () => {} })
+          yield* room.subscribe({
+            id,
+            deliver: ({ frame }) => void delivered.push(frame),
+            relay: () => {},
+            fail: () => {}
+          })
         }
         yield* store
+        yield* Effect.yieldNow
       }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
       assert.lengthOf(made, 1)
       assert.lengthOf(delivered, 100)
@@ -679,7 +687,7 @@ describe("a room that another process writes beside", () => {
           delivered.push(event.version)
           arrived.openUnsafe()
         }
-        yield* room.subscribe({ id: "a", deliver, relay: () => {} })
+        yield* room.subscribe({ id: "a", deliver, relay: () => {}, fail: () => {} })
         room.wake()
         yield* reading.await
         yield* appendEven(log, key)

@@ -1,14 +1,23 @@
-/** `GET /healthz`: 200 while the storage can be read and commits succeed, otherwise 503 with the reason. */
-import { Effect, Option } from "effect"
+/**
+ * `GET /healthz`: 200 while the storage can be read, commits succeed, and commands are answered; otherwise 503 with the
+ * reason.
+ */
+import { Clock, Effect, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import type { LibraryId } from "../../domain/Ids.ts"
+import { streamName } from "../../domain/Stream.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { DocumentRooms } from "../../protocols/secsync/Rooms.ts"
+import { LibraryRooms } from "../../protocols/verdant/Rooms.ts"
 import { Committer } from "../../rooms/Committer.ts"
 
 /** A healthy storage reads the head of a stream that does not exist in less than this. */
 const PROBE_TIMEOUT = "2 seconds"
 const probe = { libraryId: "@health" as LibraryId, streamId: "@health" }
+
+/** A commit that takes longer makes the server unhealthy, and so does a room in which nothing moves for longer. */
+const STALL_MILLIS = 10_000
 
 export const HealthRoute = HttpRouter.add(
   "GET",
@@ -16,10 +25,21 @@ export const HealthRoute = HttpRouter.add(
   Effect.gen(function* () {
     const log = yield* EventLog
     const committer = yield* Committer
+    const rooms = [yield* DocumentRooms, yield* LibraryRooms]
     const answer = yield* Effect.option(withPatience(log.heads([probe]), PROBE_TIMEOUT))
     if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
     if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
     if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
+    const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
+    const since = committer.committingSince()
+    if (since !== undefined && since <= latest) return unhealthy("a commit has not finished for 10 seconds")
+    for (const { longestWait } of rooms) {
+      const wait = longestWait()
+      if (wait === undefined || wait.since > latest) continue
+      // The response is public, so it does not name the stream.
+      yield* Effect.logWarning(`${streamName(wait.key)} has not answered since ${new Date(wait.since).toISOString()}`)
+      return unhealthy("a room has not answered for 10 seconds; the server log names it")
+    }
     return HttpServerResponse.jsonUnsafe({ status: "ok" })
   })
 )

@@ -33,6 +33,12 @@ type Run = <A>(
   effect: Effect.Effect<A, StorageUnavailable | HttpRefusal>
 ) => Fiber.Fiber<A, StorageUnavailable | HttpRefusal>
 
+/** The HTTP refusals for the codes that a session closes a connection with, unless the client is to blame. */
+const codes: ReadonlyMap<number, number> = new Map([
+  [CloseCode.tryAgainLater, Code.unavailable],
+  [CloseCode.internalError, Code.unexpected]
+])
+
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
 const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
   const request = yield* HttpServerRequest.HttpServerRequest
@@ -58,7 +64,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     },
     sendVolatile: () => {},
     close: (code: number) => {
-      failure = code === CloseCode.tryAgainLater ? Code.unavailable : Code.invalidRequest
+      failure = codes.get(code) ?? Code.invalidRequest
     },
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }

@@ -121,6 +121,10 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     if (this.heldBack === undefined) this.connection.sendVolatile(frame)
   }
 
+  fail(): void {
+    this.connection.close(CloseCode.internalError, "internal error")
+  }
+
   private send({ event, frame }: Committed): void {
     if (event.version <= this.documentVersion) return
     if (event.checkpoint && this.followSnapshot(event) === "document") return

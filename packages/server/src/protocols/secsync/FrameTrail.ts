@@ -51,6 +51,7 @@ export const followAnswered = (
   submittedAt: number
 ): void => {
   if (outcome._tag === "Unavailable") return followRefused(frames, sender, message, "StorageUnavailable")
+  if (outcome._tag === "Failed") return followRefused(frames, sender, message, "Defect")
   if (outcome._tag === "Refused" && outcome.refusal._tag !== "AlreadyStored") return
   const version = outcome._tag === "Stored" ? outcome.event.version : undefined
   follow(frames, sender, "acknowledged", message, { version, ms: since(frames, submittedAt) })

@@ -4,13 +4,15 @@
  */
 import { Effect, type Fiber, type Scope } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
-import type { DocumentId } from "../../domain/Ids.ts"
+import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
+import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { Access, Action, Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
+import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -212,10 +214,13 @@ class DocumentSession implements ProtocolSession {
       const { frames } = this.services
       const submittedAt = frames.now()
       room.submit(command, connection.id, (outcome) => {
-        replies.answer(message, outcome, delivery)
-        if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
-        if (outcome._tag === "Stored") this.reservationsInARow = 0
-        inFlight.end(message.payload.length)
+        try {
+          replies.answer(message, outcome, delivery)
+          if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
+          if (outcome._tag === "Stored") this.reservationsInARow = 0
+        } finally {
+          inFlight.end(message.payload.length)
+        }
       })
       yield* inFlight.belowLimit
     })
@@ -243,30 +248,41 @@ class DocumentSession implements ProtocolSession {
         // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
         // be another client's update to this very snapshot.
         room.submit(command, connection.id, (outcome) => {
-          if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
-            connection.send(Wire.snapshotSaved(message.snapshotId))
-            if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
-            if (outcome._tag === "Refused") room.local.reservations.release(connection.id)
-            this.reservationsInARow = this.hasReservation ? this.reservationsInARow + 1 : 0
-            this.hasReservation = false
-            resume(Effect.undefined)
-          } else if (outcome._tag === "Unavailable") {
-            connection.send(Wire.snapshotSaveFailed)
-            connection.close(CloseCode.tryAgainLater, "the storage is not available")
-            resume(Effect.undefined)
-          } else {
-            if (bringsContent(outcome.refusal)) {
-              delivery.hold()
-              if (room.state().active !== undefined) this.reserveNextWrite()
-            }
-            resume(Effect.succeed(outcome.refusal))
-          }
+          resume(evaluateNow(() => this.answerSnapshot(message.snapshotId, outcome)))
+          if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
         })
       })
       if (refusal === undefined) return
       if (!bringsContent(refusal)) return connection.send(Wire.snapshotSaveFailed)
       yield* delivery.refuseSnapshot(message)
     })
+  }
+
+  /** Sends the answer to a snapshot, except to one that is refused: then it returns why. */
+  private answerSnapshot(snapshotId: SnapshotId, outcome: Outcome<DocumentRefusal>): DocumentRefusal | undefined {
+    const { connection, delivery, room } = this
+    if (outcome._tag === "Stored" || (outcome._tag === "Refused" && outcome.refusal._tag === "AlreadyStored")) {
+      connection.send(Wire.snapshotSaved(snapshotId))
+      if (outcome._tag === "Refused") room.local.reservations.release(connection.id)
+      this.reservationsInARow = this.hasReservation ? this.reservationsInARow + 1 : 0
+      this.hasReservation = false
+      return undefined
+    }
+    switch (outcome._tag) {
+      case "Unavailable":
+        connection.send(Wire.snapshotSaveFailed)
+        connection.close(CloseCode.tryAgainLater, "the storage is not available")
+        return undefined
+      case "Failed":
+        connection.close(CloseCode.internalError, "internal error")
+        return undefined
+      case "Refused":
+        if (bringsContent(outcome.refusal)) {
+          delivery.hold()
+          if (room.state().active !== undefined) this.reserveNextWrite()
+        }
+        return outcome.refusal
+    }
   }
 
   /** Makes the other clients wait for this one's next snapshot; in a race, for its next two writes. */

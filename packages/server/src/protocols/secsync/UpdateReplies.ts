@@ -34,6 +34,7 @@ export class UpdateReplies {
       this.connection.send(updateSaveFailed(refSnapshotId, clock, false))
       return this.connection.close(CloseCode.tryAgainLater, "the storage is not available")
     }
+    if (outcome._tag === "Failed") return this.connection.close(CloseCode.internalError, "internal error")
     if (outcome._tag === "Stored") {
       this.severalSnapshots = false
       return this.acknowledge(message)

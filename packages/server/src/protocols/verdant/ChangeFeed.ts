@@ -2,7 +2,7 @@
  * The changes of libraries, whichever process stores them. A listener reads them from the log when it takes them, so a slow
  * one delays no other and takes no memory. Signals only tell which libraries to read.
  */
-import { Array as Arr, Effect, Latch, Option, Schedule, type Scope, Stream } from "effect"
+import { Array as Arr, Cause, Effect, Latch, Option, Schedule, type Scope, Stream } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { FOLDED, type StreamKey } from "../../domain/Stream.ts"
 import { isVerdant, VERDANT } from "../../domain/verdant/Events.ts"
@@ -82,13 +82,23 @@ export const makeChangeFeed = Effect.gen(function* () {
         Stream.paginate(undefined, () =>
           Effect.gen(function* () {
             const { events, isLast } = yield* patiently(readOn(log, libraryKey(libraryId), read.get(libraryId) ?? 0))
-            const version = events.at(-1)?.event.version
-            if (version !== undefined) read.set(libraryId, version)
             // Yields to others: a storage in this process, and decoding, leave no other pause.
             yield* Effect.yieldNow
             const changes = events.flatMap(({ event, payload }) => changeOf(libraryId, event, payload) ?? [])
-            return [changes, isLast ? Option.none() : Option.some(undefined)]
-          })
+            const version = events.at(-1)?.event.version
+            if (version !== undefined) read.set(libraryId, version)
+            return [changes, isLast ? Option.none() : Option.some(undefined)] as const
+          }).pipe(
+            // The other libraries are read on. This one is tried again at its next change.
+            Effect.catchDefect((defect) =>
+              only === undefined
+                ? Effect.as(Effect.logError(`Reading the changes of ${libraryId} failed`, Cause.die(defect)), [
+                    [],
+                    Option.none()
+                  ] as const)
+                : Effect.die(defect)
+            )
+          )
         )
       const hints: ReadonlyArray<Stream.Stream<Hint>> = [
         Stream.succeed("all"),

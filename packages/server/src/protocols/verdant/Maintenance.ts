@@ -1,5 +1,5 @@
 /** Keeps libraries in order while they are open: records the replicas' progress, compacts, sweeps files. */
-import { Effect, Option } from "effect"
+import { Cause, Effect, Option } from "effect"
 import type { FileId } from "../../domain/Ids.ts"
 import { streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand } from "../../domain/verdant/Commands.ts"
@@ -21,7 +21,7 @@ export interface MaintenanceOptions {
 }
 
 export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: MaintenanceOptions) => {
-  const touched = new Map<string, LibraryRoom>()
+  const touched = new Set<LibraryRoom>()
 
   const record = (room: LibraryRoom): void => {
     const { local } = room
@@ -50,18 +50,28 @@ export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: Ma
     })
   }
 
+  const maintain = (room: LibraryRoom): void => {
+    const { presence, progress } = room.local
+    presence.tick()
+    record(room)
+    sweep(room)
+    // Promises ripen in two steps, and polling users leave without a message.
+    if (room.isDropped() || (!progress.hasUnripe() && !presence.isNeeded())) touched.delete(room)
+  }
+
   return {
     /** The library needs maintenance, until nothing in it is about to ripen or to leave. */
-    touch: (room: LibraryRoom): void => void touched.set(streamName(room.key), room),
+    touch: (room: LibraryRoom): void => void touched.add(room),
     /** Called at intervals; see `ReplicaProgress.ripen`. */
     tick: (): void => {
-      for (const [name, room] of Array.from(touched)) {
-        const { presence, progress } = room.local
-        presence.tick()
-        record(room)
-        sweep(room)
-        // Promises ripen in two steps, and polling users leave without a message.
-        if (!progress.hasUnripe() && !presence.isNeeded()) touched.delete(name)
+      for (const room of Array.from(touched)) {
+        try {
+          maintain(room)
+        } catch (defect) {
+          // Until it is touched again, so that a lasting defect does not fill the log.
+          touched.delete(room)
+          run(Effect.logError(`Maintaining ${streamName(room.key)} failed`, Cause.die(defect)))
+        }
       }
     }
   }

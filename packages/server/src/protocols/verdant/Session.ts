@@ -11,6 +11,7 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
+import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
@@ -141,6 +142,10 @@ class LibrarySession implements Session, Subscriber {
 
   relay(): void {}
 
+  fail(): void {
+    this.client.close(CloseCode.internalError, "internal error")
+  }
+
   /** The connection closed, or the client said that it disconnects. */
   leave(): void {
     if (this.hasLeft) return
@@ -230,8 +235,8 @@ class LibrarySession implements Session, Subscriber {
     return Effect.callback((resume) => {
       this.room.submit(command, this.client.id, (outcome) => {
         // In the same turn, so that later events are sent after the answer.
-        if (command._tag === "Sync") this.answerSync(command, outcome)
-        resume(Effect.succeed(outcome))
+        const answered = command._tag === "Sync" ? evaluateNow(() => this.answerSync(command, outcome)) : Effect.void
+        resume(Effect.as(answered, outcome))
       })
     })
   }
@@ -288,6 +293,7 @@ class LibrarySession implements Session, Subscriber {
     // An answer that reaches nobody was neither sent nor received.
     if (client.isSentAway()) return room.local.progress.miss(command.replicaId)
     if (outcome._tag === "Unavailable") return client.close(CloseCode.tryAgainLater, "the storage is not available")
+    if (outcome._tag === "Failed") return this.fail()
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
         case "NothingNew":
@@ -385,6 +391,7 @@ class LibrarySession implements Session, Subscriber {
       if (outcome._tag === "Unavailable") {
         return client.close(CloseCode.tryAgainLater, "the storage is not available")
       }
+      if (outcome._tag === "Failed") return this.fail()
       if (outcome._tag === "Refused" && outcome.refusal._tag !== "NothingNew") {
         return yield* this.refuseOperations(message.replicaId, outcome.refusal)
       }

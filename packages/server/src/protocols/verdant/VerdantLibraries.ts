@@ -10,12 +10,14 @@
  */
 import { Context, Effect, Layer, Option, Result, Schema, type Stream } from "effect"
 import type { FileId, LibraryId } from "../../domain/Ids.ts"
+import type { LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import { documentSnapshot, type FileView } from "../../domain/verdant/views/DocumentSnapshot.ts"
 import type { LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { type EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
+import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { FileLinks, linkTo } from "./files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "./files/FileOptions.ts"
@@ -64,7 +66,8 @@ export class VerdantLibraries extends Context.Service<
     /**
      * The changes of all libraries, each in its own order; the order between libraries is undefined. `after` has a version
      * for each library: one that is missing begins with its first change. Without `after`, all begin with the next change
-     * that is stored. Takes about a hundred bytes of memory per library.
+     * that is stored. Takes about a hundred bytes of memory per library. A library whose events cannot be decoded is logged
+     * and tried again when it grows; it does not stop the others.
      */
     readonly allChanges: (after?: ReadonlyMap<LibraryId, number>) => Stream.Stream<LibraryChange>
   }
@@ -93,12 +96,13 @@ const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
   ) {
     const room = yield* rooms.get(libraryKey(libraryId))
     // Makes the room read what other processes wrote.
-    const outcome = yield* Effect.callback<"seen" | "unavailable">((resume) =>
-      room.submit({ _tag: "Look" }, ORIGIN, ({ _tag }) =>
-        resume(Effect.succeed(_tag === "Unavailable" ? "unavailable" : "seen"))
-      )
+    const outcome = yield* Effect.callback<Outcome<LibraryRefusal>["_tag"]>((resume) =>
+      room.submit({ _tag: "Look" }, ORIGIN, ({ _tag }) => resume(Effect.succeed(_tag)))
     )
-    if (outcome === "unavailable") {
+    if (outcome === "Failed") {
+      return yield* Effect.die(new Error("The library's room failed; the server log has the cause"))
+    }
+    if (outcome === "Unavailable") {
       return yield* new StorageUnavailable({ operation: "read a library", cause: new Error("not available") })
     }
     const files: Array<{ readonly fileId: FileId; readonly shown: LinkedFile }> = []

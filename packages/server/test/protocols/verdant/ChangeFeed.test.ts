@@ -3,7 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../../src/domain/Ids.ts"
-import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
+import { emptyHead, type NewEvent, place, type StreamHead } from "../../../src/domain/Stream.ts"
 import { toNewEvent, VERDANT } from "../../../src/domain/verdant/Events.ts"
 import { EventLog } from "../../../src/ports/EventLog.ts"
 import { Signals } from "../../../src/ports/Signals.ts"
@@ -69,7 +69,7 @@ const start = Effect.gen(function* () {
     Layer.provide([Layer.succeed(EventLog, counted), Signals.layerNone])
   )
   const libraries = Context.get(yield* Layer.build(layer), VerdantLibraries)
-  return { libraries, trouble: troubled.trouble, lastRead: () => read, failures: () => failures }
+  return { libraries, log: troubled.log, trouble: troubled.trouble, lastRead: () => read, failures: () => failures }
 })
 
 it.live("a listener does not read changes that it has not taken", () =>
@@ -118,5 +118,21 @@ it.live("a listener waits for an unavailable storage, and receives each change o
       Array.from(taken),
       Array.from({ length: EVENTS - 10 }, (_, i) => i + 11)
     )
+  })
+)
+
+it.live("a listener to all libraries receives the changes beside a library that cannot be decoded", () =>
+  Effect.gen(function* () {
+    const { libraries, log } = yield* start
+    const broken = { libraryId: LibraryId.make("broken"), streamId: VERDANT }
+    const nonsense: NewEvent = { type: "OperationsStored", data: {}, payloadHash: "", checkpoint: false }
+    const event = place(broken, emptyHead, nonsense, "test", 0)
+    yield* log.append([{ key: broken, expectedVersion: 0, events: [{ event, payload: new Uint8Array(1) }] }])
+    const taken = yield* libraries.allChanges(new Map()).pipe(
+      Stream.take(EVENTS),
+      Stream.map(({ version }) => version),
+      Stream.runCollect
+    )
+    assert.strictEqual(Array.from(taken).at(-1), EVENTS)
   })
 )

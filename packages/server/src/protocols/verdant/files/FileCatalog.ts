@@ -46,13 +46,18 @@ export class VerdantFiles extends Context.Service<
         Effect.callback<Outcome<LibraryRefusal>>((resume) =>
           room.submit(command, ORIGIN, (outcome) => resume(Effect.succeed(outcome)))
         ).pipe(
-          Effect.flatMap((outcome) =>
-            outcome._tag === "Unavailable"
-              ? Effect.fail(
+          Effect.flatMap((outcome) => {
+            switch (outcome._tag) {
+              case "Unavailable":
+                return Effect.fail(
                   new StorageUnavailable({ operation: "write to the library", cause: new Error("it is not available") })
                 )
-              : Effect.succeed(outcome)
-          )
+              case "Failed":
+                return Effect.die(new Error("The library's room failed; the server log has the cause"))
+              default:
+                return Effect.succeed(outcome)
+            }
+          })
         )
 
       const record = Effect.fnUntraced(function* (libraryId: LibraryId, file: FileRecord) {

@@ -2,7 +2,7 @@
  * Deletes orphaned blobs, to which no file refers. An upload leaves one if it ends before the file is recorded. So does a
  * file that is replaced or deleted while the store is unavailable.
  */
-import { Clock, Duration, Effect, Option, Schedule, Stream } from "effect"
+import { Cause, Clock, Duration, Effect, Option, Schedule, Stream } from "effect"
 import type { LibraryId } from "../../../domain/Ids.ts"
 import { type BlobEntry, BlobStore } from "../../../ports/BlobStore.ts"
 import { listLibraries } from "../../../ports/listLibraries.ts"
@@ -37,10 +37,15 @@ export const sweepOrphanedBlobs = Effect.fn("sweepOrphanedBlobs")(function* (lib
     yield* Effect.forEach(dead, ({ key }) => store.delete(key), { discard: true })
     return dead
   })
+  /** A library with a defect keeps its blobs, and the others are swept. */
+  const sweepGroupSafely = (group: readonly [string, ReadonlyArray<BlobEntry>]) =>
+    Effect.catchDefect(sweepGroup(group), (defect) =>
+      Effect.as(Effect.logError(`Sweeping the blobs of ${group[0]} failed`, Cause.die(defect)), [])
+    )
 
   const groups = store.list.pipe(
     Stream.groupAdjacentBy(({ key }) => key.slice(0, key.indexOf("/"))),
-    Stream.mapEffect(sweepGroup)
+    Stream.mapEffect(sweepGroupSafely)
   )
   return yield* Stream.runFold(
     groups,
@@ -62,7 +67,8 @@ export const sweepOrphanedBlobsDaily = Effect.gen(function* () {
     sweepOrphanedBlobs(all.map(({ libraryId }) => libraryId))
   ).pipe(
     Effect.provideService(BlobStore, blobs.value),
-    Effect.catch((error) => Effect.logWarning(error.message))
+    Effect.catch((error) => Effect.logWarning(error.message)),
+    Effect.catchDefect((defect) => Effect.logError("Sweeping the blob store failed", Cause.die(defect)))
   )
   yield* Effect.forkScoped(Effect.repeat(Effect.andThen(Effect.sleep("1 minute"), sweep), Schedule.spaced(INTERVAL)))
 })

@@ -46,4 +46,22 @@ layer(Layer.merge(layerMemory, layerFilesInMemory))("a sweep", (it) => {
       assert.deepStrictEqual(yield* sweepOrphanedBlobs([ada, grace]), { blobs: 0, bytes: 0 })
     })
   )
+
+  it.effect("goes on with the next library when one cannot be read", () =>
+    Effect.gen(function* () {
+      const [broken, intact] = ["broken", "intact"].map((id) => LibraryId.make(id)) as [LibraryId, LibraryId]
+      const kept = yield* store(broken, FileId.make("f"))
+      const orphan = yield* store(intact, FileId.make("f"))
+      yield* TestClock.adjust("25 hours")
+      const files = yield* VerdantFiles
+      const failing = VerdantFiles.of({
+        ...files,
+        blobs: (libraryId) => (libraryId === broken ? Effect.die(new Error("made to fail")) : files.blobs(libraryId))
+      })
+      yield* sweepOrphanedBlobs([broken, intact]).pipe(Effect.provideService(VerdantFiles, failing))
+      const left = Array.from(yield* Stream.runCollect((yield* BlobStore).list), ({ key }) => key)
+      assert.include(left, kept.blob)
+      assert.notInclude(left, orphan.blob)
+    })
+  )
 })
