@@ -4,7 +4,7 @@
  */
 import { HashMap, Result } from "effect"
 import { missedBaselines } from "./Missed.ts"
-import { type Baseline, decodeBaseline, compact as foldBaseline } from "./model/Baseline.ts"
+import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica } from "./State.ts"
@@ -96,14 +96,14 @@ const merge = (
   before: StoredBaseline | undefined,
   operations: ReadonlyArray<StoredOperation>
 ): StoredBaseline | undefined => {
-  const after = foldBaseline(before && readBaseline(before), operations)
+  const after = foldBaseline(before && parseBaseline(before), operations)
   return after && storedBaseline(after)
 }
 
 const nothing: Entity = { baseline: undefined, operations: [] }
 
-const readBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(decodeBaseline(JSON.parse(text)))
+const parseBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(readBaseline(JSON.parse(text)))
 
 /** The entity's value; undefined: it does not exist. */
 export const valueOf = ({ baseline, operations }: Entity): unknown =>
-  foldBaseline(baseline && readBaseline(baseline), operations)?.snapshot
+  foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot

@@ -2,9 +2,9 @@
 import { Result } from "effect"
 import type { ReplicaId } from "../Events.ts"
 import type { Authz } from "./Authz.ts"
-import { type Baseline, decodeBaseline } from "./Baseline.ts"
+import { type Baseline, readBaseline } from "./Baseline.ts"
 import type { Oid } from "./Oid.ts"
-import { decodeOperation } from "./Operation.ts"
+import { readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -74,11 +74,11 @@ export const decodeSent = (
   const { operations, baselines } = parse(payload)
   return {
     operations: operations.map((json) => {
-      const { authz, oid, patch, timestamp } = Result.getOrThrow(decodeOperation(json))
+      const { authz, oid, patch, timestamp } = Result.getOrThrow(readOperation(json))
       return { oid, timestamp, ...(authz && { authz }), data: patch }
     }),
     baselines: baselines.map((json) => {
-      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(decodeBaseline(json))
+      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(readBaseline(json))
       return { oid, timestamp, ...(authz && { authz }), snapshot }
     })
   }
@@ -111,10 +111,10 @@ const parse = (payload: Uint8Array): Json =>
   JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString()) as Json
 
 const operationOf = (json: unknown): OwnedOperation => {
-  const operation = Result.getOrThrow(decodeOperation(json))
+  const operation = Result.getOrThrow(readOperation(json))
   return { ...operation, owner: ownerOf(operation.authz) }
 }
 
-const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(decodeBaseline(json)))
+const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(readBaseline(json)))
 
 const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()
