@@ -6,7 +6,13 @@ import { HashMap, Result } from "effect"
 import { missedBaselines } from "./Missed.ts"
 import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
-import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
+import {
+  byTimestamp,
+  isVisibleTo,
+  type OwnedOperation,
+  type StoredBaseline,
+  type StoredOperation
+} from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica } from "./State.ts"
 
 export interface Compacted {
@@ -92,9 +98,9 @@ const mergedOf = (was: Entity, is: Entity): ReadonlyArray<StoredOperation> =>
   was.operations.slice(0, Math.max(0, was.operations.length - is.operations.length))
 
 /** The entity's baseline after operations in their order; undefined: they deleted the entity. */
-const merge = (
+export const merge = (
   before: StoredBaseline | undefined,
-  operations: ReadonlyArray<StoredOperation>
+  operations: ReadonlyArray<OwnedOperation>
 ): StoredBaseline | undefined => {
   const after = foldBaseline(before && parseBaseline(before), operations)
   return after && storedBaseline(after)

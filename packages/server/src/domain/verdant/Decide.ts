@@ -5,6 +5,7 @@ import type { NewEvent } from "../Stream.ts"
 import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
 import { compact } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
+import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
@@ -182,6 +183,16 @@ export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation,
   return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
 }
 
+/**
+ * Whether an operation was refused, in the state after the command that brought it: it is not the user's to write, or its
+ * object has no room for it. One that is older than the watermark is missing because it was compacted.
+ */
+export const isRefused = (state: LibraryState, operation: OwnedOperation, userId: string): boolean => {
+  const { oid, timestamp } = operation
+  if (isForbidden(state, operation, userId)) return true
+  return (state.watermark === null || timestamp >= state.watermark) && !hasOperation(state, oid, timestamp)
+}
+
 const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
@@ -189,7 +200,9 @@ const storeOperations = (
   baselines: Sync["baselines"],
   context: DecisionContext
 ): Decided => {
-  const allowed = operations.filter((operation) => !isForbidden(state, operation, command.userId))
+  const own = operations.filter((operation) => !isForbidden(state, operation, command.userId))
+  const refused = oversized(state, own, baselines)
+  const allowed = refused.size === 0 ? own : own.filter((operation) => !refused.has(operation))
   if (allowed.length + baselines.length === 0) return refuse("NothingNew")
   const payload = encodeItems({ operations: allowed, baselines })
   const event: typeof OperationsStored.Type = {

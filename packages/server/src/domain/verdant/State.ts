@@ -2,6 +2,7 @@
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { ReplicaId } from "./Events.ts"
+import type { EntitySize } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
 import type { UnfoldedBatches } from "./UnfoldedBatches.ts"
@@ -31,6 +32,8 @@ export interface Entity {
   readonly baseline: StoredBaseline | undefined
   /** Not compacted yet, in the order of their timestamps. */
   readonly operations: ReadonlyArray<StoredOperation>
+  /** How large it becomes by its operations; absent: it has none. */
+  readonly size?: EntitySize
 }
 
 export interface StoredFile {

@@ -4,7 +4,7 @@
  */
 import { Effect, type Scope } from "effect"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
-import { isForbidden } from "../../domain/verdant/Decide.ts"
+import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isUpToDate } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
@@ -278,6 +278,7 @@ class LibrarySession implements Session, Subscriber {
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
         case "NothingNew":
+          if (!this.grant.readOnly) this.tellRefused(command.operations)
           return this.answer(command, false)
         case "RestoreAsked":
           return client.send(Wire.needSince)
@@ -291,10 +292,14 @@ class LibrarySession implements Session, Subscriber {
     const { event } = outcome
     if (event.type === "RestoreLeased") return client.send(Wire.needSince)
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
-    if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
-      client.send(Wire.forbidden)
-    }
+    if (event.type === "OperationsStored") this.tellRefused(command.operations)
     this.answer(command, isReset)
+  }
+
+  private tellRefused(operations: ReadonlyArray<OwnedOperation>): void {
+    const state = this.room.state()
+    const isMissing = (operation: OwnedOperation) => isRefused(state, operation, this.grant.userId)
+    if (operations.some(isMissing)) this.client.send(Wire.forbidden)
   }
 
   private answer(command: Sync, isReset: boolean): void {
@@ -370,7 +375,7 @@ class LibrarySession implements Session, Subscriber {
         return yield* this.refuseOperations(message.replicaId, outcome.refusal)
       }
       const state = room.state()
-      if (operations.some((operation) => isForbidden(state, operation, grant.userId))) client.send(Wire.forbidden)
+      this.tellRefused(operations)
       const replica = state.replicas.get(message.replicaId)
       const { progress } = room.local
       const now = services.now()

@@ -52,11 +52,13 @@ export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
  * entity. Skips operations that are not newer than the baseline, because it includes them. The access field is the one of
  * the last `initialize`, as on clients. So the result does not depend on how many operations are compacted at once.
  */
-export const compact = (baseline: Baseline | undefined, operations: Iterable<Operation>): Baseline | undefined => {
+export const compact = (baseline: Baseline | undefined, operations: ReadonlyArray<Operation>): Baseline | undefined => {
+  // What was before the last of these has no effect.
+  const start = operations.findLastIndex(({ patch: { op } }) => op === "initialize" || op === "delete")
   let snapshot = copyOf(baseline?.snapshot)
   let authz = baseline?.authz
   let last: { readonly oid: Oid; readonly timestamp: Timestamp } | undefined = baseline
-  for (const operation of operations) {
+  for (const operation of operations.slice(Math.max(start, 0))) {
     if (baseline !== undefined && operation.timestamp <= baseline.timestamp) continue
     snapshot = applyInPlace(snapshot, operation.patch)
     if (operation.patch.op === "initialize") authz = operation.authz

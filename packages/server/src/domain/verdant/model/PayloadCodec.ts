@@ -3,6 +3,7 @@ import { Result } from "effect"
 import type { ReplicaId } from "../Events.ts"
 import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
+import { listSizeOf } from "./EntitySize.ts"
 import type { Oid } from "./Oid.ts"
 import { readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
@@ -44,10 +45,11 @@ export interface FoldedLibrary {
   readonly operations: ReadonlyArray<StoredOperation>
 }
 
-export const storedBaseline = ({ oid, timestamp, authz, text }: Baseline): StoredBaseline => ({
-  ...{ oid, timestamp, text },
-  owner: ownerOf(authz)
-})
+export const storedBaseline = ({ oid, timestamp, authz, snapshot, text }: Baseline): StoredBaseline => {
+  const list = listSizeOf(snapshot)
+  const stored = { oid, timestamp, text, owner: ownerOf(authz) }
+  return list === undefined ? stored : { ...stored, list }
+}
 
 /** Payloads that this process encoded, so that it need not decode them. */
 const known = new WeakMap<Uint8Array, Items>()
