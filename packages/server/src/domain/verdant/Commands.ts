@@ -37,9 +37,11 @@ export interface AdvanceCursors {
   readonly _tag: "AdvanceCursors"
 }
 
-/** Merges operations that every replica has into baselines. */
+/** Merges operations that every replica has into baselines: as many as may take a slice of work. */
 export interface Compact {
   readonly _tag: "Compact"
+  /** Only operations that are older than this timestamp. */
+  readonly upTo?: string
 }
 
 export interface ForgetReplica {

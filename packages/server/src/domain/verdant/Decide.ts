@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
 import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
-import { compact } from "./Compaction.ts"
+import { type CompactionOptions, compact, slice } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
@@ -37,7 +37,11 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       return isWorthwhile(state, progress) ? plain({ _tag: "CursorsAdvanced", ...progress }) : refuse("NothingToDo")
     }
     case "Compact":
-      return decideCompaction(withKnowledge(state, context), (replica) => isTruant(replica, context))
+      return decideCompaction(withKnowledge(state, context), {
+        isTruant: (replica) => isTruant(replica, context),
+        upTo: command.upTo,
+        portion: slice(state)
+      })
     case "ForgetReplica":
       return state.replicas.has(command.replicaId)
         ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
@@ -223,9 +227,8 @@ const storeOperations = (
 
 // ------------------------------------------------------------------------------------------------------ compaction
 
-/** `isTruant`: the replicas that the compaction does not wait for. */
-export const decideCompaction = (state: LibraryState, isTruant: (replica: Replica) => boolean): Decided => {
-  const compacted = compact(state, isTruant)
+export const decideCompaction = (state: LibraryState, options: CompactionOptions): Decided => {
+  const compacted = compact(state, options)
   if (compacted === undefined) return refuse("NothingToDo")
   const { payload, ...counts } = compacted
   const before = state.checkpoint

@@ -9,14 +9,14 @@ import {
   grown,
   onlyTakesAway,
   opensTooManyHoles,
-  sizeOfBaseline,
+  takesTimeOfItems,
   withLength
 } from "./model/EntitySize.ts"
 import { byTimestamp, type OwnedOperation, type StoredBaseline } from "./model/StoredItems.ts"
-import { type Entity, entityOf, type LibraryState } from "./State.ts"
+import { type Entity, entityOf, type LibraryState, sizeWithout } from "./State.ts"
 
 /** The most work that the compaction of an entity's operations may be: a few seconds, in slices. */
-const MAX_WORK = 2_000_000_000
+const MAX_WORK = 4_000_000_000
 /** The most work of measuring an entity for one decision. */
 const MAX_MEASURED_WORK = 20_000_000
 /** An entity is measured again once its estimate has grown by this much, in characters. */
@@ -31,9 +31,6 @@ export const withSize = (before: Entity | undefined, after: Entity, added: Reado
   const size = isAppended ? added.reduce(grown, sizeOf(before)) : after.operations.reduce(grown, sizeWithout(after))
   return { ...after, size }
 }
-
-/** The size without operations. */
-const sizeWithout = ({ baseline }: Entity): EntitySize => sizeOfBaseline(baseline?.text.length ?? 0, baseline?.list)
 
 /** The operations that their entities have no room for. Operations on one entity that only together exceed it are all refused. */
 export const oversized = (
@@ -66,9 +63,14 @@ const refusedOf = (entity: Entity, added: ReadonlyArray<OwnedOperation>): Readon
       size = grown(size, operation)
     }
   }
-  if (size.work > MAX_WORK) return added.filter(({ patch }) => patch.op !== "delete")
-  if (size.length <= MAX_ENTITY_LENGTH || fits(entity, kept, size, isLate)) return Array.from(tooFar)
-  return added.filter((operation) => tooFar.has(operation) || !onlyTakesAway(operation.patch))
+  const isFull = size.length > MAX_ENTITY_LENGTH && !fits(entity, kept, size, isLate)
+  const isBusy = size.work > MAX_WORK
+  return added.filter(
+    (operation) =>
+      tooFar.has(operation) ||
+      (isFull && !onlyTakesAway(operation.patch)) ||
+      (isBusy && takesTimeOfItems(operation.patch))
+  )
 }
 
 /** `operations`: all of the entity if some are late, or else the added ones. `size`: with them. */

@@ -2,7 +2,7 @@
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { ReplicaId } from "./Events.ts"
-import type { EntitySize } from "./model/EntitySize.ts"
+import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
 import type { UnfoldedBatches } from "./UnfoldedBatches.ts"
@@ -92,6 +92,10 @@ export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(
 
 export const entityOf = (state: LibraryState, oid: string): Entity | undefined =>
   Option.getOrUndefined(HashMap.get(state.entities, oid))
+
+/** The size of an entity without its operations. */
+export const sizeWithout = ({ baseline }: Entity): EntitySize =>
+  sizeOfBaseline(baseline?.text.length ?? 0, baseline?.list)
 
 /** The user whose document an entity belongs to; null: all users'; undefined: the document does not exist. */
 export const documentOwner = (state: LibraryState, oid: Oid): string | null | undefined => {

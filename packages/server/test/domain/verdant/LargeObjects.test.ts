@@ -1,7 +1,7 @@
 /** An object that grows without end: what the library accepts it can always read back. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import { compact } from "../../../src/domain/verdant/Compaction.ts"
+import { compact, everything } from "../../../src/domain/verdant/Compaction.ts"
 import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
 import { listSizeOf, opensTooManyHoles, sizeOfBaseline } from "../../../src/domain/verdant/model/EntitySize.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
@@ -24,7 +24,8 @@ const set = (n: number, name: string, megas: number, oid?: string): OwnedOperati
 /** A library with one object, and a replica that may write. */
 const library = (value: unknown) => given(sync("writer", 0), write("writer", patched(1, { op: "initialize", value })))
 
-const compacted = (state: LibraryState) => decodeFolded(compact({ ...state, watermark: "zzzz" }, () => true)!.payload)
+const compacted = (state: LibraryState) =>
+  decodeFolded(compact({ ...state, watermark: "zzzz" }, { isTruant: () => true, portion: everything })!.payload)
 
 describe("an object", () => {
   it("that is larger than a client's operation may be is read back after its compaction", () => {
@@ -66,6 +67,15 @@ describe("a list", () => {
     isRefused(when(write("writer", listSet(4, 20_000), patched(5, { op: "set", name: "10002", value: 1 }))))
     isStored(when(write("writer", listSet(6, 10_001))), 1)
     assert.lengthOf(JSON.parse(compacted(state()).baselines[0]!.text).snapshot, 10_002)
+  })
+
+  it("takes no more operations that look at all its items than can be compacted in some seconds", () => {
+    const { when } = library(Array.from({ length: 1_000_000 }, () => 1))
+    const removals = Array.from({ length: 2000 }, (_, n) => patched(n + 10, { op: "list-remove", value: 2 }))
+    isStored(when(write("writer", ...removals.slice(0, 300))), 300)
+    isRefused(when(write("writer", ...removals.slice(300))))
+    isStored(when(write("writer", patched(3000, { op: "list-push", value: 1 }))), 1)
+    isStored(when(write("writer", patched(3001, { op: "delete" }))), 1)
   })
 
   it("gets no more holes by its compaction", () => {

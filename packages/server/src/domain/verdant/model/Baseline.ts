@@ -53,7 +53,7 @@ export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
  * the last `initialize`, as on clients. So the result does not depend on how many operations are compacted at once.
  */
 export const compact = (baseline: Baseline | undefined, operations: ReadonlyArray<Operation>): Baseline | undefined => {
-  // What was before the last of these has no effect.
+  // Operations before the last of these have no effect.
   const start = operations.findLastIndex(({ patch: { op } }) => op === "initialize" || op === "delete")
   let snapshot = copyOf(baseline?.snapshot)
   let authz = baseline?.authz

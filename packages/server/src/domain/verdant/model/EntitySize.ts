@@ -3,7 +3,7 @@
  * steps for each operation: `grown` never looks at the entity itself.
  */
 import type { Operation } from "./Operation.ts"
-import { itemIndex, MAX_HOLES, type Patch } from "./Patch.ts"
+import { isRef, itemIndex, MAX_HOLES, type Patch } from "./Patch.ts"
 
 export interface EntitySize {
   /** Characters of the entity's baseline. */
@@ -48,9 +48,10 @@ export const withLength = (size: EntitySize, length: number): EntitySize => ({
 
 /** Applying an operation at all. */
 const WORK = 100
-/** Moving and comparing the items of a list. */
+/** Moving an item of a list, comparing it with a primitive value, and with a reference. */
 const WORK_PER_MOVED_ITEM = 0.5
-const WORK_PER_COMPARED_ITEM = 5
+const WORK_PER_COMPARED_ITEM = 10
+const WORK_PER_COMPARED_REFERENCE = 40
 
 /** The size after an operation that is later than all others. */
 export const grown = (size: EntitySize, { patch, text }: Pick<Operation, "patch" | "text">): EntitySize => {
@@ -95,13 +96,15 @@ const grownList = (size: EntitySize, items: number, patch: ListPatch, text: stri
     case "list-move-by-index":
       return enlarged(size, NULL_LENGTH, 1, items * WORK_PER_MOVED_ITEM)
     case "list-move-by-ref":
-      return enlarged(size, NULL_LENGTH, 1, items * WORK_PER_COMPARED_ITEM)
+      return enlarged(size, NULL_LENGTH, 1, items * comparison(patch.value))
     case "list-remove":
-      return worked(size, items * WORK_PER_COMPARED_ITEM)
+      return worked(size, items * comparison(patch.value))
     case "list-add":
-      return enlarged(size, text.length, 1, items * WORK_PER_COMPARED_ITEM)
+      return enlarged(size, text.length, 1, items * comparison(patch.value))
   }
 }
+
+const comparison = (value: unknown): number => (isRef(value) ? WORK_PER_COMPARED_REFERENCE : WORK_PER_COMPARED_ITEM)
 
 const worked = (size: EntitySize, work: number): EntitySize => enlarged(size, 0, 0, work)
 
@@ -144,3 +147,7 @@ export const onlyTakesAway = (patch: Patch): boolean => {
       return false
   }
 }
+
+/** Whether the work of an operation grows with the number of items. */
+export const takesTimeOfItems = ({ op }: Patch): boolean =>
+  op.startsWith("list-") && op !== "list-set" && op !== "list-push"

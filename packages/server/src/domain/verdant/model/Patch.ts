@@ -202,9 +202,12 @@ const removeFrom = (list: List, value: unknown, only: "first" | "last" | null | 
     list.splice(index, 1)
     return list
   }
-  const isMeant = isSame(value)
+  const isMeant = isRef(value) ? isSame(value) : undefined
   let end = index
-  for (let i = index + 1; i < list.length; i++) if (!isMeant(list[i])) list[end++] = list[i]
+  for (let i = index + 1; i < list.length; i++) {
+    const item = list[i]
+    if (isMeant === undefined ? item !== value : !isMeant(item)) list[end++] = item
+  }
   list.length = end
   return list
 }

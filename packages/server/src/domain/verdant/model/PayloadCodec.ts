@@ -86,14 +86,22 @@ export const decodeSent = (
   }
 }
 
-export const encodeFolded = ({ operations, baselines, ...rest }: FoldedLibrary): Uint8Array => {
+/** As `known`: a compaction is a whole library, which takes long to decode. */
+const knownFolded = new WeakMap<Uint8Array, FoldedLibrary>()
+
+export const encodeFolded = (library: FoldedLibrary): Uint8Array => {
+  const { operations, baselines, ...rest } = library
   const placed = operations.map(({ version, replicaId, text }) => `[${version},"${replicaId}",${text}]`).join()
   const fields = JSON.stringify(rest).slice(0, -1)
-  return Buffer.from(`${fields},"operations":[${placed}],"baselines":[${textsOf(baselines)}]}`)
+  const payload = Buffer.from(`${fields},"operations":[${placed}],"baselines":[${textsOf(baselines)}]}`)
+  knownFolded.set(payload, library)
+  return payload
 }
 
 /** Throws when the payload is not one of a `Folded`. */
 export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
+  const found = knownFolded.get(payload)
+  if (found !== undefined) return found
   const { operations, baselines, ...rest } = parse(payload)
   return {
     ...(rest as Omit<FoldedLibrary, "operations" | "baselines">),
