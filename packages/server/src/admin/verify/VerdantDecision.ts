@@ -169,6 +169,8 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
   switch (_tag) {
     case "AnothersReplica":
       return "the replica is another user's"
+    case "ImplausibleVersion":
+      return "its schema version is far above the library's"
     case "NothingNew":
       return "all of it was stored before, or its author may not write it"
     case "AwaitRestore":

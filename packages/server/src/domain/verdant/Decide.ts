@@ -11,7 +11,7 @@ import { sweepFiles } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
-import { latest } from "./model/Timestamp.ts"
+import { isOfPlausibleVersion, latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge } from "./Progress.ts"
 import { documentOwner, hasOperation, isEmpty, type LibraryState, type Replica } from "./State.ts"
 import { isWorthwhile, progressOf } from "./Watermark.ts"
@@ -82,6 +82,8 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   const state = withKnowledge(stored, context)
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
+  const { since, timestamp } = command
+  if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
   if (isEmpty(state)) return decideSyncOfNothing(state, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
@@ -201,10 +203,12 @@ const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
   operations: ReadonlyArray<OwnedOperation>,
-  baselines: Sync["baselines"],
+  sentBaselines: Sync["baselines"],
   context: DecisionContext
 ): Decided => {
-  const own = operations.filter((operation) => !isForbidden(state, operation, command.userId))
+  const isPlausible = ({ timestamp }: { readonly timestamp: string }) => isOfPlausibleVersion(timestamp, state.newest)
+  const baselines = sentBaselines.filter(isPlausible)
+  const own = operations.filter((operation) => isPlausible(operation) && !isForbidden(state, operation, command.userId))
   const refused = oversized(state, own, baselines)
   const allowed = refused.size === 0 ? own : own.filter((operation) => !refused.has(operation))
   if (allowed.length + baselines.length === 0) return refuse("NothingNew")

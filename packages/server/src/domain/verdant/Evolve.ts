@@ -5,7 +5,7 @@ import type { StreamEvent } from "../Stream.ts"
 import { withSize } from "./EntityBounds.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
 import { isUpToDate } from "./Missed.ts"
-import { decodeFolded, decodeItems, type Items } from "./model/PayloadCodec.ts"
+import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
 import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
@@ -166,6 +166,7 @@ const withOperations = (
     entities,
     batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
+    newest: latest([state.newest, wrote, ...items.baselines.map(({ timestamp }) => timestamp)]),
     baselines,
     lease: undefined
   }
@@ -215,7 +216,19 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     operations: folded.operations.length,
     baselines: folded.baselines.length,
     watermark: folded.watermark,
+    newest: newestOf(folded, state),
     foldedUpTo: folded.foldedUpTo,
     files: new Map(files.map((file) => [file.fileId, file]))
   }
+}
+
+const newestOf = (
+  { baselines, operations, replicas, watermark }: FoldedLibrary,
+  before: LibraryState
+): string | null => {
+  let newest = latest([before.newest, watermark])
+  for (const { wrote } of replicas as ReadonlyArray<Replica>) newest = latest([newest, wrote])
+  for (const { timestamp } of baselines) newest = latest([newest, timestamp])
+  for (const { timestamp } of operations) newest = latest([newest, timestamp])
+  return newest
 }

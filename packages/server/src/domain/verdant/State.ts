@@ -64,6 +64,8 @@ export interface LibraryState {
   readonly baselines: number
   /** No replica sends an operation older than this any more, so those may be compacted. It never falls. */
   readonly watermark: string | null
+  /** The greatest timestamp of an operation or a baseline that was stored. */
+  readonly newest: string | null
   /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
@@ -82,6 +84,7 @@ export const initial: LibraryState = {
   operations: 0,
   baselines: 0,
   watermark: null,
+  newest: null,
   foldedUpTo: 0,
   files: new Map(),
   lease: undefined,

@@ -8,7 +8,7 @@ import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isUpToDate } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
-import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
+import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import type { Grant } from "../../ports/Access.ts"
@@ -231,6 +231,9 @@ class LibrarySession implements Session, Subscriber {
       const { client, grant, room } = this
       const { progress } = room.local
       const { replicaId, resyncAll, since, timestamp } = message
+      if (!this.isPlausible({ timestamp }) || (since !== null && !this.isPlausible({ timestamp: since }))) {
+        return this.sendAwayImplausible()
+      }
       this.replicaId = replicaId
       this.hasLeft = false
       this.arrive()
@@ -238,7 +241,7 @@ class LibrarySession implements Session, Subscriber {
       if (isBeingReset(room.state(), { replicaId, since, ...attempt }, room.local.context())) return
       progress.confirm(replicaId, since)
       const askedBefore = progress.ask(replicaId, timestamp)
-      const operations = this.takeTimely(message.operations, since)
+      const operations = this.takeTimely(this.takePlausible(message.operations), since)
       this.peerPresence = yield* this.peers.gather()
       if (!client.isRealtime) {
         for (const gone of room.local.presence.goneSince(replicaId)) {
@@ -280,6 +283,8 @@ class LibrarySession implements Session, Subscriber {
         case "NothingNew":
           if (!this.grant.readOnly) this.tellRefused(command.operations)
           return this.answer(command, false)
+        case "ImplausibleVersion":
+          return this.sendAwayImplausible()
         case "RestoreAsked":
           return client.send(Wire.needSince)
         case "AwaitRestore":
@@ -338,6 +343,20 @@ class LibrarySession implements Session, Subscriber {
 
   // ---- operations
 
+  private isPlausible({ timestamp }: { readonly timestamp: string }): boolean {
+    return isOfPlausibleVersion(timestamp, this.room.state().newest)
+  }
+
+  private sendAwayImplausible(): void {
+    this.client.close(CloseCode.policy, "the schema version of a timestamp is far above the library's")
+  }
+
+  /** Counts operations of a schema version that no app has as refused. */
+  private takePlausible({ items, refused }: Wire.Decoded<OwnedOperation>): Wire.Decoded<OwnedOperation> {
+    const plausible = items.filter((operation) => this.isPlausible(operation))
+    return { items: plausible, refused: refused + items.length - plausible.length }
+  }
+
   /**
    * The operations before the first one whose time is too far ahead, which peers could not take. Acknowledgements stay before
    * that one, so that the client sends it again.
@@ -359,7 +378,8 @@ class LibrarySession implements Session, Subscriber {
       const { client, grant, room, services } = this
       if (message.operations.items.length + message.operations.refused === 0) return
       if (grant.readOnly) return client.send(Wire.forbidden)
-      const operations = this.takeTimely(message.operations, undefined)
+      const plausible = this.takePlausible(message.operations)
+      const operations = this.takeTimely(plausible, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
         replicaId: message.replicaId,
@@ -380,7 +400,7 @@ class LibrarySession implements Session, Subscriber {
       const { progress } = room.local
       const now = services.now()
       progress.hear(message.replicaId, now)
-      const last = message.operations.items.at(-1)?.timestamp
+      const last = plausible.items.at(-1)?.timestamp
       if (client.isRealtime && last !== undefined) progress.promise(message.replicaId, last, now)
       if (replica !== undefined && isUpToDate(state, replica, progress.receivedBy(state, replica))) {
         progress.receive(state, replica, state.version)
