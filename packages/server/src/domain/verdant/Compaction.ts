@@ -51,8 +51,9 @@ export const slice = (state: LibraryState, least = SLICE_WORK): Portion => {
   const all = Math.max(least, characters * WORK_PER_CHARACTER)
   let left = all
   return (entity, mergeable) => {
-    // The first entity gets its operations' work in any case, however long it is.
-    if (left < all) left -= (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
+    const reading = (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
+    // A slice that begins with a long entity is as much work again, so that it is not read for a few operations.
+    left = left === all ? Math.max(left, reading) : left - reading
     let size = { ...sizeWithout(entity), work: 0 }
     let count = 0
     while (count < mergeable.length && size.work < left) size = grown(size, mergeable[count++]!)

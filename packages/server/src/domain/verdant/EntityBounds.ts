@@ -15,8 +15,8 @@ import {
 import { byTimestamp, type OwnedOperation, type StoredBaseline } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, sizeWithout } from "./State.ts"
 
-/** The most work that the compaction of an entity's operations may be: a few seconds, in slices. */
-const MAX_WORK = 4_000_000_000
+/** The most work that the compaction of an entity's operations may be: some ten seconds, in slices. */
+const MAX_WORK = 10_000_000_000
 /** The most work of measuring an entity for one decision. */
 const MAX_MEASURED_WORK = 20_000_000
 /** An entity is measured again once its estimate has grown by this much, in characters. */

@@ -71,11 +71,19 @@ describe("a list", () => {
 
   it("takes no more operations that look at all its items than can be compacted in some seconds", () => {
     const { when } = library(Array.from({ length: 1_000_000 }, () => 1))
-    const removals = Array.from({ length: 2000 }, (_, n) => patched(n + 10, { op: "list-remove", value: 2 }))
-    isStored(when(write("writer", ...removals.slice(0, 300))), 300)
-    isRefused(when(write("writer", ...removals.slice(300))))
-    isStored(when(write("writer", patched(3000, { op: "list-push", value: 1 }))), 1)
-    isStored(when(write("writer", patched(3001, { op: "delete" }))), 1)
+    const removals = Array.from({ length: 3000 }, (_, n) => patched(n + 10, { op: "list-remove", value: 2 }))
+    isStored(when(write("writer", ...removals.slice(0, 900))), 900)
+    isRefused(when(write("writer", ...removals.slice(900))))
+    isStored(when(write("writer", patched(4000, { op: "list-push", value: 1 }))), 1)
+    isStored(when(write("writer", patched(4001, { op: "delete" }))), 1)
+  })
+
+  it("takes moves of its items again and again", () => {
+    const { when } = library(Array.from({ length: 1000 }, (_, i) => i))
+    const moves = Array.from({ length: 20_000 }, (_, i) =>
+      patched(i + 10, i % 2 === 0 ? { op: "list-move-by-ref", value: i % 1000, index: 0 } : moveOf(i % 1000))
+    )
+    isStored(when(write("writer", ...moves)), 20_000)
   })
 
   it("gets no more holes by its compaction", () => {
@@ -87,6 +95,7 @@ describe("a list", () => {
   })
 })
 
+const moveOf = (from: number): Patch => ({ op: "list-move-by-index", from, to: 0 })
 const touch = (n: number) => patched(n, { op: "touch" })
 const listSet = (n: number, index: number) => patched(n, { op: "list-set", index, value: 1 })
 

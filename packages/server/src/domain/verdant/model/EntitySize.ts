@@ -94,9 +94,11 @@ const grownList = (size: EntitySize, items: number, patch: ListPatch, text: stri
     case "list-delete":
       return worked(size, items * WORK_PER_MOVED_ITEM)
     case "list-move-by-index":
-      return enlarged(size, NULL_LENGTH, 1, items * WORK_PER_MOVED_ITEM)
+      // Only a move from beyond the end makes a list longer.
+      return enlarged(size, NULL_LENGTH, items > 0 && (patch.from ?? 0) < items ? 0 : 1, items * WORK_PER_MOVED_ITEM)
     case "list-move-by-ref":
-      return enlarged(size, NULL_LENGTH, 1, items * comparison(patch.value))
+      // Only in an empty list it makes an item.
+      return enlarged(size, NULL_LENGTH, items === 0 ? 1 : 0, items * comparison(patch.value))
     case "list-remove":
       return worked(size, items * comparison(patch.value))
     case "list-add":
