@@ -192,7 +192,7 @@ export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation,
 
 /**
  * Whether an operation was refused, in the state after the command that brought it: it is not the user's to write, or its
- * object has no room for it. One that is older than the watermark is missing because it was compacted.
+ * object has no room for it. An operation older than the watermark may be missing because it was compacted.
  */
 export const isRefused = (state: LibraryState, operation: OwnedOperation, userId: string): boolean => {
   const { oid, timestamp } = operation
