@@ -1,4 +1,4 @@
-/** What a client may not do to a library over a socket: fill it, poison its clock, or name its user in a way that breaks it. */
+/** A client cannot fill a library, poison its clock, or break it by the name of its user. */
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
