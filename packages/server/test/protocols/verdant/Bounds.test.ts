@@ -1,4 +1,4 @@
-/** A client on a socket cannot fill a library, poison its clock, or break it by the name of its user. */
+/** A client cannot fill a library, poison its clock, or break it by the name of its user. */
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
