@@ -15,7 +15,7 @@ const unit = ["packages/{server,storage-sqlite}/test/**/*.test.ts"]
 const slow = [
   "packages/server/test/adapters/S3BlobStore.test.ts",
   "packages/server/test/edge/MemoryBudget.test.ts",
-  "packages/server/test/edge/ws/{FrameQueue,HostileFrames,SentAway,SlowClients}.test.ts",
+  "packages/server/test/edge/ws/{ClosedByServer,FrameQueue,HostileFrames,SlowClients}.test.ts",
   "packages/server/test/protocols/JsonBudget.test.ts"
 ]
 
