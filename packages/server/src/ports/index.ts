@@ -7,8 +7,7 @@ export {
   PublicKey,
   SnapshotId,
   UpdateClock,
-  UpdateClocks,
-  UserId
+  UpdateClocks
 } from "../domain/Ids.ts"
 export {
   chainOf,

@@ -3,15 +3,14 @@ import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
 import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
-import { type CompactionOptions, compact, slice } from "./Compaction.ts"
+import { compact } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
-import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
-import { isOfPlausibleVersion, latest } from "./model/Timestamp.ts"
+import { latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
 import { documentOwner, hasOperation, isEmpty, type LibraryState, type Replica } from "./State.ts"
 import { isWorthwhile, progressOf, promisesOf } from "./Watermark.ts"
@@ -38,11 +37,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
     }
     case "Compact":
       // A client acknowledges an answer before it stores it. An operation that is merged before that could not be sent again.
-      return decideCompaction(withRecordable(state, context), {
-        isTruant: (replica) => isTruant(replica, context),
-        upTo: command.upTo,
-        portion: slice(state)
-      })
+      return decideCompaction(withRecordable(state, context), (replica) => isTruant(replica, context))
     case "ForgetReplica":
       return state.replicas.has(command.replicaId)
         ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
@@ -83,8 +78,6 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   const state = withKnowledge(stored, context)
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
-  const { since, timestamp } = command
-  if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
   if (isEmpty(state)) return decideSyncOfNothing(stored, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
@@ -190,29 +183,15 @@ export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation,
   return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
 }
 
-/**
- * Whether an operation was refused, in the state after the command that brought it: it is not the user's to write, or its
- * object has no room for it. An operation older than the watermark may be missing because it was compacted.
- */
-export const isRefused = (state: LibraryState, operation: OwnedOperation, userId: string): boolean => {
-  const { oid, timestamp } = operation
-  if (isForbidden(state, operation, userId)) return true
-  return (state.watermark === null || timestamp >= state.watermark) && !hasOperation(state, oid, timestamp)
-}
-
 /** `state`: of the log alone, because the event records progress beyond that. */
 const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
   operations: ReadonlyArray<OwnedOperation>,
-  sentBaselines: Sync["baselines"],
+  baselines: Sync["baselines"],
   context: DecisionContext
 ): Decided => {
-  const isPlausible = ({ timestamp }: { readonly timestamp: string }) => isOfPlausibleVersion(timestamp, state.newest)
-  const baselines = sentBaselines.filter(isPlausible)
-  const own = operations.filter((operation) => isPlausible(operation) && !isForbidden(state, operation, command.userId))
-  const refused = oversized(state, own, baselines)
-  const allowed = refused.size === 0 ? own : own.filter((operation) => !refused.has(operation))
+  const allowed = operations.filter((operation) => !isForbidden(state, operation, command.userId))
   if (allowed.length + baselines.length === 0) return refuse("NothingNew")
   const payload = encodeItems({ operations: allowed, baselines })
   const event: typeof OperationsStored.Type = {
@@ -233,8 +212,9 @@ const storeOperations = (
 
 // ------------------------------------------------------------------------------------------------------ compaction
 
-export const decideCompaction = (state: LibraryState, options: CompactionOptions): Decided => {
-  const compacted = compact(state, options)
+/** `isTruant`: the replicas that the compaction does not wait for. */
+export const decideCompaction = (state: LibraryState, isTruant: (replica: Replica) => boolean): Decided => {
+  const compacted = compact(state, isTruant)
   if (compacted === undefined) return refuse("NothingToDo")
   const { payload, ...counts } = compacted
   const before = state.checkpoint

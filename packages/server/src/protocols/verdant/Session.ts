@@ -4,11 +4,11 @@
  */
 import { Effect, type Scope } from "effect"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
-import { isRefused } from "../../domain/verdant/Decide.ts"
+import { isForbidden } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isUpToDate } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
-import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
+import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
@@ -248,9 +248,6 @@ class LibrarySession implements Session, Subscriber {
       const { client, grant, room } = this
       const { progress } = room.local
       const { replicaId, resyncAll, since, timestamp } = message
-      if (!this.isPlausible({ timestamp }) || (since !== null && !this.isPlausible({ timestamp: since }))) {
-        return this.sendAwayImplausible()
-      }
       this.replicaId = replicaId
       this.syncReceivedAt = this.services.frames.now()
       this.hasLeft = false
@@ -259,7 +256,7 @@ class LibrarySession implements Session, Subscriber {
       if (isBeingReset(room.state(), { replicaId, since, ...attempt }, room.local.context())) return
       progress.confirm(replicaId, since)
       const askedBefore = progress.ask(replicaId, timestamp)
-      const operations = this.takeTimely(this.takePlausible(message.operations), since)
+      const operations = this.takeTimely(message.operations, since)
       this.peerPresence = yield* this.peers.gather()
       if (!client.isRealtime) {
         for (const gone of room.local.presence.goneSince(replicaId)) {
@@ -300,10 +297,7 @@ class LibrarySession implements Session, Subscriber {
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
         case "NothingNew":
-          if (!this.grant.readOnly) this.tellRefused(command.operations)
           return this.answer(command, false)
-        case "ImplausibleVersion":
-          return this.sendAwayImplausible()
         case "RestoreAsked":
           return client.send(Wire.needSince)
         case "AwaitRestore":
@@ -316,14 +310,10 @@ class LibrarySession implements Session, Subscriber {
     const { event } = outcome
     if (event.type === "RestoreLeased") return client.send(Wire.needSince)
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
-    if (event.type === "OperationsStored") this.tellRefused(command.operations)
+    if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
+      client.send(Wire.forbidden)
+    }
     this.answer(command, isReset)
-  }
-
-  private tellRefused(operations: ReadonlyArray<OwnedOperation>): void {
-    const state = this.room.state()
-    const isMissing = (operation: OwnedOperation) => isRefused(state, operation, this.grant.userId)
-    if (operations.some(isMissing)) this.client.send(Wire.forbidden)
   }
 
   private answer(command: Sync, isReset: boolean): void {
@@ -364,20 +354,6 @@ class LibrarySession implements Session, Subscriber {
 
   // ---- operations
 
-  private isPlausible({ timestamp }: { readonly timestamp: string }): boolean {
-    return isOfPlausibleVersion(timestamp, this.room.state().newest)
-  }
-
-  private sendAwayImplausible(): void {
-    this.client.close(CloseCode.policy, "the schema version of a timestamp is far above the library's")
-  }
-
-  /** Counts operations of a schema version that no app has as refused. */
-  private takePlausible({ items, refused }: Wire.Decoded<OwnedOperation>): Wire.Decoded<OwnedOperation> {
-    const plausible = items.filter((operation) => this.isPlausible(operation))
-    return { items: plausible, refused: refused + items.length - plausible.length }
-  }
-
   /**
    * The operations before the first one whose time is too far ahead, which peers could not take. Acknowledgements stay before
    * that one, so that the client sends it again.
@@ -403,8 +379,7 @@ class LibrarySession implements Session, Subscriber {
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
         return client.send(Wire.forbidden)
       }
-      const plausible = this.takePlausible(message.operations)
-      const operations = this.takeTimely(plausible, undefined)
+      const operations = this.takeTimely(message.operations, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
         replicaId: message.replicaId,
@@ -421,12 +396,12 @@ class LibrarySession implements Session, Subscriber {
         return yield* this.refuseOperations(message.replicaId, outcome.refusal)
       }
       const state = room.state()
-      this.tellRefused(operations)
+      if (operations.some((operation) => isForbidden(state, operation, grant.userId))) client.send(Wire.forbidden)
       const replica = state.replicas.get(message.replicaId)
       const { progress } = room.local
       const now = services.now()
       progress.hear(message.replicaId, now)
-      const last = plausible.items.at(-1)?.timestamp
+      const last = message.operations.items.at(-1)?.timestamp
       if (client.isRealtime && last !== undefined) progress.promise(message.replicaId, last, now)
       if (replica !== undefined && isUpToDate(state, replica, progress.receivedBy(state, replica))) {
         progress.receive(state, replica, state.version)
