@@ -13,7 +13,7 @@ import type { OwnedOperation } from "./model/StoredItems.ts"
 import { latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
 import { documentOwner, hasOperation, isEmpty, type LibraryState, type Replica } from "./State.ts"
-import { isWorthwhile, progressOf, promisesOf } from "./Watermark.ts"
+import { isWorthwhile, progressOf } from "./Watermark.ts"
 
 /** The event that a command becomes. */
 export interface LibraryDecision {
@@ -205,7 +205,7 @@ const storeOperations = (
     wrote: latest(allowed.map(({ timestamp }) => timestamp)),
     ...(command._tag === "StoreOperations" &&
       mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
-    ...promisesOf(state, context)
+    ...progressOf(state, context)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
 }
