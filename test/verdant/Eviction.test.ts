@@ -1,7 +1,7 @@
 /** Clients restore a library that an administrator has evicted. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { post } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, registerReplica } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { evict } from "../support/verdant/admin.ts"
@@ -149,6 +149,52 @@ describe("a polling client whose library is evicted before it can have stored it
         "the server asks for its data",
         Effect.map(typesFor(replica.sync({ since })), (types) => types.includes("need-since"))
       )
+    })
+  )
+})
+
+describe("a connection to a library that is evicted", () => {
+  it.live("stays open if its client has not synced yet, because it was sent nothing of the library", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "a" })
+      const [synced, early] = [yield* connectVerdant(library, token), yield* connectVerdant(library, token)]
+      const [writer, replica] = [makeReplica(), makeReplica()]
+      synced.send(writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] }))
+      yield* synced.next("sync-resp")
+      yield* early.settled
+      yield* evict(server.database, library)
+      assert.strictEqual((yield* synced.closed).code, 1001)
+      early.send(replica.sync({ since: replica.now() }))
+      yield* early.next("need-since")
+      early.send(replica.sync({ operations: [replica.operation("item/y", initialize({ id: "y" }))] }))
+      assert.strictEqual((yield* early.next("sync-resp"))["overwriteLocalData"], false)
+    })
+  )
+
+  it.live("asks a client once for its data, also if the client syncs twice before it sends them", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "a" })
+      const replica = makeReplica()
+      const earlier = yield* connectVerdant(library, token)
+      yield* registerReplica(earlier, replica)
+      earlier.send(replica.op(replica.operation("item/x", initialize({ id: "x" }))))
+      yield* earlier.next("server-ack")
+      yield* evict(server.database, library)
+      yield* earlier.closed
+      // The store (5.5) does so if an earlier connection ends before its first message.
+      const connection = yield* connectVerdant(library, token)
+      const since = replica.now()
+      connection.send(replica.sync({ since }))
+      connection.send(replica.sync({ since }))
+      yield* connection.settled
+      const asked = connection.messages.filter(({ type }) => type === "need-since")
+      assert.lengthOf(asked, 1)
+      connection.send(replica.sync({ operations: [replica.operation("item/x", initialize({ id: "x" }))] }))
+      assert.strictEqual((yield* connection.next("sync-resp"))["overwriteLocalData"], false)
     })
   )
 })

@@ -91,6 +91,8 @@ class LibrarySession implements Session, Subscriber {
   /** The time that the client takes for its last sync once it has processed the last answer with content. */
   private offeredAsOf: string | undefined
   private isWaiting = false
+  /** The client was asked for all its data, and has not sent them. */
+  private isAskedForAll = false
   /** When the last sync arrived, by the frame log's clock. */
   private syncReceivedAt = 0
   /** The users who were present at the client's last sync. */
@@ -113,9 +115,10 @@ class LibrarySession implements Session, Subscriber {
   // ---- events of the library
 
   deliver({ event }: Committed): void {
-    if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
     const { version } = event
+    // A client that was not answered holds nothing of the library. Its first sync is decided against what there is then.
     if (!this.acknowledgements.lacks(version)) return
+    if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
     const data = event.data as {
       readonly replicaId?: string
       readonly authorMayLack?: true
@@ -249,6 +252,7 @@ class LibrarySession implements Session, Subscriber {
       const { progress } = room.local
       const { replicaId, resyncAll, since, timestamp } = message
       this.replicaId = replicaId
+      if (since === null) this.isAskedForAll = false
       this.syncReceivedAt = this.services.frames.now()
       this.hasLeft = false
       this.arrive()
@@ -299,7 +303,7 @@ class LibrarySession implements Session, Subscriber {
         case "NothingNew":
           return this.answer(command, false)
         case "RestoreAsked":
-          return client.send(Wire.needSince)
+          return this.askForAll()
         case "AwaitRestore":
         case "AlreadyBeingReset":
           return
@@ -308,12 +312,22 @@ class LibrarySession implements Session, Subscriber {
       }
     }
     const { event } = outcome
-    if (event.type === "RestoreLeased") return client.send(Wire.needSince)
+    if (event.type === "RestoreLeased") return this.askForAll()
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
     if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
       client.send(Wire.forbidden)
     }
     this.answer(command, isReset)
+  }
+
+  /**
+   * Asks the client for all its data. A store (5.5) may sync twice on one connection, and answers each request: its second
+   * answer would be the sync of a client without history in a library with content, which resets the client.
+   */
+  private askForAll(): void {
+    if (this.isAskedForAll) return
+    this.isAskedForAll = true
+    this.client.send(Wire.needSince)
   }
 
   private answer(command: Sync, isReset: boolean): void {
