@@ -60,6 +60,8 @@ export const layer = ({ url, channel = "sealog" }: RedisSignalsOptions) =>
           return yield* Effect.forever(Effect.flatMap(Queue.take(messages), ({ message }) => onText(message)))
         })
       })
+      // The connection that listens also sends, so it is there from the beginning.
+      yield* Effect.forkScoped(Stream.runDrain(redis.wakeups))
       return Signals.of({
         ...redis,
         wakeups: Stream.merge(redis.wakeups, storage.wakeups),
