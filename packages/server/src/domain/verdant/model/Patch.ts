@@ -131,9 +131,10 @@ const applyToList = (list: List, patch: ListPatch): List => {
       // If the item is not found, the index is -1, which moves the last item: clients do the same.
       return move(list, list.findIndex(isSame(patch.value)), patch.index ?? 0)
     case "list-remove":
-      return removeFrom(list, patch.value, patch.only)
+      // A client removes the gaps that a move left, which it holds as undefined and JSON writes as null.
+      return removeFrom(list, patch.value ?? null, patch.only)
     case "list-add":
-      return list.some(isSameOrEntity(patch.value)) ? list : push(list, patch.value)
+      return list.some(isSameOrEntity(patch.value ?? null)) ? list : push(list, patch.value)
   }
 }
 

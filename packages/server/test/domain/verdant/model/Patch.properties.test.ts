@@ -37,6 +37,26 @@ describe("Patch, on any entity", () => {
     for (const op of ops.filter((op) => op !== "touch")) assert.isAbove(tally.get(op) ?? 0, 100, op)
   })
 
+  it("has the effect that it has on a client that holds the gaps of moves as undefined", () => {
+    let removals = 0
+    fc.assert(
+      fc.property(listWithoutNulls, fc.array(patchOfGaps, { maxLength: 30, size: "max" }), (list, patches) => {
+        let ours: unknown = list
+        let theirs: unknown = structuredClone(list)
+        for (const patch of patches) {
+          ours = applyPatch(ours, patch)
+          const before = JSON.stringify(theirs)
+          theirs = applyAs322(theirs, patch)
+          assert.strictEqual(JSON.stringify(ours), JSON.stringify(theirs), JSON.stringify(patch))
+          const removesGaps = patch.op === "list-remove" && patch.value === undefined
+          if (removesGaps && before !== JSON.stringify(theirs)) removals++
+        }
+      }),
+      { numRuns: 3000 }
+    )
+    assert.isAbove(removals, 100)
+  })
+
   it("leaves the given entity unchanged, and gives the same result in place", () => {
     fc.assert(
       fc.property(entity, fc.array(patch, { maxLength: 30, size: "max" }), (entity, patches) => {
@@ -125,6 +145,9 @@ const value = fc.oneof(
   { weight: 1, arbitrary: nested },
   { weight: 1, arbitrary: fc.constant(undefined) }
 )
+const present = value.filter((value) => value !== undefined)
+const withoutNull = value.filter((value) => value !== null)
+const only = fc.constantFrom<"first" | "last" | null>(null, "first", "last")
 const name = fc.oneof(
   fc.constantFrom("a", "b", "c", "0", "2", "01", "constructor", "toString", "__proto__", "hasOwnProperty", "push"),
   fc.integer({ min: -2, max: 8 })
@@ -159,10 +182,24 @@ const patch: fc.Arbitrary<Patch> = fc.oneof(
       fc.record({ op: fc.constant("list-delete" as const), index, count: index }),
       fc.record({ op: fc.constant("list-move-by-index" as const), from: index, to: index }),
       fc.record({ op: fc.constant("list-move-by-ref" as const), value, index }),
-      fc.record({ op: fc.constant("list-remove" as const), value, only: fc.constantFrom(null, "first", "last") }),
-      fc.record({ op: fc.constant("list-add" as const), value })
+      fc.record({ op: fc.constant("list-remove" as const), value: present, only }),
+      fc.record({ op: fc.constant("list-add" as const), value: present })
     )
   }
+)
+
+/** A client tells a gap from a null, and JSON does not. */
+const listWithoutNulls = fc.array(
+  present.filter((value) => value !== null),
+  { maxLength: 8 }
+)
+/** Patches that leave gaps, move them and remove them. */
+const patchOfGaps: fc.Arbitrary<Patch> = fc.oneof(
+  fc.record({ op: fc.constant("list-move-by-index" as const), from: index, to: index }),
+  fc.record({ op: fc.constant("list-delete" as const), index, count: index }),
+  fc.record({ op: fc.constant("list-push" as const), value: withoutNull }),
+  fc.record({ op: fc.constant("list-remove" as const), value: withoutNull, only }),
+  fc.record({ op: fc.constant("list-add" as const), value: withoutNull })
 )
 
 const ops = [

@@ -127,7 +127,7 @@ const cases: ReadonlyArray<Case> = [
     [ref("a")]
   ],
   ["list-remove of an equal object has no effect", [{ a: 1 }], { op: "list-remove", value: { a: 1 } }, [{ a: 1 }]],
-  ["list-remove without a value has no effect", [null], { op: "list-remove" }, [null]],
+  ["list-remove without a value removes nulls", [1, null, 2, null], { op: "list-remove" }, [1, 2]],
 
   ["list-add appends an item", [1], { op: "list-add", value: 2 }, [1, 2]],
   ["list-add of an item that is there has no effect", [1, 2], { op: "list-add", value: 2 }, [1, 2]],
@@ -138,7 +138,8 @@ const cases: ReadonlyArray<Case> = [
     { op: "list-add", value: file("a") },
     [file("a"), file("a")]
   ],
-  ["list-add without a value appends null", [null], { op: "list-add" }, [null, null]]
+  ["list-add without a value appends null", [1], { op: "list-add" }, [1, null]],
+  ["list-add without a value has no effect if there is a null", [null], { op: "list-add" }, [null]]
 ]
 
 describe("Patch", () => {
