@@ -96,7 +96,11 @@ const decideOperationsAgain = (
     if (Result.isSuccess(restored) || baselines.length > 0) return restored
   }
   const informed = withAllReceived(state, replicaId, context, authorMayLack === true ? pendingReset : undefined)
-  return decide(state, { _tag: "StoreOperations", ...author, operations }, informed)
+  const command: LibraryCommand = { _tag: "StoreOperations", ...author, operations }
+  const decided = decide(state, command, informed)
+  if (Result.isSuccess(decided) || decided.failure._tag !== "MustReset") return decided
+  // Until 28 November 2026, version 0.1.0 stored operations below the watermark also if a newer one of their entity was there.
+  return decide({ ...state, watermark: null }, command, informed)
 }
 
 /**

@@ -12,7 +12,16 @@ import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import { latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge } from "./Progress.ts"
-import { documentOwner, hasOperation, isEmpty, type LibraryState, type Replica } from "./State.ts"
+import {
+  documentOwner,
+  type Entity,
+  entityOf,
+  firstFrom,
+  hasOperation,
+  isEmpty,
+  type LibraryState,
+  type Replica
+} from "./State.ts"
 import { isWorthwhile, progressOf } from "./Watermark.ts"
 
 /** The event that a command becomes. */
@@ -149,7 +158,8 @@ const decideOperations = (stored: LibraryState, command: StoreOperations, contex
 
 /**
  * The operations that are not stored yet. "late": one of them belongs before the watermark, where others may have compacted,
- * and its author did not know all that others wrote.
+ * and either its author did not know all that others wrote, or a newer one of its entity may be compacted. A client that
+ * has compacted that one would apply this one after it, and a client that has not would apply this one before it.
  *
  * A replica sends its operations in their order. So an operation that is older than both the watermark and the replica's
  * newest one was stored and compacted before, and is sent again.
@@ -170,10 +180,20 @@ const takeOperations = (
     if (state.watermark !== null && timestamp < state.watermark) {
       if (replica.wrote !== null && timestamp <= replica.wrote) continue
       if (!isUpToDate(state, replica, replica.received)) return "late"
+      if (isOvertaken(entityOf(state, oid), timestamp, state.watermark)) return "late"
     }
     taken.push(operation)
   }
   return taken
+}
+
+/** Whether an entity has a newer operation than `timestamp` that belongs before the watermark. */
+const isOvertaken = (entity: Entity | undefined, timestamp: string, watermark: string): boolean => {
+  if (entity === undefined) return false
+  const { baseline, operations } = entity
+  if (baseline !== undefined && baseline.timestamp > timestamp) return true
+  const next = operations[firstFrom(operations, timestamp)]
+  return next !== undefined && next.timestamp < watermark
 }
 
 /** Whether a user may not write an operation, because its document belongs to another user. */

@@ -133,6 +133,45 @@ describe("operations", () => {
   })
 })
 
+describe("an operation below the watermark that is older than another one of its entity there", () => {
+  const overtaken = () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    for (const id of ["writer", "replica"]) progress.promise(library.replica(id).id, stamp(9), NOW)
+    progress.ripen()
+    progress.ripen()
+    progress.confirm(library.replica("replica").id, stamp(2))
+    library.when({ _tag: "AdvanceCursors" }, knowing(progress))
+    library.when(write("writer", operation(6, { data: { op: "initialize", value: {} } })))
+    for (const id of ["writer", "replica"]) {
+      progress.receive(library.state(), library.replica(id), library.state().version)
+    }
+    return { library, progress }
+  }
+
+  it("is late, because some clients have compacted the other one and some have not", () => {
+    const { library, progress } = overtaken()
+    isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
+    const brought = sync("replica", 10, { since: stamp(2), operations: [operation(5)] })
+    isEvent(library.when(brought, knowing(progress)), { _tag: "ReplicaJoined", reset: true })
+  })
+
+  it("is late also when the server has compacted the other one", () => {
+    const { library, progress } = overtaken()
+    isEvent(library.when({ _tag: "Compact" }, knowing(progress)), { _tag: "Folded", operations: 0 })
+    isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
+  })
+
+  it("is stored if the other one belongs to another entity or above the watermark", () => {
+    const { library, progress } = overtaken()
+    const elsewhere = operation(5, { oid: "notes/b" })
+    isEvent(library.when(write("replica", elsewhere), knowing(progress)), { _tag: "OperationsStored" })
+    library.when(write("writer", operation(12)))
+    progress.receive(library.state(), library.replica("replica"), library.state().version)
+    isEvent(library.when(write("replica", operation(8)), knowing(progress)), { _tag: "OperationsStored" })
+  })
+})
+
 describe("a decision", () => {
   it("depends on its arguments alone: progress that is made later does not change it", () => {
     const library = twoReplicas()

@@ -19,9 +19,12 @@ export const stamp = (n: number): string =>
   `0001${NOW.toString(36).padStart(9, "0")}${n.toString(36).padStart(4, "0")}0000000`
 
 /** `owner`: the only user who may see it; null: all users. */
-export const operation = (n: number, { oid = "notes/a", owner = null as string | null } = {}): OwnedOperation => {
+export const operation = (
+  n: number,
+  { oid = "notes/a", owner = null as string | null, data = { op: "set", name: "x", value: n } as object } = {}
+): OwnedOperation => {
   const authz = owner === null ? undefined : Buffer.from(`u:${owner}:*`).toString("base64")
-  const json = { oid, timestamp: stamp(n), data: { op: "set", name: "x", value: n }, authz }
+  const json = { oid, timestamp: stamp(n), data, authz }
   return { ...Result.getOrThrow(decodeOperation(json)), owner }
 }
 
