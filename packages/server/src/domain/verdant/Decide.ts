@@ -11,7 +11,7 @@ import { isUpToDate } from "./Missed.ts"
 import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import { latest } from "./model/Timestamp.ts"
-import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge } from "./Progress.ts"
+import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
 import {
   documentOwner,
   type Entity,
@@ -45,7 +45,8 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       return isWorthwhile(state, progress) ? plain({ _tag: "CursorsAdvanced", ...progress }) : refuse("NothingToDo")
     }
     case "Compact":
-      return decideCompaction(withKnowledge(state, context), (replica) => isTruant(replica, context))
+      // A client acknowledges an answer before it stores it. An operation that is merged before that could not be sent again.
+      return decideCompaction(withRecordable(state, context), (replica) => isTruant(replica, context))
     case "ForgetReplica":
       return state.replicas.has(command.replicaId)
         ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
@@ -87,7 +88,7 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
-  if (isEmpty(state)) return decideSyncOfNothing(state, command, replica, context)
+  if (isEmpty(state)) return decideSyncOfNothing(stored, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, context) && !isUpToDate(state, known, known.received)
   if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
@@ -99,7 +100,7 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
   const taken = takeOperations(state, command, known)
   if (taken === "late") return join(command, true)
-  if (taken.length > 0) return storeOperations(state, command, taken, [], context)
+  if (taken.length > 0) return storeOperations(stored, command, taken, [], context)
   return known.type === command.type && !known.isTruant ? refuse("NothingNew") : join(command, false)
 }
 
@@ -152,8 +153,8 @@ const decideOperations = (stored: LibraryState, command: StoreOperations, contex
   if (replica.userId !== command.userId) return refuse("AnothersReplica")
   if (isTruant(replica, context) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
   const taken = takeOperations(state, command, replica)
-  if (taken === "late") return refuse(mayLoseWrites(replica, context) ? "TooLate" : "MustReset")
-  return taken.length === 0 ? refuse("NothingNew") : storeOperations(state, command, taken, [], context)
+  if (taken === "late") return refuse(mayLoseWrites(stored, replica.id, context) ? "TooLate" : "MustReset")
+  return taken.length === 0 ? refuse("NothingNew") : storeOperations(stored, command, taken, [], context)
 }
 
 /**
@@ -202,6 +203,7 @@ export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation,
   return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
 }
 
+/** `state`: of the log alone, because the event records progress beyond that. */
 const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
@@ -222,7 +224,7 @@ const storeOperations = (
     initial: isEmpty(state),
     wrote: latest(allowed.map(({ timestamp }) => timestamp)),
     ...(command._tag === "StoreOperations" &&
-      mayLoseWrites(state.replicas.get(command.replicaId), context) && { authorMayLack: true }),
+      mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
     ...progressOf(state, context)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })

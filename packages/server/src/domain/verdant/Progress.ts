@@ -1,6 +1,6 @@
 /** How far a replica is, by the log and by what this process knows beyond it: the only place that combines the two. */
 import type { Sync } from "./Commands.ts"
-import type { DecisionContext, KnownReplica } from "./Context.ts"
+import { type DecisionContext, type KnownReplica, recordable } from "./Context.ts"
 import type { ReplicaId } from "./Events.ts"
 import { isEmpty, type LibraryState, type Replica } from "./State.ts"
 
@@ -18,11 +18,36 @@ export const receivedBy = (
   return live !== null && live < joinedAt ? received : live
 }
 
+/**
+ * The version up to which a replica has everything, as the log may record it. It never falls without a reset, so knowledge
+ * that is behind the log does not count: another process served the replica since.
+ */
+export const recordableReceived = (
+  { version }: Pick<LibraryState, "version">,
+  { joinedAt, received }: Replica,
+  known: KnownReplica | undefined
+): number | null => {
+  const stored = known && recordable(known).received
+  if (stored === undefined || stored > version || stored < joinedAt) return received
+  return Math.max(stored, received ?? stored)
+}
+
 /** The state with what this process knows its replicas to have received. */
-export const withKnowledge = (state: LibraryState, { known }: Pick<DecisionContext, "known">): LibraryState => {
+export const withKnowledge = (state: LibraryState, context: Pick<DecisionContext, "known">): LibraryState =>
+  withReceived(state, context, receivedBy)
+
+/** The state with what the log may record its replicas to have received. */
+export const withRecordable = (state: LibraryState, context: Pick<DecisionContext, "known">): LibraryState =>
+  withReceived(state, context, recordableReceived)
+
+const withReceived = (
+  state: LibraryState,
+  { known }: Pick<DecisionContext, "known">,
+  receivedOf: typeof receivedBy
+): LibraryState => {
   let replicas: Map<ReplicaId, Replica> | undefined
   for (const replica of state.replicas.values()) {
-    const received = receivedBy(state, replica, known.get(replica.id))
+    const received = receivedOf(state, replica, known.get(replica.id))
     if (received === replica.received) continue
     replicas ??= new Map(state.replicas)
     replicas.set(replica.id, { ...replica, received })
@@ -69,8 +94,10 @@ export const isBeingReset = (
 }
 
 /** Whether a replica may lose what it writes now, because its client will put the library that it was sent in its place. */
-export const mayLoseWrites = (replica: Replica | undefined, { known }: DecisionContext): boolean => {
+export const mayLoseWrites = (state: LibraryState, replicaId: ReplicaId, { known }: DecisionContext): boolean => {
+  const replica = state.replicas.get(replicaId)
   if (replica === undefined) return false
-  const offer = known.get(replica.id)?.offer
-  return replica.received === null || (offer?.isReset === true && !offer.isSettled)
+  const live = known.get(replicaId)
+  if (receivedBy(state, replica, live) === null) return true
+  return live?.offer?.isReset === true && !live.offer.isSettled
 }

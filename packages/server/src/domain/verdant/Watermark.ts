@@ -2,7 +2,7 @@
 import { type DecisionContext, recordable } from "./Context.ts"
 import type { Cursor, ReplicaId } from "./Events.ts"
 import type { StoredOperation } from "./model/StoredItems.ts"
-import { isTruant } from "./Progress.ts"
+import { isTruant, recordableReceived } from "./Progress.ts"
 import type { LibraryState } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
@@ -21,7 +21,7 @@ export const isWaitedFor = ({ type }: { readonly type: number }): boolean => typ
 /** How much older the log's time of the last word of a replica may be than what is known, as a part of the truancy time. */
 const SEEN_PART = 1 / 100
 
-/** The progress of the replicas that this process knows and the log does not hold yet. */
+/** The progress of the replicas that this process knows and the log does not hold yet. `state`: of the log alone. */
 export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress => {
   // A Map, because a replica may be called `__proto__`.
   const changed = new Map<string, Cursor>()
@@ -29,11 +29,11 @@ export const progressOf = (state: LibraryState, context: DecisionContext): Recor
   let isKnown = true
   for (const replica of state.replicas.values()) {
     const live = context.known.get(replica.id)
-    const { promise, received, seen } = live === undefined ? ({} as Cursor) : recordable(live)
+    const { promise, seen } = live === undefined ? ({} as Cursor) : recordable(live)
     const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
     if (promise !== undefined && promise !== replica.promise) cursor.promise = promise
-    const isOfThisJoin = received !== undefined && received <= state.version && received >= replica.joinedAt
-    if (isOfThisJoin && received !== replica.received) cursor.received = received
+    const received = recordableReceived(state, replica, live)
+    if (received !== null && received !== replica.received) cursor.received = received
     if (seen !== undefined && seen - replica.seen > context.truancy * SEEN_PART) cursor.seen = seen
     if (Object.keys(cursor).length > 0) changed.set(replica.id, cursor)
     if (!isWaitedFor(replica) || isTruant(replica, context)) continue

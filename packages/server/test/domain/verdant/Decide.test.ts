@@ -1,6 +1,7 @@
 /** The rules of a Verdant library: given what happened before, which event a command becomes, or why it is refused. */
 import { assert, describe, it } from "@effect/vitest"
 import type { DecisionContext } from "../../../src/domain/verdant/Context.ts"
+import { missed } from "../../../src/domain/verdant/Missed.ts"
 import { PROCESSING_MILLIS } from "../../../src/domain/verdant/Progress.ts"
 import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 import { given, NOW, operation, stamp, sync, type Then, TRUANCY, write } from "./decisions.ts"
@@ -172,6 +173,35 @@ describe("an operation below the watermark that is older than another one of its
   })
 })
 
+describe("a compaction", () => {
+  it("keeps an operation that a replica acknowledged and may not have stored, until its next sync shows that it did", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    const replica = () => library.replica("replica")
+    const compact = () => library.when({ _tag: "Compact" }, knowing(progress))
+    progress.receive(library.state(), replica(), 2)
+    progress.offer(library.state(), replica(), { asOf: stamp(4), isReset: false, isPolling: true, at: NOW })
+    progress.receive(library.state(), replica(), 3)
+    for (const id of ["writer", "replica"]) progress.promise(library.replica(id).id, stamp(9), NOW)
+    progress.ripen()
+    progress.ripen()
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { watermark: stamp(9) })
+    compact()
+    // The client ended between its acknowledgement and its storing: it still takes its join for its last sync.
+    progress.confirm(replica().id, stamp(2))
+    const received = progress.receivedBy(library.state(), replica())
+    assert.strictEqual(received, 2)
+    assert.deepStrictEqual(
+      missed(library.state(), replica(), received!).map(({ timestamp }) => timestamp),
+      [stamp(3)]
+    )
+    progress.offer(library.state(), replica(), { asOf: stamp(10), isReset: false, isPolling: true, at: NOW })
+    progress.receive(library.state(), replica(), 3)
+    progress.confirm(replica().id, stamp(10))
+    isEvent(compact(), { _tag: "Folded", operations: 0 })
+  })
+})
+
 describe("a decision", () => {
   it("depends on its arguments alone: progress that is made later does not change it", () => {
     const library = twoReplicas()
@@ -228,6 +258,47 @@ describe("progress", () => {
     progress.receive(library.state(), library.replica("__proto__"), library.state().version)
     isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { _tag: "CursorsAdvanced" })
     assert.strictEqual(library.replica("__proto__").received, 3)
+  })
+
+  it("that another process knows and that has become stale never lowers what the log says was received", () => {
+    const library = twoReplicas()
+    const [stale, fresh] = [new ReplicaProgress(), new ReplicaProgress()]
+    const received = () => library.replica("replica").received
+    stale.receive(library.state(), library.replica("replica"), 3)
+    library.when({ _tag: "AdvanceCursors" }, knowing(stale))
+    library.when(write("writer", operation(4)))
+    fresh.receive(library.state(), library.replica("replica"), 5)
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(fresh)), { cursors: { replica: { received: 5 } } })
+    for (const id of ["writer", "replica"]) fresh.promise(library.replica(id).id, stamp(9), NOW)
+    fresh.ripen()
+    fresh.ripen()
+    library.when({ _tag: "AdvanceCursors" }, knowing(fresh))
+    library.when(write("writer", operation(10)))
+    assert.strictEqual(received(), 5)
+    isRefused(library.when({ _tag: "AdvanceCursors" }, knowing(stale)), "NothingToDo")
+    assert.strictEqual(received(), 5)
+    isEvent(library.when(write("writer", operation(11)), knowing(stale)), { _tag: "OperationsStored" })
+    assert.strictEqual(received(), 5)
+    isEvent(library.when({ _tag: "Compact" }, knowing(stale)), { _tag: "Folded" })
+    assert.strictEqual(received(), 5)
+  })
+
+  it("that operations bring along never lowers what the log says was received", () => {
+    const library = twoReplicas()
+    const progress = new ReplicaProgress()
+    const replica = () => library.replica("replica")
+    progress.receive(library.state(), replica(), 3)
+    library.when({ _tag: "AdvanceCursors" }, knowing(progress))
+    // This process offers version 5, another process records that the replica has it, and the replica acknowledges it here.
+    library.when(write("writer", operation(4)))
+    progress.offer(library.state(), replica(), { asOf: stamp(5), isReset: false, isPolling: true, at: NOW })
+    const elsewhere = new ReplicaProgress()
+    elsewhere.receive(library.state(), replica(), 5)
+    library.when({ _tag: "AdvanceCursors" }, knowing(elsewhere))
+    assert.strictEqual(replica().received, 5)
+    progress.receive(library.state(), replica(), 6)
+    library.when(write("writer", operation(6)), knowing(progress))
+    assert.strictEqual(replica().received, 5)
   })
 
   it("is not recorded when only progress was recorded since", () => {
