@@ -22,7 +22,7 @@ import {
   type LibraryState,
   type Replica
 } from "./State.ts"
-import { isWorthwhile, progressOf } from "./Watermark.ts"
+import { isWorthwhile, progressOf, promisesOf } from "./Watermark.ts"
 
 /** The event that a command becomes. */
 export interface LibraryDecision {
@@ -225,7 +225,7 @@ const storeOperations = (
     wrote: latest(allowed.map(({ timestamp }) => timestamp)),
     ...(command._tag === "StoreOperations" &&
       mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
-    ...progressOf(state, context)
+    ...promisesOf(state, context)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
 }

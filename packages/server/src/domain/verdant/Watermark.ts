@@ -1,9 +1,9 @@
 /** The watermark: below it, no replica sends an operation any more, so clients and server may compact what is older. */
-import { type DecisionContext, recordable } from "./Context.ts"
+import { type DecisionContext, type KnownReplica, recordable } from "./Context.ts"
 import type { Cursor, ReplicaId } from "./Events.ts"
 import type { StoredOperation } from "./model/StoredItems.ts"
 import { isTruant, recordableReceived } from "./Progress.ts"
-import type { LibraryState } from "./State.ts"
+import type { LibraryState, Replica } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
 /** The replicas' progress, as an event records it. */
@@ -22,7 +22,21 @@ export const isWaitedFor = ({ type }: { readonly type: number }): boolean => typ
 const SEEN_PART = 1 / 100
 
 /** The progress of the replicas that this process knows and the log does not hold yet. `state`: of the log alone. */
-export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress => {
+export const progressOf = (state: LibraryState, context: DecisionContext): RecordedProgress =>
+  collect(state, context, (replica, live) => recordableReceived(state, replica, live))
+
+/**
+ * The same without `received`, for an event that stores operations. Every replica acknowledges every operation, so each such
+ * event would repeat all of them.
+ */
+export const promisesOf = (state: LibraryState, context: DecisionContext): RecordedProgress =>
+  collect(state, context, ({ received }) => received)
+
+const collect = (
+  state: LibraryState,
+  context: DecisionContext,
+  receivedOf: (replica: Replica, live: KnownReplica | undefined) => number | null
+): RecordedProgress => {
   // A Map, because a replica may be called `__proto__`.
   const changed = new Map<string, Cursor>()
   let watermark: string | undefined
@@ -32,7 +46,7 @@ export const progressOf = (state: LibraryState, context: DecisionContext): Recor
     const { promise, seen } = live === undefined ? ({} as Cursor) : recordable(live)
     const cursor: { -readonly [K in keyof Cursor]: Cursor[K] } = {}
     if (promise !== undefined && promise !== replica.promise) cursor.promise = promise
-    const received = recordableReceived(state, replica, live)
+    const received = receivedOf(replica, live)
     if (received !== null && received !== replica.received) cursor.received = received
     if (seen !== undefined && seen - replica.seen > context.truancy * SEEN_PART) cursor.seen = seen
     if (Object.keys(cursor).length > 0) changed.set(replica.id, cursor)
