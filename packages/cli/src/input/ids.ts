@@ -1,6 +1,6 @@
 /** Names given on the command line, checked by the rules for names in tokens and URLs. */
 
-import { DocumentId, LibraryId } from "@sealog/server/ports"
+import { DocumentId, LibraryId, UserId } from "@sealog/server/ports"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -13,6 +13,11 @@ export const libraryIdOf = (text: string): LibraryId =>
 export const documentIdOf = (text: string): DocumentId =>
   Option.getOrThrowWith(Schema.decodeOption(DocumentId)(text), () =>
     nameInvalid("document", "1 to 128 letters, digits and . _ ~ : -, starting with a letter, a digit, _ or -")
+  )
+
+export const userIdOf = (text: string): UserId =>
+  Option.getOrThrowWith(Schema.decodeOption(UserId)(text), () =>
+    nameInvalid("user", "1 to 200 characters, without control characters")
   )
 
 export const nameInvalid = (noun: string, rule: string): CliFailure =>

@@ -7,6 +7,10 @@ export const LibraryId = Schema.String.check(Schema.isPattern(/^(?!@)[^\p{C}\p{Z
 )
 export type LibraryId = typeof LibraryId.Type
 
+/** A user, as a token names it: 1–200 characters of well-formed Unicode, no control characters. */
+export const UserId = Schema.String.check(Schema.isMaxLength(200), Schema.isPattern(/^[^\p{Cc}\p{Cs}]+$/u))
+export type UserId = typeof UserId.Type
+
 /** A Secsync document, and the stream of its events. Ids that begin with `@` are reserved for administrative streams. */
 export const DocumentId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-][A-Za-z0-9._~:-]{0,127}$/)).pipe(
   Schema.brand("DocumentId")

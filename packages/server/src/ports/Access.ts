@@ -3,7 +3,7 @@
  * that has its own users supplies its own layer.
  */
 import { Context, type Duration, type Effect, Schema } from "effect"
-import { DocumentId, LibraryId, type PublicKey } from "../domain/Ids.ts"
+import { DocumentId, LibraryId, type PublicKey, UserId } from "../domain/Ids.ts"
 
 /** Verdant's replica types by number. */
 export const ReplicaType = {
@@ -19,7 +19,7 @@ export type ReplicaTypeName = keyof typeof ReplicaType
 /** The rights of a verified token. */
 export const Grant = Schema.Struct({
   /** The user (`sub`). */
-  userId: Schema.NonEmptyString.check(Schema.isMaxLength(200)),
+  userId: UserId,
   libraryId: LibraryId,
   /** The documents that the token gives access to; undefined means all of the library. */
   documents: Schema.UndefinedOr(Schema.Array(DocumentId)),

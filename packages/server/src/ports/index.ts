@@ -7,7 +7,8 @@ export {
   PublicKey,
   SnapshotId,
   UpdateClock,
-  UpdateClocks
+  UpdateClocks,
+  UserId
 } from "../domain/Ids.ts"
 export {
   chainOf,

@@ -100,6 +100,19 @@ describe("Access by signed tokens", () => {
     })
   )
 
+  it.effect("refuses a user id that is empty, too long, not well-formed Unicode or has control characters", () =>
+    Effect.gen(function* () {
+      for (const sub of ["", "x".repeat(201), "\ud800", "ada\udc00", "ada\n", "\u0000", "\u001b[2J", "\u009b"]) {
+        assert.strictEqual(yield* refusal(yield* sign({ sub, lib: "notes", exp: 4_000_000_000 })), "claims")
+      }
+      const access = yield* Access
+      for (const sub of ["ada@example.org", "Zoë 🦭", "a:b/c", "用户", "x".repeat(200)]) {
+        const token = yield* sign({ sub, lib: "notes", exp: 4_000_000_000 })
+        assert.strictEqual((yield* access.verify(token)).userId, sub)
+      }
+    }).pipe(Effect.provide(tokens(secret("a"))))
+  )
+
   it.effect("accepts a replica type that is a string", () =>
     Effect.gen(function* () {
       const access = yield* Access

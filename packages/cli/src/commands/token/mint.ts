@@ -28,13 +28,13 @@ export default class TokenMint extends BaseCommand<MintResult> {
     const { flags } = await this.parse(TokenMint)
     const { tokenSecrets } = await import("../../input/secrets.ts")
     const secrets = tokenSecrets()
-    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
+    const { documentIdOf, libraryIdOf, userIdOf } = await import("../../input/ids.ts")
     const { Access } = await import("@sealog/server/ports")
     const { JwtAccess } = await import("@sealog/server/adapters")
     const { durationOf } = await import("../../input/durations.ts")
     const { Duration, Effect } = await import("effect")
     const request = {
-      userId: flags.user,
+      userId: userIdOf(flags.user),
       libraryId: libraryIdOf(flags.library),
       type: flags.type,
       expiresIn: Duration.millis(durationOf(flags.expires)),

@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
-import { leftBehind } from "../../domain/verdant/Compaction.ts"
+import { leftBehind, portionOf } from "../../domain/verdant/Compaction.ts"
 import { contextOfLogAlone, type DecisionContext, type Offer } from "../../domain/verdant/Context.ts"
 import { decide, decideCompaction, evicted, type LibraryDecision } from "../../domain/verdant/Decide.ts"
 import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
@@ -105,7 +105,7 @@ const decideOperationsAgain = (
 
 /**
  * The payload of a compaction names what each replica had received. The replicas that it did not wait for are those that
- * lacked something that it merged.
+ * lacked something that it merged. A compaction is one of many slices, so it need not merge all that it could.
  */
 const decideCompactionAgain = (state: LibraryState, next: LibraryState): Decided => {
   const replicas = new Map<ReplicaId, Replica>()
@@ -116,7 +116,10 @@ const decideCompactionAgain = (state: LibraryState, next: LibraryState): Decided
   }
   const informed = { ...state, replicas }
   const truants = leftBehind(informed, next)
-  return decideCompaction(informed, (replica) => replica.isTruant || truants.has(replica))
+  return decideCompaction(informed, {
+    isTruant: (replica) => replica.isTruant || truants.has(replica),
+    portion: portionOf(next)
+  })
 }
 
 /** Whether two compactions hold the same, in whatever order. */
@@ -172,6 +175,8 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
   switch (_tag) {
     case "AnothersReplica":
       return "the replica is another user's"
+    case "ImplausibleVersion":
+      return "its schema version is far above the library's"
     case "NothingNew":
       return "all of it was stored before, or its author may not write it"
     case "AwaitRestore":

@@ -37,9 +37,11 @@ export interface AdvanceCursors {
   readonly _tag: "AdvanceCursors"
 }
 
-/** Merges operations that every replica has into baselines. */
+/** Merges operations that every replica has into baselines: as many as may take a slice of work. */
 export interface Compact {
   readonly _tag: "Compact"
+  /** Only operations that are older than this timestamp. */
+  readonly upTo?: string
 }
 
 export interface ForgetReplica {
@@ -87,6 +89,8 @@ export type LibraryCommand =
 export type LibraryRefusal =
   /** The replica belongs to another user. */
   | { readonly _tag: "AnothersReplica" }
+  /** The schema version of the sync's time is far above that of the library's content. */
+  | { readonly _tag: "ImplausibleVersion" }
   /** The client sent nothing new, and is only answered. */
   | { readonly _tag: "NothingNew" }
   /** Another replica is restoring the library. */

@@ -1,13 +1,22 @@
 /**
  * Compaction: merges operations into baselines, so that a library is as large as its content and not as its history. An
  * operation is merged once no older one of its entity can come, and every replica that will be sent operations has it.
+ *
+ * A compaction may stop before all is merged that could be. Then the next one goes on, and the result is the same.
  */
 import { HashMap, Result } from "effect"
 import { missedBaselines } from "./Missed.ts"
-import { type Baseline, decodeBaseline, compact as foldBaseline } from "./model/Baseline.ts"
+import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
+import { grown } from "./model/EntitySize.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
-import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
-import { type Entity, entityOf, type LibraryState, type Replica } from "./State.ts"
+import {
+  byTimestamp,
+  isVisibleTo,
+  type OwnedOperation,
+  type StoredBaseline,
+  type StoredOperation
+} from "./model/StoredItems.ts"
+import { type Entity, entityOf, type LibraryState, type Replica, sizeWithout } from "./State.ts"
 
 export interface Compacted {
   /** The whole library. */
@@ -17,26 +26,71 @@ export interface Compacted {
   readonly operations: number
 }
 
-/** The library after compaction; undefined: nothing can be merged. `isTruant`: the replicas that it does not wait for. */
-export const compact = (state: LibraryState, isTruant: (replica: Replica) => boolean): Compacted | undefined => {
+/** How many of an entity's operations a compaction merges. `mergeable`: those that it may merge, the oldest first. */
+export type Portion = (entity: Entity, mergeable: ReadonlyArray<StoredOperation>) => number
+
+export const everything: Portion = (_, { length }) => length
+
+/** The work of one compaction, which other libraries wait for: about 10 ms. See `EntitySize` for the unit. */
+const SLICE_WORK = 10_000_000
+/** Writing a character of the library. */
+const WORK_PER_CHARACTER = 5
+/** Decoding and encoding a character of an entity. */
+const WORK_PER_MERGED_CHARACTER = 50
+
+/**
+ * As many operations as one slice of work allows. Every compaction writes the whole library, so a slice is at least as much
+ * work as that: otherwise slices would take much more work than a compaction of everything.
+ */
+export const slice = (state: LibraryState, least = SLICE_WORK): Portion => {
+  let characters = 0
+  for (const { baseline, operations } of HashMap.values(state.entities)) {
+    characters += baseline?.text.length ?? 0
+    for (const { text } of operations) characters += text.length
+  }
+  const all = Math.max(least, characters * WORK_PER_CHARACTER)
+  let left = all
+  return (entity, mergeable) => {
+    const reading = (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
+    // A slice that begins with a long entity is as much work again, so that it is not read for a few operations.
+    left = left === all ? Math.max(left, reading) : left - reading
+    let size = { ...sizeWithout(entity), work: 0 }
+    let count = 0
+    while (count < mergeable.length && size.work < left) size = grown(size, mergeable[count++]!)
+    left -= size.work
+    return count
+  }
+}
+
+export interface CompactionOptions {
+  /** The replicas that it does not wait for. */
+  readonly isTruant: (replica: Replica) => boolean
+  /** Merges only operations that are older than this. Default: the watermark. */
+  readonly upTo?: string | undefined
+  readonly portion: Portion
+}
+
+/** The library after compaction; undefined: nothing can be merged. */
+export const compact = (state: LibraryState, { isTruant, portion, upTo }: CompactionOptions): Compacted | undefined => {
   const { watermark } = state
   if (watermark === null) return undefined
+  const end = upTo === undefined || watermark < upTo ? watermark : upTo
   const waitedFor = Array.from(state.replicas.values()).filter((replica) => !isTruant(replica))
   if (waitedFor.some((replica) => lacksHistory(state, replica))) return undefined
   const isMergeable = (operation: StoredOperation): boolean =>
-    operation.timestamp < watermark && waitedFor.every((replica) => has(replica, operation))
+    operation.timestamp < end && waitedFor.every((replica) => has(replica, operation))
 
   const baselines: Array<StoredBaseline> = []
   const operations: Array<StoredOperation> = []
   let { foldedUpTo } = state
   for (const entity of HashMap.values(state.entities)) {
     const first = entity.operations.findIndex((operation) => !isMergeable(operation))
-    const end = first === -1 ? entity.operations.length : first
-    const merged = entity.operations.slice(0, end)
+    const mergeable = first === -1 ? entity.operations : entity.operations.slice(0, first)
+    const merged = mergeable.length === 0 ? mergeable : mergeable.slice(0, portion(entity, mergeable))
     for (const { version } of merged) foldedUpTo = Math.max(foldedUpTo, version)
     const baseline = merged.length === 0 ? entity.baseline : merge(entity.baseline, merged)
     if (baseline !== undefined) baselines.push(baseline)
-    for (const operation of entity.operations.slice(end)) operations.push(operation)
+    for (const operation of entity.operations.slice(merged.length)) operations.push(operation)
   }
   if (operations.length === state.operations) return undefined
   operations.sort((a, b) => a.version - b.version || byTimestamp(a, b))
@@ -78,6 +132,14 @@ export const compactionProblem = (before: LibraryState, after: LibraryState): st
   return undefined
 }
 
+/** The operations that a compaction merged. */
+export const portionOf =
+  (after: LibraryState): Portion =>
+  (entity, mergeable) => {
+    const merged = mergedOf(entity, entityOf(after, mergeable[0]!.oid) ?? nothing)
+    return Math.min(merged.length, mergeable.length)
+  }
+
 /** The replicas that a compaction cannot have waited for, because they lacked something that it merged. */
 export const leftBehind = (before: LibraryState, after: LibraryState): ReadonlySet<Replica> => {
   const merged = Array.from(HashMap.toEntries(before.entities)).flatMap(([oid, was]) =>
@@ -92,18 +154,18 @@ const mergedOf = (was: Entity, is: Entity): ReadonlyArray<StoredOperation> =>
   was.operations.slice(0, Math.max(0, was.operations.length - is.operations.length))
 
 /** The entity's baseline after operations in their order; undefined: they deleted the entity. */
-const merge = (
+export const merge = (
   before: StoredBaseline | undefined,
-  operations: ReadonlyArray<StoredOperation>
+  operations: ReadonlyArray<OwnedOperation>
 ): StoredBaseline | undefined => {
-  const after = foldBaseline(before && readBaseline(before), operations)
+  const after = foldBaseline(before && parseBaseline(before), operations)
   return after && storedBaseline(after)
 }
 
 const nothing: Entity = { baseline: undefined, operations: [] }
 
-const readBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(decodeBaseline(JSON.parse(text)))
+const parseBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(readBaseline(JSON.parse(text)))
 
 /** The entity's value; undefined: it does not exist. */
 export const valueOf = ({ baseline, operations }: Entity): unknown =>
-  foldBaseline(baseline && readBaseline(baseline), operations)?.snapshot
+  foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot

@@ -3,14 +3,15 @@ import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
 import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
-import { compact } from "./Compaction.ts"
+import { type CompactionOptions, compact, slice } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
+import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
-import { latest } from "./model/Timestamp.ts"
+import { isOfPlausibleVersion, latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
 import {
   documentOwner,
@@ -46,7 +47,11 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
     }
     case "Compact":
       // A client acknowledges an answer before it stores it. An operation that is merged before that could not be sent again.
-      return decideCompaction(withRecordable(state, context), (replica) => isTruant(replica, context))
+      return decideCompaction(withRecordable(state, context), {
+        isTruant: (replica) => isTruant(replica, context),
+        upTo: command.upTo,
+        portion: slice(state)
+      })
     case "ForgetReplica":
       return state.replicas.has(command.replicaId)
         ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
@@ -87,6 +92,8 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   const state = withKnowledge(stored, context)
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
+  const { since, timestamp } = command
+  if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
   if (isEmpty(state)) return decideSyncOfNothing(stored, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
@@ -203,15 +210,29 @@ export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation,
   return (owner !== null && owner !== userId) || (current !== undefined && current !== null && current !== userId)
 }
 
+/**
+ * Whether an operation was refused, in the state after the command that brought it: it is not the user's to write, or its
+ * object has no room for it. An operation older than the watermark may be missing because it was compacted.
+ */
+export const isRefused = (state: LibraryState, operation: OwnedOperation, userId: string): boolean => {
+  const { oid, timestamp } = operation
+  if (isForbidden(state, operation, userId)) return true
+  return (state.watermark === null || timestamp >= state.watermark) && !hasOperation(state, oid, timestamp)
+}
+
 /** `state`: of the log alone, because the event records progress beyond that. */
 const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
   operations: ReadonlyArray<OwnedOperation>,
-  baselines: Sync["baselines"],
+  sentBaselines: Sync["baselines"],
   context: DecisionContext
 ): Decided => {
-  const allowed = operations.filter((operation) => !isForbidden(state, operation, command.userId))
+  const isPlausible = ({ timestamp }: { readonly timestamp: string }) => isOfPlausibleVersion(timestamp, state.newest)
+  const baselines = sentBaselines.filter(isPlausible)
+  const own = operations.filter((operation) => isPlausible(operation) && !isForbidden(state, operation, command.userId))
+  const refused = oversized(state, own, baselines)
+  const allowed = refused.size === 0 ? own : own.filter((operation) => !refused.has(operation))
   if (allowed.length + baselines.length === 0) return refuse("NothingNew")
   const payload = encodeItems({ operations: allowed, baselines })
   const event: typeof OperationsStored.Type = {
@@ -232,9 +253,8 @@ const storeOperations = (
 
 // ------------------------------------------------------------------------------------------------------ compaction
 
-/** `isTruant`: the replicas that the compaction does not wait for. */
-export const decideCompaction = (state: LibraryState, isTruant: (replica: Replica) => boolean): Decided => {
-  const compacted = compact(state, isTruant)
+export const decideCompaction = (state: LibraryState, options: CompactionOptions): Decided => {
+  const compacted = compact(state, options)
   if (compacted === undefined) return refuse("NothingToDo")
   const { payload, ...counts } = compacted
   const before = state.checkpoint

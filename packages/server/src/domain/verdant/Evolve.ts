@@ -2,9 +2,10 @@
 import { HashMap, Option } from "effect"
 import type { FileId } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
+import { withSize } from "./EntityBounds.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
 import { isUpToDate } from "./Missed.ts"
-import { decodeFolded, decodeItems, type Items } from "./model/PayloadCodec.ts"
+import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
 import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
@@ -155,7 +156,8 @@ const withOperations = (
     for (const baseline of items.baselines) {
       const entity = Option.getOrUndefined(HashMap.get(entities, baseline.oid))
       if (entity?.baseline === undefined) baselines += 1
-      HashMap.set(entities, baseline.oid, { baseline, operations: entity?.operations ?? [] })
+      const operations = entity?.operations ?? []
+      HashMap.set(entities, baseline.oid, withSize(undefined, { baseline, operations }, operations))
     }
     addOperations(entities, operations)
   })
@@ -164,6 +166,7 @@ const withOperations = (
     entities,
     batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
+    newest: latest([state.newest, wrote, ...items.baselines.map(({ timestamp }) => timestamp)]),
     baselines,
     lease: undefined
   }
@@ -173,16 +176,17 @@ const withOperations = (
 const addOperations = (entities: HashMap.HashMap<string, Entity>, operations: ReadonlyArray<StoredOperation>): void => {
   for (const [oid, added] of Map.groupBy(operations, (operation) => operation.oid)) {
     const entity = Option.getOrUndefined(HashMap.get(entities, oid))
-    HashMap.set(entities, oid, { baseline: entity?.baseline, operations: merged(entity?.operations ?? [], added) })
+    const sorted = added.toReversed().sort(byTimestamp)
+    const operations = merged(entity?.operations ?? [], sorted)
+    HashMap.set(entities, oid, withSize(entity, { baseline: entity?.baseline, operations }, sorted))
   }
 }
 
-/** In the order of timestamps; of equal timestamps, the later arrival comes first. */
+/** In the order of timestamps, in which `sorted` is; of equal timestamps, the later arrival comes first. */
 const merged = (
   before: ReadonlyArray<StoredOperation>,
-  added: ReadonlyArray<StoredOperation>
+  sorted: ReadonlyArray<StoredOperation>
 ): ReadonlyArray<StoredOperation> => {
-  const sorted = added.toReversed().sort(byTimestamp)
   // Nearly always the end: clients send their newest operations.
   const start = firstFrom(before, sorted[0]!.timestamp)
   return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
@@ -212,7 +216,19 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     operations: folded.operations.length,
     baselines: folded.baselines.length,
     watermark: folded.watermark,
+    newest: newestOf(folded, state),
     foldedUpTo: folded.foldedUpTo,
     files: new Map(files.map((file) => [file.fileId, file]))
   }
+}
+
+const newestOf = (
+  { baselines, operations, replicas, watermark }: FoldedLibrary,
+  before: LibraryState
+): string | null => {
+  let newest = latest([before.newest, watermark])
+  for (const { wrote } of replicas as ReadonlyArray<Replica>) newest = latest([newest, wrote])
+  for (const { timestamp } of baselines) newest = latest([newest, timestamp])
+  for (const { timestamp } of operations) newest = latest([newest, timestamp])
+  return newest
 }

@@ -2,6 +2,7 @@
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { ReplicaId } from "./Events.ts"
+import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
 import type { UnfoldedBatches } from "./UnfoldedBatches.ts"
@@ -31,6 +32,8 @@ export interface Entity {
   readonly baseline: StoredBaseline | undefined
   /** Not compacted yet, in the order of their timestamps. */
   readonly operations: ReadonlyArray<StoredOperation>
+  /** How large it becomes by its operations; absent: it has none. */
+  readonly size?: EntitySize
 }
 
 export interface StoredFile {
@@ -61,6 +64,8 @@ export interface LibraryState {
   readonly baselines: number
   /** No replica sends an operation older than this any more, so those may be compacted. It never falls. */
   readonly watermark: string | null
+  /** The greatest timestamp of an operation or a baseline that was stored. */
+  readonly newest: string | null
   /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
@@ -79,6 +84,7 @@ export const initial: LibraryState = {
   operations: 0,
   baselines: 0,
   watermark: null,
+  newest: null,
   foldedUpTo: 0,
   files: new Map(),
   lease: undefined,
@@ -89,6 +95,10 @@ export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(
 
 export const entityOf = (state: LibraryState, oid: string): Entity | undefined =>
   Option.getOrUndefined(HashMap.get(state.entities, oid))
+
+/** The size of an entity without its operations. */
+export const sizeWithout = ({ baseline }: Entity): EntitySize =>
+  sizeOfBaseline(baseline?.text.length ?? 0, baseline?.list)
 
 /** The user whose document an entity belongs to; null: all users'; undefined: the document does not exist. */
 export const documentOwner = (state: LibraryState, oid: Oid): string | null | undefined => {

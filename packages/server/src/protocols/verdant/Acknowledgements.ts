@@ -3,6 +3,7 @@
  * order, or by the nonce of an answer.
  */
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import { isOfPlausibleVersion } from "../../domain/verdant/model/Timestamp.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"
 import type { ReplicaProgress } from "./ReplicaProgress.ts"
 import { versionOf } from "./Wire.ts"
@@ -82,7 +83,7 @@ export class Acknowledgements {
         progress.settle(replicaId)
         if (this.cut !== undefined) progress.receive(state, replica, this.cut)
       }
-      progress.promise(replicaId, timestamp, now)
+      if (isOfPlausibleVersion(timestamp, state.newest)) progress.promise(replicaId, timestamp, now)
       const version = this.acknowledgedBy(timestamp)
       if (version !== undefined) this.receiveUpTo(version)
     }

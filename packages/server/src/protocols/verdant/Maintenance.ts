@@ -31,9 +31,21 @@ export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: Ma
     const { baselines, operations, watermark } = room.state()
     if (operations >= Math.max(compactAfter, baselines / 2) && local.compactionTriedAt !== watermark) {
       local.compactionTriedAt = watermark
-      submit({ _tag: "Compact" })
+      if (watermark !== null) compactInSlices(room, watermark)
     }
   }
+
+  /** Other commands of the library come between two slices, and other work of the process. */
+  const compactInSlices = (room: LibraryRoom, upTo: string): void =>
+    room.submit({ _tag: "Compact", upTo }, ORIGIN, (outcome) => {
+      if (outcome._tag !== "Stored") return
+      run(
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.sync(() => compactInSlices(room, upTo))
+        )
+      )
+    })
 
   const sweep = (room: LibraryRoom): void => {
     const { files } = room.state()

@@ -4,11 +4,11 @@
  */
 import { Effect, type Scope } from "effect"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
-import { isForbidden } from "../../domain/verdant/Decide.ts"
+import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isUpToDate } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
-import { isTimely } from "../../domain/verdant/model/Timestamp.ts"
+import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
@@ -251,6 +251,9 @@ class LibrarySession implements Session, Subscriber {
       const { client, grant, room } = this
       const { progress } = room.local
       const { replicaId, resyncAll, since, timestamp } = message
+      if (!this.isPlausible({ timestamp }) || (since !== null && !this.isPlausible({ timestamp: since }))) {
+        return this.sendAwayImplausible()
+      }
       this.replicaId = replicaId
       if (since === null) this.isAskedForAll = false
       this.syncReceivedAt = this.services.frames.now()
@@ -260,7 +263,7 @@ class LibrarySession implements Session, Subscriber {
       if (isBeingReset(room.state(), { replicaId, since, ...attempt }, room.local.context())) return
       progress.confirm(replicaId, since)
       const askedBefore = progress.ask(replicaId, timestamp)
-      const operations = this.takeTimely(message.operations, since)
+      const operations = this.takeTimely(this.takePlausible(message.operations), since)
       this.peerPresence = yield* this.peers.gather()
       if (!client.isRealtime) {
         for (const gone of room.local.presence.goneSince(replicaId)) {
@@ -301,7 +304,10 @@ class LibrarySession implements Session, Subscriber {
     if (outcome._tag === "Refused") {
       switch (outcome.refusal._tag) {
         case "NothingNew":
+          if (!this.grant.readOnly) this.tellRefused(command.operations)
           return this.answer(command, false)
+        case "ImplausibleVersion":
+          return this.sendAwayImplausible()
         case "RestoreAsked":
           return this.askForAll()
         case "AwaitRestore":
@@ -314,9 +320,7 @@ class LibrarySession implements Session, Subscriber {
     const { event } = outcome
     if (event.type === "RestoreLeased") return this.askForAll()
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
-    if (!isReset && command.operations.some((operation) => isForbidden(room.state(), operation, command.userId))) {
-      client.send(Wire.forbidden)
-    }
+    if (event.type === "OperationsStored") this.tellRefused(command.operations)
     this.answer(command, isReset)
   }
 
@@ -328,6 +332,12 @@ class LibrarySession implements Session, Subscriber {
     if (this.isAskedForAll) return
     this.isAskedForAll = true
     this.client.send(Wire.needSince)
+  }
+
+  private tellRefused(operations: ReadonlyArray<OwnedOperation>): void {
+    const state = this.room.state()
+    const isMissing = (operation: OwnedOperation) => isRefused(state, operation, this.grant.userId)
+    if (operations.some(isMissing)) this.client.send(Wire.forbidden)
   }
 
   private answer(command: Sync, isReset: boolean): void {
@@ -368,6 +378,20 @@ class LibrarySession implements Session, Subscriber {
 
   // ---- operations
 
+  private isPlausible({ timestamp }: { readonly timestamp: string }): boolean {
+    return isOfPlausibleVersion(timestamp, this.room.state().newest)
+  }
+
+  private sendAwayImplausible(): void {
+    this.client.close(CloseCode.policy, "the schema version of a timestamp is far above the library's")
+  }
+
+  /** Counts operations of a schema version that no app has as refused. */
+  private takePlausible({ items, refused }: Wire.Decoded<OwnedOperation>): Wire.Decoded<OwnedOperation> {
+    const plausible = items.filter((operation) => this.isPlausible(operation))
+    return { items: plausible, refused: refused + items.length - plausible.length }
+  }
+
   /**
    * The operations before the first one whose time is too far ahead, which peers could not take. Acknowledgements stay before
    * that one, so that the client sends it again.
@@ -393,7 +417,8 @@ class LibrarySession implements Session, Subscriber {
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
         return client.send(Wire.forbidden)
       }
-      const operations = this.takeTimely(message.operations, undefined)
+      const plausible = this.takePlausible(message.operations)
+      const operations = this.takeTimely(plausible, undefined)
       const outcome = yield* this.submit({
         _tag: "StoreOperations",
         replicaId: message.replicaId,
@@ -410,12 +435,12 @@ class LibrarySession implements Session, Subscriber {
         return yield* this.refuseOperations(message.replicaId, outcome.refusal)
       }
       const state = room.state()
-      if (operations.some((operation) => isForbidden(state, operation, grant.userId))) client.send(Wire.forbidden)
+      this.tellRefused(operations)
       const replica = state.replicas.get(message.replicaId)
       const { progress } = room.local
       const now = services.now()
       progress.hear(message.replicaId, now)
-      const last = message.operations.items.at(-1)?.timestamp
+      const last = plausible.items.at(-1)?.timestamp
       if (client.isRealtime && last !== undefined) progress.promise(message.replicaId, last, now)
       if (replica !== undefined && isUpToDate(state, replica, progress.receivedBy(state, replica))) {
         progress.receive(state, replica, state.version)

@@ -315,3 +315,35 @@ describe("progress", () => {
     isEvent(advance(), { _tag: "CursorsAdvanced" })
   })
 })
+
+describe("a timestamp of a schema version that no app has", () => {
+  const huge = (n: number) => `zzzz${stamp(n).slice(4)}`
+  const hugeOperation = (n: number) => ({ ...operation(n), timestamp: huge(n) as never })
+
+  it("is refused in a sync, of an empty library and of any other", () => {
+    isRefused(given().when(sync("writer", 1, { timestamp: huge(1) })), "ImplausibleVersion")
+    isRefused(twoReplicas().when(sync("writer", 4, { timestamp: huge(4) })), "ImplausibleVersion")
+    isRefused(twoReplicas().when(sync("writer", 4, { since: huge(4) })), "ImplausibleVersion")
+  })
+
+  it("is refused in an operation and a baseline, and the others are stored", () => {
+    const library = twoReplicas()
+    isRefused(library.when(write("writer", hugeOperation(4))), "NothingNew")
+    isEvent(library.when(write("writer", hugeOperation(5), operation(6))), { operations: 1, wrote: stamp(6) })
+    const baseline = { oid: "notes/a", timestamp: huge(0), text: "", owner: null }
+    const restored = given().when(sync("writer", 9, { operations: [operation(1)], baselines: [baseline] }))
+    isEvent(restored, { operations: 1, baselines: 0 })
+  })
+
+  it("may be up to a thousand versions above the library's content", () => {
+    const at = (version: number, n: number) => `${version.toString(36).padStart(4, "0")}${stamp(n).slice(4)}`
+    const of = (version: number, n: number) => ({ ...operation(n), timestamp: at(version, n) as never })
+    const library = twoReplicas()
+    isRefused(library.when(write("writer", of(1002, 4))), "NothingNew")
+    isEvent(library.when(write("writer", of(1001, 5))), { wrote: at(1001, 5) })
+    isEvent(library.when(write("writer", of(2001, 6))), { wrote: at(2001, 6) })
+    const first = given().when(sync("writer", 1, { operations: [of(9999, 0)] }))
+    isEvent(first, { operations: 1 })
+    isRefused(given(sync("writer", 1)).when(write("writer", of(10_000, 2))), "NothingNew")
+  })
+})

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
 import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
-import { compact } from "../../../src/domain/verdant/Compaction.ts"
+import { compact, everything } from "../../../src/domain/verdant/Compaction.ts"
 import { contextOfLogAlone } from "../../../src/domain/verdant/Context.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
@@ -93,7 +93,10 @@ describe("very many operations on one object", () => {
     const library = makeLibrary()
     library.store(touches(range(1000, 151_000)))
     library.store(touches([1], "notes/b"))
-    const compacted = compact({ ...library.state(), watermark: stamp(2) }, () => true)
+    const compacted = compact(
+      { ...library.state(), watermark: stamp(2) },
+      { isTruant: () => true, portion: everything }
+    )
     assert.strictEqual(compacted?.operations, 150_000)
   })
 })

@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
 import { isOid, type Oid } from "./Oid.ts"
-import { isNone, itemText, MAX_TEXT_LENGTH, type Malformed, malformed, type Operation } from "./Operation.ts"
+import { isNone, itemText, type Malformed, malformed, type Operation } from "./Operation.ts"
 import { applyInPlace, copyOf, type Entity } from "./Patch.ts"
 import { isTimestamp, type Timestamp } from "./Timestamp.ts"
 
@@ -18,16 +18,26 @@ export interface Baseline {
   readonly text: string
 }
 
-/** Decodes a baseline from parsed JSON. */
-export const decodeBaseline = (input: unknown): Result.Result<Baseline, Malformed> => {
+/** Characters of an entity's baseline: more than any client's object needs. Operations that exceed it are refused. */
+export const MAX_ENTITY_LENGTH = 8 * 1024 * 1024
+
+/** Decodes a client's baseline from parsed JSON. It may be as long as those that this server sends. */
+export const decodeBaseline = (input: unknown): Result.Result<Baseline, Malformed> =>
+  Result.filterOrFail(
+    readBaseline(input),
+    ({ text }) => text.length <= MAX_ENTITY_LENGTH,
+    (): Malformed => ({ _tag: "Malformed", field: "snapshot" })
+  )
+
+/** Decodes a stored baseline, which may be longer than a client's: it was accepted under the rules of its time. */
+export const readBaseline = (input: unknown): Result.Result<Baseline, Malformed> => {
   if (typeof input !== "object" || input === null) return malformed("item")
   const { oid, timestamp, snapshot = null, authz } = input as Readonly<Record<string, unknown>>
   if (!isOid(oid)) return malformed("oid")
   if (!isTimestamp(timestamp)) return malformed("timestamp")
   if (!isNone(authz) && !isAuthz(authz)) return malformed("authz")
   if (!isBoundedJson(snapshot)) return malformed("snapshot")
-  const baseline = makeBaseline(oid, timestamp, isNone(authz) ? undefined : authz, snapshot)
-  return baseline.text.length > MAX_TEXT_LENGTH ? malformed("snapshot") : Result.succeed(baseline)
+  return Result.succeed(makeBaseline(oid, timestamp, isNone(authz) ? undefined : authz, snapshot))
 }
 
 /** The baseline with this user in place of the placeholder for its author. */
@@ -42,11 +52,13 @@ export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
  * entity. Skips operations that are not newer than the baseline, because it includes them. The access field is the one of
  * the last `initialize`, as on clients. So the result does not depend on how many operations are compacted at once.
  */
-export const compact = (baseline: Baseline | undefined, operations: Iterable<Operation>): Baseline | undefined => {
+export const compact = (baseline: Baseline | undefined, operations: ReadonlyArray<Operation>): Baseline | undefined => {
+  // Operations before the last of these have no effect.
+  const start = operations.findLastIndex(({ patch: { op } }) => op === "initialize" || op === "delete")
   let snapshot = copyOf(baseline?.snapshot)
   let authz = baseline?.authz
   let last: { readonly oid: Oid; readonly timestamp: Timestamp } | undefined = baseline
-  for (const operation of operations) {
+  for (const operation of operations.slice(Math.max(start, 0))) {
     if (baseline !== undefined && operation.timestamp <= baseline.timestamp) continue
     snapshot = applyInPlace(snapshot, operation.patch)
     if (operation.patch.op === "initialize") authz = operation.authz

@@ -21,19 +21,29 @@ export interface Malformed {
   readonly field: "item" | "oid" | "timestamp" | "authz" | "data" | "snapshot"
 }
 
-/** Characters of an operation's or a baseline's JSON. The size of a frame limits how many of them come at once. */
+/** Characters of an operation's JSON. The size of a frame limits how many of them come at once. */
 export const MAX_TEXT_LENGTH = 4 * 1024 * 1024
 
-/** Decodes an operation from parsed JSON. Hand-written, because Schema is slower and every operation comes through here. */
-export const decodeOperation = (input: unknown): Result.Result<Operation, Malformed> => {
+/** Decodes a client's operation from parsed JSON. */
+export const decodeOperation = (input: unknown): Result.Result<Operation, Malformed> =>
+  Result.filterOrFail(
+    readOperation(input),
+    ({ text }) => text.length <= MAX_TEXT_LENGTH,
+    (): Malformed => ({ _tag: "Malformed", field: "data" })
+  )
+
+/**
+ * Decodes a stored operation, which may be longer than a client's: the server wrote the author in the place of the
+ * placeholder. Hand-written, because Schema is slower and every operation comes through here.
+ */
+export const readOperation = (input: unknown): Result.Result<Operation, Malformed> => {
   if (typeof input !== "object" || input === null) return malformed("item")
   const { oid, timestamp, data, authz } = input as Readonly<Record<string, unknown>>
   if (!isOid(oid)) return malformed("oid")
   if (!isTimestamp(timestamp)) return malformed("timestamp")
   if (!isNone(authz) && !isAuthz(authz)) return malformed("authz")
   if (!isPatch(data) || !isBoundedJson(data)) return malformed("data")
-  const operation = makeOperation(oid, timestamp, isNone(authz) ? undefined : authz, data)
-  return operation.text.length > MAX_TEXT_LENGTH ? malformed("data") : Result.succeed(operation)
+  return Result.succeed(makeOperation(oid, timestamp, isNone(authz) ? undefined : authz, data))
 }
 
 /** The operation with this user in place of the placeholder for its author. */

@@ -129,12 +129,13 @@ const applyToList = (list: List, patch: ListPatch): List => {
       return move(list, patch.from ?? 0, patch.to ?? 0)
     case "list-move-by-ref":
       // If the item is not found, the index is -1, which moves the last item: clients do the same.
-      return move(list, list.findIndex(isSame(patch.value)), patch.index ?? 0)
+      return move(list, firstOf(list, patch.value), patch.index ?? 0)
     case "list-remove":
       // A client removes the gaps that a move left, which it holds as undefined and JSON writes as null.
       return removeFrom(list, patch.value ?? null, patch.only)
     case "list-add":
-      return list.some(isSameOrEntity(patch.value ?? null)) ? list : push(list, patch.value)
+      // A file that is in the list already is added again.
+      return !isFile(patch.value) && firstOf(list, patch.value ?? null) !== -1 ? list : push(list, patch.value)
   }
 }
 
@@ -148,10 +149,10 @@ const setField = (entity: Entity, name: string | number, value: unknown): Entity
 }
 
 /**
- * How far past a list's end an item can be set. A client leaves any number of holes in between, which JSON writes as null.
- * The bound keeps a patch of a few bytes from growing a list without limit.
+ * The holes that clients may open in a list by setting items past its end. JSON writes each as null. A patch of a few bytes
+ * would otherwise grow a list without limit. See `EntitySize`, which refuses operations that open more.
  */
-const MAX_HOLES = 1000
+export const MAX_HOLES = 10_000
 
 /** Sets an item. A name that is no index has no effect: a client sets a property then, which is not in its JSON. */
 const setItem = (list: List, name: string | number, value: unknown): List => {
@@ -168,7 +169,8 @@ const removeItem = (list: List, name: string | number): List => {
   return list
 }
 
-const itemIndex = (name: string | number): number | undefined => {
+/** The index that a name stands for; undefined: it is none. */
+export const itemIndex = (name: string | number): number | undefined => {
   const index = Number(name)
   return Number.isSafeInteger(index) && index >= 0 && String(index) === String(name) ? index : undefined
 }
@@ -178,11 +180,12 @@ const push = (list: List, value: unknown): List => {
   return list
 }
 
-/** Inserts by `concat`, because `splice(...values)` overflows the stack for very many values. */
+/** More arguments of a call may overflow the stack. */
+const MAX_ARGUMENTS = 10_000
+
 const insert = (list: List, index: number, values: ReadonlyArray<unknown>): List => {
-  if (values.length === 0) return list
-  if (values.length > 1) return list.slice(0, index).concat(values, list.slice(index))
-  list.splice(index, 0, values[0])
+  if (values.length > MAX_ARGUMENTS) return list.slice(0, index).concat(values, list.slice(index))
+  list.splice(index, 0, ...values)
   return list
 }
 
@@ -194,12 +197,25 @@ const move = (list: List, from: number, to: number): List => {
 }
 
 const removeFrom = (list: List, value: unknown, only: "first" | "last" | null | undefined): List => {
-  const isMeant = isSame(value)
-  if (only !== "first" && only !== "last") return list.filter((item) => !isMeant(item))
-  const index = only === "first" ? list.findIndex(isMeant) : list.findLastIndex(isMeant)
-  if (index !== -1) list.splice(index, 1)
+  const index = only === "last" ? list.findLastIndex(isSame(value)) : firstOf(list, value)
+  if (index === -1) return list
+  if (only === "first" || only === "last") {
+    list.splice(index, 1)
+    return list
+  }
+  const isMeant = isRef(value) ? isSame(value) : undefined
+  let end = index
+  for (let i = index + 1; i < list.length; i++) {
+    const item = list[i]
+    if (isMeant === undefined ? item !== value : !isMeant(item)) list[end++] = item
+  }
+  list.length = end
   return list
 }
+
+/** Index of the first item that is the same; -1: there is none. The engine searches for primitive values much faster. */
+const firstOf = (list: List, value: unknown): number =>
+  isRef(value) ? list.findIndex(isSame(value)) : typeof value === "object" && value !== null ? -1 : list.indexOf(value)
 
 // ---------------------------------------------------------------------------------------------------------- items
 
@@ -223,8 +239,6 @@ const isSame = (value: unknown): ((item: unknown) => boolean) => {
   return (item) => isSamePrimitive(item, value)
 }
 
-/** The comparison of `list-add`: a file that is in the list already is added again. */
-const isSameOrEntity = (value: unknown): ((item: unknown) => boolean) =>
-  isRef(value) && value["@@type"] === "file" ? () => false : isSame(value)
+const isFile = (value: unknown): boolean => isRef(value) && value["@@type"] === "file"
 
 const isSamePrimitive = (a: unknown, b: unknown): boolean => a === b && (typeof a !== "object" || a === null)

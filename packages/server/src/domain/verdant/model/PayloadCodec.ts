@@ -2,9 +2,10 @@
 import { Result } from "effect"
 import type { ReplicaId } from "../Events.ts"
 import type { Authz } from "./Authz.ts"
-import { type Baseline, decodeBaseline } from "./Baseline.ts"
+import { type Baseline, readBaseline } from "./Baseline.ts"
+import { listSizeOf } from "./EntitySize.ts"
 import type { Oid } from "./Oid.ts"
-import { decodeOperation } from "./Operation.ts"
+import { readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -44,10 +45,11 @@ export interface FoldedLibrary {
   readonly operations: ReadonlyArray<StoredOperation>
 }
 
-export const storedBaseline = ({ oid, timestamp, authz, text }: Baseline): StoredBaseline => ({
-  ...{ oid, timestamp, text },
-  owner: ownerOf(authz)
-})
+export const storedBaseline = ({ oid, timestamp, authz, snapshot, text }: Baseline): StoredBaseline => {
+  const list = listSizeOf(snapshot)
+  const stored = { oid, timestamp, text, owner: ownerOf(authz) }
+  return list === undefined ? stored : { ...stored, list }
+}
 
 /** Payloads that this process encoded, so that it need not decode them. */
 const known = new WeakMap<Uint8Array, Items>()
@@ -74,24 +76,32 @@ export const decodeSent = (
   const { operations, baselines } = parse(payload)
   return {
     operations: operations.map((json) => {
-      const { authz, oid, patch, timestamp } = Result.getOrThrow(decodeOperation(json))
+      const { authz, oid, patch, timestamp } = Result.getOrThrow(readOperation(json))
       return { oid, timestamp, ...(authz && { authz }), data: patch }
     }),
     baselines: baselines.map((json) => {
-      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(decodeBaseline(json))
+      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(readBaseline(json))
       return { oid, timestamp, ...(authz && { authz }), snapshot }
     })
   }
 }
 
-export const encodeFolded = ({ operations, baselines, ...rest }: FoldedLibrary): Uint8Array => {
+/** As `known`: a compaction is a whole library, which takes long to decode. */
+const knownFolded = new WeakMap<Uint8Array, FoldedLibrary>()
+
+export const encodeFolded = (library: FoldedLibrary): Uint8Array => {
+  const { operations, baselines, ...rest } = library
   const placed = operations.map(({ version, replicaId, text }) => `[${version},"${replicaId}",${text}]`).join()
   const fields = JSON.stringify(rest).slice(0, -1)
-  return Buffer.from(`${fields},"operations":[${placed}],"baselines":[${textsOf(baselines)}]}`)
+  const payload = Buffer.from(`${fields},"operations":[${placed}],"baselines":[${textsOf(baselines)}]}`)
+  knownFolded.set(payload, library)
+  return payload
 }
 
 /** Throws when the payload is not one of a `Folded`. */
 export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
+  const found = knownFolded.get(payload)
+  if (found !== undefined) return found
   const { operations, baselines, ...rest } = parse(payload)
   return {
     ...(rest as Omit<FoldedLibrary, "operations" | "baselines">),
@@ -111,10 +121,10 @@ const parse = (payload: Uint8Array): Json =>
   JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString()) as Json
 
 const operationOf = (json: unknown): OwnedOperation => {
-  const operation = Result.getOrThrow(decodeOperation(json))
+  const operation = Result.getOrThrow(readOperation(json))
   return { ...operation, owner: ownerOf(operation.authz) }
 }
 
-const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(decodeBaseline(json)))
+const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(readBaseline(json)))
 
 const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()

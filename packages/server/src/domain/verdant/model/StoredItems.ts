@@ -1,6 +1,7 @@
 /** Operations and baselines as a library holds them, with the user to whom they are private. */
 import type { ReplicaId } from "../Events.ts"
 import { type Authz, subjectOf } from "./Authz.ts"
+import type { ListSize } from "./EntitySize.ts"
 import type { Operation } from "./Operation.ts"
 
 interface Owned {
@@ -20,6 +21,8 @@ export interface StoredBaseline extends Owned {
   readonly oid: string
   readonly timestamp: string
   readonly text: string
+  /** Absent: the entity is no list. */
+  readonly list?: ListSize
 }
 
 /** The user to whom an item with this access field is private. */

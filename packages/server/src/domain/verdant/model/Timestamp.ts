@@ -27,6 +27,21 @@ const MAX_DRIFT_MILLIS = 60_000
 export const isTimely = (timestamp: string, now: number): boolean =>
   millisOf(timestamp as Timestamp) <= now + MAX_DRIFT_MILLIS
 
+const schemaVersionOf = (timestamp: string): number => Number.parseInt(timestamp.slice(0, TIME_START), RADIX)
+
+/** The greatest schema version of a library's first content, and how much greater than that of its content others may be. */
+const MAX_FIRST_VERSION = 9999
+const MAX_VERSION_STEP = 1000
+
+/**
+ * Whether the schema version of a timestamp can be an app's. A timestamp of a huge version would come after all others, for
+ * ever. `newest`: the greatest timestamp of the library's content; null: it has none.
+ */
+export const isOfPlausibleVersion = (timestamp: string, newest: string | null): boolean => {
+  const greatest = newest === null ? MAX_FIRST_VERSION : schemaVersionOf(newest) + MAX_VERSION_STEP
+  return !(schemaVersionOf(timestamp) > greatest)
+}
+
 /** The smallest timestamp that any node can make at this time, in the same schema version. Clamps `millis` to the range. */
 export const firstAt = (millis: number, { sameVersionAs }: { readonly sameVersionAs: Timestamp }): Timestamp => {
   const time = Math.min(Math.max(Math.floor(millis), 0), MAX_MILLIS)
