@@ -11,12 +11,15 @@ const testSupport = { find: /^#test-support\/(.*)$/, replacement: join(import.me
 /** Tests that need neither a database server, nor another program, nor a real client. */
 const unit = ["packages/{server,storage-sqlite}/test/**/*.test.ts"]
 
-/** Tests of those packages that take many seconds: an S3 server, and messages as large or as many as the limits allow. */
+/** Tests of those packages that take many seconds: files, and messages as large or as many as the limits allow. */
 const slow = [
-  "packages/server/test/adapters/S3BlobStore.test.ts",
+  "packages/server/test/adapters/{FileSystemBlobStore,MemoryBlobStore,S3BlobStore}.test.ts",
+  "packages/server/test/domain/verdant/{LargeObjects,ManyOperations}.test.ts",
   "packages/server/test/edge/MemoryBudget.test.ts",
+  "packages/server/test/edge/http/files/FileRoutes.test.ts",
   "packages/server/test/edge/ws/{ClosedByServer,FrameQueue,HostileFrames,SlowClients}.test.ts",
-  "packages/server/test/protocols/JsonBudget.test.ts"
+  "packages/server/test/protocols/JsonBudget.test.ts",
+  "packages/server/test/protocols/verdant/Bounds.test.ts"
 ]
 
 /** Tests that hold on every storage, and so run on each. */

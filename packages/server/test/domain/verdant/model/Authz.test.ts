@@ -57,7 +57,6 @@ describe("Authz", () => {
     base64("anna"),
     base64("u:*"),
     base64(`u:${"a".repeat(1000)}:*`),
-    "A".repeat(25_000_000),
     "__proto__",
     null,
     undefined,
@@ -67,5 +66,9 @@ describe("Authz", () => {
   ])("rejects %j", (value) => {
     assert.isFalse(isAuthz(value))
     assert.isFalse(Schema.is(Authz)(value))
+  })
+
+  it("rejects 25 million characters", () => {
+    assert.isFalse(isAuthz("A".repeat(25_000_000)))
   })
 })

@@ -61,7 +61,6 @@ describe("Oid", () => {
     "items/1:\u0000",
     "items/\ud800",
     `items/${"a".repeat(507)}`,
-    `items/${"a".repeat(25_000_000)}`,
     null,
     undefined,
     1,
@@ -70,6 +69,10 @@ describe("Oid", () => {
   ])("rejects %j", (value) => {
     assert.isFalse(isOid(value))
     assert.isFalse(Schema.is(Oid)(value))
+  })
+
+  it("rejects 25 million characters", () => {
+    assert.isFalse(isOid(`items/${"a".repeat(25_000_000)}`))
   })
 
   it("is undefined for a name that is empty or too long", () => {

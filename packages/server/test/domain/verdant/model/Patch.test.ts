@@ -167,7 +167,6 @@ describe("Patch", () => {
     { op: "set", value: 1 },
     { op: "set", name: null },
     { op: "set", name: { toString: "a" } },
-    { op: "set", name: "a".repeat(4097) },
     { op: "remove" },
     { op: "list-set", index: "0" },
     { op: "list-insert", index: 0, values: "abc" },
@@ -180,5 +179,9 @@ describe("Patch", () => {
     json(`{"__proto__":{"op":"touch"}}`)
   ])("rejects %j", (value) => {
     assert.isFalse(isPatch(value))
+  })
+
+  it("rejects a name of more than 4096 characters", () => {
+    assert.isFalse(isPatch({ op: "set", name: "a".repeat(4097) }))
   })
 })
