@@ -3,7 +3,7 @@ import type { Effect } from "effect"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 
 export interface ProtocolSession {
-  /** Handles text frames in order. Completes when the session can take the next frames. */
+  /** Reads text frames, before it returns, and handles them in order. Completes when the session can take the next frames. */
   readonly receive: (texts: ReadonlyArray<string>) => Effect.Effect<void, StorageUnavailable>
   /** Waits until every received frame is answered. */
   readonly answered: Effect.Effect<void>

@@ -12,7 +12,10 @@ import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
 import { hasFewValues } from "../../src/protocols/JsonBudget.ts"
 import { MAX_VALUES as MAX_SECSYNC_VALUES } from "../../src/protocols/secsync/Wire.ts"
-import { MAX_VALUES as MAX_VERDANT_VALUES } from "../../src/protocols/verdant/Wire.ts"
+import {
+  MAX_VALUES as MAX_VERDANT_VALUES,
+  MAX_VALUES_READ_ONLY as MAX_VERDANT_VALUES_READ_ONLY
+} from "../../src/protocols/verdant/Wire.ts"
 import { ephemeralMessage } from "../../src/testing/SealedMessages.ts"
 
 const zeros = (count: number): ReadonlyArray<number> => Array.from({ length: count }, () => 0)
@@ -41,7 +44,7 @@ describe("JSON of very many values", () => {
     assert.isTrue(hasFewValues('"', 0))
   })
 
-  it.live("closes the connection of a Secsync client with 1008", () =>
+  it.live("of a Secsync client closes its connection with 1008", () =>
     Effect.gen(function* () {
       const { author, client, docId, options } = yield* startDocument(yield* startMemoryServer())
       const attacker = yield* connectRaw(options)
@@ -54,34 +57,39 @@ describe("JSON of very many values", () => {
     })
   )
 
-  it.live("closes the connection of a Verdant client with 1008, and a poll request is answered 4000", () =>
-    Effect.gen(function* () {
-      const server = yield* startMemoryServer()
-      const token = yield* server.token("notes")
-      const send = (count: number) =>
-        Effect.acquireUseRelease(
-          Effect.sync(() => new WebSocket(`${server.url}/verdant`, { headers: bearer(token) })),
-          (socket) =>
-            Effect.callback<string | number>((resume) => {
-              socket.on("open", () => {
-                socket.send(JSON.stringify({ type: "unknown", zeros: zeros(count) }))
-                socket.send('{"type":"heartbeat"}')
-              })
-              socket.on("message", (data) => resume(Effect.succeed(JSON.parse(String(data)).type)))
-              socket.on("close", (code) => resume(Effect.succeed(code)))
-            }),
-          (socket) => Effect.sync(() => socket.terminate())
-        )
-      const poll = (count: number) =>
-        ask(`http://127.0.0.1:${server.port}/verdant`, {
-          method: "POST",
-          headers: { ...bearer(token), "content-type": "application/json" },
-          body: JSON.stringify({ messages: [{ type: "unknown", zeros: zeros(count) }] })
-        })
-      assert.strictEqual(yield* send(MAX_VERDANT_VALUES - 100), "heartbeat-response")
-      assert.strictEqual(yield* send(MAX_VERDANT_VALUES), 1008)
-      assert.deepStrictEqual((yield* poll(MAX_VERDANT_VALUES - 100)).json, { messages: [] })
-      assert.deepStrictEqual((yield* poll(MAX_VERDANT_VALUES)).json, { code: 4000 })
-    })
+  it.live.each([
+    ["may write", "realtime", MAX_VERDANT_VALUES],
+    ["may only read", "read-only", MAX_VERDANT_VALUES_READ_ONLY]
+  ] as const)(
+    "of a Verdant client that %s closes its connection with 1008, or its poll is answered 4000",
+    ([, type, max]) =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer()
+        const token = yield* server.token("notes", { type })
+        const send = (count: number) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => new WebSocket(`${server.url}/verdant`, { headers: bearer(token) })),
+            (socket) =>
+              Effect.callback<string | number>((resume) => {
+                socket.on("open", () => {
+                  socket.send(JSON.stringify({ type: "unknown", zeros: zeros(count) }))
+                  socket.send('{"type":"heartbeat"}')
+                })
+                socket.on("message", (data) => resume(Effect.succeed(JSON.parse(String(data)).type)))
+                socket.on("close", (code) => resume(Effect.succeed(code)))
+              }),
+            (socket) => Effect.sync(() => socket.terminate())
+          )
+        const poll = (count: number) =>
+          ask(`http://127.0.0.1:${server.port}/verdant`, {
+            method: "POST",
+            headers: { ...bearer(token), "content-type": "application/json" },
+            body: JSON.stringify({ messages: [{ type: "unknown", zeros: zeros(count) }] })
+          })
+        assert.strictEqual(yield* send(max - 100), "heartbeat-response")
+        assert.strictEqual(yield* send(max), 1008)
+        assert.deepStrictEqual((yield* poll(max - 100)).json, { messages: [] })
+        assert.deepStrictEqual((yield* poll(max)).json, { code: 4000 })
+      })
   )
 })

@@ -6,13 +6,14 @@
 import { randomBytes } from "node:crypto"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
 import { hasFewValues } from "../../protocols/JsonBudget.ts"
 import { VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 import type { Message } from "../../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
-import { decodeMessage, MAX_VALUES } from "../../protocols/verdant/Wire.ts"
+import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
 import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import { admitByToken } from "./Authentication.ts"
@@ -71,7 +72,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
   const handling = Effect.gen(function* () {
     // It may have waited for the memory budget until after the response.
     if (isAnswered) return
-    const messages = yield* messagesOf(body)
+    const messages = yield* messagesOf(body, grant)
     const session = yield* sessions.open(client, grant)
     yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
   })
@@ -100,8 +101,8 @@ const decodeBody = Schema.decodeUnknownEffect(
   Schema.fromJsonString(Schema.Struct({ messages: Schema.Array(Schema.Unknown) }))
 )
 
-const messagesOf = Effect.fnUntraced(function* (body: string) {
-  if (!hasFewValues(body, MAX_VALUES)) return yield* new HttpRefusal({ code: Code.invalidRequest })
+const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant) {
+  if (!hasFewValues(body, maxValuesOf(grant))) return yield* new HttpRefusal({ code: Code.invalidRequest })
   const { messages } = yield* Effect.mapError(decodeBody(body), () => new HttpRefusal({ code: Code.bodyRequired }))
   return messages.length > MAX_MESSAGES ? yield* new HttpRefusal({ code: Code.invalidRequest }) : messages
 })

@@ -80,16 +80,20 @@ export class ClientSocket implements FrameQueueOwner {
     this.services.run(effect)
   }
 
-  handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<void> {
+  handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<number> {
     const { services, session } = this
-    if (session === undefined) return Effect.void
-    return services.memoryBudget
-      .handle(
-        length,
-        Effect.suspend(() => session.receive(texts)),
-        session.answered
-      )
-      .pipe(Effect.catchCause((cause) => this.closeFor(cause)))
+    if (session === undefined) return Effect.succeed(0)
+    let millis = 0
+    const receive = Effect.suspend(() => {
+      const start = performance.now()
+      const receiving = session.receive(texts)
+      millis = performance.now() - start
+      return receiving
+    })
+    return services.memoryBudget.handle(length, receive, session.answered).pipe(
+      Effect.catchCause((cause) => this.closeFor(cause)),
+      Effect.map(() => millis)
+    )
   }
 
   ended(): void {

@@ -13,10 +13,19 @@ const MAX_BYTES = 1024 * 1024
 const FRAME_BYTES = 64
 /** Frames that are handled together: their signatures are verified in one batch. */
 const MAX_FRAMES = 64
+/**
+ * Frames that take longer to read than this, in milliseconds, make their client wait for `WAIT_FACTOR` times as long before
+ * its next ones are read: no client gets more than a fifth of the process for large frames. Small frames take microseconds.
+ */
+const QUICK_MILLIS = 10
+const WAIT_FACTOR = 4
 
 export interface FrameQueueOwner {
-  /** Handles text frames of `length` characters together. Completes when the next frames may be handled. */
-  readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<void>
+  /**
+   * Handles text frames of `length` characters together. Completes when the next frames may be handled. Returns the time
+   * for which reading them held this process, in milliseconds.
+   */
+  readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<number>
   readonly run: (effect: Effect.Effect<void>) => void
   /** The connection has ended and no more frames will be handled. May be called more than once. */
   readonly ended: () => void
@@ -103,8 +112,9 @@ export class FrameQueue {
       while (this.waiting.length > 0) {
         const { texts, length } = this.take()
         const end = this.arrived - this.waiting.length
-        yield* this.owner.handle(texts, length)
+        const millis = yield* this.owner.handle(texts, length)
         this.setDone(end)
+        if (millis > QUICK_MILLIS && !this.hasEnded) yield* Effect.sleep(millis * WAIT_FACTOR)
       }
     })
   }

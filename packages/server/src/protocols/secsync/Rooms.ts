@@ -4,6 +4,7 @@ import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
+import { RelayedMessages } from "./RelayedMessages.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
 import { makeWriteReservations, receiveReservation, type WriteReservations } from "./WriteReservations.ts"
@@ -14,6 +15,7 @@ type Command = Secsync.DocumentCommand & { readonly payload: Uint8Array; readonl
 export interface DocumentLocal {
   readonly restoreCoordinator: RestoreCoordinator
   readonly reservations: WriteReservations
+  readonly relayed: RelayedMessages
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -35,7 +37,8 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
   },
   local: (state) => ({
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
-    reservations: makeWriteReservations()
+    reservations: makeWriteReservations(),
+    relayed: new RelayedMessages()
   }),
   observe: ({ restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)

@@ -10,6 +10,7 @@ import { covers } from "../../domain/secsync/Proofs.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
+import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
 import type { Access, Action, Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
@@ -63,6 +64,12 @@ export const openSession = Effect.fnUntraced(function* (
 /** After so many reservations in a row, the client is taken to race with another client that writes only snapshots. */
 const RESERVATIONS_OF_A_RACE = 3
 
+/** Ephemeral messages of one connection. Above it they are dropped: a cursor that moves sends sixty a second. */
+const EPHEMERAL_LIMITS: BucketLimits = { perSecond: 200, burst: 1000 }
+
+/** Malformed or wrongly signed messages in a row after which the connection is closed with 1008. No honest client sends any. */
+const MAX_INVALID_IN_A_ROW = 100
+
 class DocumentSession implements ProtocolSession {
   private readonly services: Services
   private readonly room: DocumentRoom
@@ -75,6 +82,9 @@ class DocumentSession implements ProtocolSession {
   private hasReservation = false
   /** Snapshots that were stored by reservation since this connection last stored anything without one. */
   private reservationsInARow = 0
+  private invalidInARow = 0
+  /** Undefined until the first ephemeral message, because most connections idle. */
+  private ephemerals: TokenBucket | undefined
 
   constructor(services: Services, room: DocumentRoom, connection: Connection, request: SessionRequest) {
     this.services = services
@@ -105,15 +115,19 @@ class DocumentSession implements ProtocolSession {
   // ---- messages
 
   receive(texts: ReadonlyArray<string>): Effect.Effect<void, StorageUnavailable> {
+    const messages = texts.map(this.services.decode)
     return Effect.gen({ self: this }, function* () {
       const { frames } = this.services
-      const messages = texts.map(this.services.decode)
       const receivedAt = frames.now()
       if (frames.isOn) followReceived(frames, this.sender, texts, messages)
       const genuine = yield* this.verifyAll(messages)
       if (frames.isOn) followVerified(frames, this.sender, messages, genuine, receivedAt)
       for (const [i, message] of messages.entries()) {
         if (this.connection.isSentAway()) return
+        if (genuine[i] === true) this.invalidInARow = 0
+        else if (++this.invalidInARow > MAX_INVALID_IN_A_ROW) {
+          return this.connection.close(CloseCode.policy, "too many malformed or wrongly signed messages")
+        }
         yield* this.receiveMessage(message, genuine[i] ?? false)
       }
     })
@@ -185,9 +199,15 @@ class DocumentSession implements ProtocolSession {
           if (!isGenuine) connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
           else if (message.documentId !== this.request.documentId)
             connection.close(CloseCode.policy, "another document's message")
-          else this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
+          else if (this.mayRelay(message)) this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
         })
     }
+  }
+
+  private mayRelay({ signed }: Wire.EphemeralMessage): boolean {
+    const now = this.services.now()
+    this.ephemerals ??= new TokenBucket(EPHEMERAL_LIMITS, now)
+    return this.ephemerals.take(now) && this.room.local.relayed.add(signed.signature)
   }
 
   // ---- updates

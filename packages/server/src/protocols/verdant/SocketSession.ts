@@ -17,7 +17,7 @@ export const openSocketSession = (
   grant: Grant
 ): Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope> =>
   Effect.map(open(clientOf(connection), grant), (session) => ({
-    receive: (texts) => session.receive(texts.map((text) => decodeText(text, grant.userId))),
+    receive: (texts) => session.receive(texts.map((text) => decodeText(text, grant))),
     // `receive` answers before it completes, except a sync that waits until another replica has restored the library.
     answered: Effect.void
   }))

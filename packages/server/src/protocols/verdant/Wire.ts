@@ -7,6 +7,7 @@ import { decodeOperation, operationBy } from "../../domain/verdant/model/Operati
 import { storedBaseline } from "../../domain/verdant/model/PayloadCodec.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/model/StoredItems.ts"
 import { isBeforeAll, isTimestamp } from "../../domain/verdant/model/Timestamp.ts"
+import type { Grant } from "../../ports/Access.ts"
 import type { Part } from "../Frame.ts"
 import { hasFewValues } from "../JsonBudget.ts"
 import { Message, message } from "./Message.ts"
@@ -57,15 +58,21 @@ export const MAX_VALUES = 4_000_000
 
 const isReplicaId = Schema.is(ReplicaId)
 
-export const decodeText = (text: string, userId: string): ClientMessage => {
-  if (!hasFewValues(text, MAX_VALUES)) return malformed("a message has too many values")
+/** The same limit for a client that may only read: it sends none of its data, except by mistake. */
+export const MAX_VALUES_READ_ONLY = 100_000
+
+export const maxValuesOf = ({ readOnly }: Pick<Grant, "readOnly">): number =>
+  readOnly ? MAX_VALUES_READ_ONLY : MAX_VALUES
+
+export const decodeText = (text: string, grant: Pick<Grant, "userId" | "readOnly">): ClientMessage => {
+  if (!hasFewValues(text, maxValuesOf(grant))) return malformed("a message has too many values")
   let json: unknown
   try {
     json = JSON.parse(text)
   } catch {
     return { _tag: "NotJson" }
   }
-  return decodeMessage(json, userId)
+  return decodeMessage(json, grant.userId)
 }
 
 export const decodeMessage = (json: unknown, userId: string): ClientMessage => {

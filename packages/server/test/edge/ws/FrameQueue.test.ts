@@ -12,7 +12,7 @@ describe("a frame queue", () => {
       Effect.gen(function* () {
         const { client, serving } = yield* socketPair
         const frames = new FrameQueue(serving, {
-          handle: () => Effect.void,
+          handle: () => Effect.succeed(0),
           run: (effect) => void Effect.runFork(effect),
           ended: () => {}
         })

@@ -25,7 +25,7 @@ const slowClient = Effect.gen(function* () {
   const received: Array<number> = []
   client.on("message", (data: Buffer) => received.push(data.length))
   client.pause()
-  const frames = new FrameQueue(serving, { handle: () => Effect.void, run: () => {}, ended: () => {} })
+  const frames = new FrameQueue(serving, { handle: () => Effect.succeed(0), run: () => {}, ended: () => {} })
   return { client, received, connection: new SocketConnection(serving, socket, { maxBufferedBytes: MB, frames }) }
 })
 
