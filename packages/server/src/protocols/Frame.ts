@@ -15,24 +15,51 @@ export const textFrame = (parts: ReadonlyArray<Part>): Frame => {
   const header = headerLength(length)
   const frame = Buffer.allocUnsafe(header + length)
   writeHeader(frame, length)
-  let offset = header
-  for (const part of parts) {
-    if (typeof part === "string") {
-      offset += frame.write(part, offset)
-    } else {
-      frame.set(part, offset)
-      offset += part.length
-    }
-  }
+  writeParts(frame, header, parts)
   return frame
 }
 
-/** Makes the same frame in pieces, to be sent one after the other. Bytes are not copied, and many frames can share them. */
+/** Parts of at least so many bytes are shared. The memory of a shorter one is less than that of a further write. */
+const SHARED_BYTES = 64 * 1024
+
+/**
+ * Makes the same frame in pieces, to be sent one after the other. Large parts are not copied, so that many frames can share
+ * them. The small parts between them become one piece.
+ */
 export const textFrameInPieces = (parts: ReadonlyArray<Part>): ReadonlyArray<Uint8Array> => {
+  const pieces: Array<Uint8Array> = []
   const length = lengthOf(parts)
   const header = Buffer.allocUnsafe(headerLength(length))
   writeHeader(header, length)
-  return [header, ...parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part))]
+  let small: Array<Part> = [header]
+  for (const part of parts) {
+    if (typeof part === "string" || part.length < SHARED_BYTES) {
+      small.push(part)
+    } else {
+      pieces.push(joined(small), part)
+      small = []
+    }
+  }
+  if (small.length > 0) pieces.push(joined(small))
+  return pieces
+}
+
+const joined = (parts: ReadonlyArray<Part>): Uint8Array => {
+  const bytes = Buffer.allocUnsafe(lengthOf(parts))
+  writeParts(bytes, 0, parts)
+  return bytes
+}
+
+/** Copies the parts into `target` from `offset` on. */
+const writeParts = (target: Buffer, offset: number, parts: ReadonlyArray<Part>): void => {
+  for (const part of parts) {
+    if (typeof part === "string") {
+      offset += target.write(part, offset)
+    } else {
+      target.set(part, offset)
+      offset += part.length
+    }
+  }
 }
 
 const lengthOf = (parts: ReadonlyArray<Part>): number => {

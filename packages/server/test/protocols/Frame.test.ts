@@ -35,12 +35,12 @@ describe("a text frame", () => {
     assert.strictEqual(await read(textFrame(parts)), '{"é":"✉ 𝄞"}')
   })
 
-  it("in pieces has the same bytes, without a copy of the byte parts", () => {
+  it("in pieces has the same bytes, without a copy of the large parts", () => {
     for (const length of [0, 1, 125, 126, 65_535, 65_536, 1_000_000]) {
       const [text, bytes] = ["é".repeat(length / 4), Buffer.alloc(length, "x")]
       const pieces = textFrameInPieces([text, bytes, text])
       assert.isTrue(Buffer.concat(pieces).equals(textFrame([text, bytes, text])))
-      assert.include(pieces, bytes)
+      assert.strictEqual(pieces.includes(bytes), length >= 65_536)
     }
   })
 })

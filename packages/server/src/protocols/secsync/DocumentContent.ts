@@ -5,7 +5,6 @@ import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
-import type { Frame } from "../Frame.ts"
 import { type Document, documentOf, evictedOf } from "./Document.ts"
 import { contentFrame, type DocumentContent, type SnapshotMessage, snapshotSaveFailed } from "./Wire.ts"
 
@@ -28,13 +27,16 @@ export type RefusedSnapshot = Pick<SnapshotMessage, "parentSnapshotId" | "parent
 
 // ---- frames
 
+/** One frame, to be sent piece by piece. */
+export type FrameInPieces = ReadonlyArray<Uint8Array>
+
 /** The `document` message for a client. */
 export const documentFrame = (
   log: EventLog["Service"],
   key: StreamKey,
   tail: Tail,
   request: LoadRequest
-): Effect.Effect<Frame, StorageUnavailable> =>
+): Effect.Effect<FrameInPieces, StorageUnavailable> =>
   request.known.snapshotId === undefined
     ? Effect.sync(() => completeFrame(tail))
     : Effect.map(loadContent(log, key, documentOf(tail), request), (content) => contentFrame("document", content))
@@ -52,22 +54,22 @@ export const refusedSnapshotFrame = (
   tail: Tail,
   refused: RefusedSnapshot,
   lastSeen: SnapshotId | undefined
-): Effect.Effect<Frame, StorageUnavailable> => {
+): Effect.Effect<FrameInPieces, StorageUnavailable> => {
   const document = documentOf(tail)
-  if (document.snapshot === undefined) return Effect.succeed(snapshotSaveFailed)
+  if (document.snapshot === undefined) return Effect.succeed([snapshotSaveFailed])
   return Effect.map(refusedContent(log, key, document, refused, lastSeen), (content) =>
     contentFrame("snapshot-save-failed", content)
   )
 }
 
 /** The whole document as a `document` message; made once per tail, for all clients. */
-const completeFrame = (tail: Tail): Frame => {
+const completeFrame = (tail: Tail): FrameInPieces => {
   const frame = completeFrames.get(tail) ?? contentFrame("document", complete(documentOf(tail)))
   completeFrames.set(tail, frame)
   return frame
 }
 
-const completeFrames = new WeakMap<Tail, Frame>()
+const completeFrames = new WeakMap<Tail, FrameInPieces>()
 
 // ---- content
 

@@ -25,6 +25,7 @@ import { documentOf, evictedOf } from "./Document.ts"
 import {
   completeAfterLoading,
   documentFrame,
+  type FrameInPieces,
   isSentUpdatesAlone,
   type LoadRequest,
   type RefusedSnapshot,
@@ -209,7 +210,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
 
   /** Holds events back, sends a frame of the newest tail and calls `then`, before the next such frame is begun. */
   private sendNext(
-    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>,
+    frameOf: (tail: Tail) => Effect.Effect<FrameInPieces, StorageUnavailable>,
     then: (tail: Tail) => void
   ): Effect.Effect<void, StorageUnavailable> {
     this.sending ??= Semaphore.makeUnsafe(1)
@@ -226,18 +227,18 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   /** Sends a frame of a tail. Events that are in the tail are not sent any more. */
   private sendFrom(
     read: Effect.Effect<Tail, StorageUnavailable>,
-    frameOf: (tail: Tail) => Effect.Effect<Frame, StorageUnavailable>
+    frameOf: (tail: Tail) => Effect.Effect<FrameInPieces, StorageUnavailable>
   ): Effect.Effect<Tail, StorageUnavailable> {
     return Effect.flatMap(read, (tail) =>
       Effect.map(frameOf(tail), (frame) => {
-        this.connection.send(frame)
+        this.connection.send(...frame)
         this.documentVersion = tail.head.version
         return tail
       })
     )
   }
 
-  private frameOf(tail: Tail): Effect.Effect<Frame, StorageUnavailable> {
+  private frameOf(tail: Tail): Effect.Effect<FrameInPieces, StorageUnavailable> {
     return documentFrame(this.services.log, this.room.key, tail, this.request)
   }
 

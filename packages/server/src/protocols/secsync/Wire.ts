@@ -5,7 +5,7 @@ import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../../domain/Ids.ts"
 import type { SnapshotProof } from "../../domain/secsync/Events.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
-import { type Frame, textFrame } from "../Frame.ts"
+import { type Frame, textFrame, textFrameInPieces } from "../Frame.ts"
 import { hasFewValues } from "../JsonBudget.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
@@ -238,7 +238,11 @@ export interface DocumentContent {
   readonly proofChain?: ReadonlyArray<SnapshotProof> | undefined
 }
 
-export const contentFrame = (type: "document" | "snapshot-save-failed", content: DocumentContent): Frame => {
+/** The frame in pieces. All frames with the same snapshot share its bytes. */
+export const contentFrame = (
+  type: "document" | "snapshot-save-failed",
+  content: DocumentContent
+): ReadonlyArray<Uint8Array> => {
   const parts: Array<string | Uint8Array> = [`{"type":"${type}"`]
   if (content.snapshot !== undefined) parts.push(',"snapshot":', content.snapshot)
   parts.push(',"updates":[')
@@ -256,7 +260,7 @@ export const contentFrame = (type: "document" | "snapshot-save-failed", content:
     parts.push(`,"snapshotProofChain":${JSON.stringify(chain)}`)
   }
   parts.push("}")
-  return textFrame(parts)
+  return textFrameInPieces(parts)
 }
 
 /** The frame of a stored message, with its type before its own fields. */

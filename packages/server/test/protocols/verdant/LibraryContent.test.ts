@@ -12,7 +12,7 @@ import { syncResponse } from "../../../src/protocols/verdant/Wire.ts"
 
 const replicaId = ReplicaId.make("replica")
 const operation = (id: number, owner: string | null): StoredOperation => {
-  const [oid, timestamp] = [Oid.make(`item/${id}`), Timestamp.make(`0001aaaaaaaa${id}0000nodenod`)]
+  const [oid, timestamp] = [Oid.make(`item/${id}`), Timestamp.make(`0001aaaaaa${String(id).padStart(3, "0")}0000nodenod`)]
   const patch = { op: "set", name: "content", value: id } as const
   return {
     oid,
@@ -65,14 +65,14 @@ describe("the content of a reset", () => {
     })
 
   it("is encoded once for all users, and is in each of their frames", () => {
-    const state = libraryOf(operation(1, null), operation(2, null))
+    const state = libraryOf(...Array.from({ length: 1000 }, (_, i) => operation(i, null)))
     const answers = ["ada", "bob"].map((userId) => answerTo(state, userId))
-    const [first, second] = answers.map(({ pieces }) => pieces.filter((piece) => piece.length > 100))
+    const [first, second] = answers.map(({ pieces }) => pieces.filter((piece) => piece.length > 10_000))
     assert.strictEqual(first?.[0], second?.[0])
     for (const [i, { pieces, frame, text }] of answers.entries()) {
       assert.isTrue(Buffer.concat(pieces).equals(frame))
       const { ackThisNonce, operations } = JSON.parse(text)
-      assert.deepStrictEqual([ackThisNonce, operations.length], [["ada", "bob"][i], 2])
+      assert.deepStrictEqual([ackThisNonce, operations.length], [["ada", "bob"][i], 1000])
     }
   })
 
