@@ -8,7 +8,7 @@ import { Effect, Redacted, type Scope } from "effect"
 import { freePort } from "../network/freePort.ts"
 import { TOKEN_SECRET } from "./TestServer.ts"
 
-const syncAdmin = join(import.meta.dirname, "../../../packages/cli/bin/sync-admin.js")
+export const syncAdmin = join(import.meta.dirname, "../../../packages/cli/bin/sync-admin.js")
 const env = { ...process.env, TOKEN_SECRET }
 
 export interface ServerProcess {

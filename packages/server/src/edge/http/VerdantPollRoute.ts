@@ -16,6 +16,7 @@ import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
 import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
+import { isMemoryShort } from "../MemoryPressure.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { verdantResponse } from "./VerdantResponse.ts"
@@ -42,6 +43,7 @@ const codes: ReadonlyMap<number, number> = new Map([
 
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
 const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
+  if (isMemoryShort()) return yield* new HttpRefusal({ code: Code.unavailable })
   const request = yield* HttpServerRequest.HttpServerRequest
   const start = performance.now()
   const admitted = yield* within(PATIENCE_MILLIS, admitByToken(request.headers))

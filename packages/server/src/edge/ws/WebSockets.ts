@@ -16,6 +16,7 @@ import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
 import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
+import { isMemoryShort } from "../MemoryPressure.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
 import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
 
@@ -59,7 +60,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits,
   // ---- upgrade
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes) {
+    if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes || isMemoryShort()) {
       return refuseUpgrade(socket, "503 Service Unavailable")
     }
     destroyOnError(socket)

@@ -12,7 +12,10 @@ import { syncResponse } from "../../../src/protocols/verdant/Wire.ts"
 
 const replicaId = ReplicaId.make("replica")
 const operation = (id: number, owner: string | null): StoredOperation => {
-  const [oid, timestamp] = [Oid.make(`item/${id}`), Timestamp.make(`0001aaaaaa${String(id).padStart(3, "0")}0000nodenod`)]
+  const [oid, timestamp] = [
+    Oid.make(`item/${id}`),
+    Timestamp.make(`0001aaaaaa${String(id).padStart(3, "0")}0000nodenod`)
+  ]
   const patch = { op: "set", name: "content", value: id } as const
   return {
     oid,
