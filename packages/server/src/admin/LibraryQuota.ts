@@ -15,7 +15,7 @@ export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
   return fold(events.map(({ event }) => event)).quota
 })
 
-/** What a library's Verdant data comes to, in the units of its quota. */
+/** The use that a library's Verdant data makes of its quota. */
 export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
   const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: VERDANT })
   return useOf(foldLibrary(events)) satisfies LibraryUse

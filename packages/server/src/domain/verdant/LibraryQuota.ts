@@ -7,7 +7,7 @@ import type { Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import type { LibraryState } from "./State.ts"
 
-/** What a library holds, in the units of its quota. */
+/** The use that a library makes of its quota. */
 export type LibraryUse = Pick<Quota, "objects" | "operations" | "bytes" | "replicas" | "files" | "fileBytes">
 
 export const useOf = ({ bytes, entities, fileBytes, files, operations, replicas }: LibraryState): LibraryUse => ({
