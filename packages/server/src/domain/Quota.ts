@@ -6,7 +6,7 @@ import { Schema } from "effect"
 
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
-/** Above it, the clocks of a document's authors are too long for the URL with which a client opens the document. */
+/** Every update copies the clocks of all authors: see docs/decisions/0005-authors-per-snapshot.md. */
 const MAX_AUTHORS = 1000
 
 export const Quota = Schema.Struct({
@@ -55,7 +55,7 @@ export const defaultQuota: Quota = {
   documentAuthors: MAX_AUTHORS
 }
 
-/** For decisions that were made before, perhaps under another quota. */
+/** For decisions that were made before, perhaps under another quota. No quota allows more authors. */
 export const noQuota: Quota = {
   objects: Number.POSITIVE_INFINITY,
   operations: Number.POSITIVE_INFINITY,
@@ -64,7 +64,7 @@ export const noQuota: Quota = {
   files: Number.POSITIVE_INFINITY,
   fileBytes: Number.POSITIVE_INFINITY,
   documentBytes: Number.POSITIVE_INFINITY,
-  documentAuthors: Number.POSITIVE_INFINITY
+  documentAuthors: MAX_AUTHORS
 }
 
 /** The parts of a quota that an operator set for one library; the others are the server's. */

@@ -21,10 +21,16 @@ export class Quotas extends Context.Service<
         const ofServer: Quota = { ...defaultQuota, ...quota }
         return Quotas.of({
           of: (libraryId) =>
-            Effect.map(administrations.get(libraryId), (administration) => () => ({
-              ...ofServer,
-              ...administration.state().quota
-            }))
+            Effect.map(administrations.get(libraryId), (administration) => {
+              let change: QuotaChange = {}
+              let quota = ofServer
+              return () => {
+                const now = administration.state().quota
+                // Every decision asks.
+                if (now !== change) [change, quota] = [now, { ...ofServer, ...now }]
+                return quota
+              }
+            })
         })
       })
     ).pipe(Layer.provide(Administrations.layer))
