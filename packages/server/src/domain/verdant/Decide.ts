@@ -8,7 +8,7 @@ import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./FileReferences.ts"
-import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForFile, hasRoomForReplica } from "./LibraryQuota.ts"
+import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForReplica, roomForFile } from "./LibraryQuota.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
@@ -62,7 +62,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
         ? plain({ _tag: "ReplicaMadeTruant", replicaId: command.replicaId })
         : refuse("NothingToDo")
     case "StoreFile":
-      return hasRoomForFile(state, command.file, context.quota)
+      return command.file.size <= roomForFile(state, command.file.fileId, context.quota)
         ? plain({ _tag: "FileStored", ...command.file })
         : refuse("QuotaReached")
     case "SweepFiles": {

@@ -1,7 +1,7 @@
 /** The quota of a library's Verdant data: which of a message's operations, which replicas and which files it has room for. */
 import { HashMap } from "effect"
+import type { FileId } from "../Ids.ts"
 import type { Quota } from "../Quota.ts"
-import type { FileStored } from "./Events.ts"
 import { onlyTakesAway } from "./model/EntitySize.ts"
 import type { Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
@@ -55,13 +55,9 @@ export const deletionsIn = (
 /** Whether a replica that the library does not remember may join. */
 export const hasRoomForReplica = ({ replicas }: LibraryState, quota: Quota): boolean => replicas.size < quota.replicas
 
-/** Whether a library has room for a file, which replaces the one with its id. */
-export const hasRoomForFile = (
-  { fileBytes, files }: LibraryState,
-  { fileId, size }: Pick<typeof FileStored.Type, "fileId" | "size">,
-  quota: Quota
-): boolean => {
+/** The bytes that a file may have, which replaces the one with its id; negative: the library has no room for a file. */
+export const roomForFile = ({ fileBytes, files }: LibraryState, fileId: FileId, quota: Quota): number => {
   const replaced = files.get(fileId)
-  const isWithin = replaced !== undefined || files.size < quota.files
-  return isWithin && fileBytes - (replaced?.size ?? 0) + size <= quota.fileBytes
+  if (replaced === undefined && files.size >= quota.files) return -1
+  return quota.fileBytes - fileBytes + (replaced?.size ?? 0)
 }
