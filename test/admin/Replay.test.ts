@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { evict } from "@sealog/server/admin/Eviction"
+import { resetQuota, setQuota } from "@sealog/server/admin/LibraryQuota"
 import { type Problem, replay, type Until } from "@sealog/server/admin/Replay"
 import { resume, revoke, suspend } from "@sealog/server/admin/Revocation"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
@@ -368,10 +369,13 @@ describe("replay", () => {
       resume(key.libraryId),
       suspend(key.libraryId),
       revoke({ tokenId: "1234" }),
-      revoke({ userId: "ada" })
+      revoke({ userId: "ada" }),
+      setQuota(key.libraryId, { objects: 1 }),
+      setQuota(key.libraryId, { documentBytes: 1 }),
+      resetQuota(key.libraryId)
     ]
     await scene.run(Effect.all(decisions))
-    assert.deepInclude(await scene.run(replay()), { streams: 3, events: 11, problemCount: 0 })
+    assert.deepInclude(await scene.run(replay()), { streams: 3, events: 14, problemCount: 0 })
     scene.tamper(`UPDATE events SET data = replace(data, '1234', '1235')
       WHERE stream_number = (SELECT stream_number FROM streams WHERE stream_id = '@access')`)
     const again = place(
@@ -383,11 +387,11 @@ describe("replay", () => {
     )
     const library = { ...key, streamId: "@library" }
     const event = { event: again, payload: null }
-    await scene.run(EventLog.use((log) => log.append([{ key: library, expectedVersion: 3, events: [event] }])))
+    await scene.run(EventLog.use((log) => log.append([{ key: library, expectedVersion: 6, events: [event] }])))
     const { problems } = await scene.run(replay())
     assert.deepStrictEqual(
       problems.map(({ streamId, version, problem }) => `${streamId} ${version} ${problem}`),
-      ["@access 1 chain-broken", "@library 4 rule-broken"]
+      ["@access 1 chain-broken", "@library 7 rule-broken"]
     )
   })
 })

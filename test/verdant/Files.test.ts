@@ -229,3 +229,35 @@ describe("uploads by raw requests", () => {
     })
   )
 })
+
+describe("a library that has reached its quota of files", () => {
+  const stored = (library: Library, token: string, ids: ReadonlyArray<string>) =>
+    Effect.filter(ids, (id) => Effect.map(information(library, token, id), ({ status }) => status === 200))
+  const full = { status: 413, body: { code: 4131 } }
+
+  it.live("refuses another one, and lets a file be replaced", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ quota: { files: 2 } })
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "ada" })
+      for (const id of ["one", "two", "one"]) {
+        assert.strictEqual((yield* upload(library, token, id, picture())).status, 200)
+      }
+      assert.deepStrictEqual(yield* upload(library, token, "three", picture()), full)
+      assert.deepStrictEqual(yield* stored(library, token, ["one", "two", "three"]), ["one", "two"])
+    })
+  )
+
+  it.live("refuses one that has too many bytes with the others, also of several at a time", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ quota: { fileBytes: 100 } })
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "ada" })
+      assert.deepStrictEqual(yield* upload(library, token, "large", picture("x".repeat(101))), full)
+      const some = ["a", "b", "c"].map((id) => upload(library, token, id, picture("x".repeat(40))))
+      const answers = yield* Effect.all(some, { concurrency: "unbounded" })
+      assert.deepStrictEqual(answers.map(({ status }) => status).toSorted(), [200, 200, 413])
+      assert.lengthOf(yield* stored(library, token, ["a", "b", "c", "large"]), 2)
+    })
+  )
+})

@@ -6,6 +6,8 @@ import { DatabaseSync } from "node:sqlite"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect } from "effect"
 import { assert, describe, it } from "vitest"
+import { until } from "#test-support/until"
+import { makeReplica } from "#test-support/verdant/Replica"
 import { errorOf, freshFolder, jsonOf, run, secret, serve, storeDocument } from "./support.ts"
 
 /** Creates a folder with a log that holds the document "notes/welcome". */
@@ -361,6 +363,35 @@ describe("serve", () => {
     first.send(" ".repeat(1024 * 1024 + 1))
     assert.strictEqual(await closed(first), 1009)
     await server.stop("SIGTERM")
+  })
+
+  it("holds libraries to --quota, and to what library quota sets while it runs", async () => {
+    const cwd = freshFolder()
+    const server = await serve(["--quota", "objects=10", "--quota", "replicas=0"], { cwd })
+    const token = await run(["token", "mint", "--library", "notes", "--user", "ada", "--type", "push"], { cwd })
+    const replica = makeReplica()
+    const answer = async (): Promise<string> => {
+      const response = await fetch(`http://127.0.0.1:${server.port}/verdant`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token.stdout.trim()}`, "content-type": "application/json" },
+        body: JSON.stringify({ messages: [replica.sync({ resyncAll: true })] })
+      })
+      return response.text()
+    }
+    assert.include(await answer(), "forbidden")
+    const set = await run(["library", "quota", "notes", "--replicas", "1", "--json"], { cwd })
+    assert.isTrue(jsonOf("library-quota", set)["changed"])
+    await Effect.runPromise(
+      until(
+        "the replica joins",
+        Effect.map(Effect.promise(answer), (text) => text.includes("sync-resp"))
+      )
+    )
+    await server.stop("SIGTERM")
+    for (const part of ["objects", "objects=-1", "objects=many", "subjects=1", "documentAuthors=1001"]) {
+      const ran = await run(["serve", "--quota", part, "--json"], { cwd })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "QUOTA_INVALID"], part)
+    }
   })
 
   it("writes debug lines only with --log-level debug, from the flag or LOG_LEVEL", async () => {

@@ -54,6 +54,36 @@ for (const { name, fresh } of storages) {
       assert.lengthOf((await both("library-list", "library", "list")).json["libraries"] as [], 1)
     })
 
+    it("library quota sets parts, takes all back, and shows the rest as the server's", async () => {
+      const set = async (...args: ReadonlyArray<string>) =>
+        jsonOf("library-quota", await sealog("library", "quota", "notes", ...args, "--json"))
+      const before = await set()
+      assert.isFalse(before["changed"])
+      assert.isTrue(Object.values(before["quota"] as object).every((part) => part === null))
+      const changed = await set("--objects", "5", "--document-bytes", "2MiB")
+      assert.deepInclude(changed["quota"], { objects: 5, bytes: null, documentBytes: 2 * 1024 * 1024 })
+      assert.isFalse((await set("--objects", "5"))["changed"])
+      assert.deepInclude((await set("--bytes", "1000"))["quota"], { objects: 5, bytes: 1000 })
+      const shown = (await both("library-quota", "library", "quota", "notes")).text
+      assert.match(shown, /^QUOTA +AT MOST +IN USE\nobjects +5 +0\n/)
+      assert.match(shown, /\nreplicas +server's \(default: 10,000\) +0\n/)
+      const reset = await set("--default")
+      assert.isTrue(reset["changed"])
+      assert.isTrue(Object.values(reset["quota"] as object).every((part) => part === null))
+      assert.isFalse((await set("--default"))["changed"])
+      for (const [args, exit, code] of [
+        [["notes", "--default", "--objects", "1"], 2, "USAGE"],
+        [["notes", "--objects", "-1"], 2, "USAGE"],
+        [["notes", "--document-authors", "1001"], 2, "USAGE"],
+        [["notes", "--bytes", "many"], 2, "SIZE_INVALID"],
+        [["nothing"], 1, "NO_SUCH_LIBRARY"]
+      ] as const) {
+        const ran = await sealog("library", "quota", ...args, "--json")
+        assert.deepStrictEqual([ran.code, errorOf(ran).code], [exit, code], args.join(" "))
+      }
+      assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
+    })
+
     it("evict deletes what --dry-run showed, once", async () => {
       const planned = await both("evict", "evict", "notes", "--dry-run")
       assert.include(planned.text, "1 document")

@@ -137,6 +137,16 @@ for (const { name, fresh } of storages) {
       assert.notInclude(await text("library", "show", "sealed"), "Verdant")
     })
 
+    it("library quota shows the use of the Verdant data", async () => {
+      const use = (await json("library-quota", "library", "quota", "notes"))["use"] as Record<string, number>
+      assert.deepInclude(use, { replicas: 3, files: 0, fileBytes: 0 })
+      assert.isAbove(use["objects"]!, 3)
+      assert.isAbove(use["operations"]!, 3)
+      assert.isAbove(use["bytes"]!, 500)
+      const none = (await json("library-quota", "library", "quota", "sealed"))["use"] as Record<string, number>
+      assert.deepInclude(none, { replicas: 0, objects: 0, bytes: 0 })
+    })
+
     it("document show prints a Verdant document as JSON, and the state of a Secsync document", async () => {
       const { id } = filled
       const shown = await json("document-show", "document", "show", "notes", `item/${id}`)

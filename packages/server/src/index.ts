@@ -1,5 +1,6 @@
 /** The server as a library: `SyncServer`, its options, the ports it asks for and the adapters that come with it. */
 export * from "./adapters/index.ts"
+export { defaultQuota, type Quota, type QuotaChange } from "./domain/Quota.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"
 export type { Changed, Evicted, Imported, LibraryChange, Purged } from "./domain/verdant/views/LibraryChange.ts"
 export { verdantResponse } from "./edge/http/VerdantResponse.ts"

@@ -25,6 +25,7 @@ export const layerFilesInMemory = Layer.sync(VerdantFiles, () => {
   const libraries = new Map<LibraryId, Map<string, FileRecord>>()
   const filesOf = (libraryId: LibraryId) => libraries.get(libraryId) ?? new Map<string, FileRecord>()
   return VerdantFiles.of({
+    roomFor: () => Effect.succeed(Number.POSITIVE_INFINITY),
     record: (libraryId, file) =>
       Effect.sync(() => {
         const files = filesOf(libraryId)

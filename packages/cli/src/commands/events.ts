@@ -135,7 +135,14 @@ const NAMES: Readonly<Record<string, string>> = {
   replicaId: "replica",
   operations: "operations",
   baselines: "baselines",
-  fileId: "file"
+  fileId: "file",
+  objects: "objects",
+  bytes: "bytes",
+  replicas: "replicas",
+  files: "files",
+  fileBytes: "file bytes",
+  documentBytes: "document bytes",
+  documentAuthors: "document authors"
 }
 
 /** The fields of an event that tell it from others. */

@@ -62,6 +62,11 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       description: "most WebSockets at a time; more are refused (default: 10,000)",
       min: 1
     }),
+    quota: Flags.string({
+      description:
+        "a part of the quota of every library, such as objects=50000 or bytes=32MiB; `sync-admin library quota` sets other ones for single libraries",
+      multiple: true
+    }),
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -81,6 +86,8 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const { Context, Duration, Effect, Layer, References } = await import("effect")
     const { backendOf } = await import("../backends/storage.ts")
     const { blobStoreOf } = await import("../backends/blobStore.ts")
+    const { quotaOf } = await import("../input/quotas.ts")
+    const quota = quotaOf(flags.quota ?? [])
     const backend = await backendOf(flags.database)
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
@@ -88,6 +95,7 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const [frame, connections] = [flags["max-frame"], flags["max-connections"]]
     const options = {
       port: flags.port,
+      quota,
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
         ...(connections === undefined ? {} : { maxConnections: connections })

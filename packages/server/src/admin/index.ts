@@ -1,6 +1,8 @@
 /** The operations behind `sync-admin`, for programs that administer a log without the CLI. */
 export { libraryAdministration, serverAdministration } from "../domain/Administration.ts"
+export { defaultQuota, QUOTA_PARTS, type Quota, type QuotaChange } from "../domain/Quota.ts"
 export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
+export type { LibraryUse } from "../domain/verdant/LibraryQuota.ts"
 export { rootOid } from "../domain/verdant/model/Oid.ts"
 export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
 export { Signatures } from "../signatures/Signatures.ts"
@@ -31,6 +33,7 @@ export {
   type ReplicaInfo,
   type VerdantInfo
 } from "./InspectVerdant.ts"
+export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
 export { isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"

@@ -1,9 +1,10 @@
 /**
- * The rules of administrative streams: they say which tokens, users and libraries an operator revoked or suspended. There is
- * one such stream for each library and one for the whole server. Pure, like the rules of documents.
+ * The rules of administrative streams: they say which tokens, users and libraries an operator revoked or suspended, and which
+ * quota the operator gave a library. There is one such stream for each library and one for the whole server. Pure, like the rules of documents.
  */
-import { Result, Schema } from "effect"
+import { Result, Schema, Struct } from "effect"
 import type { LibraryId } from "./Ids.ts"
+import { isSameChange, Quota, type QuotaChange } from "./Quota.ts"
 import type { NewEvent, StreamEvent, StreamKey } from "./Stream.ts"
 
 /** The administrative stream of one library. */
@@ -30,7 +31,9 @@ export const AdministrationEvent = Schema.Union([
   Schema.TaggedStruct("TokenRevoked", { tokenId: Name }),
   /** `userId` is the token's `sub`. */
   Schema.TaggedStruct("UserRevoked", { userId: Name, before: Before }),
-  Schema.TaggedStruct("TokensRevoked", { before: Before })
+  Schema.TaggedStruct("TokensRevoked", { before: Before }),
+  /** The parts of the library's quota that are not the server's. A part that is missing is the server's from now on. */
+  Schema.TaggedStruct("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
 ])
 export type AdministrationEvent = typeof AdministrationEvent.Type
 
@@ -54,13 +57,15 @@ export interface AdministrationState {
   readonly tokens: ReadonlySet<string>
   readonly users: ReadonlyMap<string, number>
   readonly before: number
+  readonly quota: QuotaChange
 }
 
 export const initial: AdministrationState = {
   isSuspended: false,
   tokens: new Set(),
   users: new Map(),
-  before: Number.NEGATIVE_INFINITY
+  before: Number.NEGATIVE_INFINITY,
+  quota: {}
 }
 
 export const evolve = (state: AdministrationState, event: AdministrationEvent): AdministrationState => {
@@ -75,6 +80,10 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       return { ...state, users: new Map(state.users).set(event.userId, event.before) }
     case "TokensRevoked":
       return { ...state, before: event.before }
+    case "QuotaSet": {
+      const { _tag, ...quota } = event
+      return { ...state, quota }
+    }
   }
 }
 
@@ -110,6 +119,8 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return (state.users.get(command.userId) ?? Number.NEGATIVE_INFINITY) < command.before
     case "TokensRevoked":
       return state.before < command.before
+    case "QuotaSet":
+      return !isSameChange(state.quota, command)
   }
 }
 

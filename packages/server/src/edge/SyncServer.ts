@@ -15,6 +15,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Context, Effect, Layer, Option, Schema, Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
+import type { QuotaChange } from "../domain/Quota.ts"
 import { withPatience } from "../internal/timeouts.ts"
 import type { Access } from "../ports/Access.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
@@ -29,6 +30,7 @@ import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessi
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
+import { Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
@@ -48,6 +50,8 @@ export interface SyncServerOptions {
   readonly limits?: Partial<SocketLimits>
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
+  /** The quota of libraries for which no operator set another. Defaults: see `Quota`. */
+  readonly quota?: QuotaChange
   /** For the files of Verdant's clients, which are served if a `BlobStore` and `FileLinks` are provided. */
   readonly files?: Partial<FileOptions>
   /** Extra routes of the app on the same port, for example a token endpoint (`Access.mint`). */
@@ -93,7 +97,12 @@ export class SyncServer extends Context.Service<
       ]),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
-      Layer.provide([AdmissionControl.layer, Committer.layer, NodeHttpServer.layerHttpServices])
+      Layer.provide([
+        AdmissionControl.layer,
+        Quotas.layer(options.quota),
+        Committer.layer,
+        NodeHttpServer.layerHttpServices
+      ])
     )
 
   /** The server with the app's own `Access`. */

@@ -28,10 +28,21 @@ export interface Rooms<State, Command, Refusal, Local> {
 /** Streams whose heads one query reads. */
 const HEADS_PAGE = 500
 
-/** Makes the rooms of one protocol. `idle`: how long a room stays open after its last session. */
+/**
+ * Makes the rooms of one protocol.
+ *
+ * @param options.idle how long a room stays open after its last session
+ * @param options.prepare runs when a room opens, before its first command; its scope closes with the room
+ */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local, Context>(
   protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
-  { idle }: { readonly idle: Duration.Input }
+  {
+    idle,
+    prepare
+  }: {
+    readonly idle: Duration.Input
+    readonly prepare?: (key: StreamKey, local: Local) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
+  }
 ) {
   const log = yield* EventLog
   const committer = yield* Committer
@@ -80,6 +91,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       }
     }
     const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state }, services)
+    if (prepare !== undefined) yield* prepare(key, room.local)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {
         open.set(name, room)

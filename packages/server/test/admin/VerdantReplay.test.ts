@@ -5,6 +5,7 @@ import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
 import { replay } from "../../src/admin/Replay.ts"
 import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { FileId } from "../../src/domain/Ids.ts"
+import { noQuota } from "../../src/domain/Quota.ts"
 import { advance, emptyHead, place } from "../../src/domain/Stream.ts"
 import { type LibraryEvent, ReplicaId, toNewEvent } from "../../src/domain/verdant/Events.ts"
 import { encodeItems } from "../../src/domain/verdant/model/PayloadCodec.ts"
@@ -213,6 +214,26 @@ describe("replay of a Verdant library", () => {
           ...["OperationsStored", "ReplicaJoined", "OperationsStored", "CursorsAdvanced", "ReplicaMadeTruant"],
           ...["OperationsStored", "Folded", "Evicted", "RestoreLeased", "OperationsStored", "ReplicaJoined"]
         ]
+      )
+      assert.deepStrictEqual(yield* problemsOf(library), [])
+    })
+  )
+
+  it.effect("takes what was decided under any quota for right", () =>
+    Effect.gen(function* () {
+      const [raised, lowered] = [
+        { ...noQuota, objects: 3 },
+        { ...noQuota, objects: 1, replicas: 1 }
+      ]
+      const library = twoReplicas()
+      const made = (n: number, oid: string) => operation(n, { oid, data: { op: "initialize", value: {} } })
+      library.when(write("writer", made(4, "notes/b"), made(5, "notes/c")), { quota: raised })
+      const deletion = operation(7, { oid: "notes/b", data: { op: "delete" } })
+      library.when(write("writer", made(6, "notes/d"), deletion), { quota: lowered })
+      library.when(write("writer", operation(8)), { quota: lowered })
+      assert.deepStrictEqual(
+        library.stored().map(({ event }) => ("operations" in event.data ? event.data.operations : 0)),
+        [1, 0, 1, 2, 1, 1]
       )
       assert.deepStrictEqual(yield* problemsOf(library), [])
     })

@@ -23,11 +23,16 @@ export const payloadProblem = (
   payload: Uint8Array
 ): PayloadProblem | undefined => {
   const message = decodeMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
-  const difference = differenceOf(key, event, message)
+  const difference = differenceOf(key, event, message) ?? sizeDifference(event, payload)
   if (difference !== undefined) return { problem: "payload-mismatch", detail: difference }
   if (!("signed" in message)) return undefined
   return { problem: "signature-invalid", detail: `not signed by the key ${message.pubKey}`, unless: message.signed }
 }
+
+const sizeDifference = (event: Secsync.DocumentEvent, { length }: Uint8Array): string | undefined =>
+  "payloadBytes" in event && event.payloadBytes !== length
+    ? `the payload has ${length} bytes, and not ${event.payloadBytes}`
+    : undefined
 
 /** The first difference between the payload and the event; undefined when there is none. */
 const differenceOf = (

@@ -130,6 +130,7 @@ const describe = (refusal: Secsync.DocumentRefusal): string => {
     case "NothingToEvict":
       return "there was nothing to evict"
     case "WrongDocument":
+    case "QuotaReached":
     case "SnapshotDue":
       return refusal._tag
   }

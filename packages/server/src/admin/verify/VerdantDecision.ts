@@ -189,6 +189,8 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
       return "the replica was being reset"
     case "NotJoined":
       return "the replica had not joined"
+    case "QuotaReached":
+      return "the library had no room for it"
     case "NothingToDo":
       return "there was nothing to do"
   }

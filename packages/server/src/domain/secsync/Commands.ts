@@ -11,6 +11,8 @@ export interface StoreSnapshot {
   readonly pubKey: PublicKey
   readonly ciphertextHash: Hash
   readonly payloadHash: Hash
+  /** Absent: not known. */
+  readonly payloadBytes?: number
   /** True if the log holds a snapshot with this id. The state remembers only the active one. */
   readonly used: boolean
   /** The author was sent every update: to restore an evicted document without some of them is too early. Default: false. */
@@ -24,6 +26,8 @@ export interface StoreUpdate {
   readonly pubKey: PublicKey
   readonly clock: number
   readonly payloadHash: Hash
+  /** Absent: not known. */
+  readonly payloadBytes?: number
   /** The number of updates after which the author must send a snapshot; Infinity: never. */
   readonly snapshotDueAfter: number
 }
@@ -55,6 +59,8 @@ export type DocumentRefusal =
   | { readonly _tag: "ClockTaken"; readonly expected: number }
   /** No snapshot is active: the document is empty or evicted. */
   | { readonly _tag: "NoSnapshot" }
-  /** The active snapshot has too many updates or authors; a new snapshot is due. */
+  /** The active snapshot has too many updates or authors, or too many bytes with them; a new snapshot is due. */
   | { readonly _tag: "SnapshotDue" }
+  /** The snapshot is larger than the document may be. */
+  | { readonly _tag: "QuotaReached" }
   | { readonly _tag: "NothingToEvict" }

@@ -6,21 +6,26 @@
  */
 import { Result } from "effect"
 import type { PublicKey } from "../Ids.ts"
+import { noQuota, type Quota } from "../Quota.ts"
 import { EVICTED } from "../Stream.ts"
 import type { DocumentCommand, DocumentRefusal, StoreSnapshot, StoreUpdate } from "./Commands.ts"
 import type { DocumentEvent, SnapshotProof, SnapshotStored, UpdateStored } from "./Events.ts"
 import { covers, nextProof, proofOf } from "./Proofs.ts"
 import { type AuthorClock, type DocumentState, lastClocks } from "./State.ts"
 
+/** The parts of a quota that a document is held to. */
+type DocumentQuota = Pick<Quota, "documentBytes" | "documentAuthors">
+
 export const decide = (
   state: DocumentState,
-  command: DocumentCommand
+  command: DocumentCommand,
+  quota: DocumentQuota = noQuota
 ): Result.Result<DocumentEvent, DocumentRefusal> => {
   switch (command._tag) {
     case "StoreSnapshot":
-      return decideSnapshot(state, command)
+      return decideSnapshot(state, command, quota)
     case "StoreUpdate":
-      return decideUpdate(state, command)
+      return decideUpdate(state, command, quota)
     case "Evict":
       return state.active === undefined
         ? refuse({ _tag: "NothingToEvict" })
@@ -34,7 +39,8 @@ export const decide = (
 
 const decideSnapshot = (
   state: DocumentState,
-  command: StoreSnapshot
+  command: StoreSnapshot,
+  quota: DocumentQuota
 ): Result.Result<SnapshotStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.active?.snapshotId === command.snapshotId && state.active.payloadHash === command.payloadHash) {
@@ -55,6 +61,7 @@ const decideSnapshot = (
   if (!(begins && command.parentSnapshotId !== "") && command.parentSnapshotProof !== nextProof(parent)) {
     return refuse({ _tag: "SnapshotProofInvalid" })
   }
+  if ((command.payloadBytes ?? 0) > quota.documentBytes) return refuse({ _tag: "QuotaReached" })
   return Result.succeed({
     _tag: "SnapshotStored",
     snapshotId: command.snapshotId,
@@ -62,11 +69,16 @@ const decideSnapshot = (
     parentSnapshotProof: command.parentSnapshotProof,
     parentSnapshotId: command.parentSnapshotId,
     parentSnapshotUpdateClocks: Object.fromEntries(command.parentSnapshotUpdateClocks),
-    pubKey: command.pubKey
+    pubKey: command.pubKey,
+    ...sizeOf(command)
   })
 }
 
-const decideUpdate = (state: DocumentState, command: StoreUpdate): Result.Result<UpdateStored, DocumentRefusal> => {
+const decideUpdate = (
+  state: DocumentState,
+  command: StoreUpdate,
+  quota: DocumentQuota
+): Result.Result<UpdateStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.active === undefined) return refuse({ _tag: "NoSnapshot" })
   if (command.refSnapshotId !== state.active.snapshotId) return refuse({ _tag: "UpdateOutdated" })
@@ -76,21 +88,20 @@ const decideUpdate = (state: DocumentState, command: StoreUpdate): Result.Result
     return refuse(isRepeat(author, command) ? { _tag: "AlreadyStored" } : { _tag: "ClockTaken", expected })
   }
   if (command.clock > expected) return refuse({ _tag: "ClockAhead", expected })
-  const isCrowded = author === undefined && state.clocks.size >= MAX_AUTHORS
-  if (isCrowded || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
+  const isCrowded = author === undefined && state.clocks.size >= quota.documentAuthors
+  const isLarge = state.bytes + (command.payloadBytes ?? 0) > quota.documentBytes
+  if (isCrowded || isLarge || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
   return Result.succeed({
     _tag: "UpdateStored",
     refSnapshotId: command.refSnapshotId,
     pubKey: command.pubKey,
-    clock: command.clock
+    clock: command.clock,
+    ...sizeOf(command)
   })
 }
 
-/**
- * Authors that may write to one snapshot. Keys cost a client nothing, and every update copies the map of authors. The next
- * author must send a snapshot, after which the count starts at 0.
- */
-const MAX_AUTHORS = 1000
+const sizeOf = ({ payloadBytes }: StoreSnapshot | StoreUpdate): Pick<UpdateStored, "payloadBytes"> =>
+  payloadBytes === undefined ? {} : { payloadBytes }
 
 const refuse = (refusal: DocumentRefusal): Result.Result<never, DocumentRefusal> => Result.fail(refusal)
 

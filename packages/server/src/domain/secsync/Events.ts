@@ -11,19 +11,24 @@ export const SnapshotProof = Schema.Struct({
 })
 export type SnapshotProof = typeof SnapshotProof.Type
 
+/** Length of the payload; absent in events of before 29 November 2026. The quota counts it. */
+const payloadBytes = Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)))
+
 export const SnapshotStored = Schema.TaggedStruct("SnapshotStored", {
   ...SnapshotProof.fields,
   /** "" for a document's first snapshot. */
   parentSnapshotId: Schema.Union([SnapshotId, Schema.Literal("")]),
   parentSnapshotUpdateClocks: UpdateClocks,
-  pubKey: PublicKey
+  pubKey: PublicKey,
+  payloadBytes
 })
 export type SnapshotStored = typeof SnapshotStored.Type
 
 export const UpdateStored = Schema.TaggedStruct("UpdateStored", {
   refSnapshotId: SnapshotId,
   pubKey: PublicKey,
-  clock: UpdateClock
+  clock: UpdateClock,
+  payloadBytes
 })
 export type UpdateStored = typeof UpdateStored.Type
 

@@ -16,6 +16,8 @@ export interface DocumentState {
   readonly clocks: ReadonlyMap<PublicKey, AuthorClock>
   /** The number of updates to the active snapshot. */
   readonly updates: number
+  /** Bytes of the active snapshot and its updates, as far as their events say it. */
+  readonly bytes: number
   /** The event of the eviction, until a snapshot restores the document. */
   readonly evicted: Evicted | undefined
 }
@@ -25,6 +27,7 @@ export const initial = (documentId: DocumentId): DocumentState => ({
   active: undefined,
   clocks: new Map(),
   updates: 0,
+  bytes: 0,
   evicted: undefined
 })
 
@@ -33,15 +36,16 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
     case "SnapshotStored": {
       const { snapshotId, ciphertextHash, parentSnapshotProof } = event
       const active = { snapshotId, ciphertextHash, parentSnapshotProof, payloadHash }
-      return { documentId: state.documentId, active, clocks: new Map(), updates: 0, evicted: undefined }
+      const bytes = event.payloadBytes ?? 0
+      return { documentId: state.documentId, active, clocks: new Map(), updates: 0, bytes, evicted: undefined }
     }
     case "UpdateStored": {
       const previous = state.clocks.get(event.pubKey)
       const clocks = new Map(state.clocks).set(event.pubKey, { clock: event.clock, payloadHash, previous })
-      return { ...state, clocks, updates: state.updates + 1 }
+      return { ...state, clocks, updates: state.updates + 1, bytes: state.bytes + (event.payloadBytes ?? 0) }
     }
     case EVICTED:
-      return { ...state, active: undefined, clocks: new Map(), updates: 0, evicted: event }
+      return { ...state, active: undefined, clocks: new Map(), updates: 0, bytes: 0, evicted: event }
     case PRUNED:
       return state
   }

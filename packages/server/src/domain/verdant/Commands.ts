@@ -105,4 +105,6 @@ export type LibraryRefusal =
   | { readonly _tag: "TooLate" }
   /** The replica sent operations before its first sync. */
   | { readonly _tag: "NotJoined" }
+  /** The library has no room for another replica or file, or for all that a client brings to an empty library. */
+  | { readonly _tag: "QuotaReached" }
   | { readonly _tag: "NothingToDo" }

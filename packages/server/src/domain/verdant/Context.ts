@@ -2,6 +2,7 @@
  * The context of a decision, besides the state and the command: the time, and what this process knows of its replicas
  * beyond the log. The room makes it at the moment it decides, and it never changes afterwards.
  */
+import { noQuota, type Quota } from "../Quota.ts"
 import type { Cursor, ReplicaId } from "./Events.ts"
 
 export interface DecisionContext {
@@ -9,6 +10,7 @@ export interface DecisionContext {
   readonly now: number
   /** A replica that was not heard of for longer, in milliseconds, is truant. */
   readonly truancy: number
+  readonly quota: Quota
   /** By replica; a replica that is missing is known from the log alone. */
   readonly known: ReadonlyMap<ReplicaId, KnownReplica>
   /** When a replica was last sent content of the library that was evicted since, milliseconds since 1970. */
@@ -45,9 +47,10 @@ export interface Offer {
   readonly ripensIn: number | undefined
 }
 
-/** The context of a process that serves no replicas, such as an administrative command. */
+/** The context of a process that serves no replicas, such as an administrative command. No quota holds there. */
 export const contextOfLogAlone = (time: { readonly now: number; readonly truancy: number }): DecisionContext => ({
   ...time,
+  quota: noQuota,
   known: new Map(),
   evictedContent: new Map()
 })

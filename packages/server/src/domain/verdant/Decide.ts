@@ -8,8 +8,9 @@ import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { sweepFiles } from "./FileReferences.ts"
+import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForReplica, roomForFile } from "./LibraryQuota.ts"
 import { isUpToDate } from "./Missed.ts"
-import { encodeItems } from "./model/PayloadCodec.ts"
+import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import { isOfPlausibleVersion, latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
@@ -61,7 +62,9 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
         ? plain({ _tag: "ReplicaMadeTruant", replicaId: command.replicaId })
         : refuse("NothingToDo")
     case "StoreFile":
-      return plain({ _tag: "FileStored", ...command.file })
+      return command.file.size <= roomForFile(state, command.file.fileId, context.quota)
+        ? plain({ _tag: "FileStored", ...command.file })
+        : refuse("QuotaReached")
     case "SweepFiles": {
       const swept = sweepFiles(state, { keep: command.keep, now: context.now })
       return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })
@@ -92,6 +95,7 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   const state = withKnowledge(stored, context)
   const replica = state.replicas.get(command.replicaId)
   if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
+  if (replica === undefined && !hasRoomForReplica(state, context.quota)) return refuse("QuotaReached")
   const { since, timestamp } = command
   if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
@@ -212,7 +216,7 @@ export const isForbidden = (state: LibraryState, { oid, owner }: OwnedOperation,
 
 /**
  * Whether an operation was refused, in the state after the command that brought it: it is not the user's to write, or its
- * object has no room for it. An operation older than the watermark may be missing because it was compacted.
+ * object or the library has no room for it. An operation older than the watermark may be missing because it was compacted.
  */
 export const isRefused = (state: LibraryState, operation: OwnedOperation, userId: string): boolean => {
   const { oid, timestamp } = operation
@@ -233,23 +237,40 @@ const storeOperations = (
   const own = operations.filter((operation) => isPlausible(operation) && !isForbidden(state, operation, command.userId))
   const refused = oversized(state, own, baselines)
   const allowed = refused.size === 0 ? own : own.filter((operation) => !refused.has(operation))
-  if (allowed.length + baselines.length === 0) return refuse("NothingNew")
-  const payload = encodeItems({ operations: allowed, baselines })
+  const brought = withPayload({ operations: allowed, baselines })
+  if (isNothing(brought)) return refuse("NothingNew")
+  let taken = brought
+  if (!hasRoomFor(state, brought, brought.payload.length, context.quota)) {
+    // Part of a library would replace what the other replicas have, so a client brings all of it or nothing.
+    if (command._tag === "Sync" && isEmpty(state)) return refuse("QuotaReached")
+    taken = withPayload({ operations: deletionsIn(state, allowed), baselines: [] })
+    if (isNothing(taken) || !hasRoomForDeletions(state, taken, taken.payload.length, context.quota)) {
+      return refuse("NothingNew")
+    }
+  }
+  const { payload } = taken
   const event: typeof OperationsStored.Type = {
     _tag: "OperationsStored",
     replicaId: command.replicaId,
     userId: command.userId,
     type: command.type,
-    operations: allowed.length,
-    baselines: baselines.length,
+    operations: taken.operations.length,
+    baselines: taken.baselines.length,
     initial: isEmpty(state),
-    wrote: latest(allowed.map(({ timestamp }) => timestamp)),
+    wrote: latest(taken.operations.map(({ timestamp }) => timestamp)),
     ...(command._tag === "StoreOperations" &&
       mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
     ...promisesOf(state, context)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
 }
+
+const withPayload = (items: Items): Items & { readonly payload: Uint8Array } => ({
+  ...items,
+  payload: encodeItems(items)
+})
+
+const isNothing = ({ baselines, operations }: Items): boolean => operations.length + baselines.length === 0
 
 // ------------------------------------------------------------------------------------------------------ compaction
 

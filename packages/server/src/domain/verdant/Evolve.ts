@@ -37,8 +37,9 @@ const evolveWith = (
     case "ReplicaJoined":
       return withReplica(withProgress(state, decoded), joined(state, event, decoded))
     case "OperationsStored": {
-      const items = decodeItems(payloadOf(event, payload))
-      return withOperations(withProgress(state, decoded), event, decoded, items)
+      const stored = payloadOf(event, payload)
+      const bytes = state.bytes + stored.length
+      return withOperations({ ...withProgress(state, decoded), bytes }, event, decoded, decodeItems(stored))
     }
     case "CursorsAdvanced":
       return withProgress(state, decoded)
@@ -59,7 +60,8 @@ const evolveWith = (
       const { _tag, ...file } = decoded
       const files = new Map(state.files)
       files.set(file.fileId, { ...file, storedAt: event.recordedAt, orphanedAt: null })
-      return { ...state, files }
+      const replaced = state.files.get(file.fileId)?.size ?? 0
+      return { ...state, files, fileBytes: state.fileBytes - replaced + file.size }
     }
     case "FilesSwept": {
       const files = new Map(state.files)
@@ -69,8 +71,12 @@ const evolveWith = (
       }
       for (const fileId of decoded.orphaned) mark(fileId, event.recordedAt)
       for (const fileId of decoded.revived) mark(fileId, null)
-      for (const fileId of decoded.deleted) files.delete(fileId)
-      return { ...state, files }
+      let { fileBytes } = state
+      for (const fileId of decoded.deleted) {
+        fileBytes -= files.get(fileId)?.size ?? 0
+        files.delete(fileId)
+      }
+      return { ...state, files, fileBytes }
     }
     case "Evicted":
       return { ...initial, version: event.version, generation: event.generation + 1 }
@@ -215,10 +221,12 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     batches: fromBatches(batches),
     operations: folded.operations.length,
     baselines: folded.baselines.length,
+    bytes: payload.length,
     watermark: folded.watermark,
     newest: newestOf(folded, state),
     foldedUpTo: folded.foldedUpTo,
-    files: new Map(files.map((file) => [file.fileId, file]))
+    files: new Map(files.map((file) => [file.fileId, file])),
+    fileBytes: files.reduce((sum, { size }) => sum + size, 0)
   }
 }
 

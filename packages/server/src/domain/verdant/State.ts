@@ -62,6 +62,8 @@ export interface LibraryState {
   readonly operations: number
   /** Number of baselines. */
   readonly baselines: number
+  /** Bytes of the payloads from which the library is read: its last compaction, and the operations since. */
+  readonly bytes: number
   /** No replica sends an operation older than this any more, so those may be compacted. It never falls. */
   readonly watermark: string | null
   /** The greatest timestamp of an operation or a baseline that was stored. */
@@ -69,6 +71,8 @@ export interface LibraryState {
   /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
+  /** Bytes of all files together. */
+  readonly fileBytes: number
   /** The replica that was asked to restore the library, and when (milliseconds since 1970). */
   readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
   /** Version of the newest checkpoint. */
@@ -83,10 +87,12 @@ export const initial: LibraryState = {
   batches: undefined,
   operations: 0,
   baselines: 0,
+  bytes: 0,
   watermark: null,
   newest: null,
   foldedUpTo: 0,
   files: new Map(),
+  fileBytes: 0,
   lease: undefined,
   checkpoint: 0
 }

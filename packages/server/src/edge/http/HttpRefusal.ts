@@ -13,6 +13,7 @@ export const Code = {
   notFound: 4040,
   tooSlow: 4080,
   tooLarge: 4130,
+  libraryFull: 4131,
   rangeNotSatisfiable: 4160,
   typeRefused: 4150,
   unexpected: 5000,

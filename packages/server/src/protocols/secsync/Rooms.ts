@@ -1,7 +1,10 @@
 /** The rooms of Secsync documents: they decide by the pure core and make the frames that are fanned out. */
 import { Context, Effect, Layer, Result } from "effect"
 import type { DocumentId, Hash } from "../../domain/Ids.ts"
+import { noQuota, type Quota } from "../../domain/Quota.ts"
+import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
+import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { RelayedMessages } from "./RelayedMessages.ts"
@@ -16,18 +19,20 @@ export interface DocumentLocal {
   readonly restoreCoordinator: RestoreCoordinator
   readonly reservations: WriteReservations
   readonly relayed: RelayedMessages
+  /** The library's quota at this moment. */
+  quota: () => Quota
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
 
-const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal, undefined> = {
+const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal, Quota> = {
   initial: (key) => Secsync.initial(key.streamId as DocumentId),
-  decide: (state, command) =>
-    Result.map(Secsync.decide(state, command), (event) => ({
+  decide: (state, command, quota) =>
+    Result.map(Secsync.decide(state, command, quota), (event) => ({
       event: Secsync.toNewEvent(event, command.payloadHash),
       payload: command.payload
     })),
-  context: () => undefined,
+  context: (local) => local.quota(),
   readsPayloads: false,
   evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
@@ -38,7 +43,8 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
   local: (state) => ({
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
     reservations: makeWriteReservations(),
-    relayed: new RelayedMessages()
+    relayed: new RelayedMessages(),
+    quota: () => noQuota
   }),
   observe: ({ restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)
@@ -60,6 +66,12 @@ export class DocumentRooms extends Context.Service<
 >()("@sealog/server/DocumentRooms") {
   static readonly layer = Layer.effect(
     DocumentRooms,
-    makeRooms(protocol, { idle: IDLE }).pipe(Effect.map(DocumentRooms.of))
+    Effect.gen(function* () {
+      const quotas = yield* Quotas
+      const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
+        local.quota = yield* quotas.of(libraryId)
+      })
+      return DocumentRooms.of(yield* makeRooms(protocol, { idle: IDLE, prepare }))
+    })
   )
 }

@@ -225,6 +225,7 @@ class DocumentSession implements ProtocolSession {
         clock: message.clock,
         payload: message.payload,
         payloadHash: blake2b256(message.payload),
+        payloadBytes: message.payload.length,
         // A client that was asked for a snapshot and did not send one may go on with updates.
         snapshotDueAfter: replies.wasAskedToReplace(message.refSnapshotId)
           ? Number.POSITIVE_INFINITY
@@ -259,6 +260,7 @@ class DocumentSession implements ProtocolSession {
         ...message,
         _tag: "StoreSnapshot",
         payloadHash: blake2b256(message.payload),
+        payloadBytes: message.payload.length,
         used,
         sentEverything: delivery.holds() === message.parentSnapshotId
       } as const

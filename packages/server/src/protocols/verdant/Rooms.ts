@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto"
 import { Clock, Context, Duration, Effect, FiberSet, Layer, Option } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
+import { noQuota, type Quota } from "../../domain/Quota.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import type { DecisionContext } from "../../domain/verdant/Context.ts"
@@ -11,6 +12,7 @@ import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
@@ -22,6 +24,8 @@ export interface LibraryLocal {
   readonly libraryId: LibraryId
   readonly progress: ReplicaProgress
   readonly presence: Presence
+  /** The library's quota at this moment. */
+  quota: () => Quota
   /** Makes the context of a decision at this moment. */
   readonly context: () => DecisionContext
   /** The watermark at the last attempt to compact. Until it rises, or more progress is recorded, another is in vain. */
@@ -62,19 +66,22 @@ const makeProtocol = ({
       // The library was evicted while it had no room here, and no client has restored it yet.
       if (state.version > 0 && state.version === state.checkpoint && isEmpty(state)) onEvicted(libraryId)
       const progress = new ReplicaProgress()
-      return {
+      const local: LibraryLocal = {
         libraryId,
         progress,
         presence: new Presence(process, now),
+        quota: () => noQuota,
         context: () => ({
           now: now(),
           truancy,
+          quota: local.quota(),
           known: progress.snapshot(),
           evictedContent: progress.evictedContent()
         }),
         compactionTriedAt: null,
         sweptAt: 0
       }
+      return local
     },
     observe: (local, event) => {
       const { libraryId, progress } = local
@@ -102,6 +109,7 @@ export class LibraryRooms extends Context.Service<
       Effect.gen(function* () {
         const clock = yield* Clock.Clock
         const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
+        const quotas = yield* Quotas
         const run = yield* FiberSet.makeRuntime<never>()
         // The command that evicted the library may not reach its files, so every process that observes it deletes them.
         const deleteFiles = (libraryId: LibraryId): void => {
@@ -119,7 +127,10 @@ export class LibraryRooms extends Context.Service<
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
           onEvicted: deleteFiles
         })
-        return LibraryRooms.of(yield* makeRooms(protocol, { idle: IDLE }))
+        const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
+          local.quota = yield* quotas.of(libraryId)
+        })
+        return LibraryRooms.of(yield* makeRooms(protocol, { idle: IDLE, prepare }))
       })
     )
 }

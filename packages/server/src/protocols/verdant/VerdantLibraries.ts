@@ -17,6 +17,7 @@ import { BlobStore } from "../../ports/BlobStore.ts"
 import { type EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
+import { Quotas } from "../../rooms/Quotas.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { FileLinks, linkTo } from "./files/FileLinks.ts"
@@ -79,7 +80,10 @@ export class VerdantLibraries extends Context.Service<
   static readonly layerWithoutServer = (
     files?: Partial<FileOptions>
   ): Layer.Layer<VerdantLibraries, never, EventLog | Signals> =>
-    VerdantLibraries.layer(files).pipe(Layer.provide(LibraryRooms.layer()), Layer.provide(Committer.layer))
+    VerdantLibraries.layer(files).pipe(
+      Layer.provide(LibraryRooms.layer()),
+      Layer.provide([Committer.layer, Quotas.layer()])
+    )
 }
 
 const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {

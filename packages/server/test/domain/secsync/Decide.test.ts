@@ -308,6 +308,50 @@ describe("a proof chain", () => {
   })
 })
 
+describe("a document's quota", () => {
+  const storedBytes = (message: SealedSnapshot | SealedUpdate, payloadBytes: number) =>
+    ({ ...commandOf(message, []), payloadBytes }) as Secsync.DocumentCommand
+  const after = (...events: ReadonlyArray<readonly [SealedSnapshot | SealedUpdate, number]>) =>
+    events.reduce(
+      (state, [message, bytes]) =>
+        Secsync.evolve(
+          state,
+          Result.getOrThrow(Secsync.decide(state, storedBytes(message, bytes))),
+          payloadHashOf(message)
+        ),
+      Secsync.initial(docId)
+    )
+
+  it("asks for a snapshot once the active one and its updates have as many bytes", () => {
+    const state = after([s1, 60], [a0, 30])
+    assert.strictEqual(state.bytes, 90)
+    const quota = { documentBytes: 100, documentAuthors: 1000 }
+    assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(b0, 10), quota)))
+    assert.deepStrictEqual(Secsync.decide(state, storedBytes(b0, 11), quota), refused("SnapshotDue"))
+    assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(b0, 11))), "without a quota")
+  })
+
+  it("refuses a snapshot with more bytes, and starts the count with one that has fewer", () => {
+    const state = after([s1, 60], [a0, 30], [b0, 5], [a1, 5])
+    const quota = { documentBytes: 50, documentAuthors: 1000 }
+    const replaces = (bytes: number) => ({ ...commandOf(s2, [s1, a0, b0, a1]), payloadBytes: bytes })
+    assert.deepStrictEqual(Secsync.decide(state, replaces(51), quota), refused("QuotaReached"))
+    const stored = Result.getOrThrow(Secsync.decide(state, replaces(40), quota))
+    assert.strictEqual(Secsync.evolve(state, stored, "").bytes, 40)
+  })
+
+  it("asks for a snapshot when a further author writes", () => {
+    const quota = { documentBytes: 1000, documentAuthors: 1 }
+    const state = after([s1, 1], [a0, 1])
+    assert.deepStrictEqual(Secsync.decide(state, storedBytes(b0, 1), quota), refused("SnapshotDue"))
+    assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(a1, 1), quota)))
+  })
+
+  it("does not count events that do not say their bytes", () => {
+    assert.strictEqual(stateAfter(s1, a0).bytes, 0)
+  })
+})
+
 describe("known clocks", () => {
   it("cover a snapshot's updates if they reach every author's clock", () => {
     const known = (clocks: Record<string, number>) => new Map(Object.entries(clocks))

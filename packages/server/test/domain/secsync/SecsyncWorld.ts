@@ -273,6 +273,7 @@ export const reasons: Record<Secsync.DocumentRefusal["_tag"], Model.Broken | und
   ClockTaken: "clock taken",
   NoSnapshot: "no active snapshot",
   SnapshotDue: "snapshot due",
+  QuotaReached: undefined,
   NothingToEvict: "nothing to evict"
 }
 

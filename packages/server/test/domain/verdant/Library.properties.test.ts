@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HashMap, Result } from "effect"
 import fc from "fast-check"
 import { makeVerdantCheck } from "../../../src/admin/verify/VerdantCheck.ts"
+import { noQuota } from "../../../src/domain/Quota.ts"
 import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../src/domain/verdant/Commands.ts"
 import { compactionProblem, valueOf } from "../../../src/domain/verdant/Compaction.ts"
@@ -34,7 +35,13 @@ class Server {
 
   context() {
     const { now, progress } = this
-    return { now, truancy: TRUANCY, known: progress.snapshot(), evictedContent: progress.evictedContent() }
+    return {
+      now,
+      truancy: TRUANCY,
+      quota: noQuota,
+      known: progress.snapshot(),
+      evictedContent: progress.evictedContent()
+    }
   }
 
   submit(command: LibraryCommand): Result.Result<string, LibraryRefusal> {

@@ -11,6 +11,7 @@ import { Signals } from "../../../src/ports/Signals.ts"
 import { DocumentRooms } from "../../../src/protocols/secsync/Rooms.ts"
 import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { Quotas } from "../../../src/rooms/Quotas.ts"
 
 const request = HttpServerRequest.fromWeb(new Request("http://localhost/healthz"))
 
@@ -19,6 +20,7 @@ const start = Effect.fnUntraced(function* (change: (log: EventLog["Service"]) =>
   const { log } = yield* makeTroubledLog
   const services = yield* Layer.build(
     Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer()).pipe(
+      Layer.provide(Quotas.layer()),
       Layer.provideMerge(Committer.layer),
       Layer.provideMerge([Layer.succeed(EventLog, change(log)), Signals.layerNone])
     )

@@ -7,12 +7,16 @@ import { Signals } from "../../../src/ports/Signals.ts"
 import { makeMaintenance } from "../../../src/protocols/verdant/Maintenance.ts"
 import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { Quotas } from "../../../src/rooms/Quotas.ts"
 
 it.effect("goes on with the next library, and comes back to the faulty one when it is used", () =>
   Effect.gen(function* () {
     const { layer } = yield* makeTroubledLog
     const services = yield* Layer.build(
-      LibraryRooms.layer().pipe(Layer.provide(Committer.layer), Layer.provide([layer, Signals.layerNone]))
+      LibraryRooms.layer().pipe(
+        Layer.provide([Committer.layer, Quotas.layer()]),
+        Layer.provide([layer, Signals.layerNone])
+      )
     )
     const rooms = Context.get(services, LibraryRooms)
     const faulty = yield* rooms.get(libraryKey(LibraryId.make("faulty")))

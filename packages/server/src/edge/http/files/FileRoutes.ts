@@ -6,7 +6,7 @@ import { Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { FileId, type LibraryId } from "../../../domain/Ids.ts"
 import { type Grant, ReplicaType } from "../../../ports/Access.ts"
-import { BlobStore } from "../../../ports/BlobStore.ts"
+import { type BlobKey, BlobStore } from "../../../ports/BlobStore.ts"
 import { VERDANT_PATH } from "../../../protocols/verdant/ConnectionUrl.ts"
 import { newBlobKey } from "../../../protocols/verdant/files/BlobKeys.ts"
 import { type FileRecord, VerdantFiles } from "../../../protocols/verdant/files/FileCatalog.ts"
@@ -49,8 +49,11 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     yield* requireWholeLibrary(grant)
     if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
+    const files = yield* VerdantFiles
+    const room = yield* Effect.catchTag(files.roomFor(grant.libraryId, fileId), "FilesFull", () => libraryFull)
     const blob = newBlobKey(grant.libraryId, fileId)
-    const received = yield* receiveUpload(request, blob, options).pipe(
+    const limits = room < options.maxBytes ? { ...options, maxBytes: room, tooLarge: Code.libraryFull } : options
+    const received = yield* receiveUpload(request, blob, limits).pipe(
       uploads.withPermitsIfAvailable(1),
       Effect.flatMap(Effect.fromOption),
       Effect.catchTag("NoSuchElementError", () => Effect.fail(new HttpRefusal({ code: Code.unavailable }))),
@@ -60,10 +63,16 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     const file: FileRecord = { fileId, name: displayName(name), type, size, hash, blob, userId: grant.userId }
     // The bytes are stored first: if the upload ends here, a sweep deletes them. If recording fails, the file may have been
     // recorded anyway, so the bytes stay.
-    const replaced = yield* (yield* VerdantFiles).record(grant.libraryId, file)
-    if (replaced !== undefined) yield* Effect.ignore((yield* BlobStore).delete(replaced.blob))
+    const replaced = yield* files
+      .record(grant.libraryId, file)
+      .pipe(Effect.catchTag("FilesFull", () => Effect.andThen(deleteBlob(blob), libraryFull)))
+    if (replaced !== undefined) yield* deleteBlob(replaced.blob)
     return HttpServerResponse.jsonUnsafe({ success: true })
   }).pipe(Effect.catchTag("Refused", refuseUpload))
+
+const deleteBlob = (key: BlobKey) => Effect.ignore(BlobStore.use((store) => store.delete(key)))
+
+const libraryFull = Effect.fail(new HttpRefusal({ code: Code.libraryFull }))
 
 /** Closes the connection after the refusal of a body without a length: how much of it is still to come is not known. */
 const refuseUpload = Effect.fnUntraced(function* (refused: HttpRefusal) {

@@ -8,6 +8,8 @@ import { Code, HttpRefusal } from "../HttpRefusal.ts"
 export interface UploadLimits {
   /** For the file, without the form around it. */
   readonly maxBytes: number
+  /** The code for a larger one. Default: 4130. */
+  readonly tooLarge?: number
   /** Accepted media types; undefined: all. */
   readonly types: ReadonlyArray<string> | undefined
   /** The longest pause between two chunks. */
@@ -26,8 +28,9 @@ const FORM_BYTES = 16 * 1024
 export const receiveUpload = Effect.fnUntraced(function* (
   request: HttpServerRequest.HttpServerRequest,
   key: BlobKey,
-  { maxBytes, types, idleTimeout }: UploadLimits
+  { maxBytes, tooLarge: code = Code.tooLarge, types, idleTimeout }: UploadLimits
 ) {
+  const tooLarge = Effect.fail(new HttpRefusal({ code }))
   if (!/^multipart\/form-data *;/i.test(request.headers["content-type"] ?? "")) return yield* invalid
   // Refuse before reading the body: a browser sends its length.
   if (Number(request.headers["content-length"] ?? 0) > maxBytes + FORM_BYTES) return yield* tooLarge
@@ -67,5 +70,4 @@ export const receiveUpload = Effect.fnUntraced(function* (
 })
 
 const invalid = Effect.fail(new HttpRefusal({ code: Code.invalidRequest }))
-const tooLarge = Effect.fail(new HttpRefusal({ code: Code.tooLarge }))
 const tooSlow = Effect.fail(new HttpRefusal({ code: Code.tooSlow }))

@@ -1,7 +1,8 @@
 /** The catalog of a library's files. Their bytes are in the `BlobStore`, under keys that only the catalog knows. */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Schema } from "effect"
 import type { FileId, Hash, LibraryId } from "../../../domain/Ids.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../domain/verdant/Commands.ts"
+import { roomForFile } from "../../../domain/verdant/LibraryQuota.ts"
 import type { StoredFile } from "../../../domain/verdant/State.ts"
 import { BlobKey } from "../../../ports/BlobStore.ts"
 import { StorageUnavailable } from "../../../ports/EventLog.ts"
@@ -22,14 +23,24 @@ export interface FileRecord {
   readonly userId: string
 }
 
+/** The library has as many files as its quota, or as many bytes in them. */
+export class FilesFull extends Schema.TaggedError<FilesFull>()("FilesFull", { libraryId: Schema.String }) {
+  override get message(): string {
+    return `The library ${this.libraryId} has reached its quota of files`
+  }
+}
+
 export class VerdantFiles extends Context.Service<
   VerdantFiles,
   {
+    /** The bytes that a file with this id may have. Fails if the library has no room for it. */
+    readonly roomFor: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<number, FilesFull | StorageUnavailable>
+
     /** Records a file whose bytes are stored. Returns the file that it replaced, whose bytes can be deleted. */
     readonly record: (
       libraryId: LibraryId,
       file: FileRecord
-    ) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
+    ) => Effect.Effect<FileRecord | undefined, FilesFull | StorageUnavailable>
 
     readonly find: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
 
@@ -60,10 +71,20 @@ export class VerdantFiles extends Context.Service<
           })
         )
 
+      const roomFor = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
+        const room = yield* rooms.get(libraryKey(libraryId))
+        const look = () => roomForFile(room.state(), fileId, room.local.quota())
+        // Another process may have deleted files: read what this room has not seen.
+        if (look() < 0) yield* submit(room, { _tag: "Look" })
+        const bytes = look()
+        return bytes < 0 ? yield* new FilesFull({ libraryId }) : bytes
+      }, Effect.scoped)
+
       const record = Effect.fnUntraced(function* (libraryId: LibraryId, file: FileRecord) {
         const room = yield* rooms.get(libraryKey(libraryId))
         const before = room.state().files.get(file.fileId)
-        yield* submit(room, { _tag: "StoreFile", file })
+        const outcome = yield* submit(room, { _tag: "StoreFile", file })
+        if (outcome._tag === "Refused") return yield* new FilesFull({ libraryId })
         return before && recordOf(before)
       }, Effect.scoped)
 
@@ -81,7 +102,7 @@ export class VerdantFiles extends Context.Service<
         return new Set(Array.from(room.state().files.values(), ({ blob }) => BlobKey.make(blob)))
       }, Effect.scoped)
 
-      return VerdantFiles.of({ record, find, blobs })
+      return VerdantFiles.of({ roomFor, record, find, blobs })
     })
   )
 }

@@ -1,0 +1,119 @@
+import { Args, Flags } from "@oclif/core"
+import type { LibraryUse, Quota, QuotaChange } from "@sealog/server/admin"
+import { BaseCommand } from "../../BaseCommand.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
+import { noSuchLibrary } from "../../output/notFound.ts"
+
+interface LibraryQuotaResult {
+  readonly libraryId: string
+  /** False if no flag was given, or the library had this quota before. */
+  readonly changed: boolean
+  /** null: the server's own, which is the default unless the server was started with another. */
+  readonly quota: Readonly<Record<keyof Quota, number | null>>
+  /** The use of the Verdant data. Documents of Secsync clients have a quota each. */
+  readonly use: LibraryUse
+}
+
+export default class LibraryQuota extends BaseCommand<LibraryQuotaResult> {
+  static override summary = "Show or set how much a library may hold."
+  static override description =
+    `A library that has reached its quota takes no more, and goes on with reads, changes within it and deletions. Nothing that it holds is deleted. Every server holds a change within a second, and clients stay connected.
+
+Without flags the command shows the quota, and the use of the library's Verdant data. A part that is not set is the server's own.
+
+A Verdant client is not told which of its changes were refused, and does not send them again. They stay on its device.`
+  static override examples = [
+    "<%= config.bin %> library quota notes",
+    "<%= config.bin %> library quota notes --objects 200000 --bytes 128MiB",
+    "<%= config.bin %> library quota notes --default"
+  ]
+  static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
+  static override flags = {
+    objects: Flags.integer({ description: "objects and lists in Verdant documents (default: 100,000)", min: 0 }),
+    operations: Flags.integer({ description: "operations that are not compacted yet (default: 200,000)", min: 0 }),
+    bytes: Flags.string({ description: "size of the Verdant data, such as 128MiB (default: 64MiB)" }),
+    replicas: Flags.integer({ description: "replicas that the library remembers (default: 10,000)", min: 0 }),
+    files: Flags.integer({ description: "files of Verdant clients (default: 10,000)", min: 0 }),
+    "file-bytes": Flags.string({ description: "size of those files together (default: 10GiB)" }),
+    "document-bytes": Flags.string({
+      description: "size of one Secsync document: its snapshot and the updates to it (default: 64MiB)"
+    }),
+    "document-authors": Flags.integer({
+      description: "authors of updates to one snapshot of a Secsync document (default: 1,000)",
+      min: 0,
+      max: 1000
+    }),
+    default: Flags.boolean({ description: "give the library the server's own quota again", default: false })
+  }
+
+  async run(): Promise<LibraryQuotaResult> {
+    const { args, flags } = await this.parse(LibraryQuota)
+    const { libraryIdOf } = await import("../../input/ids.ts")
+    const { isSize } = await import("../../input/quotas.ts")
+    const { sizeOf } = await import("../../input/sizes.ts")
+    const { orLibraryDamaged } = await import("../../backends/readVerdant.ts")
+    const { QUOTA_PARTS, defaultQuota, quotaOf, quotaUse, resetQuota, setQuota, showLibrary } = await import(
+      "@sealog/server/admin"
+    )
+    const { gen } = await import("effect/Effect")
+    const libraryId = libraryIdOf(args.libraryId)
+    const size = (text: string | undefined) => (text === undefined ? undefined : sizeOf(text))
+    const change = given({
+      objects: flags.objects,
+      operations: flags.operations,
+      bytes: size(flags.bytes),
+      replicas: flags.replicas,
+      files: flags.files,
+      fileBytes: size(flags["file-bytes"]),
+      documentBytes: size(flags["document-bytes"]),
+      documentAuthors: flags["document-authors"]
+    })
+    const isSet = Object.keys(change).length > 0
+    if (isSet && flags.default) {
+      throw new CliFailure({
+        code: "USAGE",
+        message: "--default and the parts of a quota exclude each other.",
+        exitCode: 2,
+        tryThis: "first --default, then the parts that shall differ"
+      })
+    }
+    const { changed, own, shown, use } = await this.executeOn(
+      flags.database,
+      gen(function* () {
+        const changed = isSet
+          ? yield* setQuota(libraryId, change)
+          : flags.default
+            ? yield* resetQuota(libraryId)
+            : false
+        const shown = yield* showLibrary(libraryId)
+        return {
+          ...{ changed, shown, own: yield* quotaOf(libraryId) },
+          use: yield* orLibraryDamaged(libraryId, quotaUse(libraryId))
+        }
+      })
+    )
+    if (shown === undefined) throw noSuchLibrary(libraryId)
+    const { bytes, number, table } = await import("../../output/format.ts")
+    const text = (part: keyof Quota, value: number) => (isSize(part) ? bytes(value) : number(value))
+    const used: Partial<Quota> = use
+    const rows = QUOTA_PARTS.map((part) => {
+      const [set, held] = [own[part], used[part]]
+      return [
+        part,
+        set === undefined ? `server's (default: ${text(part, defaultQuota[part])})` : text(part, set),
+        held === undefined ? "" : text(part, held)
+      ]
+    })
+    if (isSet || flags.default)
+      this.print(changed ? `Set the quota of ${libraryId}.\n` : "This quota was set before.\n")
+    this.print(table(["QUOTA", "AT MOST", "IN USE"], rows))
+    const quota = Object.fromEntries(QUOTA_PARTS.map((part) => [part, own[part] ?? null])) as Record<
+      keyof Quota,
+      number | null
+    >
+    return { libraryId, changed, quota, use }
+  }
+}
+
+const given = (parts: { readonly [Part in keyof Quota]: number | undefined }): QuotaChange =>
+  Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined))

@@ -1,0 +1,39 @@
+/** Shows and sets the quota of a library. Servers on the log hold a change within a second. */
+import { Effect, Result } from "effect"
+import { decide, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
+import type { LibraryId } from "../domain/Ids.ts"
+import type { QuotaChange } from "../domain/Quota.ts"
+import { VERDANT } from "../domain/verdant/Events.ts"
+import { fold as foldLibrary } from "../domain/verdant/Evolve.ts"
+import { type LibraryUse, useOf } from "../domain/verdant/LibraryQuota.ts"
+import { EventLog } from "../ports/EventLog.ts"
+import { appendDecided } from "./appendDecision.ts"
+
+/** The parts of a library's quota that an operator set; the others are those of each server. */
+export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
+  const { events } = yield* (yield* EventLog).tail(libraryAdministration(libraryId), { payloads: false })
+  return fold(events.map(({ event }) => event)).quota
+})
+
+/** The use that a library's Verdant data makes of its quota. */
+export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
+  const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: VERDANT })
+  return useOf(foldLibrary(events)) satisfies LibraryUse
+})
+
+/** Sets some parts of a library's quota; the others stay. Returns whether that changed anything. */
+export const setQuota = (libraryId: LibraryId, change: QuotaChange) =>
+  write(libraryId, (before) => ({ ...before, ...change }))
+
+/** Gives a library the quota of the servers. Returns whether that changed anything. */
+export const resetQuota = (libraryId: LibraryId) => write(libraryId, () => ({}))
+
+const write = Effect.fnUntraced(function* (libraryId: LibraryId, change: (before: QuotaChange) => QuotaChange) {
+  const options = { origin: "sync-admin library quota" }
+  const decided = yield* appendDecided(libraryAdministration(libraryId), options, (tail) => {
+    const state = fold(tail.map(({ event }) => event))
+    const wanted = decide(state, { _tag: "QuotaSet", ...change(state.quota) })
+    return Result.map(wanted, (event) => ({ event: toNewEvent(event) }))
+  })
+  return Result.isSuccess(decided)
+})

@@ -1,0 +1,76 @@
+/**
+ * The quota of a library: how much it may hold. Beyond it the server refuses what would make the library larger; reads and
+ * deletions go on, and nothing that was accepted is lost. The rules are in `verdant/LibraryQuota.ts` and `secsync/Decide.ts`.
+ */
+import { Schema } from "effect"
+
+const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+
+/** Every update copies the clocks of all authors: see docs/decisions/0005-authors-per-snapshot.md. */
+const MAX_AUTHORS = 1000
+
+export const Quota = Schema.Struct({
+  /**
+   * Objects and lists in a library's Verdant documents. A deleted one counts until it is compacted. Default: 100,000, some
+   * 220 MB of memory. A message with more new ones is refused with `forbidden`, except for its deletions.
+   */
+  objects: Count,
+  /**
+   * Operations that are not compacted yet, because a replica may lack them. Default: 200,000, some 140 MB of memory. Further
+   * ones are refused with `forbidden`, except for deletions.
+   */
+  operations: Count,
+  /**
+   * Bytes of a library's Verdant data: its last compaction, and the operations since. Default: 64 MiB. Further operations
+   * are refused with `forbidden`, except for deletions.
+   */
+  bytes: Count,
+  /** Replicas that a library remembers. Default: 10,000. The sync of a further one is answered with `forbidden`. */
+  replicas: Count,
+  /** Files that Verdant clients uploaded. Default: 10,000. The upload of a further one is answered with 413. */
+  files: Count,
+  /** Bytes of those files together. Default: 10 GiB. An upload that exceeds it is answered with 413. */
+  fileBytes: Count,
+  /**
+   * Bytes of one Secsync document: its active snapshot, and the updates to it. Default: 64 MiB. A further update is answered
+   * with a request for a snapshot. A snapshot that is larger is refused with `snapshot-save-failed`.
+   */
+  documentBytes: Count,
+  /**
+   * Authors of updates to one snapshot of a Secsync document, at most 1,000. Default: 1,000. The update of a further one is
+   * answered with a request for a snapshot, after which the count starts at 0.
+   */
+  documentAuthors: Count.check(Schema.isLessThanOrEqualTo(MAX_AUTHORS))
+})
+export type Quota = typeof Quota.Type
+
+export const defaultQuota: Quota = {
+  objects: 100_000,
+  operations: 200_000,
+  bytes: 64 * 1024 * 1024,
+  replicas: 10_000,
+  files: 10_000,
+  fileBytes: 10 * 1024 * 1024 * 1024,
+  documentBytes: 64 * 1024 * 1024,
+  documentAuthors: MAX_AUTHORS
+}
+
+/** For decisions that were made before, perhaps under another quota. No quota allows more authors. */
+export const noQuota: Quota = {
+  objects: Number.POSITIVE_INFINITY,
+  operations: Number.POSITIVE_INFINITY,
+  bytes: Number.POSITIVE_INFINITY,
+  replicas: Number.POSITIVE_INFINITY,
+  files: Number.POSITIVE_INFINITY,
+  fileBytes: Number.POSITIVE_INFINITY,
+  documentBytes: Number.POSITIVE_INFINITY,
+  documentAuthors: MAX_AUTHORS
+}
+
+/** The parts of a quota that an operator set for one library; the others are the server's. */
+export type QuotaChange = Partial<Quota>
+
+export const QUOTA_PARTS = Object.keys(defaultQuota) as ReadonlyArray<keyof Quota>
+
+export const isSameChange = (a: QuotaChange, b: QuotaChange): boolean =>
+  QUOTA_PARTS.every((part) => a[part] === b[part])

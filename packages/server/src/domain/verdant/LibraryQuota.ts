@@ -1,0 +1,63 @@
+/** The quota of a library's Verdant data: which of a message's operations, which replicas and which files it has room for. */
+import { HashMap } from "effect"
+import type { FileId } from "../Ids.ts"
+import type { Quota } from "../Quota.ts"
+import { onlyTakesAway } from "./model/EntitySize.ts"
+import type { Items } from "./model/PayloadCodec.ts"
+import type { OwnedOperation } from "./model/StoredItems.ts"
+import type { LibraryState } from "./State.ts"
+
+/** The use that a library makes of its quota. */
+export type LibraryUse = Pick<Quota, "objects" | "operations" | "bytes" | "replicas" | "files" | "fileBytes">
+
+export const useOf = ({ bytes, entities, fileBytes, files, operations, replicas }: LibraryState): LibraryUse => ({
+  ...{ objects: HashMap.size(entities), operations, bytes },
+  ...{ replicas: replicas.size, files: files.size, fileBytes }
+})
+
+/**
+ * The room that deletions have beyond the quotas of operations and bytes, as a part of them. They are stored like other
+ * operations, and only their compaction makes a library smaller.
+ */
+const ROOM_FOR_DELETIONS = 1 / 8
+
+/** Whether a library has room for all these items. `bytes`: of their payload. */
+export const hasRoomFor = (state: LibraryState, items: Items, bytes: number, quota: Quota): boolean =>
+  fits(state, items, bytes, quota, 1) && hasRoomForObjects(state, items, quota)
+
+/** Whether a library has room for deletions. `bytes`: of their payload. */
+export const hasRoomForDeletions = (state: LibraryState, deletions: Items, bytes: number, quota: Quota): boolean =>
+  fits(state, deletions, bytes, quota, 1 + ROOM_FOR_DELETIONS)
+
+const fits = (state: LibraryState, { operations }: Items, bytes: number, quota: Quota, factor: number): boolean =>
+  state.bytes + bytes <= quota.bytes * factor && state.operations + operations.length <= quota.operations * factor
+
+const hasRoomForObjects = ({ entities }: LibraryState, { baselines, operations }: Items, quota: Quota): boolean => {
+  const room = quota.objects - HashMap.size(entities)
+  // Nearly always: then no object is looked up.
+  if (operations.length + baselines.length <= room) return true
+  const added = new Set<string>()
+  for (const { oid } of baselines) if (!HashMap.has(entities, oid)) added.add(oid)
+  for (const { oid } of operations) if (!HashMap.has(entities, oid)) added.add(oid)
+  return added.size === 0 || added.size <= room
+}
+
+/**
+ * The operations that take something away from what a library holds. A message that exceeds the quota keeps only these: if it
+ * kept some of the others, an object could refer to one that was refused.
+ */
+export const deletionsIn = (
+  { entities }: LibraryState,
+  operations: ReadonlyArray<OwnedOperation>
+): ReadonlyArray<OwnedOperation> =>
+  operations.filter(({ oid, patch }) => onlyTakesAway(patch) && HashMap.has(entities, oid))
+
+/** Whether a replica that the library does not remember may join. */
+export const hasRoomForReplica = ({ replicas }: LibraryState, quota: Quota): boolean => replicas.size < quota.replicas
+
+/** The bytes that a file may have, which replaces the one with its id; negative: the library has no room for a file. */
+export const roomForFile = ({ fileBytes, files }: LibraryState, fileId: FileId, quota: Quota): number => {
+  const replaced = files.get(fileId)
+  if (replaced === undefined && files.size >= quota.files) return -1
+  return quota.fileBytes - fileBytes + (replaced?.size ?? 0)
+}

@@ -1,0 +1,140 @@
+/** A library that has reached its quota: which commands still become events. */
+import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
+import { defaultQuota, noQuota, type QuotaChange } from "../../../src/domain/Quota.ts"
+import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
+import { compact, everything } from "../../../src/domain/verdant/Compaction.ts"
+import { isRefused } from "../../../src/domain/verdant/Decide.ts"
+import { useOf } from "../../../src/domain/verdant/LibraryQuota.ts"
+import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
+import { storedBaseline } from "../../../src/domain/verdant/model/PayloadCodec.ts"
+import { given, operation, stamp, sync, type Then, write } from "./decisions.ts"
+
+const under = (change: QuotaChange) => ({ quota: { ...noQuota, ...change } })
+const at = (n: number, oid: string, data: object) => operation(n, { oid, data })
+const make = (n: number, oid: string) => at(n, oid, { op: "initialize", value: {} })
+const set = (n: number, oid: string, value: unknown = n) => at(n, oid, { op: "set", name: "x", value })
+const remove = (n: number, oid: string) => at(n, oid, { op: "delete" })
+const baseline = (oid: string) =>
+  storedBaseline(Result.getOrThrow(decodeBaseline({ oid, timestamp: stamp(0), snapshot: {} })))
+
+const isNothing = (then: Then, refusal = "NothingNew") => assert.deepStrictEqual(then, { refused: refusal })
+const isStored = (then: Then, operations: number) =>
+  assert.deepInclude("event" in then ? then.event : then, { _tag: "OperationsStored", operations })
+
+/** A library with the objects a and b. */
+const library = () => given(sync("writer", 1, { operations: [make(0, "notes/a"), make(1, "notes/b")] }))
+
+describe("a library with as many objects as its quota", () => {
+  const full = under({ objects: 2 })
+
+  it("refuses a new object, and takes changes and deletions of those that it has", () => {
+    const { state, when } = library()
+    isNothing(when(write("writer", make(2, "notes/c")), full))
+    isNothing(when(write("writer", remove(3, "notes/c")), full))
+    isStored(when(write("writer", set(4, "notes/a")), full), 1)
+    isStored(when(write("writer", remove(5, "notes/b")), full), 1)
+    assert.isTrue(isRefused(state(), make(2, "notes/c"), "user"))
+    assert.isFalse(isRefused(state(), set(4, "notes/a"), "user"))
+  })
+
+  it("takes only the deletions of a message with a new object, so that no object refers to a refused one", () => {
+    const { state, when } = library()
+    const reference = set(3, "notes/a", { "@@type": "ref", id: "notes/a:x" })
+    isStored(when(write("writer", make(2, "notes/a:x"), reference, remove(4, "notes/b")), full), 1)
+    assert.strictEqual(useOf(state()).objects, 2)
+  })
+
+  it("takes a new object once the quota is raised, or a deleted one is compacted", () => {
+    const { state, when } = library()
+    isStored(when(write("writer", make(2, "notes/c")), under({ objects: 3 })), 1)
+    when(write("writer", remove(3, "notes/b"), remove(4, "notes/c")))
+    isNothing(when(write("writer", make(5, "notes/d")), under({ objects: 3 })))
+    const folded = compact({ ...state(), watermark: "zzzz" }, { isTruant: () => true, portion: everything })
+    assert.strictEqual(folded?.baselines, 1)
+  })
+
+  it("above a quota that was lowered, changes what it has and loses nothing", () => {
+    const { state, when } = library()
+    isStored(when(write("writer", set(2, "notes/a")), under({ objects: 1 })), 1)
+    isNothing(when(write("writer", make(3, "notes/c")), under({ objects: 1 })))
+    assert.strictEqual(useOf(state()).objects, 2)
+  })
+
+  it("takes operations of an offline client up to the quota, and refuses them all beyond it", () => {
+    const { when } = library()
+    const offline = (...operations: ReadonlyArray<ReturnType<typeof make>>): LibraryCommand =>
+      sync("writer", 9, { since: stamp(1), operations })
+    isNothing(when(offline(make(2, "notes/c"), make(3, "notes/d"), set(4, "notes/a")), under({ objects: 3 })))
+    isStored(when(offline(make(2, "notes/c"), make(3, "notes/d")), under({ objects: 4 })), 2)
+  })
+})
+
+describe("an empty library", () => {
+  const brings = sync("writer", 9, { operations: [make(1, "notes/a")], baselines: [baseline("notes/b")] })
+
+  it("takes all that a client brings, or nothing", () => {
+    const { state, when } = given()
+    isNothing(when(brings, under({ objects: 1 })), "QuotaReached")
+    isNothing(when(brings, under({ bytes: 10 })), "QuotaReached")
+    assert.deepInclude(useOf(state()), { objects: 0, replicas: 0, bytes: 0 })
+    isStored(when(brings, under({ objects: 2 })), 1)
+  })
+
+  it("counts an operation on a restored baseline once", () => {
+    const { when } = given()
+    const same = sync("writer", 9, { operations: [set(1, "notes/b")], baselines: [baseline("notes/b")] })
+    isStored(when(same, under({ objects: 1 })), 1)
+  })
+})
+
+describe("a library with as many operations or bytes as its quota", () => {
+  it("takes only deletions, and of those an eighth more", () => {
+    const quota = under({ operations: 8 })
+    const { when } = library()
+    isStored(when(write("writer", ...[2, 3, 4, 5, 6, 7].map((n) => set(n, "notes/a"))), quota), 6)
+    isNothing(when(write("writer", set(8, "notes/a")), quota))
+    isStored(when(write("writer", set(9, "notes/a"), remove(10, "notes/a")), quota), 1)
+    isNothing(when(write("writer", remove(11, "notes/b")), quota))
+  })
+
+  it("counts the bytes that its log holds", () => {
+    const { state, stored, when } = library()
+    const sizes = () => stored().reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)
+    assert.strictEqual(useOf(state()).bytes, sizes())
+    const quota = under({ bytes: sizes() + 300 })
+    isNothing(when(write("writer", set(2, "notes/a", "é".repeat(150))), quota))
+    isStored(when(write("writer", set(3, "notes/a", "e".repeat(150))), quota), 1)
+    assert.strictEqual(useOf(state()).bytes, sizes())
+  })
+})
+
+describe("a library with as many replicas as its quota", () => {
+  it("refuses another one, and answers those that it has", () => {
+    const { state, when } = library()
+    isNothing(when(sync("other", 5), under({ replicas: 1 })), "QuotaReached")
+    isNothing(when(sync("writer", 5, { since: stamp(1) }), under({ replicas: 1 })))
+    assert.strictEqual(useOf(state()).replicas, 1)
+    assert.property(when(sync("other", 6), under({ replicas: 2 })), "event")
+  })
+})
+
+describe("a library with as many files as its quota", () => {
+  const file = (fileId: string, size: number): LibraryCommand => ({
+    _tag: "StoreFile",
+    file: { fileId: fileId as never, name: "f", type: "t", size, hash: "h".repeat(43) as never, blob: "b", userId: "u" }
+  })
+
+  it("refuses another one, and lets a file be replaced", () => {
+    const { state, when } = given(file("a", 10), file("b", 20))
+    assert.deepInclude(useOf(state()), { files: 2, fileBytes: 30 })
+    isNothing(when(file("c", 1), under({ files: 2 })), "QuotaReached")
+    isNothing(when(file("c", 11), under({ fileBytes: 40 })), "QuotaReached")
+    assert.property(when(file("a", 20), under({ files: 2, fileBytes: 40 })), "event")
+    assert.deepInclude(useOf(state()), { files: 2, fileBytes: 40 })
+  })
+})
+
+it("a quota has a default for every part, which is a whole number", () => {
+  for (const part of Object.values(defaultQuota)) assert.isTrue(Number.isSafeInteger(part) && part > 0)
+})

@@ -1,0 +1,50 @@
+/** A Secsync document that reaches its quota, on a running server. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { connectRaw } from "#test-support/clients/RawSecsync"
+import { startDocument } from "#test-support/secsync/startDocument"
+import { startMemoryServer } from "#test-support/servers/TestServer"
+import { makeAuthor, snapshotMessage, updateMessage } from "../../../src/testing/SealedMessages.ts"
+
+/** Bytes whose base64 has that many kilobytes. */
+const sized = (kilobytes: number) => kilobytes * 750
+
+describe("a Secsync document that has as many bytes as its quota", () => {
+  it.live("takes a snapshot that replaces them, refuses one that is larger, and is read as before", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ quota: { documentBytes: 20_000 } })
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const update = (clock: number, kilobytes: number, ref = refSnapshotId) =>
+        updateMessage(author, { docId, refSnapshotId: ref, clock, ciphertext: sized(kilobytes) })
+      client.send(update(0, 12))
+      yield* client.next("update-saved")
+      client.send(update(1, 12))
+      const refused = yield* client.next("update-save-failed")
+      assert.deepStrictEqual([refused["clock"], refused["requiresNewSnapshot"]], [1, true])
+
+      const clocks = { [author.pubKey]: 0 }
+      client.send(snapshotMessage(author, { docId, parent: snapshot, clocks, ciphertext: sized(30) }))
+      assert.deepStrictEqual(yield* client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+      const reader = yield* connectRaw(options)
+      assert.lengthOf(reader.first["updates"] as ReadonlyArray<unknown>, 1)
+
+      const next = snapshotMessage(author, { docId, parent: snapshot, clocks, ciphertext: sized(6) })
+      client.send(next)
+      yield* client.next("snapshot-saved")
+      client.send(update(0, 6, next.publicData.snapshotId))
+      yield* client.next("update-saved")
+    })
+  )
+
+  it.live("asks a further author for a snapshot", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ quota: { documentAuthors: 1 } })
+      const { author, client, docId, options, refSnapshotId } = yield* startDocument(server)
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* client.next("update-saved")
+      const other = yield* connectRaw(options)
+      other.send(updateMessage(makeAuthor(), { docId, refSnapshotId, clock: 0 }))
+      assert.isTrue((yield* other.next("update-save-failed"))["requiresNewSnapshot"])
+    })
+  )
+})
