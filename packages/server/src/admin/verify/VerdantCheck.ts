@@ -17,7 +17,14 @@ import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.
 import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
-import { decideAgain, describeRefusal, isSameCompaction, progressProblem, withoutProgress } from "./VerdantDecision.ts"
+import {
+  decideAgain,
+  describeRefusal,
+  isSameCompaction,
+  ownersAsIn,
+  progressProblem,
+  withoutProgress
+} from "./VerdantDecision.ts"
 
 export const makeVerdantCheck = (report: Report): Rules => {
   let state: LibraryState = initial
@@ -107,7 +114,7 @@ const ruleProblem = (
   if (again.event.type !== event.type || again.event.checkpoint !== event.checkpoint) {
     return `the rules make a ${again.event.type} of it`
   }
-  if (!isSameJson(withoutProgress(again.event.data), withoutProgress(event.data))) {
+  if (!isSameJson(withoutProgress(ownersAsIn(again.event.data, event)), withoutProgress(event.data))) {
     return "the event does not say what was true when it was written"
   }
   if (decoded._tag === "Folded" && again.event.payloadHash !== event.payloadHash) {

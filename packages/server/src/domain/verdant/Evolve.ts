@@ -8,6 +8,7 @@ import { isUpToDate } from "./Missed.ts"
 import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
+import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
 import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
 import { type Batch, fromBatches } from "./UnfoldedBatches.ts"
 
@@ -45,7 +46,9 @@ const evolveWith = (
     case "ReplicaForgotten": {
       const replicas = new Map(state.replicas)
       replicas.delete(decoded.replicaId)
-      return { ...state, replicas }
+      const { replicaId: id, userId } = decoded
+      if (userId === undefined) return { ...state, replicas }
+      return { ...state, replicas, formerReplicas: withFormer(state.formerReplicas, [{ id, userId }]) }
     }
     case "ReplicaMadeTruant": {
       const replica = state.replicas.get(decoded.replicaId)
@@ -73,7 +76,12 @@ const evolveWith = (
       return { ...state, files }
     }
     case "Evicted":
-      return { ...initial, version: event.version, generation: event.generation + 1 }
+      return {
+        ...initial,
+        formerReplicas: new Map(decoded.replicas),
+        version: event.version,
+        generation: event.generation + 1
+      }
     case "Pruned":
       return state
   }
@@ -89,13 +97,15 @@ const MAX_REPLICAS_OF_USER = 1000
 
 const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
   const replicas = new Map(state.replicas)
-  if (!replicas.has(replica.id)) {
-    const own = Array.from(replicas.values()).filter(({ userId }) => userId === replica.userId)
-    if (own.length >= MAX_REPLICAS_OF_USER) {
-      replicas.delete(own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest)).id)
-    }
+  if (replicas.has(replica.id)) return { ...state, replicas: replicas.set(replica.id, replica) }
+  let formerReplicas = withoutFormer(state.formerReplicas, replica.id)
+  const own = Array.from(replicas.values()).filter(({ userId }) => userId === replica.userId)
+  if (own.length >= MAX_REPLICAS_OF_USER) {
+    const oldest = own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest))
+    replicas.delete(oldest.id)
+    formerReplicas = withFormer(formerReplicas, [oldest])
   }
-  return { ...state, replicas: replicas.set(replica.id, replica) }
+  return { ...state, replicas: replicas.set(replica.id, replica), formerReplicas }
 }
 
 const joined = (
@@ -211,6 +221,7 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
   return {
     ...state,
     replicas: new Map(replicas.map((replica) => [replica.id, replica])),
+    formerReplicas: new Map(folded.formerReplicas),
     entities,
     batches: fromBatches(batches),
     operations: folded.operations.length,

@@ -5,6 +5,7 @@ import type { ReplicaId } from "./Events.ts"
 import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
+import type { FormerReplicas } from "./ReplicaOwners.ts"
 import type { UnfoldedBatches } from "./UnfoldedBatches.ts"
 
 export interface Replica {
@@ -56,6 +57,7 @@ export interface LibraryState {
   readonly version: number
   readonly generation: number
   readonly replicas: ReadonlyMap<ReplicaId, Replica>
+  readonly formerReplicas: FormerReplicas
   readonly entities: HashMap.HashMap<string, Entity>
   readonly batches: UnfoldedBatches
   /** Number of operations that are not compacted yet. */
@@ -79,6 +81,7 @@ export const initial: LibraryState = {
   version: 0,
   generation: 0,
   replicas: new Map(),
+  formerReplicas: new Map(),
   entities: HashMap.empty(),
   batches: undefined,
   operations: 0,
