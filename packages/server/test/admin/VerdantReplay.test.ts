@@ -176,6 +176,18 @@ describe("replay of a Verdant library", () => {
     })
   )
 
+  it.effect("accepts a file that replaced another user's, which older servers allowed", () =>
+    Effect.gen(function* () {
+      const stored = (userId: string): Forged => ({
+        event: {
+          ...{ _tag: "FileStored", fileId: FileId.make("f1"), name: "x", type: "text/plain", size: 1 },
+          ...{ hash: blake2b256("x"), blob: "blob", userId }
+        }
+      })
+      assert.deepStrictEqual(yield* problemsOf(twoReplicas(), stored("ada"), stored("grace")), [])
+    })
+  )
+
   it.effect("reports a user who joined with the replica of another user, from before an eviction", () =>
     Effect.gen(function* () {
       const library = twoReplicas()

@@ -7,6 +7,7 @@
  * - operations that came too late, from a replica that did not know all that others wrote;
  * - a watermark or a compaction that did not wait for a replica because that had not been heard of for too long;
  * - progress that the server recorded and the replica did not report;
+ * - a file that replaced another user's;
  * - a file that was deleted too early, if all files without references for longer were deleted with it.
  */
 import { HashMap, Result } from "effect"

@@ -40,7 +40,8 @@ export const decideAgain = (
       return decideOn(restoreCommand(state, decoded))
     case "FileStored": {
       const { _tag, ...file } = decoded
-      return decideOn({ _tag: "StoreFile", file })
+      // Until 28 November 2026, version 0.1.0 let a user replace the file of another one.
+      return decide({ ...state, files: new Map() }, { _tag: "StoreFile", file }, context)
     }
     case "FilesSwept":
       return decideOn({ _tag: "SweepFiles", keep: event.recordedAt - lastOrphanedAt(state, decoded) - 1 })
@@ -188,6 +189,8 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
   switch (_tag) {
     case "AnothersReplica":
       return "the replica is another user's"
+    case "AnothersFile":
+      return "the file is another user's"
     case "ImplausibleVersion":
       return "its schema version is far above the library's"
     case "NothingNew":

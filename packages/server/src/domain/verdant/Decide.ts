@@ -7,7 +7,7 @@ import { type CompactionOptions, compact, slice } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
-import { sweepFiles } from "./FileReferences.ts"
+import { mayReplace, sweepFiles } from "./Files.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
@@ -63,8 +63,12 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       return state.replicas.get(command.replicaId)?.isTruant === false
         ? plain({ _tag: "ReplicaMadeTruant", replicaId: command.replicaId })
         : refuse("NothingToDo")
-    case "StoreFile":
-      return plain({ _tag: "FileStored", ...command.file })
+    case "StoreFile": {
+      const before = state.files.get(command.file.fileId)
+      return before !== undefined && !mayReplace(before, command.file.userId)
+        ? refuse("AnothersFile")
+        : plain({ _tag: "FileStored", ...command.file })
+    }
     case "SweepFiles": {
       const swept = sweepFiles(state, { keep: command.keep, now: context.now })
       return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })

@@ -4,6 +4,7 @@ import type { FileId } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import { withSize } from "./EntityBounds.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
+import { withReferences } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
 import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
@@ -174,6 +175,7 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
+    fileReferences: withReferences(withReferences(state.fileReferences, items.baselines), operations),
     batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
     newest: latest([state.newest, wrote, ...items.baselines.map(({ timestamp }) => timestamp)]),
@@ -229,7 +231,8 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     watermark: folded.watermark,
     newest: newestOf(folded, state),
     foldedUpTo: folded.foldedUpTo,
-    files: new Map(files.map((file) => [file.fileId, file]))
+    files: new Map(files.map((file) => [file.fileId, file])),
+    fileReferences: withReferences(withReferences(HashMap.empty(), folded.baselines), folded.operations)
   }
 }
 

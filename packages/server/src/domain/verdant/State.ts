@@ -2,6 +2,7 @@
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { ReplicaId } from "./Events.ts"
+import type { FileReferences } from "./FileReferences.ts"
 import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
@@ -71,6 +72,7 @@ export interface LibraryState {
   /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
+  readonly fileReferences: FileReferences
   /** The replica that was asked to restore the library, and when (milliseconds since 1970). */
   readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
   /** Version of the newest checkpoint. */
@@ -90,6 +92,7 @@ export const initial: LibraryState = {
   newest: null,
   foldedUpTo: 0,
   files: new Map(),
+  fileReferences: HashMap.empty(),
   lease: undefined,
   checkpoint: 0
 }

@@ -1,7 +1,8 @@
 /** The catalog of a library's files. Their bytes are in the `BlobStore`, under keys that only the catalog knows. */
-import { Context, Effect, Layer } from "effect"
-import type { FileId, Hash, LibraryId } from "../../../domain/Ids.ts"
+import { Context, Effect, Layer, Schema } from "effect"
+import { FileId, type Hash, type LibraryId } from "../../../domain/Ids.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../domain/verdant/Commands.ts"
+import { mayRead, mayReplace } from "../../../domain/verdant/Files.ts"
 import type { StoredFile } from "../../../domain/verdant/State.ts"
 import { BlobKey } from "../../../ports/BlobStore.ts"
 import { StorageUnavailable } from "../../../ports/EventLog.ts"
@@ -22,16 +23,35 @@ export interface FileRecord {
   readonly userId: string
 }
 
+/** The file was uploaded by another user, so it stays as it is. */
+export class AnothersFile extends Schema.TaggedError<AnothersFile>()("AnothersFile", { fileId: FileId }) {
+  override get message(): string {
+    return `The file ${this.fileId} was uploaded by another user; upload it under an id of its own`
+  }
+}
+
 export class VerdantFiles extends Context.Service<
   VerdantFiles,
   {
+    /** Whether a user may upload a file with this id: there is none, or it is the user's own. */
+    readonly mayRecord: (
+      libraryId: LibraryId,
+      fileId: FileId,
+      userId: string
+    ) => Effect.Effect<boolean, StorageUnavailable>
+
     /** Records a file whose bytes are stored. Returns the file that it replaced, whose bytes can be deleted. */
     readonly record: (
       libraryId: LibraryId,
       file: FileRecord
-    ) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
+    ) => Effect.Effect<FileRecord | undefined, StorageUnavailable | AnothersFile>
 
-    readonly find: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
+    /** A file; undefined: there is none that `reader` may read. Without a reader: any file. */
+    readonly find: (
+      libraryId: LibraryId,
+      fileId: FileId,
+      reader?: string
+    ) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
 
     /** The blobs of all files of the library. No file refers to any other blob in its group. */
     readonly blobs: (libraryId: LibraryId) => Effect.Effect<ReadonlySet<BlobKey>, StorageUnavailable>
@@ -63,15 +83,32 @@ export class VerdantFiles extends Context.Service<
       const record = Effect.fnUntraced(function* (libraryId: LibraryId, file: FileRecord) {
         const room = yield* rooms.get(libraryKey(libraryId))
         const before = room.state().files.get(file.fileId)
-        yield* submit(room, { _tag: "StoreFile", file })
+        const outcome = yield* submit(room, { _tag: "StoreFile", file })
+        if (outcome._tag === "Refused") return yield* new AnothersFile({ fileId: file.fileId })
         return before && recordOf(before)
       }, Effect.scoped)
 
-      const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
+      const mayRecord = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, userId: string) {
         const room = yield* rooms.get(libraryKey(libraryId))
-        // Another process may have recorded it: read what this room has not seen.
-        if (!room.state().files.has(fileId)) yield* submit(room, { _tag: "Look" })
-        const found = room.state().files.get(fileId)
+        const isAllowed = () => {
+          const file = room.state().files.get(fileId)
+          return file === undefined || mayReplace(file, userId)
+        }
+        if (isAllowed()) return true
+        // Another process may have deleted it: read what this room has not seen.
+        yield* submit(room, { _tag: "Look" })
+        return isAllowed()
+      }, Effect.scoped)
+
+      const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, reader?: string) {
+        const room = yield* rooms.get(libraryKey(libraryId))
+        const readable = () => {
+          const file = room.state().files.get(fileId)
+          return file !== undefined && (reader === undefined || mayRead(room.state(), file, reader)) ? file : undefined
+        }
+        // Another process may have recorded it, or a document that refers to it: read what this room has not seen.
+        if (readable() === undefined) yield* submit(room, { _tag: "Look" })
+        const found = readable()
         return found && recordOf(found)
       }, Effect.scoped)
 
@@ -81,7 +118,7 @@ export class VerdantFiles extends Context.Service<
         return new Set(Array.from(room.state().files.values(), ({ blob }) => BlobKey.make(blob)))
       }, Effect.scoped)
 
-      return VerdantFiles.of({ record, find, blobs })
+      return VerdantFiles.of({ mayRecord, record, find, blobs })
     })
   )
 }
