@@ -2,6 +2,7 @@
 export * from "./adapters/index.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"
 export type { Changed, Evicted, Imported, LibraryChange, Purged } from "./domain/verdant/views/LibraryChange.ts"
+export { InvalidTrustedProxy } from "./edge/ClientAddress.ts"
 export { verdantResponse } from "./edge/http/VerdantResponse.ts"
 export type { SocketLimits } from "./edge/Limits.ts"
 export { ListenError, type Routes, SyncServer, type SyncServerOptions } from "./edge/SyncServer.ts"

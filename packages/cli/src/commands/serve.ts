@@ -62,6 +62,12 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       description: "most WebSockets at a time; more are refused (default: 10,000)",
       min: 1
     }),
+    "trusted-proxy": Flags.string({
+      description:
+        "address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the clients, for the limits of one address (can be repeated)",
+      env: "SEALOG_TRUSTED_PROXIES",
+      multiple: true
+    }),
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -93,6 +99,8 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         ...(connections === undefined ? {} : { maxConnections: connections })
       },
       ...(host === undefined ? {} : { host }),
+      // oclif does not split the variable: from there, the value is one text.
+      trustedProxies: [flags["trusted-proxy"] ?? []].flat().flatMap((text) => text.split(",")),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
     const layer = SyncServer.layerWithAccess(options).pipe(
