@@ -24,7 +24,7 @@ const running = Effect.gen(function* () {
   console.log(`ws://127.0.0.1:${port}`)
   return yield* Effect.never
 })
-const server = SyncServer.layerWithServices({ port: 0, host: "127.0.0.1" }).pipe(
+const server = SyncServer.layerWithServices({ port: 0, host: "127.0.0.1", trustedProxies: ["127.0.0.1"] }).pipe(
   Layer.provide([storage, credulous, JwtAccess.layerConfig])
 )
 running.pipe(Effect.provide(server), NodeRuntime.runMain)

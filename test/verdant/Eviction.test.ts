@@ -1,10 +1,10 @@
 /** Clients restore a library that an administrator has evicted. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { connectVerdant, post, registerReplica } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
-import { evict } from "../support/verdant/admin.ts"
+import { evict, libraryInfo } from "../support/verdant/admin.ts"
 import { FLAT } from "../support/verdant/changes.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
@@ -126,6 +126,42 @@ describe.each(["realtime", "pull"] as const)("eviction (%s)", (transport) => {
         () => image.getSnapshot()
       )
       assert.strictEqual(image.name, "picture.txt")
+    })
+  )
+})
+
+describe("a replica of an evicted library", () => {
+  it.live("is its user's: another user's sync is forbidden and changes nothing, and the user comes back", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer()
+      const library = libraryOn(server)
+      const replica = makeReplica()
+      const sync = replica.sync({ operations: [replica.operation("item/x", initialize({ id: "x" }))] })
+      const token = yield* library.token({ userId: "owner" })
+      assert.strictEqual((yield* post(library, token, [sync])).messages[0]?.type, "sync-resp")
+      yield* evict(server.database, library)
+
+      const forSocket = yield* library.token({ userId: "reader", type: "read-only" })
+      const socket = yield* connectVerdant(library, forSocket)
+      for (const message of [replica.sync(), replica.sync({ since: replica.now() }), replica.presence({})]) {
+        socket.send(message)
+        yield* socket.next("forbidden")
+      }
+      const reader = yield* library.token({ userId: "reader", type: "read-only-pull" })
+      const polled = yield* post(library, reader, [replica.sync({ resyncAll: true })])
+      assert.deepStrictEqual(
+        polled.messages.map(({ type }) => type),
+        ["forbidden"]
+      )
+      assert.strictEqual(yield* libraryInfo(server.database, library), undefined)
+
+      const answer = yield* post(library, token, [sync])
+      assert.strictEqual(syncResponse(answer)?.type, "sync-resp")
+      const info = yield* libraryInfo(server.database, library)
+      assert.deepStrictEqual(
+        info?.replicas.map(({ id, userId }) => ({ id, userId })),
+        [{ id: replica.id, userId: "owner" }]
+      )
     })
   )
 })

@@ -6,7 +6,7 @@ import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
-import { fileRef, initialize, makeReplica, ref } from "../support/verdant/Replica.ts"
+import { fileRef, initialize, makeReplica, onlyUser, ref } from "../support/verdant/Replica.ts"
 import { openClient, openClients, untilSame, type VerdantClient } from "../support/verdant/VerdantClient.ts"
 
 const picture = (text = "the picture") => new File([text], "picture.txt", { type: "text/plain" })
@@ -41,6 +41,13 @@ const information = (library: Library, token: string, fileId: string) =>
     const response = await fetch(`${library.endpoint}/files/${fileId}`, { headers })
     return { status: response.status, body: (await response.json()) as Record<string, string> }
   })
+
+/** Stores a document that refers to the file f1. */
+const nameFile = (library: Library, token: string, oid: string, authz?: unknown) => {
+  const replica = makeReplica()
+  const operation = replica.operation(oid, initialize({ image: fileRef("f1") }), authz)
+  return post(library, token, [replica.sync({ resyncAll: true }), replica.op(operation)])
+}
 
 /** Compacts as early as possible, and looks for orphaned files when a library is opened. */
 const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
@@ -193,6 +200,50 @@ describe("files in the server's state", () => {
   )
 })
 
+describe("a file of one user", () => {
+  const setUp = Effect.gen(function* () {
+    const library = libraryOn(yield* startServer())
+    const [owner, another] = [yield* library.token({ userId: "owner" }), yield* library.token({ userId: "another" })]
+    const name = (oid: string, authz?: unknown) => nameFile(library, owner, oid, authz)
+    const statusesOf = (token: string) =>
+      Effect.gen(function* () {
+        const headers = { Authorization: `Bearer ${token}` }
+        const content = yield* Effect.promise(() => fetch(`${library.endpoint}/files/f1/content`, { headers }))
+        return [(yield* information(library, token, "f1")).status, content.status]
+      })
+    return { library, owner, another, name, statusesOf }
+  })
+
+  it.live("is not replaced by another user, and its uploader may upload it again", () =>
+    Effect.gen(function* () {
+      const { another, library, owner } = yield* setUp
+      assert.strictEqual((yield* upload(library, owner, "f1", picture("first"))).status, 200)
+      const refused = yield* upload(library, another, "f1", picture("not mine"))
+      assert.deepStrictEqual(refused, { status: 403, body: { code: 4030 } })
+      assert.strictEqual(yield* read((yield* information(library, owner, "f1")).body["url"]!), "first")
+      assert.strictEqual((yield* upload(library, owner, "f1", picture("second"))).status, 200)
+      assert.strictEqual(yield* read((yield* information(library, owner, "f1")).body["url"]!), "second")
+    })
+  )
+
+  it.live(
+    "is found by other users once a document that they see refers to it, and its links open it for everybody",
+    () =>
+      Effect.gen(function* () {
+        const { another, library, name, owner, statusesOf } = yield* setUp
+        yield* upload(library, owner, "f1", picture())
+        const { url } = (yield* information(library, owner, "f1")).body
+        assert.deepStrictEqual(yield* statusesOf(another), [404, 404])
+        yield* name("item/private", onlyUser("owner"))
+        assert.deepStrictEqual(yield* statusesOf(another), [404, 404])
+        assert.deepStrictEqual(yield* statusesOf(owner), [200, 200])
+        assert.strictEqual(yield* read(url!), "the picture")
+        yield* name("item/public")
+        assert.deepStrictEqual(yield* statusesOf(another), [200, 200])
+      })
+  )
+})
+
 describe("uploads by raw requests", () => {
   it.live("an upload whose name or id is a path stays inside the file store", () =>
     Effect.gen(function* () {
@@ -220,6 +271,7 @@ describe("uploads by raw requests", () => {
       const [library, another] = [libraryOn(server), libraryOn(server)]
       const token = yield* library.token({ userId: "a" })
       yield* upload(library, token, "f1", picture())
+      yield* nameFile(library, token, "item/x")
       const missing = yield* information(another, yield* another.token({ userId: "a" }), "f1")
       assert.deepStrictEqual(missing, { status: 404, body: { code: 4040 } as never })
       assert.strictEqual((yield* information(library, "nonsense", "f1")).status, 401)

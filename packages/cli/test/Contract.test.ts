@@ -350,6 +350,22 @@ describe("serve", () => {
     assert.isTrue(jsonOf("token-inspect", inspected)["valid"])
   })
 
+  it("takes trusted proxies from flags and SEALOG_TRUSTED_PROXIES, and refuses what is no address", async () => {
+    const cwd = freshFolder()
+    const server = await serve(["--trusted-proxy", "127.0.0.1", "--trusted-proxy", "10.0.0.0/8,::1"], { cwd })
+    await server.stop("SIGTERM")
+    for (const [args, variable] of [
+      [["--trusted-proxy", "10.0.0.0/99"], undefined],
+      [[], "127.0.0.1,10.0.0.0/99"]
+    ] as const) {
+      const env = { SEALOG_TRUSTED_PROXIES: variable }
+      const refused = await run(["serve", "--port", "0", ...args], { cwd, env })
+      assert.strictEqual(refused.code, 2)
+      assert.include(refused.stderr, "[TRUSTED_PROXY_INVALID]")
+      assert.include(refused.stderr, '"10.0.0.0/99"')
+    }
+  })
+
   it("enforces --max-frame and --max-connections", async () => {
     const cwd = freshFolder()
     const server = await serve(["--max-frame", "1", "--max-connections", "1"], { cwd })

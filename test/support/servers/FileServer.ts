@@ -12,7 +12,7 @@ import { Access, type TokenRequest } from "@sealog/server/ports/Access"
 import { BlobStore } from "@sealog/server/ports/BlobStore"
 import type { EventLog } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
-import { type FileRecord, VerdantFiles } from "@sealog/server/protocols/verdant/files/FileCatalog"
+import { AnothersFile, type FileRecord, VerdantFiles } from "@sealog/server/protocols/verdant/files/FileCatalog"
 import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
 import type { FileOptions } from "@sealog/server/protocols/verdant/files/FileOptions"
 import { AdmissionControl } from "@sealog/server/rooms/AdmissionControl"
@@ -27,12 +27,15 @@ export const layerFilesInMemory = Layer.sync(VerdantFiles, () => {
   return VerdantFiles.of({
     roomFor: () => Effect.succeed(Number.POSITIVE_INFINITY),
     record: (libraryId, file) =>
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const files = filesOf(libraryId)
         const before = files.get(file.fileId)
+        if (before !== undefined && before.userId !== file.userId) return new AnothersFile(file)
         libraries.set(libraryId, files.set(file.fileId, file))
-        return before
+        return Effect.succeed(before)
       }),
+    mayRecord: (libraryId, fileId, userId) =>
+      Effect.sync(() => (filesOf(libraryId).get(fileId)?.userId ?? userId) === userId),
     find: (libraryId, fileId) => Effect.sync(() => filesOf(libraryId).get(fileId)),
     blobs: (libraryId) => Effect.sync(() => new Set(Array.from(filesOf(libraryId).values(), ({ blob }) => blob)))
   })

@@ -67,6 +67,12 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         "a part of the quota of every library, such as objects=50000 or bytes=32MiB; `sync-admin library quota` sets other ones for single libraries",
       multiple: true
     }),
+    "trusted-proxy": Flags.string({
+      description:
+        "address or range (10.0.0.0/8) of proxies whose X-Forwarded-For names the clients, for the limits of one address (can be repeated)",
+      env: "SEALOG_TRUSTED_PROXIES",
+      multiple: true
+    }),
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -101,6 +107,8 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         ...(connections === undefined ? {} : { maxConnections: connections })
       },
       ...(host === undefined ? {} : { host }),
+      // oclif does not split the variable: from there, the value is one text.
+      trustedProxies: [flags["trusted-proxy"] ?? []].flat().flatMap((text) => text.split(",")),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
     const layer = SyncServer.layerWithAccess(options).pipe(

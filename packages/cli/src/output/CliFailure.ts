@@ -62,6 +62,15 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "use another --port, or stop the process that listens on this one"
     })
   }
+  if (isTagged(error, "InvalidTrustedProxy")) {
+    return new CliFailure({
+      code: "TRUSTED_PROXY_INVALID",
+      message: error.message,
+      exitCode: 2,
+      tryThis:
+        "--trusted-proxy 10.0.0.0/8, or the proxy's own address; SEALOG_TRUSTED_PROXIES takes several with commas"
+    })
+  }
   if (isTagged(error, "SecretTooShort")) {
     return new CliFailure({
       code: "SECRET_TOO_SHORT",

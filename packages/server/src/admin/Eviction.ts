@@ -2,14 +2,15 @@
  * Evicting documents: deletes their sealed bytes and keeps their events. A client that still has a document restores it;
  * a document that no client has is lost.
  */
-import { Clock, Effect, Option, Result } from "effect"
+import { Clock, Effect, Option, Result, Schema } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import * as Secsync from "../domain/secsync/index.ts"
 import { contextOfLogAlone } from "../domain/verdant/Context.ts"
 import { decide, evicted } from "../domain/verdant/Decide.ts"
-import { isVerdant } from "../domain/verdant/Events.ts"
+import { isVerdant, LibraryEvent } from "../domain/verdant/Events.ts"
 import { fold } from "../domain/verdant/Evolve.ts"
+import { type FormerReplicas, formerByEvents } from "../domain/verdant/ReplicaOwners.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import {
@@ -21,6 +22,8 @@ import { appendDecided } from "./appendDecision.ts"
 
 /** Documents per page of the listing. */
 const PAGE = 200
+/** Events read at a time. */
+const EVENTS_PAGE = 1000
 const ORIGIN = "sync-admin evict"
 
 export interface EvictedDocument {
@@ -89,21 +92,53 @@ const evictStream = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean
 /** The same for a library's Verdant data. It goes as a whole; the first client that restores it decides its content. */
 const evictLibrary = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
   const context = contextOfLogAlone({ now: yield* Clock.currentTimeMillis, truancy: Number.POSITIVE_INFINITY })
-  const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun, payloads: true }, (tail) => {
-    const state = Result.try(() => fold(tail))
-    // A library that cannot be read is evicted as well: so its clients can restore it.
-    return Result.isSuccess(state)
-      ? decide(state.success, { _tag: "EvictLibrary" }, context)
-      : Result.succeed({ ...evicted, purgeBefore: "all" as const })
-  })
+  const decided = yield* appendDecided<"unreadable" | "nothing to do">(
+    key,
+    { origin: ORIGIN, dryRun, payloads: true },
+    (tail) => {
+      const state = Result.try(() => fold(tail))
+      if (Result.isFailure(state)) return Result.fail("unreadable")
+      return Result.mapError(decide(state.success, { _tag: "EvictLibrary" }, context), () => "nothing to do")
+    }
+  )
+  const isUnreadable = Result.isFailure(decided) && decided.failure === "unreadable"
+  if (isUnreadable) yield* evictUnreadable(key, dryRun)
   const files = yield* filesOfGenerations(key.libraryId)
   const blobs = yield* Effect.serviceOption(BlobStore)
   if (Option.isSome(blobs) && !dryRun) {
     // Also after an earlier eviction, which may have been interrupted before it deleted the files.
     yield* Effect.provideService(deleteEvictedFiles(files), BlobStore, blobs.value)
   }
-  return Result.isSuccess(decided) ? sizesOf(dryRun ? files.live : (files.evicted.at(-1) ?? [])) : undefined
+  return Result.isSuccess(decided) || isUnreadable
+    ? sizesOf(dryRun ? files.live : (files.evicted.at(-1) ?? []))
+    : undefined
 })
+
+/** A library that cannot be read is evicted as well: so its clients can restore it. */
+const evictUnreadable = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
+  const former = yield* formerReplicasOf(key)
+  yield* appendDecided(key, { origin: ORIGIN, dryRun }, () =>
+    Result.succeed({ ...evicted(former), purgeBefore: "all" as const })
+  )
+})
+
+/** The replicas that a library ever had, by its events alone. */
+const formerReplicasOf = Effect.fnUntraced(function* (key: StreamKey) {
+  const log = yield* EventLog
+  let former: FormerReplicas = new Map()
+  let after = 0
+  while (true) {
+    const page = yield* log.read(key, { after, limit: EVENTS_PAGE, payloads: false })
+    former = formerByEvents(
+      former,
+      page.flatMap(({ event }) => Option.toArray(decodeEvent({ ...event.data, _tag: event.type })))
+    )
+    after += page.length
+    if (page.length < EVENTS_PAGE) return former
+  }
+})
+
+const decodeEvent = Schema.decodeUnknownOption(LibraryEvent)
 
 const sizesOf = (files: FilesOfGenerations["live"]) => ({
   files: files.length,

@@ -18,6 +18,17 @@ export interface SocketLimits {
    */
   readonly maxHandshakes: number
   /**
+   * Number of connections of one client address, of admitted clients or not: TCP connections, or behind a trusted proxy its
+   * WebSockets and requests in progress. Default: 1,000, because many people may share an address. IPv6 addresses count by
+   * their /64. A further connection is answered with 429 Too Many Requests.
+   */
+  readonly maxConnectionsPerAddress: number
+  /**
+   * Number of sockets of one client address whose tokens are being checked. Default: 100. A further upgrade is answered with
+   * 429 Too Many Requests.
+   */
+  readonly maxHandshakesPerAddress: number
+  /**
    * Number of HTTP requests in progress on all connections together. Default: 1,000. A further request is answered with
    * 503 Service Unavailable.
    */
@@ -49,6 +60,8 @@ export const defaultLimits: SocketLimits = {
   maxFrameBytes: 32 * 1024 * 1024,
   maxConnections: 10_000,
   maxHandshakes: 1000,
+  maxConnectionsPerAddress: 1000,
+  maxHandshakesPerAddress: 100,
   maxRequests: 1000,
   maxBufferedBytes: 16 * 1024 * 1024,
   handshakeTimeout: "10 seconds",

@@ -12,7 +12,7 @@
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, Layer, Option, Schema, Scope } from "effect"
+import { Context, Effect, FiberSet, Layer, Option, Schema, Scope } from "effect"
 import { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
 import type { QuotaChange } from "../domain/Quota.ts"
@@ -32,6 +32,8 @@ import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
+import { makeAddressLimits } from "./AddressLimits.ts"
+import { parseTrustedProxies } from "./ClientAddress.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
 import { admitRequests } from "./http/RequestAdmission.ts"
@@ -39,6 +41,7 @@ import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { makeMemoryBudget } from "./MemoryBudget.ts"
+import { refuseUpgrade } from "./ws/Upgrade.ts"
 import { makeWebSockets } from "./ws/WebSockets.ts"
 
 export interface SyncServerOptions {
@@ -48,6 +51,11 @@ export interface SyncServerOptions {
   readonly host?: string
   /** Defaults: see `SocketLimits`. */
   readonly limits?: Partial<SocketLimits>
+  /**
+   * Proxies in front of the server, as addresses or ranges such as `10.0.0.0/8`. For the limits of one address, a client
+   * behind them has the address that they append to X-Forwarded-For. Default: none, and the header is ignored.
+   */
+  readonly trustedProxies?: ReadonlyArray<string>
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
   /** The quota of libraries for which no operator set another. Defaults: see `Quota`. */
@@ -127,7 +135,10 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
   const memoryBudget = makeMemoryBudget()
-  const sockets = yield* makeWebSockets(limits, memoryBudget)
+  const proxies = yield* Effect.fromResult(parseTrustedProxies(options.trustedProxies ?? []))
+  const runLog = yield* FiberSet.makeRuntime<never>()
+  const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
+  const sockets = yield* makeWebSockets(limits, addresses, memoryBudget)
   yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -149,7 +160,10 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
   endStalledAnswers(server, idleTimeout)
   const handler = yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
-  admitRequests(server, limits.maxRequests, handler)
+  server.on("connection", (socket) => {
+    if (!addresses.admitsConnection(socket)) refuseUpgrade(socket, "429 Too Many Requests")
+  })
+  admitRequests(server, { addresses, maxRequests: limits.maxRequests }, handler)
   server.on("upgrade", sockets.upgrade)
 
   yield* Effect.callback<void, ListenError>((resume) => {

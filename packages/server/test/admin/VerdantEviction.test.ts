@@ -40,6 +40,11 @@ const versions = Effect.map(
   ([head]) => head?.version
 )
 
+const lastData = Effect.map(
+  Effect.flatMap(EventLog, (log) => log.tail(key)),
+  ({ events }) => events.at(-1)?.event.data
+)
+
 const onMemory = Effect.provide(Layer.mergeAll(layerMemory, Signals.layerNone))
 
 describe("evicting a library's Verdant data", () => {
@@ -76,8 +81,10 @@ describe("evicting a library's Verdant data", () => {
   it.effect("evicts a library whose payloads are damaged, so that its clients can restore it", () =>
     Effect.gen(function* () {
       yield* storeOperation("not JSON")
+      assert.lengthOf(yield* evict({ libraryId, dryRun: true }), 1)
       assert.lengthOf(yield* evict({ libraryId }), 1)
       assert.deepStrictEqual(yield* evict({ libraryId }), [])
+      assert.deepStrictEqual(yield* lastData, { replicas: [[replicaId, "ada"]] })
     }).pipe(onMemory)
   )
 })

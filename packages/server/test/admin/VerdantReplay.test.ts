@@ -168,6 +168,37 @@ describe("replay of a Verdant library", () => {
     })
   )
 
+  it.effect("accepts events of older servers, which did not remember the users of replicas that left", () =>
+    Effect.gen(function* () {
+      const forgotten: Forged = { event: { _tag: "ReplicaForgotten", replicaId } }
+      assert.deepStrictEqual(yield* problemsOf(twoReplicas(), forgotten, joined("replica", { userId: "another" })), [])
+      const old = [{ event: { _tag: "Evicted" } } as const, joined("replica", { userId: "another", reset: false })]
+      assert.deepStrictEqual(yield* problemsOf(twoReplicas(), ...old), [])
+    })
+  )
+
+  it.effect("accepts a file that replaced another user's, which older servers allowed", () =>
+    Effect.gen(function* () {
+      const stored = (userId: string): Forged => ({
+        event: {
+          ...{ _tag: "FileStored", fileId: FileId.make("f1"), name: "x", type: "text/plain", size: 1 },
+          ...{ hash: blake2b256("x"), blob: "blob", userId }
+        }
+      })
+      assert.deepStrictEqual(yield* problemsOf(twoReplicas(), stored("ada"), stored("grace")), [])
+    })
+  )
+
+  it.effect("reports a user who joined with the replica of another user, from before an eviction", () =>
+    Effect.gen(function* () {
+      const library = twoReplicas()
+      library.when({ _tag: "EvictLibrary" })
+      assert.deepStrictEqual(yield* problemsOf(library, joined("replica", { userId: "another", reset: false })), [
+        "5 rule-broken: the replica is another user's"
+      ])
+    })
+  )
+
   it.effect("reports a second replica that was asked for a restoration while the first had time", () =>
     Effect.gen(function* () {
       const library = evicted()
@@ -193,6 +224,10 @@ describe("replay of a Verdant library", () => {
       assert.deepStrictEqual(yield* problemsOf(withWatermark(), forge(text)), [])
       const rises = yield* problemsOf(withWatermark(), forge(text.replace(stamp(9), stamp(10))))
       assert.deepStrictEqual(rises, ["5 rule-broken: the payload is not what compaction makes of the library"])
+      const left = withWatermark()
+      left.when({ _tag: "ForgetReplica", replicaId })
+      left.when({ _tag: "Compact" }, progressOf(withWatermark()))
+      assert.deepStrictEqual(yield* problemsOf(left), [])
       const again = yield* problemsOf(library, forge(text))
       assert.deepStrictEqual(again.length, 1)
     })

@@ -5,6 +5,7 @@
 import { Effect, Option, Result, Schema, type Stream } from "effect"
 import { FileId, type LibraryId } from "../../domain/Ids.ts"
 import { toNewEvent, VERDANT } from "../../domain/verdant/Events.ts"
+import { IMPORTER } from "../../domain/verdant/Files.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { newBlobKey } from "../../protocols/verdant/files/BlobKeys.ts"
 import { filesOfGenerations } from "../../protocols/verdant/files/EvictedFiles.ts"
@@ -29,8 +30,6 @@ export interface CopiedFiles {
 export const noFiles: CopiedFiles = { files: 0, fileBytes: 0, filesLeftOut: 0 }
 
 const ORIGIN = "sync-admin import verdant"
-/** The other server does not record which user uploaded a file. */
-const USER = "@import"
 
 /** A row that does not fit is left out, as if it had no bytes: no client could ask for its file. */
 const FileRow = Schema.Struct({ fileId: FileId, name: Schema.String, type: Schema.String })
@@ -68,7 +67,7 @@ const copyFile = Effect.fnUntraced(
     // No limit: the file was not too large for the other server.
     const stored = yield* store.put(blob, bytes, Number.MAX_SAFE_INTEGER)
     const [name, type] = [displayName(file.name), mediaType(file.type)]
-    const event = toNewEvent({ _tag: "FileStored", fileId, name, type, userId: USER, blob, ...stored }, "")
+    const event = toNewEvent({ _tag: "FileStored", fileId, name, type, userId: IMPORTER, blob, ...stored }, "")
     const decided = yield* appendDecided({ libraryId, streamId: VERDANT }, { origin: ORIGIN }, (tail) =>
       tail.some(({ event }) => event.type === "FileStored" && "fileId" in event.data && event.data.fileId === fileId)
         ? Result.fail("uploaded by a client")

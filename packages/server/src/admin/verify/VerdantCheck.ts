@@ -7,6 +7,7 @@
  * - operations that came too late, from a replica that did not know all that others wrote;
  * - a watermark or a compaction that did not wait for a replica because that had not been heard of for too long;
  * - progress that the server recorded and the replica did not report;
+ * - a file that replaced another user's;
  * - a file that was deleted too early, if all files without references for longer were deleted with it.
  */
 import { HashMap, Result } from "effect"
@@ -17,7 +18,14 @@ import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.
 import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
-import { decideAgain, describeRefusal, isSameCompaction, progressProblem, withoutProgress } from "./VerdantDecision.ts"
+import {
+  decideAgain,
+  describeRefusal,
+  isSameCompaction,
+  ownersAsIn,
+  progressProblem,
+  withoutProgress
+} from "./VerdantDecision.ts"
 
 export const makeVerdantCheck = (report: Report): Rules => {
   let state: LibraryState = initial
@@ -107,7 +115,7 @@ const ruleProblem = (
   if (again.event.type !== event.type || again.event.checkpoint !== event.checkpoint) {
     return `the rules make a ${again.event.type} of it`
   }
-  if (!isSameJson(withoutProgress(again.event.data), withoutProgress(event.data))) {
+  if (!isSameJson(withoutProgress(ownersAsIn(again.event.data, event)), withoutProgress(event.data))) {
     return "the event does not say what was true when it was written"
   }
   if (decoded._tag === "Folded" && again.event.payloadHash !== event.payloadHash) {

@@ -7,7 +7,8 @@ import { leftBehind, portionOf } from "../../domain/verdant/Compaction.ts"
 import { contextOfLogAlone, type DecisionContext, type Offer } from "../../domain/verdant/Context.ts"
 import { decide, decideCompaction, evicted, type LibraryDecision } from "../../domain/verdant/Decide.ts"
 import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
-import { decodeFolded, decodeItems } from "../../domain/verdant/model/PayloadCodec.ts"
+import { decodeFolded, decodeItems, type FoldedLibrary } from "../../domain/verdant/model/PayloadCodec.ts"
+import { formerAfterEviction, ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
 import { isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
 import { isWaitedFor, isWorthwhile, type RecordedProgress } from "../../domain/verdant/Watermark.ts"
 
@@ -39,14 +40,17 @@ export const decideAgain = (
       return decideOn(restoreCommand(state, decoded))
     case "FileStored": {
       const { _tag, ...file } = decoded
-      return decideOn({ _tag: "StoreFile", file })
+      // Until 28 November 2026, version 0.1.0 let a user replace the file of another one.
+      return decide({ ...state, files: new Map() }, { _tag: "StoreFile", file }, context)
     }
     case "FilesSwept":
       return decideOn({ _tag: "SweepFiles", keep: event.recordedAt - lastOrphanedAt(state, decoded) - 1 })
     case "Evicted":
       // Until 28 November 2026, `evict` of version 0.1.0 refused only if the stream's last event was an eviction. It so evicted
       // an empty library again, for example while a replica was asked to restore it. That deleted nothing.
-      return state.version > state.checkpoint ? Result.succeed(evicted) : decideOn({ _tag: "EvictLibrary" })
+      return state.version > state.checkpoint
+        ? Result.succeed(evicted(formerAfterEviction(state)))
+        : decideOn({ _tag: "EvictLibrary" })
   }
 }
 
@@ -63,7 +67,7 @@ const joinCommand = (state: LibraryState, { asOf, replicaId, reset, type, userId
 }
 
 const restoreCommand = (state: LibraryState, { replicaId }: Event<"RestoreLeased">): Sync => {
-  const userId = state.replicas.get(replicaId)?.userId ?? ""
+  const userId = ownerOfReplica(state, replicaId) ?? ""
   return { ...noSync, replicaId, userId, type: 0, since: "" }
 }
 
@@ -122,18 +126,20 @@ const decideCompactionAgain = (state: LibraryState, next: LibraryState): Decided
   })
 }
 
-/** Whether two compactions hold the same, in whatever order. */
-export const isSameCompaction = (a: Uint8Array | null, b: Uint8Array | null): boolean =>
-  a !== null && b !== null && canonicalCompaction(a) === canonicalCompaction(b)
+/** Whether two compactions hold the same, in whatever order. `written`: possibly by an older server, without former replicas. */
+export const isSameCompaction = (again: Uint8Array | null, written: Uint8Array | null): boolean => {
+  if (again === null || written === null) return false
+  const [a, b] = [decodeFolded(again), decodeFolded(written)]
+  const { formerReplicas, ...older } = a
+  return canonicalCompaction(b.formerReplicas === undefined ? older : a) === canonicalCompaction(b)
+}
 
-const canonicalCompaction = (payload: Uint8Array): string => {
-  const { baselines, operations, ...rest } = decodeFolded(payload)
-  return canonicalJson({
+const canonicalCompaction = ({ baselines, operations, ...rest }: FoldedLibrary): string =>
+  canonicalJson({
     ...rest,
     operations: operations.map(({ replicaId, text, version }) => `${version} ${replicaId} ${text}`).toSorted(),
     baselines: baselines.map(({ text }) => text).toSorted()
   })
-}
 
 /** Files without references for as long as the longest of the deleted ones are deleted with it. */
 const lastOrphanedAt = ({ files }: LibraryState, { deleted }: Event<"FilesSwept">): number =>
@@ -166,6 +172,14 @@ export const progressProblem = (state: LibraryState, event: LibraryEvent): strin
   return undefined
 }
 
+/** An event's data, without the owners of replicas if the event was written by an older server, which recorded none. */
+export const ownersAsIn = (data: object, { type, data: written }: StreamEvent): object => {
+  const field = type === "Evicted" ? "replicas" : type === "ReplicaForgotten" ? "userId" : undefined
+  if (field === undefined || field in written) return data
+  const { [field]: _, ...older } = data as Readonly<Record<string, unknown>>
+  return older
+}
+
 export const withoutProgress = (data: object): Readonly<Record<string, unknown>> => {
   const { cursors, watermark, ...rest } = data as Readonly<Record<string, unknown>>
   return rest
@@ -175,6 +189,8 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
   switch (_tag) {
     case "AnothersReplica":
       return "the replica is another user's"
+    case "AnothersFile":
+      return "the file is another user's"
     case "ImplausibleVersion":
       return "its schema version is far above the library's"
     case "NothingNew":

@@ -89,6 +89,8 @@ export type LibraryCommand =
 export type LibraryRefusal =
   /** The replica belongs to another user. */
   | { readonly _tag: "AnothersReplica" }
+  /** The file was uploaded by another user. */
+  | { readonly _tag: "AnothersFile" }
   /** The schema version of the sync's time is far above that of the library's content. */
   | { readonly _tag: "ImplausibleVersion" }
   /** The client sent nothing new, and is only answered. */

@@ -98,6 +98,7 @@ export const compact = (state: LibraryState, { isTruant, portion, upTo }: Compac
     watermark,
     foldedUpTo,
     replicas: Array.from(state.replicas.values()),
+    ...(state.formerReplicas.size > 0 && { formerReplicas: Array.from(state.formerReplicas) }),
     files: Array.from(state.files.values()),
     baselines,
     operations

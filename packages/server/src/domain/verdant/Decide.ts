@@ -2,18 +2,19 @@
 import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
-import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
+import type { Author, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
 import { type CompactionOptions, compact, slice } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
-import { sweepFiles } from "./FileReferences.ts"
+import { mayReplace, sweepFiles } from "./Files.ts"
 import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForReplica, roomForFile } from "./LibraryQuota.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import { isOfPlausibleVersion, latest } from "./model/Timestamp.ts"
 import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
+import { type FormerReplicas, formerAfterEviction, ownerOfReplica } from "./ReplicaOwners.ts"
 import {
   documentOwner,
   type Entity,
@@ -53,18 +54,24 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
         upTo: command.upTo,
         portion: slice(state)
       })
-    case "ForgetReplica":
-      return state.replicas.has(command.replicaId)
-        ? plain({ _tag: "ReplicaForgotten", replicaId: command.replicaId })
-        : refuse("NothingToDo")
+    case "ForgetReplica": {
+      const replica = state.replicas.get(command.replicaId)
+      return replica === undefined
+        ? refuse("NothingToDo")
+        : plain({ _tag: "ReplicaForgotten", replicaId: replica.id, userId: replica.userId })
+    }
     case "MakeTruant":
       return state.replicas.get(command.replicaId)?.isTruant === false
         ? plain({ _tag: "ReplicaMadeTruant", replicaId: command.replicaId })
         : refuse("NothingToDo")
-    case "StoreFile":
-      return command.file.size <= roomForFile(state, command.file.fileId, context.quota)
+    case "StoreFile": {
+      const { fileId, size, userId } = command.file
+      const before = state.files.get(fileId)
+      if (before !== undefined && !mayReplace(before, userId)) return refuse("AnothersFile")
+      return size <= roomForFile(state, fileId, context.quota)
         ? plain({ _tag: "FileStored", ...command.file })
         : refuse("QuotaReached")
+    }
     case "SweepFiles": {
       const swept = sweepFiles(state, { keep: command.keep, now: context.now })
       return swept === undefined ? refuse("NothingToDo") : plain({ _tag: "FilesSwept", ...swept })
@@ -74,12 +81,15 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
     case "EvictLibrary":
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")
-        : Result.succeed({ ...evicted, purgeBefore: state.version + 1 })
+        : Result.succeed({ ...evicted(formerAfterEviction(state)), purgeBefore: state.version + 1 })
   }
 }
 
-/** The eviction of a library that holds something. */
-export const evicted: LibraryDecision = { event: toNewEvent({ _tag: "Evicted" }, ""), payload: null }
+/** The eviction of a library that holds something. `former`: its replicas until then, and those before. */
+export const evicted = (former: FormerReplicas): LibraryDecision => {
+  const replicas = former.size > 0 && { replicas: Array.from(former) }
+  return { event: toNewEvent({ _tag: "Evicted", ...replicas }, ""), payload: null }
+}
 
 const plain = (event: LibraryEvent): Result.Result<LibraryDecision, never> =>
   Result.succeed({ event: toNewEvent(event, ""), payload: null })
@@ -93,8 +103,8 @@ export const LEASE_MILLIS = 10_000
 
 const decideSync = (stored: LibraryState, command: Sync, context: DecisionContext): Decided => {
   const state = withKnowledge(stored, context)
+  if (isAnothers(state, command)) return refuse("AnothersReplica")
   const replica = state.replicas.get(command.replicaId)
-  if (replica !== undefined && replica.userId !== command.userId) return refuse("AnothersReplica")
   if (replica === undefined && !hasRoomForReplica(state, context.quota)) return refuse("QuotaReached")
   const { since, timestamp } = command
   if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
@@ -143,6 +153,9 @@ const decideSyncOfNothing = (
 const isFirst = ({ oid, timestamp }: OwnedOperation, i: number, all: ReadonlyArray<OwnedOperation>): boolean =>
   i === 0 || all[i - 1]!.oid !== oid || all[i - 1]!.timestamp !== timestamp
 
+const isAnothers = (state: LibraryState, { replicaId, userId }: Author): boolean =>
+  (ownerOfReplica(state, replicaId) ?? userId) !== userId
+
 const mayWrite = ({ type }: { readonly type: number }): boolean => type < 4
 
 const join = (command: Sync, reset: boolean): Decided =>
@@ -159,9 +172,9 @@ const join = (command: Sync, reset: boolean): Decided =>
 
 const decideOperations = (stored: LibraryState, command: StoreOperations, context: DecisionContext): Decided => {
   const state = withKnowledge(stored, context)
+  if (isAnothers(state, command)) return refuse("AnothersReplica")
   const replica = state.replicas.get(command.replicaId)
   if (replica === undefined) return refuse("NotJoined")
-  if (replica.userId !== command.userId) return refuse("AnothersReplica")
   if (isTruant(replica, context) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
   const taken = takeOperations(state, command, replica)
   if (taken === "late") return refuse(mayLoseWrites(stored, replica.id, context) ? "TooLate" : "MustReset")

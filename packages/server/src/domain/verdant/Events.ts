@@ -67,7 +67,11 @@ export const OperationsStored = Schema.TaggedStruct("OperationsStored", {
 export const CursorsAdvanced = Schema.TaggedStruct("CursorsAdvanced", progress)
 
 /** The replica is new when it comes back, and is reset. */
-export const ReplicaForgotten = Schema.TaggedStruct("ReplicaForgotten", { replicaId: ReplicaId })
+export const ReplicaForgotten = Schema.TaggedStruct("ReplicaForgotten", {
+  replicaId: ReplicaId,
+  /** The user to whom the replica still belongs. Absent in events of servers that did not remember that. */
+  userId: Schema.optionalKey(UserId)
+})
 
 /** The replica counts as not heard of for too long. */
 export const ReplicaMadeTruant = Schema.TaggedStruct("ReplicaMadeTruant", { replicaId: ReplicaId })
@@ -100,7 +104,13 @@ export const FilesSwept = Schema.TaggedStruct("FilesSwept", {
   deleted: Schema.Array(FileId)
 })
 
-export const Evicted = Schema.TaggedStruct(EVICTED, {})
+export const Evicted = Schema.TaggedStruct(EVICTED, {
+  /**
+   * The replicas that the library had, with their users: they still belong to them. The one that left first comes first.
+   * Absent: there was none, or an older server wrote the event.
+   */
+  replicas: Schema.optionalKey(Schema.Array(Schema.Tuple([ReplicaId, UserId])))
+})
 export const Pruned = Schema.TaggedStruct(PRUNED, { before: Version })
 
 export const LibraryEvent = Schema.Union([

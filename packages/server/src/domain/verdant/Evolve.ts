@@ -4,10 +4,12 @@ import type { FileId } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import { withSize } from "./EntityBounds.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
+import { withReferences } from "./FileReferences.ts"
 import { isUpToDate } from "./Missed.ts"
 import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
+import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
 import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
 import { type Batch, fromBatches } from "./UnfoldedBatches.ts"
 
@@ -46,7 +48,9 @@ const evolveWith = (
     case "ReplicaForgotten": {
       const replicas = new Map(state.replicas)
       replicas.delete(decoded.replicaId)
-      return { ...state, replicas }
+      const { replicaId: id, userId } = decoded
+      if (userId === undefined) return { ...state, replicas }
+      return { ...state, replicas, formerReplicas: withFormer(state.formerReplicas, [{ id, userId }]) }
     }
     case "ReplicaMadeTruant": {
       const replica = state.replicas.get(decoded.replicaId)
@@ -79,7 +83,12 @@ const evolveWith = (
       return { ...state, files, fileBytes }
     }
     case "Evicted":
-      return { ...initial, version: event.version, generation: event.generation + 1 }
+      return {
+        ...initial,
+        formerReplicas: new Map(decoded.replicas),
+        version: event.version,
+        generation: event.generation + 1
+      }
     case "Pruned":
       return state
   }
@@ -95,13 +104,15 @@ const MAX_REPLICAS_OF_USER = 1000
 
 const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
   const replicas = new Map(state.replicas)
-  if (!replicas.has(replica.id)) {
-    const own = Array.from(replicas.values()).filter(({ userId }) => userId === replica.userId)
-    if (own.length >= MAX_REPLICAS_OF_USER) {
-      replicas.delete(own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest)).id)
-    }
+  if (replicas.has(replica.id)) return { ...state, replicas: replicas.set(replica.id, replica) }
+  let formerReplicas = withoutFormer(state.formerReplicas, replica.id)
+  const own = Array.from(replicas.values()).filter(({ userId }) => userId === replica.userId)
+  if (own.length >= MAX_REPLICAS_OF_USER) {
+    const oldest = own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest))
+    replicas.delete(oldest.id)
+    formerReplicas = withFormer(formerReplicas, [oldest])
   }
-  return { ...state, replicas: replicas.set(replica.id, replica) }
+  return { ...state, replicas: replicas.set(replica.id, replica), formerReplicas }
 }
 
 const joined = (
@@ -170,6 +181,7 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
+    fileReferences: withReferences(withReferences(state.fileReferences, items.baselines), operations),
     batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
     newest: latest([state.newest, wrote, ...items.baselines.map(({ timestamp }) => timestamp)]),
@@ -217,6 +229,7 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
   return {
     ...state,
     replicas: new Map(replicas.map((replica) => [replica.id, replica])),
+    formerReplicas: new Map(folded.formerReplicas),
     entities,
     batches: fromBatches(batches),
     operations: folded.operations.length,
@@ -226,7 +239,8 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     newest: newestOf(folded, state),
     foldedUpTo: folded.foldedUpTo,
     files: new Map(files.map((file) => [file.fileId, file])),
-    fileBytes: files.reduce((sum, { size }) => sum + size, 0)
+    fileBytes: files.reduce((sum, { size }) => sum + size, 0),
+    fileReferences: withReferences(withReferences(HashMap.empty(), folded.baselines), folded.operations)
   }
 }
 

@@ -1,46 +1,48 @@
-/** The files that a library's data refers to. A file without references for long enough is deleted. */
-import { HashMap, Schema } from "effect"
+/**
+ * The files that a library's data refers to, and the users who see a reference to them.
+ *
+ * The state holds the references as an index, which each event extends by the items that it brings. To collect them from all
+ * entities for a download would take as long as the library is large, and a cache would be stale after every write.
+ */
+import { HashMap, Option, Schema } from "effect"
 import { FileId } from "../Ids.ts"
-import { type Entity, isRef } from "./model/Patch.ts"
-import type { LibraryState } from "./State.ts"
+import { type Entity, isRef, type Patch } from "./model/Patch.ts"
 
 /** The text in every reference to a file, in JSON as clients and this server write it. */
 const MARK = '"@@type":"file"'
 
-/**
- * Every file that a baseline or an operation refers to. A reference that a newer operation removed counts as well: an older
- * operation that is still to come may change the outcome.
- */
-export const referredFiles = (state: LibraryState): ReadonlySet<string> => {
-  const found = new Set<string>()
-  for (const { baseline, operations } of HashMap.values(state.entities)) {
-    if (baseline !== undefined) collect(baseline.text, found)
-    for (const { text } of operations) collect(text, found)
-  }
-  return found
-}
-
-const collect = (text: string, found: Set<string>): void => {
-  if (!text.includes(MARK)) return
-  for (const fileId of fileRefsOf(JSON.parse(text))) found.add(fileId)
-}
+/** The users who see a reference to a file; null: all users do. */
+export type Readers = ReadonlySet<string> | null
 
 /**
- * The files that lost or gained their last reference since the last sweep, and those to delete: without references for
- * longer than `keep` milliseconds. undefined: nothing changes.
+ * Every file that a baseline or an operation refers to. A reference that a newer operation removed counts as well, until it
+ * is compacted: an older operation that is still to come may change the outcome.
  */
-export const sweepFiles = (state: LibraryState, { keep, now }: { readonly keep: number; readonly now: number }) => {
-  if (state.files.size === 0) return undefined
-  const referred = referredFiles(state)
-  const [orphaned, revived, deleted]: [Array<FileId>, Array<FileId>, Array<FileId>] = [[], [], []]
-  for (const { fileId, orphanedAt } of state.files.values()) {
-    if (referred.has(fileId)) {
-      if (orphanedAt !== null) revived.push(fileId)
-    } else if (orphanedAt === null) orphaned.push(fileId)
-    else if (now - orphanedAt > keep) deleted.push(fileId)
-  }
-  return orphaned.length + revived.length + deleted.length === 0 ? undefined : { orphaned, revived, deleted }
+export type FileReferences = HashMap.HashMap<string, Readers>
+
+interface Item {
+  readonly text: string
+  readonly patch?: Patch
+  readonly owner: string | null
 }
+
+/** Adds the references of baselines or operations. */
+export const withReferences = (before: FileReferences, items: Iterable<Item>): FileReferences => {
+  let after = before
+  for (const { owner, patch, text } of items) {
+    if (!text.includes(MARK)) continue
+    for (const fileId of fileRefsOf(patch ?? JSON.parse(text))) {
+      const readers = readersOf(after, fileId)
+      if (readers === null || (owner !== null && readers?.has(owner) === true)) continue
+      after = HashMap.set(after, fileId, owner === null ? null : new Set([...(readers ?? []), owner]))
+    }
+  }
+  return after
+}
+
+/** The users who see a reference to a file; undefined: nothing refers to it. */
+export const readersOf = (references: FileReferences, fileId: FileId): Readers | undefined =>
+  Option.getOrUndefined(HashMap.get(references, fileId))
 
 const isFileId = Schema.is(FileId)
 

@@ -2,9 +2,11 @@
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
 import type { ReplicaId } from "./Events.ts"
+import type { FileReferences } from "./FileReferences.ts"
 import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
+import type { FormerReplicas } from "./ReplicaOwners.ts"
 import type { UnfoldedBatches } from "./UnfoldedBatches.ts"
 
 export interface Replica {
@@ -56,6 +58,7 @@ export interface LibraryState {
   readonly version: number
   readonly generation: number
   readonly replicas: ReadonlyMap<ReplicaId, Replica>
+  readonly formerReplicas: FormerReplicas
   readonly entities: HashMap.HashMap<string, Entity>
   readonly batches: UnfoldedBatches
   /** Number of operations that are not compacted yet. */
@@ -73,6 +76,7 @@ export interface LibraryState {
   readonly files: ReadonlyMap<FileId, StoredFile>
   /** Bytes of all files together. */
   readonly fileBytes: number
+  readonly fileReferences: FileReferences
   /** The replica that was asked to restore the library, and when (milliseconds since 1970). */
   readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
   /** Version of the newest checkpoint. */
@@ -83,6 +87,7 @@ export const initial: LibraryState = {
   version: 0,
   generation: 0,
   replicas: new Map(),
+  formerReplicas: new Map(),
   entities: HashMap.empty(),
   batches: undefined,
   operations: 0,
@@ -93,6 +98,7 @@ export const initial: LibraryState = {
   foldedUpTo: 0,
   files: new Map(),
   fileBytes: 0,
+  fileReferences: HashMap.empty(),
   lease: undefined,
   checkpoint: 0
 }

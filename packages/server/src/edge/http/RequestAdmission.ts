@@ -4,15 +4,20 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
+import type { AddressLimits } from "../AddressLimits.ts"
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /**
  * Gives requests to `handler`. A socket that sends a request before the one before is answered is destroyed: browsers,
  * fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests in progress, the
- * answer is 503 and the connection ends.
+ * answer is 503, and for an address with too many it is 429. Then the connection ends.
  */
-export const admitRequests = (server: Server, maxRequests: number, handler: Handler): void => {
+export const admitRequests = (
+  server: Server,
+  { addresses, maxRequests }: { readonly addresses: AddressLimits; readonly maxRequests: number },
+  handler: Handler
+): void => {
   const busy = new WeakSet<Socket>()
   let inProgress = 0
   server.on("request", (request, response) => {
@@ -20,14 +25,19 @@ export const admitRequests = (server: Server, maxRequests: number, handler: Hand
     // One read may hold many requests: Node reports them all, also after the socket is destroyed.
     if (socket.destroyed) return
     if (busy.has(socket)) return void socket.destroy()
-    if (inProgress >= maxRequests)
-      return void response.writeHead(503, { connection: "close", "content-length": 0 }).end()
+    if (inProgress >= maxRequests) return refuse(response, 503)
+    const release = addresses.takeForwarded(request)
+    if (release === undefined) return refuse(response, 429)
     busy.add(socket)
     inProgress += 1
     response.once("close", () => {
       busy.delete(socket)
       inProgress -= 1
+      release()
     })
     handler(request, response)
   })
 }
+
+const refuse = (response: ServerResponse, status: number): void =>
+  void response.writeHead(status, { connection: "close", "content-length": 0 }).end()

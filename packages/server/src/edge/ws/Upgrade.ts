@@ -7,6 +7,8 @@ export interface Upgrade {
   readonly socket: Duplex
   /** The first bytes after the request's head. */
   readonly head: Buffer
+  /** Ends the handshake: the client was admitted or refused. */
+  readonly settle: () => void
 }
 
 /** Destroys the socket on its errors. Without a listener, an error would end the process. */

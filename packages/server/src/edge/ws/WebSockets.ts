@@ -13,6 +13,7 @@ import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
+import type { AddressLimits } from "../AddressLimits.ts"
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
 import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
@@ -36,7 +37,11 @@ const CLOSE_TIMEOUT = 10_000
 /** Refused clients that may take their time to close. Above it, the oldest is dropped. */
 const MAX_REFUSED = 1000
 
-export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits, memoryBudget: MemoryBudget) {
+export const makeWebSockets = Effect.fnUntraced(function* (
+  limits: SocketLimits,
+  addresses: AddressLimits,
+  memoryBudget: MemoryBudget
+) {
   const access = yield* Access
   const admissionControl = yield* AdmissionControl
   const documents = yield* SecsyncSessions
@@ -63,11 +68,24 @@ export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits,
     if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes || isMemoryShort()) {
       return refuseUpgrade(socket, "503 Service Unavailable")
     }
+    const release = addresses.takeForwarded(request)
+    if (release === undefined) return refuseUpgrade(socket, "429 Too Many Requests")
+    socket.once("close", release)
+    const settle = addresses.takeHandshake(request)
+    if (settle === undefined) return refuseUpgrade(socket, "429 Too Many Requests")
+    socket.once("close", settle)
     destroyOnError(socket)
-    if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant({ request, socket, head }))
+    const upgrade: Upgrade = {
+      ...{ request, socket, head },
+      settle: () => {
+        settle()
+        socket.off("close", settle)
+      }
+    }
+    if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant(upgrade))
     const target = parseTarget(request.url ?? "/")
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
-    accept({ request, socket, head }, documentClients, openDocument(target))
+    accept(upgrade, documentClients, openDocument(target))
   }
 
   /** Checks the token before the upgrade: on a 401, a Verdant client fetches a new token. */
@@ -94,12 +112,12 @@ export const makeWebSockets = Effect.fnUntraced(function* (limits: SocketLimits,
 
   // ---- accept
 
-  const accept = ({ request, socket, head }: Upgrade, services: ClientSocketServices, open: Open): void =>
+  const accept = ({ request, socket, head, settle }: Upgrade, services: ClientSocketServices, open: Open): void =>
     server.handleUpgrade(request, socket, head, (ws) => {
       const client = new ClientSocket(ws, request.socket, services)
       clients.set(ws, client)
       ws.on("message", listeners.message).on("close", listeners.close).on("error", listeners.error)
-      client.open(serve(client, open))
+      client.open(Effect.ensuring(serve(client, open), Effect.sync(settle)))
     })
 
   /** The same listeners for all sockets, so that an idle socket takes little memory. */

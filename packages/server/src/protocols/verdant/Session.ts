@@ -10,6 +10,7 @@ import { isUpToDate } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
+import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
@@ -191,8 +192,8 @@ class LibrarySession implements Session, Subscriber {
           client.send(Wire.heartbeatResponse)
         })
     }
-    const replica = room.state().replicas.get(message.replicaId)
-    if (replica !== undefined && replica.userId !== this.grant.userId) {
+    const owner = ownerOfReplica(room.state(), message.replicaId)
+    if (owner !== undefined && owner !== this.grant.userId) {
       return Effect.sync(() => {
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AnothersReplica")
         client.send(Wire.forbidden)

@@ -1,8 +1,11 @@
 /** The rules of a Verdant library: given what happened before, which event a command becomes, or why it is refused. */
 import { assert, describe, it } from "@effect/vitest"
 import type { DecisionContext } from "../../../src/domain/verdant/Context.ts"
+import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
+import { fold } from "../../../src/domain/verdant/Evolve.ts"
 import { missed } from "../../../src/domain/verdant/Missed.ts"
 import { PROCESSING_MILLIS } from "../../../src/domain/verdant/Progress.ts"
+import { ownerOfReplica } from "../../../src/domain/verdant/ReplicaOwners.ts"
 import { ReplicaProgress } from "../../../src/protocols/verdant/ReplicaProgress.ts"
 import { given, NOW, operation, stamp, sync, type Then, TRUANCY, write } from "./decisions.ts"
 
@@ -100,6 +103,64 @@ describe("a restoration", () => {
     isRefused(library.when({ _tag: "EvictLibrary" }), "NothingToDo")
     library.when(sync("writer", 4, { operations: [operation(0)] }))
     isEvent(library.when({ _tag: "EvictLibrary" }), { _tag: "Evicted" })
+  })
+})
+
+describe("a replica", () => {
+  const evict = { _tag: "EvictLibrary" } as const
+  const restore = (n: number) => sync("writer", n, { operations: [operation(0)] })
+  const another = { userId: "another" }
+
+  it("belongs to the user who made it, however often the library was evicted since", () => {
+    const library = twoReplicas()
+    library.when(evict)
+    for (const n of [10, 20]) {
+      for (const options of [another, { ...another, type: 5 }, { ...another, since: stamp(2) }]) {
+        isRefused(library.when(sync("replica", n, options)), "AnothersReplica")
+      }
+      isRefused(library.when({ ...write("replica", operation(n)), ...another }), "AnothersReplica")
+      library.when(restore(n + 1))
+      isRefused(library.when(sync("replica", n + 2, another)), "AnothersReplica")
+      library.when(evict)
+    }
+    isEvent(library.when(restore(30)), { _tag: "OperationsStored" })
+    isEvent(library.when(sync("replica", 31)), { _tag: "ReplicaJoined", reset: true })
+  })
+
+  it("belongs to the user who made it once the server has forgotten it, also after a compaction", () => {
+    const library = twoReplicas()
+    library.when({ _tag: "ForgetReplica", replicaId: library.replica("replica").id })
+    const progress = new ReplicaProgress()
+    progress.promise(library.replica("writer").id, stamp(9), NOW)
+    progress.ripen()
+    progress.ripen()
+    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { watermark: stamp(9) })
+    isEvent(library.when({ _tag: "Compact" }, knowing(progress)), { _tag: "Folded" })
+    isRefused(library.when(sync("replica", 10, another)), "AnothersReplica")
+    isEvent(library.when(sync("replica", 10)), { _tag: "ReplicaJoined", replicaId: "replica" })
+  })
+
+  it("has the same user whether the library was read from its first event or from its newest checkpoint", () => {
+    const library = twoReplicas()
+    library.when(evict)
+    library.when(restore(10))
+    const { checkpoint, formerReplicas } = library.state()
+    const tail = fold(library.stored().filter(({ event }) => event.version >= checkpoint))
+    assert.deepStrictEqual([...tail.formerReplicas], [...formerReplicas])
+    assert.deepStrictEqual([...formerReplicas], [["replica", "user"]])
+  })
+
+  it("has no user any more when its user left a hundred others later, however many those of other users are", () => {
+    const library = given(sync("first", 1, { operations: [operation(0)] }), sync("other", 1, another))
+    for (let n = 0; n < 100; n++) library.when(sync(`replica-${n}`, 2), { now: NOW + 1 })
+    library.when(evict)
+    const { formerReplicas } = library.state()
+    assert.deepStrictEqual(
+      [formerReplicas.size, ownerOfReplica(library.state(), ReplicaId.make("first"))],
+      [101, undefined]
+    )
+    assert.strictEqual(ownerOfReplica(library.state(), ReplicaId.make("other")), "another")
+    assert.strictEqual(ownerOfReplica(library.state(), ReplicaId.make("replica-0")), "user")
   })
 })
 

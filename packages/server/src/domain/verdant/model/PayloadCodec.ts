@@ -40,6 +40,8 @@ export interface FoldedLibrary {
   readonly watermark: string | null
   readonly foldedUpTo: number
   readonly replicas: ReadonlyArray<unknown>
+  /** Replicas that the library does not hold any more, with their users. Absent: none, or an older server wrote it. */
+  readonly formerReplicas?: ReadonlyArray<readonly [ReplicaId, string]>
   readonly files: ReadonlyArray<unknown>
   readonly baselines: ReadonlyArray<StoredBaseline>
   readonly operations: ReadonlyArray<StoredOperation>

@@ -50,6 +50,10 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
     const files = yield* VerdantFiles
+    // Refuse before reading the body. Another user may still be faster, so the recording is refused as well.
+    if (!(yield* files.mayRecord(grant.libraryId, fileId, grant.userId))) {
+      return yield* new HttpRefusal({ code: Code.forbidden })
+    }
     const room = yield* Effect.catchTag(files.roomFor(grant.libraryId, fileId), "FilesFull", () => libraryFull)
     const blob = newBlobKey(grant.libraryId, fileId)
     const limits = room < options.maxBytes ? { ...options, maxBytes: room, tooLarge: Code.libraryFull } : options
@@ -63,9 +67,10 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     const file: FileRecord = { fileId, name: displayName(name), type, size, hash, blob, userId: grant.userId }
     // The bytes are stored first: if the upload ends here, a sweep deletes them. If recording fails, the file may have been
     // recorded anyway, so the bytes stay.
-    const replaced = yield* files
-      .record(grant.libraryId, file)
-      .pipe(Effect.catchTag("FilesFull", () => Effect.andThen(deleteBlob(blob), libraryFull)))
+    const replaced = yield* files.record(grant.libraryId, file).pipe(
+      Effect.catchTag("FilesFull", () => Effect.andThen(deleteBlob(blob), libraryFull)),
+      Effect.catchTag("AnothersFile", () => Effect.andThen(deleteBlob(blob), new HttpRefusal({ code: Code.forbidden })))
+    )
     if (replaced !== undefined) yield* deleteBlob(replaced.blob)
     return HttpServerResponse.jsonUnsafe({ success: true })
   }).pipe(Effect.catchTag("Refused", refuseUpload))
@@ -89,7 +94,7 @@ const information = (options: FileOptions) =>
     const { grant } = yield* admitByToken(request.headers)
     yield* requireWholeLibrary(grant)
     const fileId = yield* fileIdOfPath
-    const { name, type } = yield* find(grant.libraryId, fileId)
+    const { name, type } = yield* find(grant.libraryId, fileId, grant.userId)
     const origin = options.publicOrigin ?? originOf(request)
     const url = yield* linkTo(yield* FileLinks, grant.libraryId, fileId, { ...options, origin })
     return HttpServerResponse.jsonUnsafe(
@@ -101,15 +106,15 @@ const information = (options: FileOptions) =>
 const download = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const fileId = yield* fileIdOfPath
-  const { grant, ended } = yield* hasToken(request.headers)
-    ? admitByToken(request.headers)
-    : admitByLink(request, fileId)
+  const isByToken = hasToken(request.headers)
+  const { grant, ended } = yield* isByToken ? admitByToken(request.headers) : admitByLink(request, fileId)
   yield* requireWholeLibrary(grant)
-  const file = yield* find(grant.libraryId, fileId)
+  const reader = isByToken ? grant.userId : undefined
+  const file = yield* find(grant.libraryId, fileId, reader)
   const sent = yield* sendFile(request, file, ended)
   if (sent !== undefined) return sent
   // An upload may have replaced the file since it was found.
-  const now = yield* find(grant.libraryId, fileId)
+  const now = yield* find(grant.libraryId, fileId, reader)
   const again = now.blob === file.blob ? undefined : yield* sendFile(request, now, ended)
   if (again !== undefined) return again
   yield* Effect.logError(
@@ -143,8 +148,9 @@ const refusalOfLink = ({ reason }: LinkRefused): HttpRefusal =>
 const requireWholeLibrary = (grant: Grant) =>
   grant.documents === undefined ? Effect.void : Effect.fail(new HttpRefusal({ code: Code.forbidden }))
 
-const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
-  const file = yield* (yield* VerdantFiles).find(libraryId, fileId)
+/** The file. A file that the reader may not read is refused as not found. `reader`: undefined for the bearer of a link. */
+const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, reader: string | undefined) {
+  const file = yield* (yield* VerdantFiles).find(libraryId, fileId, reader)
   return file === undefined ? yield* new HttpRefusal({ code: Code.notFound }) : file
 })
 

@@ -1,7 +1,8 @@
 /** The catalog of a library's files. Their bytes are in the `BlobStore`, under keys that only the catalog knows. */
 import { Context, Effect, Layer, Schema } from "effect"
-import type { FileId, Hash, LibraryId } from "../../../domain/Ids.ts"
+import { FileId, type Hash, type LibraryId } from "../../../domain/Ids.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../domain/verdant/Commands.ts"
+import { mayRead, mayReplace } from "../../../domain/verdant/Files.ts"
 import { roomForFile } from "../../../domain/verdant/LibraryQuota.ts"
 import type { StoredFile } from "../../../domain/verdant/State.ts"
 import { BlobKey } from "../../../ports/BlobStore.ts"
@@ -30,19 +31,37 @@ export class FilesFull extends Schema.TaggedError<FilesFull>()("FilesFull", { li
   }
 }
 
+/** The file was uploaded by another user, so it stays as it is. */
+export class AnothersFile extends Schema.TaggedError<AnothersFile>()("AnothersFile", { fileId: FileId }) {
+  override get message(): string {
+    return `The file ${this.fileId} was uploaded by another user; upload it under an id of its own`
+  }
+}
+
 export class VerdantFiles extends Context.Service<
   VerdantFiles,
   {
     /** The bytes that a file with this id may have. Fails if the library has no room for it. */
     readonly roomFor: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<number, FilesFull | StorageUnavailable>
+    /** Whether a user may upload a file with this id: there is none, or it is the user's own. */
+    readonly mayRecord: (
+      libraryId: LibraryId,
+      fileId: FileId,
+      userId: string
+    ) => Effect.Effect<boolean, StorageUnavailable>
 
     /** Records a file whose bytes are stored. Returns the file that it replaced, whose bytes can be deleted. */
     readonly record: (
       libraryId: LibraryId,
       file: FileRecord
-    ) => Effect.Effect<FileRecord | undefined, FilesFull | StorageUnavailable>
+    ) => Effect.Effect<FileRecord | undefined, FilesFull | AnothersFile | StorageUnavailable>
 
-    readonly find: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
+    /** A file; undefined: there is none that `reader` may read. Without a reader: any file. */
+    readonly find: (
+      libraryId: LibraryId,
+      fileId: FileId,
+      reader?: string
+    ) => Effect.Effect<FileRecord | undefined, StorageUnavailable>
 
     /** The blobs of all files of the library. No file refers to any other blob in its group. */
     readonly blobs: (libraryId: LibraryId) => Effect.Effect<ReadonlySet<BlobKey>, StorageUnavailable>
@@ -84,15 +103,35 @@ export class VerdantFiles extends Context.Service<
         const room = yield* rooms.get(libraryKey(libraryId))
         const before = room.state().files.get(file.fileId)
         const outcome = yield* submit(room, { _tag: "StoreFile", file })
-        if (outcome._tag === "Refused") return yield* new FilesFull({ libraryId })
+        if (outcome._tag === "Refused") {
+          return yield* outcome.refusal._tag === "AnothersFile"
+            ? new AnothersFile({ fileId: file.fileId })
+            : new FilesFull({ libraryId })
+        }
         return before && recordOf(before)
       }, Effect.scoped)
 
-      const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
+      const mayRecord = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, userId: string) {
         const room = yield* rooms.get(libraryKey(libraryId))
-        // Another process may have recorded it: read what this room has not seen.
-        if (!room.state().files.has(fileId)) yield* submit(room, { _tag: "Look" })
-        const found = room.state().files.get(fileId)
+        const isAllowed = () => {
+          const file = room.state().files.get(fileId)
+          return file === undefined || mayReplace(file, userId)
+        }
+        if (isAllowed()) return true
+        // Another process may have deleted it: read what this room has not seen.
+        yield* submit(room, { _tag: "Look" })
+        return isAllowed()
+      }, Effect.scoped)
+
+      const find = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, reader?: string) {
+        const room = yield* rooms.get(libraryKey(libraryId))
+        const readable = () => {
+          const file = room.state().files.get(fileId)
+          return file !== undefined && (reader === undefined || mayRead(room.state(), file, reader)) ? file : undefined
+        }
+        // Another process may have recorded it, or a document that refers to it: read what this room has not seen.
+        if (readable() === undefined) yield* submit(room, { _tag: "Look" })
+        const found = readable()
         return found && recordOf(found)
       }, Effect.scoped)
 
@@ -102,7 +141,7 @@ export class VerdantFiles extends Context.Service<
         return new Set(Array.from(room.state().files.values(), ({ blob }) => BlobKey.make(blob)))
       }, Effect.scoped)
 
-      return VerdantFiles.of({ roomFor, record, find, blobs })
+      return VerdantFiles.of({ mayRecord, roomFor, record, find, blobs })
     })
   )
 }

@@ -466,6 +466,28 @@ describe("an unavailable store", () => {
   )
 })
 
+describe("a file of another user", () => {
+  it.live("is not replaced: the upload is refused with 403, also when it began before the other one ended", () =>
+    Effect.gen(function* () {
+      const server = yield* startFileServer({}, { blobs: layerWatched })
+      const [token, another] = [yield* server.token(library), yield* server.token(library, { userId: "another" })]
+      const content = "not mine"
+      const contentLength = rawForm({ filename: "x", content }).length
+      const slow = yield* beginUpload(server, another, fileId, { contentLength, content })
+      yield* until(Effect.sync(() => arrivals(server) === 1))
+      assert.strictEqual((yield* uploadFile(server, token, fileId, textFile("mine"))).status, 200)
+      slow.socket.write(`\r\n--${BOUNDARY}--\r\n`)
+      yield* until(Effect.sync(() => slow.answer().includes('{"code":4030}')))
+      assert.match(slow.answer(), /^HTTP\/1.1 403 /)
+      const reply = yield* uploadFile(server, another, fileId, textFile(content))
+      assert.deepStrictEqual([reply.status, reply.json], [403, { code: 4030 }])
+      const { bytes } = yield* ask(`${server.url}/${fileId}/content`, { headers: bearer(token) })
+      assert.strictEqual(bytes.toString(), "mine")
+      assert.deepStrictEqual(yield* storedKeys(server), [(yield* recorded(server))!.blob])
+    })
+  )
+})
+
 describe("access to a file", () => {
   const codeOf = (url: string, init?: RequestInit) =>
     Effect.map(ask(url, init), ({ status, json }) => [status, (json as { code?: number } | undefined)?.code])

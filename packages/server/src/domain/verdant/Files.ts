@@ -1,0 +1,37 @@
+/** The rules of files: who may replace and read them, and which ones are deleted because nothing refers to them. */
+import type { FileId } from "../Ids.ts"
+import { readersOf } from "./FileReferences.ts"
+import type { LibraryState, StoredFile } from "./State.ts"
+
+/** The user of files that were copied from another server, which did not record their uploaders. They belong to nobody. */
+export const IMPORTER = "@import"
+
+/** Whether a user may replace a file. */
+export const mayReplace = (file: StoredFile, userId: string): boolean =>
+  file.userId === userId || file.userId === IMPORTER
+
+/**
+ * Whether a user may read a file: its uploader, and the users who are sent a document that refers to it. A client asks for a
+ * file only because of such a document, so until there is one, nobody else needs the file.
+ */
+export const mayRead = (state: LibraryState, file: StoredFile, userId: string): boolean => {
+  if (file.userId === userId) return true
+  const readers = readersOf(state.fileReferences, file.fileId)
+  return readers === undefined ? file.userId === IMPORTER : readers === null || readers.has(userId)
+}
+
+/**
+ * The files that lost or gained their last reference since the last sweep, and those to delete: without references for
+ * longer than `keep` milliseconds. undefined: nothing changes.
+ */
+export const sweepFiles = (state: LibraryState, { keep, now }: { readonly keep: number; readonly now: number }) => {
+  if (state.files.size === 0) return undefined
+  const [orphaned, revived, deleted]: [Array<FileId>, Array<FileId>, Array<FileId>] = [[], [], []]
+  for (const { fileId, orphanedAt } of state.files.values()) {
+    if (readersOf(state.fileReferences, fileId) !== undefined) {
+      if (orphanedAt !== null) revived.push(fileId)
+    } else if (orphanedAt === null) orphaned.push(fileId)
+    else if (now - orphanedAt > keep) deleted.push(fileId)
+  }
+  return orphaned.length + revived.length + deleted.length === 0 ? undefined : { orphaned, revived, deleted }
+}
