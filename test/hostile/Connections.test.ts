@@ -1,6 +1,6 @@
 /** Attacks by clients that have no valid token. */
 import { connect } from "node:net"
-import { assert, describe, it } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
 import { askToUpgrade } from "../support/network/UpgradeByHand.ts"
@@ -10,38 +10,29 @@ import { withstands } from "./UnderAttack.ts"
 vi.setConfig({ testTimeout: 300_000 })
 
 const SOCKETS = 200
-const REQUESTS = 200
+const REQUESTS = 800
 
-/** Sends many requests at once over one connection, and resolves when all are answered or the connection has ended. */
-const pipeline = (port: number): Effect.Effect<number> =>
+/** Sends many requests at once over one connection, and waits until the server ends it. */
+const pipeline = (port: number): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const socket = connect({ port, host: "127.0.0.1" })
-    let answers = 0
-    const end = () => {
-      socket.destroy()
-      resume(Effect.succeed(answers))
-    }
-    socket.on("data", (data) => {
-      answers += data.toString("latin1").split("HTTP/1.1 ").length - 1
-      if (answers >= REQUESTS) end()
-    })
-    socket.on("error", end)
-    socket.on("close", end)
+    socket.on("error", () => {})
+    socket.on("close", () => resume(Effect.void))
+    socket.resume()
     socket.write("GET /healthz HTTP/1.1\r\nHost: server\r\n\r\n".repeat(REQUESTS))
     return Effect.sync(() => socket.destroy())
   })
 
 describe("a client without a token does not hurt anyone", () => {
-  it.live("with 200 connections that send 200 requests each without waiting", () =>
+  it.live("with 200 connections that send 800 requests each without waiting", () =>
     withstands({
       attack: ({ server }) =>
-        Effect.gen(function* () {
-          const answers = yield* Effect.all(
+        Effect.asVoid(
+          Effect.all(
             Array.from({ length: SOCKETS }, () => pipeline(server.port)),
             { concurrency: "unbounded" }
           )
-          assert.isTrue(answers.some((count) => count > 0))
-        })
+        )
     })
   )
 

@@ -19,15 +19,26 @@ export const admitRequests = (server: Server, maxRequests: number, handler: Hand
     const { socket } = request
     // One read may hold many requests: Node reports them all, also after the socket is destroyed.
     if (socket.destroyed) return
-    if (busy.has(socket)) return void socket.destroy()
+    if (busy.has(socket)) {
+      ignoreRest(socket)
+      return void socket.destroy()
+    }
+    busy.add(socket)
+    response.once("close", () => busy.delete(socket))
     if (inProgress >= maxRequests)
       return void response.writeHead(503, { connection: "close", "content-length": 0 }).end()
-    busy.add(socket)
     inProgress += 1
     response.once("close", () => {
-      busy.delete(socket)
       inProgress -= 1
     })
     handler(request, response)
   })
+}
+
+/**
+ * Makes Node drop the other requests of the same read. It makes a request and a response of each, 1,600 in 64 KiB, and keeps
+ * them until the socket has closed: 200 such sockets would take a gigabyte. Node has no public way to stop its parser.
+ */
+const ignoreRest = (socket: Socket & { readonly parser?: { onIncoming: unknown } | null }): void => {
+  if (socket.parser) socket.parser.onIncoming = () => 0
 }
