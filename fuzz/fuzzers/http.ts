@@ -38,7 +38,7 @@ export const poll: Fuzzer = {
   })
 }
 
-const FORMS = [
+export const FORMS = [
   rawForm({ filename: "a.txt", content: "hello" }),
   rawForm({ filename: "\u00e9\u{1F600}.png", type: "image/png", content: "\u0000\u0001" }),
   rawForm({ name: "other", content: "field" }),

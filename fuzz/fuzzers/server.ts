@@ -13,6 +13,7 @@ import {
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect } from "effect"
 import { WebSocket } from "ws"
+import { formHeaders } from "../../test/support/network/uploads.ts"
 import type { Random } from "../../test/support/random.ts"
 import { mintToken, spawnServer } from "../../test/support/servers/ServerProcess.ts"
 import { expect, type Fuzzer, textOf } from "../Fuzzer.ts"
@@ -21,6 +22,7 @@ import { hostileText } from "../inputs/hostile.ts"
 import { mutate, mutateJson, mutateMessage } from "../inputs/mutate.ts"
 import { httpClient, outcomeOf, request } from "../inputs/requests.ts"
 import { LIBRARY, verdantMessages } from "../inputs/samples.ts"
+import { FORMS } from "./http.ts"
 import { secsyncUrls } from "./urls.ts"
 
 const DOCUMENT = "welcome"
@@ -30,7 +32,7 @@ const PATIENCE = 20_000
 const INTERNAL_ERROR = 1011
 
 /** The first line of an input says which way it takes; the other lines are frames, or a request's path and body. */
-const WAYS = ["secsync", "verdant", "upgrade", "poll", "get"] as const
+const WAYS = ["secsync", "verdant", "upgrade", "poll", "upload", "get"] as const
 
 export const serverProcess: Fuzzer = {
   name: "server",
@@ -43,7 +45,7 @@ export const serverProcess: Fuzzer = {
     )
     const filename = join(directory, "sealog.db")
     yield* Effect.orDie(SqliteStorage.applyMigrations({ filename }))
-    const server = yield* spawnServer(`sqlite:${filename}`)
+    const server = yield* spawnServer(`sqlite:${filename}`, { args: ["--files", join(directory, "files")] })
     const token = yield* mintToken(LIBRARY)
     const ask = yield* httpClient(server.port)
     const author = makeAuthor()
@@ -58,6 +60,7 @@ export const serverProcess: Fuzzer = {
           ? Buffer.from(`/${encodeURIComponent(hostileText(random).toWellFormed())}?sessionKey=${token}`)
           : mutate(random, secsyncUrls),
       poll: (random) => Buffer.from(`{"messages":[${mutateJson(random, oneOf(random, verdantMessages))}]}`),
+      upload: (random) => mutate(random, FORMS),
       get: (random) =>
         mutate(random, ["/healthz", "/verdant", "/verdant/files/f1", "/verdant/files/f1/content?a=b", "/"])
     }
@@ -88,13 +91,17 @@ export const serverProcess: Fuzzer = {
         const head = ["POST /verdant HTTP/1.1", `Authorization: Bearer ${token}`, "Content-Type: application/json"]
         return outcomeOf(await ask(request(head, content)), [400, 413, 503])
       },
+      upload: async (content) => {
+        const head = ["POST /verdant/files/f1 HTTP/1.1", `Authorization: Bearer ${token}`]
+        const type = `Content-Type: ${formHeaders["content-type"]}`
+        return outcomeOf(await ask(request([...head, type], content)), [400, 413, 415])
+      },
       get: async (content) => {
         const path = Buffer.from(content)
           .toString("latin1")
           .replace(/[\r\n]/g, "")
         const answer = await ask(request([`GET ${path} HTTP/1.1`]))
-        // The server has no file store: 501 says so.
-        return outcomeOf(answer, [400, 401, 403, 404, 405, 414, 426, 431, 501])
+        return outcomeOf(answer, [400, 401, 403, 404, 405, 414, 426, 431])
       }
     }
     let fed = 0

@@ -27,7 +27,7 @@ const CALM_UPDATES = 20
  * The longest wait during an attack, in usual waits of the same writer in peace. Two shared cores run the server, the attack,
  * the writer and the reader, so a wait is also one for this process.
  */
-const PATIENCE = 300
+const PATIENCE = 400
 /** Milliseconds that a usual wait counts at least, for a machine that is very fast. */
 const SHORTEST_WAIT = 10
 
