@@ -23,7 +23,7 @@ const slow = [
 ]
 
 /** Tests that hold on every storage, and so run on each. */
-const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts"]
+const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts", "test/hostile/**/*.test.ts"]
 
 /** Takes an hour, and runs only when `TEST_OPERATIONS` is set. */
 const longRun = process.env["TEST_OPERATIONS"] === undefined ? ["test/verdant/LongRun.test.ts"] : []

@@ -5,8 +5,9 @@ export interface Random {
   readonly next: (below: number) => number
 }
 
-export const makeRandom = (): Random => {
-  const seed = Number(process.env["TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 32))
+export const freshSeed = (): number => Number(process.env["TEST_SEED"] ?? Math.floor(Math.random() * 2 ** 32))
+
+export const makeRandom = (seed: number = freshSeed()): Random => {
   let state = seed
   // mulberry32
   const next = (below: number): number => {

@@ -24,14 +24,17 @@ export const admitRequests = (
     const { socket } = request
     // One read may hold many requests: Node reports them all, also after the socket is destroyed.
     if (socket.destroyed) return
-    if (busy.has(socket)) return void socket.destroy()
+    if (busy.has(socket)) {
+      ignoreRest(socket)
+      return void socket.destroy()
+    }
+    busy.add(socket)
+    response.once("close", () => busy.delete(socket))
     if (inProgress >= maxRequests) return refuse(response, 503)
     const release = addresses.takeForwarded(request)
     if (release === undefined) return refuse(response, 429)
-    busy.add(socket)
     inProgress += 1
     response.once("close", () => {
-      busy.delete(socket)
       inProgress -= 1
       release()
     })
@@ -41,3 +44,11 @@ export const admitRequests = (
 
 const refuse = (response: ServerResponse, status: number): void =>
   void response.writeHead(status, { connection: "close", "content-length": 0 }).end()
+
+/**
+ * Makes Node drop the other requests of the same read. It makes a request and a response of each, 1,600 in 64 KiB, and keeps
+ * them until the socket has closed: 200 such sockets would take a gigabyte. Node has no public way to stop its parser.
+ */
+const ignoreRest = (socket: Socket & { readonly parser?: { onIncoming: unknown } | null }): void => {
+  if (socket.parser) socket.parser.onIncoming = () => 0
+}

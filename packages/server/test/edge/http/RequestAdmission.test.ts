@@ -53,6 +53,23 @@ describe("HTTP requests", () => {
     })
   )
 
+  it.live("that a client pipelines above the limit get one answer", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ limits: { maxRequests: 0 } })
+      const socket = yield* connect(server.port)
+      let [answer, isClosed] = ["", false]
+      socket.on("data", (data) => {
+        answer += String(data)
+      })
+      socket.on("close", () => {
+        isClosed = true
+      })
+      socket.write(REQUEST.repeat(1000))
+      yield* until("the server closes the connection", () => isClosed)
+      assert.isAtMost(answer.split("HTTP/1.1 503").length - 1, 1)
+    })
+  )
+
   it.live("that follow each other on one connection are all answered", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()

@@ -5,7 +5,7 @@ import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
 import { listSizeOf } from "./EntitySize.ts"
 import type { Oid } from "./Oid.ts"
-import { readOperation } from "./Operation.ts"
+import { type Malformed, readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -63,7 +63,12 @@ export const encodeItems = (items: Items): Uint8Array => {
   return payload
 }
 
-/** Throws when the payload is not one of an `OperationsStored`. */
+/** The bytes are not the payload of a library's event. */
+export class PayloadDamaged extends Error {
+  override readonly name = "PayloadDamaged"
+}
+
+/** Throws `PayloadDamaged` when the payload is not one of an `OperationsStored`. */
 export const decodeItems = (payload: Uint8Array): Items => {
   const found = known.get(payload)
   if (found !== undefined) return found
@@ -71,18 +76,18 @@ export const decodeItems = (payload: Uint8Array): Items => {
   return { operations: operations.map(operationOf), baselines: baselines.map(baselineOf) }
 }
 
-/** The items of an `OperationsStored` in the protocol's shape. Throws when the payload is not one of that event. */
+/** The items of an `OperationsStored` in the protocol's shape. Throws as `decodeItems` does. */
 export const decodeSent = (
   payload: Uint8Array
 ): { readonly operations: ReadonlyArray<SentOperation>; readonly baselines: ReadonlyArray<SentBaseline> } => {
   const { operations, baselines } = parse(payload)
   return {
     operations: operations.map((json) => {
-      const { authz, oid, patch, timestamp } = Result.getOrThrow(readOperation(json))
+      const { authz, oid, patch, timestamp } = readOrThrow(readOperation(json))
       return { oid, timestamp, ...(authz && { authz }), data: patch }
     }),
     baselines: baselines.map((json) => {
-      const { authz, oid, snapshot, timestamp } = Result.getOrThrow(readBaseline(json))
+      const { authz, oid, snapshot, timestamp } = readOrThrow(readBaseline(json))
       return { oid, timestamp, ...(authz && { authz }), snapshot }
     })
   }
@@ -100,17 +105,20 @@ export const encodeFolded = (library: FoldedLibrary): Uint8Array => {
   return payload
 }
 
-/** Throws when the payload is not one of a `Folded`. */
+/** Throws `PayloadDamaged` when the payload is not one of a `Folded`. */
 export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
   const found = knownFolded.get(payload)
   if (found !== undefined) return found
   const { operations, baselines, ...rest } = parse(payload)
+  if (!Array.isArray(rest["replicas"]) || !Array.isArray(rest["files"])) throw notOfALibrary()
   return {
-    ...(rest as Omit<FoldedLibrary, "operations" | "baselines">),
+    ...(rest as unknown as Omit<FoldedLibrary, "operations" | "baselines">),
     baselines: baselines.map(baselineOf),
-    operations: (operations as ReadonlyArray<readonly [number, ReplicaId, unknown]>).map(
-      ([version, replicaId, json]) => ({ ...operationOf(json), version, replicaId })
-    )
+    operations: operations.map((placed) => {
+      if (!Array.isArray(placed)) throw notOfALibrary()
+      const [version, replicaId, json] = placed as [number, ReplicaId, unknown]
+      return { ...operationOf(json), version, replicaId }
+    })
   }
 }
 
@@ -119,14 +127,30 @@ interface Json extends Readonly<Record<string, unknown>> {
   readonly baselines: ReadonlyArray<unknown>
 }
 
-const parse = (payload: Uint8Array): Json =>
-  JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString()) as Json
+const parse = (payload: Uint8Array): Json => {
+  let json: Partial<Json> | null
+  try {
+    json = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString())
+  } catch (cause) {
+    throw new PayloadDamaged("The payload is not JSON", { cause })
+  }
+  if (!Array.isArray(json?.operations) || !Array.isArray(json.baselines)) throw notOfALibrary()
+  return json as Json
+}
+
+const notOfALibrary = () => new PayloadDamaged("The payload has not the fields of a library's event")
+
+const readOrThrow = <A>(read: Result.Result<A, Malformed>): A =>
+  Result.getOrThrowWith(
+    read,
+    ({ field }) => new PayloadDamaged(`The payload has an operation or a baseline with a malformed ${field}`)
+  )
 
 const operationOf = (json: unknown): OwnedOperation => {
-  const operation = Result.getOrThrow(readOperation(json))
+  const operation = readOrThrow(readOperation(json))
   return { ...operation, owner: ownerOf(operation.authz) }
 }
 
-const baselineOf = (json: unknown): StoredBaseline => storedBaseline(Result.getOrThrow(readBaseline(json)))
+const baselineOf = (json: unknown): StoredBaseline => storedBaseline(readOrThrow(readBaseline(json)))
 
 const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()

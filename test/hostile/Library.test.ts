@@ -1,0 +1,132 @@
+/** Attacks by users of one library: they have its tokens, and none for any other. */
+import { randomBytes } from "node:crypto"
+import { assert, describe, it } from "@effect/vitest"
+import { makeAuthor, snapshotMessage } from "@sealog/server/testing"
+import { Effect } from "effect"
+import { vi } from "vitest"
+import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
+import { connectVerdant, post, refusedUpgrade } from "../support/clients/RawVerdant.ts"
+import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
+import { attackerOf, handled, sendOperations, signed, untilCompacted } from "./attackers.ts"
+import { type Battle, withstands } from "./UnderAttack.ts"
+
+vi.setConfig({ testTimeout: 300_000 })
+
+const megabytes = (count: number): string => "x".repeat(count * 1024 * 1024)
+
+/** Fills an object to the limit and beyond, and has it compacted. */
+const fillObject = (battle: Battle) =>
+  Effect.gen(function* () {
+    const attacker = yield* attackerOf(battle)
+    const patches = [initialize({ a: megabytes(2) }), set("b", megabytes(2)), set("c", megabytes(2))]
+    yield* sendOperations(attacker, "item/large", patches, 1)
+    yield* untilCompacted(battle, attacker)
+  })
+
+/** Sends huge operations by a token that allows none. */
+const writeReadOnly = Effect.fnUntraced(function* (battle: Battle) {
+  for (let round = 0; round < 5; round++) {
+    const attacker = yield* attackerOf(battle, "read-only")
+    const { connection, replica } = attacker
+    const operations = Array.from({ length: 10 }, () => replica.operation("item/x", initialize(megabytes(3))))
+    connection.send(replica.op(...operations))
+    yield* handled(attacker)
+  }
+})
+
+/** Sends timestamps that are later than any other, because their schema version is. */
+const jumpAhead = Effect.fnUntraced(function* (battle: Battle) {
+  const late = makeReplica().now(0, 36 ** 4 - 1)
+  assert.match(late, /^zzzz/)
+  for (let round = 0; round < 20; round++) {
+    const attacker = yield* attackerOf(battle)
+    const { connection, replica } = attacker
+    const operations = Array.from({ length: 100 }, (_, i) => ({
+      ...replica.operation(`item/${i}`, initialize({})),
+      timestamp: late
+    }))
+    connection.send(replica.op(...operations))
+    connection.send(replica.ack({ timestamp: late }))
+    connection.send(replica.sync({ timestamp: late, since: late }))
+    yield* handled(attacker)
+  }
+  const connection = yield* connectVerdant(battle.library, yield* battle.library.token({ userId: "newcomer" }))
+  connection.send(makeReplica().sync({ resyncAll: true }))
+  assert.notInclude(JSON.stringify(yield* connection.next("sync-resp")), "zzzz")
+})
+
+/** Connects with tokens that the app signed for users whose ids are no text. */
+const nameNobody = Effect.fnUntraced(function* ({ library, server }: Battle) {
+  const exp = Math.floor(Date.now() / 1000) + 600
+  for (const sub of ["\ud800", "", "ada\u001b[2J", "\u0000", { toString: 1 }, "x".repeat(6000)]) {
+    const token = signed({ sub, lib: library.id, type: 0, exp })
+    assert.strictEqual(yield* refusedUpgrade(library, ["Bearer", token]), 401)
+    assert.strictEqual((yield* post(library, token, [])).status, 401)
+    const document = yield* openRaw({ url: server.url, documentId: "attacked", token })
+    yield* document.closed
+  }
+})
+
+describe("a user of one library does not hurt another library", () => {
+  it.live("with an object that becomes too large", () => withstands({ attack: fillObject }))
+
+  it.live("with an object that becomes too large, when the other library is on another process", () =>
+    withstands({ attack: fillObject, isBesideAnotherProcess: true })
+  )
+
+  it.live("with a list of 60,000 items that are far apart", () =>
+    withstands({
+      attack: (battle) =>
+        Effect.gen(function* () {
+          const attacker = yield* attackerOf(battle)
+          yield* sendOperations(attacker, "item/sparse", [initialize([])])
+          const apart = Array.from({ length: 60_000 }, (_, i) => ({ op: "list-set", index: (i + 1) * 900, value: 1 }))
+          yield* sendOperations(attacker, "item/sparse", apart)
+          yield* untilCompacted(battle, attacker)
+        })
+    })
+  )
+
+  it.live("with 20,000 removals from a list of 1,900,000 numbers", () =>
+    withstands({
+      attack: (battle) =>
+        Effect.gen(function* () {
+          const attacker = yield* attackerOf(battle)
+          yield* sendOperations(attacker, "item/long", [initialize(Array.from({ length: 1_900_000 }, () => 1))])
+          const removals = Array.from({ length: 20_000 }, (_, i) => ({ op: "list-remove", value: 2 + i }))
+          yield* sendOperations(attacker, "item/long", removals)
+          yield* untilCompacted(battle, attacker)
+        })
+    })
+  )
+
+  it.live("with what its tokens do not allow: huge operations, timestamps of no app, users that are no text", () =>
+    withstands({
+      attack: (battle) =>
+        Effect.gen(function* () {
+          yield* Effect.scoped(writeReadOnly(battle))
+          yield* Effect.scoped(jumpAhead(battle))
+          yield* Effect.scoped(nameNobody(battle))
+        })
+    })
+  )
+
+  it.live("with snapshots of 45,000 clocks and a bad signature", () =>
+    withstands({
+      attack: ({ library, server }) =>
+        Effect.gen(function* () {
+          const token = yield* library.token({ userId: "mallory" })
+          const clocks = Object.fromEntries(
+            Array.from({ length: 45_000 }, (_, i) => [randomBytes(32).toString("base64url"), i])
+          )
+          const author = makeAuthor()
+          const signature = randomBytes(64).toString("base64url")
+          for (let round = 0; round < 10; round++) {
+            const client = yield* connectRaw({ url: server.url, documentId: "attacked", token })
+            client.send({ ...snapshotMessage(author, { docId: "attacked", clocks }), signature })
+            yield* Effect.raceFirst(Effect.asVoid(client.next("snapshot-save-failed")), Effect.asVoid(client.closed))
+          }
+        })
+    })
+  )
+})
