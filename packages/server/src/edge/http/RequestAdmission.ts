@@ -47,7 +47,7 @@ const refuse = (response: ServerResponse, status: number): void =>
 
 /**
  * Makes Node drop the other requests of the same read. It makes a request and a response of each, 1,600 in 64 KiB, and keeps
- * them until the socket has closed: 200 such sockets would take a gigabyte. Node has no public way to stop its parser.
+ * them until the socket has closed: 200 sockets with 800 each took more than 256 MiB. Node has no public way to stop its parser.
  */
 const ignoreRest = (socket: Socket & { readonly parser?: { onIncoming: unknown } | null }): void => {
   if (socket.parser) socket.parser.onIncoming = () => 0
