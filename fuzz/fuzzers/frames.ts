@@ -58,7 +58,7 @@ export const verdantFrame: Fuzzer = {
   open: Effect.succeed({
     input: (random) => mutateMessage(random, verdantMessages),
     feed: (input) => {
-      const message = decodeText(textOf(input), "ada")
+      const message = decodeText(textOf(input), { userId: "ada", readOnly: false })
       if (message._tag === "Sync") storeAndCompact(message.operations.items, message.baselines.items)
       if (message._tag === "Operations") storeAndCompact(message.operations.items, [])
       return message._tag === "Malformed" || message._tag === "NotJson" ? "refusal" : "value"
