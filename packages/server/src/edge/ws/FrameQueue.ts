@@ -14,9 +14,11 @@ const FRAME_BYTES = 64
 /** Frames that are handled together: their signatures are verified in one batch. */
 const MAX_FRAMES = 64
 /**
- * Frames that take longer to read than this, in milliseconds, make their client wait for `WAIT_FACTOR` times as long before
- * its next ones are read: no client gets more than a fifth of the process for large frames. Small frames take microseconds.
+ * Frames of more than `LARGE` characters that take longer to read than `QUICK_MILLIS` make their client wait for `WAIT_FACTOR`
+ * times as long before its next ones are read: no client gets more than a fifth of the process for large frames. Smaller
+ * ones take a millisecond, unless other processes have the machine.
  */
+const LARGE = 64 * 1024
 const QUICK_MILLIS = 10
 const WAIT_FACTOR = 4
 
@@ -114,7 +116,7 @@ export class FrameQueue {
         const end = this.arrived - this.waiting.length
         const millis = yield* this.owner.handle(texts, length)
         this.setDone(end)
-        if (millis > QUICK_MILLIS && !this.hasEnded) yield* Effect.sleep(millis * WAIT_FACTOR)
+        if (length > LARGE && millis > QUICK_MILLIS && !this.hasEnded) yield* Effect.sleep(millis * WAIT_FACTOR)
       }
     })
   }

@@ -24,7 +24,9 @@ const queueWith = (millis: number) =>
     return { frames, handled }
   })
 
-const frame = (text: string) => Buffer.from(text)
+/** Frames of a size that counts. */
+const text = (name: string) => name.repeat(100_000)
+const frame = (name: string) => Buffer.from(text(name))
 
 describe("frames that take long to read", () => {
   it.effect("make their client wait for four times as long before the next ones are read", () =>
@@ -33,9 +35,20 @@ describe("frames that take long to read", () => {
       frames.receive(frame("1"), false)
       frames.receive(frame("2"), false)
       yield* TestClock.adjust("399 millis")
-      assert.deepStrictEqual(handled, ["1"])
+      assert.deepStrictEqual(handled, ["1"].map(text))
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(handled, ["1", "2"])
+      assert.deepStrictEqual(handled, ["1", "2"].map(text))
+    })
+  )
+})
+
+describe("small frames", () => {
+  it.effect("follow each other at once, however long the process took", () =>
+    Effect.gen(function* () {
+      const { frames, handled } = yield* queueWith(100)
+      for (const name of ["1", "2", "3"]) frames.receive(Buffer.from(name), false)
+      yield* TestClock.adjust("0 millis")
+      assert.deepStrictEqual(handled, ["1", "2", "3"])
     })
   )
 })
@@ -44,9 +57,9 @@ describe("frames that are read quickly", () => {
   it.effect("follow each other at once", () =>
     Effect.gen(function* () {
       const { frames, handled } = yield* queueWith(10)
-      for (const text of ["1", "2", "3"]) frames.receive(frame(text), false)
+      for (const name of ["1", "2", "3"]) frames.receive(frame(name), false)
       yield* TestClock.adjust("0 millis")
-      assert.deepStrictEqual(handled, ["1", "2", "3"])
+      assert.deepStrictEqual(handled, ["1", "2", "3"].map(text))
     })
   )
 })
