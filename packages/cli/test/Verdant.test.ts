@@ -246,7 +246,7 @@ for (const { name, fresh } of storages) {
       assert.isNull((await json("library-show", "library", "show", "notes"))["verdant"])
       assert.strictEqual(await text("replica", "list", "notes"), "No replicas.\n")
       await refusals([[["document", "show", "notes", `item/${filled.id}`], 1, "NO_SUCH_DOCUMENT"]])
-      assert.match(await text("events", "notes", "@verdant"), /OperationsStored +purged[\s\S]*Evicted\n$/)
+      assert.match(await text("events", "notes", "@verdant"), /OperationsStored +purged[\s\S]*Evicted .*\n$/)
       assert.include(await text("replay", "--library", "notes"), "all as written")
     })
 
