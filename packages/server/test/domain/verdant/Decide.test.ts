@@ -164,6 +164,18 @@ describe("a replica", () => {
   })
 })
 
+/** The same, where both promised to send nothing older than 9, which is the watermark. */
+const belowWatermark = () => {
+  const library = twoReplicas()
+  const progress = new ReplicaProgress()
+  for (const id of ["writer", "replica"]) progress.promise(library.replica(id).id, stamp(9), NOW)
+  progress.ripen()
+  progress.ripen()
+  progress.confirm(library.replica("replica").id, stamp(2))
+  isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { watermark: stamp(9) })
+  return { library, progress }
+}
+
 describe("operations", () => {
   it("of a replica that has not joined are refused", () => {
     isRefused(twoReplicas().when(write("stranger", operation(4))), "NotJoined")
@@ -180,13 +192,7 @@ describe("operations", () => {
   })
 
   it("below the watermark are late, unless their author knows what all others wrote", () => {
-    const library = twoReplicas()
-    const progress = new ReplicaProgress()
-    for (const id of ["writer", "replica"]) progress.promise(library.replica(id).id, stamp(9), NOW)
-    progress.ripen()
-    progress.ripen()
-    progress.confirm(library.replica("replica").id, stamp(2))
-    isEvent(library.when({ _tag: "AdvanceCursors" }, knowing(progress)), { watermark: stamp(9) })
+    const { library, progress } = belowWatermark()
     progress.receive(library.state(), library.replica("replica"), 2)
     isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
     progress.receive(library.state(), library.replica("replica"), library.state().version)
@@ -197,13 +203,7 @@ describe("operations", () => {
 
 describe("an operation below the watermark that is older than another one of its entity there", () => {
   const overtaken = () => {
-    const library = twoReplicas()
-    const progress = new ReplicaProgress()
-    for (const id of ["writer", "replica"]) progress.promise(library.replica(id).id, stamp(9), NOW)
-    progress.ripen()
-    progress.ripen()
-    progress.confirm(library.replica("replica").id, stamp(2))
-    library.when({ _tag: "AdvanceCursors" }, knowing(progress))
+    const { library, progress } = belowWatermark()
     library.when(write("writer", operation(6, { data: { op: "initialize", value: {} } })))
     for (const id of ["writer", "replica"]) {
       progress.receive(library.state(), library.replica(id), library.state().version)
