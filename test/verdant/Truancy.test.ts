@@ -257,6 +257,48 @@ describe("a connected client that syncs twice", () => {
   )
 })
 
+describe("a client that connects while it may still store the answer to its poll", () => {
+  const resetByPoll = Effect.gen(function* () {
+    const library = libraryOn(yield* startServer())
+    const token = yield* library.token({ userId: "a" })
+    const [writer, replica] = [makeReplica(), makeReplica()]
+    yield* post(library, token, [writer.sync({ operations: [writer.operation("item/x", initialize({ id: "x" }))] })])
+    const reset = syncResponse(yield* post(library, token, [replica.sync({ resyncAll: true })]))
+    assert.strictEqual(reset?.["overwriteLocalData"], true)
+    const connection = yield* connectVerdant(library, token)
+    connection.send(replica.sync({ resyncAll: true }))
+    return { connection, replica, reset }
+  })
+
+  it.live("is asked for another sync, and not reset again once it has stored the answer", () =>
+    Effect.gen(function* () {
+      const { connection, replica, reset } = yield* resetByPoll
+      const asked = yield* connection.next("need-since")
+      assert.isNotNull(asked["since"])
+      connection.send(replica.sync({ since: reset?.["ackedTimestamp"] }))
+      const answer = yield* connection.next("sync-resp")
+      assert.strictEqual(answer["overwriteLocalData"], false)
+      assert.lengthOf(
+        connection.messages.filter(({ type }) => type === "sync-resp"),
+        1
+      )
+    })
+  )
+
+  it.live("is reset over its connection if the answer to its poll was lost", () =>
+    Effect.gen(function* () {
+      const { connection, replica } = yield* resetByPoll
+      const isAnswered = () => connection.messages.some(({ type }) => type === "sync-resp")
+      while (!isAnswered()) {
+        yield* Effect.race(connection.next("need-since"), connection.next("sync-resp"))
+        if (!isAnswered()) connection.send(replica.sync({ resyncAll: true }))
+      }
+      const answer = connection.messages.find(({ type }) => type === "sync-resp")
+      assert.strictEqual(answer?.["overwriteLocalData"], true)
+    })
+  )
+})
+
 describe("a device that lost its data", () => {
   it.live("a client that lost its data joins as a new replica, and receives everything", () =>
     Effect.gen(function* () {

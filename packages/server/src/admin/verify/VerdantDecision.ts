@@ -55,7 +55,7 @@ export const decideAgain = (
 }
 
 const noSync: Omit<Sync, "replicaId" | "userId" | "type" | "since"> = {
-  ...({ _tag: "Sync", timestamp: "", resyncAll: false, isPolling: false, isRepeat: false } as const),
+  ...({ _tag: "Sync", timestamp: "", resyncAll: false, isPolling: false } as const),
   ...{ operations: [], baselines: [] }
 }
 

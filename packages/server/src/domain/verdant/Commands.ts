@@ -21,8 +21,6 @@ export interface Sync extends Author {
   readonly resyncAll: boolean
   /** The client sends requests, possibly several at a time, and has no connection that stays. */
   readonly isPolling: boolean
-  /** This connection was sent a reset that the client has not settled yet. */
-  readonly isRepeat: boolean
   readonly operations: ReadonlyArray<OwnedOperation>
   readonly baselines: ReadonlyArray<StoredBaseline>
 }

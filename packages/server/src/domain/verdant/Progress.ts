@@ -70,14 +70,14 @@ export const PROCESSING_MILLIS = 5000
 
 /**
  * Whether a replica that syncs may still be storing an answer that replaces all it has. A second reset would then discard
- * what its user wrote in between, and a restoration would lack what it is about to store.
+ * what its user wrote in between, or mix with the first one; and a restoration would lack what it is about to store.
  *
- * A polling client may repeat an unanswered sync, so every sign counts. A connected client waits for its answer: it is
- * being reset only if this connection was sent the reset.
+ * Any connection may have sent the reset: a client that polls connects while it stores the answer to its poll. A connected
+ * client acknowledges what it stored. A polling client acknowledges before that, so its next sync has to tell.
  */
 export const isBeingReset = (
   state: LibraryState,
-  { isPolling, isRepeat, replicaId, since }: Pick<Sync, "isPolling" | "isRepeat" | "replicaId" | "since">,
+  { isPolling, replicaId, since }: Pick<Sync, "isPolling" | "replicaId" | "since">,
   { evictedContent, known, now }: DecisionContext
 ): boolean => {
   const isRecent = (at: number | undefined) => at !== undefined && now - at < PROCESSING_MILLIS
@@ -86,10 +86,11 @@ export const isBeingReset = (
   const live = known.get(replicaId)
   // This process sent it the library.
   const { offer } = live ?? {}
-  if (offer?.isReset === true && isBefore(offer.asOf) && isRecent(offer.at)) return isPolling || isRepeat
-  // The log says that some process did.
+  if (offer?.isReset === true && isBefore(offer.asOf) && isRecent(offer.at)) return isPolling || !offer.isSettled
+  // The log says that some process did. A connected client has told this one otherwise, if anything is known of it here.
   const replica = state.replicas.get(replicaId)
-  if (!isPolling || replica === undefined || live?.isUnanswered === true) return false
+  if (replica === undefined || live?.isUnanswered === true) return false
+  if (!isPolling && live?.received !== undefined) return false
   return receivedBy(state, replica, live) === null && isBefore(replica.asOf) && isRecent(replica.seen)
 }
 

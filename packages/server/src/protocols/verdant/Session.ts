@@ -56,6 +56,8 @@ export interface Services extends PresenceFeedServices {
 
 /** How often a waiting session checks whether another client has restored the library. */
 const RESTORE_CHECK = "100 millis"
+/** A client that is being reset is asked for another sync at intervals, which double up to this. */
+const MAX_ASK_AGAIN_MILLIS = 1000
 /** How long a client nearly always takes to process the answer to a sync. */
 const CORRECTION = "2 seconds"
 
@@ -94,6 +96,9 @@ class LibrarySession implements Session, Subscriber {
   private isWaiting = false
   /** The client was asked for all its data, and has not sent them. */
   private isAskedForAll = false
+  /** The client will be asked for another sync after a while. */
+  private isAskingAgain = false
+  private askAgainMillis = 100
   /** When the last sync arrived, by the frame log's clock. */
   private syncReceivedAt = 0
   /** The users who were present at the client's last sync. */
@@ -260,8 +265,10 @@ class LibrarySession implements Session, Subscriber {
       this.syncReceivedAt = this.services.frames.now()
       this.hasLeft = false
       this.arrive()
-      const attempt = { isPolling: !client.isRealtime, isRepeat: this.acknowledgements.isResetPending }
-      if (isBeingReset(room.state(), { replicaId, since, ...attempt }, room.local.context())) return
+      const isPolling = !client.isRealtime
+      if (isBeingReset(room.state(), { replicaId, since, isPolling }, room.local.context())) {
+        return this.askAgain(timestamp)
+      }
       progress.confirm(replicaId, since)
       const askedBefore = progress.ask(replicaId, timestamp)
       const operations = this.takeTimely(this.takePlausible(message.operations), since)
@@ -273,7 +280,7 @@ class LibrarySession implements Session, Subscriber {
       }
       const command: Sync = {
         ...{ _tag: "Sync", replicaId, userId: grant.userId, type: grant.replicaType, timestamp, since, askedBefore },
-        ...{ resyncAll, ...attempt, operations, baselines: message.baselines.items }
+        ...{ resyncAll, isPolling, operations, baselines: message.baselines.items }
       }
       const brings = operations.length + command.baselines.length > 0
       if (message.baselines.refused > 0 || (grant.readOnly && brings)) client.send(Wire.forbidden)
@@ -312,8 +319,9 @@ class LibrarySession implements Session, Subscriber {
         case "RestoreAsked":
           return this.askForAll()
         case "AwaitRestore":
-        case "AlreadyBeingReset":
           return
+        case "AlreadyBeingReset":
+          return this.askAgain(command.timestamp)
         default:
           return client.send(Wire.forbidden)
       }
@@ -332,7 +340,23 @@ class LibrarySession implements Session, Subscriber {
   private askForAll(): void {
     if (this.isAskedForAll) return
     this.isAskedForAll = true
-    this.client.send(Wire.needSince)
+    this.client.send(Wire.needSince(null))
+  }
+
+  /**
+   * Asks a connected client for another sync, which tells whether it has stored the reset that another connection was sent.
+   * A client that this connection reset goes on by itself, and a polling client polls again.
+   */
+  private askAgain(timestamp: string): void {
+    const { acknowledgements, client, services } = this
+    if (!client.isRealtime || acknowledgements.isResetPending || this.isAskingAgain) return
+    this.isAskingAgain = true
+    const ask = Effect.sync(() => {
+      this.isAskingAgain = false
+      if (!this.hasLeft && !client.isSentAway()) client.send(Wire.needSince(timestamp))
+    })
+    services.run(Effect.delay(ask, this.askAgainMillis))
+    this.askAgainMillis = Math.min(2 * this.askAgainMillis, MAX_ASK_AGAIN_MILLIS)
   }
 
   private tellRefused(operations: ReadonlyArray<OwnedOperation>): void {

@@ -149,7 +149,8 @@ const decodeStoredBaseline = (item: unknown, userId: string): StoredBaseline | u
 
 export const heartbeatResponse = message({ type: "heartbeat-response" })
 export const forbidden = message({ type: "forbidden" })
-export const needSince = message({ type: "need-since", since: null })
+/** Asks a client for a sync. `since` null: with all its data; a timestamp: with what it has to send anyway. */
+export const needSince = (since: string | null): Message => message({ type: "need-since", since })
 
 export const serverAck = (timestamp: string): Message => message({ type: "server-ack", timestamp })
 export const globalAck = (timestamp: string): Message => message({ type: "global-ack", timestamp })

@@ -40,9 +40,8 @@ const contextWith = (live: Partial<KnownReplica> | undefined, evictedAt?: number
   evictedContent: new Map(evictedAt === undefined ? [] : [[replicaId, evictedAt]])
 })
 
-const polling = { isPolling: true, isRepeat: false }
-const connected = { isPolling: false, isRepeat: false }
-const connectedAgain = { isPolling: false, isRepeat: true }
+const polling = { isPolling: true }
+const connected = { isPolling: false }
 
 const states: Readonly<Record<string, () => ReturnType<typeof given>>> = {
   "without the replica": () => given(sync("writer", 1, { operations: [operation(0)] })),
@@ -89,7 +88,7 @@ const combinations = function* (): Generator<Combination> {
     for (const live of knowledge) {
       for (const evictedAt of [undefined, NOW, longAgo]) {
         for (const since of [null, stamp(1), RESET, stamp(9)]) {
-          for (const transport of [polling, connected, connectedAgain]) {
+          for (const transport of [polling, connected]) {
             const command = sync("replica", 10, { since, ...transport })
             const name = `${log}: ${JSON.stringify({ live, evictedAt, since, ...transport })}`
             yield { state, command, context: contextWith(live, evictedAt), live, name }
@@ -120,14 +119,12 @@ describe("a replica that is already being reset", () => {
     }
   })
 
-  it("is known from every recent sign if it polls, and only from this connection's reset if it is connected", () => {
+  it("is known from a recent reset over any connection, until a connected client has acknowledged that it stored it", () => {
     for (const { command, context, live, name, state } of combinations()) {
       const isSent = live?.offer?.isReset === true && live.offer.at === NOW
-      if (command.isPolling && isSent && command.since === null && state.replicas.size > 0) {
-        assert.isTrue(isBeingReset(state, command, context), name)
-      }
-      if (!command.isPolling && !(command.isRepeat && isSent))
-        assert.isFalse(isBeingReset(state, command, context), name)
+      if (!isSent || command.since !== null || state.replicas.size === 0) continue
+      const mayStillStore = command.isPolling || !live.offer.isSettled
+      assert.strictEqual(isBeingReset(state, command, context), mayStillStore, name)
     }
   })
 
@@ -136,8 +133,9 @@ describe("a replica that is already being reset", () => {
   for (const [name, log, live, evictedAt, transport] of [
     ["acknowledged the reset before it stored it", reset, { received: 3, offer: offered() }, undefined, polling],
     ["lost another answer after the reset", reset, { offer: offered(), isUnanswered: true }, undefined, polling],
-    ["repeats its sync on the connection", reset, { offer: offered() }, undefined, connectedAgain],
+    ["is connected, and has not acknowledged the reset", reset, { offer: offered() }, undefined, connected],
     ["was reset by another process", reset, undefined, undefined, polling],
+    ["connects after another process reset it", reset, undefined, undefined, connected],
     ["may store content of an evicted library", states["of an evicted library"]!, undefined, NOW, polling]
   ] as const) {
     it(`is one that ${name}`, () => {

@@ -174,7 +174,7 @@ class Client {
         : []
     const outcome = server.submit({
       ...{ _tag: "Sync", replicaId: this.id, userId: "user", type, timestamp, since },
-      ...{ resyncAll: since === null, isPolling: false, isRepeat: false, operations, baselines }
+      ...{ resyncAll: since === null, isPolling: false, operations, baselines }
     })
     if (Result.isSuccess(outcome) && outcome.success === "RestoreLeased") {
       if (!arrives) return

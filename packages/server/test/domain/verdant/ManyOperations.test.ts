@@ -35,7 +35,7 @@ const makeLibrary = () => {
     state = evolve(state, placed, payload)
   }
   const author = { replicaId: "replica" as ReplicaId, userId: "ada", type: 0 }
-  const asked = { timestamp: stamp(0), since: null, resyncAll: false, isPolling: false, isRepeat: false }
+  const asked = { timestamp: stamp(0), since: null, resyncAll: false, isPolling: false }
   submit({ _tag: "Sync", ...author, ...asked, operations: [], baselines: [] })
   return {
     state: () => state,

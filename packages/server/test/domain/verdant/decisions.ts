@@ -35,7 +35,7 @@ type SyncOptions = Partial<Omit<Sync, "_tag" | "replicaId">>
 /** The sync of a replica that has everything it ever had in `operations`. */
 export const sync = (id: string, n: number, options: SyncOptions = {}): Sync => ({
   ...{ _tag: "Sync", ...author(id), timestamp: stamp(n), since: null, resyncAll: false },
-  ...{ isPolling: true, isRepeat: false, operations: [], baselines: [] },
+  ...{ isPolling: true, operations: [], baselines: [] },
   ...options
 })
 

@@ -43,7 +43,7 @@ const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resum
 /** A replica's first sync, which stores an event. */
 const join = {
   ...({ _tag: "Sync", replicaId: "r1", userId: "ada", type: 0, timestamp: "", since: null } as const),
-  ...{ askedBefore: undefined, resyncAll: false, isPolling: false, isRepeat: false, operations: [], baselines: [] }
+  ...{ askedBefore: undefined, resyncAll: false, isPolling: false, operations: [], baselines: [] }
 } as never
 
 it.effect("is 503 once a commit has not finished for ten seconds, and 200 when it has", () =>
