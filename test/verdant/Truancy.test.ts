@@ -267,7 +267,7 @@ describe("a client that connects while it may still store the answer to its poll
     assert.strictEqual(reset?.["overwriteLocalData"], true)
     const connection = yield* connectVerdant(library, token)
     connection.send(replica.sync({ resyncAll: true }))
-    return { connection, replica, reset }
+    return { connection, library, replica, reset, token }
   })
 
   it.live("is asked for another sync, and not reset again once it has stored the answer", () =>
@@ -283,6 +283,20 @@ describe("a client that connects while it may still store the answer to its poll
         1
       )
     })
+  )
+
+  it.live(
+    "is not reset by a poll that it made before it stored the answer, and that arrives after its later sync",
+    () =>
+      Effect.gen(function* () {
+        const { connection, library, replica, reset, token } = yield* resetByPoll
+        const overtaken = replica.sync({ resyncAll: false })
+        connection.send(replica.sync({ since: reset?.["ackedTimestamp"] }))
+        assert.strictEqual((yield* connection.next("sync-resp"))["overwriteLocalData"], false)
+        assert.isUndefined(syncResponse(yield* post(library, token, [overtaken])))
+        const next = syncResponse(yield* post(library, token, [replica.sync({ since: reset?.["ackedTimestamp"] })]))
+        assert.strictEqual(next?.["overwriteLocalData"], false)
+      })
   )
 
   it.live("is reset over its connection if the answer to its poll was lost", () =>

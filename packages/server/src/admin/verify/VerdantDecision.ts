@@ -78,8 +78,9 @@ const withAllReceived = (
   context: DecisionContext,
   offer?: Offer
 ): DecisionContext => {
-  const known = { received: version, seen: undefined, promise: undefined, offer, isUnanswered: false }
-  return { ...context, known: new Map([[replicaId, known]]) }
+  const known = { received: version, offer, isUnanswered: false }
+  const unknown = { seen: undefined, promise: undefined, asked: undefined }
+  return { ...context, known: new Map([[replicaId, { ...known, ...unknown }]]) }
 }
 
 /** A reset that its client has not settled. */

@@ -29,6 +29,8 @@ export interface KnownReplica {
   readonly offer: Offer | undefined
   /** It was reset, and its connection was gone before the answer. */
   readonly isUnanswered: boolean
+  /** Its last sync: the client's time, and when that arrived, in milliseconds since 1970. */
+  readonly asked: { readonly timestamp: string; readonly at: number } | undefined
 }
 
 /** An answer with content. */

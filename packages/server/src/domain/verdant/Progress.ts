@@ -68,27 +68,36 @@ export const isTruant = (replica: Replica, { known, now, truancy }: DecisionCont
 /** How long a client may take to process an answer, in milliseconds. */
 export const PROCESSING_MILLIS = 5000
 
+/** How long a poll may be on its way, in milliseconds: longer than its body may take to arrive. */
+const TRANSIT_MILLIS = 60_000
+
 /**
  * Whether a replica that syncs may still be storing an answer that replaces all it has. A second reset would then discard
  * what its user wrote in between, or mix with the first one; and a restoration would lack what it is about to store.
  *
  * Any connection may have sent the reset: a client that polls connects while it stores the answer to its poll. A connected
  * client acknowledges what it stored. A polling client acknowledges before that, so its next sync has to tell.
+ *
+ * A poll may arrive after a sync that the client made later. If the client made it before it had stored its last reset, it
+ * tells of that time, and the later sync told better.
  */
 export const isBeingReset = (
   state: LibraryState,
-  { isPolling, replicaId, since }: Pick<Sync, "isPolling" | "replicaId" | "since">,
+  { isPolling, replicaId, since, timestamp }: Pick<Sync, "isPolling" | "replicaId" | "since" | "timestamp">,
   { evictedContent, known, now }: DecisionContext
 ): boolean => {
   const isRecent = (at: number | undefined) => at !== undefined && now - at < PROCESSING_MILLIS
   const isBefore = (asOf: string) => since === null || since < asOf
   if (isEmpty(state)) return isPolling && isRecent(evictedContent.get(replicaId))
   const live = known.get(replicaId)
+  const replica = state.replicas.get(replicaId)
+  const { asked } = live ?? {}
+  const isOvertaken = asked !== undefined && timestamp < asked.timestamp && now - asked.at < TRANSIT_MILLIS
+  if (isOvertaken && replica !== undefined && isBefore(replica.asOf)) return true
   // This process sent it the library.
   const { offer } = live ?? {}
   if (offer?.isReset === true && isBefore(offer.asOf) && isRecent(offer.at)) return isPolling || !offer.isSettled
   // The log says that some process did. A connected client has told this one otherwise, if anything is known of it here.
-  const replica = state.replicas.get(replicaId)
   if (replica === undefined || live?.isUnanswered === true) return false
   if (!isPolling && live?.received !== undefined) return false
   return receivedBy(state, replica, live) === null && isBefore(replica.asOf) && isRecent(replica.seen)

@@ -14,8 +14,6 @@ interface Live extends KnownReplica {
   readonly unripePromise: string | undefined
   /** When it was last sent content, milliseconds since 1970. */
   readonly offeredAt: number | undefined
-  /** The client's time of its last sync. */
-  readonly asked: string | undefined
 }
 
 const nothing: Live = {
@@ -121,10 +119,10 @@ export class ReplicaProgress {
   }
 
   /** The replica syncs; returns the client's time of the sync before, undefined: not known. */
-  ask(replicaId: ReplicaId, timestamp: string): string | undefined {
+  ask(replicaId: ReplicaId, timestamp: string, now: number): string | undefined {
     const before = this.replicas.get(replicaId)?.asked
-    this.update(replicaId, { asked: timestamp })
-    return before
+    this.update(replicaId, { asked: { timestamp, at: now } })
+    return before?.timestamp
   }
 
   /** The replica is sent content; its later messages tell whether that arrived. */

@@ -96,7 +96,7 @@ class LibrarySession implements Session, Subscriber {
   private isWaiting = false
   /** The client was asked for all its data, and has not sent them. */
   private isAskedForAll = false
-  /** The client will be asked for another sync after a while. */
+  /** The client will be asked for another sync after a while, unless an earlier one is answered. */
   private isAskingAgain = false
   private askAgainMillis = 100
   /** When the last sync arrived, by the frame log's clock. */
@@ -266,11 +266,11 @@ class LibrarySession implements Session, Subscriber {
       this.hasLeft = false
       this.arrive()
       const isPolling = !client.isRealtime
-      if (isBeingReset(room.state(), { replicaId, since, isPolling }, room.local.context())) {
+      if (isBeingReset(room.state(), { replicaId, timestamp, since, isPolling }, room.local.context())) {
         return this.askAgain(timestamp)
       }
       progress.confirm(replicaId, since)
-      const askedBefore = progress.ask(replicaId, timestamp)
+      const askedBefore = progress.ask(replicaId, timestamp, this.services.now())
       const operations = this.takeTimely(this.takePlausible(message.operations), since)
       this.peerPresence = yield* this.peers.gather()
       if (!client.isRealtime) {
@@ -352,8 +352,9 @@ class LibrarySession implements Session, Subscriber {
     if (!client.isRealtime || acknowledgements.isResetPending || this.isAskingAgain) return
     this.isAskingAgain = true
     const ask = Effect.sync(() => {
+      const isPending = this.isAskingAgain && !this.hasLeft && !client.isSentAway()
       this.isAskingAgain = false
-      if (!this.hasLeft && !client.isSentAway()) client.send(Wire.needSince(timestamp))
+      if (isPending) client.send(Wire.needSince(timestamp))
     })
     services.run(Effect.delay(ask, this.askAgainMillis))
     this.askAgainMillis = Math.min(2 * this.askAgainMillis, MAX_ASK_AGAIN_MILLIS)
@@ -375,6 +376,7 @@ class LibrarySession implements Session, Subscriber {
     const answer = syncAnswer(state, command, replica, { isReset, received, early })
     const { ackedTimestamp, asOf, nonce } = answer
     const now = services.now()
+    this.isAskingAgain = false
     if (answer.hasContent) {
       progress.offer(state, replica, { asOf, isReset, isPolling: command.isPolling, at: now })
       this.offeredAsOf = asOf

@@ -26,7 +26,14 @@ const reset = () =>
   given(sync("writer", 1, { operations: [operation(0)] }), sync("replica", 2), write("writer", operation(3)))
 
 const known: KnownReplica = {
-  ...{ received: undefined, seen: undefined, promise: undefined, offer: undefined, isUnanswered: false }
+  ...{
+    received: undefined,
+    seen: undefined,
+    promise: undefined,
+    offer: undefined,
+    isUnanswered: false,
+    asked: undefined
+  }
 }
 
 const offered = (offer: Partial<Offer> = {}): Offer => ({
@@ -148,6 +155,17 @@ describe("a replica that is already being reset", () => {
       assert.isFalse(isBeingReset(library.state(), command, later))
     })
   }
+
+  it("is one whose later sync arrived before this one, if it made this one before it stored its reset", () => {
+    const library = reset()
+    const asked = (at: number) => contextWith({ received: 3, asked: { timestamp: stamp(8), at } })
+    const overtaken = sync("replica", 7, { since: null, ...connected })
+    assert.isTrue(isBeingReset(library.state(), overtaken, asked(NOW)))
+    assert.isFalse(isBeingReset(library.state(), sync("replica", 9, { since: null, ...connected }), asked(NOW)))
+    assert.isFalse(isBeingReset(library.state(), sync("replica", 7, { since: RESET, ...connected }), asked(NOW)))
+    // A device whose clock was set back is not kept out.
+    assert.isFalse(isBeingReset(library.state(), overtaken, asked(NOW - 60_000)))
+  })
 
   it("is not one whose only reset did not reach its connection", () => {
     const context = contextWith({ isUnanswered: true })
