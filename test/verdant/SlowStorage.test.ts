@@ -39,15 +39,7 @@ const syncsOf = ({ network }: VerdantClient) => network.sent.filter(({ type }) =
 /** Waits until a client polls again, which it does only if it was answered in time. */
 const untilItPollsAgain = (client: VerdantClient) => {
   const before = syncsOf(client)
-  let looked = performance.now()
-  return until(`${client.user} polls again`, () => {
-    const stood = performance.now() - looked
-    looked += stood
-    // While this process stands still, the client's deadline passes through no fault of the server. A reconnect, as after a
-    // tab's focus, makes it poll again.
-    if (stood > 300) client.store.sync.reconnect()
-    return syncsOf(client) > before + 1
-  })
+  return until(`${client.user} polls again`, () => syncsOf(client) > before + 1)
 }
 
 const syncedUpTo = (messages: ReadonlyArray<Message>): string | undefined =>
@@ -75,6 +67,31 @@ describe.concurrent("a slow database", () => {
       const [item] = yield* untilSame([a, b])
       assert.deepStrictEqual(item?.tags, ["offline", "slowly"])
       assert.deepStrictEqual([a.resets(), a.restores()], [0, 0])
+    })
+  )
+
+  it.live("peers learn that a user is present once that user's client has its first answer", () =>
+    Effect.gen(function* () {
+      const { library, writing } = yield* startSlowly
+      const [peer, newcomer] = [makeReplica(), makeReplica()]
+      const written = peer.operation("item/x", initialize({ id: "x" }))
+      yield* post(library, yield* library.token({ userId: "a" }), [peer.sync({ operations: [written] })])
+      const peers = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+      peers.send(peer.sync({ since: written.timestamp }))
+      yield* peers.next("sync-resp")
+      yield* writing.close
+      const own = yield* connectVerdant(library, yield* library.token({ userId: "b" }))
+      own.send(newcomer.presence({ at: "the door" }))
+      // The server answers the heartbeat once it has taken the presence.
+      yield* own.settled
+      own.send(newcomer.sync({ resyncAll: true }))
+      yield* peers.settled
+      assert.notInclude(JSON.stringify(peers.messages), "the door")
+      yield* writing.open
+      const answer = yield* own.next("sync-resp")
+      assert.isTrue(answer["overwriteLocalData"])
+      assert.include(JSON.stringify(answer["peerPresence"]), "the door")
+      yield* peers.next("presence-changed", (message) => JSON.stringify(message).includes("the door"))
     })
   )
 

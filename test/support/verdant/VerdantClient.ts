@@ -213,6 +213,20 @@ const keepLastBeat = (store: ClientWithCollections, isClosed: () => boolean): vo
   }
 }
 
+/**
+ * A store that polls stops for good when an answer takes three seconds, until its tab is shown again. While this process
+ * stands still, that deadline passes through no fault of the server, so the tab is then shown again. Returns how to stop.
+ */
+const showTabAfterStandstill = (store: ClientWithCollections): (() => void) => {
+  let looked = performance.now()
+  const timer = setInterval(() => {
+    const stood = performance.now() - looked
+    looked += stood
+    if (stood > 500 && store.sync.mode === "pull" && store.sync.status === "active") store.sync.reconnect()
+  }, 100)
+  return () => clearInterval(timer)
+}
+
 /** The private parts of the store that `reread` and `unsyncedFiles` need. */
 interface Internals {
   readonly context: { readonly files: Promise<{ readonly listUnsynced: () => Promise<ReadonlyArray<unknown>> }> }
@@ -284,6 +298,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
   let isClosed = false
   if (version === 5) keepAborted(store)
   else keepLastBeat(store, () => isClosed)
+  const leaveTab = showTabAfterStandstill(store)
   const times = { reset: 0, restored: 0, synced: 0 }
   store.subscribe("resetToServer", () => {
     times.reset += 1
@@ -402,6 +417,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
     close: Effect.promise(async () => {
       if (isClosed) return
       isClosed = true
+      leaveTab()
       await store.close()
       network.cut()
     }),

@@ -23,10 +23,10 @@ export class PresenceFeed {
     this.send = send
   }
 
-  /** All users who are present, by id, for the answer to a sync. */
-  gather(): Effect.Effect<Readonly<Record<string, Wire.UserInfo>>> {
+  /** All users who are present, by id, for the answer to a sync. `own`: the client's, if its peers do not see that yet. */
+  gather(own: Present | undefined): Effect.Effect<Readonly<Record<string, Wire.UserInfo>>> {
     return Effect.suspend(() => {
-      this.gathered = new Set(this.presence.all())
+      this.gathered = new Set([...this.presence.all(), ...(own === undefined ? [] : [own])])
       const infos = Effect.forEach(this.gathered, (present) => this.withProfile(present))
       return Effect.map(infos, (infos) => Object.fromEntries(infos.map((info) => [info.id, info])))
     })

@@ -21,6 +21,7 @@ import { Acknowledgements } from "./Acknowledgements.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
+import type { Present } from "./Presence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
 import type { LibraryRoom } from "./Rooms.ts"
 import { syncAnswer } from "./SyncAnswer.ts"
@@ -101,6 +102,10 @@ class LibrarySession implements Session, Subscriber {
   private askAgainMillis = 100
   /** When the last sync arrived, by the frame log's clock. */
   private syncReceivedAt = 0
+  /** The user's presence, until the client's first sync is answered. */
+  private heldPresence: Present | undefined
+  /** A sync of the client will be answered, and none was: its peers must not act on its presence before it has the answer. */
+  private isNew: boolean
   /** The users who were present at the client's last sync. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
@@ -110,6 +115,7 @@ class LibrarySession implements Session, Subscriber {
     this.room = room
     this.client = client
     this.grant = grant
+    this.isNew = client.isRealtime
     this.acknowledgements = new Acknowledgements(room.state, room.local.progress)
     this.peers = new PresenceFeed(services, room.local.presence, (message) => client.sendVolatile(message))
   }
@@ -170,9 +176,17 @@ class LibrarySession implements Session, Subscriber {
   // ---- the client's messages
 
   receive(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<void> {
-    return Effect.forEach(messages, (message) => (this.client.isSentAway() ? Effect.void : this.handle(message)), {
+    const { client } = this
+    if (!client.isRealtime) this.isNew = messages.some(({ _tag }) => _tag === "Sync")
+    const handled = Effect.forEach(messages, (message) => (client.isSentAway() ? Effect.void : this.handle(message)), {
       discard: true
     })
+    return client.isRealtime
+      ? handled
+      : Effect.ensuring(
+          handled,
+          Effect.sync(() => this.showPresence())
+        )
   }
 
   /** The sender, as the frame log names it. */
@@ -218,7 +232,9 @@ class LibrarySession implements Session, Subscriber {
         return Effect.sync(() => {
           const { internal, presence, replicaId } = message
           this.arrive()
-          room.local.presence.update({ userId: this.grant.userId, replicaId, presence, internal })
+          const present = { userId: this.grant.userId, replicaId, presence, internal }
+          if (this.isNew) this.heldPresence = present
+          else room.local.presence.update(present)
         })
       case "Disconnecting":
         return Effect.sync(() => {
@@ -228,6 +244,14 @@ class LibrarySession implements Session, Subscriber {
           if (client.isRealtime) client.close(CloseCode.goingAway, "disconnecting")
         })
     }
+  }
+
+  /** From now on the client's peers see its user's presence. */
+  private showPresence(): void {
+    const { heldPresence } = this
+    this.isNew = false
+    this.heldPresence = undefined
+    if (heldPresence !== undefined && !this.hasLeft) this.room.local.presence.update(heldPresence)
   }
 
   private arrive(): void {
@@ -272,7 +296,7 @@ class LibrarySession implements Session, Subscriber {
       progress.confirm(replicaId, since)
       const askedBefore = progress.ask(replicaId, timestamp, this.services.now())
       const operations = this.takeTimely(this.takePlausible(message.operations), since)
-      this.peerPresence = yield* this.peers.gather()
+      this.peerPresence = yield* this.peers.gather(this.heldPresence)
       if (!client.isRealtime) {
         for (const gone of room.local.presence.goneSince(replicaId)) {
           client.send(Wire.presenceOffline(gone.userId, gone.replicaId))
@@ -319,11 +343,12 @@ class LibrarySession implements Session, Subscriber {
         case "RestoreAsked":
           return this.askForAll()
         case "AwaitRestore":
-          return
+          return this.showPresence()
         case "AlreadyBeingReset":
           return this.askAgain(command.timestamp)
         default:
-          return client.send(Wire.forbidden)
+          client.send(Wire.forbidden)
+          return this.showPresence()
       }
     }
     const { event } = outcome
@@ -394,6 +419,7 @@ class LibrarySession implements Session, Subscriber {
     if (answer.syncedAs !== undefined) client.send(Wire.serverAck(answer.syncedAs))
     if (services.frames.isOn)
       followAcknowledged(services.frames, this.sender, command, state.version, this.syncReceivedAt)
+    this.showPresence()
     const correctPeers = () => {
       if (!this.hasLeft) this.peers.correct()
     }
