@@ -11,6 +11,7 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
+import { isEmpty } from "../../domain/verdant/State.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
@@ -275,8 +276,7 @@ class LibrarySession implements Session, Subscriber {
         ...{ _tag: "Sync", replicaId, userId: grant.userId, type: grant.replicaType, timestamp, since, askedBefore },
         ...{ resyncAll, ...attempt, operations, baselines: message.baselines.items }
       }
-      const brings = operations.length + command.baselines.length > 0
-      if (message.baselines.refused > 0 || (grant.readOnly && brings)) client.send(Wire.forbidden)
+      if (message.baselines.refused > 0 || (grant.readOnly && brings(command))) client.send(Wire.forbidden)
       if (!isAwaiting(yield* this.submit(command)) || this.isWaiting) return
       this.isWaiting = true
       // A poll is answered without the library after a while, and the client polls again.
@@ -311,6 +311,10 @@ class LibrarySession implements Session, Subscriber {
           return this.sendAwayImplausible()
         case "RestoreAsked":
           return this.askForAll()
+        case "QuotaReached":
+          client.send(Wire.forbidden)
+          // Without an answer, a replica of the library would not hear what others write.
+          return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : undefined
         case "AwaitRestore":
         case "AlreadyBeingReset":
           return
@@ -321,8 +325,10 @@ class LibrarySession implements Session, Subscriber {
     const { event } = outcome
     if (event.type === "RestoreLeased") return this.askForAll()
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
+    const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isEmpty(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
-    this.answer(command, isReset)
+    if (isUntaken && !this.grant.readOnly) client.send(Wire.forbidden)
+    this.answer(command, isReset, isUntaken && !this.grant.readOnly)
   }
 
   /**
@@ -341,14 +347,15 @@ class LibrarySession implements Session, Subscriber {
     if (operations.some(isMissing)) this.client.send(Wire.forbidden)
   }
 
-  private answer(command: Sync, isReset: boolean): void {
+  /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
+  private answer(command: Sync, isReset: boolean, isUntaken = false): void {
     const { client, early, room, services } = this
     const state = room.state()
     const { progress } = room.local
     const replica = state.replicas.get(command.replicaId)
     if (replica === undefined) return client.send(Wire.forbidden)
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
-    const answer = syncAnswer(state, command, replica, { isReset, received, early })
+    const answer = syncAnswer(state, command, replica, { isReset, isUntaken, received, early })
     const { ackedTimestamp, asOf, nonce } = answer
     const now = services.now()
     if (answer.hasContent) {
@@ -471,6 +478,8 @@ class LibrarySession implements Session, Subscriber {
     }
   }
 }
+
+const brings = ({ baselines, operations }: Sync): boolean => operations.length + baselines.length > 0
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"

@@ -73,12 +73,29 @@ describe("a library with as many objects as its quota", () => {
 describe("an empty library", () => {
   const brings = sync("writer", 9, { operations: [make(1, "notes/a")], baselines: [baseline("notes/b")] })
 
-  it("takes all that a client brings, or nothing", () => {
+  it("takes all that a client brings, or only its replica", () => {
     const { state, when } = given()
-    isNothing(when(brings, under({ objects: 1 })), "QuotaReached")
+    const joined = when(brings, under({ objects: 1 }))
+    assert.deepInclude("event" in joined ? joined.event : joined, { _tag: "ReplicaJoined", reset: false })
     isNothing(when(brings, under({ bytes: 10 })), "QuotaReached")
-    assert.deepInclude(useOf(state()), { objects: 0, replicas: 0, bytes: 0 })
+    assert.deepInclude(useOf(state()), { objects: 0, replicas: 1, bytes: 0 })
     isStored(when(brings, under({ objects: 2 })), 1)
+  })
+
+  it("asks a client of which it took nothing for everything, and takes none of its later changes alone", () => {
+    const { replica, when } = given()
+    when(brings, under({ objects: 1 }))
+    isNothing(when(sync("writer", 10, { since: replica("writer").asOf }), under({ objects: 1 })), "RestoreAsked")
+    isNothing(when(write("writer", make(11, "notes/c")), under({ objects: 1 })), "QuotaReached")
+    isStored(when(brings, under({ objects: 2 })), 1)
+  })
+
+  it("leaves a client of which it took nothing what it has, once another one has filled the library", () => {
+    const { replica, when } = given()
+    when(brings, under({ objects: 1 }))
+    when(sync("other", 10, { operations: [make(10, "notes/c")] }))
+    isNothing(when(sync("writer", 11, { since: replica("writer").asOf }), under({ objects: 1 })))
+    isNothing(when({ ...brings, since: null } as LibraryCommand, under({ objects: 1 })))
   })
 
   it("counts an operation on a restored baseline once", () => {
