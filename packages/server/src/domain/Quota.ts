@@ -25,7 +25,10 @@ export const Quota = Schema.Struct({
    * are refused with `forbidden`, except for deletions.
    */
   bytes: Count,
-  /** Replicas that a library remembers. Default: 10,000. The sync of a further one is answered with `forbidden`. */
+  /**
+   * Replicas that a library remembers. Default: 10,000. A further one takes the place of the truant one that was silent for
+   * longest. If none is truant, its sync is answered with `forbidden`.
+   */
   replicas: Count,
   /** Files that Verdant clients uploaded. Default: 10,000. The upload of a further one is answered with 413. */
   files: Count,

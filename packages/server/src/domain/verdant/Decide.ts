@@ -13,7 +13,15 @@ import { isUpToDate } from "./Missed.ts"
 import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import { beforeAll, isBeforeAll, isOfPlausibleVersion, latest, type Timestamp } from "./model/Timestamp.ts"
-import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
+import {
+  isBeingReset,
+  isTruant,
+  longestTruant,
+  mayLoseWrites,
+  withArrival,
+  withKnowledge,
+  withRecordable
+} from "./Progress.ts"
 import { type FormerReplicas, formerAfterEviction, ownerOfReplica } from "./ReplicaOwners.ts"
 import {
   documentOwner,
@@ -56,9 +64,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       })
     case "ForgetReplica": {
       const replica = state.replicas.get(command.replicaId)
-      return replica === undefined
-        ? refuse("NothingToDo")
-        : plain({ _tag: "ReplicaForgotten", replicaId: replica.id, userId: replica.userId })
+      return replica === undefined ? refuse("NothingToDo") : forgetReplica(replica)
     }
     case "MakeTruant":
       return state.replicas.get(command.replicaId)?.isTruant === false
@@ -91,6 +97,8 @@ export const evicted = (former: FormerReplicas): LibraryDecision => {
   return { event: toNewEvent({ _tag: "Evicted", ...replicas }, ""), payload: null }
 }
 
+const forgetReplica = ({ id, userId }: Replica): Decided => plain({ _tag: "ReplicaForgotten", replicaId: id, userId })
+
 const plain = (event: LibraryEvent): Result.Result<LibraryDecision, never> =>
   Result.succeed({ event: toNewEvent(event, ""), payload: null })
 
@@ -101,13 +109,17 @@ const refuse = (_tag: LibraryRefusal["_tag"]): Result.Result<never, LibraryRefus
 /** How long, in milliseconds, other replicas wait for the one that was asked to restore the library. */
 export const LEASE_MILLIS = 10_000
 
+/** A new replica in a full library makes it forget a truant one first. Its sync is then decided again. */
 const decideSync = (stored: LibraryState, command: Sync, context: DecisionContext): Decided => {
   const state = withKnowledge(stored, context)
   if (isAnothers(state, command)) return refuse("AnothersReplica")
   const replica = state.replicas.get(command.replicaId)
-  if (replica === undefined && !hasRoomForReplica(state, context.quota)) return refuse("QuotaReached")
   const { since, timestamp } = command
   if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
+  if (replica === undefined && !hasRoomForReplica(state, context.quota)) {
+    const truant = longestTruant(state, context)
+    return truant === undefined ? refuse("QuotaReached") : forgetReplica(truant)
+  }
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
   if (isEmpty(state)) return decideSyncOfNothing(stored, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)

@@ -277,7 +277,7 @@ class LibrarySession implements Session, Subscriber {
         ...{ resyncAll, ...attempt, operations, baselines: message.baselines.items }
       }
       if (message.baselines.refused > 0 || (grant.readOnly && brings(command))) client.send(Wire.forbidden)
-      if (!isAwaiting(yield* this.submit(command)) || this.isWaiting) return
+      if (!isAwaiting(yield* this.submitSync(command)) || this.isWaiting) return
       this.isWaiting = true
       // A poll is answered without the library after a while, and the client polls again.
       if (!client.isRealtime) return yield* this.awaitRestore(command)
@@ -286,12 +286,17 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
+  /** Submits a sync until the library has forgotten as many truant replicas as it takes for this one to join. */
+  private submitSync(command: Sync): Effect.Effect<Outcome<LibraryRefusal>> {
+    return Effect.repeat(this.submit(command), { while: hasMadeRoom })
+  }
+
   private awaitRestore(command: Sync): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       do {
         yield* Effect.sleep(RESTORE_CHECK)
         if (this.hasLeft || this.client.isSentAway()) break
-      } while (isAwaiting(yield* this.submit(command)))
+      } while (isAwaiting(yield* this.submitSync(command)))
       this.isWaiting = false
     })
   }
@@ -324,6 +329,7 @@ class LibrarySession implements Session, Subscriber {
     }
     const { event } = outcome
     if (event.type === "RestoreLeased") return this.askForAll()
+    if (hasMadeRoom(outcome)) return
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
     const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isEmpty(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
@@ -480,6 +486,9 @@ class LibrarySession implements Session, Subscriber {
 }
 
 const brings = ({ baselines, operations }: Sync): boolean => operations.length + baselines.length > 0
+
+const hasMadeRoom = (outcome: Outcome<LibraryRefusal>): boolean =>
+  outcome._tag === "Stored" && outcome.event.type === "ReplicaForgotten"
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"

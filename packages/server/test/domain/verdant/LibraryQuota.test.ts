@@ -5,10 +5,11 @@ import { defaultQuota, noQuota, type QuotaChange } from "../../../src/domain/Quo
 import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
 import { compact, everything } from "../../../src/domain/verdant/Compaction.ts"
 import { isRefused } from "../../../src/domain/verdant/Decide.ts"
+import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { useOf } from "../../../src/domain/verdant/LibraryQuota.ts"
 import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
 import { storedBaseline } from "../../../src/domain/verdant/model/PayloadCodec.ts"
-import { given, operation, stamp, sync, type Then, write } from "./decisions.ts"
+import { given, NOW, operation, stamp, sync, type Then, TRUANCY, write } from "./decisions.ts"
 
 const under = (change: QuotaChange) => ({ quota: { ...noQuota, ...change } })
 const at = (n: number, oid: string, data: object) => operation(n, { oid, data })
@@ -133,6 +134,44 @@ describe("a library with as many replicas as its quota", () => {
     isNothing(when(sync("writer", 5, { since: stamp(1) }), under({ replicas: 1 })))
     assert.strictEqual(useOf(state()).replicas, 1)
     assert.property(when(sync("other", 6), under({ replicas: 2 })), "event")
+  })
+})
+
+describe("a library with as many replicas as its quota, some of them truant", () => {
+  const full = under({ replicas: 3 })
+  const later = (seen: Readonly<Record<string, number>> = {}) => ({
+    ...full,
+    now: NOW + TRUANCY + 1,
+    known: new Map(Object.entries(seen).map(([id, seen]) => [ReplicaId.make(id), { ...unknown, seen }]))
+  })
+  const unknown = { received: undefined, promise: undefined, offer: undefined, isUnanswered: false }
+  const forgets = (then: Then, replicaId: string) =>
+    assert.deepInclude("event" in then ? then.event : then, {
+      _tag: "ReplicaForgotten",
+      replicaId: ReplicaId.make(replicaId)
+    })
+
+  it("forgets the one that was silent for longest, and takes the new one in its place", () => {
+    const { state, when } = given()
+    for (const [n, id] of ["a", "b", "c"].entries()) when(sync(id, n), { now: NOW - n })
+    forgets(when(sync("other", 5), later({ c: NOW + 1 })), "b")
+    when(sync("other", 5), later())
+    assert.sameMembers(
+      Array.from(state().replicas.keys(), (id) => `${id}`),
+      ["a", "c", "other"]
+    )
+  })
+
+  it("forgets one that an operator marked as truant, and none that is heard of", () => {
+    const { when } = given(sync("a", 1), sync("b", 2), sync("c", 3))
+    isNothing(when(sync("other", 5), full), "QuotaReached")
+    when({ _tag: "MakeTruant", replicaId: ReplicaId.make("b") })
+    forgets(when(sync("other", 5), full), "b")
+  })
+
+  it("forgets none for a sync that is refused anyway", () => {
+    const { when } = given(sync("a", 1), sync("b", 2), sync("c", 3))
+    isNothing(when(sync("other", 5, { timestamp: `zzzz${stamp(5).slice(4)}` }), later()), "ImplausibleVersion")
   })
 })
 
