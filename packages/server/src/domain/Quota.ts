@@ -35,6 +35,11 @@ export const Quota = Schema.Struct({
   /** Bytes of those files together. Default: 10 GiB. An upload that exceeds it is answered with 413. */
   fileBytes: Count,
   /**
+   * Secsync documents of a library, also evicted ones. Default: 100,000. The first snapshot of a further one is refused with
+   * `snapshot-save-failed`. Documents that are being made at the same time may exceed it.
+   */
+  documents: Count,
+  /**
    * Bytes of one Secsync document: its active snapshot, and the updates to it. Default: 64 MiB. A further update is answered
    * with a request for a snapshot. A snapshot that is larger is refused with `snapshot-save-failed`.
    */
@@ -54,6 +59,7 @@ export const defaultQuota: Quota = {
   replicas: 10_000,
   files: 10_000,
   fileBytes: 10 * 1024 * 1024 * 1024,
+  documents: 100_000,
   documentBytes: 64 * 1024 * 1024,
   documentAuthors: MAX_AUTHORS
 }
@@ -66,6 +72,7 @@ export const noQuota: Quota = {
   replicas: Number.POSITIVE_INFINITY,
   files: Number.POSITIVE_INFINITY,
   fileBytes: Number.POSITIVE_INFINITY,
+  documents: Number.POSITIVE_INFINITY,
   documentBytes: Number.POSITIVE_INFINITY,
   documentAuthors: MAX_AUTHORS
 }

@@ -48,3 +48,29 @@ describe("a Secsync document that has as many bytes as its quota", () => {
     })
   )
 })
+
+describe("a library that has as many Secsync documents as its quota", () => {
+  it.live("refuses the first snapshot of another one, and goes on with those that it has", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ quota: { documents: 2 } })
+      const token = yield* server.token("notes")
+      const open = Effect.fnUntraced(function* () {
+        const author = makeAuthor()
+        const docId = crypto.randomUUID()
+        const client = yield* connectRaw({ url: server.url, documentId: docId, token })
+        const snapshot = snapshotMessage(author, { docId })
+        client.send(snapshot)
+        return { author, client, docId, snapshot }
+      })
+      const { author, client, docId, snapshot } = yield* open()
+      yield* client.next("snapshot-saved")
+      const [second, third] = [yield* open(), yield* open()]
+      yield* second.client.next("snapshot-saved")
+      assert.deepStrictEqual(yield* third.client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+      client.send(updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+      yield* client.next("update-saved")
+      client.send(snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } }))
+      yield* client.next("snapshot-saved")
+    })
+  )
+})
