@@ -33,8 +33,8 @@ export const everything: Portion = (_, { length }) => length
 
 /** The work of one compaction, which other libraries wait for: about 10 ms. See `EntitySize` for the unit. */
 const SLICE_WORK = 10_000_000
-/** Writing a character of the library. */
-const WORK_PER_CHARACTER = 5
+/** Writing a byte of the library. */
+const WORK_PER_BYTE = 5
 /** Decoding and encoding a character of an entity. */
 const WORK_PER_MERGED_CHARACTER = 50
 
@@ -42,13 +42,8 @@ const WORK_PER_MERGED_CHARACTER = 50
  * As many operations as one slice of work allows. Every compaction writes the whole library, so a slice is at least as much
  * work as that: otherwise slices would take much more work than a compaction of everything.
  */
-export const slice = (state: LibraryState, least = SLICE_WORK): Portion => {
-  let characters = 0
-  for (const { baseline, operations } of HashMap.values(state.entities)) {
-    characters += baseline?.text.length ?? 0
-    for (const { text } of operations) characters += text.length
-  }
-  const all = Math.max(least, characters * WORK_PER_CHARACTER)
+export const slice = ({ bytes }: Pick<LibraryState, "bytes">, least = SLICE_WORK): Portion => {
+  const all = Math.max(least, bytes * WORK_PER_BYTE)
   let left = all
   return (entity, mergeable) => {
     const reading = (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
