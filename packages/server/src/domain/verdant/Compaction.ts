@@ -162,6 +162,16 @@ const nothing: Entity = { baseline: undefined, operations: [] }
 
 const parseBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(readBaseline(JSON.parse(text)))
 
-/** The entity's value; undefined: it does not exist. */
-export const valueOf = ({ baseline, operations }: Entity): unknown =>
-  foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot
+/** The entity's value, which must not be changed; undefined: it does not exist. */
+export const valueOf = (entity: Entity): unknown => {
+  const { baseline, operations } = entity
+  const read = () => foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot
+  if (operations.length < MANY_OPERATIONS) return read()
+  if (!values.has(entity)) values.set(entity, read())
+  return values.get(entity)
+}
+
+/** Applying more operations takes longer than it is worth to repeat. The values of most entities are not kept in memory. */
+const MANY_OPERATIONS = 16
+
+const values = new WeakMap<Entity, unknown>()
