@@ -2,7 +2,8 @@
  * One client of a library: takes its messages in order, and sends it answers and what other clients do. It serves a
  * WebSocket, which stays open, and a request, which is a connection that ends with its answer.
  */
-import { Effect, type Scope } from "effect"
+import { Cause, Effect, type Scope } from "effect"
+import { streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -72,7 +73,17 @@ export const openSession = Effect.fnUntraced(function* (
   if (client.isRealtime) {
     yield* room.subscribe(session)
     yield* Effect.acquireRelease(
-      Effect.sync(() => room.local.presence.listen((change) => session.peers.tell(change))),
+      Effect.sync(() =>
+        room.local.presence.listen({
+          tell: (change) => session.peers.tell(change),
+          fail: (defect) => {
+            services.run(
+              Effect.logError(`A session of ${streamName(room.key)} failed at a presence`, Cause.die(defect))
+            )
+            session.fail()
+          }
+        })
+      ),
       (unlisten) => Effect.sync(unlisten)
     )
   }
