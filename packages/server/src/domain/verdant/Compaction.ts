@@ -5,6 +5,7 @@
  * A compaction may stop before all is merged that could be. Then the next one goes on, and the result is the same.
  */
 import { HashMap, Result } from "effect"
+import { storedReferences } from "./FileReferences.ts"
 import { missedBaselines } from "./Missed.ts"
 import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { grown } from "./model/EntitySize.ts"
@@ -95,6 +96,7 @@ export const compact = (state: LibraryState, { isTruant, portion, upTo }: Compac
     replicas: Array.from(state.replicas.values()),
     ...(state.formerReplicas.size > 0 && { formerReplicas: Array.from(state.formerReplicas) }),
     files: Array.from(state.files.values()),
+    ...(HashMap.size(state.fileReferences) > 0 && { fileReferences: storedReferences(state.fileReferences) }),
     baselines,
     operations
   })
