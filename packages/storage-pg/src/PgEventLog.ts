@@ -166,6 +166,12 @@ export const makeEventLog = Effect.gen(function* () {
     return rows.map(streamSummaryOf)
   }, unavailable("list streams"))
 
+  const countStreams: EventLog["Service"]["countStreams"] = Effect.fnUntraced(function* (libraryId) {
+    const [row] = yield* sql<{ streams: number }>`
+      SELECT count(*)::float8 AS streams FROM sealog.streams WHERE library_id = ${libraryId}`
+    return row?.streams ?? 0
+  }, unavailable("count streams"))
+
   const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
     const rows = yield* sql.unsafe<LibraryRow>(
       `SELECT l.*, p.payload_bytes FROM (
@@ -181,5 +187,16 @@ export const makeEventLog = Effect.gen(function* () {
     return rows.map(librarySummaryOf)
   }, unavailable("list libraries"))
 
-  return { append, heads, read, tail, readKeyed, held, streams, libraries, exclusively } satisfies EventLog["Service"]
+  return {
+    append,
+    heads,
+    read,
+    tail,
+    readKeyed,
+    held,
+    streams,
+    countStreams,
+    libraries,
+    exclusively
+  } satisfies EventLog["Service"]
 })

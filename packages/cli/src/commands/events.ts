@@ -2,6 +2,7 @@ import { Args, Flags } from "@oclif/core"
 import type { EventsScope, LoggedEvent } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { escapeControls } from "../output/format.ts"
 import { noSuchDocument, noSuchLibrary } from "../output/notFound.ts"
 
 const LAST = 50
@@ -57,7 +58,6 @@ With --follow the command prints new events of every server and command until yo
     const Effect = await import("effect/Effect")
     const { eachEvent } = await import("@sealog/server/admin")
     const { backendOf } = await import("../backends/storage.ts")
-    const { escapeControls } = await import("../output/format.ts")
     const { writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
     const lineOf = this.jsonEnabled() ? (event: LoggedEvent) => JSON.stringify(event) : await textOf()
@@ -80,7 +80,7 @@ With --follow the command prints new events of every server and command until yo
   }
 
   override logJson(json: unknown): void {
-    if (this.isFollowing) process.stdout.write(`${JSON.stringify(json)}\n`)
+    if (this.isFollowing) process.stdout.write(`${escapeControls(JSON.stringify(json))}\n`)
     else super.logJson(json)
   }
 }

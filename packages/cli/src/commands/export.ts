@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { escapeControls, jsonText } from "../output/format.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
 import type { OutputClosed, Write } from "../output/stream.ts"
 
@@ -56,7 +57,10 @@ Without --output the lines go to stdout, and the report goes to stderr, also wit
       onProgress: progress.update
     }
     const exportTo = (write: Write) => Effect.provide(exportLog(write, options), existing)
-    const exporting = flags.output === undefined ? exportTo(writeTo(process.stdout)) : writeFile(flags.output, exportTo)
+    const toStdout = writeTo(process.stdout)
+    // JSON means the same with its invisible characters escaped.
+    const write: Write = process.stdout.isTTY ? (text) => toStdout(escapeControls(text)) : toStdout
+    const exporting = flags.output === undefined ? exportTo(write) : writeFile(flags.output, exportTo)
     const report = await this.execute(
       Effect.catchTags(exporting, {
         OutputClosed: (error) => Effect.fail(notWritten(error, flags.output)),
@@ -75,12 +79,12 @@ Without --output the lines go to stdout, and the report goes to stderr, also wit
   }
 
   private report(text: string): void {
-    if (this.isStdoutTaken && !this.jsonEnabled()) process.stderr.write(`${text}\n`)
+    if (this.isStdoutTaken && !this.jsonEnabled()) process.stderr.write(`${escapeControls(text)}\n`)
     else this.print(text)
   }
 
   override logJson(json: unknown): void {
-    if (this.isStdoutTaken) process.stderr.write(`${JSON.stringify(json, null, 2)}\n`)
+    if (this.isStdoutTaken) process.stderr.write(`${jsonText(json)}\n`)
     else super.logJson(json)
   }
 }

@@ -1,6 +1,7 @@
 /** Asks before data is deleted for good: the operator types its name. Without a terminal the command fails instead. */
 import { createInterface } from "node:readline"
 import { CliFailure } from "./CliFailure.ts"
+import { escapeControls } from "./format.ts"
 
 /** `action` completes "This would …", as in "evict 3 documents". `name` is the text that the operator must type. */
 export const confirm = async (action: string, name: string): Promise<void> => {
@@ -31,7 +32,7 @@ const ask = (question: string): Promise<string | undefined> =>
       process.stderr.write("\n")
       resolve(undefined)
     })
-    prompt.question(question, (answer) => {
+    prompt.question(escapeControls(question), (answer) => {
       prompt.removeAllListeners("close").close()
       resolve(answer)
     })

@@ -6,6 +6,9 @@ import { Clock, Config, Duration, Effect, Layer, Redacted, Schema } from "effect
 import { errors, jwtVerify, SignJWT } from "jose"
 import { DocumentId, LibraryId } from "../domain/Ids.ts"
 import { Access, type Action, Grant, ReplicaType, TokenRefused, type TokenRequest } from "../ports/Access.ts"
+import { secretBytes } from "../ports/TokenSecrets.ts"
+
+export { SecretTooShort } from "../ports/TokenSecrets.ts"
 
 /** Verifies with every secret and signs with the first, so that secrets can be rotated. Fails with `SecretTooShort`. */
 export const layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
@@ -24,17 +27,6 @@ export const layerConfig = Layer.effect(
   })
 )
 
-/** RFC 7518 section 3.2: a key for HS256 has at least the 256 bits of its hash. */
-const MIN_SECRET_BYTES = 32
-
-export class SecretTooShort extends Schema.TaggedError<SecretTooShort>()("SecretTooShort", {
-  bytes: Schema.Finite
-}) {
-  override get message(): string {
-    return `A token secret has ${this.bytes} bytes; HS256 needs at least ${MIN_SECRET_BYTES} (RFC 7518, 3.2).`
-  }
-}
-
 const Claims = Schema.Struct({
   sub: Grant.fields.userId,
   lib: LibraryId,
@@ -50,8 +42,7 @@ const Claims = Schema.Struct({
 const decodeClaims = Schema.decodeUnknownEffect(Claims)
 
 const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
-  const keys = secrets.map((secret) => new TextEncoder().encode(Redacted.value(secret)))
-  for (const key of keys) if (key.length < MIN_SECRET_BYTES) return yield* new SecretTooShort({ bytes: key.length })
+  const keys = yield* secretBytes(secrets)
 
   const verify = Effect.fn("Access.verify")(function* (token: string) {
     const now = new Date(yield* Clock.currentTimeMillis)

@@ -104,6 +104,7 @@ const make = Effect.gen(function* () {
           .slice(0, limit)
           .map((stored) => ({ ...summary(stored), ...(!payloads && { payloads: 0, payloadBytes: 0 }) }))
       ),
+    countStreams: (libraryId) => Effect.sync(() => sorted(libraryId).length),
     libraries: ({ after, limit }) =>
       Effect.sync(() => {
         const ids = Array.from(new Set(sorted().map(({ key }) => key.libraryId)))

@@ -3,7 +3,7 @@
  * is under way, and the next send carries all of them. A sweep makes up for lost signals.
  */
 import { randomBytes } from "node:crypto"
-import { Effect, Latch, PubSub, Schedule, type Scope, Stream } from "effect"
+import { Cause, Effect, Latch, PubSub, Schedule, type Scope, Stream } from "effect"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
 import { withPatience } from "../internal/timeouts.ts"
 import { type Broadcast, Signals } from "../ports/Signals.ts"
@@ -56,7 +56,11 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
     messages = []
     bytes = 0
     yield* medium.send(texts)
-  }).pipe(Effect.catch((error) => Effect.logDebug("Announcing to other processes failed", error)))
+  }).pipe(
+    Effect.catch((error) => Effect.logDebug("Announcing to other processes failed", error)),
+    // The sweep makes up for what was not sent; the next announcement must still be.
+    Effect.catchDefect((defect) => Effect.logError("Announcing to other processes failed", Cause.die(defect)))
+  )
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(some.await, send)))
   // A command sends its last announcements before it ends.
   yield* Effect.addFinalizer(() =>
@@ -81,15 +85,19 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
     return medium.listen(
       // Signals before the connection were missed, so any stream may have grown.
       Effect.asVoid(everything),
-      Effect.fnUntraced(function* (text) {
-        const found = read(text)
-        if (found === undefined) return
-        if ("frame" in found) yield* PubSub.publish(broadcasts, found)
-        else yield* PubSub.publish(wakeups, found)
-      })
+      Effect.fnUntraced(
+        function* (text) {
+          const found = read(text)
+          if (found === undefined) return
+          if ("frame" in found) yield* PubSub.publish(broadcasts, found)
+          else yield* PubSub.publish(wakeups, found)
+        },
+        Effect.catchDefect((defect) => Effect.logError("Reading a signal failed", Cause.die(defect)))
+      )
     )
   }).pipe(
     Effect.scoped,
+    Effect.catchDefect((defect) => Effect.fail(defect)),
     Effect.tapError((error) => Effect.logWarning("No connection for the signals of other processes", error)),
     Effect.retry(RECONNECT),
     Effect.ignore

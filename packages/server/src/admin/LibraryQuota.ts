@@ -2,10 +2,11 @@
 import { Effect, Result } from "effect"
 import { decide, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { LibraryId } from "../domain/Ids.ts"
-import type { QuotaChange } from "../domain/Quota.ts"
+import type { Quota, QuotaChange } from "../domain/Quota.ts"
 import { VERDANT } from "../domain/verdant/Events.ts"
 import { fold as foldLibrary } from "../domain/verdant/Evolve.ts"
 import { type LibraryUse, useOf } from "../domain/verdant/LibraryQuota.ts"
+import { countDocuments } from "../ports/countDocuments.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { appendDecided } from "./appendDecision.ts"
 
@@ -15,10 +16,11 @@ export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
   return fold(events.map(({ event }) => event)).quota
 })
 
-/** The use that a library's Verdant data makes of its quota. */
+/** The use that a library's Verdant data and the number of its documents make of its quota. */
 export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
   const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: VERDANT })
-  return useOf(foldLibrary(events)) satisfies LibraryUse
+  const documents = yield* countDocuments(libraryId)
+  return { ...useOf(foldLibrary(events)), documents } satisfies LibraryUse & Pick<Quota, "documents">
 })
 
 /** Sets some parts of a library's quota; the others stay. Returns whether that changed anything. */

@@ -25,12 +25,20 @@ export const Quota = Schema.Struct({
    * are refused with `forbidden`, except for deletions.
    */
   bytes: Count,
-  /** Replicas that a library remembers. Default: 10,000. The sync of a further one is answered with `forbidden`. */
+  /**
+   * Replicas that a library remembers. Default: 10,000. A further one takes the place of the truant one that was silent for
+   * longest. If none is truant, its sync is answered with `forbidden`.
+   */
   replicas: Count,
   /** Files that Verdant clients uploaded. Default: 10,000. The upload of a further one is answered with 413. */
   files: Count,
   /** Bytes of those files together. Default: 10 GiB. An upload that exceeds it is answered with 413. */
   fileBytes: Count,
+  /**
+   * Secsync documents of a library, also evicted ones. Default: 100,000. The first snapshot of a further one is refused with
+   * `snapshot-save-failed`. Documents that are being made at the same time may exceed it.
+   */
+  documents: Count,
   /**
    * Bytes of one Secsync document: its active snapshot, and the updates to it. Default: 64 MiB. A further update is answered
    * with a request for a snapshot. A snapshot that is larger is refused with `snapshot-save-failed`.
@@ -51,6 +59,7 @@ export const defaultQuota: Quota = {
   replicas: 10_000,
   files: 10_000,
   fileBytes: 10 * 1024 * 1024 * 1024,
+  documents: 100_000,
   documentBytes: 64 * 1024 * 1024,
   documentAuthors: MAX_AUTHORS
 }
@@ -63,6 +72,7 @@ export const noQuota: Quota = {
   replicas: Number.POSITIVE_INFINITY,
   files: Number.POSITIVE_INFINITY,
   fileBytes: Number.POSITIVE_INFINITY,
+  documents: Number.POSITIVE_INFINITY,
   documentBytes: Number.POSITIVE_INFINITY,
   documentAuthors: MAX_AUTHORS
 }

@@ -30,7 +30,7 @@ import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessi
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
-import { Quotas } from "../rooms/Quotas.ts"
+import { type QuotaPolicy, Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
@@ -58,8 +58,14 @@ export interface SyncServerOptions {
   readonly trustedProxies?: ReadonlyArray<string>
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
-  /** The quota of libraries for which no operator set another. Defaults: see `Quota`. */
+  /** The quota of libraries for which neither an operator nor `quotaOf` sets another. Defaults: see `Quota`. */
   readonly quota?: QuotaChange
+  /**
+   * Returns the parts of a library's quota that the app sets, for example by its plan; an operator's `library quota` goes
+   * before them. Called about once a second for a library in use, in the middle of a decision, so it must be quick. If it
+   * throws, the command is refused as after a defect (1011). Default: the app sets none.
+   */
+  readonly quotaOf?: QuotaPolicy
   /** For the files of Verdant's clients, which are served if a `BlobStore` and `FileLinks` are provided. */
   readonly files?: Partial<FileOptions>
   /** Extra routes of the app on the same port, for example a token endpoint (`Access.mint`). */
@@ -107,7 +113,7 @@ export class SyncServer extends Context.Service<
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
       Layer.provide([
         AdmissionControl.layer,
-        Quotas.layer(options.quota),
+        Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         NodeHttpServer.layerHttpServices
       ])

@@ -137,6 +137,9 @@ export class EventLog extends Context.Service<
       readonly payloads?: boolean
     }) => Effect.Effect<ReadonlyArray<StreamSummary>, StorageUnavailable>
 
+    /** The number of a library's streams. Cheap: it reads no events. */
+    readonly countStreams: (libraryId: LibraryId) => Effect.Effect<number, StorageUnavailable>
+
     /** Libraries in the order of their ids, optionally after a given one. */
     readonly libraries: (options: {
       readonly after?: LibraryId

@@ -530,6 +530,8 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
           across.map(({ key }) => key),
           ["1", "2", "3"].map((streamId) => ({ libraryId: ids[1]!, streamId }))
         )
+        assert.strictEqual(yield* log.countStreams(ids[1]!), 3)
+        assert.strictEqual(yield* log.countStreams(randomKey().libraryId), 0)
         const libraries = yield* log.libraries({ after: LibraryId.make(prefix), limit: 4 })
         assert.deepStrictEqual(
           libraries.map(({ libraryId, streams, events, payloadBytes }) => [libraryId, streams, events, payloadBytes]),

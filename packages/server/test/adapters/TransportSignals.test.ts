@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, PubSub, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import { until } from "#test-support/until"
 import { type Medium, makeTransportSignals } from "../../src/adapters/TransportSignals.ts"
 import { signalsSuite } from "../../src/testing/SignalsSuite.ts"
 
@@ -34,6 +35,27 @@ signalsSuite(
 )
 
 describe("signals over a transport", () => {
+  it.live("go on after a defect in sending and in listening", () =>
+    Effect.gen(function* () {
+      const { medium } = yield* makeMedium
+      let [sends, listens] = [0, 0]
+      const faulty: Medium = {
+        ...medium,
+        send: (texts) => (++sends === 1 ? Effect.die(new Error("made to fail")) : medium.send(texts)),
+        listen: (...args) => (++listens === 1 ? Effect.die(new Error("made to fail")) : medium.listen(...args))
+      }
+      const [from, to] = [yield* makeTransportSignals(faulty), yield* makeTransportSignals(faulty)]
+      const woken = yield* Queue.unbounded<unknown>()
+      yield* Effect.forkScoped(Stream.runForEach(to.wakeups, (streams) => Queue.offer(woken, streams)))
+      assert.strictEqual(yield* Queue.take(woken), "all")
+      const key = (streamId: string) => ({ libraryId: "notes" as never, streamId })
+      yield* from.announce([key("lost")])
+      yield* until("the first is sent", () => sends === 1)
+      yield* from.announce([key("sent")])
+      assert.deepStrictEqual(yield* Queue.take(woken), [key("sent")])
+    })
+  )
+
   it.effect("say every five seconds that any stream may have grown", () =>
     Effect.gen(function* () {
       const { medium } = yield* makeMedium

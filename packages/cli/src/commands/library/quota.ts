@@ -10,8 +10,8 @@ interface LibraryQuotaResult {
   readonly changed: boolean
   /** null: the server's own, which is the default unless the server was started with another. */
   readonly quota: Readonly<Record<keyof Quota, number | null>>
-  /** The use of the Verdant data. Documents of Secsync clients have a quota each. */
-  readonly use: LibraryUse
+  /** The use of the Verdant data, and the number of Secsync documents. Each of these has a quota of its own besides. */
+  readonly use: LibraryUse & Pick<Quota, "documents">
 }
 
 export default class LibraryQuota extends BaseCommand<LibraryQuotaResult> {
@@ -19,7 +19,7 @@ export default class LibraryQuota extends BaseCommand<LibraryQuotaResult> {
   static override description =
     `A library that has reached its quota takes no more, and goes on with reads, changes within it and deletions. Nothing that it holds is deleted. Every server holds a change within a second, and clients stay connected.
 
-Without flags the command shows the quota, and the use of the library's Verdant data. A part that is not set is the server's own.
+Without flags the command shows the quota, and the use of the library's Verdant data and documents. A part that is not set is the server's own.
 
 A Verdant client is not told which of its changes were refused, and does not send them again. They stay on its device.`
   static override examples = [
@@ -35,6 +35,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
     replicas: Flags.integer({ description: "replicas that the library remembers (default: 10,000)", min: 0 }),
     files: Flags.integer({ description: "files of Verdant clients (default: 10,000)", min: 0 }),
     "file-bytes": Flags.string({ description: "size of those files together (default: 10GiB)" }),
+    documents: Flags.integer({ description: "Secsync documents, also evicted ones (default: 100,000)", min: 0 }),
     "document-bytes": Flags.string({
       description: "size of one Secsync document: its snapshot and the updates to it (default: 64MiB)"
     }),
@@ -65,6 +66,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
       replicas: flags.replicas,
       files: flags.files,
       fileBytes: size(flags["file-bytes"]),
+      documents: flags.documents,
       documentBytes: size(flags["document-bytes"]),
       documentAuthors: flags["document-authors"]
     })

@@ -127,12 +127,16 @@ const decideCompactionAgain = (state: LibraryState, next: LibraryState): Decided
   })
 }
 
-/** Whether two compactions hold the same, in whatever order. `written`: possibly by an older server, without former replicas. */
+/** Whether two compactions hold the same, in whatever order. `written`: possibly by an older server, which wrote less. */
 export const isSameCompaction = (again: Uint8Array | null, written: Uint8Array | null): boolean => {
   if (again === null || written === null) return false
   const [a, b] = [decodeFolded(again), decodeFolded(written)]
-  const { formerReplicas, ...older } = a
-  return canonicalCompaction(b.formerReplicas === undefined ? older : a) === canonicalCompaction(b)
+  const { fileReferences, formerReplicas, ...older } = a
+  const recent = {
+    ...(b.formerReplicas !== undefined && formerReplicas !== undefined && { formerReplicas }),
+    ...(b.fileReferences !== undefined && fileReferences !== undefined && { fileReferences })
+  }
+  return canonicalCompaction({ ...older, ...recent }) === canonicalCompaction(b)
 }
 
 const canonicalCompaction = ({ baselines, operations, ...rest }: FoldedLibrary): string =>

@@ -13,19 +13,24 @@ import type { DocumentEvent, SnapshotProof, SnapshotStored, UpdateStored } from 
 import { covers, nextProof, proofOf } from "./Proofs.ts"
 import { type AuthorClock, type DocumentState, lastClocks } from "./State.ts"
 
-/** The parts of a quota that a document is held to. */
-type DocumentQuota = Pick<Quota, "documentBytes" | "documentAuthors">
+/** The parts of a quota that a document is held to, and the documents that its library has. */
+export interface DocumentContext {
+  readonly quota: Pick<Quota, "documents" | "documentBytes" | "documentAuthors">
+  readonly documents: number
+}
+
+const unlimited: DocumentContext = { quota: noQuota, documents: 0 }
 
 export const decide = (
   state: DocumentState,
   command: DocumentCommand,
-  quota: DocumentQuota = noQuota
+  context: DocumentContext = unlimited
 ): Result.Result<DocumentEvent, DocumentRefusal> => {
   switch (command._tag) {
     case "StoreSnapshot":
-      return decideSnapshot(state, command, quota)
+      return decideSnapshot(state, command, context)
     case "StoreUpdate":
-      return decideUpdate(state, command, quota)
+      return decideUpdate(state, command, context)
     case "Evict":
       return state.active === undefined
         ? refuse({ _tag: "NothingToEvict" })
@@ -40,7 +45,7 @@ export const decide = (
 const decideSnapshot = (
   state: DocumentState,
   command: StoreSnapshot,
-  quota: DocumentQuota
+  { documents, quota }: DocumentContext
 ): Result.Result<SnapshotStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.active?.snapshotId === command.snapshotId && state.active.payloadHash === command.payloadHash) {
@@ -61,6 +66,7 @@ const decideSnapshot = (
   if (!(begins && command.parentSnapshotId !== "") && command.parentSnapshotProof !== nextProof(parent)) {
     return refuse({ _tag: "SnapshotProofInvalid" })
   }
+  if (begins && documents >= quota.documents) return refuse({ _tag: "QuotaReached" })
   if ((command.payloadBytes ?? 0) > quota.documentBytes) return refuse({ _tag: "QuotaReached" })
   return Result.succeed({
     _tag: "SnapshotStored",
@@ -77,7 +83,7 @@ const decideSnapshot = (
 const decideUpdate = (
   state: DocumentState,
   command: StoreUpdate,
-  quota: DocumentQuota
+  { quota }: DocumentContext
 ): Result.Result<UpdateStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.active === undefined) return refuse({ _tag: "NoSnapshot" })

@@ -5,6 +5,7 @@
  * A compaction may stop before all is merged that could be. Then the next one goes on, and the result is the same.
  */
 import { HashMap, Result } from "effect"
+import { storedReferences } from "./FileReferences.ts"
 import { missedBaselines } from "./Missed.ts"
 import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { grown } from "./model/EntitySize.ts"
@@ -33,8 +34,8 @@ export const everything: Portion = (_, { length }) => length
 
 /** The work of one compaction, which other libraries wait for: about 10 ms. See `EntitySize` for the unit. */
 const SLICE_WORK = 10_000_000
-/** Writing a character of the library. */
-const WORK_PER_CHARACTER = 5
+/** Writing a byte of the library. */
+const WORK_PER_BYTE = 5
 /** Decoding and encoding a character of an entity. */
 const WORK_PER_MERGED_CHARACTER = 50
 
@@ -42,13 +43,8 @@ const WORK_PER_MERGED_CHARACTER = 50
  * As many operations as one slice of work allows. Every compaction writes the whole library, so a slice is at least as much
  * work as that: otherwise slices would take much more work than a compaction of everything.
  */
-export const slice = (state: LibraryState, least = SLICE_WORK): Portion => {
-  let characters = 0
-  for (const { baseline, operations } of HashMap.values(state.entities)) {
-    characters += baseline?.text.length ?? 0
-    for (const { text } of operations) characters += text.length
-  }
-  const all = Math.max(least, characters * WORK_PER_CHARACTER)
+export const slice = ({ bytes }: Pick<LibraryState, "bytes">, least = SLICE_WORK): Portion => {
+  const all = Math.max(least, bytes * WORK_PER_BYTE)
   let left = all
   return (entity, mergeable) => {
     const reading = (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
@@ -100,6 +96,7 @@ export const compact = (state: LibraryState, { isTruant, portion, upTo }: Compac
     replicas: Array.from(state.replicas.values()),
     ...(state.formerReplicas.size > 0 && { formerReplicas: Array.from(state.formerReplicas) }),
     files: Array.from(state.files.values()),
+    ...(HashMap.size(state.fileReferences) > 0 && { fileReferences: storedReferences(state.fileReferences) }),
     baselines,
     operations
   })
@@ -167,6 +164,16 @@ const nothing: Entity = { baseline: undefined, operations: [] }
 
 const parseBaseline = ({ text }: StoredBaseline): Baseline => Result.getOrThrow(readBaseline(JSON.parse(text)))
 
-/** The entity's value; undefined: it does not exist. */
-export const valueOf = ({ baseline, operations }: Entity): unknown =>
-  foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot
+/** The entity's value, which must not be changed; undefined: it does not exist. */
+export const valueOf = (entity: Entity): unknown => {
+  const { baseline, operations } = entity
+  const read = () => foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot
+  if (operations.length < MANY_OPERATIONS) return read()
+  if (!values.has(entity)) values.set(entity, read())
+  return values.get(entity)
+}
+
+/** Applying more operations takes longer than it is worth to repeat. The values of most entities are not kept in memory. */
+const MANY_OPERATIONS = 16
+
+const values = new WeakMap<Entity, unknown>()

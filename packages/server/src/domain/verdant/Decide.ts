@@ -12,8 +12,16 @@ import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForReplica, roomFo
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
-import { isOfPlausibleVersion, latest } from "./model/Timestamp.ts"
-import { isBeingReset, isTruant, mayLoseWrites, withArrival, withKnowledge, withRecordable } from "./Progress.ts"
+import { beforeAll, isBeforeAll, isOfPlausibleVersion, latest, type Timestamp } from "./model/Timestamp.ts"
+import {
+  isBeingReset,
+  isTruant,
+  longestTruant,
+  mayLoseWrites,
+  withArrival,
+  withKnowledge,
+  withRecordable
+} from "./Progress.ts"
 import { type FormerReplicas, formerAfterEviction, ownerOfReplica } from "./ReplicaOwners.ts"
 import {
   documentOwner,
@@ -56,9 +64,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       })
     case "ForgetReplica": {
       const replica = state.replicas.get(command.replicaId)
-      return replica === undefined
-        ? refuse("NothingToDo")
-        : plain({ _tag: "ReplicaForgotten", replicaId: replica.id, userId: replica.userId })
+      return replica === undefined ? refuse("NothingToDo") : forgetReplica(replica)
     }
     case "MakeTruant":
       return state.replicas.get(command.replicaId)?.isTruant === false
@@ -91,6 +97,8 @@ export const evicted = (former: FormerReplicas): LibraryDecision => {
   return { event: toNewEvent({ _tag: "Evicted", ...replicas }, ""), payload: null }
 }
 
+const forgetReplica = ({ id, userId }: Replica): Decided => plain({ _tag: "ReplicaForgotten", replicaId: id, userId })
+
 const plain = (event: LibraryEvent): Result.Result<LibraryDecision, never> =>
   Result.succeed({ event: toNewEvent(event, ""), payload: null })
 
@@ -101,22 +109,26 @@ const refuse = (_tag: LibraryRefusal["_tag"]): Result.Result<never, LibraryRefus
 /** How long, in milliseconds, other replicas wait for the one that was asked to restore the library. */
 export const LEASE_MILLIS = 10_000
 
+/** A new replica in a full library makes it forget a truant one first. Its sync is then decided again. */
 const decideSync = (stored: LibraryState, command: Sync, context: DecisionContext): Decided => {
   const state = withKnowledge(stored, context)
   if (isAnothers(state, command)) return refuse("AnothersReplica")
   const replica = state.replicas.get(command.replicaId)
-  if (replica === undefined && !hasRoomForReplica(state, context.quota)) return refuse("QuotaReached")
   const { since, timestamp } = command
   if (!isOfPlausibleVersion(latest([since, timestamp])!, state.newest)) return refuse("ImplausibleVersion")
+  if (replica === undefined && !hasRoomForReplica(state, context.quota)) {
+    const truant = longestTruant(state, context)
+    return truant === undefined ? refuse("QuotaReached") : forgetReplica(truant)
+  }
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
   if (isEmpty(state)) return decideSyncOfNothing(stored, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, context) && !isUpToDate(state, known, known.received)
-  if (known === undefined || known.received === null || command.since === null || command.resyncAll || isOverdue) {
-    return join(command, true)
-  }
+  if (known === undefined || known.received === null || command.resyncAll || isOverdue) return join(command, true)
+  // A client without history. Another one was asked for everything, and the library was filled before that came.
+  if (command.since === null && !bringsTooMuch(known)) return join(command, true)
   // The replica was reset, and then processed an answer from before that, which may be of a library that was evicted.
-  if (command.since < known.asOf) return join(command, true)
+  if (command.since !== null && command.since < known.asOf) return join(command, true)
   // The server takes nothing from a read-only client; its changes stay with it.
   if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
   const taken = takeOperations(state, command, known)
@@ -142,13 +154,23 @@ const decideSyncOfNothing = (
     if (!isLeased) return plain({ _tag: "RestoreLeased", replicaId })
     return refuse(lease.replicaId === replicaId ? "RestoreAsked" : "AwaitRestore")
   }
+  if (since !== null && replica !== undefined && bringsTooMuch(replica)) return refuse("RestoreAsked")
   if (!brings || !mayWrite(command)) {
     return replica === undefined || replica.type !== command.type ? join(command, false) : refuse("NothingNew")
   }
   if (isLeased && lease.replicaId !== replicaId) return refuse("AwaitRestore")
   const operations = command.operations.filter((operation, i, all) => isFirst(operation, i, all))
-  return storeOperations(state, command, operations, command.baselines, context)
+  const stored = storeOperations(state, command, operations, command.baselines, context)
+  const isTooMuch = Result.isFailure(stored) && stored.failure._tag === "QuotaReached"
+  if (!isTooMuch || replica !== undefined) return stored
+  return join({ ...command, timestamp: beforeAll({ sameVersionAs: command.timestamp as Timestamp }) }, false)
 }
+
+/**
+ * Whether a replica joined an empty library that had no room for what it brought. It joined as of before everything, so its
+ * client keeps what it has, and is asked for all of it until the library takes that or others fill it.
+ */
+const bringsTooMuch = ({ asOf }: Replica): boolean => isBeforeAll(asOf as Timestamp)
 
 const isFirst = ({ oid, timestamp }: OwnedOperation, i: number, all: ReadonlyArray<OwnedOperation>): boolean =>
   i === 0 || all[i - 1]!.oid !== oid || all[i - 1]!.timestamp !== timestamp
@@ -175,6 +197,8 @@ const decideOperations = (stored: LibraryState, command: StoreOperations, contex
   if (isAnothers(state, command)) return refuse("AnothersReplica")
   const replica = state.replicas.get(command.replicaId)
   if (replica === undefined) return refuse("NotJoined")
+  // The operations may be on objects that the library lacks.
+  if (isEmpty(state) && bringsTooMuch(replica)) return refuse("QuotaReached")
   if (isTruant(replica, context) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
   const taken = takeOperations(state, command, replica)
   if (taken === "late") return refuse(mayLoseWrites(stored, replica.id, context) ? "TooLate" : "MustReset")

@@ -4,7 +4,8 @@ import type { FileId } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import { withSize } from "./EntityBounds.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import { withReferences } from "./FileReferences.ts"
+import { leftReferences, type ReferenceAuthor, UNKNOWN, withReferences } from "./FileReferences.ts"
+import { mayRead } from "./Files.ts"
 import { isUpToDate } from "./Missed.ts"
 import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
 import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
@@ -145,6 +146,14 @@ const withProgress = (
   return { ...state, replicas, watermark: progress.watermark ?? state.watermark }
 }
 
+/** Without its file, a reference is a promise: it counts if its author uploads the file. */
+const mayReadFile =
+  (state: LibraryState, userId: string) =>
+  (fileId: FileId): boolean => {
+    const file = state.files.get(fileId)
+    return file !== undefined && mayRead(state, file, userId)
+  }
+
 const withOperations = (
   state: LibraryState,
   event: StreamEvent,
@@ -168,6 +177,9 @@ const withOperations = (
     joinedAt: before?.joinedAt ?? version,
     asOf: before?.asOf ?? ""
   }
+  // A restored library holds what all users wrote.
+  const isRestored = stored.initial && state.generation > 0
+  const referrer: ReferenceAuthor = isRestored ? UNKNOWN : { userId, mayRead: mayReadFile(state, userId) }
   let baselines = state.baselines
   const entities = HashMap.mutate(state.entities, (entities) => {
     for (const baseline of items.baselines) {
@@ -181,7 +193,11 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
-    fileReferences: withReferences(withReferences(state.fileReferences, items.baselines), operations),
+    fileReferences: withReferences(
+      withReferences(state.fileReferences, items.baselines, referrer),
+      operations,
+      referrer
+    ),
     batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
     operations: state.operations + operations.length,
     newest: latest([state.newest, wrote, ...items.baselines.map(({ timestamp }) => timestamp)]),
@@ -240,7 +256,10 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     foldedUpTo: folded.foldedUpTo,
     files: new Map(files.map((file) => [file.fileId, file])),
     fileBytes: files.reduce((sum, { size }) => sum + size, 0),
-    fileReferences: withReferences(withReferences(HashMap.empty(), folded.baselines), folded.operations)
+    fileReferences: leftReferences(
+      withReferences(withReferences(HashMap.empty(), folded.baselines, UNKNOWN), folded.operations, UNKNOWN),
+      folded.fileReferences
+    )
   }
 }
 

@@ -1,6 +1,6 @@
 /** The rules of files: who may replace and read them, and which ones are deleted because nothing refers to them. */
 import type { FileId } from "../Ids.ts"
-import { readersOf } from "./FileReferences.ts"
+import { referencesTo } from "./FileReferences.ts"
 import type { LibraryState, StoredFile } from "./State.ts"
 
 /** The user of files that were copied from another server, which did not record their uploaders. They belong to nobody. */
@@ -12,12 +12,23 @@ export const mayReplace = (file: StoredFile, userId: string): boolean =>
 
 /**
  * Whether a user may read a file: its uploader, and the users who are sent a document that refers to it. A client asks for a
- * file only because of such a document, so until there is one, nobody else needs the file.
+ * file only because of such a document, so until there is one, nobody else needs the file. A reference counts if the uploader
+ * wrote it, or a user who could read the file by then: otherwise a user who knows a file's id could read it by naming it.
  */
-export const mayRead = (state: LibraryState, file: StoredFile, userId: string): boolean => {
+export const mayRead = (
+  { fileReferences }: Pick<LibraryState, "fileReferences">,
+  file: StoredFile,
+  userId: string
+): boolean => {
   if (file.userId === userId) return true
-  const readers = readersOf(state.fileReferences, file.fileId)
-  return readers === undefined ? file.userId === IMPORTER : readers === null || readers.has(userId)
+  const isAnybodys = file.userId === IMPORTER
+  const references = referencesTo(fileReferences, file.fileId)
+  if (references === undefined) return isAnybodys
+  const { own, shared } = references
+  const couldRead = own.get(userId)
+  if (couldRead !== undefined && (couldRead || isAnybodys)) return true
+  for (const [author, couldRead] of shared) if (couldRead || isAnybodys || author === file.userId) return true
+  return false
 }
 
 /**
@@ -28,7 +39,7 @@ export const sweepFiles = (state: LibraryState, { keep, now }: { readonly keep: 
   if (state.files.size === 0) return undefined
   const [orphaned, revived, deleted]: [Array<FileId>, Array<FileId>, Array<FileId>] = [[], [], []]
   for (const { fileId, orphanedAt } of state.files.values()) {
-    if (readersOf(state.fileReferences, fileId) !== undefined) {
+    if (referencesTo(state.fileReferences, fileId) !== undefined) {
       if (orphanedAt !== null) revived.push(fileId)
     } else if (orphanedAt === null) orphaned.push(fileId)
     else if (now - orphanedAt > keep) deleted.push(fileId)

@@ -61,9 +61,23 @@ export const withArrival = (replica: Replica, { since }: Pick<Sync, "since">): R
     ? { ...replica, received: replica.joinedAt }
     : replica
 
+/** When a replica was last heard of, milliseconds since 1970. */
+const lastHeard = ({ id, seen }: Replica, { known }: DecisionContext): number =>
+  Math.max(seen, known.get(id)?.seen ?? 0)
+
 /** Whether a replica counts as away: the server does not wait for it, and resets it when it comes back. */
-export const isTruant = (replica: Replica, { known, now, truancy }: DecisionContext): boolean =>
-  replica.isTruant || now - Math.max(replica.seen, known.get(replica.id)?.seen ?? 0) > truancy
+export const isTruant = (replica: Replica, context: DecisionContext): boolean =>
+  replica.isTruant || context.now - lastHeard(replica, context) > context.truancy
+
+/** The truant replica that was silent for longest; undefined: none is truant. */
+export const longestTruant = ({ replicas }: LibraryState, context: DecisionContext): Replica | undefined => {
+  let longest: Replica | undefined
+  for (const replica of replicas.values()) {
+    if (!isTruant(replica, context)) continue
+    if (longest === undefined || lastHeard(replica, context) < lastHeard(longest, context)) longest = replica
+  }
+  return longest
+}
 
 /** How long a client may take to process an answer, in milliseconds. */
 export const PROCESSING_MILLIS = 5000

@@ -7,6 +7,7 @@ import * as Secsync from "../../domain/secsync/index.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
+import { type DocumentCount, makeDocumentCounts } from "./DocumentCounts.ts"
 import { RelayedMessages } from "./RelayedMessages.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
@@ -21,18 +22,28 @@ export interface DocumentLocal {
   readonly relayed: RelayedMessages
   /** The library's quota at this moment. */
   quota: () => Quota
+  /** The library's documents. undefined: the log holds this one, so it does not matter how many there are. */
+  documents: DocumentCount | undefined
+  /** The log holds no event of the document, as far as this process knows. */
+  isNew: boolean
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
 
-const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal, Quota> = {
+const protocol: RoomProtocol<
+  Secsync.DocumentState,
+  Command,
+  Secsync.DocumentRefusal,
+  DocumentLocal,
+  Secsync.DocumentContext
+> = {
   initial: (key) => Secsync.initial(key.streamId as DocumentId),
-  decide: (state, command, quota) =>
-    Result.map(Secsync.decide(state, command, quota), (event) => ({
+  decide: (state, command, context) =>
+    Result.map(Secsync.decide(state, command, context), (event) => ({
       event: Secsync.toNewEvent(event, command.payloadHash),
       payload: command.payload
     })),
-  context: (local) => local.quota(),
+  context: ({ documents, quota }) => ({ quota: quota(), documents: documents?.current() ?? 0 }),
   readsPayloads: false,
   evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
@@ -44,10 +55,13 @@ const protocol: RoomProtocol<Secsync.DocumentState, Command, Secsync.DocumentRef
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
     reservations: makeWriteReservations(),
     relayed: new RelayedMessages(),
-    quota: () => noQuota
+    quota: () => noQuota,
+    documents: undefined,
+    isNew: state.active === undefined && state.evicted === undefined
   }),
-  observe: ({ restoreCoordinator, reservations }, event) => {
+  observe: ({ documents, restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)
+    if (event.version === 1) documents?.add()
     // Most events are updates: they are not decoded here.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)
@@ -68,8 +82,10 @@ export class DocumentRooms extends Context.Service<
     DocumentRooms,
     Effect.gen(function* () {
       const quotas = yield* Quotas
+      const countOf = yield* makeDocumentCounts
       const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
         local.quota = yield* quotas.of(libraryId)
+        if (local.isNew) local.documents = yield* countOf(libraryId)
       })
       return DocumentRooms.of(yield* makeRooms(protocol, { idle: IDLE, prepare }))
     })

@@ -7,7 +7,7 @@ import type { LibraryId } from "../../domain/Ids.ts"
 import { FOLDED, type StreamKey } from "../../domain/Stream.ts"
 import { isVerdant, VERDANT } from "../../domain/verdant/Events.ts"
 import { changeOf, hasChange, type LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
-import { EventLog, type PlacedEvent, type StorageUnavailable } from "../../ports/EventLog.ts"
+import { EventLog, type PlacedEvent, StorageUnavailable } from "../../ports/EventLog.ts"
 import { Signals } from "../../ports/Signals.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 
@@ -32,6 +32,8 @@ const LISTING = "1 minute"
 /** An unavailable storage is tried again, more and more slowly. */
 const RETRIES = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
+const RETRIES_OF_DEFECT = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced(LISTING)])
+
 /** The libraries that may have grown. "known": any that the listener has read. "all": any, new ones too. */
 type Hint = ReadonlyArray<LibraryId> | "known" | "all"
 
@@ -43,6 +45,7 @@ export const makeChangeFeed = Effect.gen(function* () {
   /** Every library and its stream's last version, page by page. */
   const listed = Stream.paginate(undefined as StreamKey | undefined, (after) =>
     log.streams({ streamId: VERDANT, limit: STREAMS, payloads: false, ...(after && { after }) }).pipe(
+      contained,
       patiently,
       Effect.map((page) => {
         const last = page.length === STREAMS ? page.at(-1)?.key : undefined
@@ -59,7 +62,7 @@ export const makeChangeFeed = Effect.gen(function* () {
       const endsOf = (libraries: ReadonlyArray<LibraryId>) =>
         Stream.fromIterable(Arr.chunksOf(libraries, STREAMS)).pipe(
           Stream.mapEffect((some) =>
-            Effect.map(patiently(log.heads(some.map(libraryKey))), (heads) =>
+            Effect.map(patiently(contained(log.heads(some.map(libraryKey)))), (heads) =>
               some.map((libraryId, i) => ({ libraryId, version: heads[i]?.version ?? 0 }))
             )
           ),
@@ -89,15 +92,15 @@ export const makeChangeFeed = Effect.gen(function* () {
             if (version !== undefined) read.set(libraryId, version)
             return [changes, isLast ? Option.none() : Option.some(undefined)] as const
           }).pipe(
-            // The other libraries are read on. This one is tried again at its next change.
             Effect.catchDefect((defect) =>
-              only === undefined
-                ? Effect.as(Effect.logError(`Reading the changes of ${libraryId} failed`, Cause.die(defect)), [
-                    [],
-                    Option.none()
-                  ] as const)
-                : Effect.die(defect)
-            )
+              Effect.andThen(
+                Effect.logError(`Reading the changes of ${libraryId} failed`, Cause.die(defect)),
+                // The other libraries are read on, and this one is tried again at its next change.
+                only === undefined ? Effect.succeed([[], Option.none()] as const) : Effect.fail("again" as const)
+              )
+            ),
+            Effect.retry(RETRIES_OF_DEFECT),
+            Effect.orDie
           )
         )
       const hints: ReadonlyArray<Stream.Stream<Hint>> = [
@@ -150,6 +153,16 @@ const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: Strea
   const events: ReadonlyArray<PlacedEvent> = yield* log.read(key, { after, limit, maxBytes: PAGE_BYTES })
   return { events, isLast: isLast && events.length === page.length }
 })
+
+/** A defect of the storage ends no listener: it is logged, and the read is tried again. */
+function contained<A>(effect: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> {
+  return Effect.catchDefect(effect, (cause) =>
+    Effect.andThen(
+      Effect.logError("Looking for changes of libraries failed", Cause.die(cause)),
+      Effect.fail(new StorageUnavailable({ operation: "look for changes", cause }))
+    )
+  )
+}
 
 function patiently<A>(effect: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A> {
   return effect.pipe(

@@ -18,6 +18,12 @@ export type PresenceChange =
   | { readonly _tag: "Changed"; readonly present: Present }
   | { readonly _tag: "Offline"; readonly userId: string; readonly replicaId: string }
 
+export interface PresenceListener {
+  readonly tell: (change: PresenceChange) => void
+  /** Called once if `tell` throws: the listener hears nothing more, and the others go on. It must not throw. */
+  readonly fail: (defect: unknown) => void
+}
+
 interface Own {
   present: Present | undefined
   /** Ids of the user's open connections. */
@@ -48,7 +54,7 @@ const decodeMessage = Schema.decodeUnknownOption(PresenceMessage)
 export class Presence {
   private readonly own = new Map<string, Own>()
   private readonly others = new Map<string, { readonly from: string; readonly present: Present; heard: number }>()
-  private readonly listeners = new Set<(change: PresenceChange) => void>()
+  private readonly listeners = new Set<PresenceListener>()
   /** By polling replica, the users that it was last sent, and their replicas. */
   private readonly sentTo = new Map<ReplicaId, ReadonlyMap<string, string>>()
   private readonly process: string
@@ -68,7 +74,7 @@ export class Presence {
     tell(Buffer.from(JSON.stringify({ who: true })))
   }
 
-  listen(listener: (change: PresenceChange) => void): () => void {
+  listen(listener: PresenceListener): () => void {
     this.listeners.add(listener)
     return () => void this.listeners.delete(listener)
   }
@@ -180,6 +186,13 @@ export class Presence {
   }
 
   private notify(change: PresenceChange): void {
-    for (const listener of this.listeners) listener(change)
+    for (const listener of Array.from(this.listeners)) {
+      try {
+        listener.tell(change)
+      } catch (defect) {
+        this.listeners.delete(listener)
+        listener.fail(defect)
+      }
+    }
   }
 }

@@ -2,7 +2,8 @@
  * One client of a library: takes its messages in order, and sends it answers and what other clients do. It serves a
  * WebSocket, which stays open, and a request, which is a connection that ends with its answer.
  */
-import { Effect, type Scope } from "effect"
+import { Cause, Effect, type Scope } from "effect"
+import { streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -11,6 +12,7 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
+import { isEmpty } from "../../domain/verdant/State.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
@@ -74,7 +76,17 @@ export const openSession = Effect.fnUntraced(function* (
   if (client.isRealtime) {
     yield* room.subscribe(session)
     yield* Effect.acquireRelease(
-      Effect.sync(() => room.local.presence.listen((change) => session.peers.tell(change))),
+      Effect.sync(() =>
+        room.local.presence.listen({
+          tell: (change) => session.peers.tell(change),
+          fail: (defect) => {
+            services.run(
+              Effect.logError(`A session of ${streamName(room.key)} failed at a presence`, Cause.die(defect))
+            )
+            session.fail()
+          }
+        })
+      ),
       (unlisten) => Effect.sync(unlisten)
     )
   }
@@ -306,9 +318,8 @@ class LibrarySession implements Session, Subscriber {
         ...{ _tag: "Sync", replicaId, userId: grant.userId, type: grant.replicaType, timestamp, since, askedBefore },
         ...{ resyncAll, isPolling, operations, baselines: message.baselines.items }
       }
-      const brings = operations.length + command.baselines.length > 0
-      if (message.baselines.refused > 0 || (grant.readOnly && brings)) client.send(Wire.forbidden)
-      if (!isAwaiting(yield* this.submit(command)) || this.isWaiting) return
+      if (message.baselines.refused > 0 || (grant.readOnly && brings(command))) client.send(Wire.forbidden)
+      if (!isAwaiting(yield* this.submitSync(command)) || this.isWaiting) return
       this.isWaiting = true
       // A poll is answered without the library after a while, and the client polls again.
       if (!client.isRealtime) return yield* this.awaitRestore(command)
@@ -317,12 +328,17 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
+  /** Submits a sync until the library has forgotten as many truant replicas as it takes for this one to join. */
+  private submitSync(command: Sync): Effect.Effect<Outcome<LibraryRefusal>> {
+    return Effect.repeat(this.submit(command), { while: hasMadeRoom })
+  }
+
   private awaitRestore(command: Sync): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       do {
         yield* Effect.sleep(RESTORE_CHECK)
         if (this.hasLeft || this.client.isSentAway()) break
-      } while (isAwaiting(yield* this.submit(command)))
+      } while (isAwaiting(yield* this.submitSync(command)))
       this.isWaiting = false
     })
   }
@@ -342,6 +358,10 @@ class LibrarySession implements Session, Subscriber {
           return this.sendAwayImplausible()
         case "RestoreAsked":
           return this.askForAll()
+        case "QuotaReached":
+          client.send(Wire.forbidden)
+          // Without an answer, a replica of the library would not hear what others write.
+          return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : undefined
         case "AwaitRestore":
           return this.showPresence()
         case "AlreadyBeingReset":
@@ -353,9 +373,12 @@ class LibrarySession implements Session, Subscriber {
     }
     const { event } = outcome
     if (event.type === "RestoreLeased") return this.askForAll()
+    if (hasMadeRoom(outcome)) return
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
+    const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isEmpty(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
-    this.answer(command, isReset)
+    if (isUntaken && !this.grant.readOnly) client.send(Wire.forbidden)
+    this.answer(command, isReset, isUntaken && !this.grant.readOnly)
   }
 
   /**
@@ -391,14 +414,15 @@ class LibrarySession implements Session, Subscriber {
     if (operations.some(isMissing)) this.client.send(Wire.forbidden)
   }
 
-  private answer(command: Sync, isReset: boolean): void {
+  /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
+  private answer(command: Sync, isReset: boolean, isUntaken = false): void {
     const { client, early, room, services } = this
     const state = room.state()
     const { progress } = room.local
     const replica = state.replicas.get(command.replicaId)
     if (replica === undefined) return client.send(Wire.forbidden)
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
-    const answer = syncAnswer(state, command, replica, { isReset, received, early })
+    const answer = syncAnswer(state, command, replica, { isReset, isUntaken, received, early })
     const { ackedTimestamp, asOf, nonce } = answer
     const now = services.now()
     this.isAskingAgain = false
@@ -523,6 +547,11 @@ class LibrarySession implements Session, Subscriber {
     }
   }
 }
+
+const brings = ({ baselines, operations }: Sync): boolean => operations.length + baselines.length > 0
+
+const hasMadeRoom = (outcome: Outcome<LibraryRefusal>): boolean =>
+  outcome._tag === "Stored" && outcome.event.type === "ReplicaForgotten"
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"

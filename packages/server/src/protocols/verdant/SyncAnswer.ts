@@ -36,15 +36,21 @@ export interface SyncAnswer {
  * The answer to a replica's sync.
  *
  * @param received the version up to which it has everything, or its join
+ * @param isUntaken the library had no room for all that the client brought, so nothing of that is acknowledged
  * @param early the first operation that was not taken because its time is too far ahead; undefined: none
  */
 export const syncAnswer = (
   state: LibraryState,
   command: Sync,
   replica: Replica,
-  options: { readonly isReset: boolean; readonly received: number; readonly early: string | undefined }
+  options: {
+    readonly isReset: boolean
+    readonly isUntaken: boolean
+    readonly received: number
+    readonly early: string | undefined
+  }
 ): SyncAnswer => {
-  const { isReset, received } = options
+  const { isReset, isUntaken, received } = options
   const operations = isReset ? [] : missed(state, replica, received)
   const baselines = isReset ? [] : missedBaselines(state, replica, received)
   const contents = isReset
@@ -52,7 +58,8 @@ export const syncAnswer = (
     : { operations: textsOf(operations), baselines: textsOf(baselines) }
   const hasContent = isReset || operations.length + baselines.length > 0
   const joinedAsOf = isReset ? command.timestamp : replica.asOf
-  const ackedTimestamp = ackedTimestampOf(command, joinedAsOf, options.early !== undefined)
+  const nothingAcked = command.since ?? beforeAll({ sameVersionAs: command.timestamp as Timestamp })
+  const ackedTimestamp = isUntaken ? nothingAcked : ackedTimestampOf(command, joinedAsOf, options.early !== undefined)
   // A store (5.5, 3.6) that has never synced folds all operations that it gets, and an older one that comes later is never
   // seen in it. So while it takes the answer it is told that it has synced, at a time before everything. A connected client
   // with a nonce to answer would not hear that, so it gets none and acknowledges the last operation.
@@ -61,7 +68,7 @@ export const syncAnswer = (
   return {
     ...{ contents, isReset, hasContent, ackedTimestamp },
     asOf: ackedTimestamp ?? command.timestamp,
-    promised: command.isPolling ? ackedTimestamp : command.timestamp,
+    promised: command.isPolling || isUntaken ? ackedTimestamp : command.timestamp,
     nonce: hasNonce ? nonceOf(state.generation, state.version) : undefined,
     syncedAs: hasNeverSynced ? beforeAll({ sameVersionAs: command.timestamp as Timestamp }) : undefined,
     resetEnd: isReset ? (lastTimestamp(newestFirst(state.batches), command.userId) ?? "") : undefined

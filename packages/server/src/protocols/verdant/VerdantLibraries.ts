@@ -60,7 +60,7 @@ export class VerdantLibraries extends Context.Service<
      * and files are no changes.
      *
      * The stream reads the log as its consumer takes changes: a slow listener delays only itself. It waits for a storage
-     * that is unavailable.
+     * that is unavailable. An event that cannot be decoded is logged and tried again, so the stream waits at it.
      */
     readonly changes: (libraryId: LibraryId, after?: number) => Stream.Stream<LibraryChange>
 

@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { DocumentId, Hash, LibraryId, PublicKey, SnapshotId } from "../../../src/domain/Ids.ts"
+import { noQuota, type QuotaChange } from "../../../src/domain/Quota.ts"
 import { emptyHead, place, type StreamEvent } from "../../../src/domain/Stream.ts"
 import * as Secsync from "../../../src/domain/secsync/index.ts"
 import {
@@ -309,6 +310,7 @@ describe("a proof chain", () => {
 })
 
 describe("a document's quota", () => {
+  const under = (change: QuotaChange, documents = 0) => ({ quota: { ...noQuota, ...change }, documents })
   const storedBytes = (message: SealedSnapshot | SealedUpdate, payloadBytes: number) =>
     ({ ...commandOf(message, []), payloadBytes }) as Secsync.DocumentCommand
   const after = (...events: ReadonlyArray<readonly [SealedSnapshot | SealedUpdate, number]>) =>
@@ -325,7 +327,7 @@ describe("a document's quota", () => {
   it("asks for a snapshot once the active one and its updates have as many bytes", () => {
     const state = after([s1, 60], [a0, 30])
     assert.strictEqual(state.bytes, 90)
-    const quota = { documentBytes: 100, documentAuthors: 1000 }
+    const quota = under({ documentBytes: 100 })
     assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(b0, 10), quota)))
     assert.deepStrictEqual(Secsync.decide(state, storedBytes(b0, 11), quota), refused("SnapshotDue"))
     assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(b0, 11))), "without a quota")
@@ -333,7 +335,7 @@ describe("a document's quota", () => {
 
   it("refuses a snapshot with more bytes, and starts the count with one that has fewer", () => {
     const state = after([s1, 60], [a0, 30], [b0, 5], [a1, 5])
-    const quota = { documentBytes: 50, documentAuthors: 1000 }
+    const quota = under({ documentBytes: 50 })
     const replaces = (bytes: number) => ({ ...commandOf(s2, [s1, a0, b0, a1]), payloadBytes: bytes })
     assert.deepStrictEqual(Secsync.decide(state, replaces(51), quota), refused("QuotaReached"))
     const stored = Result.getOrThrow(Secsync.decide(state, replaces(40), quota))
@@ -341,10 +343,23 @@ describe("a document's quota", () => {
   })
 
   it("asks for a snapshot when a further author writes", () => {
-    const quota = { documentBytes: 1000, documentAuthors: 1 }
+    const quota = under({ documentAuthors: 1 })
     const state = after([s1, 1], [a0, 1])
     assert.deepStrictEqual(Secsync.decide(state, storedBytes(b0, 1), quota), refused("SnapshotDue"))
     assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(a1, 1), quota)))
+  })
+
+  it("refuses the first snapshot of a new document in a full library, and takes those of others", () => {
+    const full = under({ documents: 3 }, 3)
+    assert.deepStrictEqual(Secsync.decide(Secsync.initial(docId), storedBytes(s1, 1), full), refused("QuotaReached"))
+    assert.isTrue(
+      Result.isSuccess(Secsync.decide(Secsync.initial(docId), storedBytes(s1, 1), { ...full, documents: 2 }))
+    )
+    const stored = after([s1, 1], [a0, 1], [b0, 1], [a1, 1])
+    const replaces = { ...commandOf(s2, [s1, a0, b0, a1]), payloadBytes: 1 }
+    assert.isTrue(Result.isSuccess(Secsync.decide(stored, replaces, full)))
+    const evicted = Secsync.evolve(stored, Result.getOrThrow(Secsync.decide(stored, { _tag: "Evict" })), "")
+    assert.isTrue(Result.isSuccess(Secsync.decide(evicted, replaces, full)))
   })
 
   it("does not count events that do not say their bytes", () => {

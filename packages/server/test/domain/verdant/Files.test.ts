@@ -22,6 +22,21 @@ const naming = (n: number, owner: string | null, oid: string) =>
 const writeAs = (userId: string, n: number, ...operations: ReadonlyArray<ReturnType<typeof operation>>) =>
   sync(userId, n, { userId, operations })
 
+/** Merges all operations into baselines. */
+const compactAll = (library: ReturnType<typeof given>) => {
+  const progress = new ReplicaProgress()
+  for (const replica of library.state().replicas.values()) {
+    progress.promise(replica.id, stamp(9), NOW)
+    progress.receive(library.state(), replica, library.state().version)
+  }
+  progress.ripen()
+  progress.ripen()
+  const known = { known: progress.snapshot() }
+  library.when({ _tag: "AdvanceCursors" }, known)
+  library.when({ _tag: "Compact" }, known)
+  assert.strictEqual(library.state().operations, 0)
+}
+
 const readers = (state: LibraryState) =>
   ["ada", "grace", "eve"].filter((userId) => mayRead(state, state.files.get(fileId)!, userId))
 
@@ -50,33 +65,49 @@ describe("a file", () => {
     assert.deepStrictEqual(readers(given(store("ada")).state()), ["ada"])
   })
 
-  it("is read by the users who see a reference to it, whether the reference or the upload came first", () => {
-    for (const [owner, expected] of [
-      ["grace", ["ada", "grace"]],
-      [null, ["ada", "grace", "eve"]]
-    ] as const) {
-      const brings = writeAs("grace", 1, naming(0, owner, "notes/a"))
-      assert.deepStrictEqual(readers(given(store("ada"), brings).state()), [...expected])
-      assert.deepStrictEqual(readers(given(brings, store("ada")).state()), [...expected])
+  it("is read by the users who see a reference of its uploader, whether the reference or the upload came first", () => {
+    const brings = writeAs("ada", 1, naming(0, null, "notes/a"))
+    assert.deepStrictEqual(readers(given(store("ada"), brings).state()), ["ada", "grace", "eve"])
+    assert.deepStrictEqual(readers(given(brings, store("ada")).state()), ["ada", "grace", "eve"])
+    assert.deepStrictEqual(readers(given(store("ada"), writeAs("ada", 1, naming(0, "ada", "notes/a"))).state()), [
+      "ada"
+    ])
+  })
+
+  it("is not read by a user who names it without being able to read it", () => {
+    for (const owner of ["eve", null]) {
+      const brings = writeAs("eve", 1, naming(0, owner, "notes/a"))
+      assert.deepStrictEqual(readers(given(store("ada"), brings).state()), ["ada"])
+      assert.deepStrictEqual(readers(given(brings, store("ada")).state()), ["ada"])
     }
-    const library = given(store("ada"), writeAs("grace", 1, naming(0, "grace", "notes/a")))
-    library.when({ ...author("grace", "grace"), _tag: "StoreOperations", operations: [naming(2, null, "notes/b")] })
+  })
+
+  it("is read through the references of a user who could read it, also once the uploader's is gone", () => {
+    const library = given(store("ada"), writeAs("ada", 1, naming(0, null, "notes/a")))
+    library.when(sync("grace", 2, { userId: "grace" }))
+    const write = (userId: string, operation: ReturnType<typeof naming>) =>
+      library.when({ ...author(userId, userId), _tag: "StoreOperations", operations: [operation] })
+    write("grace", naming(3, "grace", "notes/b"))
+    write("ada", operation(4, { oid: "notes/a", data: { op: "delete" } }))
+    compactAll(library)
+    assert.deepStrictEqual(readers(library.state()), ["ada", "grace"])
+    write("grace", naming(20, null, "notes/c"))
+    assert.deepStrictEqual(readers(library.state()), ["ada", "grace", "eve"])
+  })
+
+  it("is read as before in a library that a client restored, after another upload", () => {
+    const library = given(store("ada"), writeAs("ada", 1, naming(0, null, "notes/a")), { _tag: "EvictLibrary" })
+    library.when(writeAs("grace", 2, naming(0, null, "notes/a")))
+    library.when(store("ada"))
     assert.deepStrictEqual(readers(library.state()), ["ada", "grace", "eve"])
   })
 
   it("that only a user's own documents refer to stays private over a compaction and a restart", () => {
-    const library = given(store("ada"), writeAs("grace", 1, naming(0, "grace", "notes/a")))
-    const { replicas } = library.state()
-    const progress = new ReplicaProgress()
-    for (const { id } of replicas.values()) progress.promise(id, stamp(9), NOW)
-    progress.ripen()
-    progress.ripen()
-    const known = { known: progress.snapshot() }
-    library.when({ _tag: "AdvanceCursors" }, known)
-    library.when({ _tag: "Compact" }, known)
+    const library = given(store("ada"), writeAs("eve", 1, naming(0, "eve", "notes/a"), naming(1, null, "notes/b")))
+    compactAll(library)
     const { baselines, checkpoint } = library.state()
-    assert.deepStrictEqual([baselines, readers(library.state())], [1, ["ada", "grace"]])
+    assert.deepStrictEqual([baselines, readers(library.state())], [2, ["ada"]])
     const tail = fold(library.stored().filter(({ event }) => event.version >= checkpoint))
-    assert.deepStrictEqual(readers(tail), ["ada", "grace"])
+    assert.deepStrictEqual(readers(tail), ["ada"])
   })
 })

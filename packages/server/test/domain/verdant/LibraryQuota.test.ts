@@ -5,10 +5,11 @@ import { defaultQuota, noQuota, type QuotaChange } from "../../../src/domain/Quo
 import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
 import { compact, everything } from "../../../src/domain/verdant/Compaction.ts"
 import { isRefused } from "../../../src/domain/verdant/Decide.ts"
+import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { useOf } from "../../../src/domain/verdant/LibraryQuota.ts"
 import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
 import { storedBaseline } from "../../../src/domain/verdant/model/PayloadCodec.ts"
-import { given, operation, stamp, sync, type Then, write } from "./decisions.ts"
+import { given, NOW, operation, stamp, sync, type Then, TRUANCY, write } from "./decisions.ts"
 
 const under = (change: QuotaChange) => ({ quota: { ...noQuota, ...change } })
 const at = (n: number, oid: string, data: object) => operation(n, { oid, data })
@@ -73,12 +74,29 @@ describe("a library with as many objects as its quota", () => {
 describe("an empty library", () => {
   const brings = sync("writer", 9, { operations: [make(1, "notes/a")], baselines: [baseline("notes/b")] })
 
-  it("takes all that a client brings, or nothing", () => {
+  it("takes all that a client brings, or only its replica", () => {
     const { state, when } = given()
-    isNothing(when(brings, under({ objects: 1 })), "QuotaReached")
+    const joined = when(brings, under({ objects: 1 }))
+    assert.deepInclude("event" in joined ? joined.event : joined, { _tag: "ReplicaJoined", reset: false })
     isNothing(when(brings, under({ bytes: 10 })), "QuotaReached")
-    assert.deepInclude(useOf(state()), { objects: 0, replicas: 0, bytes: 0 })
+    assert.deepInclude(useOf(state()), { objects: 0, replicas: 1, bytes: 0 })
     isStored(when(brings, under({ objects: 2 })), 1)
+  })
+
+  it("asks a client of which it took nothing for everything, and takes none of its later changes alone", () => {
+    const { replica, when } = given()
+    when(brings, under({ objects: 1 }))
+    isNothing(when(sync("writer", 10, { since: replica("writer").asOf }), under({ objects: 1 })), "RestoreAsked")
+    isNothing(when(write("writer", make(11, "notes/c")), under({ objects: 1 })), "QuotaReached")
+    isStored(when(brings, under({ objects: 2 })), 1)
+  })
+
+  it("leaves a client of which it took nothing what it has, once another one has filled the library", () => {
+    const { replica, when } = given()
+    when(brings, under({ objects: 1 }))
+    when(sync("other", 10, { operations: [make(10, "notes/c")] }))
+    isNothing(when(sync("writer", 11, { since: replica("writer").asOf }), under({ objects: 1 })))
+    isNothing(when({ ...brings, since: null } as LibraryCommand, under({ objects: 1 })))
   })
 
   it("counts an operation on a restored baseline once", () => {
@@ -116,6 +134,44 @@ describe("a library with as many replicas as its quota", () => {
     isNothing(when(sync("writer", 5, { since: stamp(1) }), under({ replicas: 1 })))
     assert.strictEqual(useOf(state()).replicas, 1)
     assert.property(when(sync("other", 6), under({ replicas: 2 })), "event")
+  })
+})
+
+describe("a library with as many replicas as its quota, some of them truant", () => {
+  const full = under({ replicas: 3 })
+  const later = (seen: Readonly<Record<string, number>> = {}) => ({
+    ...full,
+    now: NOW + TRUANCY + 1,
+    known: new Map(Object.entries(seen).map(([id, seen]) => [ReplicaId.make(id), { ...unknown, seen }]))
+  })
+  const unknown = { received: undefined, promise: undefined, offer: undefined, isUnanswered: false }
+  const forgets = (then: Then, replicaId: string) =>
+    assert.deepInclude("event" in then ? then.event : then, {
+      _tag: "ReplicaForgotten",
+      replicaId: ReplicaId.make(replicaId)
+    })
+
+  it("forgets the one that was silent for longest, and takes the new one in its place", () => {
+    const { state, when } = given()
+    for (const [n, id] of ["a", "b", "c"].entries()) when(sync(id, n), { now: NOW - n })
+    forgets(when(sync("other", 5), later({ c: NOW + 1 })), "b")
+    when(sync("other", 5), later())
+    assert.sameMembers(
+      Array.from(state().replicas.keys(), (id) => `${id}`),
+      ["a", "c", "other"]
+    )
+  })
+
+  it("forgets one that an operator marked as truant, and none that is heard of", () => {
+    const { when } = given(sync("a", 1), sync("b", 2), sync("c", 3))
+    isNothing(when(sync("other", 5), full), "QuotaReached")
+    when({ _tag: "MakeTruant", replicaId: ReplicaId.make("b") })
+    forgets(when(sync("other", 5), full), "b")
+  })
+
+  it("forgets none for a sync that is refused anyway", () => {
+    const { when } = given(sync("a", 1), sync("b", 2), sync("c", 3))
+    isNothing(when(sync("other", 5, { timestamp: `zzzz${stamp(5).slice(4)}` }), later()), "ImplausibleVersion")
   })
 })
 

@@ -1,9 +1,16 @@
 /** A Secsync document that reaches its quota, on a running server. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
+import { until } from "#test-support/until"
+import { layerMemory } from "../../../src/adapters/MemoryEventLog.ts"
+import { setQuota } from "../../../src/admin/LibraryQuota.ts"
+import { LibraryId } from "../../../src/domain/Ids.ts"
+import type { QuotaChange } from "../../../src/domain/Quota.ts"
+import { EventLog } from "../../../src/ports/EventLog.ts"
+import { Signals } from "../../../src/ports/Signals.ts"
 import { makeAuthor, snapshotMessage, updateMessage } from "../../../src/testing/SealedMessages.ts"
 
 /** Bytes whose base64 has that many kilobytes. */
@@ -45,6 +52,65 @@ describe("a Secsync document that has as many bytes as its quota", () => {
       const other = yield* connectRaw(options)
       other.send(updateMessage(makeAuthor(), { docId, refSnapshotId, clock: 0 }))
       assert.isTrue((yield* other.next("update-save-failed"))["requiresNewSnapshot"])
+    })
+  )
+})
+
+describe("a quota that the app sets", () => {
+  it.live("goes before the server's and behind the operator's, and holds for its library alone", () =>
+    Effect.gen(function* () {
+      const log = Context.get(yield* Layer.build(Layer.fresh(layerMemory)), EventLog)
+      const plans = new Map<string, QuotaChange>([
+        ["small", { documents: 0 }],
+        ["raised", { documents: 0 }]
+      ])
+      const raised = LibraryId.make("raised")
+      yield* setQuota(raised, { documents: 1 }).pipe(Effect.provide([Layer.succeed(EventLog, log), Signals.layerNone]))
+      const options = { quota: { documents: 2 }, quotaOf: (libraryId: LibraryId) => plans.get(libraryId) }
+      const server = yield* startMemoryServer(options, Layer.succeed(EventLog, log))
+      const answerIn = Effect.fnUntraced(function* (libraryId: string) {
+        const docId = crypto.randomUUID()
+        const client = yield* connectRaw({ url: server.url, documentId: docId, token: yield* server.token(libraryId) })
+        client.send(snapshotMessage(makeAuthor(), { docId }))
+        return yield* Effect.raceFirst(
+          Effect.as(client.next("snapshot-saved"), "taken"),
+          Effect.as(client.next("snapshot-save-failed"), "refused")
+        )
+      })
+      assert.strictEqual(yield* answerIn("small"), "refused")
+      assert.deepStrictEqual([yield* answerIn("raised"), yield* answerIn("raised")], ["taken", "refused"])
+      assert.strictEqual(yield* answerIn("other"), "taken")
+      plans.set("small", { documents: 1 })
+      yield* until(
+        "the new plan holds",
+        Effect.map(answerIn("small"), (answer) => answer === "taken")
+      )
+    })
+  )
+})
+
+describe("a library that has as many Secsync documents as its quota", () => {
+  it.live("refuses the first snapshot of another one, and goes on with those that it has", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer({ quota: { documents: 2 } })
+      const token = yield* server.token("notes")
+      const open = Effect.fnUntraced(function* () {
+        const author = makeAuthor()
+        const docId = crypto.randomUUID()
+        const client = yield* connectRaw({ url: server.url, documentId: docId, token })
+        const snapshot = snapshotMessage(author, { docId })
+        client.send(snapshot)
+        return { author, client, docId, snapshot }
+      })
+      const { author, client, docId, snapshot } = yield* open()
+      yield* client.next("snapshot-saved")
+      const [second, third] = [yield* open(), yield* open()]
+      yield* second.client.next("snapshot-saved")
+      assert.deepStrictEqual(yield* third.client.next("snapshot-save-failed"), { type: "snapshot-save-failed" })
+      client.send(updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+      yield* client.next("update-saved")
+      client.send(snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } }))
+      yield* client.next("snapshot-saved")
     })
   )
 })

@@ -121,6 +121,19 @@ it.live("a listener waits for an unavailable storage, and receives each change o
   })
 )
 
+it.live("a listener to one library goes on after a defect of the storage", () =>
+  Effect.gen(function* () {
+    const { libraries, trouble } = yield* start
+    trouble.beforeRead = { after: 100, happens: Effect.die(new Error("made to fail")) }
+    const taken = yield* libraries.changes(libraryId, 0).pipe(
+      Stream.take(EVENTS),
+      Stream.map(({ version }) => version),
+      Stream.runCollect
+    )
+    assert.lengthOf(taken, EVENTS)
+  })
+)
+
 it.live("a listener to all libraries receives the changes beside a library that cannot be decoded", () =>
   Effect.gen(function* () {
     const { libraries, log } = yield* start

@@ -1,6 +1,7 @@
 /** Encodes and decodes the payloads of a library's events: JSON with operations and baselines as clients sent them. */
 import { Result } from "effect"
 import type { ReplicaId } from "../Events.ts"
+import type { StoredReferences } from "../FileReferences.ts"
 import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
 import { listSizeOf } from "./EntitySize.ts"
@@ -43,6 +44,8 @@ export interface FoldedLibrary {
   /** Replicas that the library does not hold any more, with their users. Absent: none, or an older server wrote it. */
   readonly formerReplicas?: ReadonlyArray<readonly [ReplicaId, string]>
   readonly files: ReadonlyArray<unknown>
+  /** The authors of references to files. Absent: there is no reference, or an older server wrote it. */
+  readonly fileReferences?: ReadonlyArray<StoredReferences>
   readonly baselines: ReadonlyArray<StoredBaseline>
   readonly operations: ReadonlyArray<StoredOperation>
 }

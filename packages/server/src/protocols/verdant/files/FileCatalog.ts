@@ -1,12 +1,14 @@
 /** The catalog of a library's files. Their bytes are in the `BlobStore`, under keys that only the catalog knows. */
 import { Context, Effect, Layer, Schema } from "effect"
 import { FileId, type Hash, type LibraryId } from "../../../domain/Ids.ts"
+import type { StreamEvent } from "../../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../domain/verdant/Commands.ts"
+import { fromStreamEvent } from "../../../domain/verdant/Events.ts"
 import { mayRead, mayReplace } from "../../../domain/verdant/Files.ts"
 import { roomForFile } from "../../../domain/verdant/LibraryQuota.ts"
-import type { StoredFile } from "../../../domain/verdant/State.ts"
+import type { LibraryState, StoredFile } from "../../../domain/verdant/State.ts"
 import { BlobKey } from "../../../ports/BlobStore.ts"
-import { StorageUnavailable } from "../../../ports/EventLog.ts"
+import { EventLog, StorageUnavailable } from "../../../ports/EventLog.ts"
 import type { Outcome } from "../../../rooms/RoomProtocol.ts"
 import { type LibraryRoom, LibraryRooms, libraryKey } from "../Rooms.ts"
 
@@ -71,7 +73,7 @@ export class VerdantFiles extends Context.Service<
   static readonly layer = Layer.effect(
     VerdantFiles,
     Effect.gen(function* () {
-      const rooms = yield* LibraryRooms
+      const [rooms, log] = [yield* LibraryRooms, yield* EventLog]
       const submit = (room: LibraryRoom, command: LibraryCommand) =>
         Effect.callback<Outcome<LibraryRefusal>>((resume) =>
           room.submit(command, ORIGIN, (outcome) => resume(Effect.succeed(outcome)))
@@ -101,15 +103,38 @@ export class VerdantFiles extends Context.Service<
 
       const record = Effect.fnUntraced(function* (libraryId: LibraryId, file: FileRecord) {
         const room = yield* rooms.get(libraryKey(libraryId))
-        const before = room.state().files.get(file.fileId)
+        const before = room.state()
         const outcome = yield* submit(room, { _tag: "StoreFile", file })
         if (outcome._tag === "Refused") {
           return yield* outcome.refusal._tag === "AnothersFile"
             ? new AnothersFile({ fileId: file.fileId })
             : new FilesFull({ libraryId })
         }
-        return before && recordOf(before)
+        return outcome._tag === "Stored" ? yield* replacedSince(room, before, file.fileId, outcome.event) : undefined
       }, Effect.scoped)
+
+      /** The file that an event replaced. Other uploads of it may have been stored since the state that was looked at. */
+      const replacedSince = Effect.fnUntraced(function* (
+        { key }: LibraryRoom,
+        { files, version }: LibraryState,
+        fileId: FileId,
+        event: StreamEvent
+      ) {
+        const stored = files.get(fileId)
+        let last = stored && recordOf(stored)
+        if (event.version === version + 1) return last
+        const limit = event.version - version - 1
+        for (const { event } of yield* log.read(key, { after: version, limit, payloads: false })) {
+          const decoded = fromStreamEvent(event)
+          if (decoded._tag === "FileStored" && decoded.fileId === fileId) {
+            last = recordOf({ ...decoded, storedAt: event.recordedAt, orphanedAt: null })
+          }
+          // The bytes of these are deleted already.
+          else if (decoded._tag === "Evicted") last = undefined
+          else if (decoded._tag === "FilesSwept" && decoded.deleted.includes(fileId)) last = undefined
+        }
+        return last
+      })
 
       const mayRecord = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, userId: string) {
         const room = yield* rooms.get(libraryKey(libraryId))

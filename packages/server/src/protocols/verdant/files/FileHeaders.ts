@@ -3,12 +3,15 @@
 const MAX_CHARACTERS = 200
 const KEPT_AT_THE_END = 20
 
+/** Characters that show nothing, and reorder or hide the others. The joiners stay: emoji and some scripts are written with them. */
+const INVISIBLE = /[\p{Cc}\p{Co}\p{Zl}\p{Zp}]|(?![\u200C\u200D])\p{Cf}/gu
+
 /**
- * The name without folders, control characters and characters that change the writing direction. At most 200 characters: a
+ * The name without folders, control characters and invisible characters. At most 200 characters: a
  * longer name is cut in the middle, to keep its extension. "file" when nothing is left.
  */
 export const displayName = (name: string): string => {
-  const visible = name.toWellFormed().replace(/[\p{Cc}\p{Co}\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, "")
+  const visible = name.toWellFormed().replace(INVISIBLE, "")
   const characters = Array.from(visible.split(/[/\\]/).at(-1)!.trim())
   const short =
     characters.length <= MAX_CHARACTERS

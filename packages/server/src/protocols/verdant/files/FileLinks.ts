@@ -5,6 +5,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
 import { Clock, Config, Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { type FileId, LibraryId } from "../../../domain/Ids.ts"
+import { secretBytes } from "../../../ports/TokenSecrets.ts"
 import { VERDANT_PATH } from "../ConnectionUrl.ts"
 
 /** The link was not signed by this installation, or it expired. */
@@ -21,14 +22,14 @@ export class FileLinks extends Context.Service<
     readonly verify: (fileId: FileId, query: URLSearchParams) => Effect.Effect<LibraryId, LinkRefused>
   }
 >()("@sealog/server/protocols/verdant/FileLinks") {
-  /** As with tokens, the first secret signs and all secrets verify. */
+  /** As with tokens, the first secret signs and all secrets verify. Fails with `SecretTooShort`. */
   static readonly layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
-    Layer.sync(FileLinks, () => make(secrets))
+    Layer.effect(FileLinks, make(secrets))
 
   /** Takes the secrets from `TOKEN_SECRET`, separated by commas. */
   static readonly layerConfig = Layer.effect(
     FileLinks,
-    Effect.map(Config.Redacted("TOKEN_SECRET"), (secrets) =>
+    Effect.flatMap(Config.Redacted("TOKEN_SECRET"), (secrets) =>
       make(
         Redacted.value(secrets)
           .split(",")
@@ -38,9 +39,9 @@ export class FileLinks extends Context.Service<
   )
 }
 
-const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Service"] => {
+const make = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
   // Derived keys: the signature of a link can never be the signature of a token.
-  const keys = secrets.map((secret) => Buffer.from(hkdfSync("sha256", Redacted.value(secret), "", PURPOSE, 32)))
+  const keys = (yield* secretBytes(secrets)).map((secret) => Buffer.from(hkdfSync("sha256", secret, "", PURPOSE, 32)))
   return FileLinks.of({
     sign: Effect.fnUntraced(function* (libraryId, fileId, lifetime) {
       const step = Math.max(1, Math.floor(Duration.toSeconds(lifetime)))
@@ -63,7 +64,7 @@ const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Ser
       return libraryId
     })
   })
-}
+})
 
 /** The URL of a file's download, with a signed query. */
 export const linkTo = (

@@ -17,6 +17,7 @@ describe("a file's name", () => {
     ["/etc/passwd", "passwd"],
     ["a\u0000b\r\nSet-Cookie: x", "abSet-Cookie: x"],
     ["photo\u202Egpj.exe", "photogpj.exe"],
+    ["photo\u061Cgpj\u200B.\uFEFF\u{E0001}exe\u2028", "photogpj.exe"],
     ["\ud800broken", "\ufffdbroken"],
     ["..", "file"],
     [".", "file"],

@@ -16,6 +16,14 @@ const reason = (links: FileLinks["Service"], id: FileId, query: URLSearchParams)
   Effect.map(Effect.flip(links.verify(id, query)), ({ reason }) => reason)
 
 describe("a link to a file", () => {
+  it.effect("is not signed with a secret that is short enough to guess", () =>
+    Effect.gen(function* () {
+      const layer = FileLinks.layerTokens([secret("one"), Redacted.make("short")])
+      const error = yield* Effect.flip(Effect.provide(Effect.asVoid(FileLinks), layer))
+      assert.strictEqual(error.message, "A token secret has 5 bytes; HS256 needs at least 32 (RFC 7518, 3.2).")
+    })
+  )
+
   it.effect("gives back its file's library after a round trip as text", () =>
     Effect.gen(function* () {
       const links = yield* linksOf("one")
