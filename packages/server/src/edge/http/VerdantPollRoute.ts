@@ -4,7 +4,7 @@
  * that exist by then. It repeats messages that were not acknowledged; messages that are being stored are stored anyway.
  */
 import { randomBytes } from "node:crypto"
-import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
+import { ByteSize, Deferred, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
@@ -14,9 +14,11 @@ import { VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 import type { Message } from "../../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
+import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
-import type { MemoryBudget } from "../MemoryBudget.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
+import { type ReceiveBudget, UNRESERVED_BYTES } from "../ReceiveBudget.ts"
+import type { Turn } from "../SlowLanes.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { verdantResponse } from "./VerdantResponse.ts"
@@ -42,7 +44,7 @@ const codes: ReadonlyMap<number, number> = new Map([
 ])
 
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
-const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
+const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFrameBytes: number) {
   if (isMemoryShort()) return yield* new HttpRefusal({ code: Code.unavailable })
   const request = yield* HttpServerRequest.HttpServerRequest
   const start = performance.now()
@@ -52,6 +54,13 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
   const { grant } = admitted.value
   // A grant for some documents does not cover the library.
   if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
+  const user = userOf(grant)
+  const bytes = Math.min(maxFrameBytes, Number(request.headers["content-length"] ?? maxFrameBytes))
+  const room = reserve(budgets.receiveBudget, user, bytes)
+  // Messages that are being stored keep their room until after the response.
+  let isHandling = false
+  yield* Effect.addFinalizer(() => Effect.sync(() => (isHandling ? undefined : room.release())))
+  if (Option.isNone(yield* within(patience, room.granted))) return yield* new HttpRefusal({ code: Code.unavailable })
   const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
@@ -71,14 +80,19 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     },
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }
-  const handling = Effect.gen(function* () {
-    // It may have waited for the memory budget until after the response.
+  const handling = Effect.fnUntraced(function* (turn: Turn) {
+    // It may have waited for its turn and the memory budget until after the response.
     if (isAnswered) return
-    const messages = yield* messagesOf(body, grant)
+    const messages = yield* messagesOf(body, grant, turn)
     const session = yield* sessions.open(client, grant)
-    yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
-  })
-  const fiber = run(largeMessages.handle(body.length, Effect.scoped(handling)))
+    yield* session.receive(messages)
+  }, Effect.scoped)
+  isHandling = true
+  const fiber = run(
+    budgets.slowLanes
+      .inTurn(user, body.length, (turn) => budgets.memoryBudget.handle(body.length, handling(turn)))
+      .pipe(Effect.ensuring(Effect.sync(() => room.release())))
+  )
   yield* within(patience, Fiber.join(fiber)).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber)),
     Effect.ensuring(
@@ -103,18 +117,36 @@ const decodeBody = Schema.decodeUnknownEffect(
   Schema.fromJsonString(Schema.Struct({ messages: Schema.Array(Schema.Unknown) }))
 )
 
-const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant) {
+/** Decodes the messages of a body, and ends the turn with the time that this took. */
+const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant, turn: Turn) {
+  const start = performance.now()
   if (!hasFewValues(body, maxValuesOf(grant))) return yield* new HttpRefusal({ code: Code.invalidRequest })
   const { messages } = yield* Effect.mapError(decodeBody(body), () => new HttpRefusal({ code: Code.bodyRequired }))
-  return messages.length > MAX_MESSAGES ? yield* new HttpRefusal({ code: Code.invalidRequest }) : messages
+  if (messages.length > MAX_MESSAGES) return yield* new HttpRefusal({ code: Code.invalidRequest })
+  const decoded = messages.map((message) => decodeMessage(message, grant.userId))
+  turn.end(performance.now() - start)
+  return decoded
 })
 
-export const VerdantPollRoute = (limits: SocketLimits, largeMessages: MemoryBudget) =>
+/** Reserves room for a body. A small one needs none. */
+const reserve = (budget: ReceiveBudget, user: string, bytes: number) => {
+  if (bytes <= UNRESERVED_BYTES) return { granted: Effect.void, release: () => {} }
+  const granted = Deferred.makeUnsafe<void>()
+  const reservation = budget.reserve({
+    ...{ user, bytes },
+    granted: () => Deferred.doneUnsafe(granted, Effect.void),
+    // `bodyTimeout` ends a body that comes too slowly.
+    tooSlow: () => {}
+  })
+  return { granted: Deferred.await(granted), release: () => reservation.release() }
+}
+
+export const VerdantPollRoute = (limits: SocketLimits, budgets: Budgets) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const edge = verdantResponse({ allowsOrigin: () => true })
       const bounded = Effect.provideService(
-        exchange(yield* FiberSet.makeRuntime<never>(), largeMessages),
+        exchange(yield* FiberSet.makeRuntime<never>(), budgets, limits.maxFrameBytes),
         HttpIncomingMessage.MaxBodySize,
         ByteSize.bytes(limits.maxFrameBytes)
       )
