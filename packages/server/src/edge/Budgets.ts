@@ -15,13 +15,10 @@ export interface Budgets {
   readonly memoryBudget: MemoryBudget
   /** For frames that clients have not taken. */
   readonly sendBudget: SendBudget
-  /** For small frames that wait to be handled. */
+  /** For frames that wait or are being handled. Above it, each client may have few waiting. */
   readonly waitingFrames: SharedBytes
   readonly slowLanes: SlowLanes
 }
-
-/** Bytes of small frames of all clients that wait to be handled, above which each client may have few waiting. */
-const WAITING_FRAMES = 64 * 1024 * 1024
 
 export const makeBudgets = Effect.fnUntraced(function* (limits: Pick<SocketLimits, "messageMemory" | "maxFrameBytes">) {
   const run = yield* FiberSet.makeRuntime<never>()
@@ -33,7 +30,7 @@ export const makeBudgets = Effect.fnUntraced(function* (limits: Pick<SocketLimit
     receiveBudget,
     memoryBudget: makeMemoryBudget(),
     sendBudget: new SendBudget(messageMemory),
-    waitingFrames: new SharedBytes(WAITING_FRAMES),
+    waitingFrames: new SharedBytes(messageMemory / 4),
     slowLanes: new SlowLanes(run)
   } satisfies Budgets
 })

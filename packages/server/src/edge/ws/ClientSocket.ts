@@ -25,7 +25,7 @@ export interface ClientSocketServices extends ArrivingMessageServices, SocketCon
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly memoryBudget: MemoryBudget
   readonly slowLanes: SlowLanes
-  /** The bytes of frames that wait to be handled, of all clients together. */
+  /** The bytes of frames that wait or are being handled, of all clients together. */
   readonly waitingFrames: SharedBytes
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame

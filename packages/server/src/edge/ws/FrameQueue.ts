@@ -51,7 +51,7 @@ export class FrameQueue {
   /** The rooms of large frames that wait, in order. */
   private rooms: ReadonlyArray<Room> = none
 
-  /** `waitingForAll`: the bytes of frames that wait, of all clients together. */
+  /** `waitingForAll`: the bytes of frames that wait or are being handled, of all clients together. */
   constructor(ws: WebSocket, owner: FrameQueueOwner, reading: SocketReading, waitingForAll: SharedBytes) {
     this.ws = ws
     this.owner = owner
@@ -77,7 +77,8 @@ export class FrameQueue {
   /** Drops the waiting frames and takes no more: the server closes the connection. */
   stop(): void {
     this.waiting = []
-    this.addWaiting(-this.waitingBytes)
+    this.waitingForAll.add(-this.waitingBytes)
+    this.waitingBytes = 0
     for (const { reservation } of this.rooms) reservation.release()
     this.rooms = none
     this.setDone(this.arrived)
@@ -99,7 +100,8 @@ export class FrameQueue {
     this.waiting.push(text)
     this.arrived += 1
     if (reservation !== undefined) this.rooms = [...this.rooms, { frame: this.arrived, reservation }]
-    this.addWaiting(FRAME_BYTES + text.length)
+    this.waitingBytes += FRAME_BYTES + text.length
+    this.waitingForAll.add(FRAME_BYTES + text.length)
     if (this.waitingBytes > this.maxBytes) this.reading.stop(FULL_QUEUE)
     this.proceed()
   }
@@ -133,6 +135,7 @@ export class FrameQueue {
         const rooms = this.takeRooms(end)
         const handling = this.owner.handle(texts, length)
         yield* rooms.length === 0 ? handling : Effect.ensuring(handling, releaseAll(rooms))
+        this.waitingForAll.add(-bytesOf(texts, length))
         this.setDone(end)
       }
     })
@@ -142,7 +145,7 @@ export class FrameQueue {
     const texts = this.waiting.splice(0, MAX_FRAMES)
     let length = 0
     for (const text of texts) length += text.length
-    this.addWaiting(-FRAME_BYTES * texts.length - length)
+    this.waitingBytes -= bytesOf(texts, length)
     if (this.waitingBytes <= this.maxBytes) this.reading.resume(FULL_QUEUE)
     return { texts, length }
   }
@@ -153,11 +156,6 @@ export class FrameQueue {
     if (rooms.length === 0) return none
     this.rooms = rooms.filter(({ frame }) => frame > end)
     return rooms.filter(({ frame }) => frame <= end)
-  }
-
-  private addWaiting(bytes: number): void {
-    this.waitingBytes += bytes
-    this.waitingForAll.add(bytes)
   }
 
   private get maxBytes(): number {
@@ -171,6 +169,8 @@ export class FrameQueue {
     this.waiters = this.waiters.filter(({ arrived }) => arrived > count)
   }
 }
+
+const bytesOf = (texts: ReadonlyArray<string>, length: number): number => FRAME_BYTES * texts.length + length
 
 const releaseAll = (rooms: ReadonlyArray<Room>): Effect.Effect<void> =>
   Effect.sync(() => {
