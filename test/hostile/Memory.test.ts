@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
+import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Effect } from "effect"
 import { vi } from "vitest"
 import { connectRaw } from "../support/clients/RawSecsync.ts"
@@ -21,10 +21,10 @@ const HEAP = 512
 const MOST_MEMORY = 1700
 
 /** Clients of each kind: a thousand together. */
-const IDLE = 400
+const IDLE = 450
 const NEVER_ENDING = 300
 const TAKING_NOTHING = 200
-const FLOODING = 100
+const FLOODING = 50
 /** Clients that connect at the same time. */
 const AT_ONCE = 50
 
@@ -33,17 +33,15 @@ const UPDATES = 160
 const UPDATE_BYTES = 50 * 1024
 
 const endless = Buffer.alloc(31 * MIB - 1, "x")
-const flood = Buffer.concat(
-  Array.from({ length: 200 }, () => {
-    const text = Buffer.from(
-      JSON.stringify({ publicData: { refSnapshotId: "x".repeat(100) }, ciphertext: "y".repeat(800) })
-    )
-    const header = Buffer.alloc(8)
-    header.set([0x81, 0x80 | 126])
-    header.writeUInt16BE(text.length, 2)
-    return Buffer.concat([header, text])
-  })
-)
+
+/** Two hundred frames of 1 KB, each with the same ephemeral message: they are genuine, so their client is not sent away. */
+const floodOf = (docId: string): Buffer => {
+  const text = Buffer.from(JSON.stringify(ephemeralMessage(makeAuthor(), { docId, ciphertext: 500 })))
+  const header = Buffer.alloc(8)
+  header.set([0x81, 0x80 | 126])
+  header.writeUInt16BE(text.length, 2)
+  return Buffer.concat(Array.from({ length: 200 }, () => Buffer.concat([header, text])))
+}
 
 /** A document of 8 MB that was never compacted, and the id of its snapshot. */
 const startLargeDocument = Effect.fnUntraced(function* ({ library, server }: Battle) {
@@ -103,6 +101,7 @@ const attack = Effect.fnUntraced(function* (battle: Battle) {
   })
   const path = `/attacked?mode=delta&knownSnapshotId=${known}&`
   yield* connectMany(battle, path, TAKING_NOTHING, (socket) => void socket.pause())
+  const flood = floodOf("flooded")
   yield* connectMany(battle, "/flooded?", FLOODING, (socket) => {
     socket.pause()
     const write = () => {
@@ -112,10 +111,10 @@ const attack = Effect.fnUntraced(function* (battle: Battle) {
     write()
   })
 
-  // Another user's snapshot of 20 MB is stored all the same.
+  // Another user's snapshot of 10 MB is stored all the same.
   const token = yield* mintToken(battle.library.id, "ada")
   const honest = yield* connectRaw({ url: battle.server.url, documentId: "honest", token })
-  honest.send(snapshotMessage(makeAuthor(), { docId: "honest", ciphertext: 20 * MIB }))
+  honest.send(snapshotMessage(makeAuthor(), { docId: "honest", ciphertext: 10 * MIB }))
   yield* honest.next("snapshot-saved")
   const isEnded = (socket: Socket) => socket.destroyed || socket.readableEnded
   yield* until("the server has ended messages that never end", () => endlessOnes.filter(isEnded).length >= 2)
