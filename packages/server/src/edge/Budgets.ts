@@ -1,4 +1,4 @@
-/** What all clients of this process share, in memory and in time. */
+/** The memory and time that all clients of this process share. */
 import { Effect, FiberSet } from "effect"
 import { SharedBytes } from "../internal/SharedBytes.ts"
 import type { Grant } from "../ports/Access.ts"

@@ -3,6 +3,8 @@
  * because it is in memory once. Above the bound, the client that takes the most memory loses its connection.
  */
 
+/** Bytes that may wait for a client without being counted. */
+export const UNCOUNTED_BYTES = 64 * 1024
 /** Bytes that count for each frame besides its own, for each client that it waits for. */
 const ENTRY_BYTES = 128
 /** Bytes above which a piece of a frame may be one that many clients share. */
@@ -90,7 +92,8 @@ export class SendBudget {
       this.pieces.set(piece, count + 1)
       this.bytes += ENTRY_BYTES + (count === 0 ? piece.length : 0)
     }
-    while (this.bytes > this.maxBytes && this.backlogs.size > 0) this.dropLargest()
+    // One client alone may have more, because a document can be larger.
+    while (this.bytes > this.maxBytes && this.backlogs.size > 1) this.dropLargest()
   }
 
   remove(backlog: Backlog, frame: Frame): void {

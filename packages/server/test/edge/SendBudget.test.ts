@@ -27,6 +27,15 @@ describe("the budget of frames that wait for clients", () => {
     assert.approximately(budget.waiting / MB, 33, 0.1)
   })
 
+  it("lets a client alone have more, because a document can be larger", () => {
+    const { client, dropped } = makeBudget()
+    const [large, small] = [client("large"), client("small")]
+    large.add(frame(80 * MB))
+    assert.deepStrictEqual(dropped, [])
+    small.add(frame(MB))
+    assert.deepStrictEqual(dropped, ["large"])
+  })
+
   it("counts a frame once that many clients wait for, and drops the client with frames of its own", () => {
     const { budget, client, dropped } = makeBudget()
     const shared = frame(30 * MB)

@@ -4,7 +4,8 @@
  * that exist by then. It repeats messages that were not acknowledged; messages that are being stored are stored anyway.
  */
 import { randomBytes } from "node:crypto"
-import { ByteSize, Deferred, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
@@ -17,10 +18,10 @@ import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
-import { type ReceiveBudget, UNRESERVED_BYTES } from "../ReceiveBudget.ts"
 import type { Turn } from "../SlowLanes.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
+import { countUntilTaken, roomForBody } from "./PollMemory.ts"
 import { verdantResponse } from "./VerdantResponse.ts"
 
 /** The server's part of the client's three seconds. The time in which the request arrives does not count. */
@@ -55,8 +56,9 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
   // A grant for some documents does not cover the library.
   if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
   const user = userOf(grant)
-  const bytes = Math.min(maxFrameBytes, Number(request.headers["content-length"] ?? maxFrameBytes))
-  const room = reserve(budgets.receiveBudget, user, bytes)
+  // A body without a length may be as large as any.
+  const expected = Math.min(maxFrameBytes, Number(request.headers["content-length"] ?? maxFrameBytes))
+  const room = roomForBody(budgets.receiveBudget, user, expected)
   // Messages that are being stored keep their room until after the response.
   let isHandling = false
   yield* Effect.addFinalizer(() => Effect.sync(() => (isHandling ? undefined : room.release())))
@@ -102,8 +104,9 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
     )
   )
   if (failure !== undefined) return yield* new HttpRefusal({ code: failure })
-  const text = `{"messages":[${answers.map(({ text }) => text).join()}]}`
-  return HttpServerResponse.text(text, { contentType: "application/json" })
+  const bytes = Buffer.from(`{"messages":[${answers.map(({ text }) => text).join()}]}`)
+  countUntilTaken(budgets.sendBudget, NodeHttpServerRequest.toServerResponse(request), bytes)
+  return HttpServerResponse.uint8Array(bytes, { contentType: "application/json" })
 }, Effect.scoped)
 
 /** The effect's value; none when it takes longer. The effect is interrupted then. */
@@ -127,19 +130,6 @@ const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant, turn
   turn.end(performance.now() - start)
   return decoded
 })
-
-/** Reserves room for a body. A small one needs none. */
-const reserve = (budget: ReceiveBudget, user: string, bytes: number) => {
-  if (bytes <= UNRESERVED_BYTES) return { granted: Effect.void, release: () => {} }
-  const granted = Deferred.makeUnsafe<void>()
-  const reservation = budget.reserve({
-    ...{ user, bytes },
-    granted: () => Deferred.doneUnsafe(granted, Effect.void),
-    // `bodyTimeout` ends a body that comes too slowly.
-    tooSlow: () => {}
-  })
-  return { granted: Deferred.await(granted), release: () => reservation.release() }
-}
 
 export const VerdantPollRoute = (limits: SocketLimits, budgets: Budgets) =>
   Layer.unwrap(

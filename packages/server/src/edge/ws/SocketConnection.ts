@@ -7,13 +7,11 @@ import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
-import { Backlog, type SendBudget } from "../SendBudget.ts"
+import { Backlog, type SendBudget, UNCOUNTED_BYTES } from "../SendBudget.ts"
 import type { FrameQueue } from "./FrameQueue.ts"
 
 /** Bytes that wait for a client above which volatile frames are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
-/** Bytes that wait for a client above which they count in the budget of all clients. */
-const MAX_UNCOUNTED_BYTES = 64 * 1024
 
 export interface SocketConnectionServices {
   readonly maxBufferedBytes: number
@@ -43,7 +41,7 @@ export class SocketConnection implements Connection {
     let length = 0
     for (const piece of frame) length += piece.length
     const { writableLength } = this.socket
-    if (writableLength + length <= MAX_UNCOUNTED_BYTES) return this.write(frame)
+    if (writableLength + length <= UNCOUNTED_BYTES) return this.write(frame)
     if (this.ws.readyState !== this.ws.OPEN) return
     const { maxBufferedBytes, sendBudget } = this.services
     const behind = writableLength - this.largeBytes
