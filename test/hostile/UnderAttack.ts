@@ -2,6 +2,8 @@
  * Runs an attack on a server with a small heap, beside a writer and a reader that behave well. Then it checks what the server
  * owes everybody else: the process lives, it keeps every acknowledged write, its log verifies, and the writer hardly waits.
  */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
@@ -44,13 +46,20 @@ export interface Attack {
   readonly attack: (battle: Battle) => Effect.Effect<void, never, Scope.Scope>
   /** The writer and the reader are on another process of the same database. Default: on the attacked one. */
   readonly isBesideAnotherProcess?: boolean
+  /** The server's heap in MiB. Default: 256. */
+  readonly heap?: number
+  /** More arguments of `serve`. */
+  readonly args?: ReadonlyArray<string>
+  /** The most memory that the process may take, in MiB. Default: the heap alone has a bound. */
+  readonly maxMemory?: number
 }
 
 /** Fails when the server ended, lost a write, wrote a log that does not verify, or kept the writer waiting. */
-export const withstands = ({ attack, isBesideAnotherProcess = false }: Attack) =>
+export const withstands = ({ attack, isBesideAnotherProcess = false, heap = HEAP, args = [], maxMemory }: Attack) =>
   Effect.gen(function* () {
     const database = yield* freshStorage
-    const start = spawnServer(database, { program: [`--max-old-space-size=${HEAP}`, syncAdmin] })
+    const peak = yield* peakMemory
+    const start = spawnServer(database, { args, program: [`--max-old-space-size=${heap}`, ...peak.program, syncAdmin] })
     const server = yield* start
     const other = isBesideAnotherProcess ? yield* spawnServer(database) : server
     const bystander = randomName()
@@ -74,6 +83,10 @@ export const withstands = ({ attack, isBesideAnotherProcess = false }: Attack) =
     assert.strictEqual(writer.received(), writer.acknowledged(), "the reader has every acknowledged update")
 
     yield* server.stop
+    const memory = yield* peak.ofEnded
+    console.log(`The server took at most ${memory} MiB`)
+    if (maxMemory !== undefined)
+      assert.isAtMost(memory, maxMemory, "the process took no more than the sum of the limits")
     const again = yield* start
     yield* assertOpens(libraryOn(again, library.id))
     yield* assertKept(again, bystander, writer.acknowledged())
@@ -81,6 +94,21 @@ export const withstands = ({ attack, isBesideAnotherProcess = false }: Attack) =
     const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
     assert.strictEqual(exitCode, 0, stdout + stderr)
   })
+
+/** Arguments of Node with which a process records the most memory that it took, and that memory in MiB once it has ended. */
+const peakMemory = Effect.gen(function* () {
+  const folder = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "sealog-memory-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  )
+  const file = join(folder, "peak")
+  const record = `import { writeFileSync } from "node:fs"
+process.on("exit", () => writeFileSync(${JSON.stringify(file)}, String(process.resourceUsage().maxRSS)))`
+  return {
+    program: ["--import", `data:text/javascript,${encodeURIComponent(record)}`],
+    ofEnded: Effect.sync(() => Math.round(Number(readFileSync(file, "utf8")) / 1024))
+  }
+})
 
 const DOCUMENT = "diary"
 

@@ -2,11 +2,14 @@
 import { connect, type Socket } from "node:net"
 import { Effect, type Scope } from "effect"
 
-/** Sends the request for an upgrade. `allowHalfOpen` keeps the client's side open after the server has ended its side. */
+/**
+ * Sends the request for an upgrade. `allowHalfOpen` keeps the client's side open after the server has ended its side.
+ * `forwardedFor`: the client's address, as a proxy would name it.
+ */
 export const askToUpgrade = (
   port: number,
   path: string,
-  options: { readonly allowHalfOpen?: boolean } = {}
+  { forwardedFor, ...options }: { readonly allowHalfOpen?: boolean; readonly forwardedFor?: string } = {}
 ): Effect.Effect<Socket, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -14,7 +17,8 @@ export const askToUpgrade = (
       socket.on("error", () => {})
       const head = [`GET ${path} HTTP/1.1`, "Host: server", "Connection: Upgrade", "Upgrade: websocket"]
       const key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-      socket.write(`${[...head, ...key].join("\r\n")}\r\n\r\n`)
+      const proxy = forwardedFor === undefined ? [] : [`X-Forwarded-For: ${forwardedFor}`]
+      socket.write(`${[...head, ...key, ...proxy].join("\r\n")}\r\n\r\n`)
       return socket
     }),
     (socket) => Effect.sync(() => socket.destroy())

@@ -62,6 +62,11 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       description: "most WebSockets at a time; more are refused (default: 10,000)",
       min: 1
     }),
+    "message-memory": Flags.integer({
+      description:
+        "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
+      min: 1
+    }),
     quota: Flags.string({
       description:
         "a part of the quota of every library, such as objects=50000 or bytes=32MiB; `sync-admin library quota` sets other ones for single libraries",
@@ -98,13 +103,14 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
-    const [frame, connections] = [flags["max-frame"], flags["max-connections"]]
+    const [frame, connections, memory] = [flags["max-frame"], flags["max-connections"], flags["message-memory"]]
     const options = {
       port: flags.port,
       quota,
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
-        ...(connections === undefined ? {} : { maxConnections: connections })
+        ...(connections === undefined ? {} : { maxConnections: connections }),
+        ...(memory === undefined ? {} : { messageMemory: memory * MIB })
       },
       ...(host === undefined ? {} : { host }),
       // oclif does not split the variable: from there, the value is one text.

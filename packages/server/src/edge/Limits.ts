@@ -1,4 +1,5 @@
 /** The limits of connections and requests, with their defaults. */
+import { getHeapStatistics } from "node:v8"
 import type { Duration } from "effect"
 
 export interface SocketLimits {
@@ -39,6 +40,13 @@ export interface SocketLimits {
    */
   readonly maxBufferedBytes: number
   /**
+   * Bytes of large messages of all clients together that arrive, or that wait for their answers; and as many bytes again of
+   * frames that clients have not taken. Default: a quarter of the heap's limit (Node's `--max-old-space-size`), at least 64
+   * MiB and at most 256 MiB. Above it, a client with a large message waits, and a poll with one is answered with 503. The
+   * client for which most bytes wait loses its connection: it sees 1006 and can connect again.
+   */
+  readonly messageMemory: number
+  /**
    * Time from a WebSocket's upgrade until its session is open; for Secsync the document is sent by then. Default:
    * 10 seconds. After it the socket is closed with 1013. The token of a Verdant upgrade is checked before that, in the same
    * time; after it the upgrade is answered with 503.
@@ -56,6 +64,8 @@ export interface SocketLimits {
   readonly heartbeat: Duration.Input
 }
 
+const MIB = 1024 * 1024
+
 export const defaultLimits: SocketLimits = {
   maxFrameBytes: 32 * 1024 * 1024,
   maxConnections: 10_000,
@@ -64,6 +74,7 @@ export const defaultLimits: SocketLimits = {
   maxHandshakesPerAddress: 100,
   maxRequests: 1000,
   maxBufferedBytes: 16 * 1024 * 1024,
+  messageMemory: Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 4)),
   handshakeTimeout: "10 seconds",
   bodyTimeout: "30 seconds",
   heartbeat: "30 seconds"

@@ -33,6 +33,7 @@ import { Committer } from "../rooms/Committer.ts"
 import { type QuotaPolicy, Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
+import { makeBudgets } from "./Budgets.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
@@ -40,7 +41,6 @@ import { admitRequests } from "./http/RequestAdmission.ts"
 import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
-import { makeMemoryBudget } from "./MemoryBudget.ts"
 import { refuseUpgrade } from "./ws/Upgrade.ts"
 import { makeWebSockets } from "./ws/WebSockets.ts"
 
@@ -140,11 +140,11 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
-  const memoryBudget = makeMemoryBudget()
   const proxies = yield* Effect.fromResult(parseTrustedProxies(options.trustedProxies ?? []))
   const runLog = yield* FiberSet.makeRuntime<never>()
   const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
-  const sockets = yield* makeWebSockets(limits, addresses, memoryBudget)
+  const budgets = yield* makeBudgets(limits)
+  const sockets = yield* makeWebSockets(limits, addresses, budgets)
   yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -157,7 +157,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(
       HealthRoute,
-      VerdantPollRoute(limits, memoryBudget),
+      VerdantPollRoute(limits, budgets),
       yield* fileRoutes(options),
       options.routes ?? Layer.empty
     )

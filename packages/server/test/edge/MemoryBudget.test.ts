@@ -4,6 +4,7 @@ import { Deferred, Effect } from "effect"
 import { socketPair } from "#test-support/network/SocketPair"
 import { makeMemoryBudget } from "../../src/edge/MemoryBudget.ts"
 import { ClientSocket, type ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
+import { makeServices } from "./services.ts"
 
 const MB = 1024 * 1024
 
@@ -34,13 +35,16 @@ const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) 
   ]
   const arrived = yield* Deferred.make<void>()
   serving.on("message", (data, isBinary) => {
-    served.frames.receive(data, isBinary)
+    served.receive(data, isBinary)
     Deferred.doneUnsafe(arrived, Effect.void)
   })
   served.serve(
     {
-      receive: () => Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done)),
-      answered: Deferred.await(answered)
+      user: "somebody",
+      session: {
+        receive: () => Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done)),
+        answered: Deferred.await(answered)
+      }
     },
     Effect.never
   )
@@ -77,11 +81,7 @@ describe("the memory budget", () => {
 
   it.live("keeps the room of a client's message until the message is answered", () =>
     Effect.gen(function* () {
-      const services = {
-        run: (effect: Effect.Effect<void>) => Effect.runFork(effect),
-        maxBufferedBytes: MB,
-        memoryBudget: makeMemoryBudget()
-      }
+      const services = makeServices()
       const [first, second, small] = [
         yield* makeClient(services),
         yield* makeClient(services),

@@ -2,7 +2,7 @@
  * `GET /healthz`: 200 while the storage can be read, commits succeed, and commands are answered; otherwise 503 with the
  * reason.
  */
-import { Clock, Effect, Option } from "effect"
+import { Clock, Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { streamName } from "../../domain/Stream.ts"
@@ -19,29 +19,39 @@ const probe = { libraryId: "@health" as LibraryId, streamId: "@health" }
 /** A commit that takes longer makes the server unhealthy, and so does a room in which nothing moves for longer. */
 const STALL_MILLIS = 10_000
 
-export const HealthRoute = HttpRouter.add(
-  "GET",
-  "/healthz",
+/** How long one answer of the storage holds. Requests need no token, so that many of them must not reach the storage. */
+const PROBE_TTL = "1 second"
+
+export const HealthRoute = Layer.unwrap(
   Effect.gen(function* () {
     const log = yield* EventLog
-    const committer = yield* Committer
-    const rooms = [yield* DocumentRooms, yield* LibraryRooms]
-    const answer = yield* Effect.option(withPatience(log.heads([probe]), PROBE_TIMEOUT))
-    if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
-    if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
-    if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
-    const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
-    const since = committer.committingSince()
-    if (since !== undefined && since <= latest) return unhealthy("a commit has not finished for 10 seconds")
-    for (const { longestWait } of rooms) {
-      const wait = longestWait()
-      if (wait === undefined || wait.since > latest) continue
-      // The response is public, so it does not name the stream.
-      yield* Effect.logWarning(`${streamName(wait.key)} has not answered since ${new Date(wait.since).toISOString()}`)
-      return unhealthy("a room has not answered for 10 seconds; the server log names it")
-    }
-    return HttpServerResponse.jsonUnsafe({ status: "ok" })
+    const heads = Effect.suspend(() => log.heads([probe]))
+    const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
+    return HttpRouter.add("GET", "/healthz", health(storage))
   })
 )
+
+/** None when the storage cannot be read; some of none when it does not answer in time. */
+type Probe = Effect.Effect<Option.Option<Option.Option<unknown>>>
+
+const health = Effect.fnUntraced(function* (storage: Probe) {
+  const committer = yield* Committer
+  const rooms = [yield* DocumentRooms, yield* LibraryRooms]
+  const answer = yield* storage
+  if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
+  if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
+  if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
+  const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
+  const since = committer.committingSince()
+  if (since !== undefined && since <= latest) return unhealthy("a commit has not finished for 10 seconds")
+  for (const { longestWait } of rooms) {
+    const wait = longestWait()
+    if (wait === undefined || wait.since > latest) continue
+    // The response is public, so it does not name the stream.
+    yield* Effect.logWarning(`${streamName(wait.key)} has not answered since ${new Date(wait.since).toISOString()}`)
+    return unhealthy("a room has not answered for 10 seconds; the server log names it")
+  }
+  return HttpServerResponse.jsonUnsafe({ status: "ok" })
+})
 
 const unhealthy = (reason: string) => HttpServerResponse.jsonUnsafe({ status: "unhealthy", reason }, { status: 503 })

@@ -4,6 +4,7 @@
  * that exist by then. It repeats messages that were not acknowledged; messages that are being stored are stored anyway.
  */
 import { randomBytes } from "node:crypto"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Grant } from "../../ports/Access.ts"
@@ -14,11 +15,13 @@ import { VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 import type { Message } from "../../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
+import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
-import type { MemoryBudget } from "../MemoryBudget.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
+import type { Turn } from "../SlowLanes.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
+import { countUntilTaken, roomForBody } from "./PollMemory.ts"
 import { verdantResponse } from "./VerdantResponse.ts"
 
 /** The server's part of the client's three seconds. The time in which the request arrives does not count. */
@@ -42,7 +45,7 @@ const codes: ReadonlyMap<number, number> = new Map([
 ])
 
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
-const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
+const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFrameBytes: number) {
   if (isMemoryShort()) return yield* new HttpRefusal({ code: Code.unavailable })
   const request = yield* HttpServerRequest.HttpServerRequest
   const start = performance.now()
@@ -52,6 +55,14 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
   const { grant } = admitted.value
   // A grant for some documents does not cover the library.
   if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
+  const user = userOf(grant)
+  // A body without a length may be as large as any.
+  const expected = Math.min(maxFrameBytes, Number(request.headers["content-length"] ?? maxFrameBytes))
+  const room = roomForBody(budgets.receiveBudget, user, expected)
+  // Messages that are being stored keep their room until after the response.
+  let isHandling = false
+  yield* Effect.addFinalizer(() => Effect.sync(() => (isHandling ? undefined : room.release())))
+  if (Option.isNone(yield* within(patience, room.granted))) return yield* new HttpRefusal({ code: Code.unavailable })
   const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
@@ -71,14 +82,19 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     },
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }
-  const handling = Effect.gen(function* () {
-    // It may have waited for the memory budget until after the response.
+  const handling = Effect.fnUntraced(function* (turn: Turn) {
+    // It may have waited for its turn and the memory budget until after the response.
     if (isAnswered) return
-    const messages = yield* messagesOf(body, grant)
+    const messages = yield* messagesOf(body, grant, turn)
     const session = yield* sessions.open(client, grant)
-    yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
-  })
-  const fiber = run(largeMessages.handle(body.length, Effect.scoped(handling)))
+    yield* session.receive(messages)
+  }, Effect.scoped)
+  isHandling = true
+  const fiber = run(
+    budgets.slowLanes
+      .inTurn(user, body.length, (turn) => budgets.memoryBudget.handle(body.length, handling(turn)))
+      .pipe(Effect.ensuring(Effect.sync(() => room.release())))
+  )
   yield* within(patience, Fiber.join(fiber)).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber)),
     Effect.ensuring(
@@ -88,8 +104,9 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     )
   )
   if (failure !== undefined) return yield* new HttpRefusal({ code: failure })
-  const text = `{"messages":[${answers.map(({ text }) => text).join()}]}`
-  return HttpServerResponse.text(text, { contentType: "application/json" })
+  const bytes = Buffer.from(`{"messages":[${answers.map(({ text }) => text).join()}]}`)
+  countUntilTaken(budgets.sendBudget, NodeHttpServerRequest.toServerResponse(request), bytes)
+  return HttpServerResponse.uint8Array(bytes, { contentType: "application/json" })
 }, Effect.scoped)
 
 /** The effect's value; none when it takes longer. The effect is interrupted then. */
@@ -103,18 +120,23 @@ const decodeBody = Schema.decodeUnknownEffect(
   Schema.fromJsonString(Schema.Struct({ messages: Schema.Array(Schema.Unknown) }))
 )
 
-const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant) {
+/** Decodes the messages of a body, and ends the turn with the time that this took. */
+const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant, turn: Turn) {
+  const start = performance.now()
   if (!hasFewValues(body, maxValuesOf(grant))) return yield* new HttpRefusal({ code: Code.invalidRequest })
   const { messages } = yield* Effect.mapError(decodeBody(body), () => new HttpRefusal({ code: Code.bodyRequired }))
-  return messages.length > MAX_MESSAGES ? yield* new HttpRefusal({ code: Code.invalidRequest }) : messages
+  if (messages.length > MAX_MESSAGES) return yield* new HttpRefusal({ code: Code.invalidRequest })
+  const decoded = messages.map((message) => decodeMessage(message, grant.userId))
+  turn.end(performance.now() - start)
+  return decoded
 })
 
-export const VerdantPollRoute = (limits: SocketLimits, largeMessages: MemoryBudget) =>
+export const VerdantPollRoute = (limits: SocketLimits, budgets: Budgets) =>
   Layer.unwrap(
     Effect.gen(function* () {
       const edge = verdantResponse({ allowsOrigin: () => true })
       const bounded = Effect.provideService(
-        exchange(yield* FiberSet.makeRuntime<never>(), largeMessages),
+        exchange(yield* FiberSet.makeRuntime<never>(), budgets, limits.maxFrameBytes),
         HttpIncomingMessage.MaxBodySize,
         ByteSize.bytes(limits.maxFrameBytes)
       )

@@ -1,40 +1,58 @@
 /** One client's socket, from its upgrade until it is closed: its frames, its session, and the reason it is closed for. */
 import type { Socket } from "node:net"
 import { Cause, Effect, type Fiber, Option } from "effect"
-import type { WebSocket } from "ws"
+import type { RawData, WebSocket } from "ws"
+import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import type { TokenRefused } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
-import { CloseCode, type Connection } from "../../protocols/Connection.ts"
+import { CloseCode } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
+import type { SlowLanes } from "../SlowLanes.ts"
+import { ArrivingMessage, type ArrivingMessageOwner, type ArrivingMessageServices } from "./ArrivingMessage.ts"
 import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
 import { Liveness } from "./Liveness.ts"
-import { SocketConnection } from "./SocketConnection.ts"
+import { SocketConnection, type SocketConnectionServices } from "./SocketConnection.ts"
+import { SocketReading } from "./SocketReading.ts"
 
 /** Why the server closes a connection. */
 export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable
 
-export interface ClientSocketServices {
+export interface ClientSocketServices extends ArrivingMessageServices, SocketConnectionServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  readonly maxBufferedBytes: number
   readonly memoryBudget: MemoryBudget
+  readonly slowLanes: SlowLanes
+  /** The bytes of frames that wait or are being handled, of all clients together. */
+  readonly waitingFrames: SharedBytes
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame
+}
+
+/** Whom a client is served as. */
+export interface Served {
+  readonly session: ProtocolSession
+  /** The user whose connections share their budgets. */
+  readonly user: string
 }
 
 /** How long a shutdown waits for answers to what clients have sent, and as long again for the clients to close. */
 export const SHUTDOWN_TIMEOUT = "3 seconds"
 
-export class ClientSocket implements FrameQueueOwner {
+/** How long a client that is closed for its slowness may take to close, ms. Until then, its message is in memory. */
+const SLOW_CLOSE_TIMEOUT = 1000
+
+export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
+  readonly reading: SocketReading
   readonly frames: FrameQueue
-  readonly connection: Connection
+  readonly connection: SocketConnection
   readonly ws: WebSocket
   private readonly services: ClientSocketServices
   private readonly liveness: Liveness
-  private session: ProtocolSession | undefined
+  private readonly arriving: ArrivingMessage
+  private served: Served | undefined
   /** Opens the session, and then waits for a reason to close it. Interrupted when the client goes. */
   private serving: Fiber.Fiber<void> | undefined
 
@@ -42,11 +60,22 @@ export class ClientSocket implements FrameQueueOwner {
     this.ws = ws
     this.services = services
     this.liveness = new Liveness(socket)
-    this.frames = new FrameQueue(ws, this)
-    this.connection = new SocketConnection(ws, socket, {
-      frames: this.frames,
-      maxBufferedBytes: services.maxBufferedBytes
-    })
+    this.reading = new SocketReading(ws)
+    this.frames = new FrameQueue(ws, this, this.reading, services.waitingFrames)
+    this.arriving = new ArrivingMessage(ws, socket, services, this)
+    this.connection = new SocketConnection(ws, socket, this.frames, services)
+  }
+
+  /** Takes a frame that has arrived. */
+  receive(data: RawData, isBinary: boolean): void {
+    this.frames.receive(data, isBinary, this.arriving.take())
+  }
+
+  /** The socket has closed. The frames that have arrived are still handled. */
+  closed(): void {
+    this.arriving.end()
+    this.connection.ended()
+    this.frames.end()
   }
 
   // ---- serving
@@ -55,19 +84,20 @@ export class ClientSocket implements FrameQueueOwner {
   open(opening: Effect.Effect<void, CloseReason>): void {
     const fiber = this.start(opening)
     // If the opening completed at once, `serve` has put its own fiber there.
-    if (this.session === undefined) this.serving = fiber
+    if (this.served === undefined) this.serving = fiber
   }
 
   /** Starts to handle frames. Runs `untilEnd` for as long as the client is there; a failure closes the connection. */
-  serve(session: ProtocolSession, untilEnd: Effect.Effect<void, CloseReason>): void {
-    this.session = session
+  serve(served: Served, untilEnd: Effect.Effect<void, CloseReason>): void {
+    this.served = served
     this.serving = this.start(untilEnd)
+    this.arriving.admit(served.user)
     this.frames.open()
   }
 
   /** Whether the client was admitted: it has a session. */
   get isServed(): boolean {
-    return this.session !== undefined
+    return this.served !== undefined
   }
 
   private start(effect: Effect.Effect<void, CloseReason>): Fiber.Fiber<void> {
@@ -80,31 +110,42 @@ export class ClientSocket implements FrameQueueOwner {
     this.services.run(effect)
   }
 
-  handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<number> {
-    const { services, session } = this
-    if (session === undefined) return Effect.succeed(0)
-    let millis = 0
-    const receive = Effect.suspend(() => {
-      const start = performance.now()
-      const receiving = session.receive(texts)
-      millis = performance.now() - start
-      return receiving
+  handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<void> {
+    const { served, services } = this
+    if (served === undefined) return Effect.void
+    const { session, user } = served
+    const handling = services.slowLanes.inTurn(user, length, (turn) => {
+      const receive = Effect.suspend(() => {
+        const start = performance.now()
+        const receiving = session.receive(texts)
+        turn.end(performance.now() - start)
+        return receiving
+      })
+      return services.memoryBudget.handle(length, receive, session.answered)
     })
-    return services.memoryBudget.handle(length, receive, session.answered).pipe(
-      Effect.catchCause((cause) => this.closeFor(cause)),
-      Effect.map(() => millis)
-    )
+    return Effect.catchCause(handling, (cause) => this.closeFor(cause))
   }
 
   ended(): void {
     this.serving?.interruptUnsafe()
   }
 
+  // ---- as the owner of the message that is arriving
+
+  tooSlow(): void {
+    this.connection.close(CloseCode.tryAgainLater, "the message arrives too slowly while others wait")
+    setTimeout(() => this.ws.terminate(), SLOW_CLOSE_TIMEOUT)
+  }
+
+  tooManyPieces(): void {
+    this.connection.close(CloseCode.policy, "the message comes in too many pieces")
+  }
+
   // ---- heartbeat and closing
 
-  /** Pings the client. Drops the connection if nothing has moved on it since the last ping. */
+  /** Pings the client. Drops the connection if nothing has moved on it since the last ping, unless it is not read. */
   ping(): void {
-    if (this.liveness.hasMoved()) this.ws.ping()
+    if (this.liveness.hasMoved() || this.ws.isPaused) this.ws.ping()
     else this.ws.terminate()
   }
 
@@ -140,9 +181,9 @@ export class ClientSocket implements FrameQueueOwner {
   /** Waits until every frame that has arrived is answered, at most `SHUTDOWN_TIMEOUT`; then closes with 1001. */
   get shutDown(): Effect.Effect<void> {
     return Effect.suspend(() =>
-      this.session === undefined
+      this.served === undefined
         ? Effect.void
-        : withPatience(Effect.andThen(this.frames.handled, this.session.answered), SHUTDOWN_TIMEOUT)
+        : withPatience(Effect.andThen(this.frames.handled, this.served.session.answered), SHUTDOWN_TIMEOUT)
     ).pipe(Effect.andThen(Effect.sync(() => this.ws.close(CloseCode.goingAway, "the server is shutting down"))))
   }
 

@@ -5,37 +5,40 @@
  */
 import { Effect } from "effect"
 import type { RawData, WebSocket } from "ws"
+import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
+import type { Reservation } from "../ReceiveBudget.ts"
+import { FULL_QUEUE, type SocketReading } from "./SocketReading.ts"
 
 /** Bytes of waiting frames above which the socket is not read. */
 const MAX_BYTES = 1024 * 1024
+/** The same before the client is admitted, and while the frames of all clients together are many. */
+const FEW_BYTES = 64 * 1024
 /** Bytes that a frame counts besides its text, because an empty frame takes memory as well. */
 const FRAME_BYTES = 64
 /** Frames that are handled together: their signatures are verified in one batch. */
 const MAX_FRAMES = 64
-/**
- * Frames of more than `LARGE` characters that take longer to read than `QUICK_MILLIS` make their client wait for `WAIT_FACTOR`
- * times as long before its next ones are read: no client gets more than a fifth of the process for large frames. Smaller
- * ones take a millisecond, unless other processes have the machine.
- */
-const LARGE = 64 * 1024
-const QUICK_MILLIS = 10
-const WAIT_FACTOR = 4
 
 export interface FrameQueueOwner {
-  /**
-   * Handles text frames of `length` characters together. Completes when the next frames may be handled. Returns the time
-   * for which reading them held this process, in milliseconds.
-   */
-  readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<number>
+  /** Handles text frames of `length` characters together. Completes when the next frames may be handled. */
+  readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => void
   /** The connection has ended and no more frames will be handled. May be called more than once. */
   readonly ended: () => void
 }
 
+/** The room that a waiting frame takes in the budget of all clients, until it is handled. */
+interface Room {
+  /** The frame's number, in the order of arrival. */
+  readonly frame: number
+  readonly reservation: Reservation
+}
+
 export class FrameQueue {
   private readonly ws: WebSocket
   private readonly owner: FrameQueueOwner
+  private readonly reading: SocketReading
+  private readonly waitingForAll: SharedBytes
   private waiting: Array<string> = []
   private waitingBytes = 0
   /** Frames that have arrived, and of these the frames that are handled or dropped. */
@@ -45,10 +48,15 @@ export class FrameQueue {
   private isHandling = false
   private hasEnded = false
   private waiters: ReadonlyArray<{ readonly arrived: number; readonly resume: () => void }> = none
+  /** The rooms of large frames that wait, in order. */
+  private rooms: ReadonlyArray<Room> = none
 
-  constructor(ws: WebSocket, owner: FrameQueueOwner) {
+  /** `waitingForAll`: the bytes of frames that wait or are being handled, of all clients together. */
+  constructor(ws: WebSocket, owner: FrameQueueOwner, reading: SocketReading, waitingForAll: SharedBytes) {
     this.ws = ws
     this.owner = owner
+    this.reading = reading
+    this.waitingForAll = waitingForAll
   }
 
   /** Starts to handle frames. */
@@ -69,22 +77,32 @@ export class FrameQueue {
   /** Drops the waiting frames and takes no more: the server closes the connection. */
   stop(): void {
     this.waiting = []
+    this.waitingForAll.add(-this.waitingBytes)
+    this.waitingBytes = 0
+    for (const { reservation } of this.rooms) reservation.release()
+    this.rooms = none
     this.setDone(this.arrived)
     this.end()
   }
 
-  /** Takes a frame. A binary frame closes the connection with 1007, because every protocol here is JSON text. */
-  receive(data: RawData, isBinary: boolean): void {
-    if (this.hasEnded) return
+  /**
+   * Takes a frame, and the room that is reserved for it, which is given back once the frame is handled. A binary frame closes
+   * the connection with 1007, because every protocol here is JSON text.
+   */
+  receive(data: RawData, isBinary: boolean, reservation?: Reservation): void {
+    if (this.hasEnded) return reservation?.release()
     if (isBinary) {
+      reservation?.release()
       this.ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
       return this.end()
     }
     const text = data.toString()
     this.waiting.push(text)
     this.arrived += 1
+    if (reservation !== undefined) this.rooms = [...this.rooms, { frame: this.arrived, reservation }]
     this.waitingBytes += FRAME_BYTES + text.length
-    if (this.waitingBytes > MAX_BYTES) this.ws.pause()
+    this.waitingForAll.add(FRAME_BYTES + text.length)
+    if (this.waitingBytes > this.maxBytes) this.reading.stop(FULL_QUEUE)
     this.proceed()
   }
 
@@ -114,9 +132,11 @@ export class FrameQueue {
       while (this.waiting.length > 0) {
         const { texts, length } = this.take()
         const end = this.arrived - this.waiting.length
-        const millis = yield* this.owner.handle(texts, length)
+        const rooms = this.takeRooms(end)
+        const handling = this.owner.handle(texts, length)
+        yield* rooms.length === 0 ? handling : Effect.ensuring(handling, releaseAll(rooms))
+        this.waitingForAll.add(-bytesOf(texts, length))
         this.setDone(end)
-        if (length > LARGE && millis > QUICK_MILLIS && !this.hasEnded) yield* Effect.sleep(millis * WAIT_FACTOR)
       }
     })
   }
@@ -125,9 +145,21 @@ export class FrameQueue {
     const texts = this.waiting.splice(0, MAX_FRAMES)
     let length = 0
     for (const text of texts) length += text.length
-    this.waitingBytes -= FRAME_BYTES * texts.length + length
-    if (this.waitingBytes <= MAX_BYTES && this.ws.isPaused) this.ws.resume()
+    this.waitingBytes -= bytesOf(texts, length)
+    if (this.waitingBytes <= this.maxBytes) this.reading.resume(FULL_QUEUE)
     return { texts, length }
+  }
+
+  /** Takes the rooms of the frames up to a number. */
+  private takeRooms(end: number): ReadonlyArray<Room> {
+    const { rooms } = this
+    if (rooms.length === 0) return none
+    this.rooms = rooms.filter(({ frame }) => frame > end)
+    return rooms.filter(({ frame }) => frame <= end)
+  }
+
+  private get maxBytes(): number {
+    return this.isOpen && !this.waitingForAll.isShort ? MAX_BYTES : FEW_BYTES
   }
 
   private setDone(count: number): void {
@@ -137,6 +169,13 @@ export class FrameQueue {
     this.waiters = this.waiters.filter(({ arrived }) => arrived > count)
   }
 }
+
+const bytesOf = (texts: ReadonlyArray<string>, length: number): number => FRAME_BYTES * texts.length + length
+
+const releaseAll = (rooms: ReadonlyArray<Room>): Effect.Effect<void> =>
+  Effect.sync(() => {
+    for (const { reservation } of rooms) reservation.release()
+  })
 
 /** Shared by all queues that nothing waits for. */
 const none: ReadonlyArray<never> = []

@@ -1,51 +1,63 @@
 /**
  * A WebSocket as a protocol's connection. Writes frames to the socket itself, past `ws`
- * (docs/decisions/0010-frames-made-once.md), and bounds the bytes that wait for a slow client.
+ * (docs/decisions/0010-frames-made-once.md), and bounds the bytes that wait for a slow client, and for all of them.
  */
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
+import { Backlog, type SendBudget, UNCOUNTED_BYTES } from "../SendBudget.ts"
 import type { FrameQueue } from "./FrameQueue.ts"
 
 /** Bytes that wait for a client above which volatile frames are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
 
+export interface SocketConnectionServices {
+  readonly maxBufferedBytes: number
+  readonly sendBudget: SendBudget
+}
+
 export class SocketConnection implements Connection {
   readonly id = randomBytes(12).toString("base64url")
   private readonly ws: WebSocket
   private readonly socket: Socket
-  private readonly maxBufferedBytes: number
+  private readonly services: SocketConnectionServices
   private readonly frames: FrameQueue
+  /** Undefined until the client is behind for the first time. */
+  private backlog: Backlog | undefined
   private sentAway = false
   /** Length of a frame beyond the bound, until the operating system has taken it; else 0. */
   private largeBytes = 0
 
-  constructor(
-    ws: WebSocket,
-    socket: Socket,
-    options: { readonly maxBufferedBytes: number; readonly frames: FrameQueue }
-  ) {
+  constructor(ws: WebSocket, socket: Socket, frames: FrameQueue, services: SocketConnectionServices) {
     this.ws = ws
     this.socket = socket
-    this.maxBufferedBytes = options.maxBufferedBytes
-    this.frames = options.frames
+    this.frames = frames
+    this.services = services
   }
 
   send(...frame: ReadonlyArray<Uint8Array>): void {
     let length = 0
     for (const piece of frame) length += piece.length
-    const behind = this.socket.writableLength - this.largeBytes
-    if (behind + length <= this.maxBufferedBytes) return this.write(frame)
+    const { writableLength } = this.socket
+    if (writableLength + length <= UNCOUNTED_BYTES) return this.write(frame)
+    if (this.ws.readyState !== this.ws.OPEN) return
+    const { maxBufferedBytes, sendBudget } = this.services
+    const behind = writableLength - this.largeBytes
     // One frame may exceed the bound, because a document can be larger. Frames behind it count against the bound as usual.
-    if (this.largeBytes === 0 && behind <= this.maxBufferedBytes) {
-      this.largeBytes = length
-      return this.write(frame, () => {
-        this.largeBytes = 0
-      })
+    const isLarge = behind + length > maxBufferedBytes
+    if (isLarge && (this.largeBytes > 0 || behind > maxBufferedBytes)) {
+      return this.close(CloseCode.tryAgainLater, "the client does not keep up")
     }
-    this.close(CloseCode.tryAgainLater, "the client does not keep up")
+    if (isLarge) this.largeBytes = length
+    this.backlog ??= new Backlog(sendBudget, () => this.ws.terminate())
+    const { backlog } = this
+    backlog.add(frame)
+    this.write(frame, () => {
+      if (isLarge) this.largeBytes = 0
+      backlog.remove(frame)
+    })
   }
 
   sendVolatile(frame: Frame): void {
@@ -59,6 +71,11 @@ export class SocketConnection implements Connection {
     // `ws` would go on to buffer frames of the client until the client closes. They are dropped instead.
     this.socket.removeAllListeners("data").resume()
     this.socket.end()
+  }
+
+  /** The connection has closed: nothing waits for the client any more. */
+  ended(): void {
+    this.backlog?.clear()
   }
 
   isSentAway(): boolean {

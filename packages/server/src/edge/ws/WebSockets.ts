@@ -15,8 +15,8 @@ import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
+import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
-import type { MemoryBudget } from "../MemoryBudget.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
 import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
@@ -40,7 +40,7 @@ const MAX_REFUSED = 1000
 export const makeWebSockets = Effect.fnUntraced(function* (
   limits: SocketLimits,
   addresses: AddressLimits,
-  memoryBudget: MemoryBudget
+  budgets: Budgets
 ) {
   const access = yield* Access
   const admissionControl = yield* AdmissionControl
@@ -49,7 +49,12 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const server = yield* makeServer(limits)
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
-  const libraryClients: ClientSocketServices = { run, maxBufferedBytes: limits.maxBufferedBytes, memoryBudget }
+  const libraryClients: ClientSocketServices = {
+    ...budgets,
+    run,
+    maxFrameBytes: limits.maxFrameBytes,
+    maxBufferedBytes: limits.maxBufferedBytes
+  }
   const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
 
   const clients = new Map<WebSocket, ClientSocket>()
@@ -123,7 +128,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   /** The same listeners for all sockets, so that an idle socket takes little memory. */
   const listeners = {
     message(this: WebSocket, data: RawData, isBinary: boolean): void {
-      clients.get(this)?.frames.receive(data, isBinary)
+      clients.get(this)?.receive(data, isBinary)
     },
     close(this: WebSocket): void {
       const client = clients.get(this)
@@ -131,7 +136,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       if (client === undefined) return
       if (client.isServed) served -= 1
       refused.delete(client)
-      client.frames.end()
+      client.closed()
     },
     // `ws` itself closes with 1002, 1007 or 1009 for a frame that breaks the protocol. Without a listener it would throw.
     error(): void {}
@@ -158,7 +163,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         }
         if (clients.has(client.ws)) served += 1
         // In a fiber of its own, so that an idle client does not keep the memory of its opening.
-        return Effect.sync(() => client.serve(opened.session, untilGrantEnds(connection, opened.grant, scope)))
+        const { grant, session } = opened
+        const untilEnd = untilGrantEnds(connection, grant, scope)
+        return Effect.sync(() => client.serve({ session, user: userOf(grant) }, untilEnd))
       }),
       Effect.asVoid
     )

@@ -1,22 +1,34 @@
 /** Bounds the updates of one connection that wait for their commit, by number and by bytes. */
 import { Effect } from "effect"
+import type { SharedBytes } from "../../internal/SharedBytes.ts"
 
 const MAX_UPDATES = 128
 const MAX_BYTES = 8 * 1024 * 1024
+/** The same while the updates of all connections are many. */
+const FEW_BYTES = 64 * 1024
+/** Bytes of all connections together above which they are many: two transactions of the committer. */
+export const MANY_BYTES_IN_FLIGHT = 64 * 1024 * 1024
 
 export class InFlight {
+  private readonly inFlightOfAll: SharedBytes
   private updates = 0
   private bytes = 0
   private waiters: Array<{ readonly condition: () => boolean; readonly resume: () => void }> | undefined
 
+  constructor(inFlightOfAll: SharedBytes) {
+    this.inFlightOfAll = inFlightOfAll
+  }
+
   begin(bytes: number): void {
     this.updates += 1
     this.bytes += bytes
+    this.inFlightOfAll.add(bytes)
   }
 
   end(bytes: number): void {
     this.updates -= 1
     this.bytes -= bytes
+    this.inFlightOfAll.add(-bytes)
     if (this.waiters === undefined) return
     for (const { condition, resume } of this.waiters) if (condition()) resume()
     this.waiters = this.waiters.filter(({ condition }) => !condition())
@@ -24,7 +36,9 @@ export class InFlight {
 
   /** Waits until one more update may begin. */
   get belowLimit(): Effect.Effect<void> {
-    return this.until(() => this.updates < MAX_UPDATES && this.bytes < MAX_BYTES)
+    return this.until(
+      () => this.updates < MAX_UPDATES && this.bytes < (this.inFlightOfAll.isShort ? FEW_BYTES : MAX_BYTES)
+    )
   }
 
   /** Waits until no update is in flight. */

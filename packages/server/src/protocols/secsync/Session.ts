@@ -10,6 +10,7 @@ import { covers } from "../../domain/secsync/Proofs.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
+import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
 import type { Access, Action, Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
@@ -38,6 +39,8 @@ export interface Services {
   readonly log: EventLog["Service"]
   readonly decode: (text: string) => Wire.ClientMessage
   readonly maxUpdates: number
+  /** Bytes of updates that wait for their commit, of all connections together. */
+  readonly inFlight: SharedBytes
   readonly now: () => number
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly frames: FrameLog
@@ -77,7 +80,7 @@ class DocumentSession implements ProtocolSession {
   private readonly request: SessionRequest
   private readonly replies: UpdateReplies
   private readonly delivery: DocumentDelivery
-  private readonly inFlight = new InFlight()
+  private readonly inFlight: InFlight
   /** The client has a reservation, because its snapshot was refused, and has not written since. */
   private hasReservation = false
   /** Snapshots that were stored by reservation since this connection last stored anything without one. */
@@ -91,6 +94,7 @@ class DocumentSession implements ProtocolSession {
     this.room = room
     this.connection = connection
     this.request = request
+    this.inFlight = new InFlight(services.inFlight)
     this.replies = new UpdateReplies(room, connection)
     this.delivery = new DocumentDelivery(services, room, connection, request, this.replies)
   }

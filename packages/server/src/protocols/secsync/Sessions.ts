@@ -1,11 +1,13 @@
 /** Opens the session of a Secsync client: checks that the client may read the document, and finds its room. */
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
+import { SharedBytes } from "../../internal/SharedBytes.ts"
 import { Access } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
+import { MANY_BYTES_IN_FLIGHT } from "./InFlight.ts"
 import { DocumentRooms } from "./Rooms.ts"
 import { openSession, refuseAccess, type SessionRequest } from "./Session.ts"
 import * as Wire from "./Wire.ts"
@@ -45,6 +47,7 @@ export class SecsyncSessions extends Context.Service<
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
           maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
+          inFlight: new SharedBytes(MANY_BYTES_IN_FLIGHT),
           now: () => clock.currentTimeMillisUnsafe(),
           run: yield* FiberSet.makeRuntime<never>(),
           frames: yield* makeFrameLog

@@ -1,6 +1,6 @@
 /** `GET /healthz` while commits and rooms stand still, on a clock that the tests move. */
 import { assert, it } from "@effect/vitest"
-import { Context, Effect, Latch, Layer, type Scope } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, type Scope } from "effect"
 import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
@@ -83,5 +83,33 @@ it.effect("is 503 once a room has not answered for ten seconds, because its log 
     yield* ends.open
     yield* done.await
     assert.strictEqual(yield* status, 200)
+  })
+)
+
+it.effect("asks the storage once a second, however many requests come", () =>
+  Effect.gen(function* () {
+    const answers = yield* Latch.make()
+    let probes = 0
+    const { status } = yield* start((log) =>
+      EventLog.of({
+        ...log,
+        heads: (keys) => {
+          if (keys[0]?.libraryId === "@health") probes += 1
+          return Effect.andThen(answers.await, log.heads(keys))
+        }
+      })
+    )
+    const requests = yield* Effect.forEach(Array.from({ length: 100 }), () =>
+      Effect.forkChild(status, { startImmediately: true })
+    )
+    // A client that goes does not take the answer from the others.
+    yield* Fiber.interrupt(requests[0]!)
+    yield* answers.open
+    assert.deepStrictEqual(new Set(yield* Effect.forEach(requests.slice(1), Fiber.join)), new Set([200]))
+    assert.strictEqual(yield* status, 200)
+    assert.strictEqual(probes, 1)
+    yield* TestClock.adjust("1 second")
+    assert.strictEqual(yield* status, 200)
+    assert.strictEqual(probes, 2)
   })
 )

@@ -3,7 +3,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { socketPair } from "#test-support/network/SocketPair"
 import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
+import { SocketReading } from "../../../src/edge/ws/SocketReading.ts"
+import { SharedBytes } from "../../../src/internal/SharedBytes.ts"
 
+const MB = 1024 * 1024
 const FRAMES = 200_000
 
 describe("a frame queue", () => {
@@ -11,11 +14,12 @@ describe("a frame queue", () => {
     it.live(`takes a bounded number of frames like ${JSON.stringify(frame)} before it is open`, () =>
       Effect.gen(function* () {
         const { client, serving } = yield* socketPair
-        const frames = new FrameQueue(serving, {
-          handle: () => Effect.succeed(0),
-          run: (effect) => void Effect.runFork(effect),
+        const owner = {
+          handle: () => Effect.void,
+          run: (effect: Effect.Effect<void>) => void Effect.runFork(effect),
           ended: () => {}
-        })
+        }
+        const frames = new FrameQueue(serving, owner, new SocketReading(serving), new SharedBytes(MB))
         let arrived = 0
         const ended = Effect.callback<"paused" | "all taken">((resume) => {
           serving.on("message", (data, isBinary) => {
@@ -34,6 +38,28 @@ describe("a frame queue", () => {
         })
         assert.isFalse(serving.isPaused)
       })
+    )
+  }
+
+  for (const others of [0, 2 * MB]) {
+    it.live(
+      `that is open takes ${others === 0 ? "1 MiB" : "64 KiB, while those of other clients are full,"} before it pauses`,
+      () =>
+        Effect.gen(function* () {
+          const { serving } = yield* socketPair
+          const waitingForAll = new SharedBytes(MB)
+          waitingForAll.add(others)
+          const owner = { handle: () => Effect.void, run: () => {}, ended: () => {} }
+          const frames = new FrameQueue(serving, owner, new SocketReading(serving), waitingForAll)
+          frames.open()
+          const frame = Buffer.alloc(1000, "x")
+          let taken = 0
+          while (!serving.isPaused) {
+            frames.receive(frame, false)
+            taken += 1
+          }
+          assert.approximately((taken * frame.length) / 1024, others === 0 ? 1024 : 64, 100)
+        })
     )
   }
 })

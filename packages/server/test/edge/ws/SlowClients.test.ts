@@ -8,8 +8,11 @@ import { startMemoryServer } from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
 import { FrameQueue } from "../../../src/edge/ws/FrameQueue.ts"
 import { SocketConnection } from "../../../src/edge/ws/SocketConnection.ts"
+import { SocketReading } from "../../../src/edge/ws/SocketReading.ts"
+import { SharedBytes } from "../../../src/internal/SharedBytes.ts"
 import { textFrame } from "../../../src/protocols/Frame.ts"
 import { snapshotMessage } from "../../../src/testing/SealedMessages.ts"
+import { makeServices } from "../services.ts"
 
 const MB = 1024 * 1024
 /** Bytes that the kernel does not buffer for a client that does not read. */
@@ -25,8 +28,9 @@ const slowClient = Effect.gen(function* () {
   const received: Array<number> = []
   client.on("message", (data: Buffer) => received.push(data.length))
   client.pause()
-  const frames = new FrameQueue(serving, { handle: () => Effect.succeed(0), run: () => {}, ended: () => {} })
-  return { client, received, connection: new SocketConnection(serving, socket, { maxBufferedBytes: MB, frames }) }
+  const owner = { handle: () => Effect.void, run: () => {}, ended: () => {} }
+  const frames = new FrameQueue(serving, owner, new SocketReading(serving), new SharedBytes(MB))
+  return { client, received, connection: new SocketConnection(serving, socket, frames, makeServices()) }
 })
 
 describe("a client that takes a large frame slowly", () => {

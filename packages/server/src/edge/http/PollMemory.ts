@@ -1,0 +1,37 @@
+/** The memory of polls, in the budgets that they share with WebSockets. */
+import type { Writable } from "node:stream"
+import { Deferred, Effect } from "effect"
+import { type ReceiveBudget, UNRESERVED_BYTES } from "../ReceiveBudget.ts"
+import { Backlog, type SendBudget, UNCOUNTED_BYTES } from "../SendBudget.ts"
+
+export interface BodyRoom {
+  /** Waits for the room. */
+  readonly granted: Effect.Effect<void>
+  /** Gives the room back, or waits no more. A second call does nothing. */
+  readonly release: () => void
+}
+
+/** Reserves room for a body. A small one needs none. */
+export const roomForBody = (budget: ReceiveBudget, user: string, bytes: number): BodyRoom => {
+  if (bytes <= UNRESERVED_BYTES) return { granted: Effect.void, release: () => {} }
+  const granted = Deferred.makeUnsafe<void>()
+  const reservation = budget.reserve({
+    ...{ user, bytes },
+    granted: () => Deferred.doneUnsafe(granted, Effect.void),
+    // `bodyTimeout` ends a body that comes too slowly.
+    tooSlow: () => {}
+  })
+  return { granted: Deferred.await(granted), release: () => reservation.release() }
+}
+
+/** Counts a large answer until its client has taken it, or the connection is gone. */
+export const countUntilTaken = (
+  budget: SendBudget,
+  response: Pick<Writable, "destroy" | "once">,
+  answer: Uint8Array
+): void => {
+  if (answer.length <= UNCOUNTED_BYTES) return
+  const backlog = new Backlog(budget, () => void response.destroy())
+  response.once("close", () => backlog.clear())
+  backlog.add([answer])
+}
