@@ -23,6 +23,7 @@ export const isAdministration = ({ libraryId, streamId }: StreamKey): boolean =>
 /** Milliseconds since 1970: tokens that were issued at or before this time are revoked. */
 const Before = Schema.Finite
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+const optionalName = Schema.optionalKey(Name)
 
 export const AdministrationEvent = Schema.Union([
   Schema.TaggedStruct("LibrarySuspended", {}),
@@ -32,6 +33,8 @@ export const AdministrationEvent = Schema.Union([
   /** `userId` is the token's `sub`. */
   Schema.TaggedStruct("UserRevoked", { userId: Name, before: Before }),
   Schema.TaggedStruct("TokensRevoked", { before: Before }),
+  /** The app's rights have changed for the connections that match all of the given fields. Changes no state. */
+  Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalName }),
   /** The parts of the library's quota that are not the server's. A part that is missing is the server's from now on. */
   Schema.TaggedStruct("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
 ])
@@ -84,6 +87,8 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       const { _tag, ...quota } = event
       return { ...state, quota }
     }
+    case "AccessChanged":
+      return state
   }
 }
 
@@ -121,6 +126,8 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return state.before < command.before
     case "QuotaSet":
       return !isSameChange(state.quota, command)
+    case "AccessChanged":
+      return true
   }
 }
 

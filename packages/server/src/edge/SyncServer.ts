@@ -17,7 +17,7 @@ import { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
 import type { QuotaChange } from "../domain/Quota.ts"
 import { withPatience } from "../internal/timeouts.ts"
-import type { Access } from "../ports/Access.ts"
+import type { Access, AccessChanges, AccessOptions } from "../ports/Access.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -28,6 +28,7 @@ import { sweepOrphanedBlobsDaily } from "../protocols/verdant/files/OrphanedBlob
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
+import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { Quotas } from "../rooms/Quotas.ts"
@@ -56,6 +57,8 @@ export interface SyncServerOptions {
    * behind them has the address that they append to X-Forwarded-For. Default: none, and the header is ignored.
    */
   readonly trustedProxies?: ReadonlyArray<string>
+  /** For the app's policy (`Access.allows`). */
+  readonly access?: AccessOptions
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
   /** The quota of libraries for which no operator set another. Defaults: see `Quota`. */
@@ -66,8 +69,12 @@ export interface SyncServerOptions {
   readonly routes?: Routes
 }
 
-/** Routes made by `HttpRouter.add`. Their handlers may use `Access`. */
-export type Routes = Layer.Layer<never, never, HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access>>
+/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, and `Access.changed`. */
+export type Routes = Layer.Layer<
+  never,
+  never,
+  HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access | AccessChanges>
+>
 
 /** The server cannot listen on its port, for example because another process does. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
@@ -105,8 +112,10 @@ export class SyncServer extends Context.Service<
       ]),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
+      Layer.provideMerge(AccessControl.layerChanges),
       Layer.provide([
         AdmissionControl.layer,
+        AccessControl.layer(options.access),
         Quotas.layer(options.quota),
         Committer.layer,
         NodeHttpServer.layerHttpServices

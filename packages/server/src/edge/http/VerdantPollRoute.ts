@@ -19,6 +19,7 @@ import type { MemoryBudget } from "../MemoryBudget.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
+import { requireAccess } from "./RequireAccess.ts"
 import { verdantResponse } from "./VerdantResponse.ts"
 
 /** The server's part of the client's three seconds. The time in which the request arrives does not count. */
@@ -38,6 +39,7 @@ type Run = <A>(
 /** The HTTP refusals for the codes that a session closes a connection with, unless the client is to blame. */
 const codes: ReadonlyMap<number, number> = new Map([
   [CloseCode.tryAgainLater, Code.unavailable],
+  [CloseCode.forbidden, Code.forbidden],
   [CloseCode.internalError, Code.unexpected]
 ])
 
@@ -48,10 +50,12 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
   const start = performance.now()
   const admitted = yield* within(PATIENCE_MILLIS, admitByToken(request.headers))
   if (Option.isNone(admitted)) return yield* new HttpRefusal({ code: Code.unavailable })
-  const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
+  const patience = () => Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
   const { grant } = admitted.value
   // A grant for some documents does not cover the library.
   if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
+  const allowed = yield* within(patience(), requireAccess(grant, { _tag: "Read", documentId: undefined }))
+  if (Option.isNone(allowed)) return yield* new HttpRefusal({ code: Code.unavailable })
   const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
@@ -79,7 +83,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
   })
   const fiber = run(largeMessages.handle(body.length, Effect.scoped(handling)))
-  yield* within(patience, Fiber.join(fiber)).pipe(
+  yield* within(patience(), Fiber.join(fiber)).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber)),
     Effect.ensuring(
       Effect.sync(() => {

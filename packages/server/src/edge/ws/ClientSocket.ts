@@ -8,6 +8,7 @@ import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
+import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
@@ -15,7 +16,7 @@ import { Liveness } from "./Liveness.ts"
 import { SocketConnection } from "./SocketConnection.ts"
 
 /** Why the server closes a connection. */
-export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable
+export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable | AccessUndecided
 
 export interface ClientSocketServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
@@ -124,6 +125,8 @@ export class ClientSocket implements FrameQueueOwner {
         case "StorageUnavailable":
           yield* Effect.logWarning(error.message)
           return connection.close(CloseCode.tryAgainLater, "the storage is not available")
+        case "AccessUndecided":
+          return connection.close(CloseCode.tryAgainLater, error.message)
         case undefined:
           yield* Effect.logError("A connection failed", cause)
           return connection.close(CloseCode.internalError, "internal error")

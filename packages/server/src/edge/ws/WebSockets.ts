@@ -12,6 +12,8 @@ import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
 import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
+import { forbidden } from "../../protocols/verdant/Wire.ts"
+import { AccessControl } from "../../rooms/AccessControl.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
@@ -19,6 +21,7 @@ import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
+import { gateFor } from "./ReceiveGate.ts"
 import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
 
 export interface WebSockets {
@@ -44,6 +47,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
 ) {
   const access = yield* Access
   const admissionControl = yield* AdmissionControl
+  const accessControl = yield* AccessControl
   const documents = yield* SecsyncSessions
   const libraries = yield* VerdantSessions
   const server = yield* makeServer(limits)
@@ -51,6 +55,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const run = yield* FiberSet.runtime(fibers)()
   const libraryClients: ClientSocketServices = { run, maxBufferedBytes: limits.maxBufferedBytes, memoryBudget }
   const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
+  const gates = { maxBufferedBytes: limits.maxBufferedBytes, run: (effect: Effect.Effect<void>) => void run(effect) }
 
   const clients = new Map<WebSocket, ClientSocket>()
   /** Clients that were admitted. */
@@ -94,14 +99,17 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     upgrading += 1
     return admitVerdant(access, admissionControl, tokenOf(upgrade.request)).pipe(
       Effect.scoped,
+      Effect.flatMap((grant) => Effect.map(mayRead(grant), (isAllowed) => ({ grant, isAllowed }))),
       Effect.timeout(limits.handshakeTimeout),
-      Effect.map((grant) => {
+      Effect.map(({ grant, isAllowed }) => {
         if (upgrade.socket.destroyed) return
-        if (isPolling(grant)) return refuseUpgrade(upgrade.socket, "403 Forbidden")
+        if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
       Effect.catchTag(["TokenRefused", "GrantEnded"], () => refuse("401 Unauthorized")),
-      Effect.catchTag(["StorageUnavailable", "TimeoutError"], () => refuse("503 Service Unavailable")),
+      Effect.catchTag(["StorageUnavailable", "AccessUndecided", "TimeoutError"], () =>
+        refuse("503 Service Unavailable")
+      ),
       Effect.ensuring(
         Effect.sync(() => {
           upgrading -= 1
@@ -109,6 +117,11 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       )
     )
   }
+
+  const mayRead = (grant: Grant) =>
+    accessControl.ask === undefined
+      ? Effect.succeed(true)
+      : accessControl.ask(grant, { _tag: "Read", documentId: undefined })
 
   // ---- accept
 
@@ -185,7 +198,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         const grant = yield* access.verify(target.token)
         yield* admissionControl.admit(grant, leave(client))
         const { documentId, mode, known } = target
-        const session = yield* documents.open(connection, { grant, documentId, mode, known })
+        const gate = yield* gateFor(accessControl, connection, { ...gates, grant, documentId, refusal: unauthorized })
+        const session = yield* documents.open(gate, { grant, documentId, mode, known })
         return session && { grant, session }
       })
 
@@ -194,7 +208,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     (client) =>
       Effect.gen(function* () {
         yield* admissionControl.admit(grant, leave(client))
-        return { grant, session: yield* libraries.openSocket(client.connection, grant) }
+        const options = { ...gates, grant, documentId: undefined, refusal: forbidden.frame }
+        const gate = yield* gateFor(accessControl, client.connection, options)
+        const session = yield* libraries.openSocket(gate, grant)
+        return session && { grant, session }
       })
 
   const untilGrantEnds = (connection: Connection, grant: Grant, scope: Scope.Closeable) =>
