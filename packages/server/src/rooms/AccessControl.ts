@@ -6,13 +6,7 @@
  * with the next one.
  */
 import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, FiberSet, Layer, Schema, type Scope } from "effect"
-import {
-  AdministrationEvent,
-  fromStreamEvent,
-  libraryAdministration,
-  serverAdministration,
-  toNewEvent
-} from "../domain/Administration.ts"
+import { fromStreamEvent, libraryAdministration, serverAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { DocumentId } from "../domain/Ids.ts"
 import { place, type StreamEvent } from "../domain/Stream.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
@@ -93,7 +87,7 @@ export class AccessControl extends Context.Service<
 
         const write = Effect.fnUntraced(function* ({ libraryId, ...change }: AccessChange) {
           const key = libraryId === undefined ? serverAdministration : libraryAdministration(libraryId)
-          const event = toNewEvent(yield* Effect.orDie(decodeEvent({ _tag: "AccessChanged", ...change })))
+          const event = toNewEvent({ _tag: "AccessChanged", ...change })
           const attempt = Effect.gen(function* () {
             const [head] = yield* log.heads([key])
             const placed = place(key, head!, event, origin, yield* Clock.currentTimeMillis)
@@ -129,8 +123,6 @@ export class AccessControl extends Context.Service<
     Effect.map(AccessControl, ({ changed }) => AccessChanges.of({ changed }))
   )
 }
-
-const decodeEvent = Schema.decodeUnknownEffect(AdministrationEvent)
 
 const concerns = (
   change: { readonly [Field in keyof AccessChange]: string },
