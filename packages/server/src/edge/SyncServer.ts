@@ -42,6 +42,7 @@ import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { makeMemoryBudget } from "./MemoryBudget.ts"
+import { type OriginList, parseOrigins } from "./Origins.ts"
 import { refuseUpgrade } from "./ws/Upgrade.ts"
 import { makeWebSockets } from "./ws/WebSockets.ts"
 
@@ -57,6 +58,13 @@ export interface SyncServerOptions {
    * behind them has the address that they append to X-Forwarded-For. Default: none, and the header is ignored.
    */
   readonly trustedProxies?: ReadonlyArray<string>
+  /**
+   * The web apps that may use the server, by their origins, such as `https://app.example.org`. The server also answers only to
+   * the host names in this list, so it holds the server's own origin, too. Default: all. A request or an upgrade from a page
+   * of another origin is answered with 403, and one for another host with 421. `this-machine` stands for pages and hosts of
+   * this machine. A client that is no browser sends no origin, and may name any host of the list.
+   */
+  readonly origins?: OriginList
   /** For the app's policy (`Access.allows`). */
   readonly access?: AccessOptions
   readonly secsync?: SecsyncOptions
@@ -145,9 +153,10 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const limits = { ...defaultLimits, ...options.limits }
   const memoryBudget = makeMemoryBudget()
   const proxies = yield* Effect.fromResult(parseTrustedProxies(options.trustedProxies ?? []))
+  const origins = yield* Effect.fromResult(parseOrigins(options.origins))
   const runLog = yield* FiberSet.makeRuntime<never>()
   const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
-  const sockets = yield* makeWebSockets(limits, addresses, memoryBudget)
+  const sockets = yield* makeWebSockets(limits, origins, addresses, memoryBudget)
   yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -172,7 +181,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   server.on("connection", (socket) => {
     if (!addresses.admitsConnection(socket)) refuseUpgrade(socket, "429 Too Many Requests")
   })
-  admitRequests(server, { addresses, maxRequests: limits.maxRequests }, handler)
+  admitRequests(server, { addresses, origins, maxRequests: limits.maxRequests }, handler)
   server.on("upgrade", sockets.upgrade)
 
   yield* Effect.callback<void, ListenError>((resume) => {

@@ -20,7 +20,7 @@ import { isMemoryShort } from "../MemoryPressure.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { requireAccess } from "./RequireAccess.ts"
-import { verdantResponse } from "./VerdantResponse.ts"
+import { everyOrigin, verdantResponse } from "./VerdantResponse.ts"
 
 /** The server's part of the client's three seconds. The time in which the request arrives does not count. */
 const PATIENCE_MILLIS = 2000
@@ -116,7 +116,7 @@ const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant) {
 export const VerdantPollRoute = (limits: SocketLimits, largeMessages: MemoryBudget) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const edge = verdantResponse({ allowsOrigin: () => true })
+      const edge = verdantResponse(everyOrigin)
       const bounded = Effect.provideService(
         exchange(yield* FiberSet.makeRuntime<never>(), largeMessages),
         HttpIncomingMessage.MaxBodySize,

@@ -20,6 +20,7 @@ import { admitVerdant, tokenOf } from "../admitVerdant.ts"
 import type { SocketLimits } from "../Limits.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
+import type { Origins } from "../Origins.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
 import { gateFor } from "./ReceiveGate.ts"
 import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
@@ -42,6 +43,7 @@ const MAX_REFUSED = 1000
 
 export const makeWebSockets = Effect.fnUntraced(function* (
   limits: SocketLimits,
+  origins: Origins,
   addresses: AddressLimits,
   memoryBudget: MemoryBudget
 ) {
@@ -73,6 +75,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes || isMemoryShort()) {
       return refuseUpgrade(socket, "503 Service Unavailable")
     }
+    const refusal = origins.refusalOf(request)
+    if (refusal !== undefined) return refuseUpgrade(socket, refusal)
     const release = addresses.takeForwarded(request)
     if (release === undefined) return refuseUpgrade(socket, "429 Too Many Requests")
     socket.once("close", release)

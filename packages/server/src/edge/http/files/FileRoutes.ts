@@ -16,7 +16,7 @@ import { defaultFileOptions, type FileOptions } from "../../../protocols/verdant
 import { admitByToken, admitGrant, hasToken } from "../Authentication.ts"
 import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
 import { requireAccess, requireLastingAccess } from "../RequireAccess.ts"
-import { verdantResponse } from "../VerdantResponse.ts"
+import { everyOrigin, verdantResponse } from "../VerdantResponse.ts"
 import { sendFile } from "./Download.ts"
 import { receiveUpload } from "./Upload.ts"
 
@@ -25,7 +25,7 @@ export const FileRoutes = (given?: Partial<FileOptions>) => {
   const options: FileOptions = { ...defaultFileOptions, ...given }
   const path = `${VERDANT_PATH}/files/:fileId` as const
   const uploads = Semaphore.makeUnsafe(options.maxUploads)
-  const edge = verdantResponse(options)
+  const edge = verdantResponse(everyOrigin)
   return Layer.mergeAll(
     HttpRouter.add("POST", path, edge(upload(options, uploads))),
     HttpRouter.add("GET", path, edge(information(options))),
@@ -40,7 +40,7 @@ export const NoFileRoutes = () =>
   HttpRouter.add(
     "*",
     `${VERDANT_PATH}/files/*`,
-    verdantResponse(defaultFileOptions)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
+    verdantResponse(everyOrigin)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
   )
 
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>

@@ -721,18 +721,6 @@ describe("a browser", () => {
       }
     })
   )
-
-  it.live("of another origin may not read them when origins are restricted", () =>
-    Effect.gen(function* () {
-      const server = yield* startFileServer({ allowsOrigin: (origin) => origin === "https://app.example.org" })
-      const allowed = Effect.fnUntraced(function* (origin: string) {
-        const { headers } = yield* ask(`${server.url}/${fileId}`, { headers: { origin } })
-        return headers.get("access-control-allow-origin")
-      })
-      assert.strictEqual(yield* allowed("https://app.example.org"), "https://app.example.org")
-      assert.isNull(yield* allowed("https://app.example.org.evil.example"))
-    })
-  )
 })
 
 describe("a server without a file store", () => {
