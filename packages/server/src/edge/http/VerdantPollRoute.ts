@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type Headers, HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
@@ -43,19 +43,23 @@ const codes: ReadonlyMap<number, number> = new Map([
   [CloseCode.internalError, Code.unexpected]
 ])
 
+/** Admits a client that may read the library. A grant for some documents does not cover it. */
+const admit = Effect.fnUntraced(function* (headers: Headers.Headers) {
+  const admitted = yield* admitByToken(headers)
+  if (admitted.grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
+  yield* requireAccess(admitted.grant, { _tag: "Read", documentId: undefined })
+  return admitted
+})
+
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
 const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBudget) {
   if (isMemoryShort()) return yield* new HttpRefusal({ code: Code.unavailable })
   const request = yield* HttpServerRequest.HttpServerRequest
   const start = performance.now()
-  const admitted = yield* within(PATIENCE_MILLIS, admitByToken(request.headers))
+  const admitted = yield* within(PATIENCE_MILLIS, admit(request.headers))
   if (Option.isNone(admitted)) return yield* new HttpRefusal({ code: Code.unavailable })
-  const patience = () => Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
+  const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
   const { grant } = admitted.value
-  // A grant for some documents does not cover the library.
-  if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
-  const allowed = yield* within(patience(), requireAccess(grant, { _tag: "Read", documentId: undefined }))
-  if (Option.isNone(allowed)) return yield* new HttpRefusal({ code: Code.unavailable })
   const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
@@ -83,7 +87,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, largeMessages: MemoryBud
     yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
   })
   const fiber = run(largeMessages.handle(body.length, Effect.scoped(handling)))
-  yield* within(patience(), Fiber.join(fiber)).pipe(
+  yield* within(patience, Fiber.join(fiber)).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber)),
     Effect.ensuring(
       Effect.sync(() => {

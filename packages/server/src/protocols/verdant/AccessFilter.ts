@@ -17,7 +17,7 @@ const CONCURRENCY = 16
 /**
  * Returns the message without the operations that the policy does not allow; undefined: nothing of it may be handled.
  *
- * @param isReadAsked the policy was asked for `Read` when the session opened
+ * @param isReadAsked the policy was asked for `Read` with the request that holds the message
  */
 export const allowedPart = (
   ask: Ask,

@@ -186,7 +186,7 @@ class LibrarySession implements Session, Subscriber {
   /** Handles the part of a message that the app's policy allows. */
   private handleAllowed(ask: Ask, message: Wire.ClientMessage): Effect.Effect<void> {
     const { client, services } = this
-    return allowedPart(ask, this.grant, message, this.replicaId === undefined).pipe(
+    return allowedPart(ask, this.grant, message, !client.isRealtime).pipe(
       Effect.flatMap((allowed) => {
         if (client.isSentAway()) return Effect.void
         if (allowed !== undefined && allowed !== NOT_READABLE) return this.handle(allowed)
