@@ -334,20 +334,51 @@ describe("serve", () => {
     }
   })
 
-  it("--dev keeps a secret of its own across restarts and prints a valid token", async () => {
+  it("--dev keeps a secret of its own across restarts, and no other server accepts its tokens", async () => {
     const cwd = freshFolder()
-    const options = { cwd, env: { TOKEN_SECRET: undefined } }
-    const first = await serve(["--dev"], options)
+    const file = join(cwd, "data", "dev-secret")
+    const connect = (port: number, token: string) =>
+      fetch(`http://127.0.0.1:${port}/verdant`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}` },
+        body: '{"messages":[]}'
+      })
+    // The environment's secret is not used.
+    const first = await serve(["--dev"], { cwd })
     const token = /websocketSessionKey +(\S+)/.exec(first.stdout())?.[1] ?? ""
+    assert.strictEqual((await connect(first.port, token)).status, 200)
     await first.stop("SIGTERM")
-    assert.strictEqual(statSync(join(cwd, "data", "dev-secret")).mode & 0o777, 0o600)
-    assert.notInclude(first.stdout(), readFileSync(join(cwd, "data", "dev-secret"), "utf8"))
-    const inspected = await run(["token", "inspect", "--json"], {
-      cwd,
-      stdin: token,
-      env: { TOKEN_SECRET: undefined, TOKEN_SECRET_FILE: join(cwd, "data", "dev-secret") }
-    })
-    assert.isTrue(jsonOf("token-inspect", inspected)["valid"])
+    assert.strictEqual(statSync(file).mode & 0o777, 0o600)
+    assert.notInclude(first.stdout(), readFileSync(file, "utf8"))
+    const again = await serve(["--dev"], { cwd, env: { TOKEN_SECRET: undefined } })
+    assert.strictEqual((await connect(again.port, token)).status, 200)
+    const minted = await run(["token", "mint", "--library", "playground", "--user", "ada", "--json"], { cwd })
+    const real = jsonOf("token-mint", minted)["token"] as string
+    assert.strictEqual((await connect(again.port, real)).status, 401)
+    await again.stop("SIGTERM")
+    for (const env of [{}, { TOKEN_SECRET: undefined, TOKEN_SECRET_FILE: file }]) {
+      const production = await serve([], { cwd, env })
+      assert.strictEqual((await connect(production.port, token)).status, 401)
+      await production.stop("SIGTERM")
+    }
+  })
+
+  it("takes origins from flags and SEALOG_ORIGINS, and refuses what is none", async () => {
+    const cwd = freshFolder()
+    const env = { SEALOG_ORIGINS: "https://app.example.org,http://127.0.0.1" }
+    for (const [args, variables] of [
+      [["--origin", "https://app.example.org", "--origin", "http://127.0.0.1"], {}],
+      [[], env]
+    ] as const) {
+      const server = await serve([...args], { cwd, env: variables })
+      const ask = async (origin: string) =>
+        (await fetch(`http://127.0.0.1:${server.port}/verdant`, { method: "POST", headers: { origin } })).status
+      assert.deepStrictEqual([await ask("https://app.example.org"), await ask("https://evil.example")], [401, 403])
+      await server.stop("SIGTERM")
+    }
+    const refused = await run(["serve", "--port", "0", "--origin", "app.example.org"], { cwd })
+    assert.strictEqual(refused.code, 2)
+    assert.include(refused.stderr, "[ORIGIN_INVALID]")
   })
 
   it("takes trusted proxies from flags and SEALOG_TRUSTED_PROXIES, and refuses what is no address", async () => {

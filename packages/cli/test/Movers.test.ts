@@ -1,6 +1,7 @@
 /** Copies, exports, imports and event listings by the built binary, on each storage and between them. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { userInfo } from "node:os"
 import { join } from "node:path"
 import { setTimeout } from "node:timers/promises"
 import { LibraryId } from "@sealog/server/domain/Ids"
@@ -377,7 +378,7 @@ for (const { name, fresh } of storages) {
       ok(await sealog(database, "suspend", "notes"))
       ok(await sealog(database, "evict", "notes", "--yes"))
       const news = (await told.lines(11)).slice(9).join("\n")
-      assert.match(news, /@library +1 {2}LibrarySuspended$/m)
+      assert.match(news, /@library +1 {2}LibrarySuspended +by .+$/m)
       assert.match(news, /welcome +10 {2}Evicted +snapshot /)
       const lines = (await json.lines(3)).slice(1).map((line) => JSON.parse(line))
       assert.sameDeepMembers(
@@ -394,6 +395,48 @@ for (const { name, fresh } of storages) {
       assert.include(ok(await sealog(database, "events", "notes", "@library")).stdout, "LibrarySuspended")
       ok(await sealog(database, "token", "revoke", "--user", "ada"))
       assert.match(ok(await sealog(database, "events", "@server")).stdout, /@access +1 {2}UserRevoked .*user ada/)
+    })
+
+    it("show the operator and the reason of an operator's command", async () => {
+      const database = await make(fresh)
+      await on(database, storeDocument(2))
+      const who = ["--as", "grace", "--reason", "left the company, see #7"]
+      ok(await sealog(database, "token", "revoke", "--user", "ada", ...who))
+      ok(await sealog(database, "suspend", "notes", ...who))
+      ok(await sealog(database, "resume", "notes"))
+      ok(await sealog(database, "library", "quota", "notes", "--objects", "7", ...who))
+      assert.strictEqual(
+        JSON.parse(ok(await sealog(database, "library", "quota", "notes", "--json")).stdout).quota.objects,
+        7
+      )
+      ok(await sealog(database, "evict", "notes", "--suspend", "--yes", ...who))
+      const shown = /UserRevoked .*user ada.*by grace, reason "left the company, see #7"$/m
+      for (const name of ["@access", "@server"]) assert.match(ok(await sealog(database, "events", name)).stdout, shown)
+      const events = JSON.parse(ok(await sealog(database, "events", "notes", "@library", "--json")).stdout).events
+      const given = { operator: "grace", reason: "left the company, see #7" }
+      assert.deepStrictEqual(
+        events.map(({ data, type }: { readonly data: object; readonly type: string }) => [type, data]),
+        [
+          ["LibrarySuspended", given],
+          ["LibraryResumed", { operator: userInfo().username }],
+          ["QuotaSet", { objects: 7, ...given }],
+          ["LibrarySuspended", given]
+        ]
+      )
+      ok(await sealog(database, "replay"))
+      const invalid = [
+        ["suspend", "notes", "--as", ""],
+        ["suspend", "notes", "--as", "a".repeat(201)],
+        ["suspend", "notes", "--reason", "two\nlines"],
+        ["suspend", "notes", "--reason", "\u001b[31mred"],
+        ["suspend", "notes", "--reason", "a".repeat(501)],
+        ["evict", "notes", "--reason", "no event holds it", "--yes"]
+      ]
+      for (const args of invalid) {
+        const refused = await sealog(database, ...args, "--json")
+        assert.strictEqual(refused.code, 2, args.join(" "))
+        assert.strictEqual(errorOf(refused).code, "USAGE", args.join(" "))
+      }
     })
   })
 }

@@ -6,6 +6,7 @@ export type { Changed, Evicted, Imported, LibraryChange, Purged } from "./domain
 export { InvalidTrustedProxy } from "./edge/ClientAddress.ts"
 export { verdantResponse } from "./edge/http/VerdantResponse.ts"
 export type { SocketLimits } from "./edge/Limits.ts"
+export { InvalidOrigin, type OriginList } from "./edge/Origins.ts"
 export { ListenError, type Routes, SyncServer, type SyncServerOptions } from "./edge/SyncServer.ts"
 export * from "./ports/index.ts"
 export type { SecsyncOptions } from "./protocols/secsync/Sessions.ts"

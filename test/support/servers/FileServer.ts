@@ -15,6 +15,7 @@ import { Signals } from "@sealog/server/ports/Signals"
 import { AnothersFile, type FileRecord, VerdantFiles } from "@sealog/server/protocols/verdant/files/FileCatalog"
 import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
 import type { FileOptions } from "@sealog/server/protocols/verdant/files/FileOptions"
+import { AccessControl } from "@sealog/server/rooms/AccessControl"
 import { AdmissionControl } from "@sealog/server/rooms/AdmissionControl"
 import { Context, Effect, Layer, PubSub, Redacted, Scope, Stream } from "effect"
 import { HttpRouter } from "effect/http"
@@ -61,6 +62,8 @@ export interface FileServer {
   readonly port: number
   readonly blobs: BlobStore["Service"]
   readonly files: VerdantFiles["Service"]
+  /** `Access.changed`, as the app calls it. */
+  readonly changed: AccessControl["Service"]["changed"]
   /** Runs an effect with the server's own log and signals, as a command of the CLI would. */
   readonly run: <A, E>(effect: Effect.Effect<A, E, EventLog | Signals>) => Effect.Effect<A, E>
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
@@ -71,18 +74,21 @@ export const startFileServer: (
   layers?: {
     readonly blobs?: Layer.Layer<BlobStore, unknown>
     readonly files?: Layer.Layer<VerdantFiles>
+    /** The app's policy. Default: none. */
+    readonly allows?: NonNullable<Access["Service"]["allows"]>
     readonly routes?: ReturnType<typeof FileRoutes | typeof NoFileRoutes>
   }
 ) => Effect.Effect<FileServer, never, Scope.Scope> = Effect.fnUntraced(function* (options, layers = {}) {
-  const { blobs = layerMemoryBlobs, files = layerFilesInMemory, routes = FileRoutes(options) } = layers
+  const { allows, blobs = layerMemoryBlobs, files = layerFilesInMemory, routes = FileRoutes(options) } = layers
   const secrets = [Redacted.make(SECRET)]
-  const services = yield* AdmissionControl.layer.pipe(
+  const tokens = JwtAccess.layerTokens(secrets)
+  const services = yield* Layer.merge(AdmissionControl.layer, AccessControl.layer()).pipe(
     Layer.provideMerge([
       layerMemory,
       layerSignals,
       blobs,
       files,
-      JwtAccess.layerTokens(secrets),
+      allows === undefined ? tokens : Layer.provide(Access.layerWithPolicy(allows), tokens),
       FileLinks.layerTokens(secrets),
       NodeHttpServer.layerHttpServices
     ]),
@@ -105,6 +111,7 @@ export const startFileServer: (
     url: `http://127.0.0.1:${port}/verdant/files`,
     blobs: Context.get(services, BlobStore),
     files: Context.get(services, VerdantFiles),
+    changed: Context.get(services, AccessControl).changed,
     run: Effect.provide(services),
     token: (libraryId, request) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
   }

@@ -4,9 +4,9 @@ import * as MemoryBlobStore from "@sealog/server/adapters/MemoryBlobStore"
 import * as MemoryEventLog from "@sealog/server/adapters/MemoryEventLog"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { SyncServer, type SyncServerOptions } from "@sealog/server/edge/SyncServer"
-import { Access, type TokenRequest } from "@sealog/server/ports/Access"
+import { Access, type AccessChange, AccessChanges, type TokenRequest } from "@sealog/server/ports/Access"
 import type { BlobStore } from "@sealog/server/ports/BlobStore"
-import { EventLog } from "@sealog/server/ports/EventLog"
+import { EventLog, type StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
 import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
 import { VerdantLibraries } from "@sealog/server/protocols/verdant/VerdantLibraries"
@@ -19,6 +19,8 @@ export interface TestServer {
   readonly url: string
   readonly port: number
   readonly log: EventLog["Service"]
+  /** `Access.changed`, as the app that embeds the server calls it. */
+  readonly changed: (change: AccessChange) => Effect.Effect<void, StorageUnavailable>
   /** The interface for the app that embeds the server. */
   readonly libraries: VerdantLibraries["Service"]
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
@@ -29,7 +31,12 @@ export interface ServerOnDatabase extends TestServer {
   readonly database: string
 }
 
-export interface ServerOnDatabaseOptions extends Partial<SyncServerOptions> {
+export interface TestServerOptions extends Partial<SyncServerOptions> {
+  /** The app's policy. Default: none. */
+  readonly allows?: NonNullable<Access["Service"]["allows"]>
+}
+
+export interface ServerOnDatabaseOptions extends TestServerOptions {
   /** Default: a fresh database of the project's storage. */
   readonly database?: string
   readonly blobs?: Layer.Layer<BlobStore>
@@ -50,34 +57,37 @@ export const startServer: (options?: ServerOnDatabaseOptions) => Effect.Effect<S
 
 /** A server on the log in memory, or on the log and signals that a test passes. */
 export const startMemoryServer = (
-  options: Partial<SyncServerOptions> = {},
+  options: TestServerOptions = {},
   log: Layer.Layer<EventLog> = MemoryEventLog.layerMemory,
   signals: Layer.Layer<Signals> = Signals.layerNone
 ): Effect.Effect<TestServer, never, Scope.Scope> => startOn(Layer.merge(log, signals), options)
 
 const startOn: <E>(
   storage: Layer.Layer<EventLog | Signals, E>,
-  options: Partial<SyncServerOptions>,
+  options: TestServerOptions,
   blobs?: Layer.Layer<BlobStore>
 ) => Effect.Effect<TestServer, never, Scope.Scope> = Effect.fnUntraced(function* (
   storage,
-  options,
+  { allows, ...options },
   blobs = MemoryBlobStore.layerMemory
 ) {
   const secrets = [Redacted.make(TOKEN_SECRET)]
+  const tokens = JwtAccess.layerTokens(secrets)
+  const access = allows === undefined ? tokens : Layer.provide(Access.layerWithPolicy(allows), tokens)
   const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-    Layer.provideMerge([storage, JwtAccess.layerTokens(secrets)]),
+    Layer.provideMerge([storage, access]),
     Layer.provide([blobs, FileLinks.layerTokens(secrets)])
   )
   const services = yield* Effect.orDie(Layer.build(layer))
-  const access = Context.get(services, Access)
+  const { mint } = Context.get(services, Access)
   const { port } = Context.get(services, SyncServer)
   return {
     url: `ws://127.0.0.1:${port}`,
     port,
+    changed: Context.get(services, AccessChanges).changed,
     log: Context.get(services, EventLog),
     libraries: Context.get(services, VerdantLibraries),
-    token: (libraryId, request) => access.mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
+    token: (libraryId, request) => mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
   }
 })
 

@@ -17,17 +17,18 @@ export default class Events extends BaseCommand<EventsResult | undefined> {
   static override description =
     `Each event is one line: time (UTC), document, version, type, payload size, details. The events of several documents are ordered by the servers' clocks.
 
-Streams that start with @ are no documents: @verdant holds the library's Verdant data, @library its administration (suspend, resume, revoked tokens), and @server the administration of all libraries.
+Streams that start with @ are no documents: @verdant holds the library's Verdant data, @library its administration (suspend, resume, revoked tokens), and @access the administration of all libraries. Their details end with the operator and the reason.
 
 With --follow the command prints new events of every server and command until you stop it or the reader closes the pipe. With --follow --json it prints one JSON object per line.`
   static override examples = [
     "<%= config.bin %> events notes",
     "<%= config.bin %> events notes welcome --last 5",
     "<%= config.bin %> events notes welcome --after 120 --json",
-    "<%= config.bin %> events notes --follow"
+    "<%= config.bin %> events notes --follow",
+    "<%= config.bin %> events @access"
   ]
   static override args = {
-    libraryId: Args.string({ description: "name of the library, or @server", required: true }),
+    libraryId: Args.string({ description: "name of the library, or @access", required: true }),
     documentId: Args.string({ description: "only this document, @library or @verdant" })
   }
   static override flags = {
@@ -90,7 +91,8 @@ const scopeOf = async (libraryId: string, documentId: string | undefined): Promi
   const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
   const { libraryAdministration, serverAdministration } = await import("@sealog/server/admin")
   const { VERDANT } = await import("@sealog/server/admin")
-  if (libraryId === serverAdministration.libraryId && documentId === undefined) {
+  const { libraryId: server, streamId: access } = serverAdministration
+  if ((libraryId === server || libraryId === access) && documentId === undefined) {
     return { libraryId: serverAdministration.libraryId }
   }
   const library = libraryIdOf(libraryId)
@@ -142,7 +144,10 @@ const NAMES: Readonly<Record<string, string>> = {
   files: "files",
   fileBytes: "file bytes",
   documentBytes: "document bytes",
-  documentAuthors: "document authors"
+  documentAuthors: "document authors",
+  documentId: "document",
+  operator: "by",
+  reason: "reason"
 }
 
 /** The fields of an event that tell it from others. */
@@ -154,5 +159,7 @@ const detailOf = (data: object): string => {
 }
 
 /** The first 8 characters of a public key are enough to tell authors apart. */
-const shortened = (field: string, value: unknown): unknown =>
-  field === "pubKey" && typeof value === "string" ? `${value.slice(0, 8)}…` : value
+const shortened = (field: string, value: unknown): unknown => {
+  if (field === "pubKey" && typeof value === "string") return `${value.slice(0, 8)}…`
+  return field === "reason" ? JSON.stringify(value) : value
+}

@@ -1,5 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 
 interface EvictResult {
   readonly libraryId: string
@@ -37,6 +39,7 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
+    ...operatorFlags,
     document: Flags.string({ description: "evict only this document" }),
     suspend: Flags.boolean({
       description: "close the library first, so that no client restores it before `sync-admin resume`",
@@ -59,6 +62,15 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
     const { VERDANT } = await import("@sealog/server/admin")
     const { bytes, count } = await import("../output/format.ts")
     const { confirm } = await import("../output/confirm.ts")
+    const by = await attributionOf(flags)
+    if (!flags.suspend && (flags.as !== undefined || flags.reason !== undefined)) {
+      throw new CliFailure({
+        code: "USAGE",
+        message: "--as and --reason are kept in the event of --suspend, and an eviction alone has none.",
+        exitCode: 2,
+        tryThis: "add --suspend, or leave them out"
+      })
+    }
     const target = {
       libraryId: libraryIdOf(args.libraryId),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
@@ -100,7 +112,7 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
       }
       await confirm(`evict ${scope}`, target.libraryId)
     }
-    if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId))
+    if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId, by))
     const done = summarise(await run(false), false)
     const { documents, files, filesDeleted, payloadBytes } = done
     const freed = `${bytes(payloadBytes)}${filesOf(done)}`

@@ -1,5 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { attributionOf, operatorFlags } from "../input/operator.ts"
 
 interface ResumeResult {
   readonly libraryId: string
@@ -12,13 +13,15 @@ export default class Resume extends BaseCommand<ResumeResult> {
   static override description = "Its clients reconnect by themselves."
   static override examples = ["<%= config.bin %> resume notes"]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
+  static override flags = operatorFlags
 
   async run(): Promise<ResumeResult> {
     const { args, flags } = await this.parse(Resume)
     const { libraryIdOf } = await import("../input/ids.ts")
     const { resume } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
-    const changed = await this.executeOn(flags.database, resume(libraryId))
+    const by = await attributionOf(flags)
+    const changed = await this.executeOn(flags.database, resume(libraryId, by))
     this.print(changed ? `Resumed ${libraryId}.` : `${libraryId} was not suspended.`)
     return { libraryId, changed }
   }

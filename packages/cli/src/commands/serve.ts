@@ -27,7 +27,7 @@ export default class Serve extends BaseCommand<ServeResult> {
 
 On SIGINT or SIGTERM the server accepts no more connections, commits and answers the changes that it has received, and ends.
 
-With --dev the server makes a secret, listens on this machine only, prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. Never use --dev in production.
+With --dev the server makes a secret, listens on this machine only, answers only pages of this machine (localhost), prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. It does not use TOKEN_SECRET or --origin, and no other server accepts its tokens. Never use --dev in production.
 
 Log lines go to stderr. --log-level debug adds lines that help to find out why a client or another server is refused.`
   static override examples = [
@@ -78,6 +78,12 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       env: "SEALOG_TRUSTED_PROXIES",
       multiple: true
     }),
+    origin: Flags.string({
+      description:
+        "origin of a web app that may use the server, such as https://app.example.org, and of the server itself: other pages and other Host headers are refused (can be repeated; default: all)",
+      env: "SEALOG_ORIGINS",
+      multiple: true
+    }),
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -104,6 +110,10 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const [frame, connections, memory] = [flags["max-frame"], flags["max-connections"], flags["message-memory"]]
+    // oclif does not split the variables: from there, the value is one text.
+    const listOf = (texts: ReadonlyArray<string> | string | undefined) =>
+      [texts ?? []].flat().flatMap((text) => text.split(","))
+    const origins = listOf(flags.origin)
     const options = {
       port: flags.port,
       quota,
@@ -113,8 +123,8 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         ...(memory === undefined ? {} : { messageMemory: memory * MIB })
       },
       ...(host === undefined ? {} : { host }),
-      // oclif does not split the variable: from there, the value is one text.
-      trustedProxies: [flags["trusted-proxy"] ?? []].flat().flatMap((text) => text.split(",")),
+      trustedProxies: listOf(flags["trusted-proxy"]),
+      ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
     const layer = SyncServer.layerWithAccess(options).pipe(

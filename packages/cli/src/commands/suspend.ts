@@ -1,5 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { attributionOf, operatorFlags } from "../input/operator.ts"
 
 interface SuspendResult {
   readonly libraryId: string
@@ -11,15 +12,20 @@ export default class Suspend extends BaseCommand<SuspendResult> {
   static override summary = "Close a library to all clients until it is resumed."
   static override description =
     `Nothing is deleted. Every server disconnects the library's clients within a second. They reconnect by themselves after \`sync-admin resume\`.`
-  static override examples = ["<%= config.bin %> suspend notes"]
+  static override examples = [
+    "<%= config.bin %> suspend notes",
+    '<%= config.bin %> suspend notes --as ada --reason "a leaked token"'
+  ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
+  static override flags = operatorFlags
 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)
     const { libraryIdOf } = await import("../input/ids.ts")
     const { suspend } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
-    const changed = await this.executeOn(flags.database, suspend(libraryId))
+    const by = await attributionOf(flags)
+    const changed = await this.executeOn(flags.database, suspend(libraryId, by))
     this.print(changed ? `Suspended ${libraryId}.` : `${libraryId} was suspended before.`)
     return { libraryId, changed }
   }

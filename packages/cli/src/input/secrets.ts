@@ -17,17 +17,20 @@ export const tokenSecrets = (): Secrets => {
   )
 }
 
-/** The secrets of the environment; without any, a random secret kept in a file, so that tokens outlive a restart. */
+/**
+ * A random secret for development, kept in a file, so that tokens outlive a restart. It is never the environment's. The text
+ * in the file is only a part of it: a server that gets the file as its `TOKEN_SECRET_FILE` accepts no token of development.
+ */
 export const devSecrets = (path: string): Secrets => {
-  const secrets = findSecrets()
-  if (secrets !== undefined) return secrets
   mkdirSync(dirname(path), { recursive: true })
   try {
     writeFileSync(path, randomBytes(32).toString("hex"), { mode: 0o600, flag: "wx" })
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
   }
-  return parseSecrets(readFileSync(path, "utf8"), path)
+  return parseSecrets(readFileSync(path, "utf8"), path).map((secret) =>
+    Redacted.make(`development only: ${Redacted.value(secret)}`)
+  )
 }
 
 const findSecrets = (): Secrets | undefined => {

@@ -71,6 +71,14 @@ export const failureOf = (error: unknown): CliFailure => {
         "--trusted-proxy 10.0.0.0/8, or the proxy's own address; SEALOG_TRUSTED_PROXIES takes several with commas"
     })
   }
+  if (isTagged(error, "InvalidOrigin")) {
+    return new CliFailure({
+      code: "ORIGIN_INVALID",
+      message: error.message,
+      exitCode: 2,
+      tryThis: "--origin https://app.example.org; SEALOG_ORIGINS takes several with commas"
+    })
+  }
   if (isTagged(error, "SecretTooShort")) {
     return new CliFailure({
       code: "SECRET_TOO_SHORT",

@@ -5,7 +5,7 @@
 import { Clock, Config, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { errors, jwtVerify, SignJWT } from "jose"
 import { DocumentId, LibraryId } from "../domain/Ids.ts"
-import { Access, type Action, Grant, ReplicaType, TokenRefused, type TokenRequest } from "../ports/Access.ts"
+import { Access, Grant, ReplicaType, TokenRefused, type TokenRequest } from "../ports/Access.ts"
 import { secretBytes } from "../ports/TokenSecrets.ts"
 
 export { SecretTooShort } from "../ports/TokenSecrets.ts"
@@ -86,12 +86,6 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
     return yield* Effect.promise(() => jwt.sign(keys[0]!))
   })
 
-  const allows = (grant: Grant, action: Action) =>
-    Effect.succeed(
-      (grant.documents === undefined || grant.documents.includes(action.documentId)) &&
-        !(grant.readOnly && (action._tag === "WriteSnapshot" || action._tag === "WriteUpdate"))
-    )
-
   const ended = (grant: Grant): Effect.Effect<void> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const left = grant.expiresAt * 1000 - now
@@ -100,7 +94,7 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
       return Effect.flatMap(Effect.sleep(Math.min(left, 86_400_000)), () => ended(grant))
     })
 
-  return Access.of({ verify, mint, allows, ended })
+  return Access.of({ verify, mint, ended })
 })
 
 const verifyWithAny = async (keys: ReadonlyArray<Uint8Array>, token: string, now: Date): Promise<unknown> => {

@@ -1,6 +1,6 @@
 /** Shows and sets the quota of a library. Servers on the log hold a change within a second. */
 import { Effect, Result } from "effect"
-import { decide, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
+import { type Attribution, decide, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { LibraryId } from "../domain/Ids.ts"
 import type { Quota, QuotaChange } from "../domain/Quota.ts"
 import { VERDANT } from "../domain/verdant/Events.ts"
@@ -24,17 +24,21 @@ export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
 })
 
 /** Sets some parts of a library's quota; the others stay. Returns whether that changed anything. */
-export const setQuota = (libraryId: LibraryId, change: QuotaChange) =>
-  write(libraryId, (before) => ({ ...before, ...change }))
+export const setQuota = (libraryId: LibraryId, change: QuotaChange, by: Attribution = {}) =>
+  write(libraryId, (before) => ({ ...before, ...change }), by)
 
 /** Gives a library the quota of the servers. Returns whether that changed anything. */
-export const resetQuota = (libraryId: LibraryId) => write(libraryId, () => ({}))
+export const resetQuota = (libraryId: LibraryId, by: Attribution = {}) => write(libraryId, () => ({}), by)
 
-const write = Effect.fnUntraced(function* (libraryId: LibraryId, change: (before: QuotaChange) => QuotaChange) {
+const write = Effect.fnUntraced(function* (
+  libraryId: LibraryId,
+  change: (before: QuotaChange) => QuotaChange,
+  by: Attribution
+) {
   const options = { origin: "sync-admin library quota" }
   const decided = yield* appendDecided(libraryAdministration(libraryId), options, (tail) => {
     const state = fold(tail.map(({ event }) => event))
-    const wanted = decide(state, { _tag: "QuotaSet", ...change(state.quota) })
+    const wanted = decide(state, { _tag: "QuotaSet", ...change(state.quota), ...by })
     return Result.map(wanted, (event) => ({ event: toNewEvent(event) }))
   })
   return Result.isSuccess(decided)

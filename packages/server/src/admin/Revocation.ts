@@ -5,6 +5,7 @@
 import { Clock, Effect, Result } from "effect"
 import {
   type AdministrationEvent,
+  type Attribution,
   decide,
   fold,
   libraryAdministration,
@@ -16,10 +17,12 @@ import { EventLog } from "../ports/EventLog.ts"
 import { appendDecided } from "./appendDecision.ts"
 
 /** Closes a library to all clients until it is resumed. Returns whether that changed anything. */
-export const suspend = (libraryId: LibraryId) => write(libraryId, { _tag: "LibrarySuspended" }, "sync-admin suspend")
+export const suspend = (libraryId: LibraryId, by: Attribution = {}) =>
+  write(libraryId, { _tag: "LibrarySuspended", ...by }, "sync-admin suspend")
 
 /** Opens a suspended library again. Returns whether that changed anything. */
-export const resume = (libraryId: LibraryId) => write(libraryId, { _tag: "LibraryResumed" }, "sync-admin resume")
+export const resume = (libraryId: LibraryId, by: Attribution = {}) =>
+  write(libraryId, { _tag: "LibraryResumed", ...by }, "sync-admin resume")
 
 /** Returns whether a library is suspended. */
 export const isSuspended = Effect.fn("isSuspended")(function* (libraryId: LibraryId) {
@@ -36,7 +39,7 @@ export type Revocation =
   | { readonly libraryId: LibraryId }
 
 /** Makes tokens invalid. Returns whether that changed anything. */
-export const revoke = Effect.fn("revoke")(function* (revocation: Revocation) {
+export const revoke = Effect.fn("revoke")(function* (revocation: Revocation, by: Attribution = {}) {
   const before = yield* Clock.currentTimeMillis
   const event: AdministrationEvent =
     "tokenId" in revocation
@@ -44,7 +47,7 @@ export const revoke = Effect.fn("revoke")(function* (revocation: Revocation) {
       : "userId" in revocation
         ? { _tag: "UserRevoked", userId: revocation.userId, before }
         : { _tag: "TokensRevoked", before }
-  return yield* write(revocation.libraryId, event, "sync-admin token revoke")
+  return yield* write(revocation.libraryId, { ...event, ...by }, "sync-admin token revoke")
 })
 
 const write = Effect.fnUntraced(function* (

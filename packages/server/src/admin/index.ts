@@ -1,5 +1,11 @@
 /** The operations behind `sync-admin`, for programs that administer a log without the CLI. */
-export { libraryAdministration, serverAdministration } from "../domain/Administration.ts"
+export {
+  type Attribution,
+  libraryAdministration,
+  Operator,
+  Reason,
+  serverAdministration
+} from "../domain/Administration.ts"
 export { defaultQuota, QUOTA_PARTS, type Quota, type QuotaChange } from "../domain/Quota.ts"
 export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 export type { LibraryUse } from "../domain/verdant/LibraryQuota.ts"

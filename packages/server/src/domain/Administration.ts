@@ -23,28 +23,46 @@ export const isAdministration = ({ libraryId, streamId }: StreamKey): boolean =>
 /** Milliseconds since 1970: tokens that were issued at or before this time are revoked. */
 const Before = Schema.Finite
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+const optionalName = Schema.optionalKey(Name)
+
+/** No control characters and no lone surrogates: the text is shown in terminals. */
+const line = (maxLength: number) =>
+  Schema.NonEmptyString.check(Schema.isMaxLength(maxLength), Schema.isPattern(/^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u))
+
+/** The name of an operator. */
+export const Operator = line(200)
+/** An operator's reason for a command. */
+export const Reason = line(500)
+
+/** The operator who gave a command, and why. Older events have neither. */
+const Attribution = Schema.Struct({ operator: Schema.optionalKey(Operator), reason: Schema.optionalKey(Reason) })
+export type Attribution = typeof Attribution.Type
+
+const byOperator = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>
+  Schema.TaggedStruct(tag, { ...fields, ...Attribution.fields })
 
 export const AdministrationEvent = Schema.Union([
-  Schema.TaggedStruct("LibrarySuspended", {}),
-  Schema.TaggedStruct("LibraryResumed", {}),
+  byOperator("LibrarySuspended", {}),
+  byOperator("LibraryResumed", {}),
   /** `tokenId` is the token's `jti`. */
-  Schema.TaggedStruct("TokenRevoked", { tokenId: Name }),
+  byOperator("TokenRevoked", { tokenId: Name }),
   /** `userId` is the token's `sub`. */
-  Schema.TaggedStruct("UserRevoked", { userId: Name, before: Before }),
-  Schema.TaggedStruct("TokensRevoked", { before: Before }),
+  byOperator("UserRevoked", { userId: Name, before: Before }),
+  byOperator("TokensRevoked", { before: Before }),
+  /** The app's rights have changed for the connections that match all of the given fields. Changes no state. */
+  Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalName }),
   /** The parts of the library's quota that are not the server's. A part that is missing is the server's from now on. */
-  Schema.TaggedStruct("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
+  byOperator("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
 ])
 export type AdministrationEvent = typeof AdministrationEvent.Type
 
-export const toNewEvent = ({ _tag, ...data }: AdministrationEvent): NewEvent => ({
-  type: _tag,
-  data,
-  payloadHash: "",
-  checkpoint: false
-})
-
 const decodeEvent = Schema.decodeUnknownSync(AdministrationEvent)
+
+/** The event as it is appended. Throws when a field is not valid: an event that cannot be read would close its library. */
+export const toNewEvent = (event: AdministrationEvent): NewEvent => {
+  const { _tag, ...data } = decodeEvent(event)
+  return { type: _tag, data, payloadHash: "", checkpoint: false }
+}
 
 /** Decodes a stream's event. Throws when it is not an administrative event. */
 export const fromStreamEvent = (event: StreamEvent): AdministrationEvent =>
@@ -81,9 +99,11 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
     case "TokensRevoked":
       return { ...state, before: event.before }
     case "QuotaSet": {
-      const { _tag, ...quota } = event
+      const { _tag, operator, reason, ...quota } = event
       return { ...state, quota }
     }
+    case "AccessChanged":
+      return state
   }
 }
 
@@ -121,6 +141,8 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return state.before < command.before
     case "QuotaSet":
       return !isSameChange(state.quota, command)
+    case "AccessChanged":
+      return true
   }
 }
 

@@ -17,7 +17,7 @@ import { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
 import type { QuotaChange } from "../domain/Quota.ts"
 import { withPatience } from "../internal/timeouts.ts"
-import type { Access } from "../ports/Access.ts"
+import type { Access, AccessChanges, AccessOptions } from "../ports/Access.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -28,6 +28,7 @@ import { sweepOrphanedBlobsDaily } from "../protocols/verdant/files/OrphanedBlob
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
 import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
+import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { type QuotaPolicy, Quotas } from "../rooms/Quotas.ts"
@@ -41,6 +42,7 @@ import { admitRequests } from "./http/RequestAdmission.ts"
 import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
+import { type OriginList, parseOrigins } from "./Origins.ts"
 import { refuseUpgrade } from "./ws/Upgrade.ts"
 import { makeWebSockets } from "./ws/WebSockets.ts"
 
@@ -56,6 +58,15 @@ export interface SyncServerOptions {
    * behind them has the address that they append to X-Forwarded-For. Default: none, and the header is ignored.
    */
   readonly trustedProxies?: ReadonlyArray<string>
+  /**
+   * The web apps that may use the server, by their origins, such as `https://app.example.org`. The server also answers only to
+   * the host names in this list, so it holds the server's own origin, too. Default: all. A request or an upgrade from a page
+   * of another origin is answered with 403, and one for another host with 421. `this-machine` stands for pages and hosts of
+   * this machine. A client that is no browser sends no origin, and may name any host of the list.
+   */
+  readonly origins?: OriginList
+  /** For the app's policy (`Access.allows`). */
+  readonly access?: AccessOptions
   readonly secsync?: SecsyncOptions
   readonly verdant?: VerdantOptions
   /** The quota of libraries for which neither an operator nor `quotaOf` sets another. Defaults: see `Quota`. */
@@ -72,8 +83,12 @@ export interface SyncServerOptions {
   readonly routes?: Routes
 }
 
-/** Routes made by `HttpRouter.add`. Their handlers may use `Access`. */
-export type Routes = Layer.Layer<never, never, HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access>>
+/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, and `Access.changed`. */
+export type Routes = Layer.Layer<
+  never,
+  never,
+  HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access | AccessChanges>
+>
 
 /** The server cannot listen on its port, for example because another process does. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
@@ -111,8 +126,10 @@ export class SyncServer extends Context.Service<
       ]),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
+      Layer.provideMerge(AccessControl.layerChanges),
       Layer.provide([
         AdmissionControl.layer,
+        AccessControl.layer(options.access),
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         NodeHttpServer.layerHttpServices
@@ -141,10 +158,11 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
   const proxies = yield* Effect.fromResult(parseTrustedProxies(options.trustedProxies ?? []))
+  const origins = yield* Effect.fromResult(parseOrigins(options.origins))
   const runLog = yield* FiberSet.makeRuntime<never>()
   const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
   const budgets = yield* makeBudgets(limits)
-  const sockets = yield* makeWebSockets(limits, addresses, budgets)
+  const sockets = yield* makeWebSockets(limits, origins, addresses, budgets)
   yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
@@ -169,7 +187,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   server.on("connection", (socket) => {
     if (!addresses.admitsConnection(socket)) refuseUpgrade(socket, "429 Too Many Requests")
   })
-  admitRequests(server, { addresses, maxRequests: limits.maxRequests }, handler)
+  admitRequests(server, { addresses, origins, maxRequests: limits.maxRequests }, handler)
   server.on("upgrade", sockets.upgrade)
 
   yield* Effect.callback<void, ListenError>((resume) => {

@@ -1,9 +1,10 @@
 /**
- * The access policy: verifies tokens and decides what a grant allows. `JwtAccess` implements it with signed tokens; an app
- * that has its own users supplies its own layer.
+ * Access: verifies tokens, and asks the app's policy what a grant allows. `JwtAccess` implements it with signed tokens and
+ * without a policy; an app that has its own users or its own rights supplies its own layer.
  */
-import { Context, type Duration, type Effect, Schema } from "effect"
-import { DocumentId, LibraryId, type PublicKey, UserId } from "../domain/Ids.ts"
+import { Context, type Duration, Effect, Layer, Schema } from "effect"
+import { DocumentId, type FileId, LibraryId, type PublicKey, UserId } from "../domain/Ids.ts"
+import type { StorageUnavailable } from "./EventLog.ts"
 
 /** Verdant's replica types by number. */
 export const ReplicaType = {
@@ -35,8 +36,18 @@ export const Grant = Schema.Struct({
 })
 export type Grant = typeof Grant.Type
 
+/** Whether the token reaches a Secsync document of its library. */
+export const reachesDocument = ({ documents }: Grant, documentId: DocumentId): boolean =>
+  documents === undefined || documents.includes(documentId)
+
+/** The action of a client in the library of its grant. */
 export type Action =
-  | { readonly _tag: "Read"; readonly documentId: DocumentId }
+  /**
+   * `Read`: load a Secsync document, or sync a Verdant library (`documentId` is undefined). `Receive`: be sent what other
+   * clients do there, on a connection that stays.
+   */
+  | { readonly _tag: "Read" | "Receive"; readonly documentId: DocumentId | undefined }
+  /** Secsync. The key's signature is verified before the policy is asked. */
   | {
       readonly _tag: "WriteSnapshot" | "WriteUpdate" | "SendEphemeralMessage"
       readonly documentId: DocumentId
@@ -44,6 +55,16 @@ export type Action =
       /** A snapshot's `additionalServerData`, for this decision alone. It is neither stored nor sent. */
       readonly additionalServerData?: unknown
     }
+  /** Verdant: change, create or delete a document. Asked once for each document of a message. */
+  | { readonly _tag: "WriteOperation"; readonly collection: string; readonly documentId: string }
+  /** Verdant: show the user's presence to the others. */
+  | { readonly _tag: "SendPresence" }
+  | { readonly _tag: "UploadFile"; readonly fileId: FileId }
+  /**
+   * Download a file, or get the link to it. `byLink`: the client has a signed link and no token, so the grant names no user
+   * (its `userId` is `@link`). The link was given to a client that was allowed to download the file.
+   */
+  | { readonly _tag: "DownloadFile"; readonly fileId: FileId; readonly byLink: boolean }
 
 export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefused", {
   reason: Schema.Literals(["malformed", "signature", "expired", "claims"]),
@@ -63,15 +84,66 @@ export interface TokenRequest {
   readonly endpoint?: string
 }
 
+/** Settings of the app's policy. */
+export interface AccessOptions {
+  /**
+   * Time for one answer of `Access.allows`. Default: 5 seconds. Later, as after an error, the client is refused for now: its
+   * socket is closed with 1013, and a request is answered with 503.
+   */
+  readonly policyTimeout?: Duration.Input
+  /**
+   * Whether the policy is asked for `Receive` before each event is sent to a client, as secsync-server asks. Events that
+   * come while an answer is awaited share the next question. Default: false, it is asked when a client connects and after
+   * `Access.changed`.
+   */
+  readonly asksForEachEvent?: boolean
+}
+
+/** The connections that an app's change of rights concerns: those that match all of the given fields. */
+export interface AccessChange {
+  readonly libraryId?: LibraryId
+  readonly userId?: string
+  /** The claim `jti`. */
+  readonly tokenId?: string
+  /** A Secsync document. A Verdant client has all documents of its library, so a document of its library concerns it. */
+  readonly documentId?: DocumentId
+}
+
+/** Tells the server that the app's rights have changed. Every `SyncServer` layer provides it; see `Access.changed`. */
+export class AccessChanges extends Context.Service<
+  AccessChanges,
+  { readonly changed: (change: AccessChange) => Effect.Effect<void, StorageUnavailable> }
+>()("@sealog/server/AccessChanges") {}
+
 export class Access extends Context.Service<
   Access,
   {
     /** Checks a token's signature, claims and expiry. */
     readonly verify: (token: string) => Effect.Effect<Grant, TokenRefused>
     readonly mint: (request: TokenRequest) => Effect.Effect<string>
-    /** Decides whether a grant allows an action. Called for every connection and every message that writes or is relayed. */
-    readonly allows: (grant: Grant, action: Action) => Effect.Effect<boolean>
+    /**
+     * The app's policy: decides whether a grant allows an action, within the rights of the token, which the server holds in
+     * any case. Default: the token alone decides. A failure, a defect or a late answer refuses, and is logged.
+     */
+    readonly allows?: (grant: Grant, action: Action) => Effect.Effect<boolean, unknown>
     /** Completes when a grant ends. The server then closes its connections at once. */
     readonly ended: (grant: Grant) => Effect.Effect<void>
   }
->()("@sealog/server/Access") {}
+>()("@sealog/server/Access") {
+  /** Adds the app's policy to the `Access` that it is provided with, for example `JwtAccess.layerConfig`. */
+  static readonly layerWithPolicy = (
+    allows: NonNullable<Access["Service"]["allows"]>
+  ): Layer.Layer<Access, never, Access> =>
+    Layer.effect(
+      Access,
+      Effect.map(Access, (access) => Access.of({ ...access, allows }))
+    )
+
+  /**
+   * Asks the policy again for the connections that a change concerns, in every process, and closes with 4403 those that may
+   * not `Receive` any more. In this process, nothing is sent on these connections from now until the answer. Completes when
+   * this process has decided, and the other processes can no longer miss the change; they decide within a second.
+   */
+  static readonly changed = (change: AccessChange): Effect.Effect<void, StorageUnavailable, AccessChanges> =>
+    AccessChanges.use(({ changed }) => changed(change))
+}

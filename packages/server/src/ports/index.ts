@@ -23,6 +23,9 @@ export {
 } from "../domain/Stream.ts"
 export {
   Access,
+  type AccessChange,
+  AccessChanges,
+  type AccessOptions,
   type Action,
   Grant,
   ReplicaType,

@@ -10,7 +10,7 @@ import {
   serverAdministration
 } from "../domain/Administration.ts"
 import type { LibraryId } from "../domain/Ids.ts"
-import { advance, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
+import { advance, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
@@ -18,9 +18,12 @@ import { Signals } from "../ports/Signals.ts"
 /** An administrative stream, as far as this process has read it. */
 export interface Administration {
   readonly state: () => AdministrationState
-  /** Called with the state after each read that found something new. */
-  readonly listeners: Set<(state: AdministrationState) => void>
+  /** Called after each read that found something new. */
+  readonly listeners: Set<AdministrationListener>
 }
+
+/** `events`: the new ones, which `state` contains. */
+export type AdministrationListener = (state: AdministrationState, events: ReadonlyArray<StreamEvent>) => void
 
 export class Administrations extends Context.Service<
   Administrations,
@@ -55,14 +58,16 @@ export class Administrations extends Context.Service<
 
       const readOn = Effect.fnUntraced(function* (stream: OpenStream) {
         const events = yield* log.read(stream.key, { after: stream.head.version, payloads: false })
+        const taken: Array<StreamEvent> = []
         for (const { event } of events) {
           // Two reads may run at a time and return the same events.
           if (event.version !== stream.head.version + 1) continue
           // The state first: an event that cannot be applied must not be skipped by the next read.
           stream.current = evolve(stream.current, fromStreamEvent(event))
           stream.head = advance(stream.head, event)
+          taken.push(event)
         }
-        for (const listener of stream.listeners) listener(stream.current)
+        for (const listener of stream.listeners) listener(stream.current, taken)
       })
 
       /** The streams that the log holds more of. */
@@ -111,7 +116,7 @@ class OpenStream implements Administration {
   readonly key: StreamKey
   head: StreamHead
   current: AdministrationState
-  readonly listeners = new Set<(state: AdministrationState) => void>()
+  readonly listeners = new Set<AdministrationListener>()
 
   constructor(key: StreamKey, head: StreamHead, state: AdministrationState) {
     this.key = key

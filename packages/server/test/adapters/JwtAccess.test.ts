@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import { SignJWT, UnsecuredJWT } from "jose"
 import { layerTokens, SecretTooShort } from "../../src/adapters/JwtAccess.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
-import { Access, ReplicaType } from "../../src/ports/Access.ts"
+import { Access, ReplicaType, reachesDocument } from "../../src/ports/Access.ts"
 
 const secret = (letter: string) => Redacted.make(letter.repeat(32))
 const libraryId = LibraryId.make("notes")
@@ -121,15 +121,16 @@ describe("Access by signed tokens", () => {
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 
-  it.effect("lets a read-only token read and send presence, and write nothing", () =>
+  it.effect("has no policy: the claims of a token alone say what it allows", () =>
     Effect.gen(function* () {
       const access = yield* Access
-      const grant = yield* access.verify(yield* access.mint({ userId: "ada", libraryId, type: "read-only" }))
-      const pubKey = "k".repeat(43) as never
-      assert.isTrue(yield* access.allows(grant, { _tag: "Read", documentId }))
-      assert.isTrue(yield* access.allows(grant, { _tag: "SendEphemeralMessage", documentId, pubKey }))
-      assert.isFalse(yield* access.allows(grant, { _tag: "WriteUpdate", documentId, pubKey }))
-      assert.isFalse(yield* access.allows(grant, { _tag: "WriteSnapshot", documentId, pubKey }))
+      const grant = yield* access.verify(
+        yield* access.mint({ userId: "ada", libraryId, documents: [documentId], type: "read-only" })
+      )
+      assert.isUndefined(access.allows)
+      assert.isTrue(grant.readOnly)
+      assert.isTrue(reachesDocument(grant, documentId))
+      assert.isFalse(reachesDocument(grant, DocumentId.make("another")))
     }).pipe(Effect.provide(tokens(secret("a"))))
   )
 

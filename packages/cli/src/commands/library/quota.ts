@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import type { LibraryUse, Quota, QuotaChange } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { noSuchLibrary } from "../../output/notFound.ts"
 
@@ -29,6 +30,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
+    ...operatorFlags,
     objects: Flags.integer({ description: "objects and lists in Verdant documents (default: 100,000)", min: 0 }),
     operations: Flags.integer({ description: "operations that are not compacted yet (default: 200,000)", min: 0 }),
     bytes: Flags.string({ description: "size of the Verdant data, such as 128MiB (default: 64MiB)" }),
@@ -70,6 +72,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
       documentBytes: size(flags["document-bytes"]),
       documentAuthors: flags["document-authors"]
     })
+    const by = await attributionOf(flags)
     const isSet = Object.keys(change).length > 0
     if (isSet && flags.default) {
       throw new CliFailure({
@@ -83,9 +86,9 @@ A Verdant client is not told which of its changes were refused, and does not sen
       flags.database,
       gen(function* () {
         const changed = isSet
-          ? yield* setQuota(libraryId, change)
+          ? yield* setQuota(libraryId, change, by)
           : flags.default
-            ? yield* resetQuota(libraryId)
+            ? yield* resetQuota(libraryId, by)
             : false
         const shown = yield* showLibrary(libraryId)
         return {

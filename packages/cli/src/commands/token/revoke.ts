@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import type { Revocation } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface RevokeResult {
@@ -26,6 +27,7 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
     tokenId: Args.string({ description: "id of the token (claim `jti`, as `sync-admin token inspect` shows it)" })
   }
   static override flags = {
+    ...operatorFlags,
     user: Flags.string({ description: "revoke every token of this user that was issued until now" }),
     library: Flags.string({
       description: "revoke only in this library; alone, every token of the library that was issued until now"
@@ -38,7 +40,8 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
     const { revoke } = await import("@sealog/server/admin")
     const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const revocation = revocationOf(args.tokenId, flags.user, scope)
-    const changed = await this.executeOn(flags.database, revoke(revocation))
+    const by = await attributionOf(flags)
+    const changed = await this.executeOn(flags.database, revoke(revocation, by))
     const where = scope.libraryId === undefined ? "" : ` in ${scope.libraryId}`
     const revoked = args.tokenId
       ? `token ${args.tokenId}${where}`

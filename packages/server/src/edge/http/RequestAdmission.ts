@@ -5,17 +5,22 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { AddressLimits } from "../AddressLimits.ts"
+import type { Origins } from "../Origins.ts"
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /**
- * Gives requests to `handler`. A socket that sends a request before the one before is answered is destroyed: browsers,
+ * Gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is destroyed: browsers,
  * fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests in progress, the
  * answer is 503, and for an address with too many it is 429. Then the connection ends.
  */
 export const admitRequests = (
   server: Server,
-  { addresses, maxRequests }: { readonly addresses: AddressLimits; readonly maxRequests: number },
+  {
+    addresses,
+    maxRequests,
+    origins
+  }: { readonly addresses: AddressLimits; readonly maxRequests: number; readonly origins: Origins },
   handler: Handler
 ): void => {
   const busy = new WeakSet<Socket>()
@@ -30,6 +35,8 @@ export const admitRequests = (
     }
     busy.add(socket)
     response.once("close", () => busy.delete(socket))
+    const refusal = origins.refusalOf(request)
+    if (refusal !== undefined) return refuse(response, Number.parseInt(refusal, 10), NOT_LISTED)
     if (inProgress >= maxRequests) return refuse(response, 503)
     const release = addresses.takeForwarded(request)
     if (release === undefined) return refuse(response, 429)
@@ -42,8 +49,10 @@ export const admitRequests = (
   })
 }
 
-const refuse = (response: ServerResponse, status: number): void =>
-  void response.writeHead(status, { connection: "close", "content-length": 0 }).end()
+const NOT_LISTED = "The server's list of origins (`serve --origin`) lacks the origin of this page, or this host.\n"
+
+const refuse = (response: ServerResponse, status: number, text = ""): void =>
+  void response.writeHead(status, { connection: "close", "content-length": text.length }).end(text)
 
 /**
  * Makes Node drop the other requests of the same read. It makes a request and a response of each, 1,600 in 64 KiB, and keeps

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
-import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type Headers, HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
@@ -22,7 +22,8 @@ import type { Turn } from "../SlowLanes.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { countUntilTaken, roomForBody } from "./PollMemory.ts"
-import { verdantResponse } from "./VerdantResponse.ts"
+import { requireAccess } from "./RequireAccess.ts"
+import { everyOrigin, verdantResponse } from "./VerdantResponse.ts"
 
 /** The server's part of the client's three seconds. The time in which the request arrives does not count. */
 const PATIENCE_MILLIS = 2000
@@ -41,20 +42,27 @@ type Run = <A>(
 /** The HTTP refusals for the codes that a session closes a connection with, unless the client is to blame. */
 const codes: ReadonlyMap<number, number> = new Map([
   [CloseCode.tryAgainLater, Code.unavailable],
+  [CloseCode.forbidden, Code.forbidden],
   [CloseCode.internalError, Code.unexpected]
 ])
+
+/** Admits a client that may read the library. A grant for some documents does not cover it. */
+const admit = Effect.fnUntraced(function* (headers: Headers.Headers) {
+  const admitted = yield* admitByToken(headers)
+  if (admitted.grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
+  yield* requireAccess(admitted.grant, { _tag: "Read", documentId: undefined })
+  return admitted
+})
 
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
 const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFrameBytes: number) {
   if (isMemoryShort()) return yield* new HttpRefusal({ code: Code.unavailable })
   const request = yield* HttpServerRequest.HttpServerRequest
   const start = performance.now()
-  const admitted = yield* within(PATIENCE_MILLIS, admitByToken(request.headers))
+  const admitted = yield* within(PATIENCE_MILLIS, admit(request.headers))
   if (Option.isNone(admitted)) return yield* new HttpRefusal({ code: Code.unavailable })
   const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
   const { grant } = admitted.value
-  // A grant for some documents does not cover the library.
-  if (grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
   const user = userOf(grant)
   // A body without a length may be as large as any.
   const expected = Math.min(maxFrameBytes, Number(request.headers["content-length"] ?? maxFrameBytes))
@@ -134,7 +142,7 @@ const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant, turn
 export const VerdantPollRoute = (limits: SocketLimits, budgets: Budgets) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const edge = verdantResponse({ allowsOrigin: () => true })
+      const edge = verdantResponse(everyOrigin)
       const bounded = Effect.provideService(
         exchange(yield* FiberSet.makeRuntime<never>(), budgets, limits.maxFrameBytes),
         HttpIncomingMessage.MaxBodySize,

@@ -6,6 +6,9 @@ import { Effect } from "effect"
 import { HttpMiddleware, type HttpServerResponse } from "effect/http"
 import { Code, HttpRefusal, refusal } from "./HttpRefusal.ts"
 
+/** For routes of the server: requests of other origins than the server's list do not reach them. */
+export const everyOrigin = { allowsOrigin: () => true }
+
 /**
  * Wraps a handler. Its refusals, failures and defects become responses, the latter two with a line in the log. Answers every
  * OPTIONS request as a preflight, without calling the handler. `allowsOrigin`: the web apps that may read the responses, by

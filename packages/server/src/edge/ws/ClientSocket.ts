@@ -9,6 +9,7 @@ import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
+import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import type { SlowLanes } from "../SlowLanes.ts"
@@ -19,7 +20,7 @@ import { SocketConnection, type SocketConnectionServices } from "./SocketConnect
 import { SocketReading } from "./SocketReading.ts"
 
 /** Why the server closes a connection. */
-export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable
+export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable | AccessUndecided
 
 export interface ClientSocketServices extends ArrivingMessageServices, SocketConnectionServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
@@ -165,6 +166,8 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
         case "StorageUnavailable":
           yield* Effect.logWarning(error.message)
           return connection.close(CloseCode.tryAgainLater, "the storage is not available")
+        case "AccessUndecided":
+          return connection.close(CloseCode.tryAgainLater, error.message)
         case undefined:
           yield* Effect.logError("A connection failed", cause)
           return connection.close(CloseCode.internalError, "internal error")

@@ -12,13 +12,17 @@ import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
 import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
+import { forbidden } from "../../protocols/verdant/Wire.ts"
+import { AccessControl } from "../../rooms/AccessControl.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
+import type { Origins } from "../Origins.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
+import { gateFor } from "./ReceiveGate.ts"
 import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
 
 export interface WebSockets {
@@ -39,11 +43,13 @@ const MAX_REFUSED = 1000
 
 export const makeWebSockets = Effect.fnUntraced(function* (
   limits: SocketLimits,
+  origins: Origins,
   addresses: AddressLimits,
   budgets: Budgets
 ) {
   const access = yield* Access
   const admissionControl = yield* AdmissionControl
+  const accessControl = yield* AccessControl
   const documents = yield* SecsyncSessions
   const libraries = yield* VerdantSessions
   const server = yield* makeServer(limits)
@@ -56,6 +62,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     maxBufferedBytes: limits.maxBufferedBytes
   }
   const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
+  const gates = { maxBufferedBytes: limits.maxBufferedBytes, run: (effect: Effect.Effect<void>) => void run(effect) }
 
   const clients = new Map<WebSocket, ClientSocket>()
   /** Clients that were admitted. */
@@ -73,6 +80,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes || isMemoryShort()) {
       return refuseUpgrade(socket, "503 Service Unavailable")
     }
+    const refusal = origins.refusalOf(request)
+    if (refusal !== undefined) return refuseUpgrade(socket, refusal)
     const release = addresses.takeForwarded(request)
     if (release === undefined) return refuseUpgrade(socket, "429 Too Many Requests")
     socket.once("close", release)
@@ -99,14 +108,17 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     upgrading += 1
     return admitVerdant(access, admissionControl, tokenOf(upgrade.request)).pipe(
       Effect.scoped,
+      Effect.flatMap((grant) => Effect.map(mayRead(grant), (isAllowed) => ({ grant, isAllowed }))),
       Effect.timeout(limits.handshakeTimeout),
-      Effect.map((grant) => {
+      Effect.map(({ grant, isAllowed }) => {
         if (upgrade.socket.destroyed) return
-        if (isPolling(grant)) return refuseUpgrade(upgrade.socket, "403 Forbidden")
+        if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
       Effect.catchTag(["TokenRefused", "GrantEnded"], () => refuse("401 Unauthorized")),
-      Effect.catchTag(["StorageUnavailable", "TimeoutError"], () => refuse("503 Service Unavailable")),
+      Effect.catchTag(["StorageUnavailable", "AccessUndecided", "TimeoutError"], () =>
+        refuse("503 Service Unavailable")
+      ),
       Effect.ensuring(
         Effect.sync(() => {
           upgrading -= 1
@@ -114,6 +126,11 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       )
     )
   }
+
+  const mayRead = (grant: Grant) =>
+    accessControl.ask === undefined
+      ? Effect.succeed(true)
+      : accessControl.ask(grant, { _tag: "Read", documentId: undefined })
 
   // ---- accept
 
@@ -192,7 +209,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         const grant = yield* access.verify(target.token)
         yield* admissionControl.admit(grant, leave(client))
         const { documentId, mode, known } = target
-        const session = yield* documents.open(connection, { grant, documentId, mode, known })
+        const gate = yield* gateFor(accessControl, connection, { ...gates, grant, documentId, refusal: unauthorized })
+        const session = yield* documents.open(gate, { grant, documentId, mode, known })
         return session && { grant, session }
       })
 
@@ -201,7 +219,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     (client) =>
       Effect.gen(function* () {
         yield* admissionControl.admit(grant, leave(client))
-        return { grant, session: yield* libraries.openSocket(client.connection, grant) }
+        const options = { ...gates, grant, documentId: undefined, refusal: forbidden.frame }
+        const gate = yield* gateFor(accessControl, client.connection, options)
+        const session = yield* libraries.openSocket(gate, grant)
+        return session && { grant, session }
       })
 
   const untilGrantEnds = (connection: Connection, grant: Grant, scope: Scope.Closeable) =>

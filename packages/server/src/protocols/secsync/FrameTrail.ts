@@ -22,19 +22,19 @@ export const followReceived = (
   }
 }
 
-/** Malformed messages end here, and those whose signature is not that of their author. */
+/** Malformed messages end here, and those whose signature is not that of their author. `undefined`: it was not verified. */
 export const followVerified = (
   frames: FrameLog,
   sender: Sender,
   messages: ReadonlyArray<ClientMessage>,
-  genuine: ReadonlyArray<boolean>,
+  genuine: ReadonlyArray<boolean | undefined>,
   receivedAt: number
 ): void => {
   const ms = since(frames, receivedAt)
   for (const [i, message] of messages.entries()) {
     if (!("signed" in message)) followRefused(frames, sender, message, message._tag)
     else if (genuine[i] === true) follow(frames, sender, "verified", message, { ms })
-    else followRefused(frames, sender, message, "SignatureInvalid")
+    else if (genuine[i] === false) followRefused(frames, sender, message, "SignatureInvalid")
   }
 }
 

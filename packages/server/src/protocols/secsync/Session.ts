@@ -12,8 +12,9 @@ import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
-import type { Access, Action, Grant } from "../../ports/Access.ts"
+import type { Action, Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
+import type { AccessUndecided, Ask } from "../../rooms/AccessControl.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
@@ -34,7 +35,8 @@ export interface SessionRequest extends LoadRequest {
 
 /** The dependencies of a session. */
 export interface Services {
-  readonly access: Access["Service"]
+  /** undefined: the app has no policy. */
+  readonly ask: Ask | undefined
   readonly signatures: Signatures["Service"]
   readonly log: EventLog["Service"]
   readonly decode: (text: string) => Wire.ClientMessage
@@ -49,7 +51,7 @@ export interface Services {
 /** Tells the client that it has no access, which it takes as final, and closes its connection. */
 export const refuseAccess = (connection: Connection): void => {
   connection.send(Wire.unauthorized)
-  connection.close(CloseCode.forbidden, "not allowed by this token")
+  connection.close(CloseCode.forbidden, "not allowed")
 }
 
 /** Sends the document, and then its events until the scope closes. */
@@ -118,7 +120,7 @@ class DocumentSession implements ProtocolSession {
 
   // ---- messages
 
-  receive(texts: ReadonlyArray<string>): Effect.Effect<void, StorageUnavailable> {
+  receive(texts: ReadonlyArray<string>): Effect.Effect<void, Unavailable> {
     const messages = texts.map(this.services.decode)
     return Effect.gen({ self: this }, function* () {
       const { frames } = this.services
@@ -143,18 +145,23 @@ class DocumentSession implements ProtocolSession {
     return { library: grant.libraryId, stream: documentId, session: this.connection.id }
   }
 
-  /** Verifies the signatures of all messages together. A malformed message has no signature: false. */
-  private verifyAll(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean>> {
-    const signed = messages.flatMap((message) => ("signed" in message ? [message.signed] : []))
+  /** Verifies the signatures of all messages together; undefined for a message whose signature is not verified. */
+  private verifyAll(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean | undefined>> {
+    const signed = messages.flatMap((message) => (this.isVerified(message) ? [message.signed] : []))
     if (signed.length === 0) return Effect.succeed([])
     return Effect.map(this.services.signatures.verify(signed), (genuine) => {
       let next = 0
-      return messages.map((message) => "signed" in message && genuine[next++] === true)
+      return messages.map((message) => (this.isVerified(message) ? genuine[next++] === true : undefined))
     })
   }
 
+  /** A malformed message has no signature. That of a message that the token does not allow would be verified in vain. */
+  private isVerified(message: Wire.ClientMessage): message is SignedMessage {
+    return "signed" in message && !(this.request.grant.readOnly && isWrite(message))
+  }
+
   /** Any message shows that the client has taken what it was sent, and ends the pause after that. */
-  private receiveMessage(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
+  private receiveMessage(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, Unavailable> {
     const { delivery } = this
     if (!delivery.endPause()) return this.handle(message, isGenuine)
     // A snapshot is answered before the events that were held back: its refusal contains them, and brings the author up
@@ -163,7 +170,7 @@ class DocumentSession implements ProtocolSession {
     return Effect.map(this.handle(message, isGenuine), () => delivery.releaseUnlessPaused())
   }
 
-  private handle(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
+  private handle(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, Unavailable> {
     const { connection } = this
     switch (message._tag) {
       case "NotJson":
@@ -174,19 +181,24 @@ class DocumentSession implements ProtocolSession {
         return Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
       case "MalformedUpdate":
         return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
-      default:
-        return Effect.flatMap(
-          this.services.access.allows(this.request.grant, actionOf(message, this.request.documentId)),
-          (isAllowed) =>
-            isAllowed
-              ? this.handleSigned(message, isGenuine)
-              : Effect.sync(() => {
-                  const { frames } = this.services
-                  if (frames.isOn) followRefused(frames, this.sender, message, "AccessPolicy")
-                  refuseAccess(connection)
-                })
-        )
+      default: {
+        const { grant } = this.request
+        const { ask } = this.services
+        if (grant.readOnly && isWrite(message)) return Effect.sync(() => this.refuse(message, "ReadOnly"))
+        // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
+        if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
+        return Effect.flatMap(ask(grant, actionOf(message, this.request.documentId)), (isAllowed) => {
+          if (!isAllowed) return Effect.sync(() => this.refuse(message, "AccessPolicy"))
+          return connection.isSentAway() ? Effect.void : this.handleSigned(message, isGenuine)
+        })
+      }
     }
+  }
+
+  private refuse(message: SignedMessage, rule: string): void {
+    const { frames } = this.services
+    if (frames.isOn) followRefused(frames, this.sender, message, rule)
+    refuseAccess(this.connection)
   }
 
   private handleSigned(message: SignedMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
@@ -338,11 +350,15 @@ class DocumentSession implements ProtocolSession {
   }
 }
 
+type Unavailable = StorageUnavailable | AccessUndecided
+
 type SignedMessage = Wire.SnapshotMessage | Wire.UpdateMessage | Wire.EphemeralMessage
 
 /** Whether the answer to a refused snapshot contains what its author lacks. */
 const bringsContent = (refusal: DocumentRefusal): boolean =>
   refusal._tag === "SnapshotOutdated" || refusal._tag === "SnapshotMissesUpdates" || refusal._tag === "SnapshotIdUsed"
+
+const isWrite = ({ _tag }: Wire.ClientMessage): boolean => _tag === "Snapshot" || _tag === "Update"
 
 const actionOf = (message: SignedMessage, documentId: DocumentId): Action => {
   const { pubKey } = message

@@ -2,8 +2,9 @@
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
 import { SharedBytes } from "../../internal/SharedBytes.ts"
-import { Access } from "../../ports/Access.ts"
+import { reachesDocument } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
+import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -26,13 +27,13 @@ export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
   {
     /**
-     * Sends the document, and then its events until the scope closes. If the access policy does not let the client read
-     * the document, refuses and closes the connection and returns undefined.
+     * Sends the document, and then its events until the scope closes. If the token or the access policy does not let the
+     * client read the document and receive its events, refuses and closes the connection and returns undefined.
      */
     readonly open: (
       connection: Connection,
       request: SessionRequest
-    ) => Effect.Effect<ProtocolSession | undefined, StorageUnavailable, Scope.Scope>
+    ) => Effect.Effect<ProtocolSession | undefined, StorageUnavailable | AccessUndecided, Scope.Scope>
   }
 >()("@sealog/server/SecsyncSessions") {
   static readonly layer = (options: SecsyncOptions = {}) =>
@@ -42,7 +43,7 @@ export class SecsyncSessions extends Context.Service<
         const rooms = yield* DocumentRooms
         const clock = yield* Clock.Clock
         const services = {
-          access: yield* Access,
+          ask: (yield* AccessControl).ask,
           signatures: yield* Signatures,
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
@@ -52,8 +53,14 @@ export class SecsyncSessions extends Context.Service<
           run: yield* FiberSet.makeRuntime<never>(),
           frames: yield* makeFrameLog
         }
+        const mayOpen = Effect.fnUntraced(function* ({ documentId, grant }: SessionRequest) {
+          if (!reachesDocument(grant, documentId)) return false
+          if (services.ask === undefined) return true
+          const mayRead = yield* services.ask(grant, { _tag: "Read", documentId })
+          return mayRead && (yield* services.ask(grant, { _tag: "Receive", documentId }))
+        })
         const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
-          if (!(yield* services.access.allows(request.grant, { _tag: "Read", documentId: request.documentId }))) {
+          if (!(yield* mayOpen(request))) {
             refuseAccess(connection)
             return undefined
           }

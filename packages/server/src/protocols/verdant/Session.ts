@@ -17,8 +17,10 @@ import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import type { Grant } from "../../ports/Access.ts"
+import type { Ask } from "../../rooms/AccessControl.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
+import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
@@ -48,6 +50,8 @@ export interface Session {
 }
 
 export interface Services extends PresenceFeedServices {
+  /** undefined: the app has no policy. */
+  readonly ask: Ask | undefined
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** How long a polling user counts as present after a poll, in milliseconds. */
@@ -93,6 +97,12 @@ export const openSession = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => Effect.sync(() => session.leave()))
   return session as Session
 }) satisfies (...args: never) => Effect.Effect<Session, never, Scope.Scope>
+
+/** Tells the client that it has no access to the library, and closes its connection. */
+export const refuseLibrary = (client: Client): void => {
+  client.send(Wire.forbidden)
+  client.close(CloseCode.forbidden, "not allowed")
+}
 
 class LibrarySession implements Session, Subscriber {
   private readonly services: Services
@@ -189,8 +199,11 @@ class LibrarySession implements Session, Subscriber {
 
   receive(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<void> {
     const { client } = this
+    const { ask } = this.services
     if (!client.isRealtime) this.isNew = messages.some(({ _tag }) => _tag === "Sync")
-    const handled = Effect.forEach(messages, (message) => (client.isSentAway() ? Effect.void : this.handle(message)), {
+    const handle = (message: Wire.ClientMessage) =>
+      ask === undefined ? this.handle(message) : this.handleAllowed(ask, message)
+    const handled = Effect.forEach(messages, (message) => (client.isSentAway() ? Effect.void : handle(message)), {
       discard: true
     })
     return client.isRealtime
@@ -199,6 +212,25 @@ class LibrarySession implements Session, Subscriber {
           handled,
           Effect.sync(() => this.showPresence())
         )
+  }
+
+  /** Handles the part of a message that the app's policy allows. */
+  private handleAllowed(ask: Ask, message: Wire.ClientMessage): Effect.Effect<void> {
+    const { client, services } = this
+    return allowedPart(ask, this.grant, message, !client.isRealtime).pipe(
+      Effect.flatMap((allowed) => {
+        if (client.isSentAway()) return Effect.void
+        if (allowed !== undefined && allowed !== NOT_READABLE) return this.handle(allowed)
+        return Effect.sync(() => {
+          if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AccessPolicy")
+          if (allowed === NOT_READABLE) refuseLibrary(client)
+          else client.send(Wire.forbidden)
+        })
+      }),
+      Effect.catchTag("AccessUndecided", ({ message }) =>
+        Effect.sync(() => client.close(CloseCode.tryAgainLater, message))
+      )
+    )
   }
 
   /** The sender, as the frame log names it. */
@@ -361,7 +393,7 @@ class LibrarySession implements Session, Subscriber {
         case "QuotaReached":
           client.send(Wire.forbidden)
           // Without an answer, a replica of the library would not hear what others write.
-          return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : undefined
+          return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : this.showPresence()
         case "AwaitRestore":
           return this.showPresence()
         case "AlreadyBeingReset":

@@ -5,12 +5,13 @@ import type { Grant } from "../../ports/Access.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { Profiles } from "../../ports/Profiles.ts"
+import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { makeMaintenance } from "./Maintenance.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
-import { type Client, openSession, type Services, type Session } from "./Session.ts"
-import { openSocketSession } from "./SocketSession.ts"
+import { type Client, openSession, refuseLibrary, type Services, type Session } from "./Session.ts"
+import { clientOf, openSocketSession } from "./SocketSession.ts"
 
 export interface VerdantOptions {
   /** A replica that was not heard of for longer is truant: the server does not wait for it and resets it. Default: 7 days. */
@@ -42,11 +43,14 @@ export class VerdantSessions extends Context.Service<
   {
     /** A client's session, until the scope closes. */
     readonly open: (client: Client, grant: Grant) => Effect.Effect<Session, StorageUnavailable, Scope.Scope>
-    /** The session of a client on a WebSocket, until the scope closes. */
+    /**
+     * The session of a client on a WebSocket, until the scope closes. If the access policy does not let the client receive
+     * what others do, refuses and closes the connection and returns undefined.
+     */
     readonly openSocket: (
       connection: Connection,
       grant: Grant
-    ) => Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope>
+    ) => Effect.Effect<ProtocolSession | undefined, StorageUnavailable | AccessUndecided, Scope.Scope>
   }
 >()("@sealog/server/VerdantSessions") {
   /** `replicaTruancy` is an option of `LibraryRooms`, which decide. */
@@ -69,6 +73,7 @@ export class VerdantSessions extends Context.Service<
           blobs: yield* Effect.serviceOption(BlobStore)
         })
         const services: Services = {
+          ask: (yield* AccessControl).ask,
           now,
           run,
           presenceTtl: Duration.toMillis(options.presenceTtl ?? "45 seconds"),
@@ -83,10 +88,15 @@ export class VerdantSessions extends Context.Service<
           const room = yield* rooms.get(libraryKey(grant.libraryId))
           return yield* openSession(services, room, client, grant)
         })
-        return VerdantSessions.of({
-          open,
-          openSocket: (connection, grant) => openSocketSession(open, connection, grant)
+        const openSocket = Effect.fnUntraced(function* (connection: Connection, grant: Grant) {
+          const { ask } = services
+          if (ask !== undefined && !(yield* ask(grant, { _tag: "Receive", documentId: undefined }))) {
+            refuseLibrary(clientOf(connection))
+            return undefined
+          }
+          return yield* openSocketSession(open, connection, grant)
         })
+        return VerdantSessions.of({ open, openSocket })
       })
     )
 }

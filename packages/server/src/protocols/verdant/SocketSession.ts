@@ -22,7 +22,7 @@ export const openSocketSession = (
     answered: Effect.void
   }))
 
-const clientOf = (connection: Connection): Client => ({
+export const clientOf = (connection: Connection): Client => ({
   id: connection.id,
   isRealtime: true,
   send: (message) => connection.send(...message.pieces),

@@ -123,7 +123,9 @@ export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const KNOWN = new Set(["sync", "op", "ack", "sync-ack", "presence-update", "disconnecting"])
+/** The types of messages that a client may send. */
+export const MESSAGE_TYPES = ["heartbeat", "sync", "op", "ack", "sync-ack", "presence-update", "disconnecting"] as const
+const KNOWN: ReadonlySet<string> = new Set(MESSAGE_TYPES)
 
 const malformed = (reason: string): ClientMessage => ({ _tag: "Malformed", reason })
 

@@ -144,7 +144,7 @@ describe("a library with as many replicas as its quota, some of them truant", ()
     now: NOW + TRUANCY + 1,
     known: new Map(Object.entries(seen).map(([id, seen]) => [ReplicaId.make(id), { ...unknown, seen }]))
   })
-  const unknown = { received: undefined, promise: undefined, offer: undefined, isUnanswered: false }
+  const unknown = { received: undefined, promise: undefined, offer: undefined, isUnanswered: false, asked: undefined }
   const forgets = (then: Then, replicaId: string) =>
     assert.deepInclude("event" in then ? then.event : then, {
       _tag: "ReplicaForgotten",

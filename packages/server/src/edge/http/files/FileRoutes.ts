@@ -15,7 +15,8 @@ import { FileLinks, type LinkRefused, linkTo } from "../../../protocols/verdant/
 import { defaultFileOptions, type FileOptions } from "../../../protocols/verdant/files/FileOptions.ts"
 import { admitByToken, admitGrant, hasToken } from "../Authentication.ts"
 import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
-import { verdantResponse } from "../VerdantResponse.ts"
+import { requireAccess, requireLastingAccess } from "../RequireAccess.ts"
+import { everyOrigin, verdantResponse } from "../VerdantResponse.ts"
 import { sendFile } from "./Download.ts"
 import { receiveUpload } from "./Upload.ts"
 
@@ -24,7 +25,7 @@ export const FileRoutes = (given?: Partial<FileOptions>) => {
   const options: FileOptions = { ...defaultFileOptions, ...given }
   const path = `${VERDANT_PATH}/files/:fileId` as const
   const uploads = Semaphore.makeUnsafe(options.maxUploads)
-  const edge = verdantResponse(options)
+  const edge = verdantResponse(everyOrigin)
   return Layer.mergeAll(
     HttpRouter.add("POST", path, edge(upload(options, uploads))),
     HttpRouter.add("GET", path, edge(information(options))),
@@ -39,7 +40,7 @@ export const NoFileRoutes = () =>
   HttpRouter.add(
     "*",
     `${VERDANT_PATH}/files/*`,
-    verdantResponse(defaultFileOptions)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
+    verdantResponse(everyOrigin)(Effect.fail(new HttpRefusal({ code: Code.noFileStorage })))
   )
 
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
@@ -49,6 +50,7 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     yield* requireWholeLibrary(grant)
     if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
+    yield* requireAccess(grant, { _tag: "UploadFile", fileId })
     const files = yield* VerdantFiles
     // Refuse before reading the body. Another user may still be faster, so the recording is refused as well.
     if (!(yield* files.mayRecord(grant.libraryId, fileId, grant.userId))) {
@@ -94,6 +96,7 @@ const information = (options: FileOptions) =>
     const { grant } = yield* admitByToken(request.headers)
     yield* requireWholeLibrary(grant)
     const fileId = yield* fileIdOfPath
+    yield* requireAccess(grant, { _tag: "DownloadFile", fileId, byLink: false })
     const { name, type } = yield* find(grant.libraryId, fileId, grant.userId)
     const origin = options.publicOrigin ?? originOf(request)
     const url = yield* linkTo(yield* FileLinks, grant.libraryId, fileId, { ...options, origin })
@@ -107,8 +110,10 @@ const download = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const fileId = yield* fileIdOfPath
   const isByToken = hasToken(request.headers)
-  const { grant, ended } = yield* isByToken ? admitByToken(request.headers) : admitByLink(request, fileId)
+  const { grant, ended: revoked } = yield* isByToken ? admitByToken(request.headers) : admitByLink(request, fileId)
   yield* requireWholeLibrary(grant)
+  const removed = yield* requireLastingAccess(grant, { _tag: "DownloadFile", fileId, byLink: !isByToken })
+  const ended = removed === undefined ? revoked : Effect.raceFirst(revoked, removed)
   const reader = isByToken ? grant.userId : undefined
   const file = yield* find(grant.libraryId, fileId, reader)
   const sent = yield* sendFile(request, file, ended)

@@ -19,8 +19,6 @@ export interface FileOptions {
    * data and never asks for another. Choose less if your app asks for a link each time.
    */
   readonly linkLifetime: Duration.Input
-  /** The web apps that may use files, by their origins. Default: all, which is safe because no request is authenticated by cookies. */
-  readonly allowsOrigin: (origin: string) => boolean
 }
 
 export const defaultFileOptions: FileOptions = {
@@ -30,6 +28,5 @@ export const defaultFileOptions: FileOptions = {
   maxUploads: 32,
   idleTimeout: "30 seconds",
   uploadTimeout: "10 minutes",
-  linkLifetime: "3650 days",
-  allowsOrigin: () => true
+  linkLifetime: "3650 days"
 }

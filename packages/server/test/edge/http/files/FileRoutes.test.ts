@@ -649,6 +649,23 @@ describe("a download", () => {
     })
   )
 
+  it.live("is cut off when the app's policy does not allow it any more", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      let isRemoved = false
+      const allows = () => Effect.succeed(!isRemoved)
+      const server = yield* startFileServer({}, { blobs: layerFileSystem({ directory }), allows })
+      const token = yield* server.token(library)
+      // More than the buffers between server and client hold.
+      yield* uploadFile(server, token, fileId, new File([new Uint8Array(30_000_000)], "x"))
+      const response = yield* Effect.promise(() => fetch(`${server.url}/${fileId}/content`, { headers: bearer(token) }))
+      isRemoved = true
+      yield* server.changed({ libraryId: library })
+      const exit = yield* Effect.exit(Effect.promise(() => response.arrayBuffer()))
+      assert.strictEqual(exit._tag, "Failure")
+    })
+  )
+
   it.live("is cut off when the library is suspended", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -702,18 +719,6 @@ describe("a browser", () => {
           vary: "Origin"
         })
       }
-    })
-  )
-
-  it.live("of another origin may not read them when origins are restricted", () =>
-    Effect.gen(function* () {
-      const server = yield* startFileServer({ allowsOrigin: (origin) => origin === "https://app.example.org" })
-      const allowed = Effect.fnUntraced(function* (origin: string) {
-        const { headers } = yield* ask(`${server.url}/${fileId}`, { headers: { origin } })
-        return headers.get("access-control-allow-origin")
-      })
-      assert.strictEqual(yield* allowed("https://app.example.org"), "https://app.example.org")
-      assert.isNull(yield* allowed("https://app.example.org.evil.example"))
     })
   )
 })
