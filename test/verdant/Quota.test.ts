@@ -109,7 +109,7 @@ it.live("a new device of a library with as many replicas as its quota takes the 
     yield* next.until("it has the item", (items) => items.length === 1)
     const ids = (yield* libraryInfo(server.database, library))?.replicas.map(({ id }) => id) ?? []
     assert.sameMembers([...ids], [yield* ada.replicaId, yield* next.replicaId])
-    const verified = replay().pipe(Effect.provide(Signatures.layerInline), Effect.provide(layerOf(server.database)))
+    const verified = replay().pipe(Effect.provide([Signatures.layerInline, layerOf(server.database)]))
     assert.deepStrictEqual((yield* Effect.orDie(verified)).problems, [])
   })
 )

@@ -1,13 +1,14 @@
 /** Requests that come faster than the server answers: several on one socket, and many in all. */
 import { createConnection, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Layer } from "effect"
+import { Deferred, Effect } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { startMemoryServer } from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
-import * as MemoryEventLog from "../../../src/adapters/MemoryEventLog.ts"
-import { EventLog } from "../../../src/ports/EventLog.ts"
 
-const REQUEST = "GET /healthz HTTP/1.1\r\nHost: server\r\n\r\n"
+const HELD = "/held"
+const requestOf = (path: string) => `GET ${path} HTTP/1.1\r\nHost: server\r\n\r\n`
+const REQUEST = requestOf("/healthz")
 
 const connect = (port: number) =>
   Effect.acquireRelease(
@@ -18,38 +19,32 @@ const connect = (port: number) =>
     (socket) => Effect.sync(() => socket.destroy())
   )
 
-/** A log whose head is read only when the test says so, and that counts the reads. */
-const makeHeldLog = Effect.gen(function* () {
+/** A route that answers only when the test says so, and that counts its requests. */
+const makeHeldRoute = Effect.gen(function* () {
   const held = yield* Deferred.make<void>()
-  let reads = 0
-  const layer = Layer.effect(
-    EventLog,
-    Effect.map(EventLog, (log) => ({
-      ...log,
-      heads: (keys: Parameters<typeof log.heads>[0]) =>
-        Effect.suspend(() => {
-          reads += 1
-          return Effect.andThen(Deferred.await(held), log.heads(keys))
-        })
-    }))
-  ).pipe(Layer.provide(MemoryEventLog.layerMemory))
-  return { layer, release: Deferred.succeed(held, undefined), reads: () => reads }
+  let requests = 0
+  const handler = Effect.suspend(() => {
+    requests += 1
+    return Effect.as(Deferred.await(held), HttpServerResponse.empty({ status: 200 }))
+  })
+  const routes = HttpRouter.add("GET", HELD, handler)
+  return { routes, release: Deferred.succeed(held, undefined), requests: () => requests }
 })
 
 describe("HTTP requests", () => {
   it.live("that a client pipelines end its connection before they are handled", () =>
     Effect.gen(function* () {
-      const log = yield* makeHeldLog
-      const server = yield* startMemoryServer({}, log.layer)
+      const route = yield* makeHeldRoute
+      const server = yield* startMemoryServer({ routes: route.routes })
       const socket = yield* connect(server.port)
       let isClosed = false
       socket.on("close", () => {
         isClosed = true
       })
-      socket.write(REQUEST.repeat(1000))
+      socket.write(requestOf(HELD).repeat(1000))
       yield* until("the server closes the connection", () => isClosed)
-      assert.isAtMost(log.reads(), 1)
-      yield* log.release
+      assert.isAtMost(route.requests(), 1)
+      yield* route.release
     })
   )
 
@@ -87,17 +82,17 @@ describe("HTTP requests", () => {
 
   it.live("above the limit are answered with 503, and with 200 again once there is room", () =>
     Effect.gen(function* () {
-      const log = yield* makeHeldLog
-      const server = yield* startMemoryServer({ limits: { maxRequests: 2 } }, log.layer)
-      const statusOf = Effect.promise(async () => (await fetch(`http://127.0.0.1:${server.port}/healthz`)).status)
+      const route = yield* makeHeldRoute
+      const server = yield* startMemoryServer({ limits: { maxRequests: 2 }, routes: route.routes })
+      const statusOf = Effect.promise(async () => (await fetch(`http://127.0.0.1:${server.port}${HELD}`)).status)
       for (const count of [1, 2]) {
         const socket = yield* connect(server.port)
-        socket.write(REQUEST)
-        yield* until("the request is handled", () => log.reads() === count)
+        socket.write(requestOf(HELD))
+        yield* until("the request is handled", () => route.requests() === count)
       }
       assert.strictEqual(yield* statusOf, 503)
-      assert.strictEqual(log.reads(), 2, "the refused request read nothing")
-      yield* log.release
+      assert.strictEqual(route.requests(), 2, "the refused request was not handled")
+      yield* route.release
       let status = 503
       while (status === 503) status = yield* statusOf
       assert.strictEqual(status, 200)
