@@ -37,7 +37,7 @@ export const decideAgain = (
     case "ReplicaMadeTruant":
       return decideOn({ _tag: "MakeTruant", replicaId: decoded.replicaId })
     case "RestoreLeased":
-      return decideOn(restoreCommand(state, decoded))
+      return decide(state, restoreCommand(state, decoded), withAllReceived(state, decoded.replicaId, context))
     case "FileStored": {
       const { _tag, ...file } = decoded
       // Until 28 November 2026, version 0.1.0 let a user replace the file of another one.
