@@ -375,7 +375,7 @@ describe("a request for files", () => {
 // ------------------------------------------------------------------------------------------------- a policy in trouble
 
 const troubles: Readonly<Record<string, () => Effect.Effect<boolean, unknown>>> = {
-  fails: () => Effect.fail(new Error("the app's database is away")),
+  fails: () => Effect.fail("the app's database is away"),
   dies: () => Effect.die(new Error("a bug")),
   throws: () => {
     throw new Error("a bug")
