@@ -3,7 +3,7 @@
  * that has its own users supplies its own layer.
  */
 import { Context, type Duration, type Effect, Schema } from "effect"
-import { DocumentId, LibraryId, type PublicKey, UserId } from "../domain/Ids.ts"
+import { DocumentId, LibraryId, PublicKey, UserId } from "../domain/Ids.ts"
 
 /** Verdant's replica types by number. */
 export const ReplicaType = {
@@ -23,6 +23,8 @@ export const Grant = Schema.Struct({
   libraryId: LibraryId,
   /** The documents that the token gives access to; undefined means all of the library. */
   documents: Schema.UndefinedOr(Schema.Array(DocumentId)),
+  /** The Secsync signing keys that the user may write with; undefined means any. Verdant's operations are not signed. */
+  signingKeys: Schema.optional(Schema.Array(PublicKey)),
   readOnly: Schema.Boolean,
   /** Verdant's number of the replica type. */
   replicaType: Schema.Int,
@@ -35,6 +37,10 @@ export const Grant = Schema.Struct({
 })
 export type Grant = typeof Grant.Type
 
+/** Whether a grant allows Secsync messages that are signed with a key. */
+export const maySignWith = ({ signingKeys }: Grant, pubKey: PublicKey): boolean =>
+  signingKeys === undefined || signingKeys.includes(pubKey)
+
 export type Action =
   | { readonly _tag: "Read"; readonly documentId: DocumentId }
   | {
@@ -46,7 +52,8 @@ export type Action =
     }
 
 export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefused", {
-  reason: Schema.Literals(["malformed", "signature", "expired", "claims"]),
+  /** "unavailable": the keys that could verify the token cannot be read now. The client is told to try again later. */
+  reason: Schema.Literals(["malformed", "signature", "expired", "claims", "unavailable"]),
   message: Schema.String
 }) {}
 
@@ -55,6 +62,8 @@ export interface TokenRequest {
   readonly userId: string
   readonly libraryId: LibraryId
   readonly documents?: ReadonlyArray<DocumentId>
+  /** The Secsync signing keys that the user may write with (claim `keys`, at most 100). Default: any. */
+  readonly signingKeys?: ReadonlyArray<PublicKey>
   /** Default: `realtime`. */
   readonly type?: ReplicaTypeName
   /** Default: 1 day. */

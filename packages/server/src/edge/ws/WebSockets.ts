@@ -100,7 +100,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         if (isPolling(grant)) return refuseUpgrade(upgrade.socket, "403 Forbidden")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
-      Effect.catchTag(["TokenRefused", "GrantEnded"], () => refuse("401 Unauthorized")),
+      Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) =>
+        refuse(reason === "unavailable" ? "503 Service Unavailable" : "401 Unauthorized")
+      ),
       Effect.catchTag(["StorageUnavailable", "TimeoutError"], () => refuse("503 Service Unavailable")),
       Effect.ensuring(
         Effect.sync(() => {

@@ -5,6 +5,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
 import { Clock, Config, Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { type FileId, LibraryId } from "../../../domain/Ids.ts"
+import { bytesOfSecret, parseTokenSecrets } from "../../../ports/TokenSecret.ts"
 import { VERDANT_PATH } from "../ConnectionUrl.ts"
 
 /** The link was not signed by this installation, or it expired. */
@@ -25,16 +26,15 @@ export class FileLinks extends Context.Service<
   static readonly layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
     Layer.sync(FileLinks, () => make(secrets))
 
-  /** Takes the secrets from `TOKEN_SECRET`, separated by commas. */
+  /** Takes the secrets from `LINK_SECRET`, or else from `TOKEN_SECRET`, separated by commas. */
   static readonly layerConfig = Layer.effect(
     FileLinks,
-    Effect.map(Config.Redacted("TOKEN_SECRET"), (secrets) =>
-      make(
-        Redacted.value(secrets)
-          .split(",")
-          .map((secret) => Redacted.make(secret.trim()))
-      )
-    )
+    Effect.gen(function* () {
+      const text = yield* Config.orElse(Config.Redacted("LINK_SECRET"), () => Config.Redacted("TOKEN_SECRET"))
+      const secrets = yield* Effect.fromResult(parseTokenSecrets(Redacted.value(text)))
+      for (const { secret } of secrets) yield* Effect.fromResult(bytesOfSecret(secret))
+      return make(secrets.map(({ secret }) => secret))
+    })
   )
 }
 
