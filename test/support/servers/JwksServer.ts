@@ -1,38 +1,41 @@
 /** A real HTTP server that publishes a JSON Web Key Set, and the issuer that signs with its keys. */
+import { generateKeyPairSync, sign as signBytes, type webcrypto } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Effect, type Scope } from "effect"
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from "jose"
+
+export type IssuerAlgorithm = "EdDSA" | "ES256" | "RS256"
 
 export interface Issuer {
-  readonly alg: string
-  readonly kid: string | undefined
-  readonly privateKey: CryptoKey
-  readonly privateJwk: JWK
-  readonly publicJwk: JWK
+  readonly privateJwk: webcrypto.JsonWebKey
+  readonly publicJwk: webcrypto.JsonWebKey
   /** Signs claims; they have the library "notes", the user "ada" and an hour, unless they say otherwise. */
-  readonly sign: (claims?: Record<string, unknown>) => Effect.Effect<string>
+  readonly sign: (claims?: Record<string, unknown>) => string
 }
 
 /** A new key pair, and what signs with it. */
-export const makeIssuer = (kid: string | undefined, alg = "EdDSA"): Effect.Effect<Issuer> =>
-  Effect.promise(async () => {
-    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true })
-    const header = { alg, ...(kid === undefined ? {} : { kid }) }
-    const sign: Issuer["sign"] = (claims) =>
-      Effect.promise(() => {
-        const now = Math.floor(Date.now() / 1000)
-        return new SignJWT({ sub: "ada", lib: "notes", iat: now, exp: now + 3600, ...claims })
-          .setProtectedHeader(header)
-          .sign(privateKey)
-      })
-    const [privateJwk, publicJwk] = [await exportJWK(privateKey), await exportJWK(publicKey)]
-    return {
-      ...{ alg, kid, privateKey, sign },
-      privateJwk: { ...privateJwk, ...header },
-      publicJwk: { ...publicJwk, ...header, use: "sig" }
+export const makeIssuer = (kid: string | undefined, alg: IssuerAlgorithm = "EdDSA"): Issuer => {
+  const { privateKey, publicKey } = makePair(alg)
+  const header = { alg, ...(kid === undefined ? {} : { kid }) }
+  return {
+    privateJwk: { ...privateKey.export({ format: "jwk" }), ...header },
+    publicJwk: { ...publicKey.export({ format: "jwk" }), ...header, use: "sig" },
+    sign: (claims) => {
+      const now = Math.floor(Date.now() / 1000)
+      const payload = { sub: "ada", lib: "notes", iat: now, exp: now + 3600, ...claims }
+      const signed = [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".")
+      const key = { key: privateKey, dsaEncoding: "ieee-p1363" } as const
+      return `${signed}.${signBytes(alg === "EdDSA" ? null : "sha256", Buffer.from(signed), key).toString("base64url")}`
     }
-  })
+  }
+}
+
+const makePair = (alg: IssuerAlgorithm) => {
+  if (alg === "EdDSA") return generateKeyPairSync("ed25519")
+  return alg === "ES256"
+    ? generateKeyPairSync("ec", { namedCurve: "P-256" })
+    : generateKeyPairSync("rsa", { modulusLength: 2048 })
+}
 
 export interface JwksServer {
   /** http://127.0.0.1:PORT/jwks.json */

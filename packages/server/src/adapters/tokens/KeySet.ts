@@ -3,7 +3,7 @@
  * start, at an interval, and when a token names a key that is not there. Through an outage it keeps the keys that it has.
  */
 import { readFile, stat } from "node:fs/promises"
-import { Clock, Deferred, Duration, Effect, Queue } from "effect"
+import { Clock, Deferred, Duration, Effect, Queue, Result } from "effect"
 import type { JSONWebKeySet } from "jose"
 import { TokenKeysError } from "../../ports/TokenSecret.ts"
 import { parseKeySet, type VerificationKey } from "./VerificationKey.ts"
@@ -66,22 +66,22 @@ export const makeKeySet = Effect.fnUntraced(function* (source: string | JSONWebK
     const asked = next
     next = Deferred.makeUnsafe()
     startedAt = yield* Clock.currentTimeMillis
-    const exit = yield* Effect.exit(load)
+    const loaded = yield* Effect.result(load)
     const now = yield* Clock.currentTimeMillis
-    isFailing = exit._tag === "Failure"
-    if (exit._tag === "Success") {
-      if (namesOf(exit.value) !== namesOf(keys)) {
-        yield* Effect.logInfo(`The public keys of tokens have changed: ${namesOf(exit.value) || "none is left"}`)
+    isFailing = Result.isFailure(loaded)
+    if (Result.isSuccess(loaded)) {
+      if (namesOf(loaded.success) !== namesOf(keys)) {
+        yield* Effect.logInfo(`The public keys of tokens have changed: ${namesOf(loaded.success) || "none is left"}`)
       }
-      keys = exit.value
+      keys = loaded.success
       loadedAt = now
       warnedAt = 0
     } else if (now - warnedAt >= WARNING_INTERVAL) {
       warnedAt = now
-      const since = `the keys of ${new Date(loadedAt).toISOString()} are used for ${Duration.format(outage)} at most`
-      yield* Effect.logWarning(`The public keys of tokens could not be loaded; ${since}`, exit.cause)
+      const until = new Date(loadedAt + Duration.toMillis(outage)).toISOString()
+      yield* Effect.logWarning(`${loaded.failure.message} The keys of before verify tokens until ${until}.`)
     }
-    Deferred.doneUnsafe(asked, Effect.asVoid(exit))
+    Deferred.doneUnsafe(asked, Effect.asVoid(Effect.fromResult(loaded)))
   })
   yield* Effect.forkScoped(Effect.forever(round))
 
@@ -167,7 +167,7 @@ const unavailable = (source: string, problem: string): TokenKeysError => {
   const isUrl = /^https?:/i.test(source)
   return new TokenKeysError({
     reason: "unavailable",
-    message: `The public keys at ${isUrl ? nameOfUrl(source) : source} could not be loaded: ${problem}`,
+    message: `The public keys at ${isUrl ? nameOfUrl(source) : source} could not be loaded: ${problem}.`,
     advice: isUrl ? "the same URL with curl, from this machine" : "a file that this user can read"
   })
 }

@@ -27,10 +27,7 @@ const decodeSet = Schema.decodeUnknownEffect(
 export const parseKeySet = Effect.fnUntraced(function* (text: string, name: string) {
   const fail = (message: string, advice: string) => new TokenKeysError({ reason: "invalid", message, advice })
   const set = yield* Effect.mapError(decodeSet(text), () =>
-    fail(
-      `${name} holds no key set: the JSON {"keys": […]} is expected.`,
-      "`sync-admin token keys jwks` prints a key set"
-    )
+    fail(`${name} holds no key set, which is the JSON {"keys": […]}.`, "`sync-admin token keys jwks` prints a key set")
   )
   if (set.keys.length > MAX_KEYS) {
     return yield* fail(`${name} holds ${set.keys.length} keys.`, `at most ${MAX_KEYS} keys`)
