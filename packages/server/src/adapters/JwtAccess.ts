@@ -5,7 +5,7 @@
 import { Clock, Config, Duration, Effect, Layer, Option, Redacted } from "effect"
 import { SignJWT } from "jose"
 import { Access, type Action, type Grant, maySignWith, ReplicaType, type TokenRequest } from "../ports/Access.ts"
-import { parseTokenSecrets, type TokenSecret } from "../ports/TokenSecret.ts"
+import { parseTokenSecrets, TokenKeysError, type TokenSecret } from "../ports/TokenSecret.ts"
 import { type ClaimRules, grantOf } from "./tokens/Claims.ts"
 import { makeTokenKeys, type TokenKeysOptions } from "./tokens/TokenKeys.ts"
 
@@ -46,7 +46,7 @@ export const layer = (options: JwtAccessOptions) =>
 
 /**
  * `layer` with the settings of the environment: `TOKEN_SECRET` (secrets separated by commas), `TOKEN_JWKS` (a path or URL),
- * `TOKEN_ISSUER`, `TOKEN_AUDIENCE` (separated by commas), `TOKEN_LEEWAY` and `TOKEN_MAX_LIFETIME` (such as `30 days`).
+ * `TOKEN_ISSUER`, `TOKEN_AUDIENCE` (separated by commas), `TOKEN_LEEWAY` and `TOKEN_MAX_LIFETIME` (30s, 15m, 1h, 1d).
  */
 export const layerConfig = Layer.effect(
   Access,
@@ -62,8 +62,8 @@ export const layerConfig = Layer.effect(
       Config.map(Config.withDefault(Config.String(name), ""), (text) =>
         text.split(",").flatMap((part) => part.trim() || [])
       )
-    const leeway = Option.getOrUndefined(yield* Config.option(Config.Duration("TOKEN_LEEWAY")))
-    const maxLifetime = Option.getOrUndefined(yield* Config.option(Config.Duration("TOKEN_MAX_LIFETIME")))
+    const leeway = yield* durationSetting("TOKEN_LEEWAY")
+    const maxLifetime = yield* durationSetting("TOKEN_MAX_LIFETIME")
     const { access } = yield* makeVerifier({
       ...{ secrets, issuer: yield* list("TOKEN_ISSUER"), audience: yield* list("TOKEN_AUDIENCE") },
       ...(jwks === undefined ? {} : { jwks }),
@@ -73,6 +73,23 @@ export const layerConfig = Layer.effect(
     return access
   })
 )
+
+/** A duration in the form of the command line, such as 30s, 15m, 1h or 1d. */
+const durationSetting = Effect.fnUntraced(function* (name: string) {
+  const text = Option.getOrUndefined(yield* Config.option(Config.String(name)))
+  if (text === undefined) return undefined
+  const [, amount, unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  const seconds = Number(amount) * (SECONDS[unit] ?? Number.NaN)
+  if (seconds >= 0) return Duration.seconds(seconds)
+  const message = `${name} is not a duration.`
+  return yield* new TokenKeysError({
+    reason: "invalid",
+    message,
+    advice: "a whole number and a unit: 30s, 15m, 1h, 1d"
+  })
+})
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 /** An `Access`, and what an operator asks of it: which key signed a token, why it is refused, and which keys there are. */
 export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptions) {

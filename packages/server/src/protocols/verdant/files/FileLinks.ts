@@ -22,9 +22,9 @@ export class FileLinks extends Context.Service<
     readonly verify: (fileId: FileId, query: URLSearchParams) => Effect.Effect<LibraryId, LinkRefused>
   }
 >()("@sealog/server/protocols/verdant/FileLinks") {
-  /** As with tokens, the first secret signs and all secrets verify. */
+  /** As with tokens, the first secret signs and all secrets verify. Fails with `SecretTooShort`. */
   static readonly layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
-    Layer.sync(FileLinks, () => make(secrets))
+    Layer.effect(FileLinks, makeOf(secrets))
 
   /** Takes the secrets from `LINK_SECRET`, or else from `TOKEN_SECRET`, separated by commas. */
   static readonly layerConfig = Layer.effect(
@@ -32,11 +32,15 @@ export class FileLinks extends Context.Service<
     Effect.gen(function* () {
       const text = yield* Config.orElse(Config.Redacted("LINK_SECRET"), () => Config.Redacted("TOKEN_SECRET"))
       const secrets = yield* Effect.fromResult(parseTokenSecrets(Redacted.value(text)))
-      for (const { secret } of secrets) yield* Effect.fromResult(bytesOfSecret(secret))
-      return make(secrets.map(({ secret }) => secret))
+      return yield* makeOf(secrets.map(({ secret }) => secret))
     })
   )
 }
+
+const makeOf = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
+  for (const secret of secrets) yield* Effect.fromResult(bytesOfSecret(secret))
+  return make(secrets)
+})
 
 const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Service"] => {
   // Derived keys: the signature of a link can never be the signature of a token.
