@@ -72,5 +72,5 @@ export const fileLink: Fuzzer = {
         return "value"
       }
     }
-  }).pipe(Effect.provide(Layer.fresh(FileLinks.layerTokens([Redacted.make(SECRET)]))))
+  }).pipe(Effect.provide(Layer.fresh(FileLinks.layerTokens([Redacted.make(SECRET)]))), Effect.orDie)
 }
