@@ -177,19 +177,23 @@ const identifyWith = Effect.fnUntraced(function* (
 ) {
   for (const { info, key } of candidates.slice(0, MAX_TRIES)) {
     const bytes = yield* Effect.tryPromise({
-      try: async () => (await compactVerify(token, key, { algorithms: [alg] })).payload,
-      catch: (error) => error
-    }).pipe(
-      Effect.catch((error) =>
-        error instanceof errors.JWSSignatureVerificationFailed
-          ? Effect.undefined
-          : Effect.fail(malformed("This is not a signed token (JWT)."))
-      )
-    )
+      try: () => payloadIfSigned(token, key, alg),
+      catch: () => malformed("This is not a signed token (JWT).")
+    })
     if (bytes !== undefined) return { payload: yield* payloadOf(bytes), key: info } satisfies Identified
   }
   return undefined
 })
+
+/** The payload; undefined if another key signed it. */
+const payloadIfSigned = async (token: string, key: Uint8Array | CryptoKey, alg: string) => {
+  try {
+    return (await compactVerify(token, key, { algorithms: [alg] })).payload
+  } catch (error) {
+    if (error instanceof errors.JWSSignatureVerificationFailed) return undefined
+    throw error
+  }
+}
 
 const decodePayload = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
 
