@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core"
+import type { TokenSecret } from "@sealog/server/ports"
 import type { Finding } from "@sealog/server/storage"
-import { type Redacted, value } from "effect/Redacted"
+import { value } from "effect/Redacted"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure, failureOf, NEW_SECRET } from "../output/CliFailure.ts"
 
@@ -37,7 +38,8 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
     const { tokenSecrets } = await import("../input/secrets.ts")
     const findings: ReadonlyArray<Finding> = [
       { check: "node", state: "ok", detail: process.versions.node },
-      keys(tokenSecrets),
+      ...(process.env["TOKEN_JWKS"] ? [] : [keys(tokenSecrets)]),
+      ...(await this.keySet()),
       ...storage,
       await port(flags.port)
     ]
@@ -50,6 +52,23 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
     if (!healthy) process.exitCode = 1
     return { healthy, findings }
   }
+
+  /** Checks that the keys of a server with TOKEN_JWKS can be loaded, and its secrets if it has any. */
+  private async keySet(): Promise<ReadonlyArray<Finding>> {
+    if (!process.env["TOKEN_JWKS"]) return []
+    const { findTokenSecrets } = await import("../input/secrets.ts")
+    const { tokenSettings } = await import("../input/tokenSettings.ts")
+    const { JwtAccess } = await import("@sealog/server/adapters")
+    const { flatMap, scoped } = await import("effect/Effect")
+    try {
+      const settings = tokenSettings({ "token-jwks": process.env["TOKEN_JWKS"] }, findTokenSecrets() ?? [])
+      const found = await this.execute(scoped(flatMap(JwtAccess.makeVerifier(settings), ({ keys }) => keys)))
+      return [{ check: "keys", state: "ok", detail: `${found.length} to verify tokens with` }]
+    } catch (error) {
+      const { message, tryThis } = failureOf(error)
+      return [{ check: "keys", state: "fail", detail: message, ...(tryThis === undefined ? {} : { tryThis }) }]
+    }
+  }
 }
 
 const unreachable = (error: unknown): Finding => {
@@ -58,10 +77,10 @@ const unreachable = (error: unknown): Finding => {
 }
 
 /** Checks that a server finds secrets that are long enough. The finding never shows a secret. */
-const keys = (tokenSecrets: () => ReadonlyArray<Redacted<string>>): Finding => {
+const keys = (tokenSecrets: () => ReadonlyArray<TokenSecret>): Finding => {
   try {
     const secrets = tokenSecrets()
-    const short = secrets.filter((secret) => Buffer.byteLength(value(secret)) < MIN_SECRET_BYTES)
+    const short = secrets.filter(({ secret }) => Buffer.byteLength(value(secret)) < MIN_SECRET_BYTES)
     if (short.length === 0) return { check: "keys", state: "ok", detail: `${secrets.length} to verify tokens with` }
     return {
       check: "keys",

@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
 const DEV_SECRET = "./data/dev-secret"
@@ -23,7 +24,7 @@ interface ServeResult {
 export default class Serve extends BaseCommand<ServeResult> {
   static override summary = "Run the server."
   static override description =
-    `Set TOKEN_SECRET or TOKEN_SECRET_FILE. A SQLite database is migrated at the start; Postgres only with --migrate, which needs the owner of the tables. One server can use a SQLite database, any number of servers a Postgres database.
+    `Set TOKEN_SECRET or TOKEN_SECRET_FILE, or --token-jwks for tokens that another system signs with private keys. Links to files are signed with LINK_SECRET or LINK_SECRET_FILE (default: the token secrets). A SQLite database is migrated at the start; Postgres only with --migrate, which needs the owner of the tables. One server can use a SQLite database, any number of servers a Postgres database.
 
 On SIGINT or SIGTERM the server accepts no more connections, commits and answers the changes that it has received, and ends.
 
@@ -84,6 +85,7 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       env: "SEALOG_ORIGINS",
       multiple: true
     }),
+    ...tokenFlags,
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -97,8 +99,12 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
 
   async run(): Promise<ServeResult> {
     const { flags } = await this.parse(Serve)
-    const { devSecrets, tokenSecrets } = await import("../input/secrets.ts")
-    const secrets = flags.dev ? devSecrets(DEV_SECRET) : tokenSecrets()
+    const { devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } = await import("../input/secrets.ts")
+    const secrets = (flags.dev ? devSecrets(DEV_SECRET) : findTokenSecrets()) ?? []
+    const linkSecrets = (flags.dev ? undefined : findLinkSecrets()) ?? secrets
+    const { tokenSettings } = await import("../input/tokenSettings.ts")
+    const tokens = tokenSettings(flags, secrets)
+    if (secrets.length === 0 && tokens.jwks === undefined) throwNoSecret()
     const { Access, FileLinks, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
     const { Context, Duration, Effect, Layer, References } = await import("effect")
     const { backendOf } = await import("../backends/storage.ts")
@@ -127,9 +133,15 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
     }
+    const fileLinks =
+      linkSecrets.length === 0
+        ? Layer.effectDiscard(
+            Effect.logWarning("Files are not served: set LINK_SECRET (32 bytes or more) to sign the links to them.")
+          )
+        : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
     const layer = SyncServer.layerWithAccess(options).pipe(
-      Layer.provideMerge(JwtAccess.layerTokens(secrets)),
-      Layer.provide([FileLinks.layerTokens(secrets), await blobStoreOf(flags.files)]),
+      Layer.provideMerge(JwtAccess.layer(tokens)),
+      Layer.provide([fileLinks, await blobStoreOf(flags.files)]),
       Layer.provide(storage)
     )
     let port = flags.port

@@ -1,6 +1,6 @@
 /** Names given on the command line, checked by the rules for names in tokens and URLs. */
 
-import { DocumentId, LibraryId, UserId } from "@sealog/server/ports"
+import { DocumentId, LibraryId, PublicKey, UserId } from "@sealog/server/ports"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -18,6 +18,11 @@ export const documentIdOf = (text: string): DocumentId =>
 export const userIdOf = (text: string): UserId =>
   Option.getOrThrowWith(Schema.decodeOption(UserId)(text), () =>
     nameInvalid("user", "1 to 200 characters, without control characters")
+  )
+
+export const publicKeyOf = (text: string): PublicKey =>
+  Option.getOrThrowWith(Schema.decodeOption(PublicKey)(text), () =>
+    nameInvalid("signing key", "43 characters: the 32 bytes of an Ed25519 public key in URL-safe base64")
   )
 
 export const nameInvalid = (noun: string, rule: string): CliFailure =>

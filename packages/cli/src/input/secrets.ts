@@ -2,20 +2,28 @@
 import { randomBytes } from "node:crypto"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
-import * as Redacted from "effect/Redacted"
+import { parseTokenSecrets, type TokenSecret } from "@sealog/server/ports"
+import { Redacted } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
 
-type Secrets = ReadonlyArray<Redacted.Redacted<string>>
+type Secrets = ReadonlyArray<TokenSecret>
 
 /** The secrets in `TOKEN_SECRET`, or in the file that `TOKEN_SECRET_FILE` names; separated by commas during a rotation. */
-export const tokenSecrets = (): Secrets => {
-  const secrets = findSecrets()
-  if (secrets !== undefined) return secrets
+export const tokenSecrets = (): Secrets => findTokenSecrets() ?? throwNoSecret()
+
+/** Fails with `NO_TOKEN_SECRET`. */
+export const throwNoSecret = (): never => {
   throw noSecret(
     "No secret is set that signs and verifies tokens.",
-    "set TOKEN_SECRET (32 bytes or more) or TOKEN_SECRET_FILE; for development, `sync-admin serve --dev` makes a secret"
+    "set TOKEN_SECRET (32 bytes or more), TOKEN_SECRET_FILE or, for public keys, TOKEN_JWKS; for development, `sync-admin serve --dev` makes a secret"
   )
 }
+
+/** As `tokenSecrets`; undefined if neither variable is set. */
+export const findTokenSecrets = (): Secrets | undefined => findSecrets("TOKEN_SECRET")
+
+/** The secrets that sign links to files: `LINK_SECRET`, or the file that `LINK_SECRET_FILE` names. */
+export const findLinkSecrets = (): Secrets | undefined => findSecrets("LINK_SECRET")
 
 /**
  * A random secret for development, kept in a file, so that tokens outlive a restart. It is never the environment's. The text
@@ -28,39 +36,45 @@ export const devSecrets = (path: string): Secrets => {
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
   }
-  return parseSecrets(readFileSync(path, "utf8"), path).map((secret) =>
-    Redacted.make(`development only: ${Redacted.value(secret)}`)
-  )
+  return parseSecrets(readFileSync(path, "utf8"), path).map(({ secret }) => ({
+    secret: Redacted.make(`development only: ${Redacted.value(secret)}`)
+  }))
 }
 
-const findSecrets = (): Secrets | undefined => {
-  const { TOKEN_SECRET, TOKEN_SECRET_FILE } = process.env
-  if (TOKEN_SECRET) return parseSecrets(TOKEN_SECRET, "TOKEN_SECRET")
-  if (!TOKEN_SECRET_FILE) return undefined
-  return parseSecrets(readSecretFile(TOKEN_SECRET_FILE), TOKEN_SECRET_FILE)
+const findSecrets = (variable: "TOKEN_SECRET" | "LINK_SECRET"): Secrets | undefined => {
+  const [text, path] = [process.env[variable], process.env[`${variable}_FILE`]]
+  if (text) return parseSecrets(text, variable)
+  return path ? parseSecrets(readSecretFile(path, `${variable}_FILE`), path) : undefined
 }
 
-const readSecretFile = (path: string): string => {
+/** The text of a file that a variable or flag names. Fails with `SECRET_FILE_UNREADABLE`. */
+export const readSecretFile = (path: string, setting: string): string => {
   try {
     return readFileSync(path, "utf8")
   } catch (error) {
     throw new CliFailure({
       code: "SECRET_FILE_UNREADABLE",
-      message: `The file that TOKEN_SECRET_FILE names cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      message: `The file that ${setting} names cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       exitCode: 2,
-      tryThis: "set TOKEN_SECRET_FILE to a file that this user can read"
+      tryThis: `set ${setting} to a file that this user can read`
     })
   }
 }
 
 /** Fails if the text holds no secret: a server without secrets would start and refuse every client. */
 const parseSecrets = (text: string, source: string): Secrets => {
-  const secrets = text
-    .split(",")
-    .map((secret) => secret.trim())
-    .filter((secret) => secret !== "")
-  if (secrets.length === 0) throw noSecret(`${source} holds no secret.`, `put a secret of 32 bytes or more there`)
-  return secrets.map((secret) => Redacted.make(secret))
+  if (text.replaceAll(/[\s,]/g, "") === "") {
+    throw noSecret(`${source} holds no secret.`, `put a secret of 32 bytes or more there`)
+  }
+  const parsed = parseTokenSecrets(text)
+  if (parsed._tag === "Success") return parsed.success
+  const { advice, message } = parsed.failure
+  throw new CliFailure({
+    code: "TOKEN_KEYS_INVALID",
+    message: `${source} cannot be used: ${message}`,
+    exitCode: 2,
+    tryThis: advice
+  })
 }
 
 const noSecret = (message: string, tryThis: string): CliFailure =>

@@ -87,6 +87,15 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: NEW_SECRET
     })
   }
+  if (isTagged(error, "TokenKeysError")) {
+    const isUnavailable = "reason" in error && error.reason === "unavailable"
+    return new CliFailure({
+      code: isUnavailable ? "TOKEN_KEYS_UNAVAILABLE" : "TOKEN_KEYS_INVALID",
+      message: error.message,
+      exitCode: isUnavailable ? 3 : 2,
+      ...("advice" in error && typeof error.advice === "string" ? { tryThis: error.advice } : {})
+    })
+  }
   for (const [tag, { code, tryThis }] of Object.entries(REFUSALS)) {
     if (isTagged(error, tag)) return new CliFailure({ code, message: error.message, exitCode: 1, tryThis })
   }

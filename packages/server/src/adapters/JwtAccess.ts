@@ -1,89 +1,133 @@
 /**
- * Access by signed tokens (JWT, RFC 7519, HS256). The claims are those of Verdant's tokens, so one token serves both
- * protocols.
+ * Access by signed tokens (JWT, RFC 7519). The claims are those of Verdant's tokens, so one token serves both protocols.
+ * Tokens are signed with a secret (HS256), or with a private key whose public key the server has (EdDSA, ES256, RS256).
  */
-import { Clock, Config, Duration, Effect, Layer, Redacted, Schema } from "effect"
-import { errors, jwtVerify, SignJWT } from "jose"
-import { DocumentId, LibraryId } from "../domain/Ids.ts"
-import { Access, Grant, ReplicaType, TokenRefused, type TokenRequest } from "../ports/Access.ts"
-import { secretBytes } from "../ports/TokenSecrets.ts"
+import { Clock, Config, Duration, Effect, Layer, Option, Redacted } from "effect"
+import { SignJWT } from "jose"
+import { Access, type Grant, ReplicaType, type TokenRequest } from "../ports/Access.ts"
+import { parseTokenSecrets, TokenKeysError, type TokenSecret } from "../ports/TokenSecret.ts"
+import { type ClaimRules, grantOf } from "./tokens/Claims.ts"
+import { makeTokenKeys, type TokenKeysOptions } from "./tokens/TokenKeys.ts"
 
-export { SecretTooShort } from "../ports/TokenSecrets.ts"
+export { SecretTooShort } from "../ports/TokenSecret.ts"
+export type { KeySetOptions } from "./tokens/KeySet.ts"
+export { generateSigningKey, publicKeyOf } from "./tokens/SigningKey.ts"
+export type { TokenKey, TokenKeysOptions } from "./tokens/TokenKeys.ts"
+
+export interface JwtAccessOptions extends TokenKeysOptions {
+  /** Accepted values of the claim `iss`. Default: any. The first one is in the tokens that the server mints. */
+  readonly issuer?: string | ReadonlyArray<string>
+  /** Accepted values of the claim `aud`; a token needs one of them. Default: any. The first one is in minted tokens. */
+  readonly audience?: string | ReadonlyArray<string>
+  /**
+   * How far the clock of an issuer may be ahead, for `iat` and `nbf`. Default: 5 seconds. A token that is further ahead is
+   * refused. `exp` has no leeway: an open connection is closed at that time.
+   */
+  readonly leeway?: Duration.Input
+  /**
+   * Longest time from `iat` to `exp`; without `iat`, from now to `exp`. Default: any. A token that lasts longer is refused,
+   * and `mint` shortens the time that it is asked for.
+   */
+  readonly maxLifetime?: Duration.Input
+}
 
 /** Verifies with every secret and signs with the first, so that secrets can be rotated. Fails with `SecretTooShort`. */
-export const layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
-  Layer.effect(Access, makeTokens(secrets))
+export const layerTokens = (
+  secrets: ReadonlyArray<Redacted.Redacted<string> | TokenSecret>,
+  options: Omit<JwtAccessOptions, "secrets"> = {}
+) => layer({ ...options, secrets })
 
-/** `layerTokens` with the secrets in `TOKEN_SECRET`, separated by commas. */
+/** Access by the tokens of these keys. Fails with `SecretTooShort`, or with `TokenKeysError`. */
+export const layer = (options: JwtAccessOptions) =>
+  Layer.effect(
+    Access,
+    Effect.map(makeVerifier(options), ({ access }) => access)
+  )
+
+/**
+ * `layer` with the settings of the environment: `TOKEN_SECRET` (secrets separated by commas), `TOKEN_JWKS` (a path or URL),
+ * `TOKEN_ISSUER`, `TOKEN_AUDIENCE` (separated by commas), `TOKEN_LEEWAY` and `TOKEN_MAX_LIFETIME` (30s, 15m, 1h, 1d).
+ */
 export const layerConfig = Layer.effect(
   Access,
   Effect.gen(function* () {
-    const secrets = yield* Config.Redacted("TOKEN_SECRET")
-    return yield* makeTokens(
-      Redacted.value(secrets)
-        .split(",")
-        .map((secret) => Redacted.make(secret.trim()))
-    )
+    const jwks = Option.getOrUndefined(yield* Config.option(Config.String("TOKEN_JWKS")))
+    const secret = yield* jwks === undefined
+      ? Config.map(Config.Redacted("TOKEN_SECRET"), Option.some)
+      : Config.option(Config.Redacted("TOKEN_SECRET"))
+    const secrets = Option.isNone(secret)
+      ? []
+      : yield* Effect.fromResult(parseTokenSecrets(Redacted.value(secret.value)))
+    const list = (name: string) =>
+      Config.map(Config.withDefault(Config.String(name), ""), (text) =>
+        text.split(",").flatMap((part) => part.trim() || [])
+      )
+    const leeway = yield* durationSetting("TOKEN_LEEWAY")
+    const maxLifetime = yield* durationSetting("TOKEN_MAX_LIFETIME")
+    const { access } = yield* makeVerifier({
+      ...{ secrets, issuer: yield* list("TOKEN_ISSUER"), audience: yield* list("TOKEN_AUDIENCE") },
+      ...(jwks === undefined ? {} : { jwks }),
+      ...(leeway === undefined ? {} : { leeway }),
+      ...(maxLifetime === undefined ? {} : { maxLifetime })
+    })
+    return access
   })
 )
 
-const Claims = Schema.Struct({
-  sub: Grant.fields.userId,
-  lib: LibraryId,
-  // Some issuers pass on a query's text, so the number may be a string.
-  type: Schema.optionalKey(
-    Schema.Union([Schema.Literals([0, 1, 2, 3, 4, 5]), Schema.Literals(["0", "1", "2", "3", "4", "5"])])
-  ),
-  exp: Schema.Finite,
-  iat: Schema.optionalKey(Schema.Finite),
-  docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
-  jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+/** A duration in the form of the command line, such as 30s, 15m, 1h or 1d. */
+const durationSetting = Effect.fnUntraced(function* (name: string) {
+  const text = Option.getOrUndefined(yield* Config.option(Config.String(name)))
+  if (text === undefined) return undefined
+  const [, amount, unit = ""] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  const seconds = Number(amount) * (SECONDS[unit] ?? Number.NaN)
+  if (seconds >= 0) return Duration.seconds(seconds)
+  const message = `${name} is not a duration.`
+  return yield* new TokenKeysError({
+    reason: "invalid",
+    message,
+    advice: "a whole number and a unit: 30s, 15m, 1h, 1d"
+  })
 })
-const decodeClaims = Schema.decodeUnknownEffect(Claims)
 
-const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
-  const keys = yield* secretBytes(secrets)
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** An `Access`, and what an operator asks of it: which key signed a token, why it is refused, and which keys there are. */
+export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptions) {
+  const keys = yield* makeTokenKeys(options)
+  const rules: ClaimRules = {
+    issuers: [options.issuer ?? []].flat(),
+    audiences: [options.audience ?? []].flat(),
+    leeway: Duration.toMillis(Duration.fromInputUnsafe(options.leeway ?? "5 seconds")),
+    maxLifetime:
+      options.maxLifetime === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(options.maxLifetime))
+  }
+  const check = (payload: Readonly<Record<string, unknown>>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fromResult(grantOf(payload, rules, now)))
 
   const verify = Effect.fn("Access.verify")(function* (token: string) {
-    const now = new Date(yield* Clock.currentTimeMillis)
-    const payload = yield* Effect.tryPromise({ try: () => verifyWithAny(keys, token, now), catch: refusalOf })
-    const claims = yield* decodeClaims(payload).pipe(
-      Effect.mapError(
-        () =>
-          new TokenRefused({
-            reason: "claims",
-            message: "The token's claims are not complete: sub, lib and exp are needed."
-          })
-      )
-    )
-    const type = Number(claims.type ?? ReplicaType.realtime)
-    return {
-      userId: claims.sub,
-      libraryId: claims.lib,
-      documents: claims.docs,
-      readOnly: type === ReplicaType["read-only-pull"] || type === ReplicaType["read-only"],
-      replicaType: type,
-      expiresAt: claims.exp,
-      tokenId: claims.jti,
-      issuedAt: claims.iat
-    } satisfies Grant
+    const { payload } = yield* keys.identify(token)
+    return yield* check(payload)
   })
 
   const mint = Effect.fn("Access.mint")(function* (request: TokenRequest) {
     // With fractions (RFC 7519, section 2, NumericDate), so that a token minted right after a revocation is valid.
     const now = (yield* Clock.currentTimeMillis) / 1000
+    const asked = Duration.toMillis(request.expiresIn ?? Duration.days(1))
+    const lifetime = Math.floor(Math.min(asked, rules.maxLifetime ?? asked) / 1000)
     const jwt = new SignJWT({
       lib: request.libraryId,
       type: ReplicaType[request.type ?? "realtime"],
       ...(request.documents === undefined ? {} : { docs: request.documents }),
+      ...(request.signingKeys === undefined ? {} : { keys: request.signingKeys }),
       ...(request.endpoint === undefined ? {} : { url: request.endpoint })
     })
-      .setProtectedHeader({ alg: "HS256" })
       .setSubject(request.userId)
       .setIssuedAt(now)
-      .setExpirationTime(Math.floor(now) + Math.floor(Duration.toSeconds(request.expiresIn ?? Duration.days(1))))
+      .setExpirationTime(Math.floor(now) + lifetime)
       .setJti(crypto.randomUUID())
-    return yield* Effect.promise(() => jwt.sign(keys[0]!))
+    if (rules.issuers[0] !== undefined) jwt.setIssuer(rules.issuers[0])
+    if (rules.audiences[0] !== undefined) jwt.setAudience(rules.audiences[0])
+    return yield* keys.sign(jwt)
   })
 
   const ended = (grant: Grant): Effect.Effect<void> =>
@@ -94,33 +138,5 @@ const makeTokens = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.
       return Effect.flatMap(Effect.sleep(Math.min(left, 86_400_000)), () => ended(grant))
     })
 
-  return Access.of({ verify, mint, ended })
+  return { access: Access.of({ verify, mint, ended }), check, identify: keys.identify, keys: keys.list }
 })
-
-const verifyWithAny = async (keys: ReadonlyArray<Uint8Array>, token: string, now: Date): Promise<unknown> => {
-  let failure: unknown
-  for (const key of keys) {
-    try {
-      return (await jwtVerify(token, key, { algorithms: ["HS256"], currentDate: now })).payload
-    } catch (error) {
-      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error
-      failure = error
-    }
-  }
-  throw failure
-}
-
-const refusalOf = (error: unknown): TokenRefused => {
-  if (error instanceof errors.JWTExpired)
-    return new TokenRefused({ reason: "expired", message: "The token has expired." })
-  if (error instanceof errors.JWSSignatureVerificationFailed) {
-    return new TokenRefused({ reason: "signature", message: "The token was not signed with a secret of this server." })
-  }
-  if (error instanceof errors.JWTClaimValidationFailed) {
-    return new TokenRefused({
-      reason: "claims",
-      message: "The token's claims are not valid yet or not of the right type."
-    })
-  }
-  return new TokenRefused({ reason: "malformed", message: "This is not a signed token (JWT, HS256)." })
-}

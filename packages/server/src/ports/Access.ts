@@ -3,7 +3,7 @@
  * without a policy; an app that has its own users or its own rights supplies its own layer.
  */
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
-import { DocumentId, type FileId, LibraryId, type PublicKey, UserId } from "../domain/Ids.ts"
+import { DocumentId, type FileId, LibraryId, PublicKey, UserId } from "../domain/Ids.ts"
 import type { StorageUnavailable } from "./EventLog.ts"
 
 /** Verdant's replica types by number. */
@@ -24,6 +24,8 @@ export const Grant = Schema.Struct({
   libraryId: LibraryId,
   /** The documents that the token gives access to; undefined means all of the library. */
   documents: Schema.UndefinedOr(Schema.Array(DocumentId)),
+  /** The Secsync signing keys that the user may write with; undefined means any. Verdant's operations are not signed. */
+  signingKeys: Schema.optional(Schema.Array(PublicKey)),
   readOnly: Schema.Boolean,
   /** Verdant's number of the replica type. */
   replicaType: Schema.Int,
@@ -39,6 +41,10 @@ export type Grant = typeof Grant.Type
 /** Whether the token reaches a Secsync document of its library. */
 export const reachesDocument = ({ documents }: Grant, documentId: DocumentId): boolean =>
   documents === undefined || documents.includes(documentId)
+
+/** Whether a grant allows Secsync messages that are signed with a key. */
+export const maySignWith = ({ signingKeys }: Grant, pubKey: PublicKey): boolean =>
+  signingKeys === undefined || signingKeys.includes(pubKey)
 
 /** The action of a client in the library of its grant. */
 export type Action =
@@ -67,7 +73,8 @@ export type Action =
   | { readonly _tag: "DownloadFile"; readonly fileId: FileId; readonly byLink: boolean }
 
 export class TokenRefused extends Schema.TaggedError<TokenRefused>()("TokenRefused", {
-  reason: Schema.Literals(["malformed", "signature", "expired", "claims"]),
+  /** "unavailable": the keys that could verify the token cannot be read now. The client is told to try again later. */
+  reason: Schema.Literals(["malformed", "signature", "expired", "claims", "unavailable"]),
   message: Schema.String
 }) {}
 
@@ -76,6 +83,8 @@ export interface TokenRequest {
   readonly userId: string
   readonly libraryId: LibraryId
   readonly documents?: ReadonlyArray<DocumentId>
+  /** The Secsync signing keys that the user may write with (claim `keys`, at most 100). Default: any. */
+  readonly signingKeys?: ReadonlyArray<PublicKey>
   /** Default: `realtime`. */
   readonly type?: ReplicaTypeName
   /** Default: 1 day. */

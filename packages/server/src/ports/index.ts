@@ -57,3 +57,4 @@ export {
 export { listLibraries } from "./listLibraries.ts"
 export { Profiles } from "./Profiles.ts"
 export { type Broadcast, Signals } from "./Signals.ts"
+export { parseTokenSecrets, TokenKeysError, type TokenSecret } from "./TokenSecret.ts"

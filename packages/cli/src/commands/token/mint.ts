@@ -1,5 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { tokenFlags } from "../../input/tokenSettings.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
 
 const TYPES = ["realtime", "push", "passive-realtime", "passive-push", "read-only-pull", "read-only"] as const
 
@@ -10,10 +12,13 @@ interface MintResult {
 export default class TokenMint extends BaseCommand<MintResult> {
   static override summary = "Create an access token and print it."
   static override description =
-    "Signs with TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers. Prints the token and nothing else."
+    `Signs with the first secret of TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers; or with a private key, whose public key the servers find in --token-jwks. Prints the token and nothing else.
+
+The token names the first --token-issuer and --token-audience, and lasts no longer than --token-max-lifetime.`
   static override examples = [
     "<%= config.bin %> token mint --library notes --user ada",
-    "<%= config.bin %> token mint --library notes --user guest --document welcome --type read-only --expires 1h"
+    "<%= config.bin %> token mint --library notes --user guest --document welcome --type read-only --expires 1h",
+    "<%= config.bin %> token mint --library notes --user ada --sign-with ./token-key.json"
   ]
   static override flags = {
     library: Flags.string({ description: "library that the token grants access to", required: true }),
@@ -21,28 +26,56 @@ export default class TokenMint extends BaseCommand<MintResult> {
     document: Flags.string({ description: "grant access only to this document (can be repeated)", multiple: true }),
     type: Flags.option({ options: TYPES })({ description: "rights of the bearer", default: "realtime" }),
     expires: Flags.string({ description: "how long the token is valid: 30s, 15m, 1h, 1d …", default: "1d" }),
+    "signing-key": Flags.string({
+      description: "let the user write with this Secsync signing key only (claim `keys`; can be repeated)",
+      multiple: true
+    }),
+    "sign-with": Flags.string({
+      description: "file of the private key that signs the token, as `token keys make` writes it",
+      env: "TOKEN_KEY_FILE"
+    }),
+    "token-issuer": tokenFlags["token-issuer"],
+    "token-audience": tokenFlags["token-audience"],
+    "token-max-lifetime": tokenFlags["token-max-lifetime"],
     endpoint: Flags.string({ description: "URL at which Verdant clients find the server (claim `url`)" })
   }
 
   async run(): Promise<MintResult> {
     const { flags } = await this.parse(TokenMint)
-    const { tokenSecrets } = await import("../../input/secrets.ts")
-    const secrets = tokenSecrets()
-    const { documentIdOf, libraryIdOf, userIdOf } = await import("../../input/ids.ts")
+    const { findTokenSecrets, readSecretFile, throwNoSecret } = await import("../../input/secrets.ts")
+    const keyFile = flags["sign-with"]
+    const secrets = keyFile === undefined ? (findTokenSecrets() ?? throwNoSecret()) : []
+    const { tokenSettings } = await import("../../input/tokenSettings.ts")
+    const settings = tokenSettings(flags, secrets)
+    const { documentIdOf, libraryIdOf, publicKeyOf, userIdOf } = await import("../../input/ids.ts")
     const { Access } = await import("@sealog/server/ports")
     const { JwtAccess } = await import("@sealog/server/adapters")
     const { durationOf } = await import("../../input/durations.ts")
-    const { Duration, Effect } = await import("effect")
+    const { Duration, Effect, Redacted } = await import("effect")
+    const millis = durationOf(flags.expires)
+    if (settings.maxLifetime !== undefined && millis > Number(settings.maxLifetime)) {
+      throw new CliFailure({
+        code: "TOKEN_TOO_LONG",
+        message: `The servers refuse a token that lasts ${flags.expires}: the longest is ${flags["token-max-lifetime"]}.`,
+        exitCode: 2,
+        tryThis: `--expires ${flags["token-max-lifetime"]}`
+      })
+    }
     const request = {
       userId: userIdOf(flags.user),
       libraryId: libraryIdOf(flags.library),
       type: flags.type,
-      expiresIn: Duration.millis(durationOf(flags.expires)),
+      expiresIn: Duration.millis(millis),
       ...(flags.document === undefined ? {} : { documents: flags.document.map(documentIdOf) }),
+      ...(flags["signing-key"] === undefined ? {} : { signingKeys: flags["signing-key"].map(publicKeyOf) }),
       ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint })
     }
+    const signingKey =
+      keyFile === undefined
+        ? {}
+        : { signingKey: Redacted.make(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
     const mint = Effect.flatMap(Access, (access) => access.mint(request))
-    const token = await this.execute(Effect.provide(mint, JwtAccess.layerTokens(secrets)))
+    const token = await this.execute(Effect.provide(mint, JwtAccess.layer({ ...settings, ...signingKey })))
     this.print(token)
     return { token }
   }

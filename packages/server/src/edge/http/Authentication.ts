@@ -50,8 +50,10 @@ const verifyToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
   return yield* Effect.mapError(access.verify(token), refusalOfToken)
 })
 
-const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal =>
-  new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
+const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal => {
+  if (reason === "unavailable") return new HttpRefusal({ code: Code.unavailable })
+  return new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
+}
 
 /** 4030 for a suspended library, not 4011: the client keeps its unsent changes, and asks again later. */
 const refusalOfGrant = ({ reason }: GrantEnded): HttpRefusal =>

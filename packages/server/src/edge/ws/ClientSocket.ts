@@ -158,6 +158,8 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
       const error = Option.getOrUndefined(Cause.findErrorOption(cause))
       switch (error?._tag) {
         case "TokenRefused":
+          if (error.reason === "unavailable")
+            return connection.close(CloseCode.tryAgainLater, "the keys are not available")
           return this.refuseToken("the token is not valid")
         case "GrantEnded":
           if (error.reason === "revoked") return this.refuseToken("the token was revoked")

@@ -115,7 +115,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
-      Effect.catchTag(["TokenRefused", "GrantEnded"], () => refuse("401 Unauthorized")),
+      Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) =>
+        refuse(reason === "unavailable" ? "503 Service Unavailable" : "401 Unauthorized")
+      ),
       Effect.catchTag(["StorageUnavailable", "AccessUndecided", "TimeoutError"], () =>
         refuse("503 Service Unavailable")
       ),

@@ -12,7 +12,7 @@ import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
-import type { Action, Grant } from "../../ports/Access.ts"
+import { type Action, type Grant, maySignWith } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { AccessUndecided, Ask } from "../../rooms/AccessControl.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
@@ -157,7 +157,7 @@ class DocumentSession implements ProtocolSession {
 
   /** A malformed message has no signature. That of a message that the token does not allow would be verified in vain. */
   private isVerified(message: Wire.ClientMessage): message is SignedMessage {
-    return "signed" in message && !(this.request.grant.readOnly && isWrite(message))
+    return "signed" in message && ruleAgainst(message, this.request.grant) === undefined
   }
 
   /** Any message shows that the client has taken what it was sent, and ends the pause after that. */
@@ -184,7 +184,8 @@ class DocumentSession implements ProtocolSession {
       default: {
         const { grant } = this.request
         const { ask } = this.services
-        if (grant.readOnly && isWrite(message)) return Effect.sync(() => this.refuse(message, "ReadOnly"))
+        const rule = ruleAgainst(message, grant)
+        if (rule !== undefined) return Effect.sync(() => this.refuse(message, rule))
         // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
         if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
         return Effect.flatMap(ask(grant, actionOf(message, this.request.documentId)), (isAllowed) => {
@@ -359,6 +360,12 @@ const bringsContent = (refusal: DocumentRefusal): boolean =>
   refusal._tag === "SnapshotOutdated" || refusal._tag === "SnapshotMissesUpdates" || refusal._tag === "SnapshotIdUsed"
 
 const isWrite = ({ _tag }: Wire.ClientMessage): boolean => _tag === "Snapshot" || _tag === "Update"
+
+/** Why a token does not allow a message; undefined: it does. */
+const ruleAgainst = (message: SignedMessage, grant: Grant): string | undefined => {
+  if (grant.readOnly && isWrite(message)) return "ReadOnly"
+  return maySignWith(grant, message.pubKey) ? undefined : "SigningKey"
+}
 
 const actionOf = (message: SignedMessage, documentId: DocumentId): Action => {
   const { pubKey } = message

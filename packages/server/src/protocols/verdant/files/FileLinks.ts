@@ -5,7 +5,7 @@
 import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto"
 import { Clock, Config, Context, Duration, Effect, Layer, Redacted, Schema } from "effect"
 import { type FileId, LibraryId } from "../../../domain/Ids.ts"
-import { secretBytes } from "../../../ports/TokenSecrets.ts"
+import { bytesOfSecret, parseTokenSecrets } from "../../../ports/TokenSecret.ts"
 import { VERDANT_PATH } from "../ConnectionUrl.ts"
 
 /** The link was not signed by this installation, or it expired. */
@@ -24,24 +24,27 @@ export class FileLinks extends Context.Service<
 >()("@sealog/server/protocols/verdant/FileLinks") {
   /** As with tokens, the first secret signs and all secrets verify. Fails with `SecretTooShort`. */
   static readonly layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
-    Layer.effect(FileLinks, make(secrets))
+    Layer.effect(FileLinks, makeOf(secrets))
 
-  /** Takes the secrets from `TOKEN_SECRET`, separated by commas. */
+  /** Takes the secrets from `LINK_SECRET`, or else from `TOKEN_SECRET`, separated by commas. */
   static readonly layerConfig = Layer.effect(
     FileLinks,
-    Effect.flatMap(Config.Redacted("TOKEN_SECRET"), (secrets) =>
-      make(
-        Redacted.value(secrets)
-          .split(",")
-          .map((secret) => Redacted.make(secret.trim()))
-      )
-    )
+    Effect.gen(function* () {
+      const text = yield* Config.orElse(Config.Redacted("LINK_SECRET"), () => Config.Redacted("TOKEN_SECRET"))
+      const secrets = yield* Effect.fromResult(parseTokenSecrets(Redacted.value(text)))
+      return yield* makeOf(secrets.map(({ secret }) => secret))
+    })
   )
 }
 
-const make = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
+const makeOf = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redacted<string>>) {
+  for (const secret of secrets) yield* Effect.fromResult(bytesOfSecret(secret))
+  return make(secrets)
+})
+
+const make = (secrets: ReadonlyArray<Redacted.Redacted<string>>): FileLinks["Service"] => {
   // Derived keys: the signature of a link can never be the signature of a token.
-  const keys = (yield* secretBytes(secrets)).map((secret) => Buffer.from(hkdfSync("sha256", secret, "", PURPOSE, 32)))
+  const keys = secrets.map((secret) => Buffer.from(hkdfSync("sha256", Redacted.value(secret), "", PURPOSE, 32)))
   return FileLinks.of({
     sign: Effect.fnUntraced(function* (libraryId, fileId, lifetime) {
       const step = Math.max(1, Math.floor(Duration.toSeconds(lifetime)))
@@ -64,7 +67,7 @@ const make = Effect.fnUntraced(function* (secrets: ReadonlyArray<Redacted.Redact
       return libraryId
     })
   })
-})
+}
 
 /** The URL of a file's download, with a signed query. */
 export const linkTo = (

@@ -1,0 +1,57 @@
+import { writeFileSync } from "node:fs"
+import { Args, Flags } from "@oclif/core"
+import { BaseCommand } from "../../../BaseCommand.ts"
+import { CliFailure } from "../../../output/CliFailure.ts"
+
+const ALGORITHMS = ["EdDSA", "ES256", "RS256"] as const
+
+interface KeysMakeResult {
+  readonly file: string
+  /** The name that tokens give the key. */
+  readonly kid: string
+  readonly alg: string
+}
+
+export default class TokenKeysMake extends BaseCommand<KeysMakeResult> {
+  static override summary = "Make a key pair that signs tokens, and write its private key to a new file."
+  static override description =
+    `Only the owner of the file can read it. A file that exists is never overwritten. Keep it where tokens are made: the servers need the public key alone, which \`token keys jwks\` prints.`
+  static override examples = [
+    "<%= config.bin %> token keys make ./token-key.json",
+    "<%= config.bin %> token keys make ./token-key-2.json --alg ES256 --kid 2026-11"
+  ]
+  static override args = { file: Args.string({ description: "new file for the private key", required: true }) }
+  static override flags = {
+    alg: Flags.option({ options: ALGORITHMS })({ description: "algorithm of the signatures", default: "EdDSA" }),
+    kid: Flags.string({ description: "name of the key in its tokens (default: its RFC 7638 thumbprint)" })
+  }
+
+  async run(): Promise<KeysMakeResult> {
+    const { args, flags } = await this.parse(TokenKeysMake)
+    if (flags.kid !== undefined && !/^[\w.~-]{1,64}$/.test(flags.kid)) {
+      const { nameInvalid } = await import("../../../input/ids.ts")
+      throw nameInvalid("key", "1 to 64 letters, digits and . _ ~ -")
+    }
+    const { JwtAccess } = await import("@sealog/server/adapters")
+    const { value } = await import("effect/Redacted")
+    const privateKey = await this.execute(JwtAccess.generateSigningKey(flags.alg, flags.kid))
+    try {
+      writeFileSync(args.file, `${value(privateKey)}\n`, { mode: 0o600, flag: "wx" })
+    } catch (error) {
+      const exists = error instanceof Error && "code" in error && error.code === "EEXIST"
+      throw new CliFailure({
+        code: exists ? "KEY_FILE_EXISTS" : "KEY_FILE_NOT_WRITTEN",
+        message: exists
+          ? `${args.file} exists, and was not changed.`
+          : `The private key was not written: ${error instanceof Error ? error.message : String(error)}`,
+        exitCode: exists ? 1 : 2,
+        tryThis: exists
+          ? "another file; a key that is replaced would make its tokens worthless"
+          : "a folder that this user can write to"
+      })
+    }
+    const { kid }: { readonly kid: string } = JSON.parse(value(privateKey))
+    this.print(`Wrote the private key ${kid} (${flags.alg}) to ${args.file}.`)
+    return { file: args.file, kid, alg: flags.alg }
+  }
+}

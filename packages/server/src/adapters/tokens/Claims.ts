@@ -1,0 +1,163 @@
+/** The claims of a token: decodes them, checks them against the settings, and names the claims that are wrong. */
+import { Result, Schema } from "effect"
+import { DocumentId, LibraryId, PublicKey } from "../../domain/Ids.ts"
+import { Grant, ReplicaType, TokenRefused } from "../../ports/Access.ts"
+
+export interface ClaimRules {
+  /** Accepted values of `iss`; empty: any, or none. */
+  readonly issuers: ReadonlyArray<string>
+  /** Accepted values of `aud`; empty: any, or none. */
+  readonly audiences: ReadonlyArray<string>
+  /** How far another clock may be ahead, ms. */
+  readonly leeway: number
+  /** Longest time from `iat` to `exp`, ms; undefined: any. */
+  readonly maxLifetime: number | undefined
+}
+
+const Claims = Schema.Struct({
+  sub: Grant.fields.userId,
+  lib: LibraryId,
+  // Some issuers pass on a query's text, so the number may be a string.
+  type: Schema.optionalKey(
+    Schema.Union([Schema.Literals([0, 1, 2, 3, 4, 5]), Schema.Literals(["0", "1", "2", "3", "4", "5"])])
+  ),
+  exp: Schema.Finite,
+  iat: Schema.optionalKey(Schema.Finite),
+  nbf: Schema.optionalKey(Schema.Finite),
+  docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
+  keys: Schema.optionalKey(Schema.Array(PublicKey).check(Schema.isMaxLength(100))),
+  jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+})
+type Claims = typeof Claims.Type
+
+const decode = Schema.decodeUnknownResult(Claims)
+
+/** From here on (the year 5138), a number of seconds is a number of milliseconds by mistake. */
+const MILLISECONDS = 1e11
+
+/** The grant of a payload whose signature was verified. */
+export const grantOf = (
+  payload: Readonly<Record<string, unknown>>,
+  rules: ClaimRules,
+  now: number
+): Result.Result<Grant, TokenRefused> => {
+  const decoded = decode(payload)
+  if (Result.isFailure(decoded)) return refused(faultsOf(payload))
+  const claims = decoded.success
+  if (claims.exp >= MILLISECONDS) {
+    return refused(["The claim exp is in milliseconds; it counts seconds since 1970."])
+  }
+  if (claims.exp * 1000 <= now) {
+    const at = new Date(Math.max(0, claims.exp) * 1000).toISOString()
+    return Result.fail(new TokenRefused({ reason: "expired", message: `The token expired at ${at}.` }))
+  }
+  const faults = [
+    ...timeFaults(claims, rules, now),
+    ...nameFault("iss", rules.issuers, isOneOf(rules.issuers, payload["iss"])),
+    ...nameFault(
+      "aud",
+      rules.audiences,
+      [payload["aud"]].flat().some((aud) => isOneOf(rules.audiences, aud))
+    )
+  ]
+  if (faults.length > 0) return refused(faults)
+  const type = Number(claims.type ?? ReplicaType.realtime)
+  return Result.succeed({
+    userId: claims.sub,
+    libraryId: claims.lib,
+    documents: claims.docs,
+    signingKeys: claims.keys,
+    readOnly: type === ReplicaType["read-only-pull"] || type === ReplicaType["read-only"],
+    replicaType: type,
+    expiresAt: claims.exp,
+    tokenId: claims.jti,
+    issuedAt: claims.iat
+  })
+}
+
+const refused = (faults: ReadonlyArray<string>) =>
+  Result.fail(new TokenRefused({ reason: "claims", message: faults.join(" ") }))
+
+/** `exp` has no leeway: an open connection ends at `exp`, and its client must not be let in again. */
+const timeFaults = ({ exp, iat, nbf }: Claims, { leeway, maxLifetime }: ClaimRules, now: number) => {
+  const isAhead = (seconds: number | undefined) => seconds !== undefined && seconds * 1000 > now + leeway
+  const ahead = (name: string, seconds = 0) =>
+    seconds >= MILLISECONDS
+      ? `The claim ${name} is in milliseconds; it counts seconds since 1970.`
+      : `The claim ${name} is in the future: it is ${Math.ceil(seconds - now / 1000)} s ahead of this server's clock.`
+  const lifetime = exp - (iat ?? now / 1000)
+  return [
+    ...(isAhead(iat) ? [ahead("iat", iat)] : []),
+    ...(isAhead(nbf) ? [ahead("nbf", nbf)] : []),
+    ...(maxLifetime !== undefined && lifetime * 1000 > maxLifetime
+      ? [`The token lasts ${Math.ceil(lifetime)} s (exp - iat); this server accepts at most ${maxLifetime / 1000} s.`]
+      : [])
+  ]
+}
+
+const isOneOf = (accepted: ReadonlyArray<string>, value: unknown): boolean =>
+  typeof value === "string" && accepted.includes(value)
+
+const nameFault = (name: "iss" | "aud", accepted: ReadonlyArray<string>, isAccepted: boolean) =>
+  accepted.length === 0 || isAccepted ? [] : [`The claim ${name} is not ${accepted.join(" or ")}.`]
+
+// ---------------------------------------------------------------------------------------------------- wrong claims
+
+/** A sentence for each claim that is missing or malformed. It holds no value of the token. */
+const faultsOf = (payload: Readonly<Record<string, unknown>>): ReadonlyArray<string> => {
+  const faults = Object.entries(checks).flatMap(([name, fault]) => {
+    const value = payload[name]
+    if (value === undefined) return REQUIRED.includes(name) ? [`The claim ${name} is missing.`] : []
+    const problem = fault(value)
+    return problem === undefined ? [] : [`The claim ${name} ${problem}.`]
+  })
+  return faults.length > 0 ? faults : ["The token's claims are not valid."]
+}
+
+const REQUIRED = ["sub", "lib", "exp"]
+
+const textFault = (value: unknown, max: number): string | undefined => {
+  if (typeof value !== "string") return "is not text"
+  if (value === "") return "is empty"
+  return Array.from(value).length > max ? `is longer than ${max} characters` : undefined
+}
+
+const numberFault = (value: unknown): string | undefined =>
+  typeof value === "number" && Number.isFinite(value) ? undefined : "is not a number of seconds since 1970"
+
+const listFault = (value: unknown, is: (entry: unknown) => boolean, max: number, noun: string): string | undefined => {
+  if (!Array.isArray(value)) return "is not a list"
+  if (value.length > max) return `has more than ${max} entries`
+  const wrong = value.findIndex((entry) => !is(entry))
+  return wrong === -1 ? undefined : `has an entry, number ${wrong + 1}, that is not ${noun}`
+}
+
+const isDocumentId = Schema.is(DocumentId)
+const isLibraryId = Schema.is(LibraryId)
+const isPublicKey = Schema.is(PublicKey)
+
+const checks: Readonly<Record<string, (value: unknown) => string | undefined>> = {
+  sub: (value) => {
+    const fault = textFault(value, 200)
+    if (fault !== undefined) return fault
+    const text = String(value)
+    if (/\p{Cc}/u.test(text)) return "holds a control character"
+    if (/\p{Cs}/u.test(text)) return "is not well-formed Unicode"
+    return text.length > 200 ? "is longer than 200 characters" : undefined
+  },
+  lib: (value) => {
+    const fault = textFault(value, 200)
+    if (fault !== undefined || isLibraryId(value)) return fault
+    const text = String(value)
+    if (text.startsWith("@")) return "begins with @, which is reserved"
+    if (/\p{Z}/u.test(text)) return "holds a space"
+    return text.includes("/") ? "holds a slash" : "holds a character that cannot be printed"
+  },
+  type: (value) => (/^[0-5]$/.test(String(value)) ? undefined : "is not a replica type, 0 to 5"),
+  exp: numberFault,
+  iat: numberFault,
+  nbf: numberFault,
+  docs: (value) => listFault(value, isDocumentId, 1000, "the id of a document"),
+  keys: (value) => listFault(value, isPublicKey, 100, "a public key of 43 base64url characters"),
+  jti: (value) => (value === "" ? undefined : textFault(value, 200))
+}
