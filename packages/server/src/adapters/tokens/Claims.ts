@@ -136,6 +136,10 @@ const isDocumentId = Schema.is(DocumentId)
 const isLibraryId = Schema.is(LibraryId)
 const isPublicKey = Schema.is(PublicKey)
 
+/** Only numbers and texts: the text of a list of lists may be too deep to make. */
+const isReplicaType = (value: unknown): boolean =>
+  (typeof value === "number" || typeof value === "string") && /^[0-5]$/.test(`${value}`)
+
 const checks: Readonly<Record<string, (value: unknown) => string | undefined>> = {
   sub: (value) => {
     const fault = textFault(value, 200)
@@ -153,7 +157,7 @@ const checks: Readonly<Record<string, (value: unknown) => string | undefined>> =
     if (/\p{Z}/u.test(text)) return "holds a space"
     return text.includes("/") ? "holds a slash" : "holds a character that cannot be printed"
   },
-  type: (value) => (/^[0-5]$/.test(String(value)) ? undefined : "is not a replica type, 0 to 5"),
+  type: (value) => (isReplicaType(value) ? undefined : "is not a replica type, 0 to 5"),
   exp: numberFault,
   iat: numberFault,
   nbf: numberFault,

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Redacted } from "effect"
 import { TestClock } from "effect/testing"
-import { SignJWT } from "jose"
+import { CompactSign, SignJWT } from "jose"
 import { type JwtAccessOptions, layer } from "../../../src/adapters/JwtAccess.ts"
 import * as Administration from "../../../src/domain/Administration.ts"
 import { LibraryId, PublicKey } from "../../../src/domain/Ids.ts"
@@ -60,6 +60,20 @@ describe("the claims of a token", () => {
         const refused = yield* refusal(claims)
         assert.deepStrictEqual([refused.reason, refused.message], ["claims", message])
       }
+    })
+  )
+
+  it.effect("a claim that is too deep to be made a text is named like any other", () =>
+    Effect.gen(function* () {
+      const deep = `${"[".repeat(20_000)}${"]".repeat(20_000)}`
+      const text = `{"sub":"ada","lib":"notes","exp":${START + 3600},"type":${deep}}`
+      const token = yield* Effect.promise(() =>
+        new CompactSign(new TextEncoder().encode(text))
+          .setProtectedHeader({ alg: "HS256" })
+          .sign(new TextEncoder().encode(SECRET))
+      )
+      const refused = yield* withAccess(Effect.flatMap(Access, (access) => Effect.flip(access.verify(token))))
+      assert.strictEqual(refused.message, "The claim type is not a replica type, 0 to 5.")
     })
   )
 
