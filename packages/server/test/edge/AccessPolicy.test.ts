@@ -387,6 +387,20 @@ const troubles: Readonly<Record<string, () => Effect.Effect<boolean, unknown>>> 
   "answers something that is not true": () => Effect.succeed("yes" as never)
 }
 
+/** A document that Ada and Grace are connected to, with the messages of one author. */
+const shareDocument = Effect.fnUntraced(function* (server: TestServer) {
+  const docId = crypto.randomUUID()
+  const connect = (userId: string) =>
+    Effect.flatMap(server.token("notes", { userId }), (token) =>
+      connectRaw({ url: server.url, documentId: docId, token })
+    )
+  const author = makeAuthor()
+  const snapshot = snapshotMessage(author, { docId })
+  const update = (clock: number) =>
+    updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock })
+  return { ...{ ada: yield* connect("ada"), grace: yield* connect("grace") }, connect, docId, snapshot, update }
+})
+
 describe("a policy that", () => {
   it.live.each(Object.entries(troubles))("%s refuses, and everything else goes on", ([name, trouble]) =>
     Effect.gen(function* () {
@@ -394,18 +408,9 @@ describe("a policy that", () => {
       const allows = ({ userId }: Grant) => (isInTrouble && userId === "ada" ? trouble() : Effect.succeed(true))
       const server = yield* startMemoryServer({ allows, access: { policyTimeout: "100 millis" } })
       const isAnswer = name.startsWith("answers something")
-      const docId = crypto.randomUUID()
-      const connect = (userId: string) =>
-        Effect.flatMap(server.token("notes", { userId }), (token) =>
-          connectRaw({ url: server.url, documentId: docId, token })
-        )
-      const [ada, grace] = [yield* connect("ada"), yield* connect("grace")]
-      const author = makeAuthor()
-      const snapshot = snapshotMessage(author, { docId })
+      const { ada, connect, docId, grace, snapshot, update } = yield* shareDocument(server)
       ada.send(snapshot)
       yield* grace.next("snapshot")
-      const update = (clock: number) =>
-        updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock })
 
       const library = libraryOn(server)
       const token = yield* library.token({ userId: "ada" })
@@ -492,18 +497,9 @@ describe("a server that asks for each event", () => {
         return Effect.as(Effect.sleep("1 millis"), userId !== removed)
       }
       const server = yield* startMemoryServer({ allows, access: { asksForEachEvent: true } })
-      const docId = crypto.randomUUID()
-      const connect = (userId: string) =>
-        Effect.flatMap(server.token("notes", { userId }), (token) =>
-          connectRaw({ url: server.url, documentId: docId, token })
-        )
-      const [ada, grace] = [yield* connect("ada"), yield* connect("grace")]
-      const author = makeAuthor()
-      const snapshot = snapshotMessage(author, { docId })
+      const { ada, grace, snapshot, update } = yield* shareDocument(server)
       grace.send(snapshot)
       yield* grace.next("snapshot-saved")
-      const update = (clock: number) =>
-        updateMessage(author, { docId, refSnapshotId: snapshot.publicData.snapshotId, clock })
       for (let clock = 0; clock < 20; clock++) grace.send(update(clock))
       const clockOf = (frame: object) => (frame as { publicData?: { clock?: number } }).publicData?.clock
       yield* ada.next("update", (frame) => clockOf(frame) === 19)

@@ -10,9 +10,9 @@ import type { Origins } from "../Origins.ts"
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
 /**
- * Gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is destroyed: browsers,
- * fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests in progress, the
- * answer is 503, and for an address with too many it is 429. Then the connection ends.
+ * Gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is
+ * destroyed: browsers, fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests
+ * in progress, the answer is 503, and for an address with too many it is 429. Then the connection ends.
  */
 export const admitRequests = (
   server: Server,
