@@ -6,7 +6,7 @@ import type { SocketLimits } from "./Limits.ts"
 import { type MemoryBudget, makeMemoryBudget } from "./MemoryBudget.ts"
 import { PROGRESS_INTERVAL, ReceiveBudget } from "./ReceiveBudget.ts"
 import { SendBudget } from "./SendBudget.ts"
-import { SlowLanes } from "./SlowLanes.ts"
+import { UserTurns } from "./UserTurns.ts"
 
 export interface Budgets {
   /** For large messages, from their first bytes to their answer. */
@@ -17,7 +17,7 @@ export interface Budgets {
   readonly sendBudget: SendBudget
   /** For frames that wait or are being handled. Above it, each client may have few waiting. */
   readonly waitingFrames: SharedBytes
-  readonly slowLanes: SlowLanes
+  readonly userTurns: UserTurns
 }
 
 export const makeBudgets = Effect.fnUntraced(function* (limits: Pick<SocketLimits, "messageMemory" | "maxFrameBytes">) {
@@ -31,7 +31,7 @@ export const makeBudgets = Effect.fnUntraced(function* (limits: Pick<SocketLimit
     memoryBudget: makeMemoryBudget(),
     sendBudget: new SendBudget(messageMemory),
     waitingFrames: new SharedBytes(messageMemory / 4),
-    slowLanes: new SlowLanes(run)
+    userTurns: new UserTurns(run)
   } satisfies Budgets
 })
 

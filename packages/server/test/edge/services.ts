@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { makeMemoryBudget } from "../../src/edge/MemoryBudget.ts"
 import { ReceiveBudget } from "../../src/edge/ReceiveBudget.ts"
 import { SendBudget } from "../../src/edge/SendBudget.ts"
-import { SlowLanes } from "../../src/edge/SlowLanes.ts"
+import { UserTurns } from "../../src/edge/UserTurns.ts"
 import type { ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
 import { SharedBytes } from "../../src/internal/SharedBytes.ts"
 
@@ -16,7 +16,7 @@ export const makeServices = (options: Partial<ClientSocketServices> = {}): Clien
   memoryBudget: makeMemoryBudget(),
   receiveBudget: new ReceiveBudget(256 * MB),
   sendBudget: new SendBudget(256 * MB),
-  slowLanes: new SlowLanes((effect) => Effect.runFork(effect)),
+  userTurns: new UserTurns((effect) => Effect.runFork(effect)),
   waitingFrames: new SharedBytes(64 * MB),
   ...options
 })

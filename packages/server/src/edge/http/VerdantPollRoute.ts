@@ -18,7 +18,6 @@ import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
-import type { Turn } from "../SlowLanes.ts"
 import { admitByToken } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { countUntilTaken, roomForBody } from "./PollMemory.ts"
@@ -90,17 +89,17 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
     },
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }
-  const handling = Effect.fnUntraced(function* (turn: Turn) {
+  const handling = Effect.gen(function* () {
     // It may have waited for its turn and the memory budget until after the response.
     if (isAnswered) return
-    const messages = yield* messagesOf(body, grant, turn)
+    const messages = yield* messagesOf(body, grant)
     const session = yield* sessions.open(client, grant)
     yield* session.receive(messages)
-  }, Effect.scoped)
+  }).pipe(Effect.scoped)
   isHandling = true
   const fiber = run(
-    budgets.slowLanes
-      .inTurn(user, body.length, (turn) => budgets.memoryBudget.handle(body.length, handling(turn)))
+    budgets.userTurns
+      .inTurn(user, body.length, budgets.memoryBudget.handle(body.length, handling))
       .pipe(Effect.ensuring(Effect.sync(() => room.release())))
   )
   yield* within(patience, Fiber.join(fiber)).pipe(
@@ -128,15 +127,11 @@ const decodeBody = Schema.decodeUnknownEffect(
   Schema.fromJsonString(Schema.Struct({ messages: Schema.Array(Schema.Unknown) }))
 )
 
-/** Decodes the messages of a body, and ends the turn with the time that this took. */
-const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant, turn: Turn) {
-  const start = performance.now()
+const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant) {
   if (!hasFewValues(body, maxValuesOf(grant))) return yield* new HttpRefusal({ code: Code.invalidRequest })
   const { messages } = yield* Effect.mapError(decodeBody(body), () => new HttpRefusal({ code: Code.bodyRequired }))
   if (messages.length > MAX_MESSAGES) return yield* new HttpRefusal({ code: Code.invalidRequest })
-  const decoded = messages.map((message) => decodeMessage(message, grant.userId))
-  turn.end(performance.now() - start)
-  return decoded
+  return messages.map((message) => decodeMessage(message, grant.userId))
 })
 
 export const VerdantPollRoute = (limits: SocketLimits, budgets: Budgets) =>

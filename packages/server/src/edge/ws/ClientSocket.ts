@@ -12,7 +12,7 @@ import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
-import type { SlowLanes } from "../SlowLanes.ts"
+import type { UserTurns } from "../UserTurns.ts"
 import { ArrivingMessage, type ArrivingMessageOwner, type ArrivingMessageServices } from "./ArrivingMessage.ts"
 import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
 import { Liveness } from "./Liveness.ts"
@@ -25,7 +25,7 @@ export type CloseReason = TokenRefused | GrantEnded | StorageUnavailable | Acces
 export interface ClientSocketServices extends ArrivingMessageServices, SocketConnectionServices {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly memoryBudget: MemoryBudget
-  readonly slowLanes: SlowLanes
+  readonly userTurns: UserTurns
   /** The bytes of frames that wait or are being handled, of all clients together. */
   readonly waitingFrames: SharedBytes
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
@@ -115,16 +115,9 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     const { served, services } = this
     if (served === undefined) return Effect.void
     const { session, user } = served
-    const handling = services.slowLanes.inTurn(user, length, (turn) => {
-      const receive = Effect.suspend(() => {
-        const start = performance.now()
-        const receiving = session.receive(texts)
-        turn.end(performance.now() - start)
-        return receiving
-      })
-      return services.memoryBudget.handle(length, receive, session.answered)
-    })
-    return Effect.catchCause(handling, (cause) => this.closeFor(cause))
+    const receive = Effect.suspend(() => session.receive(texts))
+    const handling = services.memoryBudget.handle(length, receive, session.answered)
+    return Effect.catchCause(services.userTurns.inTurn(user, length, handling), (cause) => this.closeFor(cause))
   }
 
   ended(): void {

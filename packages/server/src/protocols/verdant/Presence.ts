@@ -1,7 +1,7 @@
 /**
  * The users who are present in a library. A user has one presence, that of the last device that sent one, while any of the
  * user's devices is connected or polls. Each process knows its own users and broadcasts their presence to the others, which
- * forget a presence that is not repeated.
+ * forget a presence that is not repeated. A user who sends presences faster than they are passed on is seen with the newest.
  */
 import { Option, Schema } from "effect"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -30,6 +30,19 @@ interface Own {
   readonly connections: Set<string>
   /** A polling user counts as present until this time, milliseconds since 1970. */
   until: number
+  /** When the user's presence was last passed on, milliseconds since 1970. */
+  passedOnAt: number
+  /** A newer presence than that waits to be passed on. */
+  isWaiting: boolean
+}
+
+export interface PresenceServices {
+  /** Names this process to others. */
+  readonly process: string
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  /** Calls `then` after so many milliseconds. */
+  readonly later: (millis: number, then: () => void) => void
 }
 
 /** Users of one library whose presence a process keeps; further users are not shown to others. */
@@ -37,6 +50,10 @@ const MAX_USERS = 1000
 /** Users of a process that was silent for longer count as gone. */
 const SILENCE_MILLIS = 90_000
 const REPEAT_MILLIS = 30_000
+/** Milliseconds at least between two presences of a user that are passed on. Verdant's client sends five a second. */
+const INTERVAL_MILLIS = 50
+/** Messages that a user's presences cause at most in each millisecond: in a library with many clients, they are rarer. */
+const MESSAGES_PER_MILLI = 2
 
 const Text = Schema.String.check(Schema.isMaxLength(200))
 const PresenceMessage = Schema.fromJsonString(
@@ -57,14 +74,12 @@ export class Presence {
   private readonly listeners = new Set<PresenceListener>()
   /** By polling replica, the users that it was last sent, and their replicas. */
   private readonly sentTo = new Map<ReplicaId, ReadonlyMap<string, string>>()
-  private readonly process: string
-  private readonly now: () => number
+  private readonly services: PresenceServices
   private tell: ((message: Uint8Array) => void) | undefined
   private repeatedAt = 0
 
-  constructor(process: string, now: () => number) {
-    this.process = process
-    this.now = now
+  constructor(services: PresenceServices) {
+    this.services = services
   }
 
   /** Connects it to other processes, and asks them for their users. */
@@ -81,7 +96,7 @@ export class Presence {
 
   /** The user is present while the connection is open, or, with polls, until a time. */
   arrive(userId: string, connection: string | { readonly until: number }): void {
-    const own = this.own.get(userId) ?? { present: undefined, connections: new Set(), until: 0 }
+    const own = this.own.get(userId) ?? makeOwn()
     if (typeof connection === "string") own.connections.add(connection)
     else own.until = Math.max(own.until, connection.until)
     if (this.own.size < MAX_USERS) this.own.set(userId, own)
@@ -98,8 +113,14 @@ export class Presence {
     const own = this.own.get(present.userId)
     if (own === undefined) return
     own.present = present
-    this.say({ from: this.process, present })
-    this.notify({ _tag: "Changed", present })
+    if (own.isWaiting) return
+    const wait = own.passedOnAt + this.interval - this.services.now()
+    if (wait <= 0) return this.passOn(own, present)
+    own.isWaiting = true
+    this.services.later(wait, () => {
+      own.isWaiting = false
+      if (this.own.get(present.userId) === own && own.present !== undefined) this.passOn(own, own.present)
+    })
   }
 
   /** All users who are present, also those of other processes. */
@@ -124,7 +145,7 @@ export class Presence {
 
   /** Called at intervals: removes users who were silent for too long, and repeats the own users' presence. */
   tick(): void {
-    const now = this.now()
+    const now = this.services.now()
     for (const [userId, own] of this.own) this.expire(userId, own)
     for (const [name, { heard, present }] of this.others) {
       if (now - heard > SILENCE_MILLIS) this.removeOther(name, present)
@@ -146,7 +167,7 @@ export class Presence {
       const name = `${decoded.from} ${decoded.present.userId}`
       const before = this.others.get(name)
       if (before === undefined && this.others.size >= MAX_USERS) return
-      this.others.set(name, { from: decoded.from, present: decoded.present, heard: this.now() })
+      this.others.set(name, { from: decoded.from, present: decoded.present, heard: this.services.now() })
       if (JSON.stringify(before?.present) !== JSON.stringify(decoded.present)) {
         this.notify({ _tag: "Changed", present: decoded.present })
       }
@@ -157,12 +178,22 @@ export class Presence {
     }
   }
 
+  private get interval(): number {
+    return Math.max(INTERVAL_MILLIS, this.listeners.size / MESSAGES_PER_MILLI)
+  }
+
+  private passOn(own: Own, present: Present): void {
+    own.passedOnAt = this.services.now()
+    this.say({ from: this.services.process, present })
+    this.notify({ _tag: "Changed", present })
+  }
+
   private expire(userId: string, own: Own): void {
-    if (own.connections.size > 0 || own.until > this.now()) return
+    if (own.connections.size > 0 || own.until > this.services.now()) return
     this.own.delete(userId)
     if (own.present === undefined) return
     const { replicaId } = own.present
-    this.say({ from: this.process, offline: { userId, replicaId } })
+    this.say({ from: this.services.process, offline: { userId, replicaId } })
     this.notifyOffline(userId, replicaId)
   }
 
@@ -177,8 +208,9 @@ export class Presence {
   }
 
   private sayAll(): void {
-    this.repeatedAt = this.now()
-    for (const { present } of this.own.values()) if (present !== undefined) this.say({ from: this.process, present })
+    this.repeatedAt = this.services.now()
+    for (const { present } of this.own.values())
+      if (present !== undefined) this.say({ from: this.services.process, present })
   }
 
   private say(message: object): void {
@@ -196,3 +228,8 @@ export class Presence {
     }
   }
 }
+
+const makeOwn = (): Own => ({
+  ...{ present: undefined, connections: new Set(), until: 0 },
+  ...{ passedOnAt: Number.NEGATIVE_INFINITY, isWaiting: false }
+})

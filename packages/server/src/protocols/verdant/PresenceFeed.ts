@@ -4,6 +4,8 @@ import type { Message } from "./Message.ts"
 import type { Presence, PresenceChange, Present } from "./Presence.ts"
 import * as Wire from "./Wire.ts"
 
+type Changed = Extract<PresenceChange, { readonly _tag: "Changed" }>
+
 export interface PresenceFeedServices {
   /** The user's profile, as JSON for peers. */
   readonly profileOf: (userId: string) => Effect.Effect<unknown>
@@ -34,7 +36,9 @@ export class PresenceFeed {
 
   tell(change: PresenceChange): void {
     if (change._tag === "Offline") return this.send(Wire.presenceOffline(change.userId, change.replicaId))
-    this.services.run(Effect.map(this.withProfile(change.present), (info) => this.send(Wire.presenceChanged(info))))
+    this.services.run(
+      Effect.map(this.services.profileOf(change.present.userId), (profile) => this.send(messageOf(change, profile)))
+    )
   }
 
   /**
@@ -51,9 +55,21 @@ export class PresenceFeed {
   }
 
   private withProfile(present: Present): Effect.Effect<Wire.UserInfo> {
-    const { internal, presence, replicaId, userId } = present
-    return Effect.map(this.services.profileOf(userId), (profile) => ({
-      ...{ id: userId, replicaId, profile, presence, internal }
-    }))
+    return Effect.map(this.services.profileOf(present.userId), (profile) => userInfoOf(present, profile))
   }
+}
+
+const userInfoOf = ({ internal, presence, replicaId, userId }: Present, profile: unknown): Wire.UserInfo => ({
+  ...{ id: userId, replicaId, profile, presence, internal }
+})
+
+/** The messages of changes, made once for all clients that are told the same change. */
+const messages = new WeakMap<PresenceChange, { readonly profile: unknown; readonly message: Message }>()
+
+const messageOf = (change: Changed, profile: unknown): Message => {
+  const made = messages.get(change)
+  if (made !== undefined && made.profile === profile) return made.message
+  const message = Wire.presenceChanged(userInfoOf(change.present, profile))
+  messages.set(change, { profile, message })
+  return message
 }

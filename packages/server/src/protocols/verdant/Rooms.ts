@@ -16,7 +16,7 @@ import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
-import { Presence } from "./Presence.ts"
+import { Presence, type PresenceServices } from "./Presence.ts"
 import { ReplicaProgress } from "./ReplicaProgress.ts"
 
 /** The memory of a library's room besides its state. */
@@ -43,11 +43,13 @@ export const libraryKey = (libraryId: LibraryId): StreamKey => ({ libraryId, str
 
 interface ProtocolOptions {
   readonly now: () => number
+  readonly later: PresenceServices["later"]
   readonly truancy: number
   readonly onEvicted: (libraryId: LibraryId) => void
 }
 
 const makeProtocol = ({
+  later,
   now,
   onEvicted,
   truancy
@@ -69,7 +71,7 @@ const makeProtocol = ({
       const local: LibraryLocal = {
         libraryId,
         progress,
-        presence: new Presence(process, now),
+        presence: new Presence({ process, now, later }),
         quota: () => noQuota,
         context: () => ({
           now: now(),
@@ -124,6 +126,7 @@ export class LibraryRooms extends Context.Service<
         }
         const protocol = makeProtocol({
           now: () => clock.currentTimeMillisUnsafe(),
+          later: (millis, then) => run(Effect.andThen(Effect.sleep(millis), Effect.sync(then))),
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
           onEvicted: deleteFiles
         })
