@@ -106,3 +106,25 @@ describe("users who leave", () => {
     })
   )
 })
+
+describe("a user who sends presences without a pause", () => {
+  it.live("is seen with the newest, and the peers are spared most of the others", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const [sender, peer] = yield* Effect.forEach(["sender", "peer"], (userId) =>
+        Effect.gen(function* () {
+          const connection = yield* connectVerdant(library, yield* library.token({ userId }))
+          const replica = makeReplica()
+          const { ackThisNonce } = yield* registerReplica(connection, replica)
+          connection.send(replica.ack({ nonce: ackThisNonce }))
+          return { connection, replica }
+        })
+      )
+      for (let i = 0; i <= 1000; i++) sender!.connection.send(sender!.replica.presence({ i }))
+      const presenceOf = (message: object) => (message as { userInfo: { presence: { i: number } } }).userInfo.presence.i
+      yield* peer!.connection.next("presence-changed", (message) => presenceOf(message) === 1000)
+      const seen = peer!.connection.messages.filter(({ type }) => type === "presence-changed")
+      assert.isBelow(seen.length, 500)
+    })
+  )
+})
