@@ -1,4 +1,5 @@
 /** The schema as migrations, applied once and in order. A released migration is never edited. */
+import { type AppliedMigration, migrationStatusOf, newerSchema } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 
@@ -148,7 +149,10 @@ const TABLE = "sealog.migrations"
 /** The key of the advisory lock: a number that no other application is likely to use. */
 const LOCK = 0x5ea106
 
-/** Applies the missing migrations, and returns their ids and names. The role must own the tables. */
+/**
+ * Applies the missing migrations, and returns their ids and names. The role must own the tables. Fails if a newer version has
+ * migrated the database.
+ */
 export const migrate = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const apply = Effect.gen(function* () {
@@ -157,6 +161,7 @@ export const migrate = Effect.gen(function* () {
     // Only if it does not exist: the schema's owner need not have the right to create schemas.
     const schemas = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = 'sealog'`
     if (schemas.length === 0) yield* sql`CREATE SCHEMA sealog`
+    yield* migrationStatus
     return yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
   })
   return yield* sql.withTransaction(apply)
@@ -177,20 +182,15 @@ export const grantTo = Effect.fnUntraced(function* (role: string) {
   }
 })
 
-export interface MigrationStatus {
-  readonly id: number
-  readonly name: string
-  readonly applied: boolean
-}
-
-/** Returns every migration, and whether the database has it. Changes nothing. */
+/**
+ * Returns every migration, and whether the database has it. Changes nothing. Fails if a newer version has migrated the
+ * database.
+ */
 export const migrationStatus = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const tables = yield* sql`SELECT 1 FROM pg_tables WHERE schemaname = 'sealog' AND tablename = 'migrations'`
-  const rows = tables.length === 0 ? [] : yield* sql<{ migration_id: number }>`SELECT migration_id FROM ${sql(TABLE)}`
-  const applied = new Set(rows.map((row) => row.migration_id))
-  return Object.keys(migrations).map((key): MigrationStatus => {
-    const [id, ...name] = key.split("_")
-    return { id: Number(id), name: name.join("_"), applied: applied.has(Number(id)) }
-  })
+  const applied = tables.length === 0 ? [] : yield* sql<AppliedMigration>`SELECT migration_id, name FROM ${sql(TABLE)}`
+  const status = migrationStatusOf(Object.keys(migrations), applied)
+  const newer = newerSchema(status, applied)
+  return newer === undefined ? status : yield* newer
 })

@@ -6,11 +6,11 @@
  */
 import { PgClient } from "@effect/sql-pg"
 import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
-import { asUnavailable, rootCauseOf } from "@sealog/server/storage"
+import { asUnavailable, type MigrationStatus, missingMigrations, rootCauseOf } from "@sealog/server/storage"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
-import { grantTo, type MigrationStatus, migrate, migrationStatus } from "./Migrations.ts"
+import { grantTo, migrate, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals } from "./PgSignals.ts"
 import { tlsOptions } from "./Tls.ts"
@@ -30,8 +30,8 @@ export const layer = (options: PgStorageOptions): Layer.Layer<EventLog | Signals
   layerServices(migrate.pipe(asUnavailable("migrate the database"))).pipe(Layer.provide(layerClient(options)))
 
 /**
- * Provides the log of a migrated database. Fails if migrations are missing. If the database cannot be reached, the layer still
- * succeeds, and calls fail until the database is back.
+ * Provides the log of a migrated database. Fails if migrations are missing, or a newer version has migrated it. If the database
+ * cannot be reached, the layer still succeeds, and calls fail until the database is back.
  */
 export const layerWithoutMigrations = (
   options: PgStorageOptions
@@ -89,19 +89,16 @@ const tableSize = Effect.gen(function* () {
   return row?.bytes ?? 0
 })
 
-/** Fails if the database was never migrated, or by an older version. */
+/** Fails if the database was never migrated, or by a version that is not this one. */
 const requireMigrations = Effect.gen(function* () {
-  const status = yield* migrationStatus.pipe(
+  const status = yield* Effect.catchIf(
+    migrationStatus,
+    (error) => !(error instanceof StorageUnavailable),
     // The database may come back. Until then, every call of the log fails and says so.
-    Effect.catch((error) => Effect.as(Effect.logDebug("The database cannot be reached yet", rootCauseOf(error)), []))
+    (error) => Effect.as(Effect.logDebug("The database cannot be reached yet", rootCauseOf(error)), [])
   )
-  const missing = status.filter(({ applied }) => !applied)
-  if (missing.length > 0) {
-    return yield* new StorageUnavailable({
-      operation: "open the log",
-      cause: new Error(`the database lacks the migrations ${missing.map(({ name }) => name).join(", ")}`)
-    })
-  }
+  const missing = missingMigrations(status)
+  if (missing !== undefined) return yield* missing
 })
 
 const layerServices = <E>(prepared: Effect.Effect<unknown, E, PgClient.PgClient | SqlClient.SqlClient>) =>

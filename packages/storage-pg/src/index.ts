@@ -1,2 +1,2 @@
-export type { MigrationStatus } from "./Migrations.ts"
+export type { MigrationStatus } from "@sealog/server/storage"
 export * as PgStorage from "./PgStorage.ts"

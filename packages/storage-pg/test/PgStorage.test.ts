@@ -66,6 +66,20 @@ describe("migrations", () => {
     })
   )
 
+  it.effect("of a newer version are not worked with", () =>
+    Effect.gen(function* () {
+      const url = yield* emptyDatabase
+      yield* PgStorage.applyMigrations({ url })
+      yield* Effect.flatMap(
+        SqlClient.SqlClient,
+        (sql) => sql`INSERT INTO sealog.migrations (migration_id, name) VALUES (999, 'of_the_future')`
+      ).pipe(Effect.provide(PgStorage.layerClient({ url })))
+      const message = /a newer version of Sealog has migrated the database: this one does not know of_the_future/
+      assert.match((yield* Effect.flip(openLog(url))).message, message)
+      assert.match((yield* Effect.flip(PgStorage.applyMigrations({ url }))).message, message)
+    })
+  )
+
   it.effect(
     "number the streams of a log of the first version, and keep its events, payloads and the roles' rights",
     () =>

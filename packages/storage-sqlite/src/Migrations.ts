@@ -1,4 +1,5 @@
 /** The schema as migrations, applied once and in order. A released migration is never edited. */
+import { type AppliedMigration, migrationStatusOf, newerSchema } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 
@@ -122,23 +123,20 @@ export const migrations = { "0001_log": log, "0002_numbered_streams": numberedSt
 
 const TABLE = "migrations"
 
-/** Applies the missing migrations, and returns their ids and names. */
-export const migrate = Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
+/** Applies the missing migrations, and returns their ids and names. Fails if a newer version has migrated the database. */
+export const migrate = Effect.suspend(() =>
+  Effect.andThen(migrationStatus, Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE }))
+)
 
-export interface MigrationStatus {
-  readonly id: number
-  readonly name: string
-  readonly applied: boolean
-}
-
-/** Returns every migration, and whether the database has it. Changes nothing. */
+/**
+ * Returns every migration, and whether the database has it. Changes nothing. Fails if a newer version has migrated the
+ * database.
+ */
 export const migrationStatus = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const tables = yield* sql`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ${TABLE}`
-  const rows = tables.length === 0 ? [] : yield* sql<{ migration_id: number }>`SELECT migration_id FROM ${sql(TABLE)}`
-  const applied = new Set(rows.map((row) => row.migration_id))
-  return Object.keys(migrations).map((key): MigrationStatus => {
-    const [id, ...name] = key.split("_")
-    return { id: Number(id), name: name.join("_"), applied: applied.has(Number(id)) }
-  })
+  const applied = tables.length === 0 ? [] : yield* sql<AppliedMigration>`SELECT migration_id, name FROM ${sql(TABLE)}`
+  const status = migrationStatusOf(Object.keys(migrations), applied)
+  const newer = newerSchema(status, applied)
+  return newer === undefined ? status : yield* newer
 })

@@ -7,10 +7,11 @@
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
-import { asUnavailable } from "@sealog/server/storage"
+import { asUnavailable, missingMigrations } from "@sealog/server/storage"
 import { Context, type Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
 import * as SqliteClient from "#driver"
+import { type DatabaseFile, databaseFile } from "./DatabaseFile.ts"
 import { diagnose as diagnoseFile } from "./Diagnosis.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./SqliteEventLog.ts"
@@ -25,13 +26,13 @@ export interface SqliteStorageOptions {
 
 /** Migrates the database and provides the log. Fails if the file cannot be opened or is not a Sealog database. */
 export const layer = (options: SqliteStorageOptions): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(migrate).pipe(Layer.provide(layerClient(options)))
+  layerServices(migrate, options).pipe(Layer.provide(layerClient(options)))
 
-/** Provides the log of a migrated database. Fails if the file does not exist. */
+/** Provides the log of a migrated database. Fails if the file does not exist, or a version that is not this one migrated it. */
 export const layerWithoutMigrations = (
   options: SqliteStorageOptions
 ): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(Effect.void).pipe(Layer.provide(layerClient({ ...options, mustExist: true })))
+  layerServices(requireMigrations, options).pipe(Layer.provide(layerClient({ ...options, mustExist: true })))
 
 /** Applies the missing migrations, and returns their ids and names. */
 export const applyMigrations = (options: SqliteStorageOptions) =>
@@ -80,13 +81,30 @@ export const layerClient = (
     }).pipe(asUnavailable(`open ${options.filename}`))
   )
 
-const layerServices = <E>(prepare: Effect.Effect<unknown, E, SqlClient.SqlClient>) =>
+const requireMigrations = Effect.gen(function* () {
+  const missing = missingMigrations(yield* migrationStatus)
+  if (missing !== undefined) return yield* missing
+})
+
+const layerServices = <E>(
+  prepare: Effect.Effect<unknown, E, SqlClient.SqlClient>,
+  { filename }: Pick<SqliteStorageOptions, "filename">
+) =>
   Layer.effectContext(
     Effect.gen(function* () {
       yield* prepare
-      return Context.make(EventLog, EventLog.of(yield* makeEventLog)).pipe(Context.add(Signals, yield* makeSignals))
+      const log = whileInPlace(databaseFile(filename), yield* makeEventLog)
+      return Context.make(EventLog, EventLog.of(log)).pipe(Context.add(Signals, yield* makeSignals))
     }).pipe(asUnavailable("prepare the database"))
   )
+
+/** The log, which fails once its file is not the one at its path any more: what it commits then is not acknowledged. */
+const whileInPlace = ({ isInPlace }: DatabaseFile, log: EventLog["Service"]): EventLog["Service"] => ({
+  ...log,
+  append: (batch) => Effect.tap(log.append(batch), () => isInPlace),
+  heads: (keys) => Effect.andThen(isInPlace, log.heads(keys)),
+  tail: (key, options) => Effect.andThen(isInPlace, log.tail(key, options))
+})
 
 /** A new file is readable by its owner alone: it shows which users talk with each other, though not about what. */
 const prepareFile = (filename: string, mustExist: boolean): void => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, statSync } from "node:fs"
+import { copyFileSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, place, type StreamEvent, type StreamKey } from "@sealog/server/domain/Stream"
-import { type Append, EventLog } from "@sealog/server/ports/EventLog"
+import { type Append, EventLog, type StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
 import { hashBytes, PayloadCodec } from "@sealog/server/storage"
 import { Cause, Context, Effect, Exit, Layer, Queue, Stream } from "effect"
@@ -74,6 +74,54 @@ describe("SqliteStorage", () => {
       ])
       assert.deepStrictEqual(yield* SqliteStorage.applyMigrations({ filename }), [])
       assert.isTrue((yield* SqliteStorage.readMigrationStatus({ filename })).every(({ applied }) => applied))
+    })
+  )
+
+  it.effect("is not opened when a newer version has migrated it", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      yield* Effect.provide(Effect.void, SqliteStorage.layer({ filename }))
+      const database = new DatabaseSync(filename)
+      database.exec("INSERT INTO migrations (migration_id, name) VALUES (999, 'of_the_future')")
+      database.close()
+      for (const layer of [SqliteStorage.layer, SqliteStorage.layerWithoutMigrations]) {
+        const error = yield* Effect.flip(Effect.provide(Effect.void, layer({ filename })))
+        assert.match(String(error.cause), /a newer version of Sealog has migrated .* does not know of_the_future/)
+      }
+      const error = yield* Effect.flip(SqliteStorage.applyMigrations({ filename }))
+      assert.match(String(error.cause), /a newer version of Sealog/)
+    })
+  )
+
+  it.effect("is not opened for a command before it is migrated", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      new DatabaseSync(filename).close()
+      const error = yield* Effect.flip(Effect.provide(Effect.void, SqliteStorage.layerWithoutMigrations({ filename })))
+      assert.match(String(error.cause), /the database lacks the migrations log, numbered_streams/)
+    })
+  )
+
+  it.effect.each([
+    ["removed", (filename: string) => rmSync(filename)],
+    [
+      "replaced",
+      (filename: string) => {
+        copyFileSync(filename, `${filename}.copy`)
+        renameSync(`${filename}.copy`, filename)
+      }
+    ]
+  ] as const)("acknowledges nothing once its file is %s", ([, change]) =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const log = Context.get(yield* Layer.build(SqliteStorage.layer({ filename })), EventLog)
+      yield* log.append([firstEvent(key)])
+      change(filename)
+      const other = { ...key, streamId: "other" }
+      for (const use of [log.append([firstEvent(other)]), log.heads([key]), log.tail(key)]) {
+        const error = yield* Effect.flip(Effect.asVoid<unknown, StorageUnavailable, never>(use))
+        assert.match(String(error.cause), /was removed or replaced while it was open/)
+      }
     })
   )
 

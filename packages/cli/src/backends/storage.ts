@@ -1,15 +1,9 @@
 /** The storage that a database URL names. Only its package is loaded. */
 
 import type { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
-import type { Finding } from "@sealog/server/storage"
+import type { Finding, MigrationStatus } from "@sealog/server/storage"
 import type { Effect, Layer } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
-
-export interface MigrationStatus {
-  readonly id: number
-  readonly name: string
-  readonly applied: boolean
-}
 
 export interface Backend {
   readonly kind: "sqlite" | "postgres"

@@ -141,6 +141,11 @@ const storageAdvice = (message: string): string =>
   "check --database (or DATABASE_URL), and that the database is running and reachable from this machine"
 
 const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
+  [
+    /a newer version of Sealog/,
+    "the version that migrated the database, or a newer one; or restore a backup to another database"
+  ],
+  [/was removed or replaced/, "put the file back, or restart the server if the new file is the right one"],
   [/locked|busy/i, "again in a moment, or stop the process that holds the database"],
   [
     /no such table|relation .* does not exist|schema .* does not exist|lacks the migrations/,

@@ -15,6 +15,13 @@ export {
   type StreamRow,
   streamSummaryOf
 } from "./EventCodec.ts"
+export {
+  type AppliedMigration,
+  type MigrationStatus,
+  migrationStatusOf,
+  missingMigrations,
+  newerSchema
+} from "./MigrationStatus.ts"
 export { PayloadCodec } from "./PayloadCodec.ts"
 export {
   asUnavailable,

@@ -1,0 +1,46 @@
+/** Compares the migrations of a database with those of this version, so that no version works on a schema that it does not know. */
+import { StorageUnavailable } from "../ports/EventLog.ts"
+
+export interface MigrationStatus {
+  readonly id: number
+  readonly name: string
+  readonly applied: boolean
+}
+
+/** A row of the table that records which migrations were applied. */
+export interface AppliedMigration {
+  readonly migration_id: number
+  readonly name: string
+}
+
+/** `names`: the migrations of this version, as in "0001_log". Returns each of them, and whether the database has it. */
+export const migrationStatusOf = (
+  names: ReadonlyArray<string>,
+  applied: ReadonlyArray<AppliedMigration>
+): ReadonlyArray<MigrationStatus> => {
+  const ids = new Set(applied.map(({ migration_id }) => migration_id))
+  return names.map((key) => {
+    const [id, ...name] = key.split("_")
+    return { id: Number(id), name: name.join("_"), applied: ids.has(Number(id)) }
+  })
+}
+
+/** The error of a database that a newer version has migrated; undefined when this version knows all its migrations. */
+export const newerSchema = (
+  known: ReadonlyArray<MigrationStatus>,
+  applied: ReadonlyArray<AppliedMigration>
+): StorageUnavailable | undefined => {
+  const ids = new Set(known.map(({ id }) => id))
+  const unknown = applied.filter(({ migration_id }) => !ids.has(migration_id)).map(({ name }) => name)
+  return unknown.length === 0
+    ? undefined
+    : failed(`a newer version of Sealog has migrated the database: this one does not know ${unknown.join(", ")}`)
+}
+
+/** The error of a database that was not migrated, or by an older version only; undefined when it has all migrations. */
+export const missingMigrations = (known: ReadonlyArray<MigrationStatus>): StorageUnavailable | undefined => {
+  const missing = known.filter(({ applied }) => !applied).map(({ name }) => name)
+  return missing.length === 0 ? undefined : failed(`the database lacks the migrations ${missing.join(", ")}`)
+}
+
+const failed = (message: string) => new StorageUnavailable({ operation: "open the log", cause: new Error(message) })
