@@ -22,6 +22,9 @@ import { unavailable } from "./Unavailable.ts"
 /** The time limit of a live server's statement. It is then cancelled, and whether it took effect is not known. */
 const TIMEOUT = "30 seconds"
 
+/** Milliseconds for which a process that holds a stream may do nothing, for example because it is frozen. Then it loses the stream. */
+const IDLE_MILLIS = 5000
+
 /** The columns of an `EventRow`. Numbers are read as float8, since they never exceed 2^53. `snapshot_id`: the unique key. */
 const EVENT_COLUMNS = `e.version::float8 AS version, e.generation::float8 AS generation, e.type, e.data,
   e.payload_hash, e.chain, e.origin, e.recorded_at::float8 AS recorded_at, e.checkpoint, e.snapshot_id AS unique_key`
@@ -84,8 +87,15 @@ export const makeEventLog = Effect.gen(function* () {
     unavailable("append", TIMEOUT)
   )
 
-  const exclusively: EventLog["Service"]["exclusively"] = ({ libraryId, streamId }, use) =>
-    sql`SELECT FROM sealog.streams WHERE library_id = ${libraryId} AND stream_id = ${streamId} FOR NO KEY UPDATE`.pipe(
+  const holdStream = ({ libraryId, streamId }: StreamKey) =>
+    sql`SELECT set_config('idle_in_transaction_session_timeout', ${String(IDLE_MILLIS)}, true)`.pipe(
+      Effect.andThen(
+        sql`SELECT FROM sealog.streams WHERE library_id = ${libraryId} AND stream_id = ${streamId} FOR NO KEY UPDATE`
+      )
+    )
+
+  const exclusively: EventLog["Service"]["exclusively"] = (key, use) =>
+    holdStream(key).pipe(
       unavailable("hold a stream", TIMEOUT),
       Effect.andThen(use),
       sql.withTransaction,

@@ -352,6 +352,29 @@ describe("many writers", () => {
 
 const orderOf = ({ key }: Append, writer: number): number => (Number(key.streamId.slice(7)) + 7 * writer) % 30
 
+describe("a process that holds a stream and does nothing", () => {
+  it.live("loses the stream, so that the others go on", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const [frozen, other] = [yield* openLog(url), yield* openLog(url)]
+      const first = firstUpdate("welcome")
+      yield* other.append([first])
+      const holds = yield* Latch.make()
+      const holding = yield* Effect.forkChild(
+        Effect.exit(frozen.exclusively(first.key, Effect.andThen(holds.open, Effect.never)))
+      )
+      yield* holds.await
+      const head = first.events[0].event
+      const event = place(first.key, advance(emptyHead, head), update, "other", 2)
+      const next: Append = { key: first.key, expectedVersion: 1, events: [{ event, payload }] }
+      assert.deepStrictEqual(yield* other.append([next]), [{ _tag: "Committed" }])
+      assert.isUndefined(holding.pollUnsafe())
+      yield* Fiber.interrupt(holding)
+      assert.deepStrictEqual((yield* frozen.heads([first.key]))[0]?.version, 2)
+    })
+  )
+})
+
 describe("durability", () => {
   it.live("an append is on the disk when it returns, also in a database that is set to acknowledge earlier", () =>
     Effect.gen(function* () {
