@@ -3,8 +3,10 @@
  * CORS, and for `Host`. A page that binds its own name to this server's address (DNS rebinding) is of the same origin as the
  * server and sends no `Origin`, but its requests name that host.
  */
+
 import type { IncomingMessage } from "node:http"
 import { Result, Schema } from "effect"
+import { HEALTH_PATHS } from "./http/HealthRoute.ts"
 
 /** Origins such as `https://app.example.org`. `this-machine`: localhost, 127.0.0.1 and [::1], on any port. */
 export type OriginList = ReadonlyArray<string> | "this-machine"
@@ -44,7 +46,7 @@ const makeOrigins = (allows: (origin: string) => boolean, hosts: ReadonlySet<str
   refusalOf: ({ headers: { host, origin }, url }) => {
     if (origin !== undefined && !allows(origin)) return WRONG_ORIGIN
     // A probe addresses a server by its address, and learns nothing but the server's health.
-    return url === "/healthz" || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
+    return HEALTH_PATHS.has(url ?? "") || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
   }
 })
 

@@ -312,6 +312,8 @@ describe("a Verdant client", () => {
 
 /** Every route of the server, as its source adds it, with the action that it asks for. */
 const routes: Readonly<Record<string, Tag | "not asked" | "tested above">> = {
+  'GET "/livez"': "not asked",
+  'GET "/readyz"': "not asked",
   'GET "/healthz"': "not asked",
   "POST VERDANT_PATH": "tested above",
   "OPTIONS VERDANT_PATH": "not asked",

@@ -1,6 +1,8 @@
 /**
- * `GET /healthz`: 200 while the storage can be read, commits succeed, and commands are answered; otherwise 503 with the
- * reason.
+ * - `GET /livez`: 200 while the process answers at all. A supervisor restarts a process that does not.
+ * - `GET /readyz`: 200 while the storage can be read, commits succeed, and commands are answered; otherwise 503 with the
+ *   reason. A load balancer sends no clients to a server that is not ready.
+ * - `GET /healthz`: the same, for a probe that knows one path.
  */
 import { Clock, Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -11,6 +13,9 @@ import { EventLog } from "../../ports/EventLog.ts"
 import { DocumentRooms } from "../../protocols/secsync/Rooms.ts"
 import { LibraryRooms } from "../../protocols/verdant/Rooms.ts"
 import { Committer } from "../../rooms/Committer.ts"
+
+/** The paths of probes, which need no token. */
+export const HEALTH_PATHS: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"])
 
 /** A healthy storage reads the head of a stream that does not exist in less than this. */
 const PROBE_TIMEOUT = "2 seconds"
@@ -27,7 +32,11 @@ export const HealthRoute = Layer.unwrap(
     const log = yield* EventLog
     const heads = Effect.suspend(() => log.heads([probe]))
     const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
-    return HttpRouter.add("GET", "/healthz", health(storage))
+    return Layer.mergeAll(
+      HttpRouter.add("GET", "/livez", HttpServerResponse.jsonUnsafe({ status: "ok" })),
+      HttpRouter.add("GET", "/readyz", health(storage)),
+      HttpRouter.add("GET", "/healthz", health(storage))
+    )
   })
 )
 

@@ -13,9 +13,9 @@ import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.t
 import { Committer } from "../../../src/rooms/Committer.ts"
 import { Quotas } from "../../../src/rooms/Quotas.ts"
 
-const request = HttpServerRequest.fromWeb(new Request("http://localhost/healthz"))
+const requestOf = (path: string) => HttpServerRequest.fromWeb(new Request(`http://localhost${path}`))
 
-/** The status of the route, and the rooms behind it. */
+/** The status of the routes, and the rooms behind them. */
 const start = Effect.fnUntraced(function* (change: (log: EventLog["Service"]) => EventLog["Service"]) {
   const { log } = yield* makeTroubledLog
   const services = yield* Layer.build(
@@ -26,16 +26,18 @@ const start = Effect.fnUntraced(function* (change: (log: EventLog["Service"]) =>
     )
   )
   const app = yield* Effect.provideContext(HttpRouter.toHttpEffect(HealthRoute), services)
-  const status = (app as Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, Scope.Scope>).pipe(
-    Effect.provideService(HttpServerRequest.HttpServerRequest, request),
-    Effect.provideContext(services),
-    Effect.scoped,
-    Effect.map(({ status }) => status),
-    Effect.orDie
-  )
+  const statusOf = (path: string) =>
+    (app as Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, Scope.Scope>).pipe(
+      Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(path)),
+      Effect.provideContext(services),
+      Effect.scoped,
+      Effect.map(({ status }) => status),
+      Effect.orDie
+    )
+  const status = statusOf("/healthz")
   const committer = Context.get(services, Committer)
   const room = yield* Context.get(services, LibraryRooms).get(libraryKey(LibraryId.make("notes")))
-  return { status, committer, room }
+  return { status, statusOf, committer, room }
 })
 
 const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
@@ -49,7 +51,7 @@ const join = {
 it.effect("is 503 once a commit has not finished for ten seconds, and 200 when it has", () =>
   Effect.gen(function* () {
     const ends = yield* Latch.make()
-    const { committer, room, status } = yield* start((log) =>
+    const { committer, room, status, statusOf } = yield* start((log) =>
       EventLog.of({ ...log, append: (batch) => Effect.andThen(ends.await, log.append(batch)) })
     )
     const done = yield* Latch.make()
@@ -58,6 +60,8 @@ it.effect("is 503 once a commit has not finished for ten seconds, and 200 when i
     yield* TestClock.adjust("9 seconds")
     assert.strictEqual(yield* status, 200)
     yield* TestClock.adjust("1 second")
+    assert.strictEqual(yield* statusOf("/readyz"), 503)
+    assert.strictEqual(yield* statusOf("/livez"), 200)
     assert.strictEqual(yield* status, 503)
     yield* ends.open
     yield* done.await
