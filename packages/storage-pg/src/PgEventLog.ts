@@ -22,6 +22,12 @@ import { unavailable } from "./Unavailable.ts"
 /** The time limit of a live server's statement. It is then cancelled, and whether it took effect is not known. */
 const TIMEOUT = "30 seconds"
 
+/**
+ * The same for commits and heads, which are short. While a commit waits on a connection whose network is gone, no other one
+ * begins. The driver takes up to 5 seconds more to give such a connection up.
+ */
+const SHORT_TIMEOUT = "8 seconds"
+
 /** Milliseconds for which a process that holds a stream may do nothing, for example because it is frozen. Then it loses the stream. */
 const IDLE_MILLIS = 5000
 
@@ -68,7 +74,7 @@ export const makeEventLog = Effect.gen(function* () {
           version === null ? emptyHead : { version, generation, chain: hashText(chain) }
       )
     },
-    unavailable("read heads", TIMEOUT)
+    unavailable("read heads", SHORT_TIMEOUT)
   )
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(
@@ -84,7 +90,7 @@ export const makeEventLog = Effect.gen(function* () {
         return Effect.map(found, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
       })
     },
-    unavailable("append", TIMEOUT)
+    unavailable("append", SHORT_TIMEOUT)
   )
 
   const holdStream = ({ libraryId, streamId }: StreamKey) =>

@@ -1,0 +1,68 @@
+/** A network between server and database that swallows all bytes for a while, on connections that stay open. */
+import { assert, describe, it } from "@effect/vitest"
+import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
+import { PgStorage } from "@sealog/storage-pg"
+import { Effect } from "effect"
+import { vi } from "vitest"
+import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { startBlackHole } from "../support/network/BlackHole.ts"
+import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
+import { randomName } from "../support/servers/TestServer.ts"
+import { makeCluster } from "../support/storage/PostgresCluster.ts"
+import { until } from "../support/until.ts"
+
+// A test starts its own Postgres, and waits for the server to give a commit up.
+vi.setConfig({ testTimeout: 300_000 })
+
+const DOCUMENT = "diary"
+/** Documents that are opened at once, so that the server has all its connections to the database. */
+const DOCUMENTS = 60
+
+describe("a server whose network to the database swallows all bytes", () => {
+  it.live("is not ready, gives its commit up, and goes on after the network is back", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Effect.acquireRelease(
+        Effect.promise(() => makeCluster()),
+        (cluster) => Effect.sync(cluster.remove)
+      )
+      yield* PgStorage.applyMigrations({ url: cluster.url })
+      const url = new URL(cluster.url)
+      const network = yield* startBlackHole(Number(url.port))
+      url.port = String(network.port)
+      const server = yield* spawnServer(url.href)
+      const options = { url: server.url, documentId: DOCUMENT, token: yield* mintToken(randomName()) }
+      const open = (i: number) => Effect.scoped(connectRaw({ ...options, documentId: `document-${i}` }))
+      yield* Effect.forEach(Array(DOCUMENTS).keys(), open, { concurrency: "unbounded", discard: true })
+      const author = makeAuthor()
+      const writer = yield* connectRaw(options)
+      const snapshot = snapshotMessage(author, { docId: DOCUMENT })
+      writer.send(snapshot)
+      yield* writer.next("snapshot-saved")
+      const status = (path: string) =>
+        Effect.promise(async () => (await fetch(`http://127.0.0.1:${server.port}${path}`)).status)
+
+      network.swallow()
+      const update = updateMessage(author, {
+        ...{ docId: DOCUMENT, clock: 0 },
+        refSnapshotId: snapshot.publicData.snapshotId
+      })
+      writer.send(update)
+      yield* until(
+        "the server is not ready",
+        Effect.map(status("/readyz"), (status) => status === 503)
+      )
+      assert.strictEqual(yield* status("/livez"), 200)
+      network.heal()
+      const healedAt = performance.now()
+      assert.strictEqual((yield* writer.closed).code, 1013)
+      const again = yield* connectRaw(options)
+      again.send(update)
+      yield* again.next("update-saved")
+      console.log(`Writes go on ${Math.round(performance.now() - healedAt)} ms after the network is back`)
+      yield* until(
+        "the server is ready",
+        Effect.map(status("/readyz"), (status) => status === 200)
+      )
+    })
+  )
+})
