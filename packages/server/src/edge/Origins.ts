@@ -43,8 +43,8 @@ export const parseOrigins = (list: OriginList | undefined): Result.Result<Origin
 const makeOrigins = (allows: (origin: string) => boolean, hosts: ReadonlySet<string>): Origins => ({
   refusalOf: ({ headers: { host, origin }, url }) => {
     if (origin !== undefined && !allows(origin)) return WRONG_ORIGIN
-    // A probe addresses a server by its address, and learns nothing but the server's health.
-    return url === "/healthz" || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
+    // Probes and scrapers address a server by its address. They learn nothing but its health, or have a token.
+    return url === "/healthz" || url === "/metrics" || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
   }
 })
 

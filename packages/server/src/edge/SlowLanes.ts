@@ -4,6 +4,7 @@
  * Small messages pass by.
  */
 import { Effect, Semaphore } from "effect"
+import * as Metrics from "../metrics/Metrics.ts"
 
 /** Characters above which a message, or messages that are read together, take a lane. Smaller ones take a millisecond. */
 const LARGE = 64 * 1024
@@ -27,6 +28,8 @@ interface Lane {
   messages: number
 }
 
+const delays = Metrics.framesDelayed.at({ cause: "slow_lane" })
+
 export class SlowLanes {
   private readonly run: (effect: Effect.Effect<void>) => unknown
   private readonly lanes = new Map<string, Lane>()
@@ -46,6 +49,7 @@ export class SlowLanes {
     return Effect.suspend(() => {
       const lane = this.lanes.get(user) ?? { turns: Semaphore.makeUnsafe(1), messages: 0 }
       this.lanes.set(user, lane)
+      if (lane.messages > 0) delays.add()
       lane.messages += 1
       const leave = Effect.sync(() => {
         lane.messages -= 1

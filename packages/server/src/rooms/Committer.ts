@@ -7,6 +7,7 @@
  */
 import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
+import * as Metrics from "../metrics/Metrics.ts"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 
 /** Limits of one transaction, so that no append waits long for the others in it. */
@@ -54,6 +55,10 @@ export class Committer extends Context.Service<
       let lastMillis = 0
       let growth = 0
       let committingSince: number | undefined
+      let begun = 0
+      const underWay = () => (committingSince === undefined ? 0 : (performance.now() - begun) / 1000)
+      yield* Metrics.commitUnderWaySeconds.at({}).read(underWay)
+      yield* Metrics.appendsWaiting.at({}).read(() => waiting.length)
 
       /**
        * Lets frames that have arrived, or whose signatures are being checked, share this transaction. It waits while each
@@ -116,7 +121,7 @@ export class Committer extends Context.Service<
         const batch = takeBatch()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
-        const begun = performance.now()
+        begun = performance.now()
         committingSince = clock.currentTimeMillisUnsafe()
         return Effect.suspend(() => log.append(appends)).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
@@ -124,6 +129,7 @@ export class Committer extends Context.Service<
           Effect.map((exit) => {
             lastMillis = performance.now() - begun
             committingSince = undefined
+            countCommit(lastMillis, appends, exit)
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
             for (const [i, { done }] of batch.entries())
               end(
@@ -153,6 +159,29 @@ export class Committer extends Context.Service<
       })
     })
   )
+}
+
+const [seconds, events, streams] = [
+  Metrics.commitSeconds.at({}),
+  Metrics.commitEvents.at({}),
+  Metrics.commitStreams.at({})
+]
+
+const countCommit = (
+  millis: number,
+  appends: ReadonlyArray<Append>,
+  exit: Exit.Exit<ReadonlyArray<Appended>, StorageUnavailable>
+): void => {
+  seconds.observe(millis / 1000)
+  if (Exit.isFailure(exit)) return
+  let count = 0
+  for (const [i, append] of appends.entries()) {
+    if (exit.value[i]?._tag !== "Committed") continue
+    count += append.events.length
+    Metrics.countStored(append.events)
+  }
+  events.observe(count)
+  streams.observe(appends.length)
 }
 
 const bytesOf = ({ events }: Append): number => events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)

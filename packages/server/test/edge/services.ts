@@ -5,6 +5,7 @@ import { ReceiveBudget } from "../../src/edge/ReceiveBudget.ts"
 import { SendBudget } from "../../src/edge/SendBudget.ts"
 import { SlowLanes } from "../../src/edge/SlowLanes.ts"
 import type { ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
+import { trafficOf } from "../../src/edge/ws/Traffic.ts"
 import { SharedBytes } from "../../src/internal/SharedBytes.ts"
 
 const MB = 1024 * 1024
@@ -17,6 +18,7 @@ export const makeServices = (options: Partial<ClientSocketServices> = {}): Clien
   receiveBudget: new ReceiveBudget(256 * MB),
   sendBudget: new SendBudget(256 * MB),
   slowLanes: new SlowLanes((effect) => Effect.runFork(effect)),
+  traffic: trafficOf("secsync"),
   waitingFrames: new SharedBytes(64 * MB),
   ...options
 })

@@ -4,7 +4,9 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import { Duration } from "effect"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { isVerdantPath, VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
+import { routeOf } from "./Route.ts"
 
 export interface BodyTimeouts {
   /** For the upload of a file, until it is answered. */
@@ -32,6 +34,7 @@ const isUpload = ({ method, url = "" }: IncomingMessage): boolean =>
 const endAfter = (millis: number, request: IncomingMessage, response: ServerResponse): void => {
   const timer = setTimeout(() => {
     if (request.complete) return
+    Metrics.requestsRefused.at({ route: routeOf(request.url), status: "408", reason: "slow" }).add()
     // As Node does it. The connection cannot be reused, because its request never ended.
     if (!response.headersSent) request.socket.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
     request.socket.destroySoon()
@@ -48,6 +51,11 @@ export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): 
   server.on("request", ({ method, url = "", socket }, response) => {
     // Uploads are left out: the file store may need long to finish one.
     const isDownload = method === "GET" && url.startsWith(`${VERDANT_PATH}/files/`)
-    if (isDownload || isVerdantPath(url)) response.setTimeout(millis, () => socket.destroy())
+    if (isDownload || isVerdantPath(url)) {
+      response.setTimeout(millis, () => {
+        Metrics.responsesCut.at({ cause: "stalled" }).add()
+        socket.destroy()
+      })
+    }
   })
 }
