@@ -20,6 +20,9 @@ const PATIENCE = 0.5
 /** How long `failing` reports a failed commit if no other commit succeeds or fails. */
 const FAILING_MILLIS = 10_000
 
+/** A commit that takes longer has a line in the log, milliseconds. */
+const SLOW_MILLIS = 1000
+
 interface Waiting {
   readonly take: () => Append | undefined
   readonly done: (exit: Exit.Exit<Appended, StorageUnavailable>) => void
@@ -126,6 +129,7 @@ export class Committer extends Context.Service<
         return Effect.suspend(() => log.append(appends)).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
+          Effect.tap(() => logIfSlow(performance.now() - begun, appends)),
           Effect.map((exit) => {
             lastMillis = performance.now() - begun
             committingSince = undefined
@@ -158,6 +162,14 @@ export class Committer extends Context.Service<
         failing: () => clock.currentTimeMillisUnsafe() - failedAt < FAILING_MILLIS
       })
     })
+  )
+}
+
+const logIfSlow = (millis: number, appends: ReadonlyArray<Append>): Effect.Effect<void> => {
+  if (millis < SLOW_MILLIS) return Effect.void
+  const events = appends.reduce((sum, append) => sum + append.events.length, 0)
+  return Effect.logWarning("slow commit").pipe(
+    Effect.annotateLogs({ ms: Math.round(millis), streams: appends.length, events })
   )
 }
 

@@ -20,7 +20,7 @@
  * be applied or observed, then the room is dropped: everything that it holds fails, and the stream opens in a new room.
  */
 import { Cause, Effect, Exit, Predicate, Result } from "effect"
-import { type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
+import { EVICTED, type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
 import type { Counter, Histogram } from "../metrics/Family.ts"
@@ -54,7 +54,7 @@ const READ_PAGE = 1000
 export const makeRoom = <State, Command, Refusal, Local, Context>(
   key: StreamKey,
   protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
-  start: Tip<State>,
+  start: Tip<State> & { readonly isEvicted: boolean },
   services: {
     readonly log: EventLog["Service"]
     readonly committer: Committer["Service"]
@@ -78,6 +78,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** The commands of the batch under confirmation that are answered. */
   let confirmed = 0
   let isDropped = false
+  let isEvicted = start.isEvicted
 
   const { frames, metrics } = services
   const follow = (stage: Stage, pending: Pending<Command, Refusal>, fields: StageFields): void => {
@@ -86,7 +87,15 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   }
 
   const local = protocol.local(start.state, key)
+  /** A line for an eviction, and for the first event that brings an evicted stream back. */
+  const logEviction = ({ type, version }: StreamEvent): void => {
+    isEvicted = type === EVICTED
+    const line = Effect.logInfo(isEvicted ? "stream evicted" : "stream restored")
+    services.run(Effect.annotateLogs(line, { library: key.libraryId, stream: key.streamId, version, type }))
+  }
+
   const deliver = (event: StreamEvent, payload: Uint8Array | null, announcement?: Committed) => {
+    if (event.type === EVICTED || (isEvicted && brings(event))) logEviction(event)
     try {
       protocol.observe(local, event)
     } catch (defect) {
@@ -416,6 +425,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     isDropped: () => isDropped
   }
 }
+
+/** Whether an event of an evicted stream brings content, or begins to: a snapshot, or the request for a replica's data. */
+const brings = ({ checkpoint, type }: StreamEvent): boolean => checkpoint || type === "RestoreLeased"
 
 const nameOf = ({ type, version }: StreamEvent): string => `${type} ${version}`
 

@@ -4,7 +4,7 @@
  */
 import { Array as Arr, Cause, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { EVICTED, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import * as Metrics from "../metrics/Metrics.ts"
@@ -98,7 +98,12 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         run(rooms.invalidate(name))
       }
     }
-    const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state }, services)
+    const room: Room<State, Command, Refusal, Local> = makeRoom(
+      key,
+      protocol,
+      { head, state, isEvicted: events.at(-1)?.event.type === EVICTED },
+      services
+    )
     if (prepare !== undefined) yield* prepare(key, room.local)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {

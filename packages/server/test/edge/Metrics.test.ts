@@ -38,11 +38,13 @@ describe("the route of the metrics", () => {
 
   it.live("answers on the server's port only to who sends the token", () =>
     Effect.gen(function* () {
-      const { port } = yield* startMemoryServer({ metrics: { token: Redacted.make("a token of a scraper") } })
+      const { port } = yield* startMemoryServer({ metrics: { token: Redacted.make("a-token-of-a-scraper") } })
       const url = `http://127.0.0.1:${port}/metrics`
       assert.strictEqual(yield* statusOf(url), 401)
       assert.strictEqual(yield* statusOf(url, "another"), 401)
-      assert.strictEqual(yield* statusOf(url, "a"), 401)
+      assert.strictEqual(yield* statusOf(url, "a-token-of-a-scrape"), 401)
+      assert.strictEqual(yield* statusOf(url, ""), 401)
+      assert.strictEqual(yield* statusOf(url, "a-token-of-a-scraper"), 200)
     })
   )
 

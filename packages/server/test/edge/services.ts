@@ -18,6 +18,7 @@ export const makeServices = (options: Partial<ClientSocketServices> = {}): Clien
   receiveBudget: new ReceiveBudget(256 * MB),
   sendBudget: new SendBudget(256 * MB),
   slowLanes: new SlowLanes((effect) => Effect.runFork(effect)),
+  log: { isOn: false, line: () => {} },
   traffic: trafficOf("secsync"),
   waitingFrames: new SharedBytes(64 * MB),
   ...options

@@ -12,6 +12,7 @@ import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
+import type { ConnectionLog } from "../ConnectionLog.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import type { SlowLanes } from "../SlowLanes.ts"
 import { ArrivingMessage, type ArrivingMessageOwner, type ArrivingMessageServices } from "./ArrivingMessage.ts"
@@ -29,6 +30,7 @@ export interface ClientSocketServices extends ArrivingMessageServices, SocketCon
   readonly slowLanes: SlowLanes
   /** The bytes of frames that wait or are being handled, of all clients together. */
   readonly waitingFrames: SharedBytes
+  readonly log: ConnectionLog
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame
 }
@@ -91,6 +93,9 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     const { protocol } = this.services.traffic
     const ending = this.connection.ending!
     Metrics.connectionsClosed.at({ protocol, code: String(ending.code), reason: ending.reason }).add()
+    const { log } = this.services
+    const message = this.isServed ? "connection closed" : "connection refused"
+    if (log.isOn) log.line(message, { session: this.connection.id, protocol, ...ending })
     this.arriving.end()
     this.connection.ended()
     this.frames.end()
@@ -195,7 +200,7 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
           yield* Effect.logError("A connection failed", cause)
           return connection.close(CloseCode.internalError, "internal error")
       }
-    })
+    }).pipe(Effect.annotateLogs("session", this.connection.id))
   }
 
   private refuseToken(reason: string): void {

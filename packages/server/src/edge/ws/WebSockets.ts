@@ -19,6 +19,7 @@ import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.
 import type { AddressLimits } from "../AddressLimits.ts"
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
+import { makeConnectionLog } from "../ConnectionLog.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import type { Origins } from "../Origins.ts"
@@ -54,12 +55,13 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const accessControl = yield* AccessControl
   const documents = yield* SecsyncSessions
   const libraries = yield* VerdantSessions
+  const log = yield* makeConnectionLog
   const server = yield* makeServer(limits)
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   const libraryClients: ClientSocketServices = {
     ...budgets,
-    run,
+    ...{ run, log },
     maxFrameBytes: limits.maxFrameBytes,
     maxBufferedBytes: limits.maxBufferedBytes,
     traffic: trafficOf("verdant")
@@ -206,6 +208,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           served += 1
           servedOf[client.protocol] += 1
           Metrics.connectionsOpened.at({ protocol: client.protocol }).add()
+          if (log.isOn) log.line("connection opened", fieldsOf(client, opened.grant))
         }
         // In a fiber of its own, so that an idle client does not keep the memory of its opening.
         const { grant, session } = opened
@@ -278,6 +281,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   })
 
   return { upgrade, close } satisfies WebSockets
+})
+
+const fieldsOf = ({ connection, protocol }: ClientSocket, { libraryId, tokenId, userId }: Grant) => ({
+  ...{ session: connection.id, protocol, library: libraryId, user: userId, token: tokenId }
 })
 
 /** Opens a protocol's session for a client; undefined if that closed the connection. */

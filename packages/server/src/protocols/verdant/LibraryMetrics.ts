@@ -1,4 +1,4 @@
-/** What the open libraries hold, and how many are near their quotas. They are looked at when the metrics are scraped. */
+/** Shows how much the open libraries hold, and how many are near their quotas. Each scrape looks at all of them. */
 import { Effect, HashMap, type Scope } from "effect"
 import type { Quota } from "../../domain/Quota.ts"
 import { useOf } from "../../domain/verdant/LibraryQuota.ts"
