@@ -40,11 +40,13 @@ import { Signatures } from "../signatures/Signatures.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
 import { makeBudgets } from "./Budgets.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
+import { makeConnectionLog } from "./ConnectionLog.ts"
 import { answerBrokenRequests } from "./http/BrokenRequests.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
 import { type MetricsOptions, MetricsRoute, serveMetrics } from "./http/MetricsRoute.ts"
 import { admitRequests } from "./http/RequestAdmission.ts"
+import { withRequestId } from "./http/RequestId.ts"
 import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
@@ -197,13 +199,17 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
   endStalledAnswers(server, idleTimeout)
-  const handler = yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
+  const handler = yield* NodeHttpServer.makeHandler(withRequestId(app), { scope: yield* Scope.fork(scope, "parallel") })
   server.on("connection", (socket) => {
     if (!addresses.admitsConnection(socket))
       refuseUpgrade(socket, "429 Too Many Requests", "address_connections", "connection")
   })
   answerBrokenRequests(server)
-  const inProgress = admitRequests(server, { addresses, origins, maxRequests: limits.maxRequests }, handler)
+  const inProgress = admitRequests(
+    server,
+    { addresses, origins, log: yield* makeConnectionLog, maxRequests: limits.maxRequests },
+    handler
+  )
   yield* Metrics.requestsInProgress.at({}).read(inProgress)
   const metricsPort = yield* serveMetrics(options.metrics ?? {}, options.host)
   server.on("upgrade", sockets.upgrade)

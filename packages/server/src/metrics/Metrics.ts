@@ -482,21 +482,6 @@ export const showMemory = (kind: (typeof MEMORY_KINDS)[number], held: () => numb
     memoryLimitBytes.at({ kind }).read(() => limit)
   )
 
-// -------------------------------------------------------------------------------------------------------- end to end
-
-export const canarySeconds = histogram({
-  name: "sealog_canary_seconds",
-  description: "Time of an update from its author to another client, through the whole server (the canary document)",
-  unit: "seconds",
-  boundaries: SECONDS
-})
-
-export const canaryFailures = counter({
-  name: "sealog_canary_failures_total",
-  description: "Updates of the canary document that did not arrive",
-  unit: "updates"
-})
-
 // ----------------------------------------------------------------------------------------------------------- the process
 
 export const residentMemory = gauge({

@@ -6,7 +6,9 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
+import type { ConnectionLog } from "../ConnectionLog.ts"
 import type { Origins } from "../Origins.ts"
+import { requestIdOf } from "./RequestId.ts"
 import { routeOf } from "./Route.ts"
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -21,9 +23,15 @@ export const admitRequests = (
   server: Server,
   {
     addresses,
+    log,
     maxRequests,
     origins
-  }: { readonly addresses: AddressLimits; readonly maxRequests: number; readonly origins: Origins },
+  }: {
+    readonly addresses: AddressLimits
+    readonly log: ConnectionLog
+    readonly maxRequests: number
+    readonly origins: Origins
+  },
   handler: Handler
 ): (() => number) => {
   const busy = new WeakSet<Socket>()
@@ -33,9 +41,13 @@ export const admitRequests = (
     // One read may hold many requests: Node reports them all, also after the socket is destroyed.
     if (socket.destroyed) return
     const route = routeOf(request.url)
+    const countRefused = (status: number, reason: Metrics.RefusalReason): void => {
+      Metrics.requestsRefused.at({ route, status: String(status), reason }).add()
+      if (log.isOn) log.line("request refused", { request: requestIdOf(request), route, status, reason })
+    }
     const refuseFor = (status: number, reason: Metrics.RefusalReason, text?: string): void => {
       Metrics.requests.at({ route }).add()
-      Metrics.requestsRefused.at({ route, status: String(status), reason }).add()
+      countRefused(status, reason)
       refuse(response, status, text)
     }
     if (busy.has(socket)) {
@@ -56,7 +68,7 @@ export const admitRequests = (
       release()
       Metrics.requests.at({ route }).add()
       const { statusCode } = response
-      if (statusCode >= 400) Metrics.requestsRefused.at({ route, status: String(statusCode), reason: "route" }).add()
+      if (statusCode >= 400) countRefused(statusCode, "route")
     })
     handler(request, response)
   })

@@ -26,7 +26,7 @@ import type { Origins } from "../Origins.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
 import { gateFor } from "./ReceiveGate.ts"
 import { trafficOf } from "./Traffic.ts"
-import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
+import { refuseUpgrade as answerRefused, destroyOnError, type Upgrade } from "./Upgrade.ts"
 
 export interface WebSockets {
   /** Handles Node's `upgrade` event. */
@@ -84,6 +84,11 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   yield* Metrics.refusedConnections.at({}).read(() => refused.size)
 
   // ---- upgrade
+
+  const refuseUpgrade = (socket: Duplex, status: string, reason: Metrics.RefusalReason): void => {
+    if (log.isOn) log.line("connection refused", { status, reason })
+    answerRefused(socket, status, reason)
+  }
 
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const lack = lackOf()
