@@ -144,6 +144,7 @@ const REFUSAL_REASONS = [
   "requests",
   "address_connections",
   "address_handshakes",
+  "address_requests",
   "memory",
   "origin",
   "path",

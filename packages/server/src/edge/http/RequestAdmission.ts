@@ -62,10 +62,16 @@ export const admitRequests = (
     if (inProgress >= maxRequests) return refuseFor(503, "requests")
     const release = addresses.takeForwarded(request)
     if (release === undefined) return refuseFor(429, "address_connections")
+    const settle = addresses.takeRequest(request)
+    if (settle === undefined) {
+      release()
+      return refuseFor(429, "address_requests")
+    }
     inProgress += 1
     response.once("close", () => {
       inProgress -= 1
       release()
+      settle()
       Metrics.requests.at({ route }).add()
       const { statusCode } = response
       if (statusCode >= 400) countRefused(statusCode, "route")
