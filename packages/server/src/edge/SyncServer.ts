@@ -47,7 +47,7 @@ import { HealthRoute } from "./http/HealthRoute.ts"
 import { type MetricsOptions, MetricsRoute, serveMetrics } from "./http/MetricsRoute.ts"
 import { admitRequests } from "./http/RequestAdmission.ts"
 import { withRequestId } from "./http/RequestId.ts"
-import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
+import { endSlowBodies, endStalledAnswers, endTricklingAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { type OriginList, parseOrigins } from "./Origins.ts"
@@ -210,6 +210,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
     { addresses, origins, log: yield* makeConnectionLog, maxRequests: limits.maxRequests },
     handler
   )
+  endTricklingAnswers(server, { isCrowded: () => inProgress() > limits.maxRequests / 2 })
   yield* Metrics.requestsInProgress.at({}).read(inProgress)
   const metricsPort = yield* serveMetrics(options.metrics ?? {}, options.host)
   server.on("upgrade", sockets.upgrade)
