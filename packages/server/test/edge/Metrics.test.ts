@@ -7,6 +7,7 @@ import { connectVerdant, post, refusedUpgrade, registerReplica } from "#test-sup
 import { startDocument } from "#test-support/secsync/startDocument"
 import { scrape, untilRisen } from "#test-support/servers/scrape"
 import { startMemoryServer, type TestServerOptions } from "#test-support/servers/TestServer"
+import { makeSharedSignals, makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
@@ -103,6 +104,34 @@ describe("the metrics", () => {
       assert.isAtLeast(change("sealog_fan_out_seconds_count", { protocol: "secsync" }), 2)
       assert.isAbove(value("process_resident_memory_bytes")!, 10_000_000)
       assert.isAbove(value("process_cpu_seconds_total")!, 0)
+    })
+  )
+
+  it.live("count failures of the storage, conflicts, and the lag between two servers", () =>
+    Effect.gen(function* () {
+      const [{ layer, trouble }, signals] = [yield* makeTroubledLog, yield* makeSharedSignals]
+      const server = yield* startMemoryServer({ metrics: { port: 0 } }, layer, signals)
+      const other = yield* startMemoryServer({}, layer, signals)
+      const before = yield* scrape(server)
+      const risen = (name: string, labels: Readonly<Record<string, string>>) => untilRisen(server, before, name, labels)
+      const { author, client, docId, options, refSnapshotId } = yield* startDocument(server)
+      const [peer, writer] = [yield* connectRaw({ ...options, url: other.url }), makeAuthor()]
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* peer.next("update")
+      yield* risen("sealog_signal_lag_seconds_count", { protocol: "secsync" })
+      trouble.beforeNextAppend = Effect.suspend(() => {
+        peer.send(updateMessage(writer, { docId, refSnapshotId, clock: 0 }))
+        return peer.next("update-saved")
+      })
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 1 }))
+      yield* client.next("update-saved", ({ clock }) => clock === 1)
+      yield* risen("sealog_conflicts_total", { protocol: "secsync" })
+      trouble.down = true
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 2 }))
+      assert.strictEqual((yield* client.closed).code, 1013)
+      yield* risen("sealog_storage_errors_total", { kind: "unavailable" })
+      const reason = "the storage is not available"
+      yield* risen("sealog_connections_closed_total", { protocol: "secsync", code: "1013", reason })
     })
   )
 
