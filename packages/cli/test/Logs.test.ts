@@ -14,8 +14,8 @@ const token = "a-token-for-scrapers-of-this-test"
 
 /** Has the server refuse a client: its token is not valid. Returns the close code. */
 const connectWithoutToken = (port: number): Promise<number> =>
-  new Promise((resolve) => {
-    new WebSocket(`ws://127.0.0.1:${port}/document?sessionKey=not-a-token`).on("close", resolve)
+  new Promise((resolve, reject) => {
+    new WebSocket(`ws://127.0.0.1:${port}/document?sessionKey=not-a-token`).on("close", resolve).on("error", reject)
   })
 
 describe("the log", () => {

@@ -94,7 +94,8 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     const ending = this.connection.ending!
     Metrics.connectionsClosed.at({ protocol, code: String(ending.code), reason: ending.reason }).add()
     const { log } = this.services
-    const message = this.isServed ? "connection closed" : "connection refused"
+    const isRefused = !this.isServed && ending.reason !== byClient && ending.reason !== lost
+    const message = isRefused ? "connection refused" : "connection closed"
     if (log.isOn) log.line(message, { session: this.connection.id, protocol, ...ending })
     this.arriving.end()
     this.connection.ended()
