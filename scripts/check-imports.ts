@@ -8,17 +8,18 @@ import { join, posix } from "node:path"
 /** The folders of `packages/server/src`, from the ground up, with the folders that each may import besides itself. */
 const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   internal: [],
+  metrics: [],
   domain: [],
   ports: ["domain"],
   storage: ["domain", "ports", "adapters"],
   adapters: ["domain", "ports", "internal"],
-  signatures: ["domain"],
-  rooms: ["internal", "domain", "ports"],
-  protocols: ["internal", "domain", "ports", "signatures", "rooms"],
-  edge: ["internal", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
+  signatures: ["domain", "metrics"],
+  rooms: ["internal", "metrics", "domain", "ports"],
+  protocols: ["internal", "metrics", "domain", "ports", "signatures", "rooms"],
+  edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
   admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols"],
   testing: ["domain", "ports", "storage"],
-  index: ["domain", "ports", "adapters", "signatures", "protocols", "edge"]
+  index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "edge"]
 }
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]

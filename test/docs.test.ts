@@ -26,7 +26,7 @@ const anchorsOf = (page: string): ReadonlyArray<string> =>
   )
 
 const folders = [
-  ...["internal", "domain", "ports", "storage", "adapters", "signatures"],
+  ...["internal", "metrics", "domain", "ports", "storage", "adapters", "signatures"],
   ...["rooms", "protocols", "edge", "admin", "testing"]
 ]
 

@@ -11,7 +11,9 @@ const PACKAGES = {
   "swift-proxy-server": "swift-proxy",
   "swift-account-server": "swift-account",
   "swift-container-server": "swift-container",
-  "swift-object-server": "swift-object"
+  "swift-object-server": "swift-object",
+  prometheus: "prometheus",
+  promtool: "prometheus"
 } as const
 export type Program = keyof typeof PACKAGES
 
@@ -29,11 +31,15 @@ export const requirePrograms = (path: string = PATH): void => {
     }
   })
   if (missing.length === 0) return
-  const packages = missing.map(([, name]) => name).join(" ")
+  const packages = [...new Set(missing.map(([, name]) => name))].join(" ")
   throw new Error(
     `These tests need programs that are not here. Try: apt-get install --no-install-recommends ${packages}`
   )
 }
+
+/** Runs a program to its end, and returns its output. Throws with its output if it fails. */
+export const runToEnd = (program: Program, args: ReadonlyArray<string>): string =>
+  execFileSync(program, [...args], { env: { ...process.env, PATH }, encoding: "utf8" })
 
 /** Runs a program until the scope closes, and returns once it listens on the port. */
 export const runProgram = (

@@ -82,7 +82,11 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
 
 export interface Served {
   readonly stdout: () => string
+  readonly stderr: () => string
   readonly port: number
+  readonly signal: (signal: NodeJS.Signals) => void
+  /** Closes the reader's end of stderr, as a log collector that is stopped does. */
+  readonly closeStderr: () => void
   /** Sends a signal and waits until the process has ended. */
   readonly stop: (signal: NodeJS.Signals) => Promise<Ran>
 }
@@ -100,7 +104,13 @@ export const serve = (args: ReadonlyArray<string>, options: RunOptions): Promise
         child.kill(signal)
         return { code: await ended, stdout, stderr }
       }
-      resolve({ stdout: () => stdout, port: Number(port), stop })
+      resolve({
+        ...{ port: Number(port), stop },
+        stdout: () => stdout,
+        stderr: () => stderr,
+        signal: (signal) => void child.kill(signal),
+        closeStderr: () => void child.stderr?.destroy()
+      })
     }
     child.stdout?.on("data", (data) => {
       stdout += data

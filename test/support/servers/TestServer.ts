@@ -18,6 +18,8 @@ export interface TestServer {
   /** ws://127.0.0.1:PORT */
   readonly url: string
   readonly port: number
+  /** The port of the metrics, if they have one (`metrics: { port: 0 }`). */
+  readonly metricsPort: number | undefined
   readonly log: EventLog["Service"]
   /** `Access.changed`, as the app that embeds the server calls it. */
   readonly changed: (change: AccessChange) => Effect.Effect<void, StorageUnavailable>
@@ -80,10 +82,11 @@ const startOn: <E>(
   )
   const services = yield* Effect.orDie(Layer.build(layer))
   const { mint } = Context.get(services, Access)
-  const { port } = Context.get(services, SyncServer)
+  const { metricsPort, port } = Context.get(services, SyncServer)
   return {
     url: `ws://127.0.0.1:${port}`,
     port,
+    metricsPort,
     changed: Context.get(services, AccessChanges).changed,
     log: Context.get(services, EventLog),
     libraries: Context.get(services, VerdantLibraries),

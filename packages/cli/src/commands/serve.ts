@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
@@ -7,14 +8,7 @@ const DEV_SECRET = "./data/dev-secret"
 const DEV_LIBRARY = "playground"
 const MIB = 1024 * 1024
 const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
-const EFFECT_LEVELS = {
-  trace: "Trace",
-  debug: "Debug",
-  info: "Info",
-  warning: "Warn",
-  error: "Error",
-  none: "None"
-} as const
+const LOG_FORMATS = ["logfmt", "json", "pretty"] as const
 
 interface ServeResult {
   readonly port: number
@@ -30,7 +24,9 @@ On SIGINT or SIGTERM the server accepts no more connections, commits and answers
 
 With --dev the server makes a secret, listens on this machine only, answers only pages of this machine (localhost), prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. It does not use TOKEN_SECRET or --origin, and no other server accepts its tokens. Never use --dev in production.
 
-Log lines go to stderr. --log-level debug adds lines that help to find out why a client or another server is refused.`
+Log lines go to stderr. --log-level debug adds a line for each connection, refusal and stage of a frame. SIGUSR2 changes the level to debug while the server runs, and a second one back.
+
+With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves metrics for Prometheus. With OTEL_EXPORTER_OTLP_ENDPOINT it sends them to an OpenTelemetry collector.`
   static override examples = [
     "<%= config.bin %> serve --dev",
     "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db",
@@ -86,10 +82,16 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       multiple: true
     }),
     ...tokenFlags,
+    ...metricsFlags,
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
       default: "info"
+    }),
+    "log-format": Flags.option({ options: LOG_FORMATS })({
+      description: "format of the log lines",
+      env: "LOG_FORMAT",
+      default: "logfmt"
     }),
     dev: Flags.boolean({
       description: "for development only: make a secret, print a URL and a token, return tokens without authentication",
@@ -106,7 +108,9 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const tokens = tokenSettings(flags, secrets)
     if (secrets.length === 0 && tokens.jwks === undefined) throwNoSecret()
     const { Access, FileLinks, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
-    const { Context, Duration, Effect, Layer, References } = await import("effect")
+    const { Context, Duration, Effect, Layer } = await import("effect")
+    const metrics = metricsSettings(flags)
+    const exporter = await (await import("../backends/otlp.ts")).otlpMetrics()
     const { backendOf } = await import("../backends/storage.ts")
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
@@ -123,6 +127,7 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const options = {
       port: flags.port,
       quota,
+      metrics,
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
         ...(connections === undefined ? {} : { maxConnections: connections }),
@@ -146,7 +151,9 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     )
     let port = flags.port
     const running = Effect.gen({ self: this }, function* () {
-      const services = yield* Layer.build(layer)
+      yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
+      const services = yield* Layer.build(exporter === undefined ? layer : Layer.merge(layer, exporter))
+      const { metricsPort } = Context.get(services, SyncServer)
       port = Context.get(services, SyncServer).port
       const url = `ws://${hostInUrl(host)}:${port}`
       if (flags.dev) {
@@ -156,11 +163,36 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       } else {
         this.announce(`Listening on ${url}, log in ${backend.label}`)
       }
-      return yield* Effect.never
+      const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database: backend.label })
+      yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
+      return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("server stops"))
     })
-    const level = EFFECT_LEVELS[flags["log-level"]]
-    await this.executeUntilStopped(Effect.provideService(Effect.scoped(running), References.MinimumLogLevel, level))
+    const { layerLog, surviveClosedOutput } = await import("../output/logger.ts")
+    surviveClosedOutput()
+    const lines = layerLog({ format: flags["log-format"], level: flags["log-level"] })
+    await this.executeUntilStopped(Effect.provide(Effect.scoped(running), lines))
     return { port, dev: flags.dev }
+  }
+}
+
+/**
+ * The settings that differ from their defaults, for the line at the start. Nothing in it is a secret: secrets are not flags, and
+ * the URLs that may hold a password are replaced.
+ */
+const settingsOf = (flags: Readonly<Record<string, unknown>>, actual: Readonly<Record<string, unknown>>) => {
+  const { database: _, json: __, signals, "token-jwks": jwks, ...others } = flags
+  const given = Object.entries(others).filter(([, value]) => value !== undefined && value !== false)
+  return {
+    ...Object.fromEntries(given),
+    ...(signals === undefined ? {} : { signals: "redis" }),
+    ...(jwks === undefined
+      ? {}
+      : {
+          "token-jwks": String(jwks)
+            .replace(/\/\/[^/]*@/, "//")
+            .replace(/\?.*/, "")
+        }),
+    ...Object.fromEntries(Object.entries(actual).filter(([, value]) => value !== undefined))
   }
 }
 

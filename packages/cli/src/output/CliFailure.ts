@@ -54,7 +54,7 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "run the same command again once the file store in --files can be reached; finished steps are kept"
     })
   }
-  if (isTagged(error, "ListenError")) {
+  if (isTagged(error, "ListenError") || isTagged(error, "MetricsListenError")) {
     return new CliFailure({
       code: "PORT_UNAVAILABLE",
       message: error.message,

@@ -1,5 +1,5 @@
 /**
- * The connections and handshakes of each client address, so that one address cannot take the places of all others. They are
+ * The connections, handshakes and requests of each client address, so that one address cannot take the places of all others. They are
  * counted before anything of a token is read.
  *
  * A client that connects directly is counted by its TCP connections. Those of a trusted proxy carry the requests of many
@@ -21,16 +21,19 @@ export interface AddressLimits {
   readonly takeForwarded: (request: IncomingMessage) => Release | undefined
   /** Takes a place for a handshake. undefined: there is none. */
   readonly takeHandshake: (request: IncomingMessage) => Release | undefined
+  /** Takes a place for a request in progress. undefined: there is none. */
+  readonly takeRequest: (request: IncomingMessage) => Release | undefined
 }
 
 /** `warn` is called when an address is refused, at most once a minute. */
 export const makeAddressLimits = (
-  limits: Pick<SocketLimits, "maxConnectionsPerAddress" | "maxHandshakesPerAddress">,
+  limits: Pick<SocketLimits, "maxConnectionsPerAddress" | "maxHandshakesPerAddress" | "maxRequestsPerAddress">,
   proxies: TrustedProxies,
   warn: (message: string) => void
 ): AddressLimits => {
   const connections = makeCounter(limits.maxConnectionsPerAddress)
   const handshakes = makeCounter(limits.maxHandshakesPerAddress)
+  const requests = makeCounter(limits.maxRequestsPerAddress)
   let warnedAt = Number.NEGATIVE_INFINITY
   const refusing = (address: string, release: Release | undefined): Release | undefined => {
     if (release !== undefined || performance.now() - warnedAt < WARNING_INTERVAL) return release
@@ -45,6 +48,8 @@ export const makeAddressLimits = (
     const header = headers["x-forwarded-for"]
     return forwardedClient(Array.isArray(header) ? header.join() : header, proxies)
   }
+  const clientOf = (request: IncomingMessage): string | undefined =>
+    isDirect(request.socket) ? peerOf(request.socket) : forwarded(request)
   return {
     admitsConnection: (socket) => {
       if (!isDirect(socket)) return true
@@ -53,7 +58,8 @@ export const makeAddressLimits = (
       return release !== undefined
     },
     takeForwarded: (request) => (isDirect(request.socket) ? nothing : take(connections, forwarded(request))),
-    takeHandshake: (request) => take(handshakes, isDirect(request.socket) ? peerOf(request.socket) : forwarded(request))
+    takeHandshake: (request) => take(handshakes, clientOf(request)),
+    takeRequest: (request) => take(requests, clientOf(request))
   }
 }
 

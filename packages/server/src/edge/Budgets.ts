@@ -1,6 +1,7 @@
 /** The memory and time that all clients of this process share. */
 import { Effect, FiberSet } from "effect"
 import { SharedBytes } from "../internal/SharedBytes.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 import type { Grant } from "../ports/Access.ts"
 import type { SocketLimits } from "./Limits.ts"
 import { type MemoryBudget, makeMemoryBudget } from "./MemoryBudget.ts"
@@ -26,11 +27,16 @@ export const makeBudgets = Effect.fnUntraced(function* (limits: Pick<SocketLimit
   const receiveBudget = new ReceiveBudget(messageMemory)
   const look = Effect.sync(() => receiveBudget.lookAtProgress())
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(PROGRESS_INTERVAL), look)))
+  const sendBudget = new SendBudget(messageMemory)
+  const waitingFrames = new SharedBytes(messageMemory / 4)
+  yield* Metrics.showMemory("receive_budget", () => receiveBudget.reserved, messageMemory)
+  yield* Metrics.showMemory("unsent_frames", () => sendBudget.waiting, messageMemory)
+  yield* Metrics.showMemory("waiting_frames", () => waitingFrames.held, waitingFrames.maxBytes)
   return {
     receiveBudget,
     memoryBudget: makeMemoryBudget(),
-    sendBudget: new SendBudget(messageMemory),
-    waitingFrames: new SharedBytes(messageMemory / 4),
+    sendBudget,
+    waitingFrames,
     userTurns: new UserTurns(run)
   } satisfies Budgets
 })

@@ -35,6 +35,11 @@ export interface SocketLimits {
    */
   readonly maxRequests: number
   /**
+   * Number of HTTP requests in progress of one client address, before and after their tokens are read. Default: 250, so that
+   * one address cannot take the places of all. A further request is answered with 429 Too Many Requests.
+   */
+  readonly maxRequestsPerAddress: number
+  /**
    * Bytes sent that a client has not taken yet, besides one larger frame. Default: 16 MiB. A client that is further behind
    * is closed with 1013 and can connect again.
    */
@@ -73,6 +78,7 @@ export const defaultLimits: SocketLimits = {
   maxConnectionsPerAddress: 1000,
   maxHandshakesPerAddress: 100,
   maxRequests: 1000,
+  maxRequestsPerAddress: 250,
   maxBufferedBytes: 16 * 1024 * 1024,
   messageMemory: Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 4)),
   handshakeTimeout: "10 seconds",

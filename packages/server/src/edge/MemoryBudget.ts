@@ -4,6 +4,7 @@
  * Reasons: docs/decisions/0014-memory-for-large-messages.md.
  */
 import { Effect, Semaphore } from "effect"
+import * as Metrics from "../metrics/Metrics.ts"
 
 /** Messages of at most so many characters do not count against the budget. */
 const SMALL = 256 * 1024
@@ -22,10 +23,28 @@ export interface MemoryBudget {
   ) => Effect.Effect<A, E, R>
 }
 
+const delays = Metrics.framesDelayed.at({ cause: "memory_budget" })
+
 export const makeMemoryBudget = (): MemoryBudget => {
   const room = Semaphore.makeUnsafe(BUDGET)
+  /** Characters of the messages that are handled or wait. */
+  let all = 0
   return {
-    handle: (length, handling, answered = Effect.void) =>
-      length <= SMALL ? handling : Effect.tap(handling, answered).pipe(room.withPermits(Math.min(length, BUDGET)))
+    handle: (length, handling, answered = Effect.void) => {
+      if (length <= SMALL) return handling
+      const part = Math.min(length, BUDGET)
+      const begin = Effect.sync(() => {
+        all += part
+        if (all > BUDGET) delays.add()
+      })
+      const end = Effect.sync(() => {
+        all -= part
+      })
+      return Effect.acquireUseRelease(
+        begin,
+        () => Effect.tap(handling, answered).pipe(room.withPermits(part)),
+        () => end
+      )
+    }
   }
 }

@@ -45,8 +45,9 @@ export const parseOrigins = (list: OriginList | undefined): Result.Result<Origin
 const makeOrigins = (allows: (origin: string) => boolean, hosts: ReadonlySet<string>): Origins => ({
   refusalOf: ({ headers: { host, origin }, url }) => {
     if (origin !== undefined && !allows(origin)) return WRONG_ORIGIN
-    // A probe addresses a server by its address, and learns nothing but the server's health.
-    return HEALTH_PATHS.has(url ?? "") || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
+    // Probes and scrapers address a server by its address. They learn nothing but its health, or have a token.
+    const isProbe = HEALTH_PATHS.has(url ?? "") || url === "/metrics"
+    return isProbe || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
   }
 })
 

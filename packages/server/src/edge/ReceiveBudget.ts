@@ -8,12 +8,11 @@
 export const UNRESERVED_BYTES = 64 * 1024
 /** Milliseconds between two looks at the progress of the messages that are arriving. */
 export const PROGRESS_INTERVAL = 5000
-/**
- * Bytes that arrive between two looks at least, while others wait: 16 KiB a second, a third of a slow 3G uplink. One look may
- * find less, because the line stalled or this process did.
- */
-const MIN_PROGRESS = (16 * 1024 * PROGRESS_INTERVAL) / 1000
-const MAX_SLOW_LOOKS = 1
+/** Bytes that a client sends in a second at least, while others wait: a third of a slow 3G uplink. */
+export const MIN_BYTES_PER_SECOND = 16 * 1024
+const MIN_PROGRESS = (MIN_BYTES_PER_SECOND * PROGRESS_INTERVAL) / 1000
+/** One look may find less, because the line stalled or this process did. */
+export const MAX_SLOW_LOOKS = 1
 
 export interface ReservationRequest {
   /** Users take turns: the one with the least room is next. */

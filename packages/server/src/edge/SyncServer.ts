@@ -17,6 +17,9 @@ import { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
 import type { QuotaChange } from "../domain/Quota.ts"
 import { withPatience } from "../internal/timeouts.ts"
+import { watchEventLoop } from "../metrics/EventLoopDelay.ts"
+import { showMetrics } from "../metrics/Family.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 import type { Access, AccessChanges, AccessOptions } from "../ports/Access.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
@@ -31,15 +34,20 @@ import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
+import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { type QuotaPolicy, Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
 import { makeBudgets } from "./Budgets.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
+import { makeConnectionLog } from "./ConnectionLog.ts"
+import { answerBrokenRequests } from "./http/BrokenRequests.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
+import { type MetricsOptions, MetricsRoute, serveMetrics } from "./http/MetricsRoute.ts"
 import { admitRequests } from "./http/RequestAdmission.ts"
-import { endSlowBodies, endStalledAnswers } from "./http/RequestTimeouts.ts"
+import { withRequestId } from "./http/RequestId.ts"
+import { endSlowBodies, endStalledAnswers, endTricklingAnswers } from "./http/RequestTimeouts.ts"
 import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { type OriginList, parseOrigins } from "./Origins.ts"
@@ -77,6 +85,8 @@ export interface SyncServerOptions {
    * throws, the command is refused as after a defect (1011). Default: the app sets none.
    */
   readonly quotaOf?: QuotaPolicy
+  /** Where the metrics are served (docs/metrics.md). Default: nowhere. */
+  readonly metrics?: MetricsOptions
   /** For the files of Verdant's clients, which are served if a `BlobStore` and `FileLinks` are provided. */
   readonly files?: Partial<FileOptions>
   /** Extra routes of the app on the same port, for example a token endpoint (`Access.mint`). */
@@ -114,6 +124,8 @@ export class SyncServer extends Context.Service<
   {
     /** The port that the server listens on. */
     readonly port: number
+    /** The port of `SyncServerOptions.metrics`; undefined: the metrics have none of their own. */
+    readonly metricsPort: number | undefined
   }
 >()("@sealog/server/SyncServer") {
   /** The server with the app's own `Access` and `Signatures`, for example with another number of verifier threads. */
@@ -133,7 +145,8 @@ export class SyncServer extends Context.Service<
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         NodeHttpServer.layerHttpServices
-      ])
+      ]),
+      Layer.provide(MeasuredEventLog.layer)
     )
 
   /** The server with the app's own `Access`. */
@@ -155,6 +168,8 @@ const fileRoutes = Effect.fnUntraced(function* ({ files }: SyncServerOptions) {
 
 const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const scope = yield* Effect.scope
+  yield* showMetrics
+  yield* watchEventLoop
   const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
   const limits = { ...defaultLimits, ...options.limits }
   const proxies = yield* Effect.fromResult(parseTrustedProxies(options.trustedProxies ?? []))
@@ -175,6 +190,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(
       HealthRoute,
+      MetricsRoute(options.metrics ?? {}),
       VerdantPollRoute(limits, budgets),
       yield* fileRoutes(options),
       options.routes ?? Layer.empty
@@ -183,11 +199,20 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
   endStalledAnswers(server, idleTimeout)
-  const handler = yield* NodeHttpServer.makeHandler(app, { scope: yield* Scope.fork(scope, "parallel") })
+  const handler = yield* NodeHttpServer.makeHandler(withRequestId(app), { scope: yield* Scope.fork(scope, "parallel") })
   server.on("connection", (socket) => {
-    if (!addresses.admitsConnection(socket)) refuseUpgrade(socket, "429 Too Many Requests")
+    if (!addresses.admitsConnection(socket))
+      refuseUpgrade(socket, "429 Too Many Requests", "address_connections", "connection")
   })
-  admitRequests(server, { addresses, origins, maxRequests: limits.maxRequests }, handler)
+  answerBrokenRequests(server)
+  const inProgress = admitRequests(
+    server,
+    { addresses, origins, log: yield* makeConnectionLog, maxRequests: limits.maxRequests },
+    handler
+  )
+  endTricklingAnswers(server, { isCrowded: () => inProgress() > limits.maxRequests / 2 })
+  yield* Metrics.requestsInProgress.at({}).read(inProgress)
+  const metricsPort = yield* serveMetrics(options.metrics ?? {}, options.host)
   server.on("upgrade", sockets.upgrade)
 
   yield* Effect.callback<void, ListenError>((resume) => {
@@ -203,5 +228,5 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
       server.closeAllConnections()
     })
   )
-  return SyncServer.of({ port: (server.address() as AddressInfo).port })
+  return SyncServer.of({ port: (server.address() as AddressInfo).port, metricsPort })
 })

@@ -5,6 +5,7 @@
  * have their turns in the order of their arrival. While one user alone sends, nothing waits.
  */
 import { Effect } from "effect"
+import * as Metrics from "../metrics/Metrics.ts"
 
 /** Characters above which a message, or messages that have arrived together, are large. Smaller ones take a few milliseconds. */
 const LARGE = 64 * 1024
@@ -20,6 +21,8 @@ const WAIT_FACTOR = 4
 const LONGEST_WAIT = 10_000
 /** Milliseconds for which a user counts as one who sends. */
 const RECENT_MILLIS = 1000
+
+const delays = Metrics.framesDelayed.at({ cause: "user_turn" })
 
 interface User {
   readonly small: Turns
@@ -124,9 +127,12 @@ class Turns {
 
   /** Takes a turn: at once when one is free, or when the process is not shared. */
   enter(isShared: boolean): Effect.Effect<void> {
-    if (isShared && this.taken >= this.limit) return Effect.interruptible(this.wait)
-    this.taken += 1
-    return Effect.void
+    if (!isShared || this.taken < this.limit) {
+      this.taken += 1
+      return Effect.void
+    }
+    delays.add()
+    return Effect.interruptible(this.wait)
   }
 
   leave(): void {

@@ -2,7 +2,8 @@
  * Follows frames through the server: one log line per stage, so that an operator can see where a frame is and how long it
  * took to get there. Lines of frames that write are `Debug`; those of frames that are never stored are `Trace`.
  */
-import { Effect, LogLevel, References } from "effect"
+import { Effect } from "effect"
+import { logThreshold } from "./LogThreshold.ts"
 
 /** The stages of a frame that writes, in their order. A refused frame ends with `refused`. */
 export type Stage = "received" | "verified" | "decided" | "refused" | "committed" | "acknowledged" | "fanned out"
@@ -22,22 +23,23 @@ export interface FrameLog {
   readonly trace: (stage: Stage, fields: StageFields) => void
 }
 
-/** Reads the level once, when the server starts: the hot path then pays for one comparison. */
 export const makeFrameLog: Effect.Effect<FrameLog> = Effect.gen(function* () {
-  const level = yield* References.MinimumLogLevel
+  const threshold = yield* logThreshold
   const run = Effect.runSyncWith(yield* Effect.context<never>())
-  const isOn = LogLevel.isLessThanOrEqualTo(level, "Debug")
-  const isTracing = LogLevel.isLessThanOrEqualTo(level, "Trace")
   const write = (line: Effect.Effect<void>, fields: StageFields) => run(Effect.annotateLogs(line, known(fields)))
   return {
-    isOn,
-    isTracing,
-    now: isOn ? () => performance.now() : () => 0,
+    get isOn() {
+      return threshold.isDebug
+    },
+    get isTracing() {
+      return threshold.isTrace
+    },
+    now: () => (threshold.isDebug ? performance.now() : 0),
     stage: (stage, fields) => {
-      if (isOn) write(Effect.logDebug(`frame ${stage}`), fields)
+      if (threshold.isDebug) write(Effect.logDebug(`frame ${stage}`), fields)
     },
     trace: (stage, fields) => {
-      if (isTracing) write(Effect.logTrace(`frame ${stage}`), fields)
+      if (threshold.isTrace) write(Effect.logTrace(`frame ${stage}`), fields)
     }
   }
 })

@@ -3,7 +3,7 @@
  * more than the bound: a few busy holders are not slowed down, and ten thousand of them do not fill the memory.
  */
 export class SharedBytes {
-  private readonly maxBytes: number
+  readonly maxBytes: number
   private bytes = 0
 
   constructor(maxBytes: number) {
@@ -13,6 +13,11 @@ export class SharedBytes {
   /** `bytes` is negative when they are given back. */
   add(bytes: number): void {
     this.bytes += bytes
+  }
+
+  /** Bytes that all hold together. */
+  get held(): number {
+    return this.bytes
   }
 
   /** Whether each holder may hold little only. */

@@ -21,8 +21,12 @@ export interface Connection {
  */
 export const CloseCode = {
   goingAway: 1001,
+  protocolError: 1002,
+  /** The connection ended without a closing frame. It is never sent. */
+  lost: 1006,
   notUtf8OrJson: 1007,
   policy: 1008,
+  tooLarge: 1009,
   internalError: 1011,
   tryAgainLater: 1013,
   tokenRefused: 4401,

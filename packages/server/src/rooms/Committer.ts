@@ -7,6 +7,7 @@
  */
 import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
+import * as Metrics from "../metrics/Metrics.ts"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 
 /** Limits of one transaction, so that no append waits long for the others in it. */
@@ -18,6 +19,9 @@ const PATIENCE = 0.5
 
 /** How long `failing` reports a failed commit if no other commit succeeds or fails. */
 const FAILING_MILLIS = 10_000
+
+/** A commit that takes longer has a line in the log, milliseconds. */
+const SLOW_MILLIS = 1000
 
 interface Waiting {
   readonly take: () => Append | undefined
@@ -54,6 +58,10 @@ export class Committer extends Context.Service<
       let lastMillis = 0
       let growth = 0
       let committingSince: number | undefined
+      let begun = 0
+      const underWay = () => (committingSince === undefined ? 0 : (performance.now() - begun) / 1000)
+      yield* Metrics.commitUnderWaySeconds.at({}).read(underWay)
+      yield* Metrics.appendsWaiting.at({}).read(() => waiting.length)
 
       /**
        * Lets frames that have arrived, or whose signatures are being checked, share this transaction. It waits while each
@@ -116,14 +124,16 @@ export class Committer extends Context.Service<
         const batch = takeBatch()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
-        const begun = performance.now()
+        begun = performance.now()
         committingSince = clock.currentTimeMillisUnsafe()
         return Effect.suspend(() => log.append(appends)).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
+          Effect.tap(() => logIfSlow(performance.now() - begun, appends)),
           Effect.map((exit) => {
             lastMillis = performance.now() - begun
             committingSince = undefined
+            countCommit(lastMillis, appends, exit)
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
             for (const [i, { done }] of batch.entries())
               end(
@@ -153,6 +163,37 @@ export class Committer extends Context.Service<
       })
     })
   )
+}
+
+const logIfSlow = (millis: number, appends: ReadonlyArray<Append>): Effect.Effect<void> => {
+  if (millis < SLOW_MILLIS) return Effect.void
+  const events = appends.reduce((sum, append) => sum + append.events.length, 0)
+  return Effect.logWarning("slow commit").pipe(
+    Effect.annotateLogs({ ms: Math.round(millis), streams: appends.length, events })
+  )
+}
+
+const [seconds, events, streams] = [
+  Metrics.commitSeconds.at({}),
+  Metrics.commitEvents.at({}),
+  Metrics.commitStreams.at({})
+]
+
+const countCommit = (
+  millis: number,
+  appends: ReadonlyArray<Append>,
+  exit: Exit.Exit<ReadonlyArray<Appended>, StorageUnavailable>
+): void => {
+  seconds.observe(millis / 1000)
+  if (Exit.isFailure(exit)) return
+  let count = 0
+  for (const [i, append] of appends.entries()) {
+    if (exit.value[i]?._tag !== "Committed") continue
+    count += append.events.length
+    Metrics.countStored(append.events)
+  }
+  events.observe(count)
+  streams.observe(appends.length)
 }
 
 const bytesOf = ({ events }: Append): number => events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)

@@ -20,9 +20,11 @@
  * be applied or observed, then the room is dropped: everything that it holds fails, and the stream opens in a new room.
  */
 import { Cause, Effect, Exit, Predicate, Result } from "effect"
-import { type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
+import { EVICTED, type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
+import type { Counter, Histogram } from "../metrics/Family.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
@@ -31,13 +33,28 @@ import type { TailCache } from "./TailCache.ts"
 
 /** The first byte of a message between the rooms of one stream: an ephemeral frame, or a message of the protocol. */
 const [RELAYED, TOLD] = [Uint8Array.of(0), Uint8Array.of(1)] as const
+/** The series of a protocol's rooms. */
+export interface RoomMetrics {
+  readonly protocol: Metrics.ProtocolName
+  readonly conflicts: Counter
+  readonly fanOut: Histogram
+  readonly signalLag: Histogram
+}
+
+export const roomMetricsOf = (protocol: Metrics.ProtocolName): RoomMetrics => ({
+  protocol,
+  conflicts: Metrics.conflicts.at({ protocol }),
+  fanOut: Metrics.fanOutSeconds.at({ protocol }),
+  signalLag: Metrics.signalLagSeconds.at({ protocol })
+})
+
 /** Events that one read of what other processes wrote returns at most. */
 const READ_PAGE = 1000
 
 export const makeRoom = <State, Command, Refusal, Local, Context>(
   key: StreamKey,
   protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
-  start: Tip<State>,
+  start: Tip<State> & { readonly isEvicted: boolean },
   services: {
     readonly log: EventLog["Service"]
     readonly committer: Committer["Service"]
@@ -47,6 +64,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: TailCache
     readonly frames: FrameLog
+    readonly metrics: RoomMetrics
     /** The room is dropped: it must not be found any more. */
     readonly dropped: () => void
   }
@@ -60,15 +78,24 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** The commands of the batch under confirmation that are answered. */
   let confirmed = 0
   let isDropped = false
+  let isEvicted = start.isEvicted
 
-  const { frames } = services
+  const { frames, metrics } = services
   const follow = (stage: Stage, pending: Pending<Command, Refusal>, fields: StageFields): void => {
     const who = { library: key.libraryId, stream: key.streamId, session: pending.origin }
     frames.stage(stage, { ...who, ...fields, ms: since(frames, pending.takenAt) })
   }
 
   const local = protocol.local(start.state, key)
+  /** A line for an eviction, and for the first event that brings an evicted stream back. */
+  const logEviction = ({ type, version }: StreamEvent): void => {
+    isEvicted = type === EVICTED
+    const line = Effect.logInfo(isEvicted ? "stream evicted" : "stream restored")
+    services.run(Effect.annotateLogs(line, { library: key.libraryId, stream: key.streamId, version, type }))
+  }
+
   const deliver = (event: StreamEvent, payload: Uint8Array | null, announcement?: Committed) => {
+    if (event.type === EVICTED || (isEvicted && brings(event))) logEviction(event)
     try {
       protocol.observe(local, event)
     } catch (defect) {
@@ -156,7 +183,11 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
       if (frames.isOn) follow("refused", pending, { rule: "Defect" })
       return true
     }
-    if (frames.isOn && verdict !== "held back") follow("refused", pending, { rule: tagOf(refusal) })
+    if (verdict !== "held back") {
+      const rule = tagOf(refusal)
+      Metrics.refusals.at({ protocol: metrics.protocol, rule }).add()
+      if (frames.isOn) follow("refused", pending, { rule })
+    }
     if (verdict === "stands") {
       movedAt = services.now()
       answer(pending, { _tag: "Refused", refusal })
@@ -207,6 +238,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
         confirm(queue.committing)
         services.announce(key)
       } else {
+        metrics.conflicts.add()
         giveUp(queue.conflict())
       }
     } catch (defect) {
@@ -229,8 +261,17 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
       if (isDropped) return
     }
     confirmed = 0
+    observeFanOut(batch)
     queue.endCommit()
   }
+
+  const observeFanOut = (batch: ReadonlyArray<Decided<State, Command, Refusal>>): void => {
+    const first = batch.find((decided) => decided._tag === "Accepted")
+    if (first !== undefined) metrics.fanOut.observe(secondsSince(first.placed.event))
+  }
+
+  /** By the clock of the event's writer, which may be another machine's. */
+  const secondsSince = ({ recordedAt }: StreamEvent): number => Math.max(0, services.now() - recordedAt) / 1000
 
   const giveUp = (all: ReadonlyArray<Pending<Command, Refusal>>): void => {
     if (all.length > 0) movedAt = services.now()
@@ -239,8 +280,10 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
 
   // -------------------------------------------------------------------------------------------------------- defects
 
-  const report = (what: string, defect: unknown): void =>
+  const report = (what: string, defect: unknown): void => {
+    Metrics.defects.at({}).add()
     services.run(Effect.logError(`${what} failed in ${streamName(key)}`, Cause.die(defect)))
+  }
 
   const failSubscriber = (subscriber: Subscriber): void => {
     subscribers.delete(subscriber)
@@ -273,6 +316,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
   ).pipe(
     Effect.map((events) => {
+      if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
       for (const placed of events) {
         adopt(placed)
         if (isDropped) return true
@@ -381,6 +425,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     isDropped: () => isDropped
   }
 }
+
+/** Whether an event of an evicted stream brings content, or begins to: a snapshot, or the request for a replica's data. */
+const brings = ({ checkpoint, type }: StreamEvent): boolean => checkpoint || type === "RestoreLeased"
 
 const nameOf = ({ type, version }: StreamEvent): string => `${type} ${version}`
 

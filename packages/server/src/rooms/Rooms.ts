@@ -4,13 +4,14 @@
  */
 import { Array as Arr, Cause, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { EVICTED, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
-import { makeRoom } from "./Room.ts"
+import { makeRoom, roomMetricsOf } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
 
@@ -21,6 +22,8 @@ export interface Rooms<State, Command, Refusal, Local> {
   readonly onCommitted: (listener: (key: StreamKey) => void) => Effect.Effect<void, never, Scope.Scope>
   /** Waits until every command in these rooms is answered. */
   readonly drain: Effect.Effect<void>
+  /** The rooms that are open. */
+  readonly all: () => Iterable<Room<State, Command, Refusal, Local>>
   /** The stream whose commands have waited longest since an answer, and since when; see `Room.waitingSince`. */
   readonly longestWait: () => { readonly key: StreamKey; readonly since: number } | undefined
 }
@@ -31,6 +34,7 @@ const HEADS_PAGE = 500
 /**
  * Makes the rooms of one protocol.
  *
+ * @param options.protocol the protocol's name in the metrics
  * @param options.idle how long a room stays open after its last session
  * @param options.prepare runs when a room opens, before its first command; its scope closes with the room
  */
@@ -38,8 +42,10 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   {
     idle,
-    prepare
+    prepare,
+    protocol: protocolName
   }: {
+    readonly protocol: Metrics.ProtocolName
     readonly idle: Duration.Input
     readonly prepare?: (key: StreamKey, local: Local) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   }
@@ -53,6 +59,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
   const listeners = new Set<(key: StreamKey) => void>()
+  const metrics = roomMetricsOf(protocolName)
 
   const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
@@ -83,6 +90,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       run: (effect: Effect.Effect<void>) => void run(effect),
       tails,
       frames,
+      metrics,
       dropped: () => {
         // A room that has closed may have a successor.
         if (open.get(name) !== room) return
@@ -90,7 +98,12 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         run(rooms.invalidate(name))
       }
     }
-    const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state }, services)
+    const room: Room<State, Command, Refusal, Local> = makeRoom(
+      key,
+      protocol,
+      { head, state, isEvicted: events.at(-1)?.event.type === EVICTED },
+      services
+    )
     if (prepare !== undefined) yield* prepare(key, room.local)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {
@@ -125,6 +138,21 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     )
   )
 
+  const longestWait = () => {
+    let longest: { readonly key: StreamKey; readonly since: number } | undefined
+    for (const room of open.values()) {
+      const since = room.waitingSince()
+      if (since !== undefined && since < (longest?.since ?? Number.POSITIVE_INFINITY))
+        longest = { key: room.key, since }
+    }
+    return longest
+  }
+  yield* Metrics.rooms.at({ protocol: protocolName }).read(() => open.size)
+  yield* Metrics.roomWaitSeconds.at({ protocol: protocolName }).read(() => {
+    const wait = longestWait()
+    return wait === undefined ? 0 : Math.max(0, clock.currentTimeMillisUnsafe() - wait.since) / 1000
+  })
+
   const isIdle = () => Array.from(open.values()).every((room) => room.isIdle())
   const drain = Effect.suspend(() =>
     isIdle() ? Effect.void : Effect.asVoid(Effect.repeat(Effect.sleep("5 millis"), { until: isIdle }))
@@ -138,16 +166,8 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         () => Effect.sync(() => void listeners.delete(listener))
       ),
     drain,
-    longestWait: () => {
-      let longest: { readonly key: StreamKey; readonly since: number } | undefined
-      for (const room of open.values()) {
-        const since = room.waitingSince()
-        if (since !== undefined && since < (longest?.since ?? Number.POSITIVE_INFINITY)) {
-          longest = { key: room.key, since }
-        }
-      }
-      return longest
-    }
+    all: () => open.values(),
+    longestWait
   } satisfies Rooms<State, Command, Refusal, Local>
 })
 

@@ -4,6 +4,7 @@
  */
 import { Effect, Fiber, type Scope } from "effect"
 import { advance, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 import type { EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 
 /** A stream's newest checkpoint, the events after it, and the head at which they end. Immutable. */
@@ -32,6 +33,7 @@ export const makeTailCache: (log: EventLog["Service"]) => Effect.Effect<TailCach
     const kept = new Map<string, { readonly tail: Tail; readonly bytes: number }>()
     const reads = new Map<string, { readonly version: number; readonly fiber: Fiber.Fiber<Tail, StorageUnavailable> }>()
     let bytes = 0
+    yield* Metrics.showMemory("tails", () => bytes, MAX_BYTES)
 
     const forget = (name: string) => {
       bytes -= kept.get(name)?.bytes ?? 0

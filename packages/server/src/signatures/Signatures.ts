@@ -1,6 +1,7 @@
 /** The signatures of messages, checked exactly as the clients check them, on threads where there are cores for them. */
 import { availableParallelism } from "node:os"
 import { Context, Effect, Layer } from "effect"
+import * as Metrics from "../metrics/Metrics.ts"
 import { makeVerifierPool } from "./VerifierPool.ts"
 import { type SignedText, verifySignature } from "./verifySignature.ts"
 
@@ -14,7 +15,13 @@ export class Signatures extends Context.Service<
   /** Verifies on the caller's thread. */
   static readonly layerInline = Layer.succeed(
     Signatures,
-    Signatures.of({ verify: (signed) => Effect.sync(() => signed.map(verifySignature)) })
+    Signatures.of({
+      verify: (signed) =>
+        Effect.sync(() => {
+          Metrics.signaturesVerified.at({ thread: "main" }).add(signed.length)
+          return signed.map(verifySignature)
+        })
+    })
   )
 
   /** Verifies on `count` threads. */
@@ -26,6 +33,7 @@ export class Signatures extends Context.Service<
           Effect.sync(() => makeVerifierPool(count)),
           (pool) => Effect.promise(pool.close)
         )
+        yield* Metrics.signaturesWaiting.at({}).read(pool.waiting)
         return Signatures.of({
           verify: (signed) =>
             Effect.callback((resume) => pool.verify(signed, (genuine) => resume(Effect.succeed(genuine))))

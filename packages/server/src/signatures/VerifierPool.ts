@@ -4,12 +4,15 @@
  * A few signatures are verified on the main thread, because the hand-over would take as long.
  */
 import { Worker } from "node:worker_threads"
+import * as Metrics from "../metrics/Metrics.ts"
 import { SharedMemoryBatch, State } from "./SharedMemoryBatch.ts"
 import { type SignedText, verifySignature } from "./verifySignature.ts"
 
 export interface VerifierPool {
   /** Calls `done` once, later, with a flag for each signature in the order given: true if it is genuine. */
   readonly verify: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
+  /** Signatures that wait for a thread. */
+  readonly waiting: () => number
   /** Resolves when the threads have ended. A question that is not answered by then stays unanswered. */
   readonly close: () => Promise<void>
 }
@@ -37,16 +40,21 @@ export const spawnThread = (memory: SharedArrayBuffer): Worker => {
   return new Worker(new URL(file, import.meta.url), { workerData: memory })
 }
 
+const onThreads = Metrics.signaturesVerified.at({ thread: "verifier" })
+const onMain = Metrics.signaturesVerified.at({ thread: "main" })
+
 export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPool => {
   const waiting: Array<Job> = []
   let threads: Array<Thread> = []
   let isClosed = false
   let isScheduled = false
 
+  const countWaiting = () => waiting.reduce((sum, { signed }) => sum + signed.length, 0)
+
   const dispatchAll = (): void => {
     isScheduled = false
     if (isClosed) return
-    const count = waiting.reduce((sum, { signed }) => sum + signed.length, 0)
+    const count = countWaiting()
     if (threads.length === 0 || count <= FEW) return verifyHere(waiting.splice(0))
     for (const thread of threads) dispatch(thread)
   }
@@ -60,6 +68,7 @@ export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPoo
     })
     thread.busy = waiting.splice(0, end === -1 ? waiting.length : end)
     const signed = thread.busy.flatMap(({ signed }) => signed)
+    onThreads.add(signed.length)
     if (thread.batch.write(signed)) return thread.batch.wake(State.here)
     thread.worker.postMessage(signed)
     thread.batch.wake(State.message)
@@ -73,11 +82,11 @@ export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPoo
     }
   }
 
-  const verifyHere = (jobs: ReadonlyArray<Job>): void =>
-    settle(
-      jobs,
-      jobs.flatMap(({ signed }) => signed.map(verifySignature))
-    )
+  const verifyHere = (jobs: ReadonlyArray<Job>): void => {
+    const genuine = jobs.flatMap(({ signed }) => signed.map(verifySignature))
+    onMain.add(genuine.length)
+    settle(jobs, genuine)
+  }
 
   const start = (): Thread => {
     const batch = new SharedMemoryBatch()
@@ -110,6 +119,7 @@ export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPoo
       isScheduled = true
       setImmediate(dispatchAll)
     },
+    waiting: countWaiting,
     close: async () => {
       isClosed = true
       // Never `terminate`: in a thread that is just starting, it can end the whole process (Node 26).

@@ -315,6 +315,8 @@ const routes: Readonly<Record<string, Tag | "not asked" | "tested above">> = {
   'GET "/livez"': "not asked",
   'GET "/readyz"': "not asked",
   'GET "/healthz"': "not asked",
+  // For the operator's scraper, which has a token of its own.
+  "GET METRICS_PATH": "not asked",
   "POST VERDANT_PATH": "tested above",
   "OPTIONS VERDANT_PATH": "not asked",
   "POST path": "UploadFile",

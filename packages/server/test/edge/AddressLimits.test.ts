@@ -2,6 +2,7 @@
 import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer } from "effect"
+import { HttpRouter, HttpServerResponse } from "effect/http"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { askToUpgrade } from "#test-support/network/UpgradeByHand"
 import { startMemoryServer } from "#test-support/servers/TestServer"
@@ -113,6 +114,34 @@ describe("an address with too many connections", () => {
       yield* until(
         "its place is free",
         Effect.map(Effect.scoped(health("203.0.113.7")), (status) => status === 200)
+      )
+    })
+  )
+})
+
+describe("an address with too many requests in progress", () => {
+  it.live("is refused with 429 before a route sees the request, and other addresses are served", () =>
+    Effect.gen(function* () {
+      const held = yield* Deferred.make<void>()
+      let asked = 0
+      const handler = Effect.suspend(() => {
+        asked += 1
+        return Effect.as(Deferred.await(held), HttpServerResponse.empty())
+      })
+      const routes = HttpRouter.add("GET", "/held", handler)
+      const server = yield* startMemoryServer({ limits: { maxRequestsPerAddress: 2 }, routes })
+      for (const count of [1, 2]) {
+        const socket = yield* connection(server.port)
+        socket.write(request("/held"))
+        yield* until("the route is asked", () => asked === count)
+      }
+      assert.strictEqual((yield* ask(server.port, request("/held"))).status, 429)
+      assert.strictEqual(asked, 2)
+      assert.strictEqual((yield* ask(server.port, request("/healthz"), "127.0.0.2")).status, 200)
+      yield* Deferred.succeed(held, undefined)
+      yield* until(
+        "there is room",
+        Effect.map(Effect.scoped(ask(server.port, request("/healthz"))), ({ status }) => status === 200)
       )
     })
   )

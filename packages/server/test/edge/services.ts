@@ -5,6 +5,7 @@ import { ReceiveBudget } from "../../src/edge/ReceiveBudget.ts"
 import { SendBudget } from "../../src/edge/SendBudget.ts"
 import { UserTurns } from "../../src/edge/UserTurns.ts"
 import type { ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
+import { trafficOf } from "../../src/edge/ws/Traffic.ts"
 import { SharedBytes } from "../../src/internal/SharedBytes.ts"
 
 const MB = 1024 * 1024
@@ -17,6 +18,8 @@ export const makeServices = (options: Partial<ClientSocketServices> = {}): Clien
   receiveBudget: new ReceiveBudget(256 * MB),
   sendBudget: new SendBudget(256 * MB),
   userTurns: new UserTurns((effect) => Effect.runFork(effect)),
+  log: { isOn: false, line: () => {} },
+  traffic: trafficOf("secsync"),
   waitingFrames: new SharedBytes(64 * MB),
   ...options
 })

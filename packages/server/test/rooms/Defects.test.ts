@@ -110,7 +110,7 @@ const withRooms = <E>(
     const { layer, log } = yield* makeTroubledLog
     const trouble: Trouble = { place: undefined, number: 13 }
     yield* Effect.gen(function* () {
-      yield* use(yield* makeRooms(makeNumbers(trouble), { idle: "1 minute" }), trouble, log)
+      yield* use(yield* makeRooms(makeNumbers(trouble), { protocol: "secsync", idle: "1 minute" }), trouble, log)
     }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
   })
 
@@ -364,7 +364,10 @@ describe("listeners of rooms", () => {
           })
       })
       yield* Effect.gen(function* () {
-        const rooms = yield* makeRooms(makeNumbers({ place: undefined, number: 0 }), { idle: "1 minute" })
+        const rooms = yield* makeRooms(makeNumbers({ place: undefined, number: 0 }), {
+          protocol: "secsync",
+          idle: "1 minute"
+        })
         const room = yield* rooms.get(key)
         const arrived = yield* Latch.make()
         yield* room.subscribe({ ...makeSession("a"), deliver: () => arrived.openUnsafe() })

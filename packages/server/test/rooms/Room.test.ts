@@ -521,7 +521,7 @@ describe("a session in a room", () => {
       const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "numbers" }
       const answers: Array<string> = []
       yield* Effect.gen(function* () {
-        const rooms = yield* makeRooms(numbers, { idle: 0 })
+        const rooms = yield* makeRooms(numbers, { protocol: "secsync", idle: 0 })
         const room = yield* rooms.get(key)
         const done = yield* Latch.make()
         room.submit("odd", "a", (outcome) => {
@@ -552,7 +552,7 @@ describe("a session in a room", () => {
       }
       const delivered: Array<Uint8Array | undefined> = []
       yield* Effect.gen(function* () {
-        const rooms = yield* makeRooms({ ...numbers, frame }, { idle: 0 })
+        const rooms = yield* makeRooms({ ...numbers, frame }, { protocol: "secsync", idle: 0 })
         const room = yield* rooms.get(key)
         const store = Effect.callback<void>((resume) => room.submit("even", "a", () => resume(Effect.void)))
         yield* store
@@ -597,7 +597,7 @@ describe("the context of a decision", () => {
       }
     }
     const services = yield* Layer.build(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone])))
-    const rooms = yield* makeRooms(timed, { idle: 0 }).pipe(Effect.provide(services))
+    const rooms = yield* makeRooms(timed, { protocol: "secsync", idle: 0 }).pipe(Effect.provide(services))
     const room = yield* rooms.get(key)
     const submit = (due: number) =>
       Effect.callback<string>((resume) => {
@@ -653,7 +653,10 @@ describe("a room that another process writes beside", () => {
       const { layer } = yield* makeTroubledLog
       const answers: Array<string> = []
       yield* Effect.gen(function* () {
-        const rooms = yield* makeRooms({ ...numbers, isSettled: (refusal) => refusal === "done" }, { idle: 0 })
+        const rooms = yield* makeRooms(
+          { ...numbers, isSettled: (refusal) => refusal === "done" },
+          { protocol: "secsync", idle: 0 }
+        )
         const room = yield* rooms.get(key)
         const done = yield* Latch.make()
         room.submit("done", "a", () => answers.push("first"))
@@ -680,7 +683,9 @@ describe("a room that another process writes beside", () => {
           read: (key, options) =>
             log.read(key, options).pipe(Effect.tap(() => Effect.andThen(reading.open, written.await)))
         })
-        const rooms = yield* makeRooms(numbers, { idle: 0 }).pipe(Effect.provideService(EventLog, slow))
+        const rooms = yield* makeRooms(numbers, { protocol: "secsync", idle: 0 }).pipe(
+          Effect.provideService(EventLog, slow)
+        )
         const room = yield* rooms.get(key)
         const arrived = yield* Latch.make()
         const deliver = ({ event }: Committed) => {

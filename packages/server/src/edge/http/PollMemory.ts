@@ -1,6 +1,7 @@
 /** The memory of polls, in the budgets that they share with WebSockets. */
 import type { Writable } from "node:stream"
 import { Deferred, Effect } from "effect"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { type ReceiveBudget, UNRESERVED_BYTES } from "../ReceiveBudget.ts"
 import { Backlog, type SendBudget, UNCOUNTED_BYTES } from "../SendBudget.ts"
 
@@ -21,6 +22,7 @@ export const roomForBody = (budget: ReceiveBudget, user: string, bytes: number):
     // `bodyTimeout` ends a body that comes too slowly.
     tooSlow: () => {}
   })
+  if (!reservation.isGranted) Metrics.framesDelayed.at({ cause: "receive_budget" }).add()
   return { granted: Deferred.await(granted), release: () => reservation.release() }
 }
 
@@ -31,7 +33,10 @@ export const countUntilTaken = (
   answer: Uint8Array
 ): void => {
   if (answer.length <= UNCOUNTED_BYTES) return
-  const backlog = new Backlog(budget, () => void response.destroy())
+  const backlog = new Backlog(budget, () => {
+    Metrics.responsesCut.at({ cause: "send_budget" }).add()
+    response.destroy()
+  })
   response.once("close", () => backlog.clear())
   backlog.add([answer])
 }

@@ -1,10 +1,14 @@
 /**
- * Ends requests whose body comes too slowly, and responses whose client takes nothing. Otherwise a client could hold a
+ * Ends requests whose body comes too slowly, and responses whose client takes nothing or very little. Otherwise a client could hold a
  * connection for as long as it likes.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { Socket } from "node:net"
 import { Duration } from "effect"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { isVerdantPath, VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
+import { MAX_SLOW_LOOKS, MIN_BYTES_PER_SECOND, PROGRESS_INTERVAL } from "../ReceiveBudget.ts"
+import { routeOf } from "./Route.ts"
 
 export interface BodyTimeouts {
   /** For the upload of a file, until it is answered. */
@@ -32,6 +36,7 @@ const isUpload = ({ method, url = "" }: IncomingMessage): boolean =>
 const endAfter = (millis: number, request: IncomingMessage, response: ServerResponse): void => {
   const timer = setTimeout(() => {
     if (request.complete) return
+    Metrics.requestsRefused.at({ route: routeOf(request.url), status: "408", reason: "slow" }).add()
     // As Node does it. The connection cannot be reused, because its request never ended.
     if (!response.headersSent) request.socket.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
     request.socket.destroySoon()
@@ -45,9 +50,64 @@ const endAfter = (millis: number, request: IncomingMessage, response: ServerResp
  */
 export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): void => {
   const millis = millisOf(idleTimeout)
-  server.on("request", ({ method, url = "", socket }, response) => {
-    // Uploads are left out: the file store may need long to finish one.
-    const isDownload = method === "GET" && url.startsWith(`${VERDANT_PATH}/files/`)
-    if (isDownload || isVerdantPath(url)) response.setTimeout(millis, () => socket.destroy())
+  server.on("request", (request, response) => {
+    const { socket } = request
+    if (mayBeLong(request)) {
+      response.setTimeout(millis, () => {
+        Metrics.responsesCut.at({ cause: "stalled" }).add()
+        socket.destroy()
+      })
+    }
   })
+}
+
+/** Whether the answer may be long: a download or the answer to a poll. An upload is not: the file store may need long for it. */
+const mayBeLong = ({ method, url = "" }: IncomingMessage): boolean =>
+  (method === "GET" && url.startsWith(`${VERDANT_PATH}/files/`)) || isVerdantPath(url)
+
+export interface TricklingOptions {
+  /** Whether so many requests are in progress that others may have to wait. */
+  readonly isCrowded: () => boolean
+  /** Time between two looks, ms. Default: as for messages that arrive. */
+  readonly intervalMillis?: number
+}
+
+/** The answer to one request, and how it goes on. */
+interface Progress {
+  readonly socket: Socket
+  taken: number
+  slowLooks: number
+}
+
+/**
+ * Ends an answer whose client takes less than 16 KiB a second, at two looks in a row, while many requests are in progress. It
+ * is the rule for large messages that arrive: a slow client may be slow unless others need its place.
+ */
+export const endTricklingAnswers = (
+  server: Server,
+  { isCrowded, intervalMillis = PROGRESS_INTERVAL }: TricklingOptions
+): void => {
+  const minProgress = (MIN_BYTES_PER_SECOND * intervalMillis) / 1000
+  const answers = new Set<Progress>()
+  server.on("request", (request, response) => {
+    if (!mayBeLong(request)) return
+    const progress = { socket: request.socket, taken: 0, slowLooks: 0 }
+    answers.add(progress)
+    response.once("close", () => answers.delete(progress))
+  })
+  const look = () => {
+    for (const progress of answers) {
+      const { bytesWritten, writableLength } = progress.socket
+      const taken = bytesWritten - writableLength
+      // Without bytes that wait, it is the file store that is slow.
+      const isSlow = writableLength > 0 && taken - progress.taken < minProgress
+      progress.taken = taken
+      progress.slowLooks = isSlow ? progress.slowLooks + 1 : 0
+      if (progress.slowLooks <= MAX_SLOW_LOOKS || !isCrowded()) continue
+      Metrics.responsesCut.at({ cause: "trickling" }).add()
+      progress.socket.destroy()
+    }
+  }
+  const timer = setInterval(look, intervalMillis).unref()
+  server.once("close", () => clearInterval(timer))
 }

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
 import { type Headers, HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
@@ -110,6 +111,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
       })
     )
   )
+  if (length > MAX_ANSWERS) Metrics.framesDelayed.at({ cause: "poll_answers" }).add()
   if (failure !== undefined) return yield* new HttpRefusal({ code: failure })
   const bytes = Buffer.from(`{"messages":[${answers.map(({ text }) => text).join()}]}`)
   countUntilTaken(budgets.sendBudget, NodeHttpServerRequest.toServerResponse(request), bytes)

@@ -4,6 +4,7 @@ import { Cause, Effect, type Fiber, Option } from "effect"
 import type { RawData, WebSocket } from "ws"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { withPatience } from "../../internal/timeouts.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 import type { TokenRefused } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
@@ -11,6 +12,7 @@ import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
+import type { ConnectionLog } from "../ConnectionLog.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import type { UserTurns } from "../UserTurns.ts"
 import { ArrivingMessage, type ArrivingMessageOwner, type ArrivingMessageServices } from "./ArrivingMessage.ts"
@@ -28,6 +30,7 @@ export interface ClientSocketServices extends ArrivingMessageServices, SocketCon
   readonly userTurns: UserTurns
   /** The bytes of frames that wait or are being handled, of all clients together. */
   readonly waitingFrames: SharedBytes
+  readonly log: ConnectionLog
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame
 }
@@ -69,11 +72,31 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
 
   /** Takes a frame that has arrived. */
   receive(data: RawData, isBinary: boolean): void {
+    const { traffic } = this.services
+    traffic.framesReceived.count += 1
+    if (Buffer.isBuffer(data)) traffic.bytesReceived.count += data.length
+    if (isBinary) this.connection.endsFor(CloseCode.notUtf8OrJson, "a frame is JSON text")
     this.frames.receive(data, isBinary, this.arriving.take())
   }
 
-  /** The socket has closed. The frames that have arrived are still handled. */
-  closed(): void {
+  /** `ws` itself closes the connection, because a frame breaks the protocol of WebSockets or is too large. */
+  broken(error: Error & { readonly code?: unknown }): void {
+    const isTooLarge = error.code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH"
+    if (isTooLarge) this.connection.endsFor(CloseCode.tooLarge, Metrics.CLOSE_REASONS.frameTooLarge)
+    else this.connection.endsFor(CloseCode.protocolError, Metrics.CLOSE_REASONS.notWebSocket)
+  }
+
+  /** The socket has closed, with this code. The frames that have arrived are still handled. */
+  closed(code: number): void {
+    const { byClient, lost } = Metrics.CLOSE_REASONS
+    this.connection.endsFor(code, code === CloseCode.lost ? lost : byClient)
+    const { protocol } = this.services.traffic
+    const ending = this.connection.ending!
+    Metrics.connectionsClosed.at({ protocol, code: String(ending.code), reason: ending.reason }).add()
+    const { log } = this.services
+    const isRefused = !this.isServed && ending.reason !== byClient && ending.reason !== lost
+    const message = isRefused ? "connection refused" : "connection closed"
+    if (log.isOn) log.line(message, { session: this.connection.id, protocol, ...ending })
     this.arriving.end()
     this.connection.ended()
     this.frames.end()
@@ -94,6 +117,10 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     this.serving = this.start(untilEnd)
     this.arriving.admit(served.user)
     this.frames.open()
+  }
+
+  get protocol(): Metrics.ProtocolName {
+    return this.services.traffic.protocol
   }
 
   /** Whether the client was admitted: it has a session. */
@@ -140,7 +167,7 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
   /** Pings the client. Drops the connection if nothing has moved on it since the last ping, unless it is not read. */
   ping(): void {
     if (this.liveness.hasMoved() || this.ws.isPaused) this.ws.ping()
-    else this.ws.terminate()
+    else this.connection.terminate(Metrics.CLOSE_REASONS.dead)
   }
 
   /** Closes the connection and tells the client why, in its protocol's way. An interruption means that the client went. */
@@ -167,7 +194,7 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
           yield* Effect.logError("A connection failed", cause)
           return connection.close(CloseCode.internalError, "internal error")
       }
-    })
+    }).pipe(Effect.annotateLogs("session", this.connection.id))
   }
 
   private refuseToken(reason: string): void {
@@ -182,11 +209,19 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
       this.served === undefined
         ? Effect.void
         : withPatience(Effect.andThen(this.frames.handled, this.served.session.answered), SHUTDOWN_TIMEOUT)
-    ).pipe(Effect.andThen(Effect.sync(() => this.ws.close(CloseCode.goingAway, "the server is shutting down"))))
+    ).pipe(
+      Effect.andThen(
+        Effect.sync(() => {
+          const reason = Metrics.CLOSE_REASONS.shuttingDown
+          this.connection.endsFor(CloseCode.goingAway, reason)
+          this.ws.close(CloseCode.goingAway, reason)
+        })
+      )
+    )
   }
 
   /** Drops the connection without a closing frame. */
-  terminate(): void {
-    this.ws.terminate()
+  terminate(reason: string): void {
+    this.connection.terminate(reason)
   }
 }

@@ -5,10 +5,12 @@
 import { randomBytes } from "node:crypto"
 import type { Socket } from "node:net"
 import type { WebSocket } from "ws"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
 import { Backlog, type SendBudget, UNCOUNTED_BYTES } from "../SendBudget.ts"
 import type { FrameQueue } from "./FrameQueue.ts"
+import type { Traffic } from "./Traffic.ts"
 
 /** Bytes that wait for a client above which volatile frames are dropped. */
 const MAX_VOLATILE_BYTES = 256 * 1024
@@ -16,6 +18,13 @@ const MAX_VOLATILE_BYTES = 256 * 1024
 export interface SocketConnectionServices {
   readonly maxBufferedBytes: number
   readonly sendBudget: SendBudget
+  readonly traffic: Traffic
+}
+
+/** The code and the reason of a connection's end. */
+export interface Ending {
+  readonly code: number
+  readonly reason: string
 }
 
 export class SocketConnection implements Connection {
@@ -29,6 +38,8 @@ export class SocketConnection implements Connection {
   private sentAway = false
   /** Length of a frame beyond the bound, until the operating system has taken it; else 0. */
   private largeBytes = 0
+  /** Undefined: the server has not ended the connection. */
+  ending: Ending | undefined
 
   constructor(ws: WebSocket, socket: Socket, frames: FrameQueue, services: SocketConnectionServices) {
     this.ws = ws
@@ -41,7 +52,7 @@ export class SocketConnection implements Connection {
     let length = 0
     for (const piece of frame) length += piece.length
     const { writableLength } = this.socket
-    if (writableLength + length <= UNCOUNTED_BYTES) return this.write(frame)
+    if (writableLength + length <= UNCOUNTED_BYTES) return this.write(frame, length)
     if (this.ws.readyState !== this.ws.OPEN) return
     const { maxBufferedBytes, sendBudget } = this.services
     const behind = writableLength - this.largeBytes
@@ -51,26 +62,39 @@ export class SocketConnection implements Connection {
       return this.close(CloseCode.tryAgainLater, "the client does not keep up")
     }
     if (isLarge) this.largeBytes = length
-    this.backlog ??= new Backlog(sendBudget, () => this.ws.terminate())
+    this.backlog ??= new Backlog(sendBudget, () => this.terminate(Metrics.CLOSE_REASONS.sendBudget))
     const { backlog } = this
     backlog.add(frame)
-    this.write(frame, () => {
+    this.write(frame, length, () => {
       if (isLarge) this.largeBytes = 0
       backlog.remove(frame)
     })
   }
 
   sendVolatile(frame: Frame): void {
-    if (this.socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) this.write([frame])
+    if (this.socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) this.write([frame], frame.length)
+    else droppedForSlowClient.add()
   }
 
   close(code: number, reason: string): void {
     this.sentAway = true
+    this.endsFor(code, reason)
     this.frames.stop()
     this.ws.close(code, reason)
     // `ws` would go on to buffer frames of the client until the client closes. They are dropped instead.
     this.socket.removeAllListeners("data").resume()
     this.socket.end()
+  }
+
+  /** Drops the connection without a closing frame. */
+  terminate(reason: string): void {
+    this.endsFor(CloseCode.lost, reason)
+    this.ws.terminate()
+  }
+
+  /** Notes why the connection ends. The first reason counts. */
+  endsFor(code: number, reason: string): void {
+    this.ending ??= { code, reason }
   }
 
   /** The connection has closed: nothing waits for the client any more. */
@@ -83,8 +107,11 @@ export class SocketConnection implements Connection {
   }
 
   /** Collects the frames of one turn of the event loop into one system call. */
-  private write(frame: ReadonlyArray<Uint8Array>, taken?: () => void): void {
+  private write(frame: ReadonlyArray<Uint8Array>, length: number, taken?: () => void): void {
     if (this.ws.readyState !== this.ws.OPEN) return
+    const { traffic } = this.services
+    traffic.framesSent.count += 1
+    traffic.bytesSent.count += length
     if (this.socket.writableCorked === 0) {
       this.socket.cork()
       process.nextTick(uncork, this.socket)
@@ -93,5 +120,7 @@ export class SocketConnection implements Connection {
     for (let i = 0; i <= last; i++) this.socket.write(frame[i]!, i === last ? taken : undefined)
   }
 }
+
+const droppedForSlowClient = Metrics.messagesDropped.at({ cause: "slow_client" })
 
 const uncork = (socket: Socket): void => socket.uncork()

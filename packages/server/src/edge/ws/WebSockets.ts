@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream"
 import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { withPatience } from "../../internal/timeouts.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { Access, type Grant, ReplicaType } from "../../ports/Access.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
@@ -18,12 +19,14 @@ import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.
 import type { AddressLimits } from "../AddressLimits.ts"
 import { admitVerdant, tokenOf } from "../admitVerdant.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
+import { makeConnectionLog } from "../ConnectionLog.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import type { Origins } from "../Origins.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
 import { gateFor } from "./ReceiveGate.ts"
-import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
+import { trafficOf } from "./Traffic.ts"
+import { refuseUpgrade as answerRefused, destroyOnError, type Upgrade } from "./Upgrade.ts"
 
 export interface WebSockets {
   /** Handles Node's `upgrade` event. */
@@ -52,16 +55,18 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const accessControl = yield* AccessControl
   const documents = yield* SecsyncSessions
   const libraries = yield* VerdantSessions
+  const log = yield* makeConnectionLog
   const server = yield* makeServer(limits)
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
   const libraryClients: ClientSocketServices = {
     ...budgets,
-    run,
+    ...{ run, log },
     maxFrameBytes: limits.maxFrameBytes,
-    maxBufferedBytes: limits.maxBufferedBytes
+    maxBufferedBytes: limits.maxBufferedBytes,
+    traffic: trafficOf("verdant")
   }
-  const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
+  const documentClients: ClientSocketServices = { ...libraryClients, unauthorized, traffic: trafficOf("secsync") }
   const gates = { maxBufferedBytes: limits.maxBufferedBytes, run: (effect: Effect.Effect<void>) => void run(effect) }
 
   const clients = new Map<WebSocket, ClientSocket>()
@@ -73,20 +78,28 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   let upgrading = 0
   const handshakes = () => clients.size - served - refused.size + upgrading
   let isClosing = false
+  const servedOf = { secsync: 0, verdant: 0 }
+  for (const protocol of Metrics.PROTOCOLS) yield* Metrics.connections.at({ protocol }).read(() => servedOf[protocol])
+  yield* Metrics.handshakes.at({}).read(handshakes)
+  yield* Metrics.refusedConnections.at({}).read(() => refused.size)
 
   // ---- upgrade
 
+  const refuseUpgrade = (socket: Duplex, status: string, reason: Metrics.RefusalReason): void => {
+    if (log.isOn) log.line("connection refused", { status, reason })
+    answerRefused(socket, status, reason)
+  }
+
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (isClosing || served >= limits.maxConnections || handshakes() >= limits.maxHandshakes || isMemoryShort()) {
-      return refuseUpgrade(socket, "503 Service Unavailable")
-    }
+    const lack = lackOf()
+    if (lack !== undefined) return refuseUpgrade(socket, "503 Service Unavailable", lack)
     const refusal = origins.refusalOf(request)
-    if (refusal !== undefined) return refuseUpgrade(socket, refusal)
+    if (refusal !== undefined) return refuseUpgrade(socket, refusal, "origin")
     const release = addresses.takeForwarded(request)
-    if (release === undefined) return refuseUpgrade(socket, "429 Too Many Requests")
+    if (release === undefined) return refuseUpgrade(socket, "429 Too Many Requests", "address_connections")
     socket.once("close", release)
     const settle = addresses.takeHandshake(request)
-    if (settle === undefined) return refuseUpgrade(socket, "429 Too Many Requests")
+    if (settle === undefined) return refuseUpgrade(socket, "429 Too Many Requests", "address_handshakes")
     socket.once("close", settle)
     destroyOnError(socket)
     const upgrade: Upgrade = {
@@ -98,13 +111,22 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     }
     if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant(upgrade))
     const target = parseTarget(request.url ?? "/")
-    if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
+    if (target === undefined) return refuseUpgrade(socket, "400 Bad Request", "path")
     accept(upgrade, documentClients, openDocument(target))
+  }
+
+  /** Why no client can be admitted now; undefined: one can. */
+  const lackOf = (): Metrics.RefusalReason | undefined => {
+    if (isClosing) return "shutdown"
+    if (served >= limits.maxConnections) return "connections"
+    if (handshakes() >= limits.maxHandshakes) return "handshakes"
+    return isMemoryShort() ? "memory" : undefined
   }
 
   /** Checks the token before the upgrade: on a 401, a Verdant client fetches a new token. */
   const upgradeVerdant = (upgrade: Upgrade): Effect.Effect<void> => {
-    const refuse = (status: string) => Effect.sync(() => refuseUpgrade(upgrade.socket, status))
+    const refuse = (status: string, reason: Metrics.RefusalReason) =>
+      Effect.sync(() => refuseUpgrade(upgrade.socket, status, reason))
     upgrading += 1
     return admitVerdant(access, admissionControl, tokenOf(upgrade.request)).pipe(
       Effect.scoped,
@@ -112,14 +134,16 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       Effect.timeout(limits.handshakeTimeout),
       Effect.map(({ grant, isAllowed }) => {
         if (upgrade.socket.destroyed) return
-        if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden")
+        if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden", "policy")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
       Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) =>
-        refuse(reason === "unavailable" ? "503 Service Unavailable" : "401 Unauthorized")
+        reason === "unavailable"
+          ? refuse("503 Service Unavailable", "unavailable")
+          : refuse("401 Unauthorized", "token")
       ),
       Effect.catchTag(["StorageUnavailable", "AccessUndecided", "TimeoutError"], () =>
-        refuse("503 Service Unavailable")
+        refuse("503 Service Unavailable", "unavailable")
       ),
       Effect.ensuring(
         Effect.sync(() => {
@@ -149,16 +173,21 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     message(this: WebSocket, data: RawData, isBinary: boolean): void {
       clients.get(this)?.receive(data, isBinary)
     },
-    close(this: WebSocket): void {
+    close(this: WebSocket, code: number): void {
       const client = clients.get(this)
       clients.delete(this)
       if (client === undefined) return
-      if (client.isServed) served -= 1
+      if (client.isServed) {
+        served -= 1
+        servedOf[client.protocol] -= 1
+      }
       refused.delete(client)
-      client.closed()
+      client.closed(code)
     },
     // `ws` itself closes with 1002, 1007 or 1009 for a frame that breaks the protocol. Without a listener it would throw.
-    error(): void {}
+    error(this: WebSocket, error: Error): void {
+      clients.get(this)?.broken(error)
+    }
   }
 
   // ---- serve
@@ -180,7 +209,12 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           connection.close(CloseCode.tryAgainLater, "the server is too busy")
           return Effect.andThen(Scope.close(scope, exit), refuse(client))
         }
-        if (clients.has(client.ws)) served += 1
+        if (clients.has(client.ws)) {
+          served += 1
+          servedOf[client.protocol] += 1
+          Metrics.connectionsOpened.at({ protocol: client.protocol }).add()
+          if (log.isOn) log.line("connection opened", fieldsOf(client, opened.grant))
+        }
         // In a fiber of its own, so that an idle client does not keep the memory of its opening.
         const { grant, session } = opened
         const untilEnd = untilGrantEnds(connection, grant, scope)
@@ -196,7 +230,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       if (!clients.has(client.ws)) return
       refused.add(client)
       const [oldest] = refused
-      if (refused.size > MAX_REFUSED) oldest?.terminate()
+      if (refused.size > MAX_REFUSED) oldest?.terminate(Metrics.CLOSE_REASONS.refusedTooLong)
     })
 
   const openDocument =
@@ -247,11 +281,15 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     yield* Effect.forEach(clients.values(), (client) => client.shutDown, { concurrency: "unbounded", discard: true })
     // The fibers of a client end once it has closed its side and all its frames are handled.
     yield* withPatience(FiberSet.awaitEmpty(fibers), SHUTDOWN_TIMEOUT)
-    for (const client of clients.values()) client.terminate()
+    for (const client of clients.values()) client.terminate(Metrics.CLOSE_REASONS.shuttingDown)
     yield* FiberSet.clear(fibers)
   })
 
   return { upgrade, close } satisfies WebSockets
+})
+
+const fieldsOf = ({ connection, protocol }: ClientSocket, { libraryId, tokenId, userId }: Grant) => ({
+  ...{ session: connection.id, protocol, library: libraryId, user: userId, token: tokenId }
 })
 
 /** Opens a protocol's session for a client; undefined if that closed the connection. */

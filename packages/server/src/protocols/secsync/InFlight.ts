@@ -1,6 +1,7 @@
 /** Bounds the updates of one connection that wait for their commit, by number and by bytes. */
 import { Effect } from "effect"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 
 const MAX_UPDATES = 128
 const MAX_BYTES = 8 * 1024 * 1024
@@ -8,6 +9,8 @@ const MAX_BYTES = 8 * 1024 * 1024
 const FEW_BYTES = 64 * 1024
 /** Bytes of all connections together above which they are many: two transactions of the committer. */
 export const MANY_BYTES_IN_FLIGHT = 64 * 1024 * 1024
+
+const delays = Metrics.framesDelayed.at({ cause: "updates_in_flight" })
 
 export class InFlight {
   private readonly inFlightOfAll: SharedBytes
@@ -36,14 +39,20 @@ export class InFlight {
 
   /** Waits until one more update may begin. */
   get belowLimit(): Effect.Effect<void> {
-    return this.until(
-      () => this.updates < MAX_UPDATES && this.bytes < (this.inFlightOfAll.isShort ? FEW_BYTES : MAX_BYTES)
-    )
+    return Effect.suspend(() => {
+      if (this.isBelowLimit()) return Effect.void
+      delays.add()
+      return this.until(() => this.isBelowLimit())
+    })
   }
 
   /** Waits until no update is in flight. */
   get none(): Effect.Effect<void> {
     return this.until(() => this.updates === 0)
+  }
+
+  private isBelowLimit(): boolean {
+    return this.updates < MAX_UPDATES && this.bytes < (this.inFlightOfAll.isShort ? FEW_BYTES : MAX_BYTES)
   }
 
   private until(condition: () => boolean): Effect.Effect<void> {

@@ -87,7 +87,7 @@ export class DocumentRooms extends Context.Service<
         local.quota = yield* quotas.of(libraryId)
         if (local.isNew) local.documents = yield* countOf(libraryId)
       })
-      return DocumentRooms.of(yield* makeRooms(protocol, { idle: IDLE, prepare }))
+      return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare }))
     })
   )
 }

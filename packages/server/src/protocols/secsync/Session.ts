@@ -12,6 +12,7 @@ import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { type Action, type Grant, maySignWith } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { AccessUndecided, Ask } from "../../rooms/AccessControl.ts"
@@ -75,6 +76,10 @@ const EPHEMERAL_LIMITS: BucketLimits = { perSecond: 200, burst: 1000 }
 /** Malformed or wrongly signed messages in a row after which the connection is closed with 1008. No honest client sends any. */
 const MAX_INVALID_IN_A_ROW = 100
 
+const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "secsync", rule }).add()
+const droppedForRate = Metrics.messagesDropped.at({ cause: "ephemeral_rate" })
+const droppedAsReplay = Metrics.messagesDropped.at({ cause: "ephemeral_replay" })
+
 class DocumentSession implements ProtocolSession {
   private readonly services: Services
   private readonly room: DocumentRoom
@@ -131,7 +136,12 @@ class DocumentSession implements ProtocolSession {
       for (const [i, message] of messages.entries()) {
         if (this.connection.isSentAway()) return
         if (genuine[i] === true) this.invalidInARow = 0
-        else if (++this.invalidInARow > MAX_INVALID_IN_A_ROW) {
+        else {
+          if (!("signed" in message)) countRefused(message._tag)
+          else if (genuine[i] === false) countRefused("SignatureInvalid")
+          this.invalidInARow += 1
+        }
+        if (this.invalidInARow > MAX_INVALID_IN_A_ROW) {
           return this.connection.close(CloseCode.policy, "too many malformed or wrongly signed messages")
         }
         yield* this.receiveMessage(message, genuine[i] ?? false)
@@ -197,6 +207,7 @@ class DocumentSession implements ProtocolSession {
   }
 
   private refuse(message: SignedMessage, rule: string): void {
+    countRefused(rule)
     const { frames } = this.services
     if (frames.isOn) followRefused(frames, this.sender, message, rule)
     refuseAccess(this.connection)
@@ -224,7 +235,11 @@ class DocumentSession implements ProtocolSession {
   private mayRelay({ signed }: Wire.EphemeralMessage): boolean {
     const now = this.services.now()
     this.ephemerals ??= new TokenBucket(EPHEMERAL_LIMITS, now)
-    return this.ephemerals.take(now) && this.room.local.relayed.add(signed.signature)
+    const isDropped = !this.ephemerals.take(now)
+    const isReplay = !isDropped && !this.room.local.relayed.add(signed.signature)
+    if (isDropped) droppedForRate.add()
+    if (isReplay) droppedAsReplay.add()
+    return !isDropped && !isReplay
   }
 
   // ---- updates

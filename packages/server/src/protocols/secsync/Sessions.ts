@@ -2,6 +2,7 @@
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
 import { SharedBytes } from "../../internal/SharedBytes.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 import { reachesDocument } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
@@ -42,13 +43,15 @@ export class SecsyncSessions extends Context.Service<
       Effect.gen(function* () {
         const rooms = yield* DocumentRooms
         const clock = yield* Clock.Clock
+        const inFlight = new SharedBytes(MANY_BYTES_IN_FLIGHT)
+        yield* Metrics.showMemory("updates_in_flight", () => inFlight.held, inFlight.maxBytes)
         const services = {
           ask: (yield* AccessControl).ask,
           signatures: yield* Signatures,
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
           maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
-          inFlight: new SharedBytes(MANY_BYTES_IN_FLIGHT),
+          inFlight,
           now: () => clock.currentTimeMillisUnsafe(),
           run: yield* FiberSet.makeRuntime<never>(),
           frames: yield* makeFrameLog

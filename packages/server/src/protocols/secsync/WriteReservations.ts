@@ -12,6 +12,7 @@
  */
 import { Effect, Latch, Option, Schema } from "effect"
 import { withPatience } from "../../internal/timeouts.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 
 export interface WriteReservations {
   /** Adds a reservation. Ignored if the connection has one, or if there are 1,000. */
@@ -38,6 +39,8 @@ export type Reservation = typeof Reservation.Type
 const PATIENCE = "1 second"
 const MAX_RESERVATIONS = 1000
 
+const delays = Metrics.framesDelayed.at({ cause: "write_reservation" })
+
 export const makeWriteReservations = (): WriteReservations => {
   let reservations: ReadonlyArray<Reservation> = []
   /** Opens when the first reservation ends; open while there is none. Each first reservation gets a new latch. */
@@ -59,6 +62,7 @@ export const makeWriteReservations = (): WriteReservations => {
     Effect.suspend(() => {
       const first = reservations[0]
       if (first === undefined || first.id === id) return Effect.void
+      delays.add()
       return withPatience(ended.await, PATIENCE).pipe(
         Effect.map((hasEnded) => {
           if (Option.isNone(hasEnded)) release(first.id)

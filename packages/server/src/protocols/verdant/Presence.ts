@@ -5,6 +5,7 @@
  */
 import { Option, Schema } from "effect"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 
 /** A user's presence, without the profile. */
 export interface Present {
@@ -66,6 +67,8 @@ const PresenceMessage = Schema.fromJsonString(
     Schema.Struct({ from: Text, offline: Schema.Struct({ userId: Text, replicaId: Text }) })
   ])
 )
+const droppedForRate = Metrics.messagesDropped.at({ cause: "presence_rate" })
+
 const decodeMessage = Schema.decodeUnknownOption(PresenceMessage)
 
 export class Presence {
@@ -113,7 +116,7 @@ export class Presence {
     const own = this.own.get(present.userId)
     if (own === undefined) return
     own.present = present
-    if (own.isWaiting) return
+    if (own.isWaiting) return droppedForRate.add()
     const wait = own.passedOnAt + this.interval - this.services.now()
     if (wait <= 0) return this.passOn(own, present)
     own.isWaiting = true

@@ -16,6 +16,7 @@ import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
+import { showLibraries } from "./LibraryMetrics.ts"
 import { Presence, type PresenceServices } from "./Presence.ts"
 import { ReplicaProgress } from "./ReplicaProgress.ts"
 
@@ -133,7 +134,9 @@ export class LibraryRooms extends Context.Service<
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        return LibraryRooms.of(yield* makeRooms(protocol, { idle: IDLE, prepare }))
+        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare })
+        yield* showLibraries(rooms.all)
+        return LibraryRooms.of(rooms)
       })
     )
 }

@@ -16,6 +16,7 @@ import { isEmpty } from "../../domain/verdant/State.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Ask } from "../../rooms/AccessControl.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
@@ -103,6 +104,8 @@ export const refuseLibrary = (client: Client): void => {
   client.send(Wire.forbidden)
   client.close(CloseCode.forbidden, "not allowed")
 }
+
+const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "verdant", rule }).add()
 
 class LibrarySession implements Session, Subscriber {
   private readonly services: Services
@@ -222,6 +225,7 @@ class LibrarySession implements Session, Subscriber {
         if (client.isSentAway()) return Effect.void
         if (allowed !== undefined && allowed !== NOT_READABLE) return this.handle(allowed)
         return Effect.sync(() => {
+          countRefused("AccessPolicy")
           if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AccessPolicy")
           if (allowed === NOT_READABLE) refuseLibrary(client)
           else client.send(Wire.forbidden)
@@ -244,8 +248,10 @@ class LibrarySession implements Session, Subscriber {
     if (services.frames.isOn) followReceived(services.frames, this.sender, message)
     switch (message._tag) {
       case "NotJson":
+        countRefused("NotJson")
         return Effect.sync(() => client.close(CloseCode.notUtf8OrJson, "a message is JSON text"))
       case "Malformed":
+        countRefused("Malformed")
         return Effect.sync(() => client.close(CloseCode.policy, message.reason))
       case "Unknown":
         return Effect.void
@@ -258,6 +264,7 @@ class LibrarySession implements Session, Subscriber {
     const owner = ownerOfReplica(room.state(), message.replicaId)
     if (owner !== undefined && owner !== this.grant.userId) {
       return Effect.sync(() => {
+        countRefused("AnothersReplica")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AnothersReplica")
         client.send(Wire.forbidden)
       })
@@ -350,7 +357,10 @@ class LibrarySession implements Session, Subscriber {
         ...{ _tag: "Sync", replicaId, userId: grant.userId, type: grant.replicaType, timestamp, since, askedBefore },
         ...{ resyncAll, isPolling, operations, baselines: message.baselines.items }
       }
-      if (message.baselines.refused > 0 || (grant.readOnly && brings(command))) client.send(Wire.forbidden)
+      const isReadOnly = grant.readOnly && brings(command)
+      if (message.baselines.refused > 0) countRefused("Malformed")
+      if (isReadOnly) countRefused("ReadOnly")
+      if (message.baselines.refused > 0 || isReadOnly) client.send(Wire.forbidden)
       if (!isAwaiting(yield* this.submitSync(command)) || this.isWaiting) return
       this.isWaiting = true
       // A poll is answered without the library after a while, and the client polls again.
@@ -409,7 +419,10 @@ class LibrarySession implements Session, Subscriber {
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
     const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isEmpty(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
-    if (isUntaken && !this.grant.readOnly) client.send(Wire.forbidden)
+    if (isUntaken && !this.grant.readOnly) {
+      countRefused("NotTaken")
+      client.send(Wire.forbidden)
+    }
     this.answer(command, isReset, isUntaken && !this.grant.readOnly)
   }
 
@@ -443,7 +456,9 @@ class LibrarySession implements Session, Subscriber {
   private tellRefused(operations: ReadonlyArray<OwnedOperation>): void {
     const state = this.room.state()
     const isMissing = (operation: OwnedOperation) => isRefused(state, operation, this.grant.userId)
-    if (operations.some(isMissing)) this.client.send(Wire.forbidden)
+    if (!operations.some(isMissing)) return
+    countRefused("NotTaken")
+    this.client.send(Wire.forbidden)
   }
 
   /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
@@ -492,6 +507,7 @@ class LibrarySession implements Session, Subscriber {
   }
 
   private sendAwayImplausible(): void {
+    countRefused("ImplausibleVersion")
     this.client.close(CloseCode.policy, "the schema version of a timestamp is far above the library's")
   }
 
@@ -513,6 +529,8 @@ class LibrarySession implements Session, Subscriber {
     if (since !== undefined) this.early = undefined
     const first = items.findIndex(({ timestamp }) => !isTimely(timestamp, now))
     if (first !== -1) this.early ??= items[first]!.timestamp
+    if (first !== -1) countRefused("TimeAhead")
+    if (refused > 0) countRefused("Malformed")
     if (first !== -1 || refused > 0) this.client.send(Wire.forbidden)
     return first === -1 ? items : items.slice(0, first)
   }
@@ -523,6 +541,7 @@ class LibrarySession implements Session, Subscriber {
       if (message.operations.items.length + message.operations.refused === 0) return
       const receivedAt = services.frames.now()
       if (grant.readOnly) {
+        countRefused("ReadOnly")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
         return client.send(Wire.forbidden)
       }

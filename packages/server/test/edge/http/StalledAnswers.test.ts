@@ -1,35 +1,36 @@
-/** Responses whose client takes nothing are ended; all others may take as long as they need. */
+/** Responses whose client takes nothing are ended, and those whose client takes very little, while many others wait. */
 import { createServer, type Server, type ServerResponse } from "node:http"
 import { type AddressInfo, connect } from "node:net"
 import { Readable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { until } from "#test-support/until"
-import { endStalledAnswers } from "../../../src/edge/http/RequestTimeouts.ts"
+import { endStalledAnswers, endTricklingAnswers } from "../../../src/edge/http/RequestTimeouts.ts"
 
 /** A server with an endless response to every request. */
-const startServer = Effect.acquireRelease(
-  Effect.callback<{ readonly server: Server; readonly responses: Map<string, ServerResponse> }>((resume) => {
-    const responses = new Map<string, ServerResponse>()
-    const server = createServer((request, response) => {
-      responses.set(request.url!, response)
-      const endless = new Readable({
-        read() {
-          this.push(Buffer.alloc(64 * 1024))
-        }
+const startServerWith = (prepare: (server: Server) => void) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly server: Server; readonly responses: Map<string, ServerResponse> }>((resume) => {
+      const responses = new Map<string, ServerResponse>()
+      const server = createServer((request, response) => {
+        responses.set(request.url!, response)
+        const endless = new Readable({
+          read() {
+            this.push(Buffer.alloc(64 * 1024))
+          }
+        })
+        response.on("close", () => endless.destroy())
+        endless.pipe(response)
       })
-      response.on("close", () => endless.destroy())
-      endless.pipe(response)
-    })
-    endStalledAnswers(server, "200 millis")
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, responses })))
-  }),
-  ({ server }) =>
-    Effect.sync(() => {
-      server.closeAllConnections()
-      server.close()
-    })
-)
+      prepare(server)
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, responses })))
+    }),
+    ({ server }) =>
+      Effect.sync(() => {
+        server.closeAllConnections()
+        server.close()
+      })
+  )
 
 const ask = (server: Server, path: string, method = "GET") =>
   Effect.acquireRelease(
@@ -42,10 +43,38 @@ const ask = (server: Server, path: string, method = "GET") =>
     (socket) => Effect.sync(() => socket.destroy())
   )
 
+describe("a download whose client takes very little", () => {
+  it.live("ends once many requests are in progress, and others go on", () =>
+    Effect.gen(function* () {
+      let [isCrowded, asked] = [false, 0]
+      const { server, responses } = yield* startServerWith((server) =>
+        endTricklingAnswers(server, {
+          intervalMillis: 100,
+          isCrowded: () => {
+            asked += 1
+            return isCrowded
+          }
+        })
+      )
+      const trickling = yield* ask(server, "/verdant/files/trickling/content")
+      trickling.pause()
+      const trickle = setInterval(() => trickling.read(1), 20)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(trickle)))
+      const reading = yield* ask(server, "/verdant/files/read/content")
+      reading.resume()
+      yield* until("the download is found to trickle", () => asked >= 3)
+      assert.isFalse(responses.get("/verdant/files/trickling/content")?.closed)
+      isCrowded = true
+      yield* until("it is ended", () => responses.get("/verdant/files/trickling/content")?.closed === true)
+      assert.isFalse(responses.get("/verdant/files/read/content")?.closed)
+    })
+  )
+})
+
 describe("a response", () => {
   it.live("ends when its client takes nothing, and continues while its client reads slowly", () =>
     Effect.gen(function* () {
-      const { server, responses } = yield* startServer
+      const { server, responses } = yield* startServerWith((server) => endStalledAnswers(server, "200 millis"))
       const reading = yield* ask(server, "/verdant/files/read/content")
       // A little at a time.
       reading.pause()

@@ -23,7 +23,7 @@ const connect = Effect.fnUntraced(function* (services: ClientSocketServices) {
   const served = new ClientSocket(serving, socket, services)
   const received: Array<number> = []
   let code: number | undefined
-  serving.on("message", (data, isBinary) => served.receive(data, isBinary)).on("close", () => served.closed())
+  serving.on("message", (data, isBinary) => served.receive(data, isBinary)).on("close", () => served.closed(1006))
   serving.on("error", () => {})
   client
     .on("error", () => {})
