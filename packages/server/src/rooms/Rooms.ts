@@ -7,9 +7,10 @@ import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
-import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
+import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
+import { foldTail } from "./foldTail.ts"
 import { makeRoom } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
@@ -56,15 +57,20 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
 
   const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
-    const { head, events } = yield* log.tail(key, { payloads: protocol.readsPayloads })
-    let state = protocol.initial(key)
-    for (const { event, payload } of events) {
+    const start = () => protocol.initial(key)
+    const apply = (before: State, { event, payload }: PlacedEvent): State => {
       try {
-        state = protocol.evolve(state, event, payload)
+        return protocol.evolve(before, event, payload)
       } catch (cause) {
-        return yield* Effect.die(new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause }))
+        throw new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause })
       }
     }
+    const { head, value: state } = protocol.readsPayloads
+      ? yield* foldTail(log, key, start, apply)
+      : yield* Effect.map(log.tail(key, { payloads: false }), ({ events, head }) => ({
+          head,
+          value: events.reduce(apply, start())
+        }))
     const services = {
       log,
       committer,
