@@ -16,8 +16,8 @@ export interface FoldedTail<A> {
 }
 
 /**
- * Applies `step` to each event of the tail, oldest first, with its payload. Begins again with `start` when a payload was
- * purged meanwhile, because of a newer checkpoint.
+ * Applies `step` to each event of the tail, oldest first, with its payload. It starts again if a payload was purged meanwhile,
+ * because of a newer checkpoint.
  */
 export const foldTail = Effect.fnUntraced(function* <A>(
   log: EventLog["Service"],

@@ -33,8 +33,8 @@ export const mayBegin = (state: LibraryState, now: number): boolean =>
   state.batches.restored.length === 0 &&
   (state.writing === undefined || now - state.writing.at > STALE_MILLIS)
 
-/** The parts of a checkpoint. Each is made when it is asked for. */
-export const checkpointParts = function* (state: LibraryState): Generator<Uint8Array> {
+/** The parts of a checkpoint. Each is made when it is asked for. `partLength`: in characters. */
+export const checkpointParts = function* (state: LibraryState, partLength = PART_LENGTH): Generator<Uint8Array> {
   let fields = new Map<keyof LibraryPart, Array<string>>()
   let length = 0
   for (const [field, text] of itemsOf(state)) {
@@ -42,7 +42,7 @@ export const checkpointParts = function* (state: LibraryState): Generator<Uint8A
     if (items === undefined) fields.set(field, [text])
     else items.push(text)
     length += text.length
-    if (length < PART_LENGTH) continue
+    if (length < partLength) continue
     yield encodePart(fields)
     fields = new Map()
     length = 0

@@ -74,8 +74,14 @@ export const mergedReferences = (
   let after = before
   for (const [fileId, owner] of referencesIn(baselines)) {
     const counted = withItem(referencesTo(after, fileId) ?? noReferences, owner)
-    const isNew = owner !== null && !counted.own.has(owner)
-    after = HashMap.set(after, fileId, isNew ? { ...counted, own: new Map(counted.own).set(owner, true) } : counted)
+    const { own, shared } = counted
+    // An operation that all see may be on a document of its author's own.
+    const couldRead = owner !== null && (own.get(owner) ?? shared.get(owner) ?? shared.get(UNKNOWN.userId) ?? true)
+    after = HashMap.set(
+      after,
+      fileId,
+      owner === null ? counted : { ...counted, own: new Map(own).set(owner, couldRead) }
+    )
   }
   return withoutReferences(after, merged)
 }
