@@ -95,7 +95,7 @@ export const FOLDED = "Folded"
 
 /**
  * The type of the event that ends a checkpoint in parts. The parts are events before it, and hold the library as it was at
- * version `of`. Like `Folded`, it purges the payloads before version `before`.
+ * version `of`.
  */
 export const CHECKPOINT_ENDED = "CheckpointEnded"
 
@@ -103,12 +103,15 @@ export const CHECKPOINT_ENDED = "CheckpointEnded"
 export const readsFrom = ({ data, type, version }: StreamEvent): number =>
   type === CHECKPOINT_ENDED && "of" in data && typeof data.of === "number" ? data.of : version
 
-const PURGING: ReadonlySet<string> = new Set([PRUNED, FOLDED, CHECKPOINT_ENDED])
-
 /** Events with a smaller version than this lose their payload through the event. 0: none do. */
 export const purgesBefore = (event: StreamEvent): number => {
   if (event.type === EVICTED) return event.version
-  if (!PURGING.has(event.type) || !("before" in event.data) || typeof event.data.before !== "number") return 0
+  if (
+    (event.type !== PRUNED && event.type !== FOLDED) ||
+    !("before" in event.data) ||
+    typeof event.data.before !== "number"
+  )
+    return 0
   return Math.min(event.data.before, event.version)
 }
 

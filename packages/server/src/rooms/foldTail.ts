@@ -1,14 +1,16 @@
 /**
- * Reads a stream from where its newest checkpoint says that reading begins, page by page. Other work of the process comes
- * between two pages, so a long tail holds nobody up.
+ * Reads a stream from where its newest checkpoint says that reading begins, page by page. Other work of the process comes in
+ * between, so a long tail holds nothing up.
  */
 import { Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { nextTurn } from "../internal/nextTurn.ts"
 import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
 
-/** A page takes some milliseconds to read and to apply. */
+/** A page takes some milliseconds to read. */
 const [PAGE_EVENTS, PAGE_BYTES] = [500, 128 * 1024] as const
+/** How long events are applied, in milliseconds, before other work of the process goes first. */
+const TURN_MILLIS = 4
 
 export interface FoldedTail<A> {
   readonly head: StreamHead
@@ -32,15 +34,22 @@ export const foldTail = Effect.fnUntraced(function* <A>(
     if (stream === undefined) return tail
     let after = (yield* beginOf(log, key, stream.checkpoint)) - 1
     let isOutdated = false
-    while (after < stream.version && !isOutdated) {
+    while (after < stream.version) {
       const page = yield* log.read(key, { after, limit: PAGE_EVENTS, maxBytes: PAGE_BYTES })
       if (page.length === 0) break
       if (page.some(({ event, payload }) => payload === null && event.payloadHash !== "")) {
         isOutdated = (yield* newestCheckpoint)?.checkpoint !== stream.checkpoint
       }
-      if (!isOutdated) tail = page.reduce((tail, placed) => stepped(tail, placed, step), tail)
-      after = tail.head.version
+      if (isOutdated) break
       yield* nextTurn
+      let begun = performance.now()
+      for (const placed of page) {
+        tail = stepped(tail, placed, step)
+        if (performance.now() - begun < TURN_MILLIS) continue
+        yield* nextTurn
+        begun = performance.now()
+      }
+      after = tail.head.version
     }
     if (!isOutdated) return tail
   }

@@ -130,8 +130,6 @@ const ruleProblem = (
   payload: Uint8Array | null,
   next: LibraryState
 ): string | undefined => {
-  // No rule of the server's writes this kind.
-  if (decoded._tag === "Pruned") return undefined
   if (decoded._tag === "Folded") {
     // As the first event it imports a library from another server, which decided what it holds.
     if (event.version === 1) return decoded.before === 0 ? undefined : "it supersedes what was not there"

@@ -19,7 +19,7 @@ type Decided = Result.Result<LibraryDecision, LibraryRefusal>
 export const decideAgain = (
   state: LibraryState,
   event: StreamEvent,
-  decoded: Exclude<LibraryEvent, Event<"Pruned" | "CursorsAdvanced">>,
+  decoded: Exclude<LibraryEvent, Event<"CursorsAdvanced">>,
   payload: Uint8Array | null,
   next: LibraryState
 ): Decided => {
@@ -40,6 +40,8 @@ export const decideAgain = (
       return decideOn({ _tag: "WriteCheckpointPart", of: decoded.of, part: decoded.part, payload: payload! })
     case "CheckpointEnded":
       return decideOn({ _tag: "EndCheckpoint", of: decoded.of, parts: decoded.parts })
+    case "Pruned":
+      return decideOn({ _tag: "PurgePayloads" })
     case "ReplicaForgotten":
       return decideOn({ _tag: "ForgetReplica", replicaId: decoded.replicaId })
     case "ReplicaMadeTruant":

@@ -72,6 +72,11 @@ export interface EndCheckpoint {
   readonly parts: number
 }
 
+/** Purges some of the payloads that are not needed any more since the last checkpoint in parts. */
+export interface PurgePayloads {
+  readonly _tag: "PurgePayloads"
+}
+
 export interface ForgetReplica {
   readonly _tag: "ForgetReplica"
   readonly replicaId: ReplicaId
@@ -111,6 +116,7 @@ export type LibraryCommand =
   | BeginCheckpoint
   | WriteCheckpointPart
   | EndCheckpoint
+  | PurgePayloads
   | ForgetReplica
   | MakeTruant
   | StoreFile

@@ -26,8 +26,8 @@ export type Portion = (entity: Entity, mergeable: ReadonlyArray<StoredOperation>
 
 export const everything: Portion = (_, { length }) => length
 
-/** The work of one slice, which other libraries wait for: about 5 ms. See `EntitySize` for the unit. */
-const SLICE_WORK = 5_000_000
+/** The work of one slice, which other work of the process waits for: about 3 ms. See `EntitySize` for the unit. */
+const SLICE_WORK = 3_000_000
 /** Putting an entity's new baseline in the place of its operations. */
 const WORK_PER_ENTITY = 3000
 /** Decoding and encoding a character of an entity. */

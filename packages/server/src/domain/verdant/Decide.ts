@@ -44,9 +44,14 @@ export interface LibraryDecision {
   readonly payload: Uint8Array | null
   /** Purges the payloads of events below this version. */
   readonly purgeBefore?: number
+  /** The events below this version have no payload any more. */
+  readonly purgeFrom?: number
 }
 
 type Decided = Result.Result<LibraryDecision, LibraryRefusal>
+
+/** Events whose payloads one `Pruned` purges: some milliseconds of work for a storage. */
+const PURGED_EVENTS = 1000
 
 export const decide = (state: LibraryState, command: LibraryCommand, context: DecisionContext): Decided => {
   switch (command._tag) {
@@ -71,9 +76,9 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
         portion: slice()
       })
     case "BeginCheckpoint": {
-      const { bytes, foldedUpTo, newest, watermark } = state
+      const { bytes, foldedUpTo, newest, purged, watermark } = state
       return mayBegin(state, context.now)
-        ? plain({ _tag: "CheckpointBegun", library: { watermark, newest, foldedUpTo, bytes } })
+        ? plain({ _tag: "CheckpointBegun", library: { watermark, newest, foldedUpTo, bytes, purged } })
         : refuse("NothingToDo")
     }
     case "WriteCheckpointPart": {
@@ -84,9 +89,14 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
     case "EndCheckpoint": {
       const { of, parts } = command
       if (state.writing?.of !== of || state.writing.parts !== parts) return refuse("NothingToDo")
-      const before = state.readsFrom
-      const event = toNewEvent({ _tag: "CheckpointEnded", of, parts, before }, "")
-      return Result.succeed({ event, payload: null, purgeBefore: before })
+      return plain({ _tag: "CheckpointEnded", of, parts, before: state.readsFrom })
+    }
+    case "PurgePayloads": {
+      const { purgeable, purged } = state
+      if (purged >= purgeable) return refuse("NothingToDo")
+      const before = Math.min(purgeable, purged + PURGED_EVENTS)
+      const event = toNewEvent({ _tag: "Pruned", before }, "")
+      return Result.succeed({ event, payload: null, purgeBefore: before, purgeFrom: purged })
     }
     case "ForgetReplica": {
       const replica = state.replicas.get(command.replicaId)
@@ -362,5 +372,5 @@ export const decideCompaction = (state: LibraryState, options: CompactionOptions
   const { payload, ...counts } = compacted
   const before = state.readsFrom
   const event = toNewEvent({ _tag: "Folded", before, ...counts }, blake2b256(payload))
-  return Result.succeed({ event, payload, purgeBefore: before })
+  return Result.succeed({ event, payload, purgeBefore: before, purgeFrom: state.purged })
 }

@@ -111,7 +111,8 @@ export const CheckpointBegun = Schema.TaggedStruct("CheckpointBegun", {
     watermark: Schema.NullOr(Timestamp),
     newest: Schema.NullOr(Timestamp),
     foldedUpTo: Version,
-    bytes: Count
+    bytes: Count,
+    purged: Version
   })
 })
 
@@ -119,8 +120,8 @@ export const CheckpointBegun = Schema.TaggedStruct("CheckpointBegun", {
 export const CheckpointPart = Schema.TaggedStruct("CheckpointPart", { of: Version, part: Count })
 
 /**
- * The checkpoint of version `of` is complete. Reading begins there, and applies the events since. It purges payloads like
- * `Folded`.
+ * The checkpoint of version `of` is complete. Reading begins there, and applies the events since. The payloads before version
+ * `before` are not needed any more. `Pruned` events purge them, some at a time.
  */
 export const CheckpointEnded = Schema.TaggedStruct(CHECKPOINT_ENDED, { of: Version, parts: Count, before: Version })
 

@@ -1,7 +1,7 @@
 /** Applies events to a library's state. */
 import { HashMap, Option } from "effect"
 import type { FileId } from "../Ids.ts"
-import { readsFrom, type StreamEvent } from "../Stream.ts"
+import { purgesBefore, readsFrom, type StreamEvent } from "../Stream.ts"
 import { openingState, withPart } from "./Checkpoint.ts"
 import { withSize } from "./EntityBounds.ts"
 import { addOperations } from "./EntityOperations.ts"
@@ -100,7 +100,7 @@ const evolveWith = (
     case "RestoreLeased":
       return { ...state, lease: { replicaId: decoded.replicaId, at: event.recordedAt } }
     case "Folded":
-      return withFolded(state, payloadOf(event, payload))
+      return withPurged(withFolded(state, payloadOf(event, payload)), purgesBefore(event))
     case "OperationsMerged": {
       const merged = payloadOf(event, payload)
       const tailBytes = state.tailBytes + merged.length
@@ -125,6 +125,7 @@ const evolveWith = (
         ...state,
         writing: undefined,
         isWhole: false,
+        purgeable: decoded.before,
         // The library as it was then, and what came since.
         bytes: writing.partBytes + Math.max(bytes - writing.bytes, -writing.partBytes),
         tailBytes: tailBytes - writing.tailBytes
@@ -156,12 +157,19 @@ const evolveWith = (
       return {
         ...initial,
         formerReplicas: new Map(decoded.replicas),
+        purged: event.version,
+        purgeable: event.version,
         version: event.version,
         generation: event.generation + 1
       }
     case "Pruned":
-      return state
+      return { ...state, purged: Math.max(state.purged, purgesBefore(event)) }
   }
+}
+
+const withPurged = (state: LibraryState, before: number): LibraryState => {
+  const purged = Math.max(state.purged, before)
+  return { ...state, purged, purgeable: purged }
 }
 
 const outOfPlace = ({ type, version }: StreamEvent): Error =>

@@ -11,7 +11,7 @@ import { type Mergeable, type MergeOptions, mergeableIn } from "./Mergeable.ts"
 import { emptyItemsLength, encodeMerged, type Merged } from "./model/PayloadCodec.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState } from "./State.ts"
-import { withoutMerged } from "./UnfoldedBatches.ts"
+import { allBatches, withoutMerged } from "./UnfoldedBatches.ts"
 
 /** A library with at most so much content is compacted by events that hold all of it, which takes a few milliseconds. */
 const MAX_WHOLE_BYTES = 256 * 1024
@@ -52,20 +52,32 @@ export const mergeSlice = (
   return operations === 0 ? undefined : { payload: encodeMerged(merged), objects: merged.length, operations }
 }
 
-/** Entities that a slice considers, and entities among which it looks for them. */
-const [MAX_ENTITIES, MAX_LOOKED_AT] = [2000, 5000] as const
+/**
+ * The entities with operations, in the order in which those were stored: so a slice takes operations out of few batches. An
+ * entity comes with its oldest operation; undefined stands for an operation that is another one.
+ */
+export const oldestFirst = function* ({ batches, entities }: LibraryState): Generator<Entity | undefined> {
+  for (const { operations } of allBatches(batches)) {
+    for (const operation of operations) {
+      const entity = Option.getOrUndefined(HashMap.get(entities, operation.oid))
+      yield entity?.operations[0] === operation ? entity : undefined
+    }
+  }
+}
+
+/** Entities that a slice considers, and operations among which it looks for them. */
+const [MAX_ENTITIES, MAX_LOOKED_AT] = [500, 2000] as const
 
 /** The ids of the next entities with something to merge. `done`: there are no others. */
 export const nextMergeable = (
-  entities: Iterator<readonly [string, Entity]>,
+  entities: Iterator<Entity | undefined>,
   mergeable: Mergeable
 ): { readonly oids: ReadonlyArray<string>; readonly done: boolean } => {
   const oids: Array<string> = []
   for (let looked = 0; looked < MAX_LOOKED_AT && oids.length < MAX_ENTITIES; looked++) {
     const { done, value } = entities.next()
     if (done === true) return { oids, done }
-    const [oid, entity] = value
-    if (mergeable(entity, 1) > 0) oids.push(oid)
+    if (value !== undefined && mergeable(value, 1) > 0) oids.push(value.operations[0]!.oid)
   }
   return { oids, done: false }
 }

@@ -84,6 +84,10 @@ export interface LibraryState {
   readonly checkpoint: number
   /** The version at which reading begins because of it. */
   readonly readsFrom: number
+  /** Events before this version have no payload. */
+  readonly purged: number
+  /** Events before this version need none. */
+  readonly purgeable: number
   /** The newest checkpoint is one event that holds the whole library. */
   readonly isWhole: boolean
   /** Bytes of the payloads since then, without those of checkpoints. */
@@ -136,6 +140,8 @@ export const initial: LibraryState = {
   lease: undefined,
   checkpoint: 0,
   readsFrom: 0,
+  purged: 0,
+  purgeable: 0,
   isWhole: false,
   tailBytes: 0,
   writing: undefined

@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { checkpointParts, isCheckpointDue } from "../../domain/verdant/Checkpoint.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import { type Mergeable, mergeableIn } from "../../domain/verdant/Mergeable.ts"
-import { fitsOneEvent, nextMergeable } from "../../domain/verdant/Merging.ts"
+import { fitsOneEvent, nextMergeable, oldestFirst } from "../../domain/verdant/Merging.ts"
 import { isTruant, withRecordable } from "../../domain/verdant/Progress.ts"
 import { entityOf, type LibraryState } from "../../domain/verdant/State.ts"
 import { nextTurn } from "../../internal/nextTurn.ts"
@@ -18,13 +18,13 @@ const ORIGIN = "@upkeep"
 /** Merges the operations that are older than `upTo`. */
 export const compactLibrary = Effect.fnUntraced(function* (room: LibraryRoom, upTo: string) {
   if (fitsOneEvent(room.state())) return yield* repeat(room, { _tag: "Compact", upTo })
-  if (!(yield* mergeAll(room, upTo))) return
-  if (isCheckpointDue(room.state())) yield* writeCheckpoint(room)
+  if ((yield* mergeAll(room, upTo)) && isCheckpointDue(room.state())) yield* writeCheckpoint(room)
+  if (room.state().purged < room.state().purgeable) yield* repeat(room, { _tag: "PurgePayloads" })
 })
 
 /** Goes through the objects that there are now. Returns whether it merged anything. */
 const mergeAll = Effect.fnUntraced(function* (room: LibraryRoom, upTo: string) {
-  const entities = room.state().entities[Symbol.iterator]()
+  const entities = oldestFirst(room.state())
   let [isDone, hasMerged] = [false, false]
   while (!isDone) {
     const mergeable = mergeableNow(room, upTo)

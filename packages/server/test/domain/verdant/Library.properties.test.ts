@@ -100,6 +100,7 @@ class Server {
       this.submit({ _tag: "WriteCheckpointPart", of, part: count - rest.length - 1, payload })
     } else {
       this.submit({ _tag: "EndCheckpoint", of, parts: count })
+      this.submit({ _tag: "PurgePayloads" })
       this.unwritten = undefined
     }
   }

@@ -113,7 +113,8 @@ class Log {
     const payload = rest.shift()
     if (payload === undefined) {
       this.parts = undefined
-      return void this.submit({ _tag: "EndCheckpoint", of, parts: written })
+      this.submit({ _tag: "EndCheckpoint", of, parts: written })
+      return void this.submit({ _tag: "PurgePayloads" })
     }
     this.parts.written += 1
     this.submit({ _tag: "WriteCheckpointPart", of, part: written, payload })
