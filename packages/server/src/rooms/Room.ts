@@ -23,6 +23,7 @@ import { Cause, Effect, Exit, Predicate, Result } from "effect"
 import { type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
+import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
@@ -269,18 +270,20 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   // -------------------------------------------------------------------------------------------------------- reading
 
   /** Takes over a page of what other processes wrote. Returns true when the page was the last one. */
-  const readPage = Effect.suspend(() =>
-    services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
-  ).pipe(
-    Effect.map((events) => {
-      for (const placed of events) {
-        adopt(placed)
-        if (isDropped) return true
-      }
-      movedAt = services.now()
-      return events.length < READ_PAGE
-    })
-  )
+  const readPage = Effect.gen(function* () {
+    const events = yield* services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
+    let begun = performance.now()
+    for (const placed of events) {
+      adopt(placed)
+      if (isDropped) return true
+      if (performance.now() - begun < TURN_MILLIS) continue
+      yield* nextTurn
+      if (isDropped) return true
+      begun = performance.now()
+    }
+    movedAt = services.now()
+    return events.length < READ_PAGE
+  })
 
   const adopt = (placed: PlacedEvent): void => {
     try {

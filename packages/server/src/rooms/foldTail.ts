@@ -4,13 +4,11 @@
  */
 import { Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { nextTurn } from "../internal/nextTurn.ts"
+import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
 
 /** A page takes some milliseconds to read. */
 const [PAGE_EVENTS, PAGE_BYTES] = [500, 128 * 1024] as const
-/** How long events are applied, in milliseconds, before other work of the process goes first. */
-const TURN_MILLIS = 4
 
 export interface FoldedTail<A> {
   readonly head: StreamHead

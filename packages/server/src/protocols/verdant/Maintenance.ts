@@ -39,12 +39,11 @@ export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: Ma
 
   const compact = (room: LibraryRoom, upTo: string): void => {
     compacting.add(room)
-    run(
-      Effect.ensuring(
-        compactLibrary(room, upTo),
-        Effect.sync(() => compacting.delete(room))
-      )
+    const ended = Effect.sync(() => compacting.delete(room))
+    const compaction = Effect.catchDefect(compactLibrary(room, upTo), (defect) =>
+      Effect.logError(`Compacting ${streamName(room.key)} failed`, Cause.die(defect))
     )
+    run(Effect.ensuring(compaction, ended))
   }
 
   const sweep = (room: LibraryRoom): void => {
