@@ -16,7 +16,7 @@ export interface FoldedTail<A> {
 }
 
 /**
- * Applies `step` to each event of the tail, oldest first, with its payload. It starts again if a payload was purged meanwhile,
+ * Applies `step` to each event of the tail, oldest first, with its payload. It starts again if a payload was purged while it reads,
  * because of a newer checkpoint.
  */
 export const foldTail = Effect.fnUntraced(function* <A>(

@@ -82,7 +82,7 @@ it.live("is compacted and written in slices of bounded work, between which other
     }
     assert.strictEqual(merged, 2 * OBJECTS)
 
-    // The operations that came meanwhile are left.
+    // The operations that came in between are left.
     const state = room.state()
     assert.deepInclude(state, { operations: stored.length, baselines: OBJECTS, isWhole: false, writing: undefined })
     assertSame(state, filled.state)
