@@ -93,11 +93,13 @@ const withItem = (references: References, owner: string | null): References => {
 }
 
 /** The references in items, each with the owner of its item. */
-const referencesIn = function* (items: Iterable<Item>): Generator<readonly [FileId, string | null]> {
+const referencesIn = (items: Iterable<Item>): ReadonlyArray<readonly [FileId, string | null]> => {
+  const found: Array<readonly [FileId, string | null]> = []
   for (const { owner, patch, text } of items) {
     if (!text.includes(MARK)) continue
-    for (const fileId of fileRefsOf(patch ?? JSON.parse(text))) yield [fileId, owner]
+    for (const fileId of fileRefsOf(patch ?? JSON.parse(text))) found.push([fileId, owner])
   }
+  return found
 }
 
 /** Takes out the references of baselines or operations that are not there any more. */

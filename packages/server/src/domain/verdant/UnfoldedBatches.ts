@@ -32,16 +32,12 @@ const CHUNK = 256
 export const noBatches: UnfoldedBatches = { chunks: [], recent: undefined, recentLength: 0, restored: [] }
 
 /** Adds a batch that is no older than the others. */
-export const withBatch = (
-  { chunks, recent, recentLength, restored }: UnfoldedBatches,
-  newest: Batch
-): UnfoldedBatches => {
-  const after = {
-    ...{ chunks, recentLength: recentLength + 1, recent: { newest, older: recent } },
-    restored: newest.baselines.length === 0 ? restored : [...restored, newest.version]
-  }
-  if (after.recentLength < CHUNK) return after
-  return { ...after, chunks: [...chunks, oldestFirst(after.recent)], recent: undefined, recentLength: 0 }
+export const withBatch = (batches: UnfoldedBatches, newest: Batch): UnfoldedBatches => {
+  const { chunks, recentLength } = batches
+  const restored = newest.baselines.length === 0 ? batches.restored : [...batches.restored, newest.version]
+  const recent = { newest, older: batches.recent }
+  if (recentLength < CHUNK - 1) return { chunks, recent, recentLength: recentLength + 1, restored }
+  return { chunks: [...chunks, oldestFirst(recent)], recent: undefined, recentLength: 0, restored }
 }
 
 /** The newest batch gets more operations. */
