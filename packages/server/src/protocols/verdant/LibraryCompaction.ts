@@ -17,6 +17,7 @@ const ORIGIN = "@upkeep"
 
 /** Merges the operations that are older than `upTo`. */
 export const compactLibrary = Effect.fnUntraced(function* (room: LibraryRoom, upTo: string) {
+  yield* nextTurn
   if (fitsOneEvent(room.state())) return yield* repeat(room, { _tag: "Compact", upTo })
   if ((yield* mergeAll(room, upTo)) && isCheckpointDue(room.state())) yield* writeCheckpoint(room)
   if (room.state().purged < room.state().purgeable) yield* repeat(room, { _tag: "PurgePayloads" })
