@@ -19,7 +19,7 @@ const slow = [
   "packages/server/test/edge/http/files/FileRoutes.test.ts",
   "packages/server/test/edge/ws/{ArrivingMessage,ClosedByServer,FrameQueue,HostileFrames,SlowClients}.test.ts",
   "packages/server/test/protocols/JsonBudget.test.ts",
-  "packages/server/test/protocols/verdant/Bounds.test.ts"
+  "packages/server/test/protocols/verdant/{Bounds,LargeLibraries}.test.ts"
 ]
 
 /** Tests that hold on every storage, and so run on each. */

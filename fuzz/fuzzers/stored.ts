@@ -3,7 +3,13 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import type { StreamEvent } from "@sealog/server/domain/Stream"
 import { fromStreamEvent as documentEventOf } from "@sealog/server/domain/secsync/Events"
 import { fromStreamEvent as libraryEventOf } from "@sealog/server/domain/verdant/Events"
-import { decodeFolded, decodeItems, decodeSent } from "@sealog/server/domain/verdant/model/PayloadCodec"
+import {
+  decodeFolded,
+  decodeItems,
+  decodeMerged,
+  decodePart,
+  decodeSent
+} from "@sealog/server/domain/verdant/model/PayloadCodec"
 import { eventOf, type PlacedEventRow, placedEventOf } from "@sealog/server/storage/EventCodec"
 import { packMessage, unpackMessage } from "@sealog/server/storage/SealedMessageCodec"
 import { Effect } from "effect"
@@ -34,8 +40,23 @@ const isDecoded = (decode: () => void, ...errors: ReadonlyArray<string>): boolea
   }
 }
 
-const DATA = [updateData, { before: 3 }, { replicaId: "r", userId: "ada", type: 0, reset: true, asOf: "" }]
-const TYPES = ["UpdateStored", "Pruned", "ReplicaJoined", "Folded", "Evicted", "constructor"]
+const DATA = [
+  updateData,
+  { before: 3 },
+  { objects: 1, operations: 2 },
+  { of: 2, part: 0 },
+  { replicaId: "r", userId: "ada", type: 0, reset: true, asOf: "" }
+]
+const TYPES = [
+  "UpdateStored",
+  "Pruned",
+  "ReplicaJoined",
+  "Folded",
+  "OperationsMerged",
+  "CheckpointPart",
+  "Evicted",
+  "constructor"
+]
 
 export const storedEvent: Fuzzer = {
   name: "stored-event",
@@ -90,15 +111,22 @@ const folded = {
   ...{ operations: verdantOperations.map((operation) => [1, "r", operation]), baselines: verdantBaselines }
 }
 
+const SAMPLES = [
+  { operations: verdantOperations, baselines: verdantBaselines },
+  folded,
+  [["notes/a", 2]],
+  { baselines: verdantBaselines, batches: [[1, "r", verdantOperations]], formerReplicas: [["r", "ada"]] }
+]
+
 export const libraryPayload: Fuzzer = {
   name: "library-payload",
   allows: "operations and baselines, or `PayloadDamaged`.",
   inputs: 4000,
   open: Effect.succeed({
-    input: (random) => mutateMessage(random, [{ operations: verdantOperations, baselines: verdantBaselines }, folded]),
+    input: (random) => mutateMessage(random, SAMPLES),
     feed: (input) => {
       const payload = Uint8Array.from(input)
-      const ends = [decodeItems, decodeSent, decodeFolded].map((decode) =>
+      const ends = [decodeItems, decodeSent, decodeFolded, decodeMerged, decodePart].map((decode) =>
         isDecoded(() => decode(payload), "PayloadDamaged")
       )
       return ends.includes(true) ? "value" : "refusal"

@@ -93,9 +93,9 @@ export const makeAppend = Effect.gen(function* () {
     )
   }
 
-  const purge = (streamNumber: number, before: number) => sql`
+  const purge = (streamNumber: number, before: number, from: number) => sql`
     DELETE FROM payloads WHERE position IN
-      (SELECT position FROM events WHERE stream_number = ${streamNumber} AND version < ${before})`
+      (SELECT position FROM events WHERE stream_number = ${streamNumber} AND version >= ${from} AND version < ${before})`
 
   return Effect.fnUntraced(
     function* (batch: ReadonlyArray<Append>) {
@@ -115,7 +115,7 @@ export const makeAppend = Effect.gen(function* () {
           continue
         }
         lastNumber = Math.max(lastNumber, streamNumber)
-        if (item.purgeBefore !== undefined) yield* purge(streamNumber, item.purgeBefore)
+        if (item.purgeBefore !== undefined) yield* purge(streamNumber, item.purgeBefore, item.purgeFrom ?? 0)
         for (const { event, payload } of item.events) {
           position += 1
           events.push([

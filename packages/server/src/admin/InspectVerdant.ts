@@ -8,6 +8,7 @@ import { fold } from "../domain/verdant/Evolve.ts"
 import type { Replica } from "../domain/verdant/State.ts"
 import { documentSnapshot as snapshotOf } from "../domain/verdant/views/DocumentSnapshot.ts"
 import { EventLog } from "../ports/EventLog.ts"
+import { readLibrary } from "../protocols/verdant/readLibrary.ts"
 import { appendDecided } from "./appendDecision.ts"
 
 export interface ReplicaInfo {
@@ -69,9 +70,7 @@ const infoOf = ({ id, isTruant, promise, received, seen, type, userId }: Replica
 })
 
 const readState = Effect.fnUntraced(function* (libraryId: LibraryId) {
-  const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: VERDANT })
-  if (events.length === 0) return undefined
-  const state = fold(events)
+  const { value: state } = yield* readLibrary(yield* EventLog, { libraryId, streamId: VERDANT })
   return state.replicas.size === 0 && state.operations + state.baselines === 0 ? undefined : state
 })
 

@@ -4,10 +4,10 @@ import { type Attribution, decide, fold, libraryAdministration, toNewEvent } fro
 import type { LibraryId } from "../domain/Ids.ts"
 import type { Quota, QuotaChange } from "../domain/Quota.ts"
 import { VERDANT } from "../domain/verdant/Events.ts"
-import { fold as foldLibrary } from "../domain/verdant/Evolve.ts"
 import { type LibraryUse, useOf } from "../domain/verdant/LibraryQuota.ts"
 import { countDocuments } from "../ports/countDocuments.ts"
 import { EventLog } from "../ports/EventLog.ts"
+import { readLibrary } from "../protocols/verdant/readLibrary.ts"
 import { appendDecided } from "./appendDecision.ts"
 
 /** The parts of a library's quota that an operator set; the others are those of each server. */
@@ -18,9 +18,9 @@ export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
 
 /** The use that a library's Verdant data and the number of its documents make of its quota. */
 export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
-  const { events } = yield* (yield* EventLog).tail({ libraryId, streamId: VERDANT })
+  const { value: state } = yield* readLibrary(yield* EventLog, { libraryId, streamId: VERDANT })
   const documents = yield* countDocuments(libraryId)
-  return { ...useOf(foldLibrary(events)), documents } satisfies LibraryUse & Pick<Quota, "documents">
+  return { ...useOf(state), documents } satisfies LibraryUse & Pick<Quota, "documents">
 })
 
 /** Sets some parts of a library's quota; the others stay. Returns whether that changed anything. */

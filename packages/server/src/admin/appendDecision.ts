@@ -3,6 +3,7 @@ import { Clock, Effect, Result } from "effect"
 import { type NewEvent, place, type StreamKey } from "../domain/Stream.ts"
 import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
+import { foldTail } from "../rooms/foldTail.ts"
 
 export interface Decision {
   readonly event: NewEvent
@@ -27,7 +28,8 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
   const signals = yield* Signals
   /** undefined: another writer was faster. */
   const attempt = Effect.gen(function* () {
-    const { head, events } = yield* log.tail(key, { payloads: options.payloads === true })
+    const { head, events } =
+      options.payloads === true ? yield* readTail(log, key) : yield* log.tail(key, { payloads: false })
     const decision = decide(events)
     if (Result.isFailure(decision) || options.dryRun === true) return decision
     const { event, payload = null, purgeBefore } = decision.success
@@ -48,3 +50,18 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
   if (Result.isSuccess(decision) && options.dryRun !== true) yield* signals.announce([key])
   return decision
 })
+
+/** All events from which a stream is read, with their payloads. */
+const readTail = (log: EventLog["Service"], key: StreamKey) =>
+  Effect.map(
+    foldTail(
+      log,
+      key,
+      (): Array<PlacedEvent> => [],
+      (events, placed) => {
+        events.push(placed)
+        return events
+      }
+    ),
+    ({ head, value }) => ({ head, events: value })
+  )

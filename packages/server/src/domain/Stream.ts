@@ -93,6 +93,16 @@ export const PRUNED = "Pruned"
  */
 export const FOLDED = "Folded"
 
+/**
+ * The type of the event that ends a checkpoint in parts. The parts are events before it, and hold the library as it was at
+ * version `of`.
+ */
+export const CHECKPOINT_ENDED = "CheckpointEnded"
+
+/** The version at which to begin reading a stream whose newest checkpoint this is. */
+export const readsFrom = ({ data, type, version }: StreamEvent): number =>
+  type === CHECKPOINT_ENDED && "of" in data && typeof data.of === "number" ? data.of : version
+
 /** Events with a smaller version than this lose their payload through the event. 0: none do. */
 export const purgesBefore = (event: StreamEvent): number => {
   if (event.type === EVICTED) return event.version

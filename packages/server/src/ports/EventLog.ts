@@ -20,6 +20,11 @@ export interface Append {
   readonly events: NonEmptyReadonlyArray<PlacedEvent>
   /** Deletes the payloads of the stream's events with a smaller version, in the same transaction: an eviction or a pruning. */
   readonly purgeBefore?: number
+  /**
+   * The stream's events with a smaller version hold no payload, so that a storage need not look at them again. Default: 0, not
+   * known.
+   */
+  readonly purgeFrom?: number
 }
 
 export type Appended =

@@ -7,6 +7,7 @@
  */
 import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
+import { nextTurn } from "../internal/nextTurn.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { type Append, type Appended, EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 
@@ -73,6 +74,7 @@ export class Committer extends Context.Service<
         let before: number
         do {
           before = growth
+          // Frames that have arrived are handled first.
           yield* nextTurn
         } while (growth > before && performance.now() < until)
       })
@@ -197,6 +199,3 @@ const countCommit = (
 }
 
 const bytesOf = ({ events }: Append): number => events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)
-
-/** Frames that have arrived are handled before this resumes. */
-const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))

@@ -54,6 +54,7 @@ export type Decided<State, Command, Refusal> =
       readonly pending: Pending<Command, Refusal>
       readonly placed: PlacedEvent
       readonly purgeBefore: number
+      readonly purgeFrom: number
       readonly tip: Tip<State>
       /** The event with its frame; undefined if the room had no subscriber when it was decided. */
       readonly announcement: Committed | undefined
@@ -138,7 +139,11 @@ export class OptimisticQueue<State, Command, Refusal> {
    * Places the first command's event after the tip, and returns it. `now`: milliseconds since 1970. `withFrame`: also makes the frame that
    * fans it out, so that an event without a frame is never stored.
    */
-  accept({ event: decision, payload, purgeBefore = 0 }: Decision, now: number, withFrame = false): StreamEvent {
+  accept(
+    { event: decision, payload, purgeBefore = 0, purgeFrom = 0 }: Decision,
+    now: number,
+    withFrame = false
+  ): StreamEvent {
     const { head, state } = this.tip
     const event = place(this.key, head, decision, this.waiting[0]!.origin, now)
     const tip = { head: advance(head, event), state: this.rules.evolve(state, event, payload) }
@@ -146,7 +151,15 @@ export class OptimisticQueue<State, Command, Refusal> {
     // Nothing throws from here on.
     this.tip = tip
     const pending = this.shift()
-    this.decided.push({ _tag: "Accepted", pending, placed: { event, payload }, purgeBefore, tip, announcement })
+    this.decided.push({
+      _tag: "Accepted",
+      pending,
+      placed: { event, payload },
+      purgeBefore,
+      purgeFrom,
+      tip,
+      announcement
+    })
     return event
   }
 
@@ -287,14 +300,16 @@ export const appendOf = <State, Command, Refusal>(
   batch: ReadonlyArray<Decided<State, Command, Refusal>>
 ): Append | undefined => {
   const events: Array<PlacedEvent> = []
-  let purgeBefore = 0
+  let [purgeBefore, purgeFrom] = [0, Number.POSITIVE_INFINITY]
   for (const decided of batch) {
     if (decided._tag !== "Accepted") continue
     events.push(decided.placed)
+    if (decided.purgeBefore === 0) continue
     purgeBefore = Math.max(purgeBefore, decided.purgeBefore)
+    purgeFrom = Math.min(purgeFrom, decided.purgeFrom)
   }
   if (!isReadonlyArrayNonEmpty(events)) return undefined
-  return { key, expectedVersion: head.version, events, ...(purgeBefore > 0 && { purgeBefore }) }
+  return { key, expectedVersion: head.version, events, ...(purgeBefore > 0 && { purgeBefore, purgeFrom }) }
 }
 
 /** The answer to a command whose decision is durable. */

@@ -23,6 +23,7 @@ import { Cause, Effect, Exit, Predicate, Result } from "effect"
 import { EVICTED, type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
+import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { Counter, Histogram } from "../metrics/Family.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
@@ -312,19 +313,21 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   // -------------------------------------------------------------------------------------------------------- reading
 
   /** Takes over a page of what other processes wrote. Returns true when the page was the last one. */
-  const readPage = Effect.suspend(() =>
-    services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
-  ).pipe(
-    Effect.map((events) => {
-      if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
-      for (const placed of events) {
-        adopt(placed)
-        if (isDropped) return true
-      }
-      movedAt = services.now()
-      return events.length < READ_PAGE
-    })
-  )
+  const readPage = Effect.gen(function* () {
+    const events = yield* services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
+    if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
+    let begun = performance.now()
+    for (const placed of events) {
+      adopt(placed)
+      if (isDropped) return true
+      if (performance.now() - begun < TURN_MILLIS) continue
+      yield* nextTurn
+      if (isDropped) return true
+      begun = performance.now()
+    }
+    movedAt = services.now()
+    return events.length < READ_PAGE
+  })
 
   const adopt = (placed: PlacedEvent): void => {
     try {

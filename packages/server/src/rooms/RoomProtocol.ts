@@ -35,6 +35,8 @@ export interface Decision {
   readonly payload: Uint8Array | null
   /** The append deletes the payloads of the stream's events with a smaller version. Default: 0, none. */
   readonly purgeBefore?: number
+  /** See `Append.purgeFrom`. Default: 0. */
+  readonly purgeFrom?: number
 }
 
 export type Outcome<Refusal> =

@@ -8,9 +8,10 @@ import { EVICTED, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import * as Metrics from "../metrics/Metrics.ts"
-import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
+import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
+import { foldTail } from "./foldTail.ts"
 import { makeRoom, roomMetricsOf } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
@@ -63,15 +64,22 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
 
   const openRoom = Effect.fnUntraced(function* (name: string) {
     const key = keyOf(name)
-    const { head, events } = yield* log.tail(key, { payloads: protocol.readsPayloads })
-    let state = protocol.initial(key)
-    for (const { event, payload } of events) {
+    const start = () => protocol.initial(key)
+    let isEvicted = false
+    const apply = (before: State, { event, payload }: PlacedEvent): State => {
+      isEvicted = event.type === EVICTED
       try {
-        state = protocol.evolve(state, event, payload)
+        return protocol.evolve(before, event, payload)
       } catch (cause) {
-        return yield* Effect.die(new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause }))
+        throw new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause })
       }
     }
+    const { head, value: state } = protocol.readsPayloads
+      ? yield* foldTail(log, key, start, apply)
+      : yield* Effect.map(log.tail(key, { payloads: false }), ({ events, head }) => ({
+          head,
+          value: events.reduce(apply, start())
+        }))
     const services = {
       log,
       committer,
@@ -98,12 +106,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         run(rooms.invalidate(name))
       }
     }
-    const room: Room<State, Command, Refusal, Local> = makeRoom(
-      key,
-      protocol,
-      { head, state, isEvicted: events.at(-1)?.event.type === EVICTED },
-      services
-    )
+    const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state, isEvicted }, services)
     if (prepare !== undefined) yield* prepare(key, room.local)
     return yield* Effect.acquireRelease(
       Effect.sync(() => {

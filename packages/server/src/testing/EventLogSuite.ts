@@ -401,11 +401,15 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         yield* appendAll(other, emptyHead, [update(bytes("stays"))])
         assert.deepStrictEqual(yield* log.held(key, 1), { payloads: 0, payloadBytes: 0 })
         assert.deepStrictEqual(yield* log.held(key, 4), { payloads: 2, payloadBytes: 8 })
-        yield* log.append([{ ...after(key, head, [pruned(4)]).append, purgeBefore: 4 }])
+        const first = after(key, head, [pruned(3)])
+        yield* log.append([{ ...first.append, purgeBefore: 3 }])
+        assert.deepStrictEqual(yield* log.held(key, 4), { payloads: 1, payloadBytes: 5 })
+        // The writer knows that the events before version 3 have no payload any more.
+        yield* log.append([{ ...after(key, first.head, [pruned(4)]).append, purgeBefore: 4, purgeFrom: 3 }])
         assert.deepStrictEqual(yield* log.held(key, 4), { payloads: 0, payloadBytes: 0 })
         assert.deepStrictEqual(
           (yield* log.read(key, { after: 0 })).map(({ payload }) => payload !== null),
-          [false, false, false, true, false]
+          [false, false, false, true, false, false]
         )
         assert.isNotNull((yield* log.read(other, { after: 0 }))[0]?.payload)
       })

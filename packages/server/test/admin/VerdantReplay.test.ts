@@ -7,8 +7,9 @@ import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { FileId } from "../../src/domain/Ids.ts"
 import { noQuota } from "../../src/domain/Quota.ts"
 import { advance, emptyHead, place } from "../../src/domain/Stream.ts"
+import { checkpointParts } from "../../src/domain/verdant/Checkpoint.ts"
 import { type LibraryEvent, ReplicaId, toNewEvent } from "../../src/domain/verdant/Events.ts"
-import { encodeItems } from "../../src/domain/verdant/model/PayloadCodec.ts"
+import { encodeItems, encodeMerged, type Merged } from "../../src/domain/verdant/model/PayloadCodec.ts"
 import type { OwnedOperation, StoredBaseline } from "../../src/domain/verdant/model/StoredItems.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { ReplicaProgress } from "../../src/protocols/verdant/ReplicaProgress.ts"
@@ -230,6 +231,55 @@ describe("replay of a Verdant library", () => {
       assert.deepStrictEqual(yield* problemsOf(left), [])
       const again = yield* problemsOf(library, forge(text))
       assert.deepStrictEqual(again.length, 1)
+    })
+  )
+
+  it.effect("decides a slice of a compaction again, and reports one that merges something else", () =>
+    Effect.gen(function* () {
+      const merged = (counts: { readonly objects: number; readonly operations: number }, ...slice: Array<Merged>) => ({
+        event: { _tag: "OperationsMerged" as const, ...counts },
+        payload: encodeMerged(slice)
+      })
+      const one = { objects: 1, operations: 1 }
+      assert.deepStrictEqual(yield* problemsOf(withWatermark(), merged(one, ["notes/a", 1])), [])
+      const wrong: ReadonlyArray<readonly [Forged, string]> = [
+        [merged({ ...one, operations: 2 }, ["notes/a", 1]), "rule-broken: the event does not say what was true"],
+        [merged({ ...one, operations: 9 }, ["notes/a", 9]), "payload-mismatch: the payload is not what its event says"],
+        [merged(one, ["notes/b", 1]), "payload-mismatch: the payload is not what its event says"]
+      ]
+      for (const [forged, problem] of wrong) {
+        const [found = "none", ...others] = yield* problemsOf(withWatermark(), forged)
+        assert.include(found, problem)
+        assert.deepStrictEqual(others, [])
+      }
+      const early = yield* problemsOf(twoReplicas(), merged(one, ["notes/a", 1]))
+      assert.deepStrictEqual(early, ["4 rule-broken: there was nothing to do"])
+    })
+  )
+
+  it.effect("compares a checkpoint in parts with the library, and reports one that differs, or that lacks a part", () =>
+    Effect.gen(function* () {
+      const begun = () => {
+        const library = withWatermark()
+        library.when({ _tag: "BeginCheckpoint" })
+        return { library, of: library.state().version, parts: Array.from(checkpointParts(library.state(), 1)) }
+      }
+      const { library, of, parts } = begun()
+      const written = (payload: Uint8Array, part: number): Forged => ({
+        event: { _tag: "CheckpointPart", of, part },
+        payload
+      })
+      const ended: Forged = { event: { _tag: "CheckpointEnded", of, parts: parts.length, before: 0 } }
+      assert.isAbove(parts.length, 2)
+      assert.deepStrictEqual(yield* problemsOf(library, ...parts.map(written), ended), [])
+      const changed = parts.map((payload, part) =>
+        written(Buffer.from(Buffer.from(payload).toString().replace('"value":3', '"value":4')), part)
+      )
+      assert.deepStrictEqual(yield* problemsOf(begun().library, ...changed, ended), [
+        `${of + parts.length + 1} rule-broken: the checkpoint differs in notes/a`
+      ])
+      const lacking = yield* problemsOf(begun().library, ...parts.slice(1).map(written), ended)
+      assert.isAbove(lacking.length, 0)
     })
   )
 

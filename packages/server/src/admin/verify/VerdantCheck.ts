@@ -17,6 +17,8 @@ import { compactionProblem } from "../../domain/verdant/Compaction.ts"
 import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
+import { newestBatch } from "../../domain/verdant/UnfoldedBatches.ts"
+import { differenceOf } from "./SameLibrary.ts"
 import type { Report, Rules } from "./StreamCheck.ts"
 import {
   decideAgain,
@@ -31,6 +33,8 @@ export const makeVerdantCheck = (report: Report): Rules => {
   let state: LibraryState = initial
   /** False while a payload that the state depends on is missing or damaged. */
   let isStateKnown = true
+  /** The library as it is read from the checkpoint in parts that is being written. */
+  let opening: LibraryState | undefined
 
   const take = (event: StreamEvent, payload: Uint8Array | null, isAsWritten: boolean): boolean => {
     const decoded = Result.getOrUndefined(Result.try(() => fromStreamEvent(event)))
@@ -39,12 +43,18 @@ export const makeVerdantCheck = (report: Report): Rules => {
       isStateKnown = false
       return false
     }
-    const needsPayload = decoded._tag === "OperationsStored" || decoded._tag === "Folded"
+    const needsPayload = WITH_PAYLOAD.has(decoded._tag)
     if (isAsWritten && needsPayload !== (event.payloadHash !== "")) {
       report(event.version, "payload-mismatch", "the event names no payload, or one that its kind does not have")
     }
     if (needsPayload && payload === null) {
       isStateKnown = false
+      opening = undefined
+      return true
+    }
+    const opened = isAsWritten ? openOn(event, decoded, payload) : undefined
+    if (!isStateKnown && NEEDS_STATE.has(decoded._tag)) {
+      if (opened !== undefined) [state, isStateKnown] = [opened, true]
       return true
     }
     const next = Result.getOrUndefined(Result.try(() => evolve(state, event, payload)))
@@ -54,6 +64,10 @@ export const makeVerdantCheck = (report: Report): Rules => {
       return true
     }
     if (isAsWritten) check(event, decoded, payload, next)
+    if (opened !== undefined) {
+      const difference = differenceOf(next, opened)
+      if (difference !== undefined) report(event.version, "rule-broken", `the checkpoint differs in ${difference}`)
+    }
     state = next
     // A checkpoint holds the whole library.
     if (event.checkpoint) isStateKnown = isAsWritten
@@ -68,17 +82,37 @@ export const makeVerdantCheck = (report: Report): Rules => {
     if (problem !== undefined) report(event.version, "rule-broken", problem)
   }
 
+  /** Reads on in the checkpoint that is being written. Returns the library that it gives once it has ended. */
+  const openOn = (event: StreamEvent, decoded: LibraryEvent, payload: Uint8Array | null): LibraryState | undefined => {
+    const before = decoded._tag === "CheckpointBegun" ? initial : opening
+    if (before === undefined) return undefined
+    const next = Result.getOrUndefined(Result.try(() => evolve(before, event, payload)))
+    if (next === undefined) report(event.version, "payload-mismatch", "no library can be read from the checkpoint")
+    opening = next?.opening === undefined ? undefined : next
+    return decoded._tag === "CheckpointEnded" ? next : undefined
+  }
+
   const forget = (): void => {
     isStateKnown = false
+    opening = undefined
   }
 
   return { take, forget }
 }
 
+const WITH_PAYLOAD: ReadonlySet<LibraryEvent["_tag"]> = new Set([
+  ...(["OperationsStored", "Folded", "OperationsMerged", "CheckpointPart"] as const)
+])
+
+/** Events that cannot be applied to an unknown library. */
+const NEEDS_STATE: ReadonlySet<LibraryEvent["_tag"]> = new Set([
+  ...(["OperationsMerged", "CheckpointBegun", "CheckpointPart", "CheckpointEnded"] as const)
+])
+
 /** How an event's counts differ from its payload; undefined: they do not. */
 const countMismatch = (decoded: LibraryEvent, next: LibraryState): string | undefined => {
   if (decoded._tag !== "Folded" && decoded._tag !== "OperationsStored") return undefined
-  const batch = next.batches?.newest
+  const batch = newestBatch(next.batches)
   const isSame =
     decoded._tag === "Folded"
       ? decoded.operations === next.operations &&
@@ -96,8 +130,6 @@ const ruleProblem = (
   payload: Uint8Array | null,
   next: LibraryState
 ): string | undefined => {
-  // No rule of the server's writes this kind.
-  if (decoded._tag === "Pruned") return undefined
   if (decoded._tag === "Folded") {
     // As the first event it imports a library from another server, which decided what it holds.
     if (event.version === 1) return decoded.before === 0 ? undefined : "it supersedes what was not there"
@@ -117,6 +149,9 @@ const ruleProblem = (
   }
   if (!isSameJson(withoutProgress(ownersAsIn(again.event.data, event)), withoutProgress(event.data))) {
     return "the event does not say what was true when it was written"
+  }
+  if (decoded._tag === "OperationsMerged" && again.event.payloadHash !== event.payloadHash) {
+    return "it merges operations that it must not, or twice"
   }
   if (decoded._tag === "Folded" && again.event.payloadHash !== event.payloadHash) {
     if (!isSameCompaction(again.payload, payload)) return "the payload is not what compaction makes of the library"

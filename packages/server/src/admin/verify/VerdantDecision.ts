@@ -3,13 +3,13 @@ import { Result } from "effect"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
-import { leftBehind, portionOf } from "../../domain/verdant/Compaction.ts"
+import { leftBehind, leftBehindBy, portionOf } from "../../domain/verdant/Compaction.ts"
 import { contextOfLogAlone, type DecisionContext, type Offer } from "../../domain/verdant/Context.ts"
-import { decide, decideCompaction, evicted, type LibraryDecision } from "../../domain/verdant/Decide.ts"
+import { decide, decideCompaction, decideMerge, evicted, type LibraryDecision } from "../../domain/verdant/Decide.ts"
 import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
-import { decodeFolded, decodeItems, type FoldedLibrary } from "../../domain/verdant/model/PayloadCodec.ts"
+import { decodeFolded, decodeItems, decodeMerged, type FoldedLibrary } from "../../domain/verdant/model/PayloadCodec.ts"
 import { formerAfterEviction, ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
-import { isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
+import { entityOf, isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
 import { isWaitedFor, isWorthwhile, type RecordedProgress } from "../../domain/verdant/Watermark.ts"
 
 type Event<Tag extends LibraryEvent["_tag"]> = Extract<LibraryEvent, { _tag: Tag }>
@@ -19,7 +19,7 @@ type Decided = Result.Result<LibraryDecision, LibraryRefusal>
 export const decideAgain = (
   state: LibraryState,
   event: StreamEvent,
-  decoded: Exclude<LibraryEvent, Event<"Pruned" | "CursorsAdvanced">>,
+  decoded: Exclude<LibraryEvent, Event<"CursorsAdvanced">>,
   payload: Uint8Array | null,
   next: LibraryState
 ): Decided => {
@@ -32,6 +32,16 @@ export const decideAgain = (
       return decideOperationsAgain(state, decoded, payload!, context)
     case "Folded":
       return decideCompactionAgain(state, next)
+    case "OperationsMerged":
+      return decideMergeAgain(state, decoded, payload!)
+    case "CheckpointBegun":
+      return decideOn({ _tag: "BeginCheckpoint" })
+    case "CheckpointPart":
+      return decideOn({ _tag: "WriteCheckpointPart", of: decoded.of, part: decoded.part, payload: payload! })
+    case "CheckpointEnded":
+      return decideOn({ _tag: "EndCheckpoint", of: decoded.of, parts: decoded.parts })
+    case "Pruned":
+      return decideOn({ _tag: "PurgePayloads" })
     case "ReplicaForgotten":
       return decideOn({ _tag: "ForgetReplica", replicaId: decoded.replicaId })
     case "ReplicaMadeTruant":
@@ -124,6 +134,28 @@ const decideCompactionAgain = (state: LibraryState, next: LibraryState): Decided
   return decideCompaction(informed, {
     isTruant: (replica) => replica.isTruant || truants.has(replica),
     portion: portionOf(next)
+  })
+}
+
+/** As above: the replicas that the slice did not wait for are those that lacked something that it merged. */
+const decideMergeAgain = (
+  state: LibraryState,
+  { cursors = {} }: Event<"OperationsMerged">,
+  payload: Uint8Array
+): Decided => {
+  const replicas = new Map(state.replicas)
+  for (const [id, { received }] of Object.entries(cursors)) {
+    const replica = replicas.get(id as ReplicaId)
+    if (replica !== undefined && received !== undefined) replicas.set(replica.id, { ...replica, received })
+  }
+  const known = { ...state, replicas }
+  const slice = new Map(decodeMerged(payload))
+  const merged = Array.from(slice).flatMap(([oid, count]) => entityOf(state, oid)?.operations.slice(0, count) ?? [])
+  const truants = leftBehindBy(known, merged)
+  return decideMerge(state, known, {
+    isTruant: (replica) => replica.isTruant || truants.has(replica),
+    oids: slice.keys(),
+    portion: (_, mergeable) => Math.min(mergeable.length, slice.get(mergeable[0]!.oid) ?? 0)
   })
 }
 

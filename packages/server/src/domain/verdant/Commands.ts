@@ -35,11 +35,46 @@ export interface AdvanceCursors {
   readonly _tag: "AdvanceCursors"
 }
 
-/** Merges operations that every replica has into baselines: as many as may take a slice of work. */
+/**
+ * Merges operations that every replica has into baselines: as many as may take a slice of work. Its event holds the whole
+ * library, so it is for small ones.
+ */
 export interface Compact {
   readonly _tag: "Compact"
   /** Only operations that are older than this timestamp. */
   readonly upTo?: string
+}
+
+/** The same for some objects of a large library: its event only names what was merged. */
+export interface Merge {
+  readonly _tag: "Merge"
+  /** Only operations that are older than this timestamp. */
+  readonly upTo?: string
+  readonly oids: ReadonlyArray<string>
+}
+
+export interface BeginCheckpoint {
+  readonly _tag: "BeginCheckpoint"
+}
+
+/** Writes the next part of a checkpoint, which was made of the library at version `of`. */
+export interface WriteCheckpointPart {
+  readonly _tag: "WriteCheckpointPart"
+  readonly of: number
+  readonly part: number
+  readonly payload: Uint8Array
+}
+
+/** Ends a checkpoint that has all its parts. */
+export interface EndCheckpoint {
+  readonly _tag: "EndCheckpoint"
+  readonly of: number
+  readonly parts: number
+}
+
+/** Purges some of the payloads that are not needed any more since the last checkpoint in parts. */
+export interface PurgePayloads {
+  readonly _tag: "PurgePayloads"
 }
 
 export interface ForgetReplica {
@@ -77,6 +112,11 @@ export type LibraryCommand =
   | StoreOperations
   | AdvanceCursors
   | Compact
+  | Merge
+  | BeginCheckpoint
+  | WriteCheckpointPart
+  | EndCheckpoint
+  | PurgePayloads
   | ForgetReplica
   | MakeTruant
   | StoreFile

@@ -1,22 +1,16 @@
 /**
- * Compaction: merges operations into baselines, so that a library is as large as its content and not as its history. An
- * operation is merged once no older one of its entity can come, and every replica that will be sent operations has it.
+ * Compaction: merges operations into baselines, so that a library is as large as its content and not as its history.
  *
- * A compaction may stop before all is merged that could be. Then the next one goes on, and the result is the same.
+ * A compaction may stop before all is merged that could be. Then the next one goes on, and the result is the same. Here is
+ * the one for small libraries, whose event holds the whole library. See `Merging` for large ones.
  */
 import { HashMap, Result } from "effect"
 import { storedReferences } from "./FileReferences.ts"
-import { missedBaselines } from "./Missed.ts"
+import { has, lacksHistory, type MergeOptions, mergeableIn } from "./Mergeable.ts"
 import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { grown } from "./model/EntitySize.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
-import {
-  byTimestamp,
-  isVisibleTo,
-  type OwnedOperation,
-  type StoredBaseline,
-  type StoredOperation
-} from "./model/StoredItems.ts"
+import { byTimestamp, type OwnedOperation, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica, sizeWithout } from "./State.ts"
 
 export interface Compacted {
@@ -32,57 +26,46 @@ export type Portion = (entity: Entity, mergeable: ReadonlyArray<StoredOperation>
 
 export const everything: Portion = (_, { length }) => length
 
-/** The work of one compaction, which other libraries wait for: about 10 ms. See `EntitySize` for the unit. */
-const SLICE_WORK = 10_000_000
-/** Writing a byte of the library. */
-const WORK_PER_BYTE = 5
+/** The work of one slice, which other work of the process waits for: about 3 ms. See `EntitySize` for the unit. */
+const SLICE_WORK = 3_000_000
+/** Putting an entity's new baseline in the place of its operations. */
+const WORK_PER_ENTITY = 3000
 /** Decoding and encoding a character of an entity. */
-const WORK_PER_MERGED_CHARACTER = 50
+const WORK_PER_MERGED_CHARACTER = 20
 
-/**
- * As many operations as one slice of work allows. Every compaction writes the whole library, so a slice is at least as much
- * work as that: otherwise slices would take much more work than a compaction of everything.
- */
-export const slice = ({ bytes }: Pick<LibraryState, "bytes">, least = SLICE_WORK): Portion => {
-  const all = Math.max(least, bytes * WORK_PER_BYTE)
-  let left = all
+/** As many operations as one slice of work allows. */
+export const slice = (): Portion => {
+  let left = SLICE_WORK
   return (entity, mergeable) => {
-    const reading = (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
+    const reading = WORK_PER_ENTITY + (entity.baseline?.text.length ?? 0) * WORK_PER_MERGED_CHARACTER
     // A slice that begins with a long entity is as much work again, so that it is not read for a few operations.
-    left = left === all ? Math.max(left, reading) : left - reading
+    left = left === SLICE_WORK ? Math.max(left, reading) : left - reading
     let size = { ...sizeWithout(entity), work: 0 }
-    let count = 0
-    while (count < mergeable.length && size.work < left) size = grown(size, mergeable[count++]!)
-    left -= size.work
+    let [count, length] = [0, 0]
+    while (count < mergeable.length && size.work + length * WORK_PER_MERGED_CHARACTER < left) {
+      const operation = mergeable[count++]!
+      size = grown(size, operation)
+      length += operation.text.length
+    }
+    left -= size.work + length * WORK_PER_MERGED_CHARACTER
     return count
   }
 }
 
-export interface CompactionOptions {
-  /** The replicas that it does not wait for. */
-  readonly isTruant: (replica: Replica) => boolean
-  /** Merges only operations that are older than this. Default: the watermark. */
-  readonly upTo?: string | undefined
+export interface CompactionOptions extends MergeOptions {
   readonly portion: Portion
 }
 
 /** The library after compaction; undefined: nothing can be merged. */
-export const compact = (state: LibraryState, { isTruant, portion, upTo }: CompactionOptions): Compacted | undefined => {
-  const { watermark } = state
-  if (watermark === null) return undefined
-  const end = upTo === undefined || watermark < upTo ? watermark : upTo
-  const waitedFor = Array.from(state.replicas.values()).filter((replica) => !isTruant(replica))
-  if (waitedFor.some((replica) => lacksHistory(state, replica))) return undefined
-  const isMergeable = (operation: StoredOperation): boolean =>
-    operation.timestamp < end && waitedFor.every((replica) => has(replica, operation))
-
+export const compact = (state: LibraryState, { portion, ...options }: CompactionOptions): Compacted | undefined => {
+  const mergeable = mergeableIn(state, options)
+  if (mergeable === undefined) return undefined
   const baselines: Array<StoredBaseline> = []
   const operations: Array<StoredOperation> = []
   let { foldedUpTo } = state
   for (const entity of HashMap.values(state.entities)) {
-    const first = entity.operations.findIndex((operation) => !isMergeable(operation))
-    const mergeable = first === -1 ? entity.operations : entity.operations.slice(0, first)
-    const merged = mergeable.length === 0 ? mergeable : mergeable.slice(0, portion(entity, mergeable))
+    const most = mergeable(entity)
+    const merged = most === 0 ? [] : entity.operations.slice(0, portion(entity, entity.operations.slice(0, most)))
     for (const { version } of merged) foldedUpTo = Math.max(foldedUpTo, version)
     const baseline = merged.length === 0 ? entity.baseline : merge(entity.baseline, merged)
     if (baseline !== undefined) baselines.push(baseline)
@@ -91,7 +74,7 @@ export const compact = (state: LibraryState, { isTruant, portion, upTo }: Compac
   if (operations.length === state.operations) return undefined
   operations.sort((a, b) => a.version - b.version || byTimestamp(a, b))
   const payload = encodeFolded({
-    watermark,
+    watermark: state.watermark,
     foldedUpTo,
     replicas: Array.from(state.replicas.values()),
     ...(state.formerReplicas.size > 0 && { formerReplicas: Array.from(state.formerReplicas) }),
@@ -102,14 +85,6 @@ export const compact = (state: LibraryState, { isTruant, portion, upTo }: Compac
   })
   return { payload, baselines: baselines.length, operations: operations.length }
 }
-
-/** Baselines that a client restored are sent as they were, so they stay until every replica has them. */
-const lacksHistory = (state: LibraryState, replica: Replica): boolean =>
-  missedBaselines(state, replica, replica.received ?? replica.joinedAt).length > 0
-
-/** Whether a replica need not be sent an operation. The answer to its join may have arrived, so that counts. */
-const has = ({ id, joinedAt, received, userId }: Replica, operation: StoredOperation): boolean =>
-  operation.replicaId === id || operation.version <= (received ?? joinedAt) || !isVisibleTo(operation, userId)
 
 /**
  * Why a state cannot be the result of a compaction; undefined: it can. A compaction merges an entity's oldest operations,
@@ -143,9 +118,14 @@ export const leftBehind = (before: LibraryState, after: LibraryState): ReadonlyS
   const merged = Array.from(HashMap.toEntries(before.entities)).flatMap(([oid, was]) =>
     mergedOf(was, entityOf(after, oid) ?? nothing)
   )
+  return leftBehindBy(before, merged)
+}
+
+/** The replicas that lack something of a library, or one of these operations. */
+export const leftBehindBy = (library: LibraryState, merged: ReadonlyArray<StoredOperation>): ReadonlySet<Replica> => {
   const lacks = (replica: Replica) =>
-    lacksHistory(before, replica) || merged.some((operation) => !has(replica, operation))
-  return new Set(Array.from(before.replicas.values()).filter(lacks))
+    lacksHistory(library, replica) || merged.some((operation) => !has(replica, operation))
+  return new Set(Array.from(library.replicas.values()).filter(lacks))
 }
 
 const mergedOf = (was: Entity, is: Entity): ReadonlyArray<StoredOperation> =>

@@ -2,13 +2,16 @@
 import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
+import { mayBegin } from "./Checkpoint.ts"
 import type { Author, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
-import { type CompactionOptions, compact, slice } from "./Compaction.ts"
+import { type CompactionOptions, compact, type Portion, slice } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
 import { mayReplace, sweepFiles } from "./Files.ts"
 import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForReplica, roomForFile } from "./LibraryQuota.ts"
+import type { MergeOptions } from "./Mergeable.ts"
+import { mergeSlice } from "./Merging.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
@@ -33,7 +36,7 @@ import {
   type LibraryState,
   type Replica
 } from "./State.ts"
-import { isWorthwhile, progressOf, promisesOf } from "./Watermark.ts"
+import { isWorthwhile, progressOf, promisesOf, receivedBeyond } from "./Watermark.ts"
 
 /** The event that a command becomes. */
 export interface LibraryDecision {
@@ -41,9 +44,14 @@ export interface LibraryDecision {
   readonly payload: Uint8Array | null
   /** Purges the payloads of events below this version. */
   readonly purgeBefore?: number
+  /** The events below this version have no payload any more. */
+  readonly purgeFrom?: number
 }
 
 type Decided = Result.Result<LibraryDecision, LibraryRefusal>
+
+/** Events whose payloads one `Pruned` purges: some milliseconds of work for a storage. */
+const PURGED_EVENTS = 1000
 
 export const decide = (state: LibraryState, command: LibraryCommand, context: DecisionContext): Decided => {
   switch (command._tag) {
@@ -58,10 +66,38 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
     case "Compact":
       // A client acknowledges an answer before it stores it. An operation that is merged before that could not be sent again.
       return decideCompaction(withRecordable(state, context), {
-        isTruant: (replica) => isTruant(replica, context),
-        upTo: command.upTo,
-        portion: slice(state)
+        ...mergeOptions(command, context),
+        portion: slice()
       })
+    case "Merge":
+      return decideMerge(state, withRecordable(state, context), {
+        ...mergeOptions(command, context),
+        oids: command.oids,
+        portion: slice()
+      })
+    case "BeginCheckpoint": {
+      const { bytes, foldedUpTo, newest, purged, watermark } = state
+      return mayBegin(state, context.now)
+        ? plain({ _tag: "CheckpointBegun", library: { watermark, newest, foldedUpTo, bytes, purged } })
+        : refuse("NothingToDo")
+    }
+    case "WriteCheckpointPart": {
+      const { of, part, payload } = command
+      if (state.writing?.of !== of || state.writing.parts !== part) return refuse("NothingToDo")
+      return Result.succeed({ event: toNewEvent({ _tag: "CheckpointPart", of, part }, blake2b256(payload)), payload })
+    }
+    case "EndCheckpoint": {
+      const { of, parts } = command
+      if (state.writing?.of !== of || state.writing.parts !== parts) return refuse("NothingToDo")
+      return plain({ _tag: "CheckpointEnded", of, parts, before: state.readsFrom })
+    }
+    case "PurgePayloads": {
+      const { purgeable, purged } = state
+      if (purged >= purgeable) return refuse("NothingToDo")
+      const before = Math.min(purgeable, purged + PURGED_EVENTS)
+      const event = toNewEvent({ _tag: "Pruned", before }, "")
+      return Result.succeed({ event, payload: null, purgeBefore: before, purgeFrom: purged })
+    }
     case "ForgetReplica": {
       const replica = state.replicas.get(command.replicaId)
       return replica === undefined ? refuse("NothingToDo") : forgetReplica(replica)
@@ -311,11 +347,30 @@ const isNothing = ({ baselines, operations }: Items): boolean => operations.leng
 
 // ------------------------------------------------------------------------------------------------------ compaction
 
+const mergeOptions = ({ upTo }: { readonly upTo?: string }, context: DecisionContext): MergeOptions => ({
+  isTruant: (replica) => isTruant(replica, context),
+  upTo
+})
+
+/** `known`: the state with what the replicas are known to have received, which the event records. */
+export const decideMerge = (
+  state: LibraryState,
+  known: LibraryState,
+  options: MergeOptions & { readonly oids: Iterable<string>; readonly portion: Portion }
+): Decided => {
+  const merged = mergeSlice(known, options)
+  if (merged === undefined) return refuse("NothingToDo")
+  const { payload, ...counts } = merged
+  const cursors = receivedBeyond(state, known)
+  const event = toNewEvent({ _tag: "OperationsMerged", ...counts, ...(cursors && { cursors }) }, blake2b256(payload))
+  return Result.succeed({ event, payload })
+}
+
 export const decideCompaction = (state: LibraryState, options: CompactionOptions): Decided => {
   const compacted = compact(state, options)
   if (compacted === undefined) return refuse("NothingToDo")
   const { payload, ...counts } = compacted
-  const before = state.checkpoint
+  const before = state.readsFrom
   const event = toNewEvent({ _tag: "Folded", before, ...counts }, blake2b256(payload))
-  return Result.succeed({ event, payload, purgeBefore: before })
+  return Result.succeed({ event, payload, purgeBefore: before, purgeFrom: state.purged })
 }

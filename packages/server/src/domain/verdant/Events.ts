@@ -1,7 +1,15 @@
 /** The events of a Verdant library: the only ones in its stream, `@verdant`. */
 import { Schema } from "effect"
 import { FileId, Hash } from "../Ids.ts"
-import { EVICTED, FOLDED, type NewEvent, PRUNED, type StreamEvent, type StreamKey } from "../Stream.ts"
+import {
+  CHECKPOINT_ENDED,
+  EVICTED,
+  FOLDED,
+  type NewEvent,
+  PRUNED,
+  type StreamEvent,
+  type StreamKey
+} from "../Stream.ts"
 
 /** The stream of a library's Verdant data. */
 export const VERDANT = "@verdant"
@@ -80,11 +88,42 @@ export const ReplicaMadeTruant = Schema.TaggedStruct("ReplicaMadeTruant", { repl
 export const RestoreLeased = Schema.TaggedStruct("RestoreLeased", { replicaId: ReplicaId })
 
 /**
- * A compaction, and a checkpoint: the payload holds the whole library, with operations that no replica needs any more merged
+ * The compaction of a small library, and a checkpoint: the payload holds the whole library, with operations that no replica needs any more merged
  * into baselines. It purges the payloads before the previous checkpoint; those since that stay, so that `replay` can repeat
  * the compaction. As a stream's first event it is the import of a library from another server.
  */
 export const Folded = Schema.TaggedStruct(FOLDED, { before: Version, baselines: Count, operations: Count })
+
+/**
+ * A slice of a compaction: the oldest operations of some objects are merged into their baselines. The payload names the
+ * objects, and how many operations of each. The baselines follow from that, so the event does not hold them.
+ */
+export const OperationsMerged = Schema.TaggedStruct("OperationsMerged", {
+  objects: Count,
+  operations: Count,
+  /** The progress of replicas that allows the merge. */
+  cursors: Schema.optionalKey(Cursors)
+})
+
+/** Begins a checkpoint in parts, of the library as it is at this event. */
+export const CheckpointBegun = Schema.TaggedStruct("CheckpointBegun", {
+  library: Schema.Struct({
+    watermark: Schema.NullOr(Timestamp),
+    newest: Schema.NullOr(Timestamp),
+    foldedUpTo: Version,
+    bytes: Count,
+    purged: Version
+  })
+})
+
+/** The payload holds a part of the library as it was at version `of`. The first part is number 0. */
+export const CheckpointPart = Schema.TaggedStruct("CheckpointPart", { of: Version, part: Count })
+
+/**
+ * The checkpoint of version `of` is complete. Reading begins there, and applies the events since. The payloads before version
+ * `before` are not needed any more. `Pruned` events purge them, some at a time.
+ */
+export const CheckpointEnded = Schema.TaggedStruct(CHECKPOINT_ENDED, { of: Version, parts: Count, before: Version })
 
 export const FileStored = Schema.TaggedStruct("FileStored", {
   fileId: FileId,
@@ -121,6 +160,10 @@ export const LibraryEvent = Schema.Union([
   ReplicaMadeTruant,
   RestoreLeased,
   Folded,
+  OperationsMerged,
+  CheckpointBegun,
+  CheckpointPart,
+  CheckpointEnded,
   FileStored,
   FilesSwept,
   Evicted,
@@ -132,7 +175,7 @@ export const toNewEvent = ({ _tag, ...data }: LibraryEvent, payloadHash: Hash | 
   type: _tag,
   data,
   payloadHash,
-  checkpoint: _tag === FOLDED || _tag === EVICTED
+  checkpoint: _tag === FOLDED || _tag === CHECKPOINT_ENDED || _tag === EVICTED
 })
 
 const decodeEvent = Schema.decodeUnknownSync(LibraryEvent)

@@ -1,18 +1,29 @@
 /** Applies events to a library's state. */
 import { HashMap, Option } from "effect"
 import type { FileId } from "../Ids.ts"
-import type { StreamEvent } from "../Stream.ts"
+import { purgesBefore, readsFrom, type StreamEvent } from "../Stream.ts"
+import { openingState, withPart } from "./Checkpoint.ts"
 import { withSize } from "./EntityBounds.ts"
+import { addOperations } from "./EntityOperations.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import { leftReferences, type ReferenceAuthor, UNKNOWN, withReferences } from "./FileReferences.ts"
+import { leftReferences, type ReferenceAuthor, UNKNOWN, withoutReferences, withReferences } from "./FileReferences.ts"
 import { mayRead } from "./Files.ts"
+import { withMerged } from "./Merging.ts"
 import { isUpToDate } from "./Missed.ts"
-import { decodeFolded, decodeItems, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
-import { byTimestamp, type StoredOperation } from "./model/StoredItems.ts"
+import { decodeFolded, decodeItems, decodeMerged, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
+import type { StoredBaseline } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
 import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
-import { type Entity, firstFrom, initial, type LibraryState, type Replica, type StoredFile } from "./State.ts"
-import { type Batch, fromBatches } from "./UnfoldedBatches.ts"
+import {
+  type Entity,
+  initial,
+  type LaterEvents,
+  type LibraryState,
+  type OpeningCheckpoint,
+  type Replica,
+  type StoredFile
+} from "./State.ts"
+import { type Batch, fromBatches, withBatch } from "./UnfoldedBatches.ts"
 
 /** The author of operations that their replica may have lost, so that it is sent them as others are. */
 const NOBODY = "" as ReplicaId
@@ -26,8 +37,36 @@ export const fold = (events: Iterable<{ readonly event: StreamEvent; readonly pa
 
 /** The state after an event. Throws when the event or its payload is not a library's. */
 export const evolve = (state: LibraryState, event: StreamEvent, payload: Uint8Array | null): LibraryState => {
-  const next = evolveWith({ ...state, version: event.version }, event, fromStreamEvent(event), payload)
-  return event.checkpoint ? { ...next, checkpoint: event.version } : next
+  const decoded = fromStreamEvent(event)
+  const { generation, version } = event
+  const isBeginning = state.version === 0 && version > 1 && decoded._tag === "CheckpointBegun"
+  const before = isBeginning ? openingState(event, decoded) : state
+  const placed = { ...before, version, generation }
+  if (before.opening !== undefined) return evolveOpening(placed, before.opening, event, decoded, payload)
+  const next = evolveWith(placed, event, decoded, payload)
+  return event.checkpoint ? { ...next, checkpoint: version, readsFrom: readsFrom(event) } : next
+}
+
+/** Applies an event while the library is being read from a checkpoint in parts. */
+const evolveOpening = (
+  { opening: _, ...state }: LibraryState,
+  opening: OpeningCheckpoint,
+  event: StreamEvent,
+  decoded: LibraryEvent,
+  payload: Uint8Array | null
+): LibraryState => {
+  const isOfCheckpoint = "of" in decoded ? decoded.of === opening.of : event.version === opening.of
+  if (decoded._tag === "CheckpointEnded" && isOfCheckpoint) {
+    const later: Array<NonNullable<LaterEvents>> = []
+    for (let rest = opening.later; rest !== undefined; rest = rest.older) later.push(rest)
+    const opened = later.reduceRight<LibraryState>((state, { event, payload }) => evolve(state, event, payload), state)
+    return evolve(opened, event, payload)
+  }
+  // Holds the whole library, or nothing.
+  if (event.checkpoint) return evolve(state, event, payload)
+  if (!isOfCheckpoint) return { ...state, opening: { ...opening, later: { event, payload, older: opening.later } } }
+  const next = evolveWith(state, event, decoded, payload)
+  return { ...(decoded._tag === "CheckpointPart" ? withPart(next, payloadOf(event, payload)) : next), opening }
 }
 
 const evolveWith = (
@@ -42,7 +81,8 @@ const evolveWith = (
     case "OperationsStored": {
       const stored = payloadOf(event, payload)
       const bytes = state.bytes + stored.length
-      return withOperations({ ...withProgress(state, decoded), bytes }, event, decoded, decodeItems(stored))
+      const tailBytes = state.tailBytes + stored.length
+      return withOperations({ ...withProgress(state, decoded), bytes, tailBytes }, event, decoded, decodeItems(stored))
     }
     case "CursorsAdvanced":
       return withProgress(state, decoded)
@@ -60,7 +100,37 @@ const evolveWith = (
     case "RestoreLeased":
       return { ...state, lease: { replicaId: decoded.replicaId, at: event.recordedAt } }
     case "Folded":
-      return withFolded(state, payloadOf(event, payload))
+      return withPurged(withFolded(state, payloadOf(event, payload)), purgesBefore(event))
+    case "OperationsMerged": {
+      const merged = payloadOf(event, payload)
+      const tailBytes = state.tailBytes + merged.length
+      return withMerged({ ...withProgress(state, decoded), tailBytes }, decodeMerged(merged))
+    }
+    case "CheckpointBegun": {
+      const { bytes, tailBytes } = state
+      const writing = { of: event.version, parts: 0, partBytes: 0, at: event.recordedAt, bytes, tailBytes }
+      return { ...state, writing }
+    }
+    case "CheckpointPart": {
+      const { writing } = state
+      const { length } = payloadOf(event, payload)
+      if (writing?.of !== decoded.of || writing.parts !== decoded.part) throw outOfPlace(event)
+      const written = { parts: writing.parts + 1, partBytes: writing.partBytes + length, at: event.recordedAt }
+      return { ...state, writing: { ...writing, ...written } }
+    }
+    case "CheckpointEnded": {
+      const { bytes, tailBytes, writing } = state
+      if (writing?.of !== decoded.of || writing.parts !== decoded.parts) throw outOfPlace(event)
+      return {
+        ...state,
+        writing: undefined,
+        isWhole: false,
+        purgeable: decoded.before,
+        // The library as it was then, and what came since.
+        bytes: writing.partBytes + Math.max(bytes - writing.bytes, -writing.partBytes),
+        tailBytes: tailBytes - writing.tailBytes
+      }
+    }
     case "FileStored": {
       const { _tag, ...file } = decoded
       const files = new Map(state.files)
@@ -87,13 +157,23 @@ const evolveWith = (
       return {
         ...initial,
         formerReplicas: new Map(decoded.replicas),
+        purged: event.version,
+        purgeable: event.version,
         version: event.version,
         generation: event.generation + 1
       }
     case "Pruned":
-      return state
+      return { ...state, purged: Math.max(state.purged, purgesBefore(event)) }
   }
 }
+
+const withPurged = (state: LibraryState, before: number): LibraryState => {
+  const purged = Math.max(state.purged, before)
+  return { ...state, purged, purgeable: purged }
+}
+
+const outOfPlace = ({ type, version }: StreamEvent): Error =>
+  new Error(`Version ${version} is a ${type} out of its place`)
 
 const payloadOf = (event: StreamEvent, payload: Uint8Array | null): Uint8Array => {
   if (payload === null) throw new Error(`The payload of version ${event.version} is missing, though nothing purged it`)
@@ -181,10 +261,12 @@ const withOperations = (
   const isRestored = stored.initial && state.generation > 0
   const referrer: ReferenceAuthor = isRestored ? UNKNOWN : { userId, mayRead: mayReadFile(state, userId) }
   let baselines = state.baselines
+  const replaced: Array<StoredBaseline> = []
   const entities = HashMap.mutate(state.entities, (entities) => {
     for (const baseline of items.baselines) {
       const entity = Option.getOrUndefined(HashMap.get(entities, baseline.oid))
       if (entity?.baseline === undefined) baselines += 1
+      else replaced.push(entity.baseline)
       const operations = entity?.operations ?? []
       HashMap.set(entities, baseline.oid, withSize(undefined, { baseline, operations }, operations))
     }
@@ -193,37 +275,16 @@ const withOperations = (
   return {
     ...withReplica(state, replica),
     entities,
-    fileReferences: withReferences(
-      withReferences(state.fileReferences, items.baselines, referrer),
-      operations,
-      referrer
+    fileReferences: withoutReferences(
+      withReferences(withReferences(state.fileReferences, items.baselines, referrer), operations, referrer),
+      replaced
     ),
-    batches: { newest: { version, replicaId: author, operations, baselines: items.baselines }, older: state.batches },
+    batches: withBatch(state.batches, { version, replicaId: author, operations, baselines: items.baselines }),
     operations: state.operations + operations.length,
     newest: latest([state.newest, wrote, ...items.baselines.map(({ timestamp }) => timestamp)]),
     baselines,
     lease: undefined
   }
-}
-
-/** Adds each entity's operations at once: one message may bring very many of one entity. */
-const addOperations = (entities: HashMap.HashMap<string, Entity>, operations: ReadonlyArray<StoredOperation>): void => {
-  for (const [oid, added] of Map.groupBy(operations, (operation) => operation.oid)) {
-    const entity = Option.getOrUndefined(HashMap.get(entities, oid))
-    const sorted = added.toReversed().sort(byTimestamp)
-    const operations = merged(entity?.operations ?? [], sorted)
-    HashMap.set(entities, oid, withSize(entity, { baseline: entity?.baseline, operations }, sorted))
-  }
-}
-
-/** In the order of timestamps, in which `sorted` is; of equal timestamps, the later arrival comes first. */
-const merged = (
-  before: ReadonlyArray<StoredOperation>,
-  sorted: ReadonlyArray<StoredOperation>
-): ReadonlyArray<StoredOperation> => {
-  // Nearly always the end: clients send their newest operations.
-  const start = firstFrom(before, sorted[0]!.timestamp)
-  return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
 }
 
 const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
@@ -251,6 +312,9 @@ const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
     operations: folded.operations.length,
     baselines: folded.baselines.length,
     bytes: payload.length,
+    tailBytes: 0,
+    isWhole: true,
+    writing: undefined,
     watermark: folded.watermark,
     newest: newestOf(folded, state),
     foldedUpTo: folded.foldedUpTo,

@@ -19,6 +19,10 @@ export interface References {
   readonly shared: Authors
   /** The users with references in documents of their own. */
   readonly own: Authors
+  /** The number of items with references that all users see. */
+  readonly sharedItems: number
+  /** The number of items with references in documents of a user's own, by user. */
+  readonly ownItems: ReadonlyMap<string, number>
 }
 
 /**
@@ -42,7 +46,7 @@ export interface ReferenceAuthor {
 /** References of a restored or imported library, or from the time when compactions recorded no authors. All of them count. */
 export const UNKNOWN: ReferenceAuthor = { userId: "", mayRead: () => true }
 
-const noAuthors: Authors = new Map()
+const noReferences: References = { shared: new Map(), own: new Map(), sharedItems: 0, ownItems: new Map() }
 
 /** Adds the references of baselines or operations. */
 export const withReferences = (
@@ -51,20 +55,81 @@ export const withReferences = (
   author: ReferenceAuthor
 ): FileReferences => {
   let after = before
-  for (const { owner, patch, text } of items) {
-    if (!text.includes(MARK)) continue
-    for (const fileId of fileRefsOf(patch ?? JSON.parse(text))) {
-      const { own, shared } = referencesTo(after, fileId) ?? { own: noAuthors, shared: noAuthors }
-      const [authors, userId] = owner === null ? [shared, author.userId] : [own, owner]
-      const couldRead = authors.get(userId)
-      if (couldRead === true) continue
-      const canRead = author.mayRead(fileId)
-      if (couldRead === canRead) continue
-      const more: Authors = new Map(authors).set(userId, canRead)
-      after = HashMap.set(after, fileId, owner === null ? { own, shared: more } : { own: more, shared })
-    }
+  for (const [fileId, owner] of referencesIn(items)) {
+    const counted = withItem(referencesTo(after, fileId) ?? noReferences, owner)
+    const [authors, userId] = owner === null ? [counted.shared, author.userId] : [counted.own, owner]
+    const couldRead = authors.get(userId)
+    const canRead = couldRead === true || author.mayRead(fileId)
+    const more: Authors = couldRead === canRead ? authors : new Map(authors).set(userId, canRead)
+    after = HashMap.set(after, fileId, owner === null ? { ...counted, shared: more } : { ...counted, own: more })
   }
   return after
+}
+
+/** Puts the references of baselines in the place of those of what was merged into them. Their authors stay. */
+export const mergedReferences = (
+  before: FileReferences,
+  { baselines, merged }: { readonly baselines: Iterable<Item>; readonly merged: Iterable<Item> }
+): FileReferences => {
+  let after = before
+  for (const [fileId, owner] of referencesIn(baselines)) {
+    const counted = withItem(referencesTo(after, fileId) ?? noReferences, owner)
+    const { own, shared } = counted
+    // An operation that all see may be on a document of its author's own.
+    const couldRead = owner !== null && (own.get(owner) ?? shared.get(owner) ?? shared.get(UNKNOWN.userId) ?? true)
+    after = HashMap.set(
+      after,
+      fileId,
+      owner === null ? counted : { ...counted, own: new Map(own).set(owner, couldRead) }
+    )
+  }
+  return withoutReferences(after, merged)
+}
+
+const withItem = (references: References, owner: string | null): References => {
+  const { ownItems, sharedItems } = references
+  if (owner === null) return { ...references, sharedItems: sharedItems + 1 }
+  return { ...references, ownItems: new Map(ownItems).set(owner, (ownItems.get(owner) ?? 0) + 1) }
+}
+
+/** The references in items, each with the owner of its item. */
+const referencesIn = (items: Iterable<Item>): ReadonlyArray<readonly [FileId, string | null]> => {
+  const found: Array<readonly [FileId, string | null]> = []
+  for (const { owner, patch, text } of items) {
+    if (!text.includes(MARK)) continue
+    for (const fileId of fileRefsOf(patch ?? JSON.parse(text))) found.push([fileId, owner])
+  }
+  return found
+}
+
+/** Takes out the references of baselines or operations that are not there any more. */
+export const withoutReferences = (before: FileReferences, items: Iterable<Item>): FileReferences => {
+  let after = before
+  for (const [fileId, owner] of referencesIn(items)) {
+    const references = referencesTo(after, fileId)
+    if (references === undefined) continue
+    const left = owner === null ? withoutShared(references) : withoutOwn(references, owner)
+    const isReferred = left.sharedItems > 0 || left.ownItems.size > 0
+    after = isReferred ? HashMap.set(after, fileId, left) : HashMap.remove(after, fileId)
+  }
+  return after
+}
+
+/** The authors of shared references stay until the last one is gone. */
+const withoutShared = (references: References): References => {
+  const sharedItems = Math.max(references.sharedItems - 1, 0)
+  return { ...references, sharedItems, shared: sharedItems === 0 ? noReferences.shared : references.shared }
+}
+
+const withoutOwn = (references: References, owner: string): References => {
+  const [own, ownItems] = [new Map(references.own), new Map(references.ownItems)]
+  const left = (ownItems.get(owner) ?? 0) - 1
+  if (left > 0) ownItems.set(owner, left)
+  else {
+    ownItems.delete(owner)
+    own.delete(owner)
+  }
+  return { ...references, own, ownItems }
 }
 
 /** The references to a file; undefined: nothing refers to it. */
@@ -103,14 +168,27 @@ export const leftReferences = (
 ): FileReferences => {
   if (before === undefined) return items
   const known = new Map(before.map(([fileId, shared, own]) => [fileId, { shared: new Map(shared), own: new Map(own) }]))
-  return HashMap.map(items, ({ own, shared }, fileId) => {
+  return HashMap.map(items, (references, fileId) => {
+    const { own, shared } = references
     const authors = known.get(fileId)
-    if (authors === undefined) return { own, shared }
+    if (authors === undefined) return references
     return {
+      ...references,
       shared: shared.size === 0 ? shared : authors.shared,
       own: new Map(Array.from(own, ([userId, couldRead]) => [userId, authors.own.get(userId) ?? couldRead]))
     }
   })
+}
+
+/** The references with the authors that a checkpoint names, which holds all items already. */
+export const withAuthors = (items: FileReferences, stored: ReadonlyArray<StoredReferences>): FileReferences => {
+  let after = items
+  for (const [fileId, shared, own] of stored) {
+    const references = referencesTo(after, fileId as FileId)
+    if (references === undefined) continue
+    after = HashMap.set(after, fileId, { ...references, shared: new Map(shared), own: new Map(own) })
+  }
+  return after
 }
 
 const isFileId = Schema.is(FileId)

@@ -1,13 +1,14 @@
 /** A library's state after its events. Immutable; a new state shares what did not change. */
 import { HashMap, Option } from "effect"
 import type { FileId, Hash } from "../Ids.ts"
+import type { StreamEvent } from "../Stream.ts"
 import type { ReplicaId } from "./Events.ts"
 import type { FileReferences } from "./FileReferences.ts"
 import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
 import type { FormerReplicas } from "./ReplicaOwners.ts"
-import type { UnfoldedBatches } from "./UnfoldedBatches.ts"
+import { noBatches, type UnfoldedBatches } from "./UnfoldedBatches.ts"
 
 export interface Replica {
   readonly id: ReplicaId
@@ -65,7 +66,7 @@ export interface LibraryState {
   readonly operations: number
   /** Number of baselines. */
   readonly baselines: number
-  /** Bytes of the payloads from which the library is read: its last compaction, and the operations since. */
+  /** Bytes of the library's content: its baselines, and the operations that are not compacted. */
   readonly bytes: number
   /** No replica sends an operation older than this any more, so those may be compacted. It never falls. */
   readonly watermark: string | null
@@ -81,7 +82,44 @@ export interface LibraryState {
   readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
   /** Version of the newest checkpoint. */
   readonly checkpoint: number
+  /** The version at which reading begins because of it. */
+  readonly readsFrom: number
+  /** Events before this version have no payload. */
+  readonly purged: number
+  /** Events before this version need none. */
+  readonly purgeable: number
+  /** The newest checkpoint is one event that holds the whole library. */
+  readonly isWhole: boolean
+  /** Bytes of the payloads since then, without those of checkpoints. */
+  readonly tailBytes: number
+  /** The checkpoint in parts that is being written. */
+  readonly writing: WritingCheckpoint | undefined
+  /** The library is being read from a checkpoint in parts. Until that is complete, the state is not the library's. */
+  readonly opening?: OpeningCheckpoint | undefined
 }
+
+export interface WritingCheckpoint {
+  /** The version of which it is. */
+  readonly of: number
+  /** Number of the parts that are written, and their bytes. */
+  readonly parts: number
+  readonly partBytes: number
+  /** When the last of them was written, milliseconds since 1970. */
+  readonly at: number
+  /** The library's `bytes` and `tailBytes` at version `of`. */
+  readonly bytes: number
+  readonly tailBytes: number
+}
+
+export interface OpeningCheckpoint {
+  readonly of: number
+  /** The events since `of`, newest first, which are applied once all parts are there. */
+  readonly later: LaterEvents
+}
+
+export type LaterEvents =
+  | { readonly event: StreamEvent; readonly payload: Uint8Array | null; readonly older: LaterEvents }
+  | undefined
 
 export const initial: LibraryState = {
   version: 0,
@@ -89,7 +127,7 @@ export const initial: LibraryState = {
   replicas: new Map(),
   formerReplicas: new Map(),
   entities: HashMap.empty(),
-  batches: undefined,
+  batches: noBatches,
   operations: 0,
   baselines: 0,
   bytes: 0,
@@ -100,7 +138,13 @@ export const initial: LibraryState = {
   fileBytes: 0,
   fileReferences: HashMap.empty(),
   lease: undefined,
-  checkpoint: 0
+  checkpoint: 0,
+  readsFrom: 0,
+  purged: 0,
+  purgeable: 0,
+  isWhole: false,
+  tailBytes: 0,
+  writing: undefined
 }
 
 export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(entities)

@@ -4,7 +4,7 @@ import type { Cursor, ReplicaId } from "./Events.ts"
 import type { StoredOperation } from "./model/StoredItems.ts"
 import { isTruant, recordableReceived } from "./Progress.ts"
 import type { LibraryState, Replica } from "./State.ts"
-import { newestFirst } from "./UnfoldedBatches.ts"
+import { newestBatch, newestFirst } from "./UnfoldedBatches.ts"
 
 /** The replicas' progress, as an event records it. */
 export interface RecordedProgress {
@@ -31,6 +31,18 @@ export const progressOf = (state: LibraryState, context: DecisionContext): Recor
  */
 export const promisesOf = (state: LibraryState, context: DecisionContext): RecordedProgress =>
   collect(state, context, ({ received }) => received)
+
+/** The cursors of the replicas that are known to have received more than the log says. */
+export const receivedBeyond = (
+  stored: LibraryState,
+  known: Pick<LibraryState, "replicas">
+): Readonly<Record<string, Cursor>> | undefined => {
+  const changed = new Map<string, Cursor>()
+  for (const { id, received } of known.replicas.values()) {
+    if (received !== null && received !== stored.replicas.get(id)?.received) changed.set(id, { received })
+  }
+  return changed.size === 0 ? undefined : Object.fromEntries(changed)
+}
 
 const collect = (
   state: LibraryState,
@@ -67,7 +79,7 @@ const collect = (
  * promise alone, or that a replica has events without operations, such as the events of this kind.
  */
 export const isWorthwhile = (state: LibraryState, { cursors = {}, watermark }: RecordedProgress): boolean => {
-  const relevant = Math.max(state.foldedUpTo, state.batches?.newest.version ?? 0)
+  const relevant = Math.max(state.foldedUpTo, newestBatch(state.batches)?.version ?? 0)
   for (const [id, { received, seen }] of Object.entries(cursors)) {
     if (seen !== undefined) return true
     if (received !== undefined && (state.replicas.get(id as ReplicaId)?.received ?? -1) < relevant) return true

@@ -4,6 +4,7 @@ import type { FileId } from "../../domain/Ids.ts"
 import { streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand } from "../../domain/verdant/Commands.ts"
 import { BlobKey, type BlobStore } from "../../ports/BlobStore.ts"
+import { compactLibrary } from "./LibraryCompaction.ts"
 import type { LibraryRoom } from "./Rooms.ts"
 
 /** How often an open library is searched for files without references, in milliseconds. */
@@ -22,6 +23,7 @@ export interface MaintenanceOptions {
 
 export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: MaintenanceOptions) => {
   const touched = new Set<LibraryRoom>()
+  const compacting = new Set<LibraryRoom>()
 
   const record = (room: LibraryRoom): void => {
     const { local } = room
@@ -29,23 +31,20 @@ export const makeMaintenance = ({ blobs, compactAfter, keepFiles, now, run }: Ma
     local.progress.ripen()
     if (local.progress.takeChanged()) submit({ _tag: "AdvanceCursors" })
     const { baselines, operations, watermark } = room.state()
-    if (operations >= Math.max(compactAfter, baselines / 2) && local.compactionTriedAt !== watermark) {
-      local.compactionTriedAt = watermark
-      if (watermark !== null) compactInSlices(room, watermark)
-    }
+    const isDue = operations >= Math.max(compactAfter, baselines / 2) && local.compactionTriedAt !== watermark
+    if (!isDue || compacting.has(room)) return
+    local.compactionTriedAt = watermark
+    if (watermark !== null) compact(room, watermark)
   }
 
-  /** Other commands of the library come between two slices, and other work of the process. */
-  const compactInSlices = (room: LibraryRoom, upTo: string): void =>
-    room.submit({ _tag: "Compact", upTo }, ORIGIN, (outcome) => {
-      if (outcome._tag !== "Stored") return
-      run(
-        Effect.andThen(
-          Effect.yieldNow,
-          Effect.sync(() => compactInSlices(room, upTo))
-        )
-      )
-    })
+  const compact = (room: LibraryRoom, upTo: string): void => {
+    compacting.add(room)
+    const ended = Effect.sync(() => compacting.delete(room))
+    const compaction = Effect.catchDefect(compactLibrary(room, upTo), (defect) =>
+      Effect.logError(`Compacting ${streamName(room.key)} failed`, Cause.die(defect))
+    )
+    run(Effect.ensuring(compaction, ended))
+  }
 
   const sweep = (room: LibraryRoom): void => {
     const { files } = room.state()

@@ -1,19 +1,21 @@
 /**
  * A Verdant library under any interleaving of replicas and server. Replicas write offline, come back late, lose answers, and
- * compact up to the watermark. The server records progress at any moment, compacts, restarts and evicts. At the end all
- * have the same content.
+ * compact up to the watermark. The server records progress at any moment, compacts at once or object by object, writes
+ * checkpoints while others write, restarts from the newest checkpoint, and evicts. At the end all have the same content.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap, Result } from "effect"
 import fc from "fast-check"
+import { differenceOf } from "../../../src/admin/verify/SameLibrary.ts"
 import { makeVerdantCheck } from "../../../src/admin/verify/VerdantCheck.ts"
 import { noQuota } from "../../../src/domain/Quota.ts"
-import { emptyHead, place, type StreamHead } from "../../../src/domain/Stream.ts"
+import { advance, emptyHead, place, purgesBefore, readsFrom, type StreamHead } from "../../../src/domain/Stream.ts"
+import { checkpointParts } from "../../../src/domain/verdant/Checkpoint.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../src/domain/verdant/Commands.ts"
 import { compactionProblem, valueOf } from "../../../src/domain/verdant/Compaction.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
-import { evolve } from "../../../src/domain/verdant/Evolve.ts"
+import { evolve, fold } from "../../../src/domain/verdant/Evolve.ts"
 import { isUpToDate, missed, missedBaselines } from "../../../src/domain/verdant/Missed.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import { applyPatch } from "../../../src/domain/verdant/model/Patch.ts"
@@ -32,6 +34,10 @@ class Server {
   events: Array<{ event: Parameters<typeof evolve>[1]; payload: Uint8Array | null }> = []
   progress = new ReplicaProgress()
   now = 1_700_000_000_000
+  /** Events of versions before this have no payload in the log. */
+  purged = 0
+  /** The parts of the checkpoint that this process writes, which are not written yet. */
+  unwritten: { readonly of: number; readonly count: number; readonly rest: Array<Uint8Array> } | undefined
 
   context() {
     const { now, progress } = this
@@ -49,7 +55,7 @@ class Server {
     if (Result.isFailure(decision)) return Result.fail(decision.failure)
     const { event, payload } = decision.success
     const placed = place(KEY, this.head, event, "test", this.now)
-    this.head = { version: placed.version, generation: placed.generation, chain: placed.chain }
+    this.head = advance(this.head, placed)
     const before = this.state
     this.state = evolve(this.state, placed, payload)
     if (placed.type === "Folded") assert.isUndefined(compactionProblem(before, this.state))
@@ -57,13 +63,46 @@ class Server {
       assert.isTrue(this.state.watermark !== null && this.state.watermark >= before.watermark, "a watermark fell")
     }
     this.events.push({ event: placed, payload })
+    this.purged = Math.max(this.purged, purgesBefore(placed))
     return Result.succeed(placed.type)
   }
 
   /** The process loses what it knows beyond the log. */
   restart(): void {
     this.progress = new ReplicaProgress()
-    this.state = this.events.reduce((state, { event, payload }) => evolve(state, event, payload), initial)
+    this.unwritten = undefined
+    const from = this.events.findLast(({ event }) => event.checkpoint)?.event
+    const tail = this.events.slice(from === undefined ? 0 : readsFrom(from) - 1)
+    for (const { event, payload } of tail) assert.isTrue(payload === null || event.version >= this.purged)
+    const { state: before } = this
+    this.state = fold(tail.map(({ event, payload }) => ({ event, payload: payload && Buffer.from(payload) })))
+    assert.isUndefined(differenceOf({ ...before, newest: null }, { ...this.state, newest: null }))
+  }
+
+  /** Merges operations of one object. */
+  merge(oid: string): void {
+    this.submit({ _tag: "Merge", oids: [oid] })
+  }
+
+  /** Begins a checkpoint, or writes its next part, or ends it. */
+  checkpoint(): void {
+    const { state, unwritten } = this
+    if (unwritten === undefined) {
+      this.now += 100_000
+      if (Result.isFailure(this.submit({ _tag: "BeginCheckpoint" }))) return
+      const rest = Array.from(checkpointParts(this.state, 100))
+      this.unwritten = { of: state.version + 1, count: rest.length, rest }
+      return
+    }
+    const { count, of, rest } = unwritten
+    const payload = rest.shift()
+    if (payload !== undefined) {
+      this.submit({ _tag: "WriteCheckpointPart", of, part: count - rest.length - 1, payload })
+    } else {
+      this.submit({ _tag: "EndCheckpoint", of, parts: count })
+      this.submit({ _tag: "PurgePayloads" })
+      this.unwritten = undefined
+    }
   }
 
   keep(): void {
@@ -253,6 +292,8 @@ const step = fc.oneof(
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("keep") }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("fold") }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("merge"), oid: fc.nat(1) }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("checkpoint") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("evict") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("sleep"), who: fc.nat(3) }) }
@@ -279,6 +320,10 @@ const run = (server: Server, clients: ReadonlyArray<Client>, types: ReadonlyArra
       return server.keep()
     case "fold":
       return void server.submit({ _tag: "Compact" })
+    case "merge":
+      return server.merge(OIDS[step.oid!]!)
+    case "checkpoint":
+      return server.checkpoint()
     case "restart":
       return server.restart()
     case "evict":

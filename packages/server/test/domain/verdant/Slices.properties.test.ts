@@ -107,8 +107,8 @@ describe("a compaction in slices", () => {
     const state = { ...libraryOf(patches), watermark: stamp(1000) }
     const { slices, state: after } = compactAll(state, slice)
     assert.strictEqual(after.operations, 0)
-    // 400 operations on 100,000 items each, some 10 of them in a slice of 10 ms.
-    assert.isAtLeast(slices, 10)
-    assert.isAtMost(slices, 100)
+    // 400 operations on 100,000 items each, some 4 of them in a slice: as much work as reading the list.
+    assert.isAtLeast(slices, 50)
+    assert.isAtMost(slices, 200)
   })
 })

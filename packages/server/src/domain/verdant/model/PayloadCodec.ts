@@ -5,7 +5,7 @@ import type { StoredReferences } from "../FileReferences.ts"
 import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
 import { listSizeOf } from "./EntitySize.ts"
-import type { Oid } from "./Oid.ts"
+import { isOid, type Oid } from "./Oid.ts"
 import { type Malformed, readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
@@ -59,9 +59,15 @@ export const storedBaseline = ({ oid, timestamp, authz, snapshot, text }: Baseli
 /** Payloads that this process encoded, so that it need not decode them. */
 const known = new WeakMap<Uint8Array, Items>()
 
+const itemsText = (operations: string, baselines: string): string =>
+  `{"operations":[${operations}],"baselines":[${baselines}]}`
+
+/** Bytes of the payload of an `OperationsStored`, besides its items. */
+export const emptyItemsLength = itemsText("", "").length
+
 export const encodeItems = (items: Items): Uint8Array => {
   const [operations, baselines] = [textsOf(items.operations), textsOf(items.baselines)]
-  const payload = Buffer.from(`{"operations":[${operations}],"baselines":[${baselines}]}`)
+  const payload = Buffer.from(itemsText(operations, baselines))
   known.set(payload, items)
   return payload
 }
@@ -125,18 +131,83 @@ export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
   }
 }
 
+/** The payload of an `OperationsMerged`: entities, and how many of the oldest operations of each were merged. */
+export type Merged = readonly [oid: string, operations: number]
+
+export const encodeMerged = (merged: ReadonlyArray<Merged>): Uint8Array => Buffer.from(JSON.stringify(merged))
+
+/** Throws `PayloadDamaged` when the payload is not one of an `OperationsMerged`. */
+export const decodeMerged = (payload: Uint8Array): ReadonlyArray<Merged> => {
+  const merged = parseJson(payload)
+  if (!Array.isArray(merged) || !merged.every(isMerged)) throw notOfALibrary()
+  return merged
+}
+
+const isMerged = (item: unknown): item is Merged =>
+  Array.isArray(item) && isOid(item[0]) && Number.isSafeInteger(item[1]) && item[1] > 0
+
+/** The payload of a `CheckpointPart`: any part of a library. Absent: nothing of that kind. */
+export interface LibraryPart {
+  readonly replicas?: ReadonlyArray<unknown>
+  readonly formerReplicas?: ReadonlyArray<readonly [ReplicaId, string]>
+  readonly files?: ReadonlyArray<unknown>
+  readonly baselines?: ReadonlyArray<StoredBaseline>
+  /** Operations of one event and replica. A batch may go on in the next part. */
+  readonly batches?: ReadonlyArray<{
+    readonly version: number
+    readonly replicaId: ReplicaId
+    readonly operations: ReadonlyArray<OwnedOperation>
+  }>
+  /** The authors of the references to files, which come after all baselines and operations. */
+  readonly fileReferences?: ReadonlyArray<StoredReferences>
+}
+
+/** The fields of a part, each with the JSON of its items. */
+export const encodePart = (fields: ReadonlyMap<keyof LibraryPart, ReadonlyArray<string>>): Uint8Array =>
+  Buffer.from(`{${Array.from(fields, ([field, items]) => `"${field}":[${items.join()}]`).join()}}`)
+
+/** A batch in a part. */
+export const batchText = (
+  { replicaId, version }: { readonly version: number; readonly replicaId: ReplicaId },
+  operations: ReadonlyArray<{ readonly text: string }>
+): string => `[${version},"${replicaId}",[${textsOf(operations)}]]`
+
+/** Throws `PayloadDamaged` when the payload is not one of a `CheckpointPart`. */
+export const decodePart = (payload: Uint8Array): LibraryPart => {
+  const json = parseJson(payload)
+  if (typeof json !== "object" || json === null || Array.isArray(json)) throw notOfALibrary()
+  const { baselines, batches, ...rest } = json as Readonly<Record<string, unknown>>
+  for (const items of [baselines, batches, ...Object.values(rest)]) {
+    if (items !== undefined && !Array.isArray(items)) throw notOfALibrary()
+  }
+  return {
+    ...(rest as unknown as Omit<LibraryPart, "baselines" | "batches">),
+    ...(baselines !== undefined && { baselines: (baselines as ReadonlyArray<unknown>).map(baselineOf) }),
+    ...(batches !== undefined && {
+      batches: (batches as ReadonlyArray<unknown>).map((batch) => {
+        if (!Array.isArray(batch) || !Array.isArray(batch[2])) throw notOfALibrary()
+        const [version, replicaId, operations] = batch as [number, ReplicaId, ReadonlyArray<unknown>]
+        return { version, replicaId, operations: operations.map(operationOf) }
+      })
+    })
+  }
+}
+
 interface Json extends Readonly<Record<string, unknown>> {
   readonly operations: ReadonlyArray<unknown>
   readonly baselines: ReadonlyArray<unknown>
 }
 
-const parse = (payload: Uint8Array): Json => {
-  let json: Partial<Json> | null
+const parseJson = (payload: Uint8Array): unknown => {
   try {
-    json = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString())
+    return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString())
   } catch (cause) {
     throw new PayloadDamaged("The payload is not JSON", { cause })
   }
+}
+
+const parse = (payload: Uint8Array): Json => {
+  const json = parseJson(payload) as Partial<Json> | null
   if (!Array.isArray(json?.operations) || !Array.isArray(json.baselines)) throw notOfALibrary()
   return json as Json
 }
