@@ -2,30 +2,27 @@
  * Admits HTTP requests: one at a time on each socket, and a number on all sockets together. Nothing that a client sends
  * before its token is checked costs more than that.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { RequestListener, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import type { AddressLimits } from "../AddressLimits.ts"
 import type { Origins } from "../Origins.ts"
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void
-
 /**
- * Gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is
+ * Returns a listener that gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is
  * destroyed: browsers, fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests
  * in progress, the answer is 503, and for an address with too many it is 429. Then the connection ends.
  */
 export const admitRequests = (
-  server: Server,
   {
     addresses,
     maxRequests,
     origins
   }: { readonly addresses: AddressLimits; readonly maxRequests: number; readonly origins: Origins },
-  handler: Handler
-): void => {
+  handler: RequestListener
+): RequestListener => {
   const busy = new WeakSet<Socket>()
   let inProgress = 0
-  server.on("request", (request, response) => {
+  return (request, response) => {
     const { socket } = request
     // One read may hold many requests: Node reports them all, also after the socket is destroyed.
     if (socket.destroyed) return
@@ -46,7 +43,7 @@ export const admitRequests = (
       release()
     })
     handler(request, response)
-  })
+  }
 }
 
 const NOT_LISTED = "The server's list of origins (`serve --origin`) lacks the origin of this page, or this host.\n"

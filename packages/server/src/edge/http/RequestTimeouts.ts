@@ -2,7 +2,7 @@
  * Ends requests whose body comes too slowly, and responses whose client takes nothing. Otherwise a client could hold a
  * connection for as long as it likes.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http"
 import { Duration } from "effect"
 import { isVerdantPath, VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 
@@ -13,15 +13,18 @@ export interface BodyTimeouts {
   readonly bodyTimeout: Duration.Input
 }
 
-/** Ends a request with 408 when its body is not complete in time. Replaces Node's `requestTimeout`, which is one for all. */
-export const endSlowBodies = (server: Server, timeouts: BodyTimeouts): void => {
+/**
+ * Returns a listener that ends a request with 408 when its body is not complete in time. Replaces Node's `requestTimeout`,
+ * which is one for all.
+ */
+export const endSlowBodies = (timeouts: BodyTimeouts): RequestListener => {
   const [uploadMillis, bodyMillis] = [millisOf(timeouts.uploadTimeout), millisOf(timeouts.bodyTimeout)]
-  server.on("request", (request, response) => {
+  return (request, response) => {
     if (request.complete) return
     if (!isUpload(request)) return endAfter(bodyMillis, request, response)
     endAfter(uploadMillis, request, response)
     response.once("finish", () => endAfter(bodyMillis, request, response))
-  })
+  }
 }
 
 const millisOf = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))
@@ -40,14 +43,14 @@ const endAfter = (millis: number, request: IncomingMessage, response: ServerResp
 }
 
 /**
- * Ends a response to a polling client, or a download, that makes no progress for this long. A browser that only paused asks
- * for the rest of the file.
+ * Returns a listener that ends a response to a polling client, or a download, that makes no progress for this long. A browser
+ * that only paused asks for the rest of the file.
  */
-export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): void => {
+export const endStalledAnswers = (idleTimeout: Duration.Input): RequestListener => {
   const millis = millisOf(idleTimeout)
-  server.on("request", ({ method, url = "", socket }, response) => {
+  return ({ method, url = "", socket }, response) => {
     // Uploads are left out: the file store may need long to finish one.
     const isDownload = method === "GET" && url.startsWith(`${VERDANT_PATH}/files/`)
     if (isDownload || isVerdantPath(url)) response.setTimeout(millis, () => socket.destroy())
-  })
+  }
 }

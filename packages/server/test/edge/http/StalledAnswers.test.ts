@@ -21,7 +21,7 @@ const startServer = Effect.acquireRelease(
       response.on("close", () => endless.destroy())
       endless.pipe(response)
     })
-    endStalledAnswers(server, "200 millis")
+    server.on("request", endStalledAnswers("200 millis"))
     server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, responses })))
   }),
   ({ server }) =>
