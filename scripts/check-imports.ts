@@ -17,6 +17,7 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   protocols: ["internal", "domain", "ports", "signatures", "rooms"],
   edge: ["internal", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
   admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols"],
+  node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
   testing: ["domain", "ports", "storage"],
   index: ["domain", "ports", "adapters", "signatures", "protocols", "edge"]
 }

@@ -23,7 +23,9 @@ export const endSlowBodies = (timeouts: BodyTimeouts): RequestListener => {
     if (request.complete) return
     if (!isUpload(request)) return endAfter(bodyMillis, request, response)
     endAfter(uploadMillis, request, response)
-    response.once("finish", () => endAfter(bodyMillis, request, response))
+    response.once("finish", () => {
+      if (!request.complete) endAfter(bodyMillis, request, response)
+    })
   }
 }
 
@@ -39,6 +41,8 @@ const endAfter = (millis: number, request: IncomingMessage, response: ServerResp
     if (!response.headersSent) request.socket.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
     request.socket.destroySoon()
   }, millis)
+  // It must not keep the process of an app that has closed its server.
+  timer.unref()
   request.once("close", () => clearTimeout(timer))
 }
 

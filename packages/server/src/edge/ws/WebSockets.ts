@@ -16,7 +16,8 @@ import { forbidden } from "../../protocols/verdant/Wire.ts"
 import { AccessControl } from "../../rooms/AccessControl.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
-import { admitVerdant, tokenOf } from "../admitVerdant.ts"
+import { admitVerdant } from "../admitVerdant.ts"
+import { authenticate } from "../authenticate.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
@@ -99,14 +100,14 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant(upgrade))
     const target = parseTarget(request.url ?? "/")
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
-    accept(upgrade, documentClients, openDocument(target))
+    accept(upgrade, documentClients, openDocument(request, target))
   }
 
   /** Checks the token before the upgrade: on a 401, a Verdant client fetches a new token. */
   const upgradeVerdant = (upgrade: Upgrade): Effect.Effect<void> => {
     const refuse = (status: string) => Effect.sync(() => refuseUpgrade(upgrade.socket, status))
     upgrading += 1
-    return admitVerdant(access, admissionControl, tokenOf(upgrade.request)).pipe(
+    return admitVerdant(access, admissionControl, upgrade.request).pipe(
       Effect.scoped,
       Effect.flatMap((grant) => Effect.map(mayRead(grant), (isAllowed) => ({ grant, isAllowed }))),
       Effect.timeout(limits.handshakeTimeout),
@@ -200,7 +201,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     })
 
   const openDocument =
-    (target: Target): Open =>
+    (request: IncomingMessage, target: Target): Open =>
     (client) =>
       Effect.gen(function* () {
         const { connection } = client
@@ -208,7 +209,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           connection.send(documentError)
           return connection.close(CloseCode.policy, "the path names no document")
         }
-        const grant = yield* access.verify(target.token)
+        const { documentId: asked, token } = target
+        const grant = yield* authenticate(access, request, { protocol: "secsync", token, documentId: asked })
         yield* admissionControl.admit(grant, leave(client))
         const { documentId, mode, known } = target
         const gate = yield* gateFor(accessControl, connection, { ...gates, grant, documentId, refusal: unauthorized })

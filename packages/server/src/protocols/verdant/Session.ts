@@ -348,7 +348,8 @@ class LibrarySession implements Session, Subscriber {
       }
       const command: Sync = {
         ...{ _tag: "Sync", replicaId, userId: grant.userId, type: grant.replicaType, timestamp, since, askedBefore },
-        ...{ resyncAll, isPolling, operations, baselines: message.baselines.items }
+        ...{ resyncAll, isPolling, operations, baselines: message.baselines.items },
+        ...(grant.role !== undefined && { role: grant.role })
       }
       if (message.baselines.refused > 0 || (grant.readOnly && brings(command))) client.send(Wire.forbidden)
       if (!isAwaiting(yield* this.submitSync(command)) || this.isWaiting) return
@@ -533,6 +534,7 @@ class LibrarySession implements Session, Subscriber {
         replicaId: message.replicaId,
         userId: grant.userId,
         type: grant.replicaType,
+        ...(grant.role !== undefined && { role: grant.role }),
         operations
       })
       services.touch(room)

@@ -5,7 +5,7 @@
 import { Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { FileId, type LibraryId } from "../../../domain/Ids.ts"
-import { type Grant, ReplicaType } from "../../../ports/Access.ts"
+import { Access, type Grant, ReplicaType } from "../../../ports/Access.ts"
 import { VERDANT_PATH } from "../../../protocols/verdant/ConnectionUrl.ts"
 import { newBlobKey } from "../../../protocols/verdant/files/BlobKeys.ts"
 import { type FileRecord, VerdantFiles } from "../../../protocols/verdant/files/FileCatalog.ts"
@@ -14,7 +14,7 @@ import { FileLinks, type LinkRefused } from "../../../protocols/verdant/files/Fi
 import { defaultFileOptions, type FileOptions } from "../../../protocols/verdant/files/FileOptions.ts"
 import { urlOfFile } from "../../../protocols/verdant/files/FileUrls.ts"
 import { recordUpload } from "../../../protocols/verdant/files/RecordUpload.ts"
-import { admitByToken, admitGrant, hasToken } from "../Authentication.ts"
+import { admitClient, admitGrant, hasToken } from "../Authentication.ts"
 import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
 import { requireAccess, requireLastingAccess } from "../RequireAccess.ts"
 import { everyOrigin, verdantResponse } from "../VerdantResponse.ts"
@@ -47,7 +47,7 @@ export const NoFileRoutes = () =>
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { grant, ended } = yield* admitByToken(request.headers)
+    const { grant, ended } = yield* admitClient
     yield* requireWholeLibrary(grant)
     if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
@@ -91,7 +91,7 @@ const refuseUpload = Effect.fnUntraced(function* (refused: HttpRefusal) {
 const information = (options: FileOptions) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { grant } = yield* admitByToken(request.headers)
+    const { grant } = yield* admitClient
     yield* requireWholeLibrary(grant)
     const fileId = yield* fileIdOfPath
     yield* requireAccess(grant, { _tag: "DownloadFile", fileId, byLink: false })
@@ -108,8 +108,10 @@ const information = (options: FileOptions) =>
 const download = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const fileId = yield* fileIdOfPath
-  const isByToken = hasToken(request.headers)
-  const { grant, ended: revoked } = yield* isByToken ? admitByToken(request.headers) : admitByLink(request, fileId)
+  // A browser sends the cookies of an app's session with a link as well, so the link goes before them.
+  const hasSession = (yield* Access).authenticate !== undefined && !request.url.includes("signature=")
+  const isByToken = hasToken(request.headers) || hasSession
+  const { grant, ended: revoked } = yield* isByToken ? admitClient : admitByLink(request, fileId)
   yield* requireWholeLibrary(grant)
   const removed = yield* requireLastingAccess(grant, { _tag: "DownloadFile", fileId, byLink: !isByToken })
   const ended = removed === undefined ? revoked : Effect.raceFirst(revoked, removed)
