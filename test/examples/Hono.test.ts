@@ -23,7 +23,7 @@ describe("the example with Hono", () => {
   for (const transport of ["realtime", "pull"] as const) {
     it.live(`syncs documents and files of Verdant clients (${transport}), and evicts a library`, () =>
       Effect.gen(function* () {
-        const example = yield* startExample("hono/server.ts")
+        const example = yield* startExample("examples/hono/server.ts")
         const library = libraryOf(example.url)
         const [a, b] = yield* openClients(["a", "b"], { library, transport })
         const image = new File(["the picture"], "picture.txt", { type: "text/plain" })
@@ -51,7 +51,7 @@ describe("the example with Hono", () => {
 
   it.live("leaves other paths to the app, and refuses upgrades that are not Sealog's", () =>
     Effect.gen(function* () {
-      const { url } = yield* startExample("hono/server.ts")
+      const { url } = yield* startExample("examples/hono/server.ts")
       const status = (path: string, init?: RequestInit) =>
         Effect.promise(async () => (await fetch(`${url}${path}`, init)).status)
       assert.strictEqual(yield* status("/auth/notes"), 401)

@@ -19,12 +19,12 @@ export interface ExampleProcess {
 
 const root = join(import.meta.dirname, "../../..")
 
-/** Starts `examples/<name>`, and waits until it listens. */
-export const startExample: (name: string) => Effect.Effect<ExampleProcess, never, Scope.Scope> = Effect.fnUntraced(
-  function* (name) {
+/** Starts a program, by its path from the root, and waits until it listens. */
+export const startExample: (path: string) => Effect.Effect<ExampleProcess, never, Scope.Scope> = Effect.fnUntraced(
+  function* (path) {
     const directory = yield* Effect.acquireRelease(
       Effect.promise(() => mkdtemp(join(tmpdir(), "sealog-example-"))),
-      (path) => Effect.promise(() => rm(path, { recursive: true, force: true }))
+      (made) => Effect.promise(() => rm(made, { recursive: true, force: true }))
     )
     const port = yield* Effect.promise(freePort)
     const env = {
@@ -35,9 +35,7 @@ export const startExample: (name: string) => Effect.Effect<ExampleProcess, never
       DATABASE: join(directory, "sealog.db")
     }
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        spawn(process.execPath, ["--conditions=@sealog/source", join("examples", name)], { cwd: root, env })
-      ),
+      Effect.sync(() => spawn(process.execPath, ["--conditions=@sealog/source", path], { cwd: root, env })),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     let output = ""
