@@ -20,7 +20,7 @@ export interface EdgeOptions {
    * The web apps that may use the server, by their origins, such as `https://app.example.org`. The server also answers only to
    * the host names in this list, so it holds the server's own origin, too. Default: all. A request or an upgrade from a page
    * of another origin is answered with 403, and one for another host with 421. `this-machine` stands for pages and hosts of
-   * this machine. A client that is no browser sends no origin, and may name any host of the list.
+   * this machine, and `same-origin` for the pages of the host that a request names. A client that is no browser sends no origin, and may name any host of the list.
    */
   readonly origins?: OriginList
   /** For the app's policy (`Access.allows`). */

@@ -13,7 +13,8 @@ export interface SealogOptions extends Omit<MountOptions, "access" | "files" | "
   readonly storage: Storage
   /**
    * `{ secret }`: tokens that `mint` makes. Or a function from a request to the rights of the app's own session, which is
-   * called for each connection, poll and file request, and has 5 seconds for its answer.
+   * called for each connection, poll and file request, and has 5 seconds for its answer. With sessions, `origins` is
+   * `same-origin` unless it is set, because a browser sends cookies with the WebSockets of any site's pages.
    */
   readonly access: TokenAccess | SessionAccess
   /**

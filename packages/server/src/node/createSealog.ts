@@ -6,12 +6,14 @@ import type { LibraryId } from "../domain/Ids.ts"
 import { NodeHandlers } from "../edge/NodeHandlers.ts"
 import { Access } from "../ports/Access.ts"
 import { Profiles } from "../ports/Profiles.ts"
+import { Signals } from "../ports/Signals.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { layerAccess, secretsOf } from "./access.ts"
 import { documentIdOf, fileIdOf, libraryIdOf, publicKeyOf, replicaIdOf } from "./ids.ts"
 import { layerLog } from "./logging.ts"
+import { OwnWrites } from "./ownWrites.ts"
 import type { AccessChanged, Bytes, ChangesOptions, MintRequest, Revoked, Sealog } from "./Sealog.ts"
 import type { SealogFiles, SealogOptions } from "./SealogOptions.ts"
 
@@ -61,6 +63,8 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
       signal === undefined ? Deferred.await(closing) : Effect.raceFirst(Deferred.await(closing), aborted(signal))
     return Stream.toAsyncIterableWith(Stream.interruptWhen(changes, ends), services)
   }
+  const administer = <A, E>(effect: Effect.Effect<A, E, Services>) =>
+    run(OwnWrites.use((signals) => Effect.provideService(effect, Signals, signals)))
   const libraries = <A, E>(use: (service: VerdantLibraries["Service"]) => Effect.Effect<A, E, Services>) =>
     run(VerdantLibraries.use(use))
 
@@ -70,11 +74,11 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
     mint: async (request) => run(Access.use(({ mint }) => mint(tokenRequestOf(request)))),
     verify: (token) => run(Access.use(({ verify }) => verify(token))),
     accessChanged: async (change) => run(Access.changed(accessChangeOf(change))),
-    revoke: async (revoked) => run(revoke(revocationOf(revoked))),
-    suspend: async (libraryId) => run(suspend(libraryIdOf(libraryId))),
-    resume: async (libraryId) => run(resume(libraryIdOf(libraryId))),
+    revoke: async (revoked) => administer(revoke(revocationOf(revoked))),
+    suspend: async (libraryId) => administer(suspend(libraryIdOf(libraryId))),
+    resume: async (libraryId) => administer(resume(libraryIdOf(libraryId))),
 
-    evict: async (libraryId) => run(evict(libraryIdOf(libraryId))),
+    evict: async (libraryId) => administer(evict(libraryIdOf(libraryId))),
     info: async (libraryId) => libraries(({ info }) => info(libraryIdOf(libraryId))),
     forceTruant: async (libraryId, replicaId) =>
       libraries(({ forceTruant }) => forceTruant(libraryIdOf(libraryId), replicaIdOf(replicaId))),
@@ -115,11 +119,13 @@ type Services = Layer.Success<ReturnType<typeof layerOf>>
 const layerOf = ({ access, accessOptions, allows, files, log, profiles, storage, ...options }: SealogOptions) => {
   const mount = {
     ...options,
+    // A browser sends the cookies of a session with the WebSockets of every page, also of another site.
+    ...(typeof access === "function" && options.origins === undefined ? { origins: "same-origin" as const } : {}),
     ...(accessOptions === undefined ? {} : { access: accessOptions }),
     ...(files === undefined ? {} : { files: fileOptionsOf(files) })
   }
   return NodeHandlers.layerWithAccess(mount).pipe(
-    Layer.provideMerge([storage, layerAccess(access, allows), files?.store ?? Layer.empty]),
+    Layer.provideMerge([OwnWrites.layer(storage), layerAccess(access, allows), files?.store ?? Layer.empty]),
     Layer.provide([
       layerLinks(typeof access === "function" ? [] : secretsOf(access.secret), files),
       profiles === undefined ? Layer.empty : layerProfiles(profiles)
