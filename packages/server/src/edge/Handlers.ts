@@ -1,6 +1,6 @@
 /**
  * The listeners of Node's events that make a server: `connection`, `request` and `upgrade`. They hold every limit of the edge,
- * whoever owns the server that they listen to.
+ * on a server of Sealog's own and on the server of an app.
  */
 import type { IncomingMessage, RequestListener, ServerOptions } from "node:http"
 import type { Socket } from "node:net"

@@ -16,6 +16,7 @@ import type { EdgeOptions } from "./EdgeOptions.ts"
 import { type Handlers, makeHandlers } from "./Handlers.ts"
 import { isOwnRequest, isOwnUpgrade, type MountPath, parseMountPath } from "./MountPath.ts"
 import { provideServices } from "./Services.ts"
+import { Transports } from "./Transports.ts"
 import { refuseUpgrade } from "./ws/Upgrade.ts"
 
 export interface MountOptions extends EdgeOptions {
@@ -48,7 +49,9 @@ export class NodeHandlers extends Context.Service<
       Effect.map(Effect.fromResult(parseMountPath(options.path ?? "")), (path) => {
         const files = { ...options.files, mountPath: path.prefix }
         const edge = { ...options, files }
-        return Layer.effect(NodeHandlers, make(edge, path)).pipe(provideServices(edge))
+        return Layer.merge(Layer.effect(NodeHandlers, make(edge, path)), Transports.layer(edge.limits)).pipe(
+          provideServices(edge)
+        )
       })
     )
 

@@ -13,7 +13,7 @@ import { Committer } from "../rooms/Committer.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 
-/** Provides the services that handlers need. Those that are for the app are kept beside the layer's own. */
+/** Provides the services that handlers need. The services for the app are kept beside the layer's own. */
 export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>

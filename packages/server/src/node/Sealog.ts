@@ -1,8 +1,9 @@
-/** What an app gets from `createSealog`. */
+/** The server inside an app, as `createSealog` returns it. */
 import type { Duration } from "effect"
 import type { LibraryChange } from "../domain/verdant/views/LibraryChange.ts"
 import type { VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 import type { NodeHandlers } from "../edge/NodeHandlers.ts"
+import type { Transport } from "../edge/Transports.ts"
 import type { Grant, ReplicaTypeName } from "../ports/Access.ts"
 import type { FileInfo } from "../protocols/verdant/VerdantLibraries.ts"
 
@@ -75,6 +76,18 @@ export interface Sealog {
   readonly uploadFile: (libraryId: string, file: UploadedFile, bytes: Bytes) => Promise<FileInfo>
 
   /**
+   * Serves a client on a transport of the app's own, such as WebTransport, with the same sessions, rights and revocations as a
+   * WebSocket of `handlers`. The transport's limits, such as a heartbeat and slow clients, are the app's. Rejects with
+   * `TokenRefused`, `GrantEnded` (revoked or suspended), `ClientRefused` or `AccessUndecided`.
+   */
+  readonly connect: (client: ClientOpening, transport: Transport) => Promise<Connected>
+  /**
+   * Handles the messages of one request of a Verdant client that polls, and resolves to the answers: `POST <path>/verdant`
+   * without HTTP. Answer within three seconds: a client that waits longer never polls again. Rejects as `connect` does.
+   */
+  readonly answer: (client: ClientOpening, messages: ReadonlyArray<unknown>) => Promise<ReadonlyArray<unknown>>
+
+  /**
    * Refuses new clients, answers what has come, and closes connections and storage: within about 15 seconds. Close the app's
    * server before, so that no request comes any more; calls of handlers are answered with 503 then.
    */
@@ -98,6 +111,21 @@ export interface MintRequest {
   readonly signingKeys?: ReadonlyArray<string>
   /** Milliseconds, or a text such as `"1 hour"`. Default: 1 day. */
   readonly expiresIn?: Duration.Input
+}
+
+/** How a client presents itself: the URL and the headers with which it would open a WebSocket at `handlers`. */
+export interface ClientOpening {
+  /** Below the mount path: `/verdant`, or `/<document>?sessionKey=…` with Secsync's other parameters. */
+  readonly url: string
+  /** In lower case. A Verdant client's token is in `authorization`: `Bearer <token>`. */
+  readonly headers?: Readonly<Record<string, string | Array<string> | undefined>>
+}
+
+export interface Connected {
+  /** Handles a message. The next one may follow when it resolves; if it rejects, the connection must be closed. */
+  readonly receive: (text: string) => Promise<void>
+  /** The client has gone. */
+  readonly close: () => Promise<void>
 }
 
 export interface AccessChanged {

@@ -1,4 +1,4 @@
-/** What an app gives to `createSealog`. */
+/** The options of `createSealog`. */
 import type { QuotaChange } from "../domain/Quota.ts"
 import type { MountOptions } from "../edge/NodeHandlers.ts"
 import type { AccessOptions } from "../ports/Access.ts"
@@ -23,7 +23,7 @@ export interface SealogOptions extends Omit<MountOptions, "access" | "files" | "
    */
   readonly allows?: Policy
   readonly accessOptions?: AccessOptions
-  /** What peers see of a user, as JSON. Kept for a minute. Default: `{ id }`. */
+  /** Returns the JSON that peers see of a user. Kept for a minute. Default: `{ id }`. */
   readonly profiles?: { readonly get: (userId: string) => unknown }
   /** The files of Verdant's clients. Default: none, and file requests are refused with the code 5010. */
   readonly files?: SealogFiles

@@ -1,9 +1,10 @@
 /** Sealog inside an app that does not use Effect: the only place in the server that runs Effects for a caller. */
-import { Cause, Deferred, Duration, Effect, Exit, Layer, ManagedRuntime, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Layer, ManagedRuntime, Scope, Stream } from "effect"
 import { evict as evictStreams } from "../admin/Eviction.ts"
 import { type Revocation, resume, revoke, suspend } from "../admin/Revocation.ts"
 import type { LibraryId } from "../domain/Ids.ts"
 import { NodeHandlers } from "../edge/NodeHandlers.ts"
+import { Transports } from "../edge/Transports.ts"
 import { Access } from "../ports/Access.ts"
 import { Profiles } from "../ports/Profiles.ts"
 import { Signals } from "../ports/Signals.ts"
@@ -102,6 +103,19 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
       libraries(({ uploadFile }) =>
         uploadFile(libraryIdOf(libraryId), { ...file, id: fileIdOf(file.id) }, streamOf(bytes))
       ),
+
+    connect: async ({ headers = {}, url }, transport) => {
+      const scope = Scope.makeUnsafe()
+      const opening = Transports.use(({ connect }) => connect({ headers, url }, transport))
+      const receive = await run(
+        Effect.onError(Scope.provide(opening, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      return { receive: (text) => run(receive(text)), close: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+    },
+    answer: async ({ headers = {}, url }, messages) => {
+      const answers = await run(Transports.use(({ answer }) => answer({ headers, url }, messages)))
+      return answers.map((text) => JSON.parse(text))
+    },
 
     close: () => {
       isClosed = true

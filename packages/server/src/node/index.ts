@@ -7,6 +7,7 @@ export { nodeServerOptions } from "../edge/Handlers.ts"
 export type { SocketLimits } from "../edge/Limits.ts"
 export { InvalidMountPath } from "../edge/MountPath.ts"
 export { InvalidOrigin, type OriginList } from "../edge/Origins.ts"
+export { ClientRefused, type Transport } from "../edge/Transports.ts"
 export { type AccessOptions, type Action, type Grant, type ReplicaTypeName, TokenRefused } from "../ports/Access.ts"
 export { BlobStoreUnavailable, BlobTooLarge } from "../ports/BlobStore.ts"
 export { StorageUnavailable } from "../ports/EventLog.ts"
@@ -23,6 +24,8 @@ export type {
   AccessChanged,
   Bytes,
   ChangesOptions,
+  ClientOpening,
+  Connected,
   MintRequest,
   Revoked,
   Sealog,

@@ -9,13 +9,13 @@ import { generate } from "selfsigned"
 import { WebSocket } from "ws"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, post } from "#test-support/clients/RawVerdant"
+import { listen, openSealog, startMounted } from "#test-support/servers/MountedServer"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { nodeServerOptions } from "../../src/edge/Handlers.ts"
 import { createSealog } from "../../src/node/createSealog.ts"
 import { fileDirectory, memoryStorage } from "../../src/node/stores.ts"
 import { ephemeralMessage, makeAuthor, snapshotMessage } from "../../src/testing/SealedMessages.ts"
-import { listen, openSealog, startMounted } from "./mounted.ts"
 
 const get = (url: string, init?: RequestInit) => Effect.promise(() => fetch(url, init))
 const mint = (sealog: { readonly mint: (request: { userId: string; libraryId: string }) => Promise<string> }) =>

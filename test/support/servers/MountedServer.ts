@@ -1,12 +1,9 @@
 /** An app's own HTTP server with Sealog in it, on the log in memory. */
 import { createServer, type RequestListener } from "node:http"
 import type { AddressInfo } from "node:net"
+import { createSealog, memoryStorage, type Sealog, type SealogOptions } from "@sealog/server/node"
 import { Effect, type Scope } from "effect"
-import { TOKEN_SECRET } from "#test-support/servers/TestServer"
-import { createSealog } from "../../src/node/createSealog.ts"
-import type { Sealog } from "../../src/node/Sealog.ts"
-import type { SealogOptions } from "../../src/node/SealogOptions.ts"
-import { memoryStorage } from "../../src/node/stores.ts"
+import { TOKEN_SECRET } from "./TestServer.ts"
 
 export const openSealog = (options: Partial<SealogOptions> = {}): Effect.Effect<Sealog, never, Scope.Scope> =>
   Effect.acquireRelease(
