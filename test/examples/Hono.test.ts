@@ -20,8 +20,9 @@ const libraryOf = (url: string): Library => {
 }
 
 describe("the example with Hono", () => {
-  for (const transport of ["realtime", "pull"] as const) {
-    it.live(`syncs documents and files of Verdant clients (${transport}), and evicts a library`, () =>
+  it.live.each(["realtime", "pull"] as const)(
+    "syncs documents and files of Verdant clients by %s, and evicts a library",
+    (transport) =>
       Effect.gen(function* () {
         const example = yield* startExample("examples/hono/server.ts")
         const library = libraryOf(example.url)
@@ -46,8 +47,7 @@ describe("the example with Hono", () => {
         for (const client of [a, b, c]) yield* client.goOffline
         assert.strictEqual(yield* example.stop, 0)
       })
-    )
-  }
+  )
 
   it.live("leaves other paths to the app, and refuses upgrades that are not Sealog's", () =>
     Effect.gen(function* () {

@@ -81,8 +81,9 @@ describe("an app with Hono's sessions and no token of Sealog's", () => {
     })
   )
 
-  for (const transport of ["realtime", "pull"] as const) {
-    it.live(`lets the members of a library use it, until they are removed (${transport})`, () =>
+  it.live.each(["realtime", "pull"] as const)(
+    "lets the members of a library use it by %s, until they are removed",
+    (transport) =>
       Effect.gen(function* () {
         const { call, login, url } = yield* start
         const id = LibraryId.make(randomName())
@@ -109,8 +110,7 @@ describe("an app with Hono's sessions and no token of Sealog's", () => {
         assert.lengthOf(yield* bob.documents(), 1)
         for (const client of [ada, bob, carol]) yield* client.goOffline
       })
-    )
-  }
+  )
 
   it.live("refuses pages of other sites, with which a browser would send the cookies as well", () =>
     Effect.gen(function* () {

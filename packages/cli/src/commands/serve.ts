@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
@@ -85,6 +86,7 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       env: "SEALOG_ORIGINS",
       multiple: true
     }),
+    ...verdantFlags,
     ...tokenFlags,
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
@@ -123,6 +125,7 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
     const options = {
       port: flags.port,
       quota,
+      ...verdantSettings(flags),
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
         ...(connections === undefined ? {} : { maxConnections: connections }),
