@@ -17,8 +17,8 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   protocols: ["internal", "domain", "ports", "signatures", "rooms"],
   edge: ["internal", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
   admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols"],
-  node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
   testing: ["domain", "ports", "storage"],
+  node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
   index: ["domain", "ports", "adapters", "signatures", "protocols", "edge"]
 }
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */

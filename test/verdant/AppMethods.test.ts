@@ -30,10 +30,12 @@ const libraryOf = ({ sealog, url }: Mounted, role?: string): Library => {
 }
 
 const rejection = (call: () => Promise<unknown>) =>
-  Effect.map(Effect.flip(Effect.tryPromise({ try: call, catch: (error) => error as Error })), ({ message, name }) => ({
-    message,
-    name
-  }))
+  Effect.promise(() =>
+    call().then(
+      () => assert.fail("It did not reject"),
+      ({ message, name }: Error) => ({ message, name })
+    )
+  )
 
 describe("an app that moves from Verdant's own server", () => {
   it.live("sees a library's replicas and counts right after a write, and nothing of a library that has none", () =>
