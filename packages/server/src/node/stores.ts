@@ -25,8 +25,9 @@ export interface S3BucketOptions {
   readonly bucket: string
   /** Default: `us-east-1`. */
   readonly region?: string
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
+  /** Without keys, the AWS SDK finds credentials, for example of an instance's role (`@aws-sdk/credential-providers`). */
+  readonly accessKeyId?: string
+  readonly secretAccessKey?: string
   /** The prefix of all object names, for a bucket with other content. Default: "". */
   readonly prefix?: string
   /** Whether the bucket is in the path of URLs, and not in the host name. Default: true. */
@@ -37,6 +38,6 @@ export interface S3BucketOptions {
 export const s3Bucket = ({ accessKeyId, secretAccessKey, ...options }: S3BucketOptions): FileStore =>
   layerS3({
     ...{ region: "us-east-1", prefix: "", pathStyle: true, ...options },
-    accessKeyId: Redacted.make(accessKeyId),
-    secretAccessKey: Redacted.make(secretAccessKey)
+    ...(accessKeyId === undefined ? {} : { accessKeyId: Redacted.make(accessKeyId) }),
+    ...(secretAccessKey === undefined ? {} : { secretAccessKey: Redacted.make(secretAccessKey) })
   })
