@@ -1,9 +1,10 @@
 /** The methods of `createSealog` for Verdant libraries, as an app that moves from Verdant's own server uses them. */
 import { Readable } from "node:stream"
 import { assert, describe, it } from "@effect/vitest"
+import { replay, Signatures } from "@sealog/server/admin"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { fileDirectory, type LibraryChange, type SealogOptions } from "@sealog/server/node"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { type Mounted, startMounted } from "../support/servers/MountedServer.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage, layerOf } from "../support/storage/databases.ts"
@@ -173,7 +174,8 @@ describe("an app that moves from Verdant's own server", () => {
 
   it.live("receives changes with the role of their user's token, resumes after a version, and stops", () =>
     Effect.gen(function* () {
-      const mounted = yield* start()
+      const database = yield* freshStorage
+      const mounted = yield* start({ storage: layerOf(database) })
       const { sealog } = mounted
       const library = libraryOf(mounted, "editor")
       const a = yield* openClient({ library, user: "a" })
@@ -209,6 +211,9 @@ describe("an app that moves from Verdant's own server", () => {
       yield* a.goOffline
       yield* Effect.promise(() => sealog.close())
       yield* until("the other stops at close", () => ends.includes("closed"))
+      // The role is in the events, so the decision is the same again.
+      const { problems } = yield* Effect.provide(replay(), Layer.merge(layerOf(database), Signatures.layer))
+      assert.deepStrictEqual(problems, [])
     })
   )
 
