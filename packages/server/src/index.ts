@@ -8,6 +8,7 @@ export type { ReplicaInfo, VerdantInfo } from "./domain/verdant/views/LibraryInf
 export { InvalidTrustedProxy } from "./edge/ClientAddress.ts"
 export type { EdgeOptions } from "./edge/EdgeOptions.ts"
 export { nodeServerOptions } from "./edge/Handlers.ts"
+export type { Health } from "./edge/http/HealthRoute.ts"
 export { verdantResponse } from "./edge/http/VerdantResponse.ts"
 export type { SocketLimits } from "./edge/Limits.ts"
 export { InvalidMountPath } from "./edge/MountPath.ts"

@@ -14,6 +14,7 @@ import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 import { type Handlers, makeHandlers } from "./Handlers.ts"
+import { type Health, makeHealth } from "./http/HealthRoute.ts"
 import { isOwnRequest, isOwnUpgrade, type MountPath, parseMountPath } from "./MountPath.ts"
 import { provideServices } from "./Services.ts"
 import { Transports } from "./Transports.ts"
@@ -41,6 +42,8 @@ export class NodeHandlers extends Context.Service<
      * `sessionKey`. Returns whether the upgrade is one. Any other is left to `next`; without `next` it is answered with 404.
      */
     readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer, next?: () => void) => boolean
+    /** The answer of `GET /healthz` of a server of Sealog's own. The app decides at which path it answers it. */
+    readonly health: Effect.Effect<Health>
   }
 >()("@sealog/server/NodeHandlers") {
   /** The handlers with the app's own `Access` and `Signatures`. */
@@ -66,6 +69,7 @@ export class NodeHandlers extends Context.Service<
 
 const make = Effect.fnUntraced(function* (options: EdgeOptions, path: MountPath) {
   const handlers = yield* makeHandlers(options, Layer.empty)
+  const health = yield* makeHealth
   const run = yield* FiberSet.makeRuntime<never>()
   let isClosed = false
   yield* Effect.addFinalizer(() =>
@@ -78,12 +82,13 @@ const make = Effect.fnUntraced(function* (options: EdgeOptions, path: MountPath)
     Effect.logError(
       `The body of ${method} ${url} was read before Sealog got the request; put its handler before the body parsers`
     )
-  return NodeHandlers.of(
-    toNodeHandlers(handlers, path, {
+  return NodeHandlers.of({
+    ...toNodeHandlers(handlers, path, {
       isClosed: () => isClosed,
       bodyWasRead: (request) => void run(logReadBody(request))
-    })
-  )
+    }),
+    health
+  })
 })
 
 interface Circumstances {
@@ -98,7 +103,7 @@ const toNodeHandlers = (
   handlers: Handlers,
   { below }: MountPath,
   { bodyWasRead, isClosed }: Circumstances
-): NodeHandlers["Service"] => ({
+): Pick<NodeHandlers["Service"], "request" | "upgrade"> => ({
   request: (request: MountedRequest, response, next) => {
     const whole = request.originalUrl ?? request.url ?? "/"
     const url = below(whole)
@@ -116,7 +121,7 @@ const toNodeHandlers = (
       request.url = url
       // Refuses the connection of an address that has too many. It writes the answer past the response.
       handlers.connection(request.socket)
-      handlers.request(request, response)
+      if (!request.socket.writableEnded) handlers.request(request, response)
     }
     return true
   },

@@ -2,6 +2,7 @@
 import type { Duration } from "effect"
 import type { LibraryChange } from "../domain/verdant/views/LibraryChange.ts"
 import type { VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
+import type { Health } from "../edge/http/HealthRoute.ts"
 import type { NodeHandlers } from "../edge/NodeHandlers.ts"
 import type { Transport } from "../edge/Transports.ts"
 import type { Grant, ReplicaTypeName } from "../ports/Access.ts"
@@ -18,7 +19,12 @@ export interface Sealog {
    * The handlers of Node's `request` and `upgrade` events. Give them every request and upgrade, or those under the path; they
    * leave to `next` what is not Sealog's. `request` goes before anything that reads a body.
    */
-  readonly handlers: NodeHandlers["Service"]
+  readonly handlers: Pick<NodeHandlers["Service"], "request" | "upgrade">
+  /**
+   * Whether the storage can be read, commits succeed and commands are answered, for a route of the app that a load balancer asks.
+   * It may be called as often as one likes: the storage is asked at most once a second.
+   */
+  readonly health: () => Promise<Health>
 
   /** A token for a user of a library. With sessions, it only tells Verdant's client where the server is. */
   readonly mint: (request: MintRequest) => Promise<string>

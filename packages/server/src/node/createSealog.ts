@@ -69,8 +69,11 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
   const libraries = <A, E>(use: (service: VerdantLibraries["Service"]) => Effect.Effect<A, E, Services>) =>
     run(VerdantLibraries.use(use))
 
+  const { health, request, upgrade } = await run(NodeHandlers.use(Effect.succeed))
+
   return {
-    handlers: await run(NodeHandlers.use(Effect.succeed)),
+    handlers: { request, upgrade },
+    health: () => run(health),
 
     mint: async (request) => run(Access.use(({ mint }) => mint(tokenRequestOf(request)))),
     verify: (token) => run(Access.use(({ verify }) => verify(token))),

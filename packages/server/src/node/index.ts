@@ -4,6 +4,7 @@ export type { Changed, Evicted, Imported, LibraryChange, Purged } from "../domai
 export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 export { InvalidTrustedProxy } from "../edge/ClientAddress.ts"
 export { nodeServerOptions } from "../edge/Handlers.ts"
+export type { Health } from "../edge/http/HealthRoute.ts"
 export type { SocketLimits } from "../edge/Limits.ts"
 export { InvalidMountPath } from "../edge/MountPath.ts"
 export { InvalidOrigin, type OriginList } from "../edge/Origins.ts"

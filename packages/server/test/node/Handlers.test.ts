@@ -57,6 +57,7 @@ describe("Sealog in an app's server", () => {
         assert.strictEqual((yield* get(`${url}${path}`)).status, 204, path)
       }
       assert.strictEqual((yield* get(`${url}/verdant/unknown`)).status, 404)
+      assert.deepStrictEqual(yield* Effect.promise(() => sealog.health()), { status: "ok" })
       assert.strictEqual(yield* upgradeStatus(`ws://127.0.0.1:${port}/live`), 404)
     })
   )
@@ -178,6 +179,8 @@ describe("a limit", () => {
       yield* connectRaw({ url: socketUrl, documentId: "one", token })
       const second = yield* connectRaw({ url: socketUrl, documentId: "two", token })
       assert.strictEqual(yield* upgradeStatus(`${socketUrl}/three?sessionKey=${token}`), 429)
+      const refused = { method: "POST", headers: { connection: "close" } }
+      assert.strictEqual((yield* get(`${url}/verdant`, refused)).status, 429)
       // The app's own routes are the app's.
       assert.strictEqual((yield* get(`${url}/own`)).status, 204)
       second.socket.close()
