@@ -258,6 +258,8 @@ describe("an app that moves from Verdant's own server", () => {
       assert.match((yield* rejection(() => sealog.fileInfo("notes", "a/b"))).message, /"a\/b" is not the id of a file/)
       const minted = () => sealog.mint({ userId: "a", libraryId: "notes", signingKeys: ["short"] })
       assert.match((yield* rejection(minted)).message, /"short" is not a public key/)
+      const withRole = () => sealog.mint({ userId: "a", libraryId: "notes", role: "x".repeat(201) })
+      assert.match((yield* rejection(withRole)).message, /is not a role: text of at most 200 characters/)
     })
   )
 

@@ -12,7 +12,7 @@ import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { layerAccess, secretsOf } from "./access.ts"
-import { documentIdOf, fileIdOf, libraryIdOf, publicKeyOf, replicaIdOf } from "./ids.ts"
+import { documentIdOf, fileIdOf, libraryIdOf, publicKeyOf, replicaIdOf, roleOf } from "./ids.ts"
 import { layerLog } from "./logging.ts"
 import { OwnWrites } from "./ownWrites.ts"
 import type { AccessChanged, Bytes, ChangesOptions, MintRequest, Revoked, Sealog } from "./Sealog.ts"
@@ -177,6 +177,7 @@ const evict = Effect.fnUntraced(function* (libraryId: LibraryId) {
 
 const tokenRequestOf = ({ documents, expiresIn, libraryId, signingKeys, ...request }: MintRequest) => ({
   ...request,
+  ...(request.role === undefined ? {} : { role: roleOf(request.role) }),
   libraryId: libraryIdOf(libraryId),
   ...(documents === undefined ? {} : { documents: documents.map(documentIdOf) }),
   ...(signingKeys === undefined ? {} : { signingKeys: signingKeys.map(publicKeyOf) }),
