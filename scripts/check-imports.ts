@@ -19,6 +19,7 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
   admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols"],
   testing: ["domain", "ports", "storage"],
+  node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
   index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "edge"]
 }
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */

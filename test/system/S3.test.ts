@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { layerS3, type S3BlobStoreOptions } from "@sealog/server/adapters/S3BlobStore"
 import { makeS3Client } from "@sealog/server/adapters/S3Client"
+import { credentialsOf } from "@sealog/server/adapters/S3Credentials"
 import { BlobKey, BlobStore } from "@sealog/server/ports/BlobStore"
 import { blobStoreSuite } from "@sealog/server/testing"
 import { Effect, Layer, Stream } from "effect"
@@ -17,7 +18,7 @@ const start = Effect.gen(function* () {
     prefix: "sealog/",
     pathStyle: true
   }
-  const s3 = makeS3Client(options)
+  const s3 = makeS3Client({ ...options, credentials: yield* credentialsOf(options) })
   yield* s3.call({ method: "PUT", name: "" })
   return { options, s3 }
 })

@@ -3,9 +3,9 @@ import { mkdirSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
-import { authorization } from "@verdant-web/store"
+import { authorization, cliSync } from "@verdant-web/store"
 import { Effect, Exit, Layer, Scope } from "effect"
-import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { afterAll, assert, beforeAll, describe, it, vi } from "vitest"
 import { startServer } from "#test-support/servers/TestServer"
 import { layerOf, storages } from "#test-support/storage/databases"
 import { until } from "#test-support/until"
@@ -314,6 +314,34 @@ for (const { name, fresh } of storages) {
 }
 
 describe("serve --dev", () => {
+  it("serve --dev serves clients with Verdant's cliSync, unmodified", async () => {
+    const stored = new Map<string, string>()
+    vi.stubGlobal("localStorage", {
+      getItem: (key: string) => stored.get(key) ?? null,
+      setItem: (key: string, value: string) => void stored.set(key, value)
+    })
+    const served = await serve(["--dev"], { cwd: freshFolder() })
+    const { authEndpoint } = cliSync("notes", { port: served.port })
+    assert.match(authEndpoint, /^http:\/\/localhost:\d+\/auth\/notes\?userId=user-/)
+    const library = {
+      id: "notes",
+      endpoint: "",
+      token: () =>
+        Effect.promise(async () => {
+          const response = await fetch(authEndpoint)
+          return ((await response.json()) as { readonly accessToken: string }).accessToken
+        })
+    } as unknown as Library
+    const syncing = Effect.gen(function* () {
+      const [phone, laptop] = yield* openClients(["phone", "laptop"], { library })
+      yield* phone.put({ content: "by cliSync" })
+      yield* laptop.until("it has it", ([item]) => item?.content === "by cliSync")
+    })
+    await Effect.runPromise(Effect.scoped(syncing))
+    await served.stop("SIGTERM")
+    vi.unstubAllGlobals()
+  })
+
   it("returns a token for the requested user, library and type, to pages of this machine alone", async () => {
     const cwd = freshFolder()
     const served = await serve(["--dev"], { cwd })
@@ -353,6 +381,43 @@ describe("serve --dev", () => {
     const served = await serve([], { cwd: freshFolder() })
     assert.strictEqual((await fetch(`http://127.0.0.1:${served.port}/auth/notes?user=ada`)).status, 404)
     await served.stop("SIGTERM")
+  })
+})
+
+describe("serve", () => {
+  it("takes its settings for Verdant from flags and variables, and links files at its public URL", async () => {
+    const secret = "a-secret-that-only-tests-have-0123456789"
+    const env = { TOKEN_SECRET: secret, SEALOG_KEEP_FILES: "3d", SEALOG_COMPACT_AFTER: "1" }
+    const flags = ["--truancy", "1s", "--public-url", "https://sync.example.org/base/"]
+    const served = await serve(flags, { cwd: freshFolder(), env })
+    const library = libraryOn({ url: `ws://127.0.0.1:${served.port}` })
+    const syncing = Effect.gen(function* () {
+      const ada = yield* openClient({ library, user: "ada" })
+      yield* ada.put({ image: new File(["the picture"], "picture.txt", { type: "text/plain" }) })
+      yield* until("it is uploaded", () => ada.network.uploads() === 1)
+      const sent = JSON.stringify(ada.network.sent)
+      const fileId = /"@@type":"file","id":"([^"]+)"/.exec(sent)?.[1]
+      const token = yield* library.token({ userId: "ada" })
+      const info = yield* Effect.promise(async () => {
+        const headers = { authorization: `Bearer ${token}` }
+        return (await fetch(`${library.endpoint}/files/${fileId}`, { headers })).json()
+      })
+      assert.match((info as { readonly url: string }).url, /^https:\/\/sync\.example\.org\/base\/verdant\/files\//)
+    })
+    await Effect.runPromise(Effect.scoped(syncing))
+    await served.stop("SIGTERM")
+  })
+
+  it("refuses a setting that it cannot take, with what to try", async () => {
+    for (const [flag, value, code] of [
+      ["--truancy", "a week", "DURATION_INVALID"],
+      ["--keep-files", "0d", "DURATION_INVALID"],
+      ["--compact-after", "0", "COMPACT_AFTER_INVALID"],
+      ["--public-url", "sync.example.org", "PUBLIC_URL_INVALID"]
+    ] as const) {
+      const ran = await run(["serve", "--dev", "--port", "0", flag, value, "--json"], { cwd: freshFolder() })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, code])
+    }
   })
 })
 

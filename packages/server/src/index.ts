@@ -1,20 +1,35 @@
 /** The server as a library: `SyncServer`, its options, the ports it asks for and the adapters that come with it. */
 export * from "./adapters/index.ts"
 export { defaultQuota, type Quota, type QuotaChange } from "./domain/Quota.ts"
+export { ReplicaId } from "./domain/verdant/Events.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"
 export type { Changed, Evicted, Imported, LibraryChange, Purged } from "./domain/verdant/views/LibraryChange.ts"
+export type { ReplicaInfo, VerdantInfo } from "./domain/verdant/views/LibraryInfo.ts"
 export { InvalidTrustedProxy } from "./edge/ClientAddress.ts"
+export type { EdgeOptions } from "./edge/EdgeOptions.ts"
+export { nodeServerOptions } from "./edge/Handlers.ts"
+export type { Health } from "./edge/http/HealthRoute.ts"
 export { MetricsListenError, type MetricsOptions } from "./edge/http/MetricsRoute.ts"
 export { verdantResponse } from "./edge/http/VerdantResponse.ts"
 export type { SocketLimits } from "./edge/Limits.ts"
+export { InvalidMountPath } from "./edge/MountPath.ts"
+export { type MountOptions, NodeHandlers } from "./edge/NodeHandlers.ts"
 export { InvalidOrigin, type OriginList } from "./edge/Origins.ts"
 export { ListenError, type Routes, SyncServer, type SyncServerOptions } from "./edge/SyncServer.ts"
+export { ClientRefused, type Transport, Transports } from "./edge/Transports.ts"
 export { CurrentLogThreshold, LogThreshold } from "./internal/LogThreshold.ts"
 export * from "./ports/index.ts"
 export type { SecsyncOptions } from "./protocols/secsync/Sessions.ts"
 export { VERDANT_PATH } from "./protocols/verdant/ConnectionUrl.ts"
+export { AnothersFile, FilesFull } from "./protocols/verdant/files/FileCatalog.ts"
 export { FileLinks } from "./protocols/verdant/files/FileLinks.ts"
-export type { FileOptions } from "./protocols/verdant/files/FileOptions.ts"
+export type { FileOptions, FileToLink } from "./protocols/verdant/files/FileOptions.ts"
 export type { VerdantOptions } from "./protocols/verdant/Sessions.ts"
-export { DocumentTooLarge, VerdantLibraries } from "./protocols/verdant/VerdantLibraries.ts"
+export {
+  DocumentTooLarge,
+  type FileInfo,
+  type FileToStore,
+  NoFileStore,
+  VerdantLibraries
+} from "./protocols/verdant/VerdantLibraries.ts"
 export { Signatures } from "./signatures/Signatures.ts"

@@ -29,7 +29,9 @@ export interface Network {
   readonly WebSocket: typeof globalThis.WebSocket
 }
 
-export const makeNetwork = (): Network => {
+/** `cookie`: what a browser would send with every request. */
+export const makeNetwork = (cookie?: string): Network => {
+  const headers = cookie === undefined ? {} : { cookie }
   const sent: Array<Message> = []
   const received: Array<Message> = []
   const statuses: Array<number> = []
@@ -43,7 +45,7 @@ export const makeNetwork = (): Network => {
   class RecordedSocket extends WebSocket {
     constructor(url: string | URL, protocols?: string | Array<string>) {
       // No server listens on port 1, so this fails as it would offline.
-      super(isUp ? url : "ws://127.0.0.1:1", protocols)
+      super(isUp ? url : "ws://127.0.0.1:1", protocols, { headers })
       connections += 1
       this.on("open", () => open.add(this))
       this.on("close", () => open.delete(this))
@@ -88,7 +90,10 @@ export const makeNetwork = (): Network => {
       if (messages.some(({ type }) => type === lost)) throw new TypeError("fetch failed")
       underWay += 1
       try {
-        const response = await globalThis.fetch(input, init)
+        const response = await globalThis.fetch(input, {
+          ...init,
+          headers: { ...(init?.headers as object), ...headers }
+        })
         // The network was cut during the request: the server may have handled it, but the client never knows.
         if (!isUp) throw new TypeError("fetch failed")
         statuses.push(response.status)

@@ -37,6 +37,8 @@ export interface VerdantClientOptions {
   readonly version?: 3 | 5
   /** Connects only when the test calls `goOnline`. */
   readonly offline?: boolean
+  /** The cookies that its browser sends with every request. Default: none. */
+  readonly cookie?: string
   /** Deletes orphaned files from the device at once. Default: after some days. */
   readonly dropsFiles?: boolean
 }
@@ -251,7 +253,7 @@ export const describeClient = (client: VerdantClient) => ({
 const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient> => {
   const { library, user, transport = "realtime", type = "realtime", tokensLast, schema = firstSchema } = options
   const { device = { databases: new IDBFactory(), namespace: randomName() }, version = 5 } = options
-  const network = makeNetwork()
+  const network = makeNetwork(options.cookie)
   const problems: Array<string> = []
   const log = (level: string, ...details: ReadonlyArray<unknown>) => {
     if (level === "error" || level === "critical") problems.push(details.map(String).join(" ").slice(0, 500))

@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
+import { verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
@@ -81,6 +82,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       env: "SEALOG_ORIGINS",
       multiple: true
     }),
+    ...verdantFlags,
     ...tokenFlags,
     ...metricsFlags,
     "log-level": Flags.option({ options: LOG_LEVELS })({
@@ -128,6 +130,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       port: flags.port,
       quota,
       metrics,
+      ...verdantSettings(flags),
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
         ...(connections === undefined ? {} : { maxConnections: connections }),

@@ -119,7 +119,9 @@ export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptio
       type: ReplicaType[request.type ?? "realtime"],
       ...(request.documents === undefined ? {} : { docs: request.documents }),
       ...(request.signingKeys === undefined ? {} : { keys: request.signingKeys }),
-      ...(request.endpoint === undefined ? {} : { url: request.endpoint })
+      ...(request.endpoint === undefined ? {} : { url: request.endpoint }),
+      ...(request.fileEndpoint === undefined ? {} : { file: request.fileEndpoint }),
+      ...(request.role === undefined ? {} : { role: request.role })
     })
       .setSubject(request.userId)
       .setIssuedAt(now)

@@ -12,8 +12,9 @@ import {
   measure
 } from "../ports/BlobStore.ts"
 import { makeS3Client, type S3Client, type S3ClientOptions, type S3Error, S3Refused } from "./S3Client.ts"
+import { credentialsOf, type S3Keys } from "./S3Credentials.ts"
 
-export interface S3BlobStoreOptions extends S3ClientOptions {
+export interface S3BlobStoreOptions extends Omit<S3ClientOptions, "credentials">, S3Keys {
   /** The prefix of all object names, for a bucket with other content: `sealog/`. */
   readonly prefix: string
 }
@@ -22,26 +23,47 @@ export interface S3BlobStoreOptions extends S3ClientOptions {
 const PART_BYTES = 8 * 1024 * 1024
 const ABORT_TIMEOUT = "10 seconds"
 
-export const layerS3 = (options: S3BlobStoreOptions): Layer.Layer<BlobStore> =>
-  Layer.sync(BlobStore, () => make(options))
+/**
+ * Without `accessKeyId` and `secretAccessKey`, the AWS SDK finds the credentials, for example of an instance's role, and replaces
+ * them before they end. Fails if only one key is given, or if the package `@aws-sdk/credential-providers` is missing.
+ */
+export const layerS3 = ({
+  accessKeyId,
+  secretAccessKey,
+  ...options
+}: S3BlobStoreOptions): Layer.Layer<BlobStore, BlobStoreUnavailable> => {
+  const keys = { ...(accessKeyId && { accessKeyId }), ...(secretAccessKey && { secretAccessKey }) }
+  return Layer.effect(
+    BlobStore,
+    Effect.map(credentialsOf(keys), (credentials) => make({ ...options, credentials }))
+  )
+}
 
-/** From `S3_ENDPOINT`, `S3_BUCKET`, `S3_REGION`, `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`, `S3_PREFIX`, `S3_PATH_STYLE`. */
+/**
+ * From `S3_ENDPOINT`, `S3_BUCKET`, `S3_REGION`, `S3_PREFIX`, `S3_PATH_STYLE`, and `S3_ACCESS_KEY_ID` with `S3_SECRET_ACCESS_KEY`,
+ * or else as the AWS SDK finds credentials.
+ */
 export const layerS3Config = Layer.unwrap(
   Effect.map(
     Config.all({
       endpoint: Config.URL("S3_ENDPOINT"),
       bucket: Config.NonEmptyString("S3_BUCKET"),
       region: Config.NonEmptyString("S3_REGION").pipe(Config.withDefault("us-east-1")),
-      accessKeyId: Config.Redacted("S3_ACCESS_KEY_ID"),
-      secretAccessKey: Config.Redacted("S3_SECRET_ACCESS_KEY"),
+      accessKeyId: Config.option(Config.Redacted("S3_ACCESS_KEY_ID")),
+      secretAccessKey: Config.option(Config.Redacted("S3_SECRET_ACCESS_KEY")),
       prefix: Config.String("S3_PREFIX").pipe(Config.withDefault("")),
       pathStyle: Config.Boolean("S3_PATH_STYLE").pipe(Config.withDefault(true))
     }),
-    ({ endpoint, ...options }) => layerS3({ ...options, endpoint: endpoint.href })
+    ({ accessKeyId, endpoint, secretAccessKey, ...options }) =>
+      layerS3({
+        ...{ ...options, endpoint: endpoint.href },
+        ...(Option.isSome(accessKeyId) && { accessKeyId: accessKeyId.value }),
+        ...(Option.isSome(secretAccessKey) && { secretAccessKey: secretAccessKey.value })
+      })
   )
 )
 
-const make = (options: S3BlobStoreOptions): BlobStore["Service"] => {
+const make = (options: S3ClientOptions & Pick<S3BlobStoreOptions, "prefix">): BlobStore["Service"] => {
   const s3 = makeS3Client(options)
   const nameOf = (key: BlobKey): string => options.prefix + key
 

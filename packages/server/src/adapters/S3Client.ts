@@ -1,15 +1,16 @@
 /** Signed requests to one bucket (Signature Version 4). Retries while the service is busy or the network fails. */
 import { createHash } from "node:crypto"
 import { AwsV4Signer } from "aws4fetch"
-import { type Duration, Effect, Redacted, Schedule, Schema, type Scope } from "effect"
+import { type Duration, Effect, Schedule, Schema, type Scope } from "effect"
+import type { S3Credentials } from "./S3Credentials.ts"
 
 export interface S3ClientOptions {
   readonly endpoint: string
   readonly bucket: string
   readonly region: string
-  readonly accessKeyId: Redacted.Redacted<string>
-  readonly secretAccessKey: Redacted.Redacted<string>
   readonly pathStyle: boolean
+  /** Called for each request: credentials of a role end and are replaced. A rejection counts as a service out of reach. */
+  readonly credentials: () => Promise<S3Credentials>
 }
 
 export interface S3Request {
@@ -53,6 +54,9 @@ const TIMEOUT = "60 seconds"
 /** The time limit of a body: while the service joins the parts of a large file, it sends only blanks. */
 const SLOW_ANSWER = "5 minutes"
 
+/** Each day, and each new secret of a role, adds one. */
+const MAX_SIGNING_KEYS = 100
+
 export const makeS3Client = (options: S3ClientOptions): S3Client => {
   const base = new URL(options.endpoint)
   if (!options.pathStyle) base.hostname = `${options.bucket}.${base.hostname}`
@@ -61,6 +65,8 @@ export const makeS3Client = (options: S3ClientOptions): S3Client => {
   const cache = new Map<string, ArrayBuffer>()
 
   const fetchSigned = async ({ method, name, query, headers, body }: S3Request, signal: AbortSignal) => {
+    const credentials = await options.credentials()
+    if (cache.size > MAX_SIGNING_KEYS) cache.clear()
     const url = new URL(name === "" ? root : `${root}/${name}`)
     for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value)
     const signer = new AwsV4Signer({
@@ -75,8 +81,7 @@ export const makeS3Client = (options: S3ClientOptions): S3Client => {
       },
       service: "s3",
       region: options.region,
-      accessKeyId: Redacted.value(options.accessKeyId),
-      secretAccessKey: Redacted.value(options.secretAccessKey),
+      ...credentials,
       cache
     })
     const signed = await signer.sign()

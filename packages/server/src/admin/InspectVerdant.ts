@@ -5,42 +5,11 @@ import { contextOfLogAlone } from "../domain/verdant/Context.ts"
 import { decide } from "../domain/verdant/Decide.ts"
 import { type ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 import { fold } from "../domain/verdant/Evolve.ts"
-import type { Replica } from "../domain/verdant/State.ts"
 import { documentSnapshot as snapshotOf } from "../domain/verdant/views/DocumentSnapshot.ts"
+import { libraryInfo as infoOf } from "../domain/verdant/views/LibraryInfo.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { readLibrary } from "../protocols/verdant/readLibrary.ts"
 import { appendDecided } from "./appendDecision.ts"
-
-export interface ReplicaInfo {
-  readonly id: string
-  readonly userId: string
-  /** Verdant's number. */
-  readonly type: number
-  /** It will never send an older operation again; null: not known. */
-  readonly promise: string | null
-  /** It has everything up to this version, as far as the log says; null: nothing yet. */
-  readonly received: number | null
-  /** When it was last heard of, milliseconds since 1970. A server records that only now and then. */
-  readonly seen: number
-  readonly truant: boolean
-}
-
-export interface VerdantInfo {
-  readonly version: number
-  readonly generation: number
-  readonly replicas: ReadonlyArray<ReplicaInfo>
-  /** Number of operations that are not compacted yet. */
-  readonly operations: number
-  readonly baselines: number
-  /** The watermark: operations older than this may be compacted; null: not known yet. */
-  readonly watermark: string | null
-  readonly files: ReadonlyArray<{
-    readonly id: string
-    readonly name: string
-    readonly size: number
-    readonly orphaned: boolean
-  }>
-}
 
 const DEFAULT_TRUANCY = Duration.days(7)
 
@@ -50,23 +19,8 @@ export const libraryInfo = Effect.fn("libraryInfo")(function* (
   options: { readonly replicaTruancy?: Duration.Input } = {}
 ) {
   const state = yield* readState(libraryId)
-  if (state === undefined) return undefined
   const truancy = Duration.toMillis(options.replicaTruancy ?? DEFAULT_TRUANCY)
-  const now = yield* Clock.currentTimeMillis
-  const { baselines, generation, operations, version, watermark } = state
-  return {
-    ...{ version, generation, operations, baselines, watermark },
-    replicas: Array.from(state.replicas.values(), (replica) => infoOf(replica, now - truancy)),
-    files: Array.from(state.files.values(), ({ fileId, name, orphanedAt, size }) => ({
-      ...{ id: fileId, name, size },
-      orphaned: orphanedAt !== null
-    }))
-  } satisfies VerdantInfo
-})
-
-const infoOf = ({ id, isTruant, promise, received, seen, type, userId }: Replica, since: number): ReplicaInfo => ({
-  ...{ id, userId, type, promise, received, seen },
-  truant: isTruant || seen < since
+  return state && infoOf(state, contextOfLogAlone({ now: yield* Clock.currentTimeMillis, truancy }))
 })
 
 const readState = Effect.fnUntraced(function* (libraryId: LibraryId) {

@@ -11,6 +11,7 @@ export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 export type { LibraryUse } from "../domain/verdant/LibraryQuota.ts"
 export { rootOid } from "../domain/verdant/model/Oid.ts"
 export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
+export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 export { Signatures } from "../signatures/Signatures.ts"
 export { type CopyOptions, type CopyReport, copy } from "./Copy.ts"
 export { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "./Events.ts"
@@ -32,13 +33,7 @@ export {
   showDocument,
   showLibrary
 } from "./Inspect.ts"
-export {
-  documentSnapshot,
-  forceTruant,
-  libraryInfo,
-  type ReplicaInfo,
-  type VerdantInfo
-} from "./InspectVerdant.ts"
+export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"

@@ -15,7 +15,10 @@ import type { SocketLimits } from "./Limits.ts"
 export type Release = () => void
 
 export interface AddressLimits {
-  /** Takes a place for a TCP connection, until it closes. Returns whether there was one. */
+  /**
+   * Takes a place for a TCP connection, until it closes. Returns whether there was one. A second call for the connection
+   * returns the same as the first.
+   */
   readonly admitsConnection: (socket: Socket) => boolean
   /** Takes a place for a WebSocket or a request that came through a trusted proxy. undefined: there is none. */
   readonly takeForwarded: (request: IncomingMessage) => Release | undefined
@@ -50,11 +53,14 @@ export const makeAddressLimits = (
   }
   const clientOf = (request: IncomingMessage): string | undefined =>
     isDirect(request.socket) ? peerOf(request.socket) : forwarded(request)
+  const admitted = new WeakMap<Socket, boolean>()
   return {
     admitsConnection: (socket) => {
-      if (!isDirect(socket)) return true
-      const release = take(connections, peerOf(socket))
+      const before = admitted.get(socket)
+      if (before !== undefined) return before
+      const release = isDirect(socket) ? take(connections, peerOf(socket)) : nothing
       if (release !== undefined) socket.once("close", release)
+      admitted.set(socket, release !== undefined)
       return release !== undefined
     },
     takeForwarded: (request) => (isDirect(request.socket) ? nothing : take(connections, forwarded(request))),

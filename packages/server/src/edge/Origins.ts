@@ -8,8 +8,11 @@ import type { IncomingMessage } from "node:http"
 import { Result, Schema } from "effect"
 import { HEALTH_PATHS } from "./http/HealthRoute.ts"
 
-/** Origins such as `https://app.example.org`. `this-machine`: localhost, 127.0.0.1 and [::1], on any port. */
-export type OriginList = ReadonlyArray<string> | "this-machine"
+/**
+ * Origins such as `https://app.example.org`. `this-machine`: localhost, 127.0.0.1 and [::1], on any port. `same-origin`: the
+ * pages of the host that the request names, whichever that is.
+ */
+export type OriginList = ReadonlyArray<string> | "this-machine" | "same-origin"
 
 /** An entry of `origins` is not an origin. */
 export class InvalidOrigin extends Schema.TaggedError<InvalidOrigin>()("InvalidOrigin", { entry: Schema.String }) {
@@ -30,6 +33,7 @@ const WRONG_HOST = "421 Misdirected Request"
 export const parseOrigins = (list: OriginList | undefined): Result.Result<Origins, InvalidOrigin> => {
   if (list === undefined) return Result.succeed({ refusalOf: () => undefined })
   if (list === "this-machine") return Result.succeed(makeOrigins(isOfThisMachine, LOOPBACK))
+  if (list === "same-origin") return Result.succeed({ refusalOf: refuseOtherSites })
   const [origins, hosts] = [new Set<string>(), new Set<string>()]
   for (const entry of list) {
     const url = URL.parse(entry.trim())
@@ -50,6 +54,9 @@ const makeOrigins = (allows: (origin: string) => boolean, hosts: ReadonlySet<str
     return isProbe || hosts.has(hostnameOf(host ?? "")) ? undefined : WRONG_HOST
   }
 })
+
+const refuseOtherSites: Origins["refusalOf"] = ({ headers: { host, origin } }) =>
+  origin === undefined || URL.parse(origin)?.host === host?.toLowerCase() ? undefined : WRONG_ORIGIN
 
 const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"])
 

@@ -11,93 +11,36 @@
  */
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Context, Effect, FiberSet, Layer, Option, Schema, Scope } from "effect"
-import { HttpRouter } from "effect/http"
+import { Context, Effect, Layer, Schema } from "effect"
+import type { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
-import type { QuotaChange } from "../domain/Quota.ts"
-import { withPatience } from "../internal/timeouts.ts"
-import { watchEventLoop } from "../metrics/EventLoopDelay.ts"
-import { showMetrics } from "../metrics/Family.ts"
-import * as Metrics from "../metrics/Metrics.ts"
-import type { Access, AccessChanges, AccessOptions } from "../ports/Access.ts"
-import { BlobStore } from "../ports/BlobStore.ts"
-import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
-import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
-import { VerdantFiles } from "../protocols/verdant/files/FileCatalog.ts"
+import type { Access, AccessChanges } from "../ports/Access.ts"
+import type { EventLog } from "../ports/EventLog.ts"
+import type { Signals } from "../ports/Signals.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
-import { defaultFileOptions, type FileOptions } from "../protocols/verdant/files/FileOptions.ts"
-import { sweepOrphanedBlobsDaily } from "../protocols/verdant/files/OrphanedBlobs.ts"
-import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
-import { type VerdantOptions, VerdantSessions } from "../protocols/verdant/Sessions.ts"
-import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
-import { AccessControl } from "../rooms/AccessControl.ts"
-import { AdmissionControl } from "../rooms/AdmissionControl.ts"
-import { Committer } from "../rooms/Committer.ts"
-import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
-import { type QuotaPolicy, Quotas } from "../rooms/Quotas.ts"
+import type { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { Signatures } from "../signatures/Signatures.ts"
-import { makeAddressLimits } from "./AddressLimits.ts"
-import { makeBudgets } from "./Budgets.ts"
-import { parseTrustedProxies } from "./ClientAddress.ts"
-import { makeConnectionLog } from "./ConnectionLog.ts"
+import type { EdgeOptions } from "./EdgeOptions.ts"
+import { makeHandlers, nodeServerOptions } from "./Handlers.ts"
 import { answerBrokenRequests } from "./http/BrokenRequests.ts"
-import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { HealthRoute } from "./http/HealthRoute.ts"
-import { type MetricsOptions, MetricsRoute, serveMetrics } from "./http/MetricsRoute.ts"
-import { admitRequests } from "./http/RequestAdmission.ts"
-import { withRequestId } from "./http/RequestId.ts"
-import { endSlowBodies, endStalledAnswers, endTricklingAnswers } from "./http/RequestTimeouts.ts"
-import { VerdantPollRoute } from "./http/VerdantPollRoute.ts"
-import { defaultLimits, type SocketLimits } from "./Limits.ts"
-import { type OriginList, parseOrigins } from "./Origins.ts"
-import { refuseUpgrade } from "./ws/Upgrade.ts"
-import { makeWebSockets } from "./ws/WebSockets.ts"
+import { MetricsRoute, serveMetrics } from "./http/MetricsRoute.ts"
+import { provideServices } from "./Services.ts"
 
-export interface SyncServerOptions {
+export interface SyncServerOptions extends EdgeOptions {
   /** 0: a free port, which `SyncServer.port` tells. */
   readonly port: number
   /** Default: all interfaces. */
   readonly host?: string
-  /** Defaults: see `SocketLimits`. */
-  readonly limits?: Partial<SocketLimits>
-  /**
-   * Proxies in front of the server, as addresses or ranges such as `10.0.0.0/8`. For the limits of one address, a client
-   * behind them has the address that they append to X-Forwarded-For. Default: none, and the header is ignored.
-   */
-  readonly trustedProxies?: ReadonlyArray<string>
-  /**
-   * The web apps that may use the server, by their origins, such as `https://app.example.org`. The server also answers only to
-   * the host names in this list, so it holds the server's own origin, too. Default: all. A request or an upgrade from a page
-   * of another origin is answered with 403, and one for another host with 421. `this-machine` stands for pages and hosts of
-   * this machine. A client that is no browser sends no origin, and may name any host of the list.
-   */
-  readonly origins?: OriginList
-  /** For the app's policy (`Access.allows`). */
-  readonly access?: AccessOptions
-  readonly secsync?: SecsyncOptions
-  readonly verdant?: VerdantOptions
-  /** The quota of libraries for which neither an operator nor `quotaOf` sets another. Defaults: see `Quota`. */
-  readonly quota?: QuotaChange
-  /**
-   * Returns the parts of a library's quota that the app sets, for example by its plan; an operator's `library quota` goes
-   * before them. Called about once a second for a library in use, in the middle of a decision, so it must be quick. If it
-   * throws, the command is refused as after a defect (1011). Default: the app sets none.
-   */
-  readonly quotaOf?: QuotaPolicy
-  /** Where the metrics are served (docs/metrics.md). Default: nowhere. */
-  readonly metrics?: MetricsOptions
-  /** For the files of Verdant's clients, which are served if a `BlobStore` and `FileLinks` are provided. */
-  readonly files?: Partial<FileOptions>
   /** Extra routes of the app on the same port, for example a token endpoint (`Access.mint`). */
   readonly routes?: Routes
 }
 
-/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, and `Access.changed`. */
+/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, `Access.changed`, `VerdantLibraries` and the log. */
 export type Routes = Layer.Layer<
   never,
   never,
-  HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access | AccessChanges>
+  HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access | AccessChanges | VerdantLibraries | EventLog | Signals>
 >
 
 /** The server cannot listen on its port, for example because another process does. */
@@ -110,15 +53,6 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
   }
 }
 
-/** How long a shutdown waits for pending commits. */
-const DRAIN_TIMEOUT = "5 seconds"
-/** Time for a request's head to arrive, ms. */
-const HEADERS_TIMEOUT = 10_000
-/** Largest request head. A URL carries a token and the clocks of a document's authors, about 60 bytes each. */
-const MAX_HEADER_BYTES = 64 * 1024
-/** Longest name in a path, in UTF-16 units: a library id has at most 200 characters. A longer one is answered with 404. */
-const MAX_NAME_LENGTH = 400
-
 export class SyncServer extends Context.Service<
   SyncServer,
   {
@@ -130,24 +64,7 @@ export class SyncServer extends Context.Service<
 >()("@sealog/server/SyncServer") {
   /** The server with the app's own `Access` and `Signatures`, for example with another number of verifier threads. */
   static readonly layerWithServices = (options: SyncServerOptions) =>
-    Layer.effect(SyncServer, make(options)).pipe(
-      Layer.provide([
-        SecsyncSessions.layer(options.secsync),
-        VerdantSessions.layer(options.verdant),
-        VerdantFiles.layer
-      ]),
-      Layer.provideMerge(VerdantLibraries.layer(options.files)),
-      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
-      Layer.provideMerge(AccessControl.layerChanges),
-      Layer.provide([
-        AdmissionControl.layer,
-        AccessControl.layer(options.access),
-        Quotas.layer(options.quota, options.quotaOf),
-        Committer.layer,
-        NodeHttpServer.layerHttpServices
-      ]),
-      Layer.provide(MeasuredEventLog.layer)
-    )
+    Layer.effect(SyncServer, make(options)).pipe(provideServices(options))
 
   /** The server with the app's own `Access`. */
   static readonly layerWithAccess = (options: SyncServerOptions) =>
@@ -158,63 +75,17 @@ export class SyncServer extends Context.Service<
     SyncServer.layerWithAccess(options).pipe(Layer.provide([JwtAccess.layerConfig, FileLinks.layerConfig]))
 }
 
-/** The file routes. Without a blob store, or without a secret to sign links with, every file request is refused. */
-const fileRoutes = Effect.fnUntraced(function* ({ files }: SyncServerOptions) {
-  const [blobs, links] = [yield* Effect.serviceOption(BlobStore), yield* Effect.serviceOption(FileLinks)]
-  if (Option.isNone(blobs) || Option.isNone(links)) return NoFileRoutes()
-  const provided = Layer.mergeAll(Layer.succeed(BlobStore, blobs.value), Layer.succeed(FileLinks, links.value))
-  return FileRoutes(files).pipe(HttpRouter.provideRequest(provided))
-})
-
 const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
-  const scope = yield* Effect.scope
-  yield* showMetrics
-  yield* watchEventLoop
-  const [documents, libraries] = [yield* DocumentRooms, yield* LibraryRooms]
-  const limits = { ...defaultLimits, ...options.limits }
-  const proxies = yield* Effect.fromResult(parseTrustedProxies(options.trustedProxies ?? []))
-  const origins = yield* Effect.fromResult(parseOrigins(options.origins))
-  const runLog = yield* FiberSet.makeRuntime<never>()
-  const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
-  const budgets = yield* makeBudgets(limits)
-  const sockets = yield* makeWebSockets(limits, origins, addresses, budgets)
-  yield* sweepOrphanedBlobsDaily
+  const routes = Layer.mergeAll(HealthRoute, MetricsRoute(options.metrics ?? {}), options.routes ?? Layer.empty)
+  const handlers = yield* makeHandlers(options, routes)
   const server = createServer({
-    maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: HEADERS_TIMEOUT,
-    connectionsCheckingInterval: HEADERS_TIMEOUT / 2,
-    // Node has one timeout for all requests; `endSlowBodies` has one for uploads and one for the others.
-    requestTimeout: 0,
-    keepAliveTimeout: 5_000
+    ...nodeServerOptions,
+    // Node has one timeout for all requests; the handlers have one for uploads and one for the others.
+    requestTimeout: 0
   })
-  const app = yield* HttpRouter.toHttpEffect(
-    Layer.mergeAll(
-      HealthRoute,
-      MetricsRoute(options.metrics ?? {}),
-      VerdantPollRoute(limits, budgets),
-      yield* fileRoutes(options),
-      options.routes ?? Layer.empty
-    )
-  ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
-  const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
-  endSlowBodies(server, { uploadTimeout, bodyTimeout: limits.bodyTimeout })
-  endStalledAnswers(server, idleTimeout)
-  const handler = yield* NodeHttpServer.makeHandler(withRequestId(app), { scope: yield* Scope.fork(scope, "parallel") })
-  server.on("connection", (socket) => {
-    if (!addresses.admitsConnection(socket))
-      refuseUpgrade(socket, "429 Too Many Requests", "address_connections", "connection")
-  })
+  server.on("connection", handlers.connection).on("request", handlers.request).on("upgrade", handlers.upgrade)
   answerBrokenRequests(server)
-  const inProgress = admitRequests(
-    server,
-    { addresses, origins, log: yield* makeConnectionLog, maxRequests: limits.maxRequests },
-    handler
-  )
-  endTricklingAnswers(server, { isCrowded: () => inProgress() > limits.maxRequests / 2 })
-  yield* Metrics.requestsInProgress.at({}).read(inProgress)
   const metricsPort = yield* serveMetrics(options.metrics ?? {}, options.host)
-  server.on("upgrade", sockets.upgrade)
-
   yield* Effect.callback<void, ListenError>((resume) => {
     server.once("error", (cause) => resume(Effect.fail(new ListenError({ port: options.port, cause }))))
     server.listen(options.port, options.host, () => resume(Effect.void))
@@ -223,8 +94,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       server.close()
-      yield* sockets.close
-      yield* withPatience(Effect.andThen(documents.drain, libraries.drain), DRAIN_TIMEOUT)
+      yield* handlers.close
       server.closeAllConnections()
     })
   )

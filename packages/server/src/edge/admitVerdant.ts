@@ -1,25 +1,25 @@
 /** Finds and checks the token of a Verdant client. */
-import type { IncomingMessage } from "node:http"
 import { Effect } from "effect"
 import { type Access, TokenRefused } from "../ports/Access.ts"
 import type { AdmissionControl } from "../rooms/AdmissionControl.ts"
+import { authenticate, type ClientRequest } from "./authenticate.ts"
 import { bearerOf } from "./http/BearerToken.ts"
 
 /** The token of an upgrade: from the headers, else from the query; "" if there is none. */
-export const tokenOf = ({ headers, url = "/" }: Pick<IncomingMessage, "headers" | "url">): string => {
+const tokenOf = ({ headers, url = "/" }: ClientRequest): string => {
   const bearer = bearerOf(headers.authorization, headers["sec-websocket-protocol"])
   if (bearer !== undefined && bearer !== "") return bearer
   const query = url.indexOf("?")
   return query === -1 ? "" : (new URLSearchParams(url.slice(query)).get("token") ?? "")
 }
 
-/** Checks a token and returns its grant. Fails if the token does not reach the whole library, or is not admitted now. */
+/** Authenticates a client and returns its grant. Fails if the grant does not reach the whole library, or is not admitted now. */
 export const admitVerdant = Effect.fnUntraced(function* (
   access: Access["Service"],
   administration: AdmissionControl["Service"],
-  token: string
+  request: ClientRequest
 ) {
-  const grant = yield* access.verify(token)
+  const grant = yield* authenticate(access, request, { protocol: "verdant", token: tokenOf(request) })
   if (grant.documents !== undefined) {
     return yield* new TokenRefused({ reason: "claims", message: "The token is for some of a library's documents." })
   }

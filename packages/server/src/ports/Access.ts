@@ -29,6 +29,8 @@ export const Grant = Schema.Struct({
   readOnly: Schema.Boolean,
   /** Verdant's number of the replica type. */
   replicaType: Schema.Int,
+  /** The claim `role`, for the app: it is in the changes of the user. The server does not look at it. */
+  role: Schema.optional(Schema.String.check(Schema.isMaxLength(200))),
   /** Seconds since 1970. */
   expiresAt: Schema.Finite,
   /** The claim `jti`, by which a token can be revoked. */
@@ -91,6 +93,22 @@ export interface TokenRequest {
   readonly expiresIn?: Duration.Duration
   /** The URL at which Verdant clients find the server: the claim `url`. */
   readonly endpoint?: string
+  /** The URL at which Verdant clients find files: the claim `file`. Default: `/files` below `endpoint`. */
+  readonly fileEndpoint?: string
+  /** The app's own word for the user's rights, at most 200 characters: the claim `role`, which changes carry. */
+  readonly role?: string
+}
+
+/** A client that connects, or sends a request, as an app with sessions of its own sees it. */
+export interface AccessRequest {
+  readonly protocol: "secsync" | "verdant"
+  /** The path and query, as the HTTP server received it. */
+  readonly url: string
+  readonly headers: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>
+  /** The text that the client sends as its token: Secsync's `sessionKey`, or Verdant's bearer token. "" if there is none. */
+  readonly token: string
+  /** The document that a Secsync client asks for. */
+  readonly documentId: DocumentId | undefined
 }
 
 /** Settings of the app's policy. */
@@ -130,6 +148,11 @@ export class Access extends Context.Service<
     /** Checks a token's signature, claims and expiry. */
     readonly verify: (token: string) => Effect.Effect<Grant, TokenRefused>
     readonly mint: (request: TokenRequest) => Effect.Effect<string>
+    /**
+     * The grant of a client by the app's own sessions, in place of `verify`. Default: the client's token is verified. A defect
+     * closes a socket with 1011, and is answered with 500.
+     */
+    readonly authenticate?: (request: AccessRequest) => Effect.Effect<Grant, TokenRefused>
     /**
      * The app's policy: decides whether a grant allows an action, within the rights of the token, which the server holds in
      * any case. Default: the token alone decides. A failure, a defect or a late answer refuses, and is logged.

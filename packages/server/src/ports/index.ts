@@ -26,6 +26,7 @@ export {
   type AccessChange,
   AccessChanges,
   type AccessOptions,
+  type AccessRequest,
   type Action,
   Grant,
   ReplicaType,

@@ -44,6 +44,13 @@ export const textFrameInPieces = (parts: ReadonlyArray<Part>): ReadonlyArray<Uin
   return pieces
 }
 
+/** The text of a frame that is given in pieces. */
+export const textOfFrame = (pieces: ReadonlyArray<Uint8Array>): string => {
+  const frame = Buffer.concat(pieces)
+  const length = frame[1]!
+  return frame.toString("utf8", length < 126 ? 2 : length === 126 ? 4 : 10)
+}
+
 const joined = (parts: ReadonlyArray<Part>): Uint8Array => {
   const bytes = Buffer.allocUnsafe(lengthOf(parts))
   writeParts(bytes, 0, parts)

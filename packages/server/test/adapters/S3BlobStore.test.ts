@@ -2,6 +2,7 @@
  * The file store on S3, against the npm package s3rver: a server of S3's protocol that checks signatures and stores objects on the
  * disk. It stands for the wire protocol, not for Amazon's service.
  */
+import { spawn } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { createServer, request, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -10,6 +11,7 @@ import { join } from "node:path"
 import S3rver from "@20minutes/s3rver"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
+import { until } from "#test-support/until"
 import { layerS3, layerS3Config, type S3BlobStoreOptions } from "../../src/adapters/S3BlobStore.ts"
 import { BlobKey, BlobStore, BlobStoreUnavailable } from "../../src/ports/BlobStore.ts"
 import { blobStoreSuite } from "../../src/testing/BlobStoreSuite.ts"
@@ -205,6 +207,60 @@ describe("files on S3", () => {
       const blobs = yield* Effect.provide(BlobStore, layer)
       yield* blobs.put(key, text("hello"), 100)
       assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
+    })
+  )
+
+  it.live("are stored with the credentials of a machine's role, which end and are replaced", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      let asked = 0
+      // The endpoint from which a container gets the credentials of its role. They end within the SDK's margin of 5 minutes.
+      const roles = yield* Effect.acquireRelease(
+        Effect.callback<Server>((resume) => {
+          const server = createServer((_, response) => {
+            asked += 1
+            const Expiration = new Date(Date.now() + 60_000).toISOString()
+            response.end(
+              JSON.stringify({ AccessKeyId: "S3RVER", SecretAccessKey: SECRET, Token: "of a role", Expiration })
+            )
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close().closeAllConnections())
+      )
+      const { port } = roles.address() as AddressInfo
+      const env = {
+        ...{ ...process.env, S3_ENDPOINT: endpoint, S3_BUCKET: BUCKET },
+        AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${port}/role`
+      }
+      const program = ["--conditions=@sealog/source", join(import.meta.dirname, "s3ByRole.ts")]
+      const child = yield* Effect.acquireRelease(
+        Effect.sync(() => spawn(process.execPath, program, { env })),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      let output = ""
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on("data", (data) => {
+          output += String(data)
+        })
+      }
+      const stored = () => output.split("stored").length - 1
+      yield* until(
+        "it has stored files, and has asked again",
+        () => stored() > 1 && asked > 1,
+        () => output
+      )
+      const blobs = yield* Effect.provide(BlobStore, layerS3({ ...optionsFor(endpoint), prefix: "" }))
+      assert.deepStrictEqual(yield* blobs.stat(BlobKey.make("role/file")), { size: 5 })
+    })
+  )
+
+  it.effect("need both keys or neither", () =>
+    Effect.gen(function* () {
+      const env = { S3_ENDPOINT: "http://127.0.0.1:1", S3_BUCKET: BUCKET, S3_ACCESS_KEY_ID: "S3RVER" }
+      const layer = layerS3Config.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
+      const error = yield* Effect.flip(Effect.provide(BlobStore, layer))
+      assert.match(error.message, /one of S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY is missing; set both, or neither/)
     })
   )
 })

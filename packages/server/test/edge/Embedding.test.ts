@@ -9,7 +9,9 @@ import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { SyncServer } from "../../src/edge/SyncServer.ts"
 import { Access, type Action, type Grant } from "../../src/ports/Access.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
+import { VerdantLibraries } from "../../src/protocols/verdant/VerdantLibraries.ts"
 import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
 
 describe("an embedding app", () => {
@@ -140,6 +142,27 @@ describe("an embedding app", () => {
       const without = yield* startMemoryServer()
       const answer = yield* Effect.promise(() => fetch(`http://127.0.0.1:${without.port}/token/ada`))
       assert.strictEqual(answer.status, 404)
+    })
+  )
+
+  it.live("uses every service in its own routes", () =>
+    Effect.gen(function* () {
+      const show = HttpRouter.add(
+        "GET",
+        "/libraries/:library",
+        Effect.gen(function* () {
+          const { library = "" } = yield* HttpRouter.params
+          const libraryId = LibraryId.make(library)
+          const info = yield* Effect.orDie((yield* VerdantLibraries).info(libraryId))
+          const [head] = yield* Effect.orDie((yield* EventLog).heads([{ libraryId, streamId: "@verdant" }]))
+          yield* (yield* Signals).announce([])
+          yield* Effect.orDie(Access.changed({ libraryId }))
+          return HttpServerResponse.jsonUnsafe({ info: info ?? null, version: head?.version })
+        })
+      )
+      const { port } = yield* startMemoryServer({ routes: show })
+      const response = yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/libraries/notes`))
+      assert.deepStrictEqual(yield* Effect.promise(() => response.json()), { info: null, version: 0 })
     })
   )
 })

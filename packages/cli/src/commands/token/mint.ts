@@ -5,6 +5,8 @@ import { CliFailure } from "../../output/CliFailure.ts"
 
 const TYPES = ["realtime", "push", "passive-realtime", "passive-push", "read-only-pull", "read-only"] as const
 
+const MAX_ROLE = 200
+
 interface MintResult {
   readonly token: string
 }
@@ -37,7 +39,11 @@ The token names the first --token-issuer and --token-audience, and lasts no long
     "token-issuer": tokenFlags["token-issuer"],
     "token-audience": tokenFlags["token-audience"],
     "token-max-lifetime": tokenFlags["token-max-lifetime"],
-    endpoint: Flags.string({ description: "URL at which Verdant clients find the server (claim `url`)" })
+    endpoint: Flags.string({ description: "URL at which Verdant clients find the server (claim `url`)" }),
+    "file-endpoint": Flags.string({
+      description: "URL at which Verdant clients find files (claim `file`; default: /files below --endpoint)"
+    }),
+    role: Flags.string({ description: "the app's own word for the user's rights (claim `role`), which changes carry" })
   }
 
   async run(): Promise<MintResult> {
@@ -61,6 +67,14 @@ The token names the first --token-issuer and --token-audience, and lasts no long
         tryThis: `--expires ${flags["token-max-lifetime"]}`
       })
     }
+    if (flags.role !== undefined && flags.role.length > MAX_ROLE) {
+      throw new CliFailure({
+        code: "ROLE_INVALID",
+        message: `The role has ${flags.role.length} characters; a server takes at most ${MAX_ROLE}.`,
+        exitCode: 2,
+        tryThis: "--role editor"
+      })
+    }
     const request = {
       userId: userIdOf(flags.user),
       libraryId: libraryIdOf(flags.library),
@@ -68,7 +82,9 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       expiresIn: Duration.millis(millis),
       ...(flags.document === undefined ? {} : { documents: flags.document.map(documentIdOf) }),
       ...(flags["signing-key"] === undefined ? {} : { signingKeys: flags["signing-key"].map(publicKeyOf) }),
-      ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint })
+      ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint }),
+      ...(flags["file-endpoint"] === undefined ? {} : { fileEndpoint: flags["file-endpoint"] }),
+      ...(flags.role === undefined ? {} : { role: flags.role })
     }
     const signingKey =
       keyFile === undefined

@@ -26,7 +26,9 @@ const Claims = Schema.Struct({
   nbf: Schema.optionalKey(Schema.Finite),
   docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
   keys: Schema.optionalKey(Schema.Array(PublicKey).check(Schema.isMaxLength(100))),
-  jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200)))
+  jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
+  // An issuer of another kind may have a claim of this name with another meaning.
+  role: Schema.optionalKey(Schema.Unknown)
 })
 type Claims = typeof Claims.Type
 
@@ -71,9 +73,12 @@ export const grantOf = (
     replicaType: type,
     expiresAt: claims.exp,
     tokenId: claims.jti,
-    issuedAt: claims.iat
+    issuedAt: claims.iat,
+    ...(isRole(claims.role) && { role: claims.role })
   })
 }
+
+const isRole = (role: unknown): role is string => typeof role === "string" && role.length <= 200
 
 const refused = (faults: ReadonlyArray<string>) =>
   Result.fail(new TokenRefused({ reason: "claims", message: faults.join(" ") }))

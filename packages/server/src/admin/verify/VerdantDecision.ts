@@ -100,11 +100,11 @@ const pendingReset: Offer = {
 
 const decideOperationsAgain = (
   state: LibraryState,
-  { authorMayLack, replicaId, type, userId }: Event<"OperationsStored">,
+  { authorMayLack, replicaId, role, type, userId }: Event<"OperationsStored">,
   payload: Uint8Array,
   context: DecisionContext
 ): Decided => {
-  const author = { replicaId, userId, type }
+  const author = { replicaId, userId, type, ...(role !== undefined && { role }) }
   const { baselines, operations } = decodeItems(payload)
   if (isEmpty(state) && authorMayLack === undefined) {
     const restored = decide(state, { ...noSync, ...author, since: null, operations, baselines }, context)

@@ -7,6 +7,8 @@ export interface Author {
   readonly userId: string
   /** Verdant's number; see `Replica`. */
   readonly type: number
+  /** The claim `role` of its token, for the app. The rules do not look at it. */
+  readonly role?: string
 }
 
 export interface Sync extends Author {

@@ -331,6 +331,7 @@ const storeOperations = (
     baselines: taken.baselines.length,
     initial: isEmpty(state),
     wrote: latest(taken.operations.map(({ timestamp }) => timestamp)),
+    ...(command.role !== undefined && { role: command.role }),
     ...(command._tag === "StoreOperations" &&
       mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
     ...promisesOf(state, context)

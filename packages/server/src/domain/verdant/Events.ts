@@ -67,6 +67,8 @@ export const OperationsStored = Schema.TaggedStruct("OperationsStored", {
   initial: Schema.Boolean,
   /** Timestamp of the newest operation. */
   wrote: Schema.NullOr(Timestamp),
+  /** The claim `role` of the author's token, for the app. Absent: it has none. */
+  role: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
   /** The author was being reset and may have lost the operations, so it is sent them as others are. */
   authorMayLack: Schema.optionalKey(Schema.Literal(true)),
   ...progress

@@ -1,8 +1,10 @@
-/** Authenticates an HTTP request by its bearer token, and admits its grant for as long as the request lasts. */
+/** Authenticates an HTTP request by its bearer token, or by the app's own sessions, and admits its grant for as long as the request lasts. */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Deferred, Effect } from "effect"
-import type { Headers } from "effect/http"
+import { type Headers, HttpServerRequest } from "effect/http"
 import { Access, type Grant, type TokenRefused } from "../../ports/Access.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
+import { authenticate, type ClientRequest } from "../authenticate.ts"
 import { bearerOf } from "./BearerToken.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 
@@ -15,10 +17,18 @@ export interface Admitted {
 /** Whether a request names a token, or tries to: an empty or malformed one counts. */
 export const hasToken = (headers: Headers.Headers): boolean => tokenOf(headers) !== undefined
 
-/** Verifies a request's token and admits its grant. Refuses with 4010, 4011, 4012, or as `admitGrant` does. */
-export const admitByToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
-  const grant = yield* verifyToken(headers)
-  return yield* admitGrant(grant)
+/**
+ * Verifies a request's token, or asks the app for its grant, and admits the grant. Refuses with 4010, 4011, 4012, or as
+ * `admitGrant` does.
+ */
+export const admitClient = Effect.gen(function* () {
+  const access = yield* Access
+  const request = yield* HttpServerRequest.HttpServerRequest
+  const token = tokenOf(request.headers)
+  if (token === undefined && access.authenticate === undefined) return yield* new HttpRefusal({ code: Code.noToken })
+  const incoming = NodeHttpServerRequest.toIncomingMessage(request) as ClientRequest
+  const grant = authenticate(access, incoming, { protocol: "verdant", token: token ?? "" })
+  return yield* admitGrant(yield* Effect.mapError(grant, refusalOfToken))
 })
 
 /**
@@ -42,13 +52,6 @@ export const admitGrant = Effect.fnUntraced(function* (grant: Grant) {
 
 const tokenOf = (headers: Headers.Headers): string | undefined =>
   bearerOf(headers["authorization"], headers["sec-websocket-protocol"])
-
-const verifyToken = Effect.fnUntraced(function* (headers: Headers.Headers) {
-  const access = yield* Access
-  const token = tokenOf(headers)
-  if (token === undefined) return yield* new HttpRefusal({ code: Code.noToken })
-  return yield* Effect.mapError(access.verify(token), refusalOfToken)
-})
 
 const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal => {
   if (reason === "unavailable") return new HttpRefusal({ code: Code.unavailable })

@@ -27,40 +27,45 @@ const STALL_MILLIS = 10_000
 /** How long one answer of the storage holds. Requests need no token, so that many of them must not reach the storage. */
 const PROBE_TTL = "1 second"
 
+export type Health = { readonly status: "ok" } | { readonly status: "unhealthy"; readonly reason: string }
+
+/** Makes the look at the server's health. Many looks at a time are one at the storage. */
+export const makeHealth = Effect.gen(function* () {
+  const log = yield* EventLog
+  const committer = yield* Committer
+  const rooms = [yield* DocumentRooms, yield* LibraryRooms]
+  const heads = Effect.suspend(() => log.heads([probe]))
+  const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
+  return Effect.gen(function* () {
+    const answer = yield* storage
+    if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
+    if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
+    if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
+    const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
+    const since = committer.committingSince()
+    if (since !== undefined && since <= latest) return unhealthy("a commit has not finished for 10 seconds")
+    for (const { longestWait } of rooms) {
+      const wait = longestWait()
+      if (wait === undefined || wait.since > latest) continue
+      // The answer is public, so it does not name the stream.
+      yield* Effect.logWarning(`${streamName(wait.key)} has not answered since ${new Date(wait.since).toISOString()}`)
+      return unhealthy("a room has not answered for 10 seconds; the server log names it")
+    }
+    return { status: "ok" } as const
+  })
+})
+
+const unhealthy = (reason: string) => ({ status: "unhealthy", reason }) as const
+
 export const HealthRoute = Layer.unwrap(
-  Effect.gen(function* () {
-    const log = yield* EventLog
-    const heads = Effect.suspend(() => log.heads([probe]))
-    const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
+  Effect.map(makeHealth, (health) => {
+    const answer = Effect.map(health, (found) =>
+      HttpServerResponse.jsonUnsafe(found, { status: found.status === "ok" ? 200 : 503 })
+    )
     return Layer.mergeAll(
       HttpRouter.add("GET", "/livez", HttpServerResponse.jsonUnsafe({ status: "ok" })),
-      HttpRouter.add("GET", "/readyz", health(storage)),
-      HttpRouter.add("GET", "/healthz", health(storage))
+      HttpRouter.add("GET", "/readyz", answer),
+      HttpRouter.add("GET", "/healthz", answer)
     )
   })
 )
-
-/** None when the storage cannot be read; some of none when it does not answer in time. */
-type Probe = Effect.Effect<Option.Option<Option.Option<unknown>>>
-
-const health = Effect.fnUntraced(function* (storage: Probe) {
-  const committer = yield* Committer
-  const rooms = [yield* DocumentRooms, yield* LibraryRooms]
-  const answer = yield* storage
-  if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
-  if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
-  if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
-  const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
-  const since = committer.committingSince()
-  if (since !== undefined && since <= latest) return unhealthy("a commit has not finished for 10 seconds")
-  for (const { longestWait } of rooms) {
-    const wait = longestWait()
-    if (wait === undefined || wait.since > latest) continue
-    // The response is public, so it does not name the stream.
-    yield* Effect.logWarning(`${streamName(wait.key)} has not answered since ${new Date(wait.since).toISOString()}`)
-    return unhealthy("a room has not answered for 10 seconds; the server log names it")
-  }
-  return HttpServerResponse.jsonUnsafe({ status: "ok" })
-})
-
-const unhealthy = (reason: string) => HttpServerResponse.jsonUnsafe({ status: "unhealthy", reason }, { status: 503 })

@@ -2,7 +2,7 @@
  * Admits HTTP requests: one at a time on each socket, and a number on all sockets together. Nothing that a client sends
  * before its token is checked costs more than that.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { RequestListener, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
@@ -11,16 +11,18 @@ import type { Origins } from "../Origins.ts"
 import { requestIdOf } from "./RequestId.ts"
 import { routeOf } from "./Route.ts"
 
-type Handler = (request: IncomingMessage, response: ServerResponse) => void
+export interface RequestAdmission {
+  readonly request: RequestListener
+  /** The number of requests in progress. */
+  readonly inProgress: () => number
+}
 
 /**
- * Gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is
+ * Makes a listener that gives requests to `handler`, if `origins` admits them. A socket that sends a request before the one before is answered is
  * destroyed: browsers, fetch and proxies never do (RFC 9112, section 9.3.2, lets a server close). Above `maxRequests` requests
- * in progress, the answer is 503, and for an address with too many it is 429. Then the connection ends. Returns a function that
- * tells the number of requests in progress.
+ * in progress, the answer is 503, and for an address with too many it is 429. Then the connection ends.
  */
 export const admitRequests = (
-  server: Server,
   {
     addresses,
     log,
@@ -32,11 +34,11 @@ export const admitRequests = (
     readonly maxRequests: number
     readonly origins: Origins
   },
-  handler: Handler
-): (() => number) => {
+  handler: RequestListener
+): RequestAdmission => {
   const busy = new WeakSet<Socket>()
   let inProgress = 0
-  server.on("request", (request, response) => {
+  const request: RequestListener = (request, response) => {
     const { socket } = request
     // One read may hold many requests: Node reports them all, also after the socket is destroyed.
     if (socket.destroyed) return
@@ -77,8 +79,8 @@ export const admitRequests = (
       if (statusCode >= 400) countRefused(statusCode, "route")
     })
     handler(request, response)
-  })
-  return () => inProgress
+  }
+  return { request, inProgress: () => inProgress }
 }
 
 const NOT_LISTED = "The server's list of origins (`serve --origin`) lacks the origin of this page, or this host.\n"

@@ -2,7 +2,7 @@
  * Ends requests whose body comes too slowly, and responses whose client takes nothing or very little. Otherwise a client could hold a
  * connection for as long as it likes.
  */
-import type { IncomingMessage, Server, ServerResponse } from "node:http"
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import { Duration } from "effect"
 import * as Metrics from "../../metrics/Metrics.ts"
@@ -17,15 +17,20 @@ export interface BodyTimeouts {
   readonly bodyTimeout: Duration.Input
 }
 
-/** Ends a request with 408 when its body is not complete in time. Replaces Node's `requestTimeout`, which is one for all. */
-export const endSlowBodies = (server: Server, timeouts: BodyTimeouts): void => {
+/**
+ * Returns a listener that ends a request with 408 when its body is not complete in time. Replaces Node's `requestTimeout`,
+ * which is one for all.
+ */
+export const endSlowBodies = (timeouts: BodyTimeouts): RequestListener => {
   const [uploadMillis, bodyMillis] = [millisOf(timeouts.uploadTimeout), millisOf(timeouts.bodyTimeout)]
-  server.on("request", (request, response) => {
+  return (request, response) => {
     if (request.complete) return
     if (!isUpload(request)) return endAfter(bodyMillis, request, response)
     endAfter(uploadMillis, request, response)
-    response.once("finish", () => endAfter(bodyMillis, request, response))
-  })
+    response.once("finish", () => {
+      if (!request.complete) endAfter(bodyMillis, request, response)
+    })
+  }
 }
 
 const millisOf = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))
@@ -41,24 +46,24 @@ const endAfter = (millis: number, request: IncomingMessage, response: ServerResp
     if (!response.headersSent) request.socket.write("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
     request.socket.destroySoon()
   }, millis)
+  // It must not keep the process of an app that has closed its server.
+  timer.unref()
   request.once("close", () => clearTimeout(timer))
 }
 
 /**
- * Ends a response to a polling client, or a download, that makes no progress for this long. A browser that only paused asks
- * for the rest of the file.
+ * Returns a listener that ends a response to a polling client, or a download, that makes no progress for this long. A browser
+ * that only paused asks for the rest of the file.
  */
-export const endStalledAnswers = (server: Server, idleTimeout: Duration.Input): void => {
+export const endStalledAnswers = (idleTimeout: Duration.Input): RequestListener => {
   const millis = millisOf(idleTimeout)
-  server.on("request", (request, response) => {
-    const { socket } = request
-    if (mayBeLong(request)) {
-      response.setTimeout(millis, () => {
-        Metrics.responsesCut.at({ cause: "stalled" }).add()
-        socket.destroy()
-      })
-    }
-  })
+  return (request, response) => {
+    if (!mayBeLong(request)) return
+    response.setTimeout(millis, () => {
+      Metrics.responsesCut.at({ cause: "stalled" }).add()
+      request.socket.destroy()
+    })
+  }
 }
 
 /** Whether the answer may be long: a download or the answer to a poll. An upload is not: the file store may need long for it. */
@@ -79,22 +84,28 @@ interface Progress {
   slowLooks: number
 }
 
+export interface TricklingAnswers {
+  readonly request: RequestListener
+  /** Looks no more. */
+  readonly stop: () => void
+}
+
 /**
- * Ends an answer whose client takes less than 16 KiB a second, at two looks in a row, while many requests are in progress. It
+ * Makes a listener that ends an answer whose client takes less than 16 KiB a second, at two looks in a row, while many requests are in progress. It
  * is the rule for large messages that arrive: a slow client may be slow unless others need its place.
  */
-export const endTricklingAnswers = (
-  server: Server,
-  { isCrowded, intervalMillis = PROGRESS_INTERVAL }: TricklingOptions
-): void => {
+export const endTricklingAnswers = ({
+  intervalMillis = PROGRESS_INTERVAL,
+  isCrowded
+}: TricklingOptions): TricklingAnswers => {
   const minProgress = (MIN_BYTES_PER_SECOND * intervalMillis) / 1000
   const answers = new Set<Progress>()
-  server.on("request", (request, response) => {
+  const request: RequestListener = (request, response) => {
     if (!mayBeLong(request)) return
     const progress = { socket: request.socket, taken: 0, slowLooks: 0 }
     answers.add(progress)
     response.once("close", () => answers.delete(progress))
-  })
+  }
   const look = () => {
     for (const progress of answers) {
       const { bytesWritten, writableLength } = progress.socket
@@ -109,5 +120,5 @@ export const endTricklingAnswers = (
     }
   }
   const timer = setInterval(look, intervalMillis).unref()
-  server.once("close", () => clearInterval(timer))
+  return { request, stop: () => clearInterval(timer) }
 }

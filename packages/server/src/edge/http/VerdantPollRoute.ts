@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
-import { type Headers, HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
@@ -19,7 +19,7 @@ import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
-import { admitByToken } from "./Authentication.ts"
+import { admitClient } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { countUntilTaken, roomForBody } from "./PollMemory.ts"
 import { requireAccess } from "./RequireAccess.ts"
@@ -47,8 +47,8 @@ const codes: ReadonlyMap<number, number> = new Map([
 ])
 
 /** Admits a client that may read the library. A grant for some documents does not cover it. */
-const admit = Effect.fnUntraced(function* (headers: Headers.Headers) {
-  const admitted = yield* admitByToken(headers)
+const admit = Effect.gen(function* () {
+  const admitted = yield* admitClient
   if (admitted.grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
   yield* requireAccess(admitted.grant, { _tag: "Read", documentId: undefined })
   return admitted
@@ -59,7 +59,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
   if (isMemoryShort()) return yield* new HttpRefusal({ code: Code.unavailable })
   const request = yield* HttpServerRequest.HttpServerRequest
   const start = performance.now()
-  const admitted = yield* within(PATIENCE_MILLIS, admit(request.headers))
+  const admitted = yield* within(PATIENCE_MILLIS, admit)
   if (Option.isNone(admitted)) return yield* new HttpRefusal({ code: Code.unavailable })
   const patience = Math.max(0, PATIENCE_MILLIS - (performance.now() - start))
   const { grant } = admitted.value

@@ -17,7 +17,8 @@ import { forbidden } from "../../protocols/verdant/Wire.ts"
 import { AccessControl } from "../../rooms/AccessControl.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import type { AddressLimits } from "../AddressLimits.ts"
-import { admitVerdant, tokenOf } from "../admitVerdant.ts"
+import { admitVerdant } from "../admitVerdant.ts"
+import { authenticate } from "../authenticate.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import { makeConnectionLog } from "../ConnectionLog.ts"
 import type { SocketLimits } from "../Limits.ts"
@@ -112,7 +113,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant(upgrade))
     const target = parseTarget(request.url ?? "/")
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request", "path")
-    accept(upgrade, documentClients, openDocument(target))
+    accept(upgrade, documentClients, openDocument(request, target))
   }
 
   /** Why no client can be admitted now; undefined: one can. */
@@ -128,7 +129,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     const refuse = (status: string, reason: Metrics.RefusalReason) =>
       Effect.sync(() => refuseUpgrade(upgrade.socket, status, reason))
     upgrading += 1
-    return admitVerdant(access, admissionControl, tokenOf(upgrade.request)).pipe(
+    return admitVerdant(access, admissionControl, upgrade.request).pipe(
       Effect.scoped,
       Effect.flatMap((grant) => Effect.map(mayRead(grant), (isAllowed) => ({ grant, isAllowed }))),
       Effect.timeout(limits.handshakeTimeout),
@@ -234,7 +235,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     })
 
   const openDocument =
-    (target: Target): Open =>
+    (request: IncomingMessage, target: Target): Open =>
     (client) =>
       Effect.gen(function* () {
         const { connection } = client
@@ -242,7 +243,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           connection.send(documentError)
           return connection.close(CloseCode.policy, "the path names no document")
         }
-        const grant = yield* access.verify(target.token)
+        const { documentId: asked, token } = target
+        const grant = yield* authenticate(access, request, { protocol: "secsync", token, documentId: asked })
         yield* admissionControl.admit(grant, leave(client))
         const { documentId, mode, known } = target
         const gate = yield* gateFor(accessControl, connection, { ...gates, grant, documentId, refusal: unauthorized })

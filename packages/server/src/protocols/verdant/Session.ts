@@ -355,7 +355,8 @@ class LibrarySession implements Session, Subscriber {
       }
       const command: Sync = {
         ...{ _tag: "Sync", replicaId, userId: grant.userId, type: grant.replicaType, timestamp, since, askedBefore },
-        ...{ resyncAll, isPolling, operations, baselines: message.baselines.items }
+        ...{ resyncAll, isPolling, operations, baselines: message.baselines.items },
+        ...(grant.role !== undefined && { role: grant.role })
       }
       const isReadOnly = grant.readOnly && brings(command)
       if (message.baselines.refused > 0) countRefused("Malformed")
@@ -552,6 +553,7 @@ class LibrarySession implements Session, Subscriber {
         replicaId: message.replicaId,
         userId: grant.userId,
         type: grant.replicaType,
+        ...(grant.role !== undefined && { role: grant.role }),
         operations
       })
       services.touch(room)

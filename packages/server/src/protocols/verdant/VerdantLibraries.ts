@@ -10,18 +10,27 @@
  */
 import { Context, Effect, Layer, Option, Result, Schema, type Stream } from "effect"
 import type { FileId, LibraryId } from "../../domain/Ids.ts"
-import type { LibraryRefusal } from "../../domain/verdant/Commands.ts"
-import { documentSnapshot, type FileView } from "../../domain/verdant/views/DocumentSnapshot.ts"
+import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
+import type { ReplicaId } from "../../domain/verdant/Events.ts"
+import { IMPORTER } from "../../domain/verdant/Files.ts"
+import { documentSnapshot } from "../../domain/verdant/views/DocumentSnapshot.ts"
 import type { LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
-import { BlobStore } from "../../ports/BlobStore.ts"
-import { type EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
+import { libraryInfo, type VerdantInfo } from "../../domain/verdant/views/LibraryInfo.ts"
+import { BlobStore, type BlobStoreUnavailable, type BlobTooLarge } from "../../ports/BlobStore.ts"
+import { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
-import { FileLinks, linkTo } from "./files/FileLinks.ts"
+import { newBlobKey } from "./files/BlobKeys.ts"
+import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
+import { AnothersFile, type FileRecord, type FilesFull, recordOf, VerdantFiles } from "./files/FileCatalog.ts"
+import { displayName, mediaType } from "./files/FileHeaders.ts"
+import { FileLinks } from "./files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "./files/FileOptions.ts"
+import { urlOfFile } from "./files/FileUrls.ts"
+import { recordUpload } from "./files/RecordUpload.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 
 /** The document's parts refer to each other so often that the document is too large to be assembled. */
@@ -30,6 +39,35 @@ export class DocumentTooLarge extends Schema.TaggedError<DocumentTooLarge>()("Do
   documentId: Schema.String
 }) {}
 
+/** The app asked for a file to be stored, and there is no `BlobStore`. */
+export class NoFileStore extends Schema.TaggedError<NoFileStore>()("NoFileStore", {}) {
+  override readonly message = "There is no store for files; provide a BlobStore"
+}
+
+/** A file as the app sees it, in the shape of Verdant's `getFileInfo`, with its size. */
+export interface FileInfo {
+  readonly libraryId: LibraryId
+  readonly id: string
+  /** The name that its user gave it: to be shown, never to be used as a path. */
+  readonly name: string
+  readonly type: string
+  readonly size: number
+  /** Where it is downloaded. It begins with a slash unless `files.publicOrigin` is set; null: this process makes no links. */
+  readonly url: string | null
+}
+
+export interface FileToStore {
+  readonly id: FileId
+  readonly name: string
+  /** A media type; one that is malformed becomes `application/octet-stream`. */
+  readonly type: string
+  /**
+   * The user who may replace the file, and read it before a document refers to it. Default: nobody's; every user of the
+   * library may do so, as with Verdant's own server.
+   */
+  readonly userId?: string
+}
+
 export class VerdantLibraries extends Context.Service<
   VerdantLibraries,
   {
@@ -37,8 +75,8 @@ export class VerdantLibraries extends Context.Service<
      * A document with its objects and lists in place of references, as the log holds it now, whichever process wrote it;
      * undefined: there is none. It applies no access rules, so private documents are included.
      *
-     * A file is `{id, name, type, size, alt, url}`. It has only its `id` if it is not stored here, `alt` if the document has
-     * one, and `url` if this server serves files. The `url` begins with a slash unless `files.publicOrigin` is set.
+     * A file is `{id, name, type, url}`, as in Verdant's own server; null if it is not stored here. The `url` begins with a
+     * slash unless `files.publicOrigin` is set; it is null in a process that makes no links.
      *
      * A library stays in memory while clients use it, and for a while after a call; then it is not read again.
      */
@@ -47,6 +85,41 @@ export class VerdantLibraries extends Context.Service<
       collection: string,
       documentId: string
     ) => Effect.Effect<unknown, StorageUnavailable | DocumentTooLarge>
+
+    /**
+     * A library in numbers, and how far its replicas are; undefined: there is no data, or it was evicted and no client has
+     * come back. The progress is as this process knows it: what other processes heard of replicas follows within seconds.
+     */
+    readonly info: (libraryId: LibraryId) => Effect.Effect<VerdantInfo | undefined, StorageUnavailable>
+
+    /**
+     * Marks a replica as truant, so that the server stops waiting for it. Unless it has everything when it comes back, it is
+     * reset. Returns false when there is no such replica, or it is truant already.
+     */
+    readonly forceTruant: (libraryId: LibraryId, replicaId: ReplicaId) => Effect.Effect<boolean, StorageUnavailable>
+
+    /**
+     * Deletes a library's content and its files from the server. Clients keep theirs, and the next one that syncs restores
+     * the library. Connected clients are told at once. Returns false when there is nothing to evict.
+     */
+    readonly evict: (libraryId: LibraryId) => Effect.Effect<boolean, StorageUnavailable | BlobStoreUnavailable>
+
+    /** A file that was uploaded; undefined: there is none. It applies no access rules. */
+    readonly fileInfo: (libraryId: LibraryId, fileId: FileId) => Effect.Effect<FileInfo | undefined, StorageUnavailable>
+
+    /**
+     * Stores a file for the app, as if a client had uploaded it: durably when it returns. A file without a reference in a
+     * document is deleted after `keepFiles`. Fails if the bytes are more than `files.maxBytes` or the library's quota, or if
+     * the file is another user's.
+     */
+    readonly uploadFile: <E>(
+      libraryId: LibraryId,
+      file: FileToStore,
+      bytes: Stream.Stream<Uint8Array, E>
+    ) => Effect.Effect<
+      FileInfo,
+      E | NoFileStore | FilesFull | AnothersFile | BlobTooLarge | BlobStoreUnavailable | StorageUnavailable
+    >
 
     /**
      * The changes of a library after a version, or from now on, without an end. 0 begins with the first change.
@@ -81,52 +154,111 @@ export class VerdantLibraries extends Context.Service<
     files?: Partial<FileOptions>
   ): Layer.Layer<VerdantLibraries, never, EventLog | Signals> =>
     VerdantLibraries.layer(files).pipe(
+      Layer.provide(VerdantFiles.layer),
       Layer.provide(LibraryRooms.layer()),
       Layer.provide([Committer.layer, Quotas.layer()])
     )
 }
 
-const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
-  const rooms = yield* LibraryRooms
+const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
+  const [rooms, files, log] = [yield* LibraryRooms, yield* VerdantFiles, yield* EventLog]
   const changesOf = yield* makeChangeFeed
-  const hasFiles = Option.isSome(yield* Effect.serviceOption(BlobStore))
-  const signer = hasFiles ? Option.getOrUndefined(yield* Effect.serviceOption(FileLinks)) : undefined
-  const { linkLifetime, publicOrigin: origin = "" } = { ...defaultFileOptions, ...options }
+  const store = Option.getOrUndefined(yield* Effect.serviceOption(BlobStore))
+  const signer = Option.getOrUndefined(yield* Effect.serviceOption(FileLinks))
+  const links = store === undefined ? undefined : signer
+  const options = { ...defaultFileOptions, ...given }
+  const urlOf = (libraryId: LibraryId, file: FileRecord) =>
+    urlOfFile(libraryId, file, { ...options, links, origin: options.publicOrigin ?? "" })
+
+  /** Submits a command, and returns the library's room and the outcome: the room has read what other processes wrote. */
+  const submit = Effect.fnUntraced(function* (libraryId: LibraryId, command: LibraryCommand) {
+    const room = yield* rooms.get(libraryKey(libraryId))
+    const outcome = yield* Effect.callback<Outcome<LibraryRefusal>["_tag"]>((resume) =>
+      room.submit(command, ORIGIN, ({ _tag }) => resume(Effect.succeed(_tag)))
+    )
+    if (outcome === "Failed") {
+      return yield* Effect.die(new Error("The library's room failed; the server log has the cause"))
+    }
+    if (outcome === "Unavailable") {
+      const operation = command._tag === "Look" ? "read a library" : "write to a library"
+      return yield* new StorageUnavailable({ operation, cause: new Error("not available") })
+    }
+    return { room, isStored: outcome === "Stored" }
+  })
 
   const snapshotOf = Effect.fn("VerdantLibraries.documentSnapshot")(function* (
     libraryId: LibraryId,
     collection: string,
     documentId: string
   ) {
-    const room = yield* rooms.get(libraryKey(libraryId))
-    // Makes the room read what other processes wrote.
-    const outcome = yield* Effect.callback<Outcome<LibraryRefusal>["_tag"]>((resume) =>
-      room.submit({ _tag: "Look" }, ORIGIN, ({ _tag }) => resume(Effect.succeed(_tag)))
-    )
-    if (outcome === "Failed") {
-      return yield* Effect.die(new Error("The library's room failed; the server log has the cause"))
-    }
-    if (outcome === "Unavailable") {
-      return yield* new StorageUnavailable({ operation: "read a library", cause: new Error("not available") })
-    }
-    const files: Array<{ readonly fileId: FileId; readonly shown: LinkedFile }> = []
-    const snapshot = documentSnapshot(room.state(), collection, documentId, (view, stored) => {
-      const shown: LinkedFile = { ...view }
-      if (stored !== undefined) files.push({ fileId: stored.fileId, shown })
-      return shown
+    const { room } = yield* submit(libraryId, { _tag: "Look" })
+    const shown: Array<{ readonly file: FileRecord; readonly view: LinkedFile }> = []
+    const snapshot = documentSnapshot(room.state(), collection, documentId, (_, stored) => {
+      if (stored === undefined) return null
+      const view: LinkedFile = { id: stored.fileId, name: stored.name, type: stored.type, url: null }
+      shown.push({ file: recordOf(stored), view })
+      return view
     })
     if (Result.isFailure(snapshot)) return yield* new DocumentTooLarge({ collection, documentId })
-    if (signer !== undefined) {
-      for (const [fileId, same] of Map.groupBy(files, ({ fileId }) => fileId)) {
-        const url = yield* linkTo(signer, libraryId, fileId, { linkLifetime, origin })
-        for (const { shown } of same) shown.url = url
-      }
+    for (const same of Map.groupBy(shown, ({ file }) => file.fileId).values()) {
+      const url = yield* urlOf(libraryId, same[0]!.file)
+      for (const { view } of same) view.url = url
     }
     return snapshot.success
   }, Effect.scoped)
 
+  const info = Effect.fn("VerdantLibraries.info")(function* (libraryId: LibraryId) {
+    const { room } = yield* submit(libraryId, { _tag: "Look" })
+    return libraryInfo(room.state(), room.local.context())
+  }, Effect.scoped)
+
+  const forceTruant = Effect.fn("VerdantLibraries.forceTruant")(function* (libraryId: LibraryId, replicaId: ReplicaId) {
+    return (yield* submit(libraryId, { _tag: "MakeTruant", replicaId })).isStored
+  }, Effect.scoped)
+
+  const evict = Effect.fn("VerdantLibraries.evict")(function* (libraryId: LibraryId) {
+    const { isStored } = yield* submit(libraryId, { _tag: "EvictLibrary" })
+    if (store !== undefined) {
+      // Also after an earlier eviction, which may have been interrupted before it deleted the files.
+      yield* Effect.flatMap(filesOfGenerations(libraryId), deleteEvictedFiles).pipe(
+        Effect.provideService(BlobStore, store),
+        Effect.provideService(EventLog, log)
+      )
+    }
+    return isStored
+  }, Effect.scoped)
+
+  const viewOf = Effect.fnUntraced(function* (libraryId: LibraryId, file: FileRecord) {
+    const { fileId, name, size, type } = file
+    const url = yield* urlOf(libraryId, file)
+    return { ...{ libraryId, name, type, size, url }, id: fileId } satisfies FileInfo
+  })
+
+  const fileInfo = Effect.fn("VerdantLibraries.fileInfo")(function* (libraryId: LibraryId, fileId: FileId) {
+    const file = yield* files.find(libraryId, fileId)
+    return file && (yield* viewOf(libraryId, file))
+  })
+
+  const uploadFile = Effect.fn("VerdantLibraries.uploadFile")(function* <E>(
+    libraryId: LibraryId,
+    { id: fileId, name, type, userId = IMPORTER }: FileToStore,
+    bytes: Stream.Stream<Uint8Array, E>
+  ) {
+    if (store === undefined) return yield* new NoFileStore()
+    if (!(yield* files.mayRecord(libraryId, fileId, userId))) return yield* new AnothersFile({ fileId })
+    const room = yield* files.roomFor(libraryId, fileId)
+    const blob = newBlobKey(libraryId, fileId)
+    const stored = yield* store.put(blob, bytes, Math.min(room, options.maxBytes))
+    const file: FileRecord = { ...stored, ...{ fileId, blob, userId }, name: displayName(name), type: mediaType(type) }
+    yield* recordUpload(libraryId, file).pipe(
+      Effect.provideService(BlobStore, store),
+      Effect.provideService(VerdantFiles, files)
+    )
+    return yield* viewOf(libraryId, file)
+  })
+
   return VerdantLibraries.of({
-    documentSnapshot: snapshotOf,
+    ...{ documentSnapshot: snapshotOf, info, forceTruant, evict, fileInfo, uploadFile },
     changes: (libraryId, after) =>
       changesOf(libraryId, after === undefined ? undefined : new Map([[libraryId, after]])),
     allChanges: (after) => changesOf(undefined, after)
@@ -135,6 +267,10 @@ const make = Effect.fnUntraced(function* (options?: Partial<FileOptions>) {
 
 const ORIGIN = "@libraries"
 
-interface LinkedFile extends FileView {
-  url?: string
+/** A file in a document, exactly as Verdant's own server shows it. */
+interface LinkedFile {
+  readonly id: string
+  readonly name: string
+  readonly type: string
+  url: string | null
 }

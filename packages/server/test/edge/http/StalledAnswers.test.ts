@@ -8,7 +8,7 @@ import { until } from "#test-support/until"
 import { endStalledAnswers, endTricklingAnswers } from "../../../src/edge/http/RequestTimeouts.ts"
 
 /** A server with an endless response to every request. */
-const startServerWith = (prepare: (server: Server) => void) =>
+const startServerWith = (prepare: (server: Server) => unknown) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly server: Server; readonly responses: Map<string, ServerResponse> }>((resume) => {
       const responses = new Map<string, ServerResponse>()
@@ -47,15 +47,15 @@ describe("a download whose client takes very little", () => {
   it.live("ends once many requests are in progress, and others go on", () =>
     Effect.gen(function* () {
       let [isCrowded, asked] = [false, 0]
-      const { server, responses } = yield* startServerWith((server) =>
-        endTricklingAnswers(server, {
-          intervalMillis: 100,
-          isCrowded: () => {
-            asked += 1
-            return isCrowded
-          }
-        })
-      )
+      const answers = endTricklingAnswers({
+        intervalMillis: 100,
+        isCrowded: () => {
+          asked += 1
+          return isCrowded
+        }
+      })
+      yield* Effect.addFinalizer(() => Effect.sync(answers.stop))
+      const { server, responses } = yield* startServerWith((server) => server.on("request", answers.request))
       const trickling = yield* ask(server, "/verdant/files/trickling/content")
       trickling.pause()
       const trickle = setInterval(() => trickling.read(1), 20)
@@ -74,7 +74,9 @@ describe("a download whose client takes very little", () => {
 describe("a response", () => {
   it.live("ends when its client takes nothing, and continues while its client reads slowly", () =>
     Effect.gen(function* () {
-      const { server, responses } = yield* startServerWith((server) => endStalledAnswers(server, "200 millis"))
+      const { server, responses } = yield* startServerWith((server) =>
+        server.on("request", endStalledAnswers("200 millis"))
+      )
       const reading = yield* ask(server, "/verdant/files/read/content")
       // A little at a time.
       reading.pause()

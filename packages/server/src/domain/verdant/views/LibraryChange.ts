@@ -18,6 +18,8 @@ interface Authored extends Placed {
   readonly replicaId: ReplicaId
   /** Verdant's replica type: 0 realtime, 1 push, 2 and 3 passive. */
   readonly replicaType: number
+  /** The claim `role` of the user's token; absent: it had none. */
+  readonly role?: string
 }
 
 /** A client sent operations, and also baselines if it restored the library. */
@@ -65,8 +67,8 @@ export const changeOf = (
   if (type === FOLDED) return version === 1 ? { _tag: "Imported", ...placed } : undefined
   const decoded = fromStreamEvent(event)
   if (decoded._tag !== "OperationsStored") return undefined
-  const { replicaId, type: replicaType, userId } = decoded
-  const authored = { ...placed, userId, replicaId, replicaType }
+  const { replicaId, role, type: replicaType, userId } = decoded
+  const authored = { ...placed, userId, replicaId, replicaType, ...(role !== undefined && { role }) }
   if (payload === null) return { _tag: "Purged", ...authored }
   const sent = decodeSent(payload)
   const roots = new Set([...sent.operations, ...sent.baselines].map(({ oid }) => rootOf(oid)))

@@ -5,15 +5,16 @@
 import { Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { FileId, type LibraryId } from "../../../domain/Ids.ts"
-import { type Grant, ReplicaType } from "../../../ports/Access.ts"
-import { type BlobKey, BlobStore } from "../../../ports/BlobStore.ts"
+import { Access, type Grant, ReplicaType } from "../../../ports/Access.ts"
 import { VERDANT_PATH } from "../../../protocols/verdant/ConnectionUrl.ts"
 import { newBlobKey } from "../../../protocols/verdant/files/BlobKeys.ts"
 import { type FileRecord, VerdantFiles } from "../../../protocols/verdant/files/FileCatalog.ts"
 import { displayName } from "../../../protocols/verdant/files/FileHeaders.ts"
-import { FileLinks, type LinkRefused, linkTo } from "../../../protocols/verdant/files/FileLinks.ts"
+import { FileLinks, type LinkRefused } from "../../../protocols/verdant/files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "../../../protocols/verdant/files/FileOptions.ts"
-import { admitByToken, admitGrant, hasToken } from "../Authentication.ts"
+import { urlOfFile } from "../../../protocols/verdant/files/FileUrls.ts"
+import { recordUpload } from "../../../protocols/verdant/files/RecordUpload.ts"
+import { admitClient, admitGrant, hasToken } from "../Authentication.ts"
 import { Code, HttpRefusal, refusal } from "../HttpRefusal.ts"
 import { requireAccess, requireLastingAccess } from "../RequireAccess.ts"
 import { everyOrigin, verdantResponse } from "../VerdantResponse.ts"
@@ -46,7 +47,7 @@ export const NoFileRoutes = () =>
 const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { grant, ended } = yield* admitByToken(request.headers)
+    const { grant, ended } = yield* admitClient
     yield* requireWholeLibrary(grant)
     if (grant.readOnly) return yield* new HttpRefusal({ code: Code.forbidden })
     const fileId = yield* fileIdOfPath
@@ -67,17 +68,14 @@ const upload = (options: FileOptions, uploads: Semaphore.Semaphore) =>
     )
     const { name, type, size, hash } = received
     const file: FileRecord = { fileId, name: displayName(name), type, size, hash, blob, userId: grant.userId }
-    // The bytes are stored first: if the upload ends here, a sweep deletes them. If recording fails, the file may have been
-    // recorded anyway, so the bytes stay.
-    const replaced = yield* files.record(grant.libraryId, file).pipe(
-      Effect.catchTag("FilesFull", () => Effect.andThen(deleteBlob(blob), libraryFull)),
-      Effect.catchTag("AnothersFile", () => Effect.andThen(deleteBlob(blob), new HttpRefusal({ code: Code.forbidden })))
+    yield* recordUpload(grant.libraryId, file).pipe(
+      Effect.catchTags({
+        FilesFull: () => libraryFull,
+        AnothersFile: () => Effect.fail(new HttpRefusal({ code: Code.forbidden }))
+      })
     )
-    if (replaced !== undefined) yield* deleteBlob(replaced.blob)
     return HttpServerResponse.jsonUnsafe({ success: true })
   }).pipe(Effect.catchTag("Refused", refuseUpload))
-
-const deleteBlob = (key: BlobKey) => Effect.ignore(BlobStore.use((store) => store.delete(key)))
 
 const libraryFull = Effect.fail(new HttpRefusal({ code: Code.libraryFull }))
 
@@ -93,13 +91,14 @@ const refuseUpload = Effect.fnUntraced(function* (refused: HttpRefusal) {
 const information = (options: FileOptions) =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { grant } = yield* admitByToken(request.headers)
+    const { grant } = yield* admitClient
     yield* requireWholeLibrary(grant)
     const fileId = yield* fileIdOfPath
     yield* requireAccess(grant, { _tag: "DownloadFile", fileId, byLink: false })
-    const { name, type } = yield* find(grant.libraryId, fileId, grant.userId)
+    const file = yield* find(grant.libraryId, fileId, grant.userId)
+    const { name, type } = file
     const origin = options.publicOrigin ?? originOf(request)
-    const url = yield* linkTo(yield* FileLinks, grant.libraryId, fileId, { ...options, origin })
+    const url = yield* urlOfFile(grant.libraryId, file, { ...options, origin, links: yield* FileLinks })
     return HttpServerResponse.jsonUnsafe(
       { id: fileId, name, type, url, libraryId: grant.libraryId },
       { headers: { "cache-control": "no-store" } }
@@ -109,8 +108,10 @@ const information = (options: FileOptions) =>
 const download = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
   const fileId = yield* fileIdOfPath
-  const isByToken = hasToken(request.headers)
-  const { grant, ended: revoked } = yield* isByToken ? admitByToken(request.headers) : admitByLink(request, fileId)
+  // A browser sends the cookies of an app's session with a link as well, so the link goes before them.
+  const hasSession = (yield* Access).authenticate !== undefined && !request.url.includes("signature=")
+  const isByToken = hasToken(request.headers) || hasSession
+  const { grant, ended: revoked } = yield* isByToken ? admitClient : admitByLink(request, fileId)
   yield* requireWholeLibrary(grant)
   const removed = yield* requireLastingAccess(grant, { _tag: "DownloadFile", fileId, byLink: !isByToken })
   const ended = removed === undefined ? revoked : Effect.raceFirst(revoked, removed)

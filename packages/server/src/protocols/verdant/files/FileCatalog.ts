@@ -173,7 +173,7 @@ export class VerdantFiles extends Context.Service<
 
 const ORIGIN = "@files"
 
-const recordOf = ({ blob, fileId, hash, name, size, type, userId }: StoredFile): FileRecord => ({
+export const recordOf = ({ blob, fileId, hash, name, size, type, userId }: StoredFile): FileRecord => ({
   ...{ fileId, hash, name, size, type, userId },
   blob: BlobKey.make(blob)
 })

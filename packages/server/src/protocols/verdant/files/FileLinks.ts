@@ -22,6 +22,12 @@ export class FileLinks extends Context.Service<
     readonly verify: (fileId: FileId, query: URLSearchParams) => Effect.Effect<LibraryId, LinkRefused>
   }
 >()("@sealog/server/protocols/verdant/FileLinks") {
+  /** For a server whose app makes the URLs of files: no link is genuine. */
+  static readonly none = FileLinks.of({
+    sign: () => Effect.die(new Error("There is no secret to sign links with")),
+    verify: () => Effect.fail(new LinkRefused({ reason: "signature" }))
+  })
+
   /** As with tokens, the first secret signs and all secrets verify. Fails with `SecretTooShort`. */
   static readonly layerTokens = (secrets: ReadonlyArray<Redacted.Redacted<string>>) =>
     Layer.effect(FileLinks, makeOf(secrets))
@@ -74,11 +80,15 @@ export const linkTo = (
   links: FileLinks["Service"],
   libraryId: LibraryId,
   fileId: FileId,
-  { linkLifetime, origin }: { readonly linkLifetime: Duration.Input; readonly origin: string }
+  {
+    linkLifetime,
+    mountPath,
+    origin
+  }: { readonly linkLifetime: Duration.Input; readonly mountPath: string; readonly origin: string }
 ): Effect.Effect<string> =>
   Effect.map(
     links.sign(libraryId, fileId, Duration.fromInputUnsafe(linkLifetime)),
-    (query) => `${origin}${VERDANT_PATH}/files/${fileId}/content?${query}`
+    (query) => `${origin}${mountPath}${VERDANT_PATH}/files/${fileId}/content?${query}`
   )
 
 const PURPOSE = "sealog file links 1"

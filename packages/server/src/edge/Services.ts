@@ -1,0 +1,35 @@
+/** The services behind the handlers of a server, over the ports. */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import { Layer } from "effect"
+import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
+import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
+import { VerdantFiles } from "../protocols/verdant/files/FileCatalog.ts"
+import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
+import { VerdantSessions } from "../protocols/verdant/Sessions.ts"
+import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
+import { AccessControl } from "../rooms/AccessControl.ts"
+import { AdmissionControl } from "../rooms/AdmissionControl.ts"
+import { Committer } from "../rooms/Committer.ts"
+import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
+import { Quotas } from "../rooms/Quotas.ts"
+import type { EdgeOptions } from "./EdgeOptions.ts"
+
+/** Provides the services that handlers need. The services for the app are kept beside the layer's own. */
+export const provideServices =
+  (options: EdgeOptions) =>
+  <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+    layer.pipe(
+      Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
+      Layer.provideMerge(VerdantLibraries.layer(options.files)),
+      Layer.provide(VerdantFiles.layer),
+      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
+      Layer.provideMerge(AccessControl.layerChanges),
+      Layer.provide([
+        AdmissionControl.layer,
+        AccessControl.layer(options.access),
+        Quotas.layer(options.quota, options.quotaOf),
+        Committer.layer,
+        NodeHttpServer.layerHttpServices
+      ]),
+      Layer.provide(MeasuredEventLog.layer)
+    )

@@ -1,0 +1,36 @@
+/** The server as a library for apps that do not use Effect: `createSealog`, its options and its errors. */
+export { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
+export type { Changed, Evicted, Imported, LibraryChange, Purged } from "../domain/verdant/views/LibraryChange.ts"
+export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
+export { InvalidTrustedProxy } from "../edge/ClientAddress.ts"
+export { nodeServerOptions } from "../edge/Handlers.ts"
+export type { Health } from "../edge/http/HealthRoute.ts"
+export type { SocketLimits } from "../edge/Limits.ts"
+export { InvalidMountPath } from "../edge/MountPath.ts"
+export { InvalidOrigin, type OriginList } from "../edge/Origins.ts"
+export { ClientRefused, type Transport } from "../edge/Transports.ts"
+export { type AccessOptions, type Action, type Grant, type ReplicaTypeName, TokenRefused } from "../ports/Access.ts"
+export { BlobStoreUnavailable, BlobTooLarge } from "../ports/BlobStore.ts"
+export { StorageUnavailable } from "../ports/EventLog.ts"
+export { SecretTooShort, TokenKeysError } from "../ports/TokenSecret.ts"
+export type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
+export { AnothersFile, FilesFull } from "../protocols/verdant/files/FileCatalog.ts"
+export type { FileToLink } from "../protocols/verdant/files/FileOptions.ts"
+export type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
+export { DocumentTooLarge, type FileInfo, NoFileStore } from "../protocols/verdant/VerdantLibraries.ts"
+export type { Policy, SessionAccess, SessionGrant, SessionRequest, TokenAccess } from "./access.ts"
+export { createSealog, SealogClosed } from "./createSealog.ts"
+export type { Log, LogLevel } from "./logging.ts"
+export type {
+  AccessChanged,
+  Bytes,
+  ChangesOptions,
+  ClientOpening,
+  Connected,
+  MintRequest,
+  Revoked,
+  Sealog,
+  UploadedFile
+} from "./Sealog.ts"
+export type { SealogFiles, SealogOptions } from "./SealogOptions.ts"
+export { type FileStore, fileDirectory, memoryStorage, type S3BucketOptions, type Storage, s3Bucket } from "./stores.ts"
