@@ -68,6 +68,11 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
       min: 1
     }),
+    "secsync-path": Flags.string({
+      description:
+        "path of Secsync documents: with /sync, the websocketEndpoint is wss://HOST/sync (default: none, and the whole path is a document's id)",
+      env: "SEALOG_SECSYNC_PATH"
+    }),
     quota: Flags.string({
       description:
         "a part of the quota of every library, such as objects=50000 or bytes=32MiB; `sync-admin library quota` sets other ones for single libraries",
@@ -129,6 +134,7 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         ...(memory === undefined ? {} : { messageMemory: memory * MIB })
       },
       ...(host === undefined ? {} : { host }),
+      secsync: { ...(flags["secsync-path"] === undefined ? {} : { path: flags["secsync-path"] }) },
       trustedProxies: listOf(flags["trusted-proxy"]),
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})

@@ -24,6 +24,8 @@ export const isAdministration = ({ libraryId, streamId }: StreamKey): boolean =>
 const Before = Schema.Finite
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 const optionalName = Schema.optionalKey(Name)
+/** A document's id: up to 200 characters, of two units each. */
+const optionalDocument = Schema.optionalKey(Schema.NonEmptyString.check(Schema.isMaxLength(400)))
 
 /** No control characters and no lone surrogates: the text is shown in terminals. */
 const line = (maxLength: number) =>
@@ -50,7 +52,7 @@ export const AdministrationEvent = Schema.Union([
   byOperator("UserRevoked", { userId: Name, before: Before }),
   byOperator("TokensRevoked", { before: Before }),
   /** The app's rights have changed for the connections that match all of the given fields. Changes no state. */
-  Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalName }),
+  Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalDocument }),
   /** The parts of the library's quota that are not the server's. A part that is missing is the server's from now on. */
   byOperator("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
 ])

@@ -162,7 +162,7 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   const runLog = yield* FiberSet.makeRuntime<never>()
   const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
   const budgets = yield* makeBudgets(limits)
-  const sockets = yield* makeWebSockets(limits, origins, addresses, budgets)
+  const sockets = yield* makeWebSockets(limits, origins, addresses, budgets, options.secsync?.path)
   yield* sweepOrphanedBlobsDaily
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,

@@ -7,7 +7,7 @@ import { withPatience } from "../../internal/timeouts.ts"
 import { Access, type Grant, ReplicaType } from "../../ports/Access.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
-import { parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
+import { documentPathOf, parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
 import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
 import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
@@ -45,8 +45,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   limits: SocketLimits,
   origins: Origins,
   addresses: AddressLimits,
-  budgets: Budgets
+  budgets: Budgets,
+  secsyncPath: string | undefined
 ) {
+  const documentPath = documentPathOf(secsyncPath ?? "")
   const access = yield* Access
   const admissionControl = yield* AdmissionControl
   const accessControl = yield* AccessControl
@@ -97,7 +99,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       }
     }
     if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant(upgrade))
-    const target = parseTarget(request.url ?? "/")
+    const target = parseTarget(request.url ?? "/", documentPath)
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request")
     accept(upgrade, documentClients, openDocument(target))
   }
@@ -206,7 +208,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         const { connection } = client
         if (target.documentId === undefined) {
           connection.send(documentError)
-          return connection.close(CloseCode.policy, "the path names no document")
+          connection.close(CloseCode.policy, "the path names no document")
+          return yield* logRefusedName(target)
         }
         const grant = yield* access.verify(target.token)
         yield* admissionControl.admit(grant, leave(client))
@@ -215,6 +218,17 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         const session = yield* documents.open(gate, { grant, documentId, mode, known })
         return session && { grant, session }
       })
+
+  /** Names in the log what a user's client asked for. A client without a valid token could fill the log. */
+  const logRefusedName = ({ name, token }: Target) =>
+    access.verify(token).pipe(
+      Effect.flatMap(({ libraryId, userId }) =>
+        Effect.logWarning(
+          `A client asked for a document whose id is not valid: ${JSON.stringify(name.slice(0, MAX_SHOWN))}`
+        ).pipe(Effect.annotateLogs({ libraryId, userId }))
+      ),
+      Effect.ignore
+    )
 
   const openLibrary =
     (grant: Grant): Open =>
@@ -253,6 +267,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
 
   return { upgrade, close } satisfies WebSockets
 })
+
+/** The longest name in a log line, UTF-16 units. An id has at most 400. */
+const MAX_SHOWN = 500
 
 /** Opens a protocol's session for a client; undefined if that closed the connection. */
 type Open = (client: ClientSocket) => Effect.Effect<Opened | undefined | void, CloseReason, Scope.Scope>

@@ -75,6 +75,9 @@ const EPHEMERAL_LIMITS: BucketLimits = { perSecond: 200, burst: 1000 }
 /** Malformed or wrongly signed messages in a row after which the connection is closed with 1008. No honest client sends any. */
 const MAX_INVALID_IN_A_ROW = 100
 
+/** The longest name in a log line, UTF-16 units. */
+const MAX_SHOWN = 500
+
 class DocumentSession implements ProtocolSession {
   private readonly services: Services
   private readonly room: DocumentRoom
@@ -88,6 +91,7 @@ class DocumentSession implements ProtocolSession {
   /** Snapshots that were stored by reservation since this connection last stored anything without one. */
   private reservationsInARow = 0
   private invalidInARow = 0
+  private hasWarned = false
   /** Undefined until the first ephemeral message, because most connections idle. */
   private ephemerals: TokenBucket | undefined
 
@@ -182,18 +186,32 @@ class DocumentSession implements ProtocolSession {
       case "MalformedUpdate":
         return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
       default: {
-        const { grant } = this.request
+        const { documentId, grant } = this.request
         const { ask } = this.services
+        if (message.documentId !== documentId) this.warnOfOtherDocument(message)
         const rule = ruleAgainst(message, grant)
         if (rule !== undefined) return Effect.sync(() => this.refuse(message, rule))
         // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
         if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
-        return Effect.flatMap(ask(grant, actionOf(message, this.request.documentId)), (isAllowed) => {
+        return Effect.flatMap(ask(grant, actionOf(message, documentId)), (isAllowed) => {
           if (!isAllowed) return Effect.sync(() => this.refuse(message, "AccessPolicy"))
           return connection.isSentAway() ? Effect.void : this.handleSigned(message, isGenuine)
         })
       }
     }
+  }
+
+  /** Such a message is refused. Mostly the path that the client was given is not the one under which documents are served. */
+  private warnOfOtherDocument(message: SignedMessage): void {
+    if (this.hasWarned) return
+    this.hasWarned = true
+    const { documentId, grant } = this.request
+    const [theirs, ours] = [message.documentId.slice(0, MAX_SHOWN), documentId].map((id) => JSON.stringify(id))
+    this.services.run(
+      Effect.logWarning(
+        `A client sent a message of document ${theirs} on a connection to ${ours}. If the first is a part of the second, the client's endpoint has a path that the server does not know.`
+      ).pipe(Effect.annotateLogs({ libraryId: grant.libraryId, userId: grant.userId }))
+    )
   }
 
   private refuse(message: SignedMessage, rule: string): void {

@@ -19,6 +19,11 @@ export interface SecsyncOptions {
    * clients decide alone. The protocol's authors recommend 200–500.
    */
   readonly maxUpdatesPerSnapshot?: number
+  /**
+   * The path under which documents are served: with `/sync`, clients have the `websocketEndpoint` `wss://HOST/sync`. Default:
+   * none, and the whole path is the document's id. A client that names another path gets `document-error`.
+   */
+  readonly path?: string
   /** The app's own schemas for the additional fields of `publicData`. A message that fails them is malformed. */
   readonly publicData?: Wire.PublicDataSchemas
 }
