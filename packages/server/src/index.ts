@@ -2,13 +2,21 @@
 export * from "./adapters/index.ts"
 export { defaultQuota, type Quota, type QuotaChange } from "./domain/Quota.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"
-export type { Changed, Evicted, Imported, LibraryChange, Purged } from "./domain/verdant/views/LibraryChange.ts"
+export type {
+  Changed,
+  Deleted,
+  Evicted,
+  Imported,
+  LibraryChange,
+  Purged
+} from "./domain/verdant/views/LibraryChange.ts"
 export { InvalidTrustedProxy } from "./edge/ClientAddress.ts"
 export { verdantResponse } from "./edge/http/VerdantResponse.ts"
 export type { SocketLimits } from "./edge/Limits.ts"
 export { InvalidOrigin, type OriginList } from "./edge/Origins.ts"
 export { ListenError, type Routes, SyncServer, type SyncServerOptions } from "./edge/SyncServer.ts"
 export * from "./ports/index.ts"
+export { DocumentRefused, SecsyncDocuments } from "./protocols/secsync/SecsyncDocuments.ts"
 export type { SecsyncOptions } from "./protocols/secsync/Sessions.ts"
 export { VERDANT_PATH } from "./protocols/verdant/ConnectionUrl.ts"
 export { FileLinks } from "./protocols/verdant/files/FileLinks.ts"

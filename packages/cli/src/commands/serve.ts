@@ -68,6 +68,12 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
       min: 1
     }),
+    "create-documents": Flags.boolean({
+      description:
+        "let clients make Secsync documents; with --no-create-documents, `sync-admin document create` or the app makes them",
+      default: true,
+      allowNo: true
+    }),
     "secsync-path": Flags.string({
       description:
         "path of Secsync documents: with /sync, the websocketEndpoint is wss://HOST/sync (default: none, and the whole path is a document's id)",
@@ -134,7 +140,10 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
         ...(memory === undefined ? {} : { messageMemory: memory * MIB })
       },
       ...(host === undefined ? {} : { host }),
-      secsync: { ...(flags["secsync-path"] === undefined ? {} : { path: flags["secsync-path"] }) },
+      secsync: {
+        createDocuments: flags["create-documents"],
+        ...(flags["secsync-path"] === undefined ? {} : { path: flags["secsync-path"] })
+      },
       trustedProxies: listOf(flags["trusted-proxy"]),
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})

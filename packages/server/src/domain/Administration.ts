@@ -1,5 +1,5 @@
 /**
- * The rules of administrative streams: they say which tokens, users and libraries an operator revoked or suspended, and which
+ * The rules of administrative streams: they say which tokens, users and libraries an operator revoked, suspended or deleted, and which
  * quota the operator gave a library. There is one such stream for each library and one for the whole server. Pure, like the rules of documents.
  */
 import { Result, Schema, Struct } from "effect"
@@ -25,7 +25,8 @@ const Before = Schema.Finite
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 const optionalName = Schema.optionalKey(Name)
 /** A document's id: up to 200 characters, of two units each. */
-const optionalDocument = Schema.optionalKey(Schema.NonEmptyString.check(Schema.isMaxLength(400)))
+const documentName = Schema.NonEmptyString.check(Schema.isMaxLength(400))
+const optionalDocument = Schema.optionalKey(documentName)
 
 /** No control characters and no lone surrogates: the text is shown in terminals. */
 const line = (maxLength: number) =>
@@ -46,6 +47,12 @@ const byOperator = <Tag extends string, Fields extends Schema.Struct.Fields>(tag
 export const AdministrationEvent = Schema.Union([
   byOperator("LibrarySuspended", {}),
   byOperator("LibraryResumed", {}),
+  /** The library was deleted for good, and no client can make one of its name until it is allowed again. */
+  byOperator("LibraryDeleted", {}),
+  byOperator("LibraryAllowedAgain", {}),
+  /** One document was deleted for good, or allowed again. Changes no state: the document's own stream says so. */
+  byOperator("DocumentDeleted", { documentId: documentName }),
+  byOperator("DocumentAllowedAgain", { documentId: documentName }),
   /** `tokenId` is the token's `jti`. */
   byOperator("TokenRevoked", { tokenId: Name }),
   /** `userId` is the token's `sub`. */
@@ -74,6 +81,7 @@ export const fromStreamEvent = (event: StreamEvent): AdministrationEvent =>
 
 export interface AdministrationState {
   readonly isSuspended: boolean
+  readonly isDeleted: boolean
   readonly tokens: ReadonlySet<string>
   readonly users: ReadonlyMap<string, number>
   readonly before: number
@@ -82,6 +90,7 @@ export interface AdministrationState {
 
 export const initial: AdministrationState = {
   isSuspended: false,
+  isDeleted: false,
   tokens: new Set(),
   users: new Map(),
   before: Number.NEGATIVE_INFINITY,
@@ -94,6 +103,10 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       return { ...state, isSuspended: true }
     case "LibraryResumed":
       return { ...state, isSuspended: false }
+    case "LibraryDeleted":
+      return { ...state, isDeleted: true }
+    case "LibraryAllowedAgain":
+      return { ...state, isDeleted: false }
     case "TokenRevoked":
       return { ...state, tokens: new Set(state.tokens).add(event.tokenId) }
     case "UserRevoked":
@@ -104,6 +117,8 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       const { _tag, operator, reason, ...quota } = event
       return { ...state, quota }
     }
+    case "DocumentDeleted":
+    case "DocumentAllowedAgain":
     case "AccessChanged":
       return state
   }
@@ -135,6 +150,10 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return !state.isSuspended
     case "LibraryResumed":
       return state.isSuspended
+    case "LibraryDeleted":
+      return !state.isDeleted
+    case "LibraryAllowedAgain":
+      return state.isDeleted
     case "TokenRevoked":
       return !state.tokens.has(command.tokenId)
     case "UserRevoked":
@@ -143,6 +162,8 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return state.before < command.before
     case "QuotaSet":
       return !isSameChange(state.quota, command)
+    case "DocumentDeleted":
+    case "DocumentAllowedAgain":
     case "AccessChanged":
       return true
   }

@@ -20,6 +20,7 @@ import { withPatience } from "../internal/timeouts.ts"
 import type { Access, AccessChanges, AccessOptions } from "../ports/Access.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
+import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { type SecsyncOptions, SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { VerdantFiles } from "../protocols/verdant/files/FileCatalog.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
@@ -124,8 +125,11 @@ export class SyncServer extends Context.Service<
         VerdantSessions.layer(options.verdant),
         VerdantFiles.layer
       ]),
+      Layer.provideMerge(SecsyncDocuments.layer),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
-      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
+      Layer.provideMerge(
+        Layer.mergeAll(DocumentRooms.layer(options.secsync?.createDocuments), LibraryRooms.layer(options.verdant))
+      ),
       Layer.provideMerge(AccessControl.layerChanges),
       Layer.provide([
         AdmissionControl.layer,

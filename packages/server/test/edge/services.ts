@@ -6,6 +6,7 @@ import { SendBudget } from "../../src/edge/SendBudget.ts"
 import { SlowLanes } from "../../src/edge/SlowLanes.ts"
 import type { ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
 import { SharedBytes } from "../../src/internal/SharedBytes.ts"
+import { documentNotFound } from "../../src/protocols/secsync/Wire.ts"
 
 const MB = 1024 * 1024
 
@@ -17,6 +18,7 @@ export const makeServices = (options: Partial<ClientSocketServices> = {}): Clien
   receiveBudget: new ReceiveBudget(256 * MB),
   sendBudget: new SendBudget(256 * MB),
   slowLanes: new SlowLanes((effect) => Effect.runFork(effect)),
+  missing: documentNotFound,
   waitingFrames: new SharedBytes(64 * MB),
   ...options
 })

@@ -1,7 +1,17 @@
 /** The events of a Verdant library: the only ones in its stream, `@verdant`. */
 import { Schema } from "effect"
 import { FileId, Hash } from "../Ids.ts"
-import { EVICTED, FOLDED, type NewEvent, PRUNED, type StreamEvent, type StreamKey } from "../Stream.ts"
+import {
+  ALLOWED_AGAIN,
+  DELETED,
+  EVICTED,
+  endsGeneration,
+  FOLDED,
+  type NewEvent,
+  PRUNED,
+  type StreamEvent,
+  type StreamKey
+} from "../Stream.ts"
 
 /** The stream of a library's Verdant data. */
 export const VERDANT = "@verdant"
@@ -113,6 +123,11 @@ export const Evicted = Schema.TaggedStruct(EVICTED, {
 })
 export const Pruned = Schema.TaggedStruct(PRUNED, { before: Version })
 
+/** Every payload is purged, and the library takes nothing any more. */
+export const Deleted = Schema.TaggedStruct(DELETED, {})
+/** The deleted library begins again, as if it was new. */
+export const AllowedAgain = Schema.TaggedStruct(ALLOWED_AGAIN, {})
+
 export const LibraryEvent = Schema.Union([
   ReplicaJoined,
   OperationsStored,
@@ -124,7 +139,9 @@ export const LibraryEvent = Schema.Union([
   FileStored,
   FilesSwept,
   Evicted,
-  Pruned
+  Pruned,
+  Deleted,
+  AllowedAgain
 ])
 export type LibraryEvent = typeof LibraryEvent.Type
 
@@ -132,7 +149,7 @@ export const toNewEvent = ({ _tag, ...data }: LibraryEvent, payloadHash: Hash | 
   type: _tag,
   data,
   payloadHash,
-  checkpoint: _tag === FOLDED || _tag === EVICTED
+  checkpoint: _tag === FOLDED || endsGeneration(_tag) || _tag === ALLOWED_AGAIN
 })
 
 const decodeEvent = Schema.decodeUnknownSync(LibraryEvent)

@@ -81,6 +81,8 @@ export interface LibraryState {
   readonly lease: { readonly replicaId: ReplicaId; readonly at: number } | undefined
   /** Version of the newest checkpoint. */
   readonly checkpoint: number
+  /** The library was deleted for good. */
+  readonly isDeleted: boolean
 }
 
 export const initial: LibraryState = {
@@ -100,7 +102,8 @@ export const initial: LibraryState = {
   fileBytes: 0,
   fileReferences: HashMap.empty(),
   lease: undefined,
-  checkpoint: 0
+  checkpoint: 0,
+  isDeleted: false
 }
 
 export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(entities)

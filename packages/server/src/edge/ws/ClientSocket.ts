@@ -30,6 +30,8 @@ export interface ClientSocketServices extends ArrivingMessageServices, SocketCon
   readonly waitingFrames: SharedBytes
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame
+  /** The protocol's frame for a document or library that does not exist. */
+  readonly missing: Frame
 }
 
 /** Whom a client is served as. */
@@ -163,6 +165,10 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
           return this.refuseToken("the token is not valid")
         case "GrantEnded":
           if (error.reason === "revoked") return this.refuseToken("the token was revoked")
+          if (error.reason === "deleted") {
+            connection.send(this.services.missing)
+            return connection.close(CloseCode.notFound, "the library was deleted")
+          }
           // No `unauthorized` frame, which would make the client give up: it can come back once the library is resumed.
           return connection.close(CloseCode.tryAgainLater, "the library is suspended")
         case "StorageUnavailable":

@@ -4,12 +4,12 @@ import type { Duplex } from "node:stream"
 import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { withPatience } from "../../internal/timeouts.ts"
-import { Access, type Grant, ReplicaType } from "../../ports/Access.ts"
+import { Access, type Grant, ReplicaType, type TokenRefused } from "../../ports/Access.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import { documentPathOf, parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
 import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
-import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
+import { documentError, documentNotFound, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { forbidden } from "../../protocols/verdant/Wire.ts"
@@ -61,9 +61,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     ...budgets,
     run,
     maxFrameBytes: limits.maxFrameBytes,
-    maxBufferedBytes: limits.maxBufferedBytes
+    maxBufferedBytes: limits.maxBufferedBytes,
+    missing: forbidden.frame
   }
-  const documentClients: ClientSocketServices = { ...libraryClients, unauthorized }
+  const documentClients: ClientSocketServices = { ...libraryClients, unauthorized, missing: documentNotFound }
   const gates = { maxBufferedBytes: limits.maxBufferedBytes, run: (effect: Effect.Effect<void>) => void run(effect) }
 
   const clients = new Map<WebSocket, ClientSocket>()
@@ -117,9 +118,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
-      Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) =>
-        refuse(reason === "unavailable" ? "503 Service Unavailable" : "401 Unauthorized")
-      ),
+      Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) => refuse(statusOf(reason))),
       Effect.catchTag(["StorageUnavailable", "AccessUndecided", "TimeoutError"], () =>
         refuse("503 Service Unavailable")
       ),
@@ -270,6 +269,18 @@ export const makeWebSockets = Effect.fnUntraced(function* (
 
 /** The longest name in a log line, UTF-16 units. An id has at most 400. */
 const MAX_SHOWN = 500
+
+/** On a 401, a Verdant client fetches a new token, which does not help it if the library was deleted. */
+const statusOf = (reason: TokenRefused["reason"] | GrantEnded["reason"]): string => {
+  switch (reason) {
+    case "unavailable":
+      return "503 Service Unavailable"
+    case "deleted":
+      return "403 Forbidden"
+    default:
+      return "401 Unauthorized"
+  }
+}
 
 /** Opens a protocol's session for a client; undefined if that closed the connection. */
 type Open = (client: ClientSocket) => Effect.Effect<Opened | undefined | void, CloseReason, Scope.Scope>

@@ -54,6 +54,12 @@ export const refuseAccess = (connection: Connection): void => {
   connection.close(CloseCode.forbidden, "not allowed")
 }
 
+/** Tells the client that there is no such document, which it takes as final, and closes its connection. */
+export const refuseMissing = (connection: Connection): void => {
+  connection.send(Wire.documentNotFound)
+  connection.close(CloseCode.notFound, "the document does not exist")
+}
+
 /** Sends the document, and then its events until the scope closes. */
 export const openSession = Effect.fnUntraced(function* (
   services: Services,

@@ -1,5 +1,7 @@
 /** Opens the session of a Secsync client: checks that the client may read the document, and finds its room. */
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
+import type { DocumentId } from "../../domain/Ids.ts"
+import * as Secsync from "../../domain/secsync/index.ts"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
 import { SharedBytes } from "../../internal/SharedBytes.ts"
 import { reachesDocument } from "../../ports/Access.ts"
@@ -9,11 +11,16 @@ import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { MANY_BYTES_IN_FLIGHT } from "./InFlight.ts"
-import { DocumentRooms } from "./Rooms.ts"
-import { openSession, refuseAccess, type SessionRequest } from "./Session.ts"
+import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
+import { openSession, refuseAccess, refuseMissing, type SessionRequest } from "./Session.ts"
 import * as Wire from "./Wire.ts"
 
 export interface SecsyncOptions {
+  /**
+   * Whether a client makes a document by its first snapshot. Default: true. If not, a client that asks for a document that
+   * does not exist gets `document-not-found`, until `SecsyncDocuments.create` or `sync-admin document create` has made it.
+   */
+  readonly createDocuments?: boolean
   /**
    * Updates that a snapshot may gather before the server asks a client for the next snapshot. Default: no limit, the
    * clients decide alone. The protocol's authors recommend 200–500.
@@ -64,13 +71,31 @@ export class SecsyncSessions extends Context.Service<
           const mayRead = yield* services.ask(grant, { _tag: "Read", documentId })
           return mayRead && (yield* services.ask(grant, { _tag: "Receive", documentId }))
         })
+        /** Whether a document takes clients. The room may not have heard yet that another process has made it. */
+        const isServed = Effect.fnUntraced(function* (room: DocumentRoom) {
+          const mayOpen = ({ isCreated, isDeleted }: Secsync.DocumentState) =>
+            !isDeleted && (isCreated || room.local.mayCreate)
+          if (mayOpen(room.state())) return true
+          const { events } = yield* room.newestTail
+          return mayOpen(
+            Secsync.fold(
+              room.key.streamId as DocumentId,
+              events.map(({ event }) => event)
+            )
+          )
+        })
         const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
           if (!(yield* mayOpen(request))) {
             refuseAccess(connection)
             return undefined
           }
           const key = { libraryId: request.grant.libraryId, streamId: request.documentId }
-          return yield* openSession(services, yield* rooms.get(key), connection, request)
+          const room = yield* rooms.get(key)
+          if (!(yield* isServed(room))) {
+            refuseMissing(connection)
+            return undefined
+          }
+          return yield* openSession(services, room, connection, request)
         })
         return SecsyncSessions.of({ open })
       })
