@@ -120,7 +120,7 @@ describe("token", () => {
     const cwd = freshFolder()
     for (const [args, code] of [
       [["--library", "@library", "--user", "ada"], "NAME_INVALID"],
-      [["--library", "notes", "--user", "ada", "--document", "a/b"], "NAME_INVALID"],
+      [["--library", "notes", "--user", "ada", "--document", "a?b"], "NAME_INVALID"],
       [["--library", "notes", "--user", "ada", "--expires", "soon"], "DURATION_INVALID"],
       [["--library", "notes", "--user", "ada", "--type", "emperor"], "USAGE"],
       [["--library", "notes"], "USAGE"]
@@ -405,7 +405,7 @@ describe("serve", () => {
     const closed = (socket: WebSocket) =>
       new Promise((resolve) => void socket.addEventListener("close", ({ code }) => resolve(code)))
     const first = new WebSocket(url)
-    await new Promise((resolve) => void first.addEventListener("open", resolve))
+    await new Promise((resolve) => void first.addEventListener("message", resolve))
     assert.strictEqual(await closed(new WebSocket(url)), 1006)
     first.send(" ".repeat(1024 * 1024 + 1))
     assert.strictEqual(await closed(first), 1009)

@@ -18,6 +18,12 @@ export { ListenError, type Routes, SyncServer, type SyncServerOptions } from "./
 export * from "./ports/index.ts"
 export { DocumentRefused, SecsyncDocuments } from "./protocols/secsync/SecsyncDocuments.ts"
 export type { SecsyncOptions } from "./protocols/secsync/Sessions.ts"
+export type {
+  BeforeStored,
+  IncomingMessage,
+  StoredHookOptions,
+  StoredMessage
+} from "./protocols/secsync/StoredHooks.ts"
 export { VERDANT_PATH } from "./protocols/verdant/ConnectionUrl.ts"
 export { FileLinks } from "./protocols/verdant/files/FileLinks.ts"
 export type { FileOptions } from "./protocols/verdant/files/FileOptions.ts"

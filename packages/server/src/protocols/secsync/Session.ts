@@ -5,6 +5,7 @@
 import { Effect, type Fiber, type Scope } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
+import type { StreamEvent } from "../../domain/Stream.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
@@ -24,6 +25,7 @@ import { DocumentDelivery } from "./DocumentDelivery.ts"
 import { followAnswered, followReceived, followRefused, followVerified, type Sender } from "./FrameTrail.ts"
 import { InFlight } from "./InFlight.ts"
 import type { DocumentRoom } from "./Rooms.ts"
+import { incomingOf, type StoredHooks } from "./StoredHooks.ts"
 import { UpdateReplies } from "./UpdateReplies.ts"
 import * as Wire from "./Wire.ts"
 import { type Reservation, reservationMessage } from "./WriteReservations.ts"
@@ -46,6 +48,7 @@ export interface Services {
   readonly now: () => number
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly frames: FrameLog
+  readonly hooks: StoredHooks
 }
 
 /** Tells the client that it has no access, which it takes as final, and closes its connection. */
@@ -230,10 +233,11 @@ class DocumentSession implements ProtocolSession {
     const { connection } = this
     switch (message._tag) {
       case "Snapshot":
-        return isGenuine ? this.receiveSnapshot(message) : Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
+        if (!isGenuine) return Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
+        return this.afterHook(message, () => this.receiveSnapshot(message))
       case "Update":
         return isGenuine
-          ? this.receiveUpdate(message)
+          ? this.afterHook(message, () => this.receiveUpdate(message))
           : Effect.sync(() => connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false)))
       case "Ephemeral":
         return Effect.sync(() => {
@@ -243,6 +247,43 @@ class DocumentSession implements ProtocolSession {
           else if (this.mayRelay(message)) this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
         })
     }
+  }
+
+  /** Stores a message unless the app's `beforeStored` refuses it. Without such a hook, nothing is asked. */
+  private afterHook(
+    message: Wire.SnapshotMessage | Wire.UpdateMessage,
+    store: () => Effect.Effect<void, StorageUnavailable>
+  ): Effect.Effect<void, StorageUnavailable> {
+    const { connection, request } = this
+    const { after, before, isFull } = this.services.hooks
+    if (after !== undefined && isFull()) {
+      return Effect.sync(() => connection.close(CloseCode.tryAgainLater, "too much waits for the app's hook"))
+    }
+    if (before === undefined) return store()
+    return before(incomingOf(message, request.grant, request.documentId)).pipe(
+      Effect.flatMap((answer) => {
+        if (connection.isSentAway()) return Effect.void
+        if (answer === "store") return store()
+        return Effect.sync(() => {
+          if (message._tag === "Snapshot") connection.send(Wire.snapshotSaveFailed)
+          else if (answer === "requireSnapshot") this.replies.requireSnapshot(message.refSnapshotId, message.clock)
+          else connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false))
+        })
+      }),
+      Effect.catchTag("HookUndecided", ({ message }) =>
+        Effect.sync(() => connection.close(CloseCode.tryAgainLater, message))
+      )
+    )
+  }
+
+  /** Tells the app of a message that was stored. */
+  private tellStored(message: Wire.SnapshotMessage | Wire.UpdateMessage, event: StreamEvent): void {
+    const { after } = this.services.hooks
+    if (after === undefined) return
+    const { documentId, grant } = this.request
+    const { additionalServerData, grant: _, ...which } = incomingOf(message, grant, documentId)
+    const { recordedAt, version } = event
+    after({ ...which, libraryId: grant.libraryId, userId: grant.userId, version, recordedAt })
   }
 
   private mayRelay({ signed }: Wire.EphemeralMessage): boolean {
@@ -277,6 +318,7 @@ class DocumentSession implements ProtocolSession {
       const submittedAt = frames.now()
       room.submit(command, connection.id, (outcome) => {
         try {
+          if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
           replies.answer(message, outcome, delivery)
           if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
           if (outcome._tag === "Stored") this.reservationsInARow = 0
@@ -311,6 +353,7 @@ class DocumentSession implements ProtocolSession {
         // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
         // be another client's update to this very snapshot.
         room.submit(command, connection.id, (outcome) => {
+          if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
           resume(evaluateNow(() => this.answerSnapshot(message.snapshotId, outcome)))
           if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
         })

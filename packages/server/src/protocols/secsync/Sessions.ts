@@ -13,9 +13,10 @@ import type { ProtocolSession } from "../ProtocolSession.ts"
 import { MANY_BYTES_IN_FLIGHT } from "./InFlight.ts"
 import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
 import { openSession, refuseAccess, refuseMissing, type SessionRequest } from "./Session.ts"
+import { makeStoredHooks, type StoredHookOptions } from "./StoredHooks.ts"
 import * as Wire from "./Wire.ts"
 
-export interface SecsyncOptions {
+export interface SecsyncOptions extends StoredHookOptions {
   /**
    * Whether a client makes a document by its first snapshot. Default: true. If not, a client that asks for a document that
    * does not exist gets `document-not-found`, until `SecsyncDocuments.create` or `sync-admin document create` has made it.
@@ -63,7 +64,8 @@ export class SecsyncSessions extends Context.Service<
           inFlight: new SharedBytes(MANY_BYTES_IN_FLIGHT),
           now: () => clock.currentTimeMillisUnsafe(),
           run: yield* FiberSet.makeRuntime<never>(),
-          frames: yield* makeFrameLog
+          frames: yield* makeFrameLog,
+          hooks: yield* makeStoredHooks(options)
         }
         const mayOpen = Effect.fnUntraced(function* ({ documentId, grant }: SessionRequest) {
           if (!reachesDocument(grant, documentId)) return false
