@@ -20,6 +20,14 @@ export { type EvictedDocument, evict } from "./Eviction.ts"
 export { type ExportOptions, type ExportReport, exportLog } from "./Export.ts"
 export { type ImportReport, importLog, LineRefused } from "./Import.ts"
 export {
+  type DocumentRow,
+  type ImportedDocument,
+  type ImportSecsyncOptions,
+  importSecsync,
+  type SecsyncTables,
+  SecsyncUnreadable
+} from "./ImportSecsync.ts"
+export {
   type ImportedLibrary,
   type ImportVerdantOptions,
   importVerdant,

@@ -98,6 +98,12 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     this.frames.open()
   }
 
+  /** Runs another effect in place of the one given to `serve`, which is interrupted. Called while a frame is handled. */
+  awaitAnew(untilEnd: Effect.Effect<void, CloseReason>): void {
+    this.serving?.interruptUnsafe()
+    this.serving = this.start(untilEnd)
+  }
+
   /** Whether the client was admitted: it has a session. */
   get isServed(): boolean {
     return this.served !== undefined

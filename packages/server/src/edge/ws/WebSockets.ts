@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream"
 import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { withPatience } from "../../internal/timeouts.ts"
-import { Access, type Grant, ReplicaType, type TokenRefused } from "../../ports/Access.ts"
+import { Access, type Grant, ReplicaType, reachesDocument, type TokenRefused } from "../../ports/Access.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import { documentPathOf, parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
@@ -22,7 +22,8 @@ import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import type { Origins } from "../Origins.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
-import { gateFor } from "./ReceiveGate.ts"
+import { gateFor, ReceiveGate } from "./ReceiveGate.ts"
+import { HeldGrant, RefreshableSession, type RefreshedConnection } from "./TokenRefresh.ts"
 import { destroyOnError, refuseUpgrade, type Upgrade } from "./Upgrade.ts"
 
 export interface WebSockets {
@@ -65,6 +66,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     missing: forbidden.frame
   }
   const documentClients: ClientSocketServices = { ...libraryClients, unauthorized, missing: documentNotFound }
+  const refreshing = { access, admission: admissionControl }
   const gates = { maxBufferedBytes: limits.maxBufferedBytes, run: (effect: Effect.Effect<void>) => void run(effect) }
 
   const clients = new Map<WebSocket, ClientSocket>()
@@ -183,9 +185,15 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         }
         if (clients.has(client.ws)) served += 1
         // In a fiber of its own, so that an idle client does not keep the memory of its opening.
-        const { grant, session } = opened
-        const untilEnd = untilGrantEnds(connection, grant, scope)
-        return Effect.sync(() => client.serve({ session, user: userOf(grant) }, untilEnd))
+        const { held, mismatchOf, session } = opened
+        const untilEnd = () => untilGrantEnds(connection, held, scope)
+        const replaced = () =>
+          Effect.andThen(
+            Effect.sync(() => client.awaitAnew(untilEnd())),
+            opened.askAgain
+          )
+        const refreshable = new RefreshableSession(session, refreshing, { connection, held, mismatchOf, replaced })
+        return Effect.sync(() => client.serve({ session: refreshable, user: userOf(held.grant) }, untilEnd()))
       }),
       Effect.asVoid
     )
@@ -210,12 +218,15 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           connection.close(CloseCode.policy, "the path names no document")
           return yield* logRefusedName(target)
         }
-        const grant = yield* access.verify(target.token)
+        const held = new HeldGrant(yield* access.verify(target.token))
+        const { grant } = held
         yield* admissionControl.admit(grant, leave(client))
         const { documentId, mode, known } = target
         const gate = yield* gateFor(accessControl, connection, { ...gates, grant, documentId, refusal: unauthorized })
         const session = yield* documents.open(gate, { grant, documentId, mode, known })
-        return session && { grant, session }
+        const mismatchOf = (next: Grant) =>
+          reachesDocument(next, documentId) ? undefined : "the token does not reach the document"
+        return session && { held, session, mismatchOf, askAgain: askAgain(gate) }
       })
 
   /** Names in the log what a user's client asked for. A client without a valid token could fill the log. */
@@ -230,21 +241,31 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     )
 
   const openLibrary =
-    (grant: Grant): Open =>
+    (verified: Grant): Open =>
     (client) =>
       Effect.gen(function* () {
+        const held = new HeldGrant(verified)
+        const { grant } = held
         yield* admissionControl.admit(grant, leave(client))
         const options = { ...gates, grant, documentId: undefined, refusal: forbidden.frame }
         const gate = yield* gateFor(accessControl, client.connection, options)
         const session = yield* libraries.openSocket(gate, grant)
-        return session && { grant, session }
+        const mismatchOf = (next: Grant) =>
+          next.documents !== undefined || isPolling(next)
+            ? "the token is not for a connection to the library"
+            : undefined
+        return session && { held, session, mismatchOf, askAgain: askAgain(gate) }
       })
 
-  const untilGrantEnds = (connection: Connection, grant: Grant, scope: Scope.Closeable) =>
-    access.ended(grant).pipe(
-      Effect.andThen(Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))),
-      Effect.onExit((exit) => Scope.close(scope, exit))
-    )
+  /** Ends when the client goes or its grant ends. After a new token it is interrupted, and another one waits in its place. */
+  const untilGrantEnds = (connection: Connection, held: HeldGrant, scope: Scope.Closeable) =>
+    Effect.suspend(() => {
+      const { replacements } = held
+      return access.ended(held.grant).pipe(
+        Effect.andThen(Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))),
+        Effect.onExit((exit) => (held.replacements === replacements ? Scope.close(scope, exit) : Effect.void))
+      )
+    })
 
   const leave = (client: ClientSocket) => (ended: GrantEnded) => void run(client.closeFor(Cause.fail(ended)))
 
@@ -285,10 +306,14 @@ const statusOf = (reason: TokenRefused["reason"] | GrantEnded["reason"]): string
 /** Opens a protocol's session for a client; undefined if that closed the connection. */
 type Open = (client: ClientSocket) => Effect.Effect<Opened | undefined | void, CloseReason, Scope.Scope>
 
-interface Opened {
-  readonly grant: Grant
+interface Opened extends Pick<RefreshedConnection, "held" | "mismatchOf"> {
   readonly session: ProtocolSession
+  /** Asks the policy whether the client may still receive. */
+  readonly askAgain: Effect.Effect<void>
 }
+
+const askAgain = (gate: Connection): Effect.Effect<void> =>
+  gate instanceof ReceiveGate ? Effect.suspend(() => gate.askAgain()) : Effect.void
 
 const makeServer = (limits: SocketLimits) =>
   Effect.acquireRelease(

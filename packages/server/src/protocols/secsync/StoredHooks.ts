@@ -169,7 +169,7 @@ export const incomingOf = (
   documentId: DocumentId
 ): IncomingMessage => {
   const { _tag, pubKey } = message
-  const whose = { _tag, grant, documentId, pubKey }
+  const whose = { _tag, grant: { ...grant }, documentId, pubKey }
   return message._tag === "Snapshot"
     ? { ...whose, snapshotId: message.snapshotId, additionalServerData: message.additionalServerData }
     : { ...whose, snapshotId: message.refSnapshotId, clock: message.clock }
