@@ -74,6 +74,12 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       default: true,
       allowNo: true
     }),
+    "keys-per-user": Flags.integer({
+      description:
+        "bind each user of a library to so many Secsync signing keys, those that the server sees first (default: any keys)",
+      min: 1,
+      max: 100
+    }),
     "secsync-path": Flags.string({
       description:
         "path of Secsync documents: with /sync, the websocketEndpoint is wss://HOST/sync (default: none, and the whole path is a document's id)",
@@ -142,7 +148,8 @@ Log lines go to stderr. --log-level debug adds lines that help to find out why a
       ...(host === undefined ? {} : { host }),
       secsync: {
         createDocuments: flags["create-documents"],
-        ...(flags["secsync-path"] === undefined ? {} : { path: flags["secsync-path"] })
+        ...(flags["secsync-path"] === undefined ? {} : { path: flags["secsync-path"] }),
+        ...(flags["keys-per-user"] === undefined ? {} : { keysPerUser: flags["keys-per-user"] })
       },
       trustedProxies: listOf(flags["trusted-proxy"]),
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),

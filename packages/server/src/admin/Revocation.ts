@@ -50,6 +50,10 @@ export const revoke = Effect.fn("revoke")(function* (revocation: Revocation, by:
   return yield* administer(revocation.libraryId, { ...event, ...by }, "sync-admin token revoke")
 })
 
+/** Forgets the signing keys that a user is bound to: the next ones are the user's. Returns whether there were any. */
+export const forgetKeys = (libraryId: LibraryId, userId: string, by: Attribution = {}) =>
+  administer(libraryId, { _tag: "SigningKeysForgotten", userId, ...by }, "sync-admin token keys forget")
+
 /** Appends an operator's event to an administrative stream, unless it would change nothing; returns whether it did. */
 export const administer = Effect.fnUntraced(function* (
   libraryId: LibraryId | undefined,

@@ -52,6 +52,6 @@ export {
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
-export { isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
+export { forgetKeys, isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
 export { type Statistics, statistics } from "./Statistics.ts"
 export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"

@@ -2,8 +2,8 @@
  * The rules of administrative streams: they say which tokens, users and libraries an operator revoked, suspended or deleted, and which
  * quota the operator gave a library. There is one such stream for each library and one for the whole server. Pure, like the rules of documents.
  */
-import { Result, Schema, Struct } from "effect"
-import type { LibraryId } from "./Ids.ts"
+import { HashMap, Option, Result, Schema, Struct } from "effect"
+import { type LibraryId, PublicKey } from "./Ids.ts"
 import { isSameChange, Quota, type QuotaChange } from "./Quota.ts"
 import type { NewEvent, StreamEvent, StreamKey } from "./Stream.ts"
 
@@ -60,6 +60,10 @@ export const AdministrationEvent = Schema.Union([
   byOperator("TokensRevoked", { before: Before }),
   /** The app's rights have changed for the connections that match all of the given fields. Changes no state. */
   Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalDocument }),
+  /** A Secsync key that is the user's from now on, because the server saw the user sign with it first. */
+  Schema.TaggedStruct("SigningKeyBound", { userId: Name, pubKey: PublicKey }),
+  /** The user has no keys any more, and is bound to the next ones. */
+  byOperator("SigningKeysForgotten", { userId: Name }),
   /** The parts of the library's quota that are not the server's. A part that is missing is the server's from now on. */
   byOperator("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
 ])
@@ -86,6 +90,9 @@ export interface AdministrationState {
   readonly users: ReadonlyMap<string, number>
   readonly before: number
   readonly quota: QuotaChange
+  /** The keys that users are bound to, in the order in which they were seen. */
+  readonly signingKeys: HashMap.HashMap<string, ReadonlyArray<PublicKey>>
+  readonly keyOwners: HashMap.HashMap<PublicKey, string>
 }
 
 export const initial: AdministrationState = {
@@ -94,7 +101,9 @@ export const initial: AdministrationState = {
   tokens: new Set(),
   users: new Map(),
   before: Number.NEGATIVE_INFINITY,
-  quota: {}
+  quota: {},
+  signingKeys: HashMap.empty(),
+  keyOwners: HashMap.empty()
 }
 
 export const evolve = (state: AdministrationState, event: AdministrationEvent): AdministrationState => {
@@ -117,12 +126,26 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       const { _tag, operator, reason, ...quota } = event
       return { ...state, quota }
     }
+    case "SigningKeyBound": {
+      const { pubKey, userId } = event
+      const keys = [...keysOf(state, userId), pubKey]
+      const signingKeys = HashMap.set(state.signingKeys, userId, keys)
+      return { ...state, signingKeys, keyOwners: HashMap.set(state.keyOwners, pubKey, userId) }
+    }
+    case "SigningKeysForgotten": {
+      let { keyOwners } = state
+      for (const key of keysOf(state, event.userId)) keyOwners = HashMap.remove(keyOwners, key)
+      return { ...state, keyOwners, signingKeys: HashMap.remove(state.signingKeys, event.userId) }
+    }
     case "DocumentDeleted":
     case "DocumentAllowedAgain":
     case "AccessChanged":
       return state
   }
 }
+
+const keysOf = ({ signingKeys }: AdministrationState, userId: string): ReadonlyArray<PublicKey> =>
+  Option.getOrUndefined(HashMap.get(signingKeys, userId)) ?? []
 
 export const fold = (events: Iterable<StreamEvent>): AdministrationState => {
   let state = initial
@@ -162,6 +185,10 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return state.before < command.before
     case "QuotaSet":
       return !isSameChange(state.quota, command)
+    case "SigningKeyBound":
+      return !HashMap.has(state.keyOwners, command.pubKey)
+    case "SigningKeysForgotten":
+      return HashMap.has(state.signingKeys, command.userId)
     case "DocumentDeleted":
     case "DocumentAllowedAgain":
     case "AccessChanged":

@@ -33,6 +33,7 @@ import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { type QuotaPolicy, Quotas } from "../rooms/Quotas.ts"
+import { SigningKeys } from "../rooms/SigningKeys.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
 import { makeBudgets } from "./Budgets.ts"
@@ -134,6 +135,7 @@ export class SyncServer extends Context.Service<
       Layer.provide([
         AdmissionControl.layer,
         AccessControl.layer(options.access),
+        SigningKeys.layer(options.secsync?.keysPerUser),
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         NodeHttpServer.layerHttpServices

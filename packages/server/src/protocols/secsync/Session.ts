@@ -4,7 +4,7 @@
  */
 import { Effect, type Fiber, type Scope } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
-import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
+import type { DocumentId, PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
@@ -17,6 +17,7 @@ import { type Action, type Grant, maySignWith } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { AccessUndecided, Ask } from "../../rooms/AccessControl.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
+import type { SigningKeys } from "../../rooms/SigningKeys.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -49,6 +50,8 @@ export interface Services {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly frames: FrameLog
   readonly hooks: StoredHooks
+  /** undefined: users are not bound to keys. */
+  readonly claimKey: SigningKeys["Service"]["claim"]
 }
 
 /** Tells the client that it has no access, which it takes as final, and closes its connection. */
@@ -101,6 +104,8 @@ class DocumentSession implements ProtocolSession {
   private reservationsInARow = 0
   private invalidInARow = 0
   private hasWarned = false
+  /** The last key that was found to be the user's. */
+  private claimedKey: PublicKey | undefined
   /** Undefined until the first ephemeral message, because most connections idle. */
   private ephemerals: TokenBucket | undefined
 
@@ -196,10 +201,19 @@ class DocumentSession implements ProtocolSession {
         return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
       default: {
         const { documentId, grant } = this.request
-        const { ask } = this.services
+        const { ask, claimKey } = this.services
         if (message.documentId !== documentId) this.warnOfOtherDocument(message)
         const rule = ruleAgainst(message, grant)
         if (rule !== undefined) return Effect.sync(() => this.refuse(message, rule))
+        const isUnclaimed = claimKey !== undefined && isGenuine && message.pubKey !== this.claimedKey
+        // The issuer of a token with the claim `keys` has decided already.
+        if (isUnclaimed && grant.signingKeys === undefined) {
+          return Effect.flatMap(claimKey(grant, message.pubKey), (isOwn) => {
+            if (!isOwn) return Effect.sync(() => this.refuse(message, "SigningKey"))
+            this.claimedKey = message.pubKey
+            return this.handle(message, isGenuine)
+          })
+        }
         // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
         if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
         return Effect.flatMap(ask(grant, actionOf(message, documentId)), (isAllowed) => {

@@ -7,6 +7,7 @@ import { SharedBytes } from "../../internal/SharedBytes.ts"
 import { reachesDocument } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
+import { SigningKeys } from "../../rooms/SigningKeys.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -32,6 +33,12 @@ export interface SecsyncOptions extends StoredHookOptions {
    * none, and the whole path is the document's id. A client that names another path gets `document-error`.
    */
   readonly path?: string
+  /**
+   * The number of signing keys that each user (`sub`) is bound to in a library: those that the server sees first. A message
+   * by any other key, or by a key of another user, closes the connection with 4403. A token with the claim `keys` is exempt: its
+   * issuer has decided. Default: no limit, and nothing is remembered. For apps whose users keep their keys: one for each device.
+   */
+  readonly keysPerUser?: number
   /** The app's own schemas for the additional fields of `publicData`. A message that fails them is malformed. */
   readonly publicData?: Wire.PublicDataSchemas
 }
@@ -65,7 +72,8 @@ export class SecsyncSessions extends Context.Service<
           now: () => clock.currentTimeMillisUnsafe(),
           run: yield* FiberSet.makeRuntime<never>(),
           frames: yield* makeFrameLog,
-          hooks: yield* makeStoredHooks(options)
+          hooks: yield* makeStoredHooks(options),
+          claimKey: (yield* SigningKeys).claim
         }
         const mayOpen = Effect.fnUntraced(function* ({ documentId, grant }: SessionRequest) {
           if (!reachesDocument(grant, documentId)) return false
