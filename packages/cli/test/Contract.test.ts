@@ -120,7 +120,7 @@ describe("token", () => {
     const cwd = freshFolder()
     for (const [args, code] of [
       [["--library", "@library", "--user", "ada"], "NAME_INVALID"],
-      [["--library", "notes", "--user", "ada", "--document", "a/b"], "NAME_INVALID"],
+      [["--library", "notes", "--user", "ada", "--document", "a?b"], "NAME_INVALID"],
       [["--library", "notes", "--user", "ada", "--expires", "soon"], "DURATION_INVALID"],
       [["--library", "notes", "--user", "ada", "--type", "emperor"], "USAGE"],
       [["--library", "notes"], "USAGE"]

@@ -3,7 +3,14 @@ export * from "./adapters/index.ts"
 export { defaultQuota, type Quota, type QuotaChange } from "./domain/Quota.ts"
 export { ReplicaId } from "./domain/verdant/Events.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"
-export type { Changed, Evicted, Imported, LibraryChange, Purged } from "./domain/verdant/views/LibraryChange.ts"
+export type {
+  Changed,
+  Deleted,
+  Evicted,
+  Imported,
+  LibraryChange,
+  Purged
+} from "./domain/verdant/views/LibraryChange.ts"
 export type { ReplicaInfo, VerdantInfo } from "./domain/verdant/views/LibraryInfo.ts"
 export { InvalidTrustedProxy } from "./edge/ClientAddress.ts"
 export type { EdgeOptions } from "./edge/EdgeOptions.ts"
@@ -19,7 +26,14 @@ export { ListenError, type Routes, SyncServer, type SyncServerOptions } from "./
 export { ClientRefused, type Transport, Transports } from "./edge/Transports.ts"
 export { CurrentLogThreshold, LogThreshold } from "./internal/LogThreshold.ts"
 export * from "./ports/index.ts"
+export { DocumentRefused, SecsyncDocuments } from "./protocols/secsync/SecsyncDocuments.ts"
 export type { SecsyncOptions } from "./protocols/secsync/Sessions.ts"
+export type {
+  BeforeStored,
+  IncomingMessage,
+  StoredHookOptions,
+  StoredMessage
+} from "./protocols/secsync/StoredHooks.ts"
 export { VERDANT_PATH } from "./protocols/verdant/ConnectionUrl.ts"
 export { AnothersFile, FilesFull } from "./protocols/verdant/files/FileCatalog.ts"
 export { FileLinks } from "./protocols/verdant/files/FileLinks.ts"

@@ -8,6 +8,7 @@ import { Access, type AccessChange, AccessChanges, type TokenRequest } from "@se
 import type { BlobStore } from "@sealog/server/ports/BlobStore"
 import { EventLog, type StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
+import { SecsyncDocuments } from "@sealog/server/protocols/secsync/SecsyncDocuments"
 import { FileLinks } from "@sealog/server/protocols/verdant/files/FileLinks"
 import { VerdantLibraries } from "@sealog/server/protocols/verdant/VerdantLibraries"
 import { Context, Effect, Function, Layer, Redacted, type Scope } from "effect"
@@ -25,6 +26,7 @@ export interface TestServer {
   readonly changed: (change: AccessChange) => Effect.Effect<void, StorageUnavailable>
   /** The interface for the app that embeds the server. */
   readonly libraries: VerdantLibraries["Service"]
+  readonly documents: SecsyncDocuments["Service"]
   readonly token: (libraryId: string, request?: Partial<Omit<TokenRequest, "libraryId">>) => Effect.Effect<string>
 }
 
@@ -90,6 +92,7 @@ const startOn: <E>(
     changed: Context.get(services, AccessChanges).changed,
     log: Context.get(services, EventLog),
     libraries: Context.get(services, VerdantLibraries),
+    documents: Context.get(services, SecsyncDocuments),
     token: (libraryId, request) => mint({ userId: "somebody", libraryId: LibraryId.make(libraryId), ...request })
   }
 })

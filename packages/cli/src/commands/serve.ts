@@ -65,6 +65,23 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
       min: 1
     }),
+    "create-documents": Flags.boolean({
+      description:
+        "let clients make Secsync documents; with --no-create-documents, `sync-admin document create` or the app makes them",
+      default: true,
+      allowNo: true
+    }),
+    "keys-per-user": Flags.integer({
+      description:
+        "bind each user of a library to so many Secsync signing keys, those that the server sees first (default: any keys)",
+      min: 1,
+      max: 100
+    }),
+    "secsync-path": Flags.string({
+      description:
+        "path of Secsync documents: with /sync, the websocketEndpoint is wss://HOST/sync (default: none, and the whole path is a document's id)",
+      env: "SEALOG_SECSYNC_PATH"
+    }),
     quota: Flags.string({
       description:
         "a part of the quota of every library, such as objects=50000 or bytes=32MiB; `sync-admin library quota` sets other ones for single libraries",
@@ -137,6 +154,11 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         ...(memory === undefined ? {} : { messageMemory: memory * MIB })
       },
       ...(host === undefined ? {} : { host }),
+      secsync: {
+        createDocuments: flags["create-documents"],
+        ...(flags["secsync-path"] === undefined ? {} : { path: flags["secsync-path"] }),
+        ...(flags["keys-per-user"] === undefined ? {} : { keysPerUser: flags["keys-per-user"] })
+      },
       trustedProxies: listOf(flags["trusted-proxy"]),
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})

@@ -1,6 +1,6 @@
 /** Names given on the command line, checked by the rules for names in tokens and URLs. */
 
-import { DocumentId, LibraryId, PublicKey, UserId } from "@sealog/server/ports"
+import { DocumentId, decodeDocumentId, LibraryId, PublicKey, UserId } from "@sealog/server/ports"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -11,9 +11,13 @@ export const libraryIdOf = (text: string): LibraryId =>
   )
 
 export const documentIdOf = (text: string): DocumentId =>
-  Option.getOrThrowWith(Schema.decodeOption(DocumentId)(text), () =>
-    nameInvalid("document", "1 to 128 letters, digits and . _ ~ : -, starting with a letter, a digit, _ or -")
+  Option.getOrThrowWith(Option.fromUndefinedOr(possibleDocumentId(text)), () =>
+    nameInvalid("document", "1 to 200 characters without ?, #, \\ and control characters, not starting with / or @")
   )
+
+/** undefined: no document has such an id. */
+export const possibleDocumentId = (text: string): DocumentId | undefined =>
+  Option.getOrUndefined(Schema.decodeOption(DocumentId)(decodeDocumentId(text)))
 
 export const userIdOf = (text: string): UserId =>
   Option.getOrThrowWith(Schema.decodeOption(UserId)(text), () =>

@@ -9,9 +9,12 @@ const AROUND_BYTES = 200
 /** A larger broadcast is not sent. */
 export const MAX_BROADCAST_BYTES = 64 * 1024
 
+/** Longest id of a stream, in UTF-16 units: a document's has at most 200 characters. */
+const MAX_STREAM_ID = 400
+
 /** A library's id, or `@server`, the log's own streams, which no client can name. */
 const Library = Schema.Union([LibraryId, Schema.Literal("@server").pipe(Schema.brand("LibraryId"))])
-const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(200))])
+const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(MAX_STREAM_ID))])
 
 const Message = Schema.fromJsonString(
   Schema.Union([

@@ -4,7 +4,7 @@
  */
 import { Effect, Result } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
-import { EVICTED, type StreamKey } from "../domain/Stream.ts"
+import { endsGeneration, type StreamKey } from "../domain/Stream.ts"
 import { toNewEvent } from "../domain/secsync/Events.ts"
 import { makePruning, type PruningRule } from "../domain/secsync/Retention.ts"
 import { EventLog } from "../ports/EventLog.ts"
@@ -67,7 +67,7 @@ const pruneStream = Effect.fnUntraced(function* (key: StreamKey, rule: PruningRu
   if (held.payloads === 0) return undefined
   const decided = yield* appendDecided(key, { origin: ORIGIN, dryRun }, ([checkpoint]) =>
     // The document was evicted since it was read: every payload is deleted already.
-    checkpoint === undefined || checkpoint.event.type === EVICTED || checkpoint.event.version < before
+    checkpoint === undefined || endsGeneration(checkpoint.event.type) || checkpoint.event.version < before
       ? Result.fail("superseded" as const)
       : Result.succeed({ event: toNewEvent({ _tag: "Pruned", before }, ""), purgeBefore: before })
   )

@@ -18,11 +18,11 @@ import { appendDecided } from "./appendDecision.ts"
 
 /** Closes a library to all clients until it is resumed. Returns whether that changed anything. */
 export const suspend = (libraryId: LibraryId, by: Attribution = {}) =>
-  write(libraryId, { _tag: "LibrarySuspended", ...by }, "sync-admin suspend")
+  administer(libraryId, { _tag: "LibrarySuspended", ...by }, "sync-admin suspend")
 
 /** Opens a suspended library again. Returns whether that changed anything. */
 export const resume = (libraryId: LibraryId, by: Attribution = {}) =>
-  write(libraryId, { _tag: "LibraryResumed", ...by }, "sync-admin resume")
+  administer(libraryId, { _tag: "LibraryResumed", ...by }, "sync-admin resume")
 
 /** Returns whether a library is suspended. */
 export const isSuspended = Effect.fn("isSuspended")(function* (libraryId: LibraryId) {
@@ -47,10 +47,15 @@ export const revoke = Effect.fn("revoke")(function* (revocation: Revocation, by:
       : "userId" in revocation
         ? { _tag: "UserRevoked", userId: revocation.userId, before }
         : { _tag: "TokensRevoked", before }
-  return yield* write(revocation.libraryId, { ...event, ...by }, "sync-admin token revoke")
+  return yield* administer(revocation.libraryId, { ...event, ...by }, "sync-admin token revoke")
 })
 
-const write = Effect.fnUntraced(function* (
+/** Forgets the signing keys that a user is bound to: the next ones are the user's. Returns whether there were any. */
+export const forgetKeys = (libraryId: LibraryId, userId: string, by: Attribution = {}) =>
+  administer(libraryId, { _tag: "SigningKeysForgotten", userId, ...by }, "sync-admin token keys forget")
+
+/** Appends an operator's event to an administrative stream, unless it would change nothing; returns whether it did. */
+export const administer = Effect.fnUntraced(function* (
   libraryId: LibraryId | undefined,
   wanted: AdministrationEvent,
   origin: string

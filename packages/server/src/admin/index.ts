@@ -14,10 +14,20 @@ export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
 export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 export { Signatures } from "../signatures/Signatures.ts"
 export { type CopyOptions, type CopyReport, copy } from "./Copy.ts"
+export { type Creation, createDocument } from "./Creation.ts"
+export { allowAgain, type DeletionTarget, deleteForGood } from "./Deletion.ts"
 export { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "./Events.ts"
 export { type EvictedDocument, evict } from "./Eviction.ts"
 export { type ExportOptions, type ExportReport, exportLog } from "./Export.ts"
 export { type ImportReport, importLog, LineRefused } from "./Import.ts"
+export {
+  type DocumentRow,
+  type ImportedDocument,
+  type ImportSecsyncOptions,
+  importSecsync,
+  type SecsyncTables,
+  SecsyncUnreadable
+} from "./ImportSecsync.ts"
 export {
   type ImportedLibrary,
   type ImportVerdantOptions,
@@ -37,6 +47,6 @@ export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
-export { isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
+export { forgetKeys, isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
 export { type Statistics, statistics } from "./Statistics.ts"
 export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"

@@ -1,9 +1,9 @@
 /**
- * The rules of administrative streams: they say which tokens, users and libraries an operator revoked or suspended, and which
+ * The rules of administrative streams: they say which tokens, users and libraries an operator revoked, suspended or deleted, and which
  * quota the operator gave a library. There is one such stream for each library and one for the whole server. Pure, like the rules of documents.
  */
-import { Result, Schema, Struct } from "effect"
-import type { LibraryId } from "./Ids.ts"
+import { HashMap, Option, Result, Schema, Struct } from "effect"
+import { type LibraryId, PublicKey } from "./Ids.ts"
 import { isSameChange, Quota, type QuotaChange } from "./Quota.ts"
 import type { NewEvent, StreamEvent, StreamKey } from "./Stream.ts"
 
@@ -24,6 +24,9 @@ export const isAdministration = ({ libraryId, streamId }: StreamKey): boolean =>
 const Before = Schema.Finite
 const Name = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 const optionalName = Schema.optionalKey(Name)
+/** A document's id: up to 200 characters, of two units each. */
+const documentName = Schema.NonEmptyString.check(Schema.isMaxLength(400))
+const optionalDocument = Schema.optionalKey(documentName)
 
 /** No control characters and no lone surrogates: the text is shown in terminals. */
 const line = (maxLength: number) =>
@@ -44,13 +47,23 @@ const byOperator = <Tag extends string, Fields extends Schema.Struct.Fields>(tag
 export const AdministrationEvent = Schema.Union([
   byOperator("LibrarySuspended", {}),
   byOperator("LibraryResumed", {}),
+  /** The library was deleted for good, and no client can make one of its name until it is allowed again. */
+  byOperator("LibraryDeleted", {}),
+  byOperator("LibraryAllowedAgain", {}),
+  /** One document was deleted for good, or allowed again. Changes no state: the document's own stream says so. */
+  byOperator("DocumentDeleted", { documentId: documentName }),
+  byOperator("DocumentAllowedAgain", { documentId: documentName }),
   /** `tokenId` is the token's `jti`. */
   byOperator("TokenRevoked", { tokenId: Name }),
   /** `userId` is the token's `sub`. */
   byOperator("UserRevoked", { userId: Name, before: Before }),
   byOperator("TokensRevoked", { before: Before }),
   /** The app's rights have changed for the connections that match all of the given fields. Changes no state. */
-  Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalName }),
+  Schema.TaggedStruct("AccessChanged", { userId: optionalName, tokenId: optionalName, documentId: optionalDocument }),
+  /** A Secsync key that is the user's from now on, because the server saw the user sign with it first. */
+  Schema.TaggedStruct("SigningKeyBound", { userId: Name, pubKey: PublicKey }),
+  /** The user has no keys any more, and is bound to the next ones. */
+  byOperator("SigningKeysForgotten", { userId: Name }),
   /** The parts of the library's quota that are not the server's. A part that is missing is the server's from now on. */
   byOperator("QuotaSet", Quota.mapFields(Struct.map(Schema.optionalKey)).fields)
 ])
@@ -72,18 +85,25 @@ export const fromStreamEvent = (event: StreamEvent): AdministrationEvent =>
 
 export interface AdministrationState {
   readonly isSuspended: boolean
+  readonly isDeleted: boolean
   readonly tokens: ReadonlySet<string>
   readonly users: ReadonlyMap<string, number>
   readonly before: number
   readonly quota: QuotaChange
+  /** The keys that users are bound to, in the order in which they were seen. */
+  readonly signingKeys: HashMap.HashMap<string, ReadonlyArray<PublicKey>>
+  readonly keyOwners: HashMap.HashMap<PublicKey, string>
 }
 
 export const initial: AdministrationState = {
   isSuspended: false,
+  isDeleted: false,
   tokens: new Set(),
   users: new Map(),
   before: Number.NEGATIVE_INFINITY,
-  quota: {}
+  quota: {},
+  signingKeys: HashMap.empty(),
+  keyOwners: HashMap.empty()
 }
 
 export const evolve = (state: AdministrationState, event: AdministrationEvent): AdministrationState => {
@@ -92,6 +112,10 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       return { ...state, isSuspended: true }
     case "LibraryResumed":
       return { ...state, isSuspended: false }
+    case "LibraryDeleted":
+      return { ...state, isDeleted: true }
+    case "LibraryAllowedAgain":
+      return { ...state, isDeleted: false }
     case "TokenRevoked":
       return { ...state, tokens: new Set(state.tokens).add(event.tokenId) }
     case "UserRevoked":
@@ -102,10 +126,26 @@ export const evolve = (state: AdministrationState, event: AdministrationEvent): 
       const { _tag, operator, reason, ...quota } = event
       return { ...state, quota }
     }
+    case "SigningKeyBound": {
+      const { pubKey, userId } = event
+      const keys = [...keysOf(state, userId), pubKey]
+      const signingKeys = HashMap.set(state.signingKeys, userId, keys)
+      return { ...state, signingKeys, keyOwners: HashMap.set(state.keyOwners, pubKey, userId) }
+    }
+    case "SigningKeysForgotten": {
+      let { keyOwners } = state
+      for (const key of keysOf(state, event.userId)) keyOwners = HashMap.remove(keyOwners, key)
+      return { ...state, keyOwners, signingKeys: HashMap.remove(state.signingKeys, event.userId) }
+    }
+    case "DocumentDeleted":
+    case "DocumentAllowedAgain":
     case "AccessChanged":
       return state
   }
 }
+
+const keysOf = ({ signingKeys }: AdministrationState, userId: string): ReadonlyArray<PublicKey> =>
+  Option.getOrUndefined(HashMap.get(signingKeys, userId)) ?? []
 
 export const fold = (events: Iterable<StreamEvent>): AdministrationState => {
   let state = initial
@@ -133,6 +173,10 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return !state.isSuspended
     case "LibraryResumed":
       return state.isSuspended
+    case "LibraryDeleted":
+      return !state.isDeleted
+    case "LibraryAllowedAgain":
+      return state.isDeleted
     case "TokenRevoked":
       return !state.tokens.has(command.tokenId)
     case "UserRevoked":
@@ -141,6 +185,12 @@ const changes = (state: AdministrationState, command: AdministrationEvent): bool
       return state.before < command.before
     case "QuotaSet":
       return !isSameChange(state.quota, command)
+    case "SigningKeyBound":
+      return !HashMap.has(state.keyOwners, command.pubKey)
+    case "SigningKeysForgotten":
+      return HashMap.has(state.signingKeys, command.userId)
+    case "DocumentDeleted":
+    case "DocumentAllowedAgain":
     case "AccessChanged":
       return true
   }

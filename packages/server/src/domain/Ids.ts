@@ -11,10 +11,43 @@ export type LibraryId = typeof LibraryId.Type
 export const UserId = Schema.String.check(Schema.isMaxLength(200), Schema.isPattern(/^[^\p{Cc}\p{Cs}]+$/u))
 export type UserId = typeof UserId.Type
 
-/** A Secsync document, and the stream of its events. Ids that begin with `@` are reserved for administrative streams. */
-export const DocumentId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-][A-Za-z0-9._~:-]{0,127}$/)).pipe(
-  Schema.brand("DocumentId")
-)
+/**
+ * A character that the URL parsers of clients encode in a path (WHATWG URL, path percent-encode set): a space, one of
+ * `"<>^`{}`, or one beyond ASCII.
+ */
+const ENCODED_CHARACTER =
+  /%(?:20|22|3C|3E|5E|60|7B|7D)|%[CD][0-9A-F]%[89AB][0-9A-F]|%E[0-9A-F](?:%[89AB][0-9A-F]){2}|%F[0-4](?:%[89AB][0-9A-F]){3}/g
+
+const decodeCharacter = (encoded: string): string => {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    // Not UTF-8, so no URL parser has encoded it.
+    return encoded
+  }
+}
+
+/**
+ * Decodes the characters that a client's URL parser has encoded, and no other escapes: `100%` and `a%2Fb` stay. An id and
+ * its form in a URL give the same text, so both name the same document. Decoding twice changes nothing more.
+ */
+export const decodeDocumentId = (text: string): string =>
+  text.includes("%") ? text.replace(ENCODED_CHARACTER, decodeCharacter) : text
+
+/** A segment that URL parsers take for the folder itself, or the one above, and remove. */
+const DOT_SEGMENT = /(?:^|\/)(?:\.|%2[eE]){1,2}(?:\/|$)/
+
+/**
+ * A Secsync document, and the stream of its events: 1–200 characters that a URL's path carries, in the form of
+ * `decodeDocumentId`. Not allowed are control characters, `?`, `#`, `\`, the segments `.` and `..`, and a `/` or `@` at the
+ * beginning: `@` is reserved for the server's own streams.
+ */
+export const DocumentId = Schema.String.check(
+  Schema.isPattern(/^(?![@/])[^\p{Cc}\p{Cs}?#\\]{1,200}$/u),
+  Schema.makeFilter((id) => !DOT_SEGMENT.test(id) && decodeDocumentId(id) === id, {
+    expected: "an id that a URL's path carries"
+  })
+).pipe(Schema.brand("DocumentId"))
 export type DocumentId = typeof DocumentId.Type
 
 /** 32 bytes in URL-safe base64 without padding: BLAKE2b-256 digests and Ed25519 public keys. */

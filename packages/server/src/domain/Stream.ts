@@ -15,7 +15,7 @@ export interface StreamKey {
 /** The version and chain of a stream's last event. Version 0: the stream does not exist. */
 export interface StreamHead {
   readonly version: number
-  /** The number of times that the stream was evicted. */
+  /** The number of times that the stream was evicted or deleted. */
   readonly generation: number
   /** The last event's chain value; "" at version 0. */
   readonly chain: Hash | ""
@@ -82,6 +82,18 @@ export const place = (
 export const EVICTED = "Evicted"
 
 /**
+ * The type of the event that deletes a stream for good, in every protocol: every payload is purged, and nothing but
+ * `ALLOWED_AGAIN` may follow. It ends a generation.
+ */
+export const DELETED = "Deleted"
+
+/** The type of the event that lets a deleted stream begin again, as if it was new. */
+export const ALLOWED_AGAIN = "AllowedAgain"
+
+/** Whether an event of this type purges every payload before it, and ends a generation. */
+export const endsGeneration = (type: string): boolean => type === EVICTED || type === DELETED
+
+/**
  * The type of the event that prunes superseded payloads, in every protocol: those of events with a version smaller than its
  * `before`. It changes nothing else.
  */
@@ -105,7 +117,7 @@ export const readsFrom = ({ data, type, version }: StreamEvent): number =>
 
 /** Events with a smaller version than this lose their payload through the event. 0: none do. */
 export const purgesBefore = (event: StreamEvent): number => {
-  if (event.type === EVICTED) return event.version
+  if (endsGeneration(event.type)) return event.version
   if (
     (event.type !== PRUNED && event.type !== FOLDED) ||
     !("before" in event.data) ||
@@ -115,9 +127,9 @@ export const purgesBefore = (event: StreamEvent): number => {
   return Math.min(event.data.before, event.version)
 }
 
-/** The head after `event`. An eviction belongs to the generation that it ends. */
+/** The head after `event`. An eviction or deletion belongs to the generation that it ends. */
 export const advance = (head: StreamHead, event: StreamEvent): StreamHead => ({
   version: event.version,
-  generation: event.type === EVICTED ? head.generation + 1 : head.generation,
+  generation: endsGeneration(event.type) ? head.generation + 1 : head.generation,
   chain: event.chain
 })

@@ -77,7 +77,7 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
   const runLog = yield* FiberSet.makeRuntime<never>()
   const addresses = makeAddressLimits(limits, proxies, (message) => void runLog(Effect.logWarning(message)))
   const budgets = yield* makeBudgets(limits)
-  const sockets = yield* makeWebSockets(limits, origins, addresses, budgets)
+  const sockets = yield* makeWebSockets(limits, origins, addresses, budgets, options.secsync?.path)
   yield* sweepOrphanedBlobsDaily
   const app = yield* HttpRouter.toHttpEffect(
     Layer.mergeAll(VerdantPollRoute(limits, budgets), yield* fileRoutes(options), routes)

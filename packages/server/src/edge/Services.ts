@@ -2,6 +2,7 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
+import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { VerdantFiles } from "../protocols/verdant/files/FileCatalog.ts"
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
@@ -12,6 +13,7 @@ import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Quotas } from "../rooms/Quotas.ts"
+import { SigningKeys } from "../rooms/SigningKeys.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 
 /** Provides the services that handlers need. The services for the app are kept beside the layer's own. */
@@ -20,13 +22,17 @@ export const provideServices =
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
     layer.pipe(
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
+      Layer.provideMerge(SecsyncDocuments.layer),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
       Layer.provide(VerdantFiles.layer),
-      Layer.provideMerge(Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer(options.verdant))),
+      Layer.provideMerge(
+        Layer.mergeAll(DocumentRooms.layer(options.secsync?.createDocuments), LibraryRooms.layer(options.verdant))
+      ),
       Layer.provideMerge(AccessControl.layerChanges),
       Layer.provide([
         AdmissionControl.layer,
         AccessControl.layer(options.access),
+        SigningKeys.layer(options.secsync?.keysPerUser),
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         NodeHttpServer.layerHttpServices

@@ -17,6 +17,7 @@ import * as JwtAccess from "../adapters/JwtAccess.ts"
 import type { Access, AccessChanges } from "../ports/Access.ts"
 import type { EventLog } from "../ports/EventLog.ts"
 import type { Signals } from "../ports/Signals.ts"
+import type { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { Signatures } from "../signatures/Signatures.ts"
@@ -36,11 +37,12 @@ export interface SyncServerOptions extends EdgeOptions {
   readonly routes?: Routes
 }
 
-/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, `Access.changed`, `VerdantLibraries` and the log. */
+/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, `Access.changed`, `SecsyncDocuments`, `VerdantLibraries` and the log. */
 export type Routes = Layer.Layer<
   never,
   never,
-  HttpRouter.HttpRouter | HttpRouter.Request<"Requires", Access | AccessChanges | VerdantLibraries | EventLog | Signals>
+  | HttpRouter.HttpRouter
+  | HttpRouter.Request<"Requires", Access | AccessChanges | SecsyncDocuments | VerdantLibraries | EventLog | Signals>
 >
 
 /** The server cannot listen on its port, for example because another process does. */

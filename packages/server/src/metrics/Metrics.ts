@@ -72,8 +72,11 @@ export const CLOSE_REASONS = {
     "sync first",
     "the access policy gave no answer",
     "the client does not keep up",
+    "the document does not exist",
+    "the document was deleted",
     "the keys are not available",
     "the library is suspended",
+    "the library was deleted",
     "the library was evicted",
     "the message arrives too slowly while others wait",
     "the message comes in too many pieces",
@@ -87,7 +90,8 @@ export const CLOSE_REASONS = {
     "the token was revoked",
     "too many events wait behind the document",
     "too many malformed or wrongly signed messages",
-    "too much waits for the access policy"
+    "too much waits for the access policy",
+    "too much waits for the app's hook"
   ]
 } as const
 
@@ -114,7 +118,8 @@ export const connectionsClosed = counter({
         "1012",
         "1013",
         "4401",
-        "4403"
+        "4403",
+        "4404"
       ]
     ),
     reason: open(...Object.values(dropped), ...texts)
@@ -140,6 +145,7 @@ export const requestsInProgress = gauge({
 
 const REFUSAL_REASONS = [
   "connections",
+  "deleted",
   "handshakes",
   "requests",
   "address_connections",
@@ -251,6 +257,9 @@ export const REFUSAL_RULES = {
     "AlreadyStored",
     "ClockAhead",
     "ClockTaken",
+    "DocumentDeleted",
+    "DocumentExists",
+    "DocumentMissing",
     "MalformedSnapshot",
     "MalformedUpdate",
     "NothingToEvict",
@@ -276,6 +285,7 @@ export const REFUSAL_RULES = {
     "AnothersReplica",
     "AwaitRestore",
     "ImplausibleVersion",
+    "LibraryDeleted",
     "Malformed",
     "MustReset",
     "NotJoined",
@@ -327,8 +337,10 @@ export const eventsStored = counter({
   labels: {
     type: open(
       ...["SnapshotStored", "UpdateStored", "Evicted", "Pruned"],
+      ...["DocumentCreated", "Deleted", "AllowedAgain"],
       ...["OperationsStored", "ReplicaJoined", "ReplicaForgotten", "ReplicaMadeTruant", "CursorsAdvanced"],
-      ...["Folded", "RestoreLeased", "FileStored", "FilesSwept"]
+      ...["Folded", "RestoreLeased", "FileStored", "FilesSwept"],
+      ...["OperationsMerged", "CheckpointBegun", "CheckpointPart", "CheckpointEnded"]
     )
   }
 })

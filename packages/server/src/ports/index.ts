@@ -1,6 +1,7 @@
 /** The ports: services that a server needs, with their ids and events. */
 export {
   DocumentId,
+  decodeDocumentId,
   FileId,
   Hash,
   LibraryId,

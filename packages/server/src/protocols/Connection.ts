@@ -30,5 +30,6 @@ export const CloseCode = {
   internalError: 1011,
   tryAgainLater: 1013,
   tokenRefused: 4401,
-  forbidden: 4403
+  forbidden: 4403,
+  notFound: 4404
 } as const

@@ -147,7 +147,8 @@ const makeAsk =
   (allows: NonNullable<Access["Service"]["allows"]>, timeout: Duration.Duration): Ask =>
   (grant, action) =>
     Effect.suspend(() => {
-      const answer = allows(grant, action)
+      // A copy: a new token changes the grant of an open connection.
+      const answer = allows({ ...grant }, action)
       return Exit.isExit(answer) ? answer : answerWithin(timeout, answer)
     }).pipe(
       Effect.exit,

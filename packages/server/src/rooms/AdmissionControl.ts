@@ -11,10 +11,10 @@ import type { Grant } from "../ports/Access.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import { Administrations } from "./Administrations.ts"
 
-/** The token is valid, but an operator revoked it, or suspended its library. */
+/** The token is valid, but an operator revoked it, or suspended or deleted its library. */
 export class GrantEnded extends Schema.TaggedError<GrantEnded>()("GrantEnded", {
-  /** "revoked" is final; a suspended library may be resumed. */
-  reason: Schema.Literals(["revoked", "suspended"])
+  /** "revoked" and "deleted" are final; a suspended library may be resumed. */
+  reason: Schema.Literals(["revoked", "suspended", "deleted"])
 }) {}
 
 export class AdmissionControl extends Context.Service<
@@ -59,6 +59,7 @@ export class AdmissionControl extends Context.Service<
 }
 
 const reasonToLeave = (state: AdministrationState, grant: Grant): GrantEnded["reason"] | undefined => {
+  if (state.isDeleted) return "deleted"
   if (isRevoked(state, grant)) return "revoked"
   return state.isSuspended ? "suspended" : undefined
 }

@@ -1,13 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { announcements, broadcastParts, makeReader } from "../../src/adapters/SignalCodec.ts"
 import { libraryAdministration, serverAdministration } from "../../src/domain/Administration.ts"
-import { LibraryId } from "../../src/domain/Ids.ts"
+import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
 
-const MAX_BYTES = 1000
+const MAX_BYTES = 3000
 
 const library = LibraryId.make("𝒩otes".padEnd(200, "🌳"))
 const keys = [
   { libraryId: library, streamId: "document" },
+  { libraryId: library, streamId: DocumentId.make("🌳".repeat(200)) },
   { libraryId: library, streamId: "@verdant" },
   libraryAdministration(library),
   serverAdministration
@@ -29,7 +30,7 @@ describe("the codec of signals", () => {
 
   it("splits a broadcast that is larger than a text", () => {
     const read = makeReader("other")
-    const frame = Buffer.from("x".repeat(5000))
+    const frame = Buffer.from("x".repeat(15_000))
     const texts = broadcastParts("one", { key: serverAdministration, frame }, MAX_BYTES)
     assert.isAbove(texts.length, 5)
     const heard = texts.map(read).filter((found) => found !== undefined)

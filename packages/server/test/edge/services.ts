@@ -7,6 +7,7 @@ import { UserTurns } from "../../src/edge/UserTurns.ts"
 import type { ClientSocketServices } from "../../src/edge/ws/ClientSocket.ts"
 import { trafficOf } from "../../src/edge/ws/Traffic.ts"
 import { SharedBytes } from "../../src/internal/SharedBytes.ts"
+import { documentNotFound } from "../../src/protocols/secsync/Wire.ts"
 
 const MB = 1024 * 1024
 
@@ -20,6 +21,7 @@ export const makeServices = (options: Partial<ClientSocketServices> = {}): Clien
   userTurns: new UserTurns((effect) => Effect.runFork(effect)),
   log: { isOn: false, line: () => {} },
   traffic: trafficOf("secsync"),
+  missing: documentNotFound,
   waitingFrames: new SharedBytes(64 * MB),
   ...options
 })

@@ -1,4 +1,5 @@
 import { Args } from "@oclif/core"
+import type { DocumentDetails } from "@sealog/server/admin"
 import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { VerdantName } from "../../input/verdantIds.ts"
@@ -36,7 +37,7 @@ export default class DocumentShow extends BaseCommand<DocumentShowResult | Verda
   static override description =
     `For a Secsync document: version, chain value, active snapshot, authors' clocks and size. Its content is encrypted.
 
-For a Verdant document, named COLLECTION/ID: its content as JSON, as its users see it. Private documents are shown too.`
+For a Verdant document, named COLLECTION/ID: its content as JSON, as its users see it. Private documents are shown too. A Secsync document of the same name goes first.`
   static override examples = [
     "<%= config.bin %> document show notes welcome",
     "<%= config.bin %> document show groceries item/42"
@@ -51,12 +52,17 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
 
   async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
-    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
+    const { documentIdOf, libraryIdOf, possibleDocumentId } = await import("../../input/ids.ts")
     const { verdantNameOf } = await import("../../input/verdantIds.ts")
+    const { showDocument } = await import("@sealog/server/admin")
+    const libraryId = libraryIdOf(args.libraryId)
+    const documentId = possibleDocumentId(args.documentId)
+    const shown =
+      documentId === undefined ? undefined : await this.executeOn(flags.database, showDocument(libraryId, documentId))
+    if (documentId !== undefined && shown !== undefined) return this.printSecsync(libraryId, documentId, shown)
     const name = verdantNameOf(args.documentId)
-    return name === undefined
-      ? this.showSecsync(flags.database, libraryIdOf(args.libraryId), documentIdOf(args.documentId))
-      : this.showVerdant(flags.database, libraryIdOf(args.libraryId), name)
+    if (name !== undefined) return this.showVerdant(flags.database, libraryId, name)
+    throw noSuchDocument(libraryId, documentIdOf(args.documentId), `sync-admin document list ${libraryId}`)
   }
 
   private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
@@ -74,11 +80,8 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
     return { libraryId, collection, documentId: id, snapshot }
   }
 
-  private async showSecsync(database: string, libraryId: LibraryId, documentId: DocumentId) {
-    const { showDocument } = await import("@sealog/server/admin")
+  private async printSecsync(libraryId: LibraryId, documentId: DocumentId, shown: DocumentDetails) {
     const { bytes, time } = await import("../../output/format.ts")
-    const shown = await this.executeOn(database, showDocument(libraryId, documentId))
-    if (shown === undefined) throw noSuchDocument(libraryId, documentId, `sync-admin document list ${libraryId}`)
     const state =
       shown.activeSnapshotId === undefined
         ? `evicted at snapshot ${shown.evictedSnapshotId}`

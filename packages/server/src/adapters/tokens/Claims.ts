@@ -1,6 +1,6 @@
 /** The claims of a token: decodes them, checks them against the settings, and names the claims that are wrong. */
-import { Result, Schema } from "effect"
-import { DocumentId, LibraryId, PublicKey } from "../../domain/Ids.ts"
+import { Option, Result, Schema, SchemaTransformation } from "effect"
+import { DocumentId, decodeDocumentId, LibraryId, PublicKey } from "../../domain/Ids.ts"
 import { Grant, ReplicaType, TokenRefused } from "../../ports/Access.ts"
 
 export interface ClaimRules {
@@ -14,6 +14,11 @@ export interface ClaimRules {
   readonly maxLifetime: number | undefined
 }
 
+/** An issuer may write an id as it stands in a URL. */
+const ClaimedDocument = Schema.String.pipe(
+  Schema.decodeTo(DocumentId, SchemaTransformation.transform({ decode: decodeDocumentId, encode: (id) => id }))
+)
+
 const Claims = Schema.Struct({
   sub: Grant.fields.userId,
   lib: LibraryId,
@@ -24,7 +29,7 @@ const Claims = Schema.Struct({
   exp: Schema.Finite,
   iat: Schema.optionalKey(Schema.Finite),
   nbf: Schema.optionalKey(Schema.Finite),
-  docs: Schema.optionalKey(Schema.Array(DocumentId).check(Schema.isMaxLength(1000))),
+  docs: Schema.optionalKey(Schema.Array(ClaimedDocument).check(Schema.isMaxLength(1000))),
   keys: Schema.optionalKey(Schema.Array(PublicKey).check(Schema.isMaxLength(100))),
   jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
   // An issuer of another kind may have a claim of this name with another meaning.
@@ -137,7 +142,8 @@ const listFault = (value: unknown, is: (entry: unknown) => boolean, max: number,
   return wrong === -1 ? undefined : `has an entry, number ${wrong + 1}, that is not ${noun}`
 }
 
-const isDocumentId = Schema.is(DocumentId)
+const isDocumentId = (value: unknown): boolean => Option.isSome(decodeDocument(value))
+const decodeDocument = Schema.decodeUnknownOption(ClaimedDocument)
 const isLibraryId = Schema.is(LibraryId)
 const isPublicKey = Schema.is(PublicKey)
 

@@ -105,6 +105,12 @@ const commandOf = (
       }
     case "Evicted":
       return { _tag: "Evict" }
+    case "DocumentCreated":
+      return { _tag: "CreateDocument" }
+    case "Deleted":
+      return { _tag: "DeleteDocument" }
+    case "AllowedAgain":
+      return { _tag: "AllowDocument" }
   }
 }
 
@@ -129,7 +135,14 @@ const describe = (refusal: Secsync.DocumentRefusal): string => {
       return "no snapshot was active"
     case "NothingToEvict":
       return "there was nothing to evict"
+    case "DocumentDeleted":
+      return "the document was deleted"
+    case "DocumentExists":
+      return "the document existed already"
+    case "NothingToAllow":
+      return "the document was not deleted"
     case "WrongDocument":
+    case "DocumentMissing":
     case "QuotaReached":
     case "SnapshotDue":
       return refusal._tag

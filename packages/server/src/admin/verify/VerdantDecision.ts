@@ -55,6 +55,10 @@ export const decideAgain = (
     }
     case "FilesSwept":
       return decideOn({ _tag: "SweepFiles", keep: event.recordedAt - lastOrphanedAt(state, decoded) - 1 })
+    case "Deleted":
+      return decideOn({ _tag: "DeleteLibrary" })
+    case "AllowedAgain":
+      return decideOn({ _tag: "AllowLibrary" })
     case "Evicted":
       // Until 28 November 2026, `evict` of version 0.1.0 refused only if the stream's last event was an eviction. It so evicted
       // an empty library again, for example while a replica was asked to restore it. That deleted nothing.
@@ -246,5 +250,7 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
       return "the library had no room for it"
     case "NothingToDo":
       return "there was nothing to do"
+    case "LibraryDeleted":
+      return "the library was deleted"
   }
 }

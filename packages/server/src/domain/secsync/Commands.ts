@@ -36,7 +36,22 @@ export interface Evict {
   readonly _tag: "Evict"
 }
 
-export type DocumentCommand = StoreSnapshot | StoreUpdate | Evict
+/** Makes an empty document, where clients cannot make one. */
+export interface CreateDocument {
+  readonly _tag: "CreateDocument"
+}
+
+/** Deletes the document for good. It need not exist: then no client can make it. */
+export interface DeleteDocument {
+  readonly _tag: "DeleteDocument"
+}
+
+/** Lets a deleted document begin again. */
+export interface AllowDocument {
+  readonly _tag: "AllowDocument"
+}
+
+export type DocumentCommand = StoreSnapshot | StoreUpdate | Evict | CreateDocument | DeleteDocument | AllowDocument
 
 /** The reason why a command yields no event. */
 export type DocumentRefusal =
@@ -64,3 +79,10 @@ export type DocumentRefusal =
   /** The snapshot is larger than the document may be. */
   | { readonly _tag: "QuotaReached" }
   | { readonly _tag: "NothingToEvict" }
+  /** The document was deleted for good. */
+  | { readonly _tag: "DocumentDeleted" }
+  /** Clients cannot make documents here, and nothing has made this one. */
+  | { readonly _tag: "DocumentMissing" }
+  | { readonly _tag: "DocumentExists" }
+  /** The document is not deleted. */
+  | { readonly _tag: "NothingToAllow" }

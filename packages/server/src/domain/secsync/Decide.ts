@@ -7,7 +7,7 @@
 import { Result } from "effect"
 import type { PublicKey } from "../Ids.ts"
 import { noQuota, type Quota } from "../Quota.ts"
-import { EVICTED } from "../Stream.ts"
+import { ALLOWED_AGAIN, DELETED, EVICTED } from "../Stream.ts"
 import type { DocumentCommand, DocumentRefusal, StoreSnapshot, StoreUpdate } from "./Commands.ts"
 import type { DocumentEvent, SnapshotProof, SnapshotStored, UpdateStored } from "./Events.ts"
 import { covers, nextProof, proofOf } from "./Proofs.ts"
@@ -17,6 +17,8 @@ import { type AuthorClock, type DocumentState, lastClocks } from "./State.ts"
 export interface DocumentContext {
   readonly quota: Pick<Quota, "documents" | "documentBytes" | "documentAuthors">
   readonly documents: number
+  /** False: a snapshot cannot make a document that does not exist. Default: true. */
+  readonly mayCreate?: boolean
 }
 
 const unlimited: DocumentContext = { quota: noQuota, documents: 0 }
@@ -39,15 +41,26 @@ export const decide = (
             snapshot: proofOf(state.active),
             clocks: lastClocks(state.clocks)
           })
+    case "CreateDocument":
+      if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
+      if (state.isCreated) return refuse({ _tag: "DocumentExists" })
+      if (context.documents >= context.quota.documents) return refuse({ _tag: "QuotaReached" })
+      return Result.succeed({ _tag: "DocumentCreated" })
+    case "DeleteDocument":
+      return state.isDeleted ? refuse({ _tag: "DocumentDeleted" }) : Result.succeed({ _tag: DELETED })
+    case "AllowDocument":
+      return state.isDeleted ? Result.succeed({ _tag: ALLOWED_AGAIN }) : refuse({ _tag: "NothingToAllow" })
   }
 }
 
 const decideSnapshot = (
   state: DocumentState,
   command: StoreSnapshot,
-  { documents, quota }: DocumentContext
+  { documents, mayCreate, quota }: DocumentContext
 ): Result.Result<SnapshotStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
+  if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
+  if (mayCreate === false && !state.isCreated) return refuse({ _tag: "DocumentMissing" })
   if (state.active?.snapshotId === command.snapshotId && state.active.payloadHash === command.payloadHash) {
     return refuse({ _tag: "AlreadyStored" })
   }
@@ -66,7 +79,7 @@ const decideSnapshot = (
   if (!(begins && command.parentSnapshotId !== "") && command.parentSnapshotProof !== nextProof(parent)) {
     return refuse({ _tag: "SnapshotProofInvalid" })
   }
-  if (begins && documents >= quota.documents) return refuse({ _tag: "QuotaReached" })
+  if (!state.isCreated && documents >= quota.documents) return refuse({ _tag: "QuotaReached" })
   if ((command.payloadBytes ?? 0) > quota.documentBytes) return refuse({ _tag: "QuotaReached" })
   return Result.succeed({
     _tag: "SnapshotStored",
@@ -86,6 +99,7 @@ const decideUpdate = (
   { quota }: DocumentContext
 ): Result.Result<UpdateStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
+  if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
   if (state.active === undefined) return refuse({ _tag: "NoSnapshot" })
   if (command.refSnapshotId !== state.active.snapshotId) return refuse({ _tag: "UpdateOutdated" })
   const author = state.clocks.get(command.pubKey)

@@ -1,7 +1,7 @@
 /** The events of a Secsync document, as the log stores them. */
 import { Schema } from "effect"
 import { Hash, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../Ids.ts"
-import { EVICTED, type NewEvent, PRUNED, type StreamEvent } from "../Stream.ts"
+import { ALLOWED_AGAIN, DELETED, EVICTED, type NewEvent, PRUNED, type StreamEvent } from "../Stream.ts"
 
 /** The fields of a snapshot from which the proof of its child is made. */
 export const SnapshotProof = Schema.Struct({
@@ -43,11 +43,29 @@ export type Evicted = typeof Evicted.Type
 export const Pruned = Schema.TaggedStruct(PRUNED, { before: Schema.Int.check(Schema.isGreaterThan(0)) })
 export type Pruned = typeof Pruned.Type
 
-export const DocumentEvent = Schema.Union([SnapshotStored, UpdateStored, Evicted, Pruned])
+/** The document exists and is empty. Only there where clients cannot make documents; else the first snapshot makes it. */
+export const DocumentCreated = Schema.TaggedStruct("DocumentCreated", {})
+
+/** Every payload is purged, and the document takes nothing any more. */
+export const Deleted = Schema.TaggedStruct(DELETED, {})
+
+/** The deleted document does not exist, and can be made again. */
+export const AllowedAgain = Schema.TaggedStruct(ALLOWED_AGAIN, {})
+
+export const DocumentEvent = Schema.Union([
+  SnapshotStored,
+  UpdateStored,
+  Evicted,
+  Pruned,
+  DocumentCreated,
+  Deleted,
+  AllowedAgain
+])
 export type DocumentEvent = typeof DocumentEvent.Type
 
 /** True if a reader of the document can start at this event. */
-export const isCheckpoint = ({ _tag }: DocumentEvent): boolean => _tag === "SnapshotStored" || _tag === EVICTED
+export const isCheckpoint = ({ _tag }: DocumentEvent): boolean =>
+  _tag === "SnapshotStored" || _tag === EVICTED || _tag === DELETED || _tag === ALLOWED_AGAIN
 
 /** Encodes an event for its stream. */
 export const toNewEvent = (event: DocumentEvent, payloadHash: Hash | ""): NewEvent => {

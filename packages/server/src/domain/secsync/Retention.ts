@@ -2,7 +2,7 @@
  * The rule by which superseded payloads are pruned. The server sends clients only the newest snapshot and what follows it, so
  * that no client needs an older payload. An operator may keep some of them for people.
  */
-import { EVICTED, type StreamEvent } from "../Stream.ts"
+import type { StreamEvent } from "../Stream.ts"
 
 export interface PruningRule {
   /** The number of newest snapshots that keep their payloads and their updates' payloads: 1 (the active one) or more. */
@@ -24,8 +24,9 @@ export const makePruning = ({ keepSnapshots, recordedUntil }: PruningRule): Prun
   let firstYoung = Number.POSITIVE_INFINITY
   return {
     see: (event) => {
-      if (event.type === EVICTED) snapshots = []
-      else if (event.checkpoint) snapshots = [...snapshots, event.version].slice(-keepSnapshots)
+      if (event.type === "SnapshotStored") snapshots = [...snapshots, event.version].slice(-keepSnapshots)
+      // An eviction or a deletion purged the payloads of the snapshots before it.
+      else if (event.checkpoint) snapshots = []
       if (event.recordedAt > recordedUntil) firstYoung = Math.min(firstYoung, event.version)
     },
     before: () => (snapshots.length < keepSnapshots ? 0 : Math.min(snapshots[0] ?? 0, firstYoung))

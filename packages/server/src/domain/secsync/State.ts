@@ -1,6 +1,6 @@
 /** The state of a Secsync document, folded from its events. */
 import type { DocumentId, PublicKey } from "../Ids.ts"
-import { EVICTED, PRUNED, type StreamEvent } from "../Stream.ts"
+import { ALLOWED_AGAIN, DELETED, EVICTED, PRUNED, type StreamEvent } from "../Stream.ts"
 import { type DocumentEvent, type Evicted, fromStreamEvent, type SnapshotProof } from "./Events.ts"
 
 /** An author's updates to the active snapshot, newest first. They tell a repeated update from another with its clock. */
@@ -20,6 +20,10 @@ export interface DocumentState {
   readonly bytes: number
   /** The event of the eviction, until a snapshot restores the document. */
   readonly evicted: Evicted | undefined
+  /** The document exists, even if it holds nothing. */
+  readonly isCreated: boolean
+  /** The document was deleted for good. */
+  readonly isDeleted: boolean
 }
 
 export const initial = (documentId: DocumentId): DocumentState => ({
@@ -28,7 +32,9 @@ export const initial = (documentId: DocumentId): DocumentState => ({
   clocks: new Map(),
   updates: 0,
   bytes: 0,
-  evicted: undefined
+  evicted: undefined,
+  isCreated: false,
+  isDeleted: false
 })
 
 export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: string): DocumentState => {
@@ -37,7 +43,7 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
       const { snapshotId, ciphertextHash, parentSnapshotProof } = event
       const active = { snapshotId, ciphertextHash, parentSnapshotProof, payloadHash }
       const bytes = event.payloadBytes ?? 0
-      return { documentId: state.documentId, active, clocks: new Map(), updates: 0, bytes, evicted: undefined }
+      return { ...initial(state.documentId), active, bytes, isCreated: true }
     }
     case "UpdateStored": {
       const previous = state.clocks.get(event.pubKey)
@@ -45,7 +51,13 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
       return { ...state, clocks, updates: state.updates + 1, bytes: state.bytes + (event.payloadBytes ?? 0) }
     }
     case EVICTED:
-      return { ...state, active: undefined, clocks: new Map(), updates: 0, bytes: 0, evicted: event }
+      return { ...initial(state.documentId), evicted: event, isCreated: true }
+    case "DocumentCreated":
+      return { ...state, isCreated: true }
+    case DELETED:
+      return { ...initial(state.documentId), isDeleted: true }
+    case ALLOWED_AGAIN:
+      return initial(state.documentId)
     case PRUNED:
       return state
   }

@@ -109,6 +109,16 @@ export interface EvictLibrary {
   readonly _tag: "EvictLibrary"
 }
 
+/** Deletes the library for good. It need not exist: then no client can make it. */
+export interface DeleteLibrary {
+  readonly _tag: "DeleteLibrary"
+}
+
+/** Lets a deleted library begin again. */
+export interface AllowLibrary {
+  readonly _tag: "AllowLibrary"
+}
+
 export type LibraryCommand =
   | Sync
   | StoreOperations
@@ -125,6 +135,8 @@ export type LibraryCommand =
   | SweepFiles
   | Look
   | EvictLibrary
+  | DeleteLibrary
+  | AllowLibrary
 
 export type LibraryRefusal =
   /** The replica belongs to another user. */
@@ -150,3 +162,5 @@ export type LibraryRefusal =
   /** The library has no room for another replica or file, or for all that a client brings to an empty library. */
   | { readonly _tag: "QuotaReached" }
   | { readonly _tag: "NothingToDo" }
+  /** The library was deleted for good. */
+  | { readonly _tag: "LibraryDeleted" }

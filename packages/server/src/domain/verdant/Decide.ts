@@ -54,6 +54,7 @@ type Decided = Result.Result<LibraryDecision, LibraryRefusal>
 const PURGED_EVENTS = 1000
 
 export const decide = (state: LibraryState, command: LibraryCommand, context: DecisionContext): Decided => {
+  if (state.isDeleted) return decideOnDeleted(command)
   switch (command._tag) {
     case "Sync":
       return decideSync(state, command, context)
@@ -124,6 +125,24 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")
         : Result.succeed({ ...evicted(formerAfterEviction(state)), purgeBefore: state.version + 1 })
+    case "DeleteLibrary":
+      return plain({ _tag: "Deleted" })
+    case "AllowLibrary":
+      return refuse("NothingToDo")
+  }
+}
+
+const decideOnDeleted = ({ _tag }: LibraryCommand): Decided => {
+  switch (_tag) {
+    case "AllowLibrary":
+      return plain({ _tag: "AllowedAgain" })
+    case "Sync":
+    case "StoreOperations":
+    case "StoreFile":
+    case "DeleteLibrary":
+      return refuse("LibraryDeleted")
+    default:
+      return refuse("NothingToDo")
   }
 }
 

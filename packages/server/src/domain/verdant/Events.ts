@@ -2,8 +2,11 @@
 import { Schema } from "effect"
 import { FileId, Hash } from "../Ids.ts"
 import {
+  ALLOWED_AGAIN,
   CHECKPOINT_ENDED,
+  DELETED,
   EVICTED,
+  endsGeneration,
   FOLDED,
   type NewEvent,
   PRUNED,
@@ -154,6 +157,11 @@ export const Evicted = Schema.TaggedStruct(EVICTED, {
 })
 export const Pruned = Schema.TaggedStruct(PRUNED, { before: Version })
 
+/** Every payload is purged, and the library takes nothing any more. */
+export const Deleted = Schema.TaggedStruct(DELETED, {})
+/** The deleted library begins again, as if it was new. */
+export const AllowedAgain = Schema.TaggedStruct(ALLOWED_AGAIN, {})
+
 export const LibraryEvent = Schema.Union([
   ReplicaJoined,
   OperationsStored,
@@ -169,7 +177,9 @@ export const LibraryEvent = Schema.Union([
   FileStored,
   FilesSwept,
   Evicted,
-  Pruned
+  Pruned,
+  Deleted,
+  AllowedAgain
 ])
 export type LibraryEvent = typeof LibraryEvent.Type
 
@@ -177,7 +187,7 @@ export const toNewEvent = ({ _tag, ...data }: LibraryEvent, payloadHash: Hash | 
   type: _tag,
   data,
   payloadHash,
-  checkpoint: _tag === FOLDED || _tag === CHECKPOINT_ENDED || _tag === EVICTED
+  checkpoint: _tag === FOLDED || _tag === CHECKPOINT_ENDED || endsGeneration(_tag) || _tag === ALLOWED_AGAIN
 })
 
 const decodeEvent = Schema.decodeUnknownSync(LibraryEvent)

@@ -162,6 +162,10 @@ const evolveWith = (
         version: event.version,
         generation: event.generation + 1
       }
+    case "Deleted":
+      return { ...initial, version: event.version, generation: event.generation + 1, isDeleted: true }
+    case "AllowedAgain":
+      return { ...initial, version: event.version, generation: event.generation }
     case "Pruned":
       return { ...state, purged: Math.max(state.purged, purgesBefore(event)) }
   }

@@ -96,6 +96,8 @@ export interface LibraryState {
   readonly writing: WritingCheckpoint | undefined
   /** The library is being read from a checkpoint in parts. Until that is complete, the state is not the library's. */
   readonly opening?: OpeningCheckpoint | undefined
+  /** The library was deleted for good. */
+  readonly isDeleted: boolean
 }
 
 export interface WritingCheckpoint {
@@ -144,7 +146,8 @@ export const initial: LibraryState = {
   purgeable: 0,
   isWhole: false,
   tailBytes: 0,
-  writing: undefined
+  writing: undefined,
+  isDeleted: false
 }
 
 export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(entities)

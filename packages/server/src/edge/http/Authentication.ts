@@ -33,7 +33,7 @@ export const admitClient = Effect.gen(function* () {
 
 /**
  * Admits a grant, for as long as the scope is open. Refuses with 4011 when it is revoked, with 4030 when its library is
- * suspended, and with 5030 when the log cannot be read.
+ * suspended or deleted, and with 5030 when the log cannot be read.
  */
 export const admitGrant = Effect.fnUntraced(function* (grant: Grant) {
   const admission = yield* AdmissionControl
@@ -58,6 +58,6 @@ const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal => {
   return new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
 }
 
-/** 4030 for a suspended library, not 4011: the client keeps its unsent changes, and asks again later. */
+/** 4030 for a suspended or deleted library, not 4011: the client keeps its unsent changes, and asks again later. */
 const refusalOfGrant = ({ reason }: GrantEnded): HttpRefusal =>
-  new HttpRefusal({ code: reason === "suspended" ? Code.forbidden : Code.invalidToken })
+  new HttpRefusal({ code: reason === "revoked" ? Code.invalidToken : Code.forbidden })

@@ -33,6 +33,8 @@ export interface ClientSocketServices extends ArrivingMessageServices, SocketCon
   readonly log: ConnectionLog
   /** The protocol's frame for a token that is not valid, or not any more. undefined: the close code alone says it. */
   readonly unauthorized?: Frame
+  /** The protocol's frame for a document or library that does not exist. */
+  readonly missing: Frame
 }
 
 /** Whom a client is served as. */
@@ -123,6 +125,12 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     return this.services.traffic.protocol
   }
 
+  /** Runs another effect in place of the one given to `serve`, which is interrupted. Called while a frame is handled. */
+  awaitAnew(untilEnd: Effect.Effect<void, CloseReason>): void {
+    this.serving?.interruptUnsafe()
+    this.serving = this.start(untilEnd)
+  }
+
   /** Whether the client was admitted: it has a session. */
   get isServed(): boolean {
     return this.served !== undefined
@@ -183,6 +191,10 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
           return this.refuseToken("the token is not valid")
         case "GrantEnded":
           if (error.reason === "revoked") return this.refuseToken("the token was revoked")
+          if (error.reason === "deleted") {
+            connection.send(this.services.missing)
+            return connection.close(CloseCode.notFound, "the library was deleted")
+          }
           // No `unauthorized` frame, which would make the client give up: it can come back once the library is resumed.
           return connection.close(CloseCode.tryAgainLater, "the library is suspended")
         case "StorageUnavailable":

@@ -5,12 +5,12 @@ import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
 import { withPatience } from "../../internal/timeouts.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
-import { Access, type Grant, ReplicaType } from "../../ports/Access.ts"
+import { Access, type Grant, ReplicaType, reachesDocument, type TokenRefused } from "../../ports/Access.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
-import { parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
+import { documentPathOf, parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
 import { SecsyncSessions } from "../../protocols/secsync/Sessions.ts"
-import { documentError, unauthorized } from "../../protocols/secsync/Wire.ts"
+import { documentError, documentNotFound, unauthorized } from "../../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../../protocols/verdant/ConnectionUrl.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
 import { forbidden } from "../../protocols/verdant/Wire.ts"
@@ -25,7 +25,8 @@ import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import type { Origins } from "../Origins.ts"
 import { ClientSocket, type ClientSocketServices, type CloseReason, SHUTDOWN_TIMEOUT } from "./ClientSocket.ts"
-import { gateFor } from "./ReceiveGate.ts"
+import { gateFor, ReceiveGate } from "./ReceiveGate.ts"
+import { HeldGrant, RefreshableSession, type RefreshedConnection } from "./TokenRefresh.ts"
 import { trafficOf } from "./Traffic.ts"
 import { refuseUpgrade as answerRefused, destroyOnError, type Upgrade } from "./Upgrade.ts"
 
@@ -49,8 +50,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   limits: SocketLimits,
   origins: Origins,
   addresses: AddressLimits,
-  budgets: Budgets
+  budgets: Budgets,
+  secsyncPath: string | undefined
 ) {
+  const documentPath = documentPathOf(secsyncPath ?? "")
   const access = yield* Access
   const admissionControl = yield* AdmissionControl
   const accessControl = yield* AccessControl
@@ -65,9 +68,16 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     ...{ run, log },
     maxFrameBytes: limits.maxFrameBytes,
     maxBufferedBytes: limits.maxBufferedBytes,
-    traffic: trafficOf("verdant")
+    traffic: trafficOf("verdant"),
+    missing: forbidden.frame
   }
-  const documentClients: ClientSocketServices = { ...libraryClients, unauthorized, traffic: trafficOf("secsync") }
+  const documentClients: ClientSocketServices = {
+    ...libraryClients,
+    unauthorized,
+    traffic: trafficOf("secsync"),
+    missing: documentNotFound
+  }
+  const refreshing = { access, admission: admissionControl }
   const gates = { maxBufferedBytes: limits.maxBufferedBytes, run: (effect: Effect.Effect<void>) => void run(effect) }
 
   const clients = new Map<WebSocket, ClientSocket>()
@@ -111,7 +121,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       }
     }
     if (isVerdantPath(request.url ?? "/")) return void run(upgradeVerdant(upgrade))
-    const target = parseTarget(request.url ?? "/")
+    const target = parseTarget(request.url ?? "/", documentPath)
     if (target === undefined) return refuseUpgrade(socket, "400 Bad Request", "path")
     accept(upgrade, documentClients, openDocument(request, target))
   }
@@ -138,11 +148,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         if (isPolling(grant) || !isAllowed) return refuseUpgrade(upgrade.socket, "403 Forbidden", "policy")
         accept(upgrade, libraryClients, openLibrary(grant))
       }),
-      Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) =>
-        reason === "unavailable"
-          ? refuse("503 Service Unavailable", "unavailable")
-          : refuse("401 Unauthorized", "token")
-      ),
+      Effect.catchTag(["TokenRefused", "GrantEnded"], ({ reason }) => refuse(...refusalOf(reason))),
       Effect.catchTag(["StorageUnavailable", "AccessUndecided", "TimeoutError"], () =>
         refuse("503 Service Unavailable", "unavailable")
       ),
@@ -214,12 +220,18 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           served += 1
           servedOf[client.protocol] += 1
           Metrics.connectionsOpened.at({ protocol: client.protocol }).add()
-          if (log.isOn) log.line("connection opened", fieldsOf(client, opened.grant))
+          if (log.isOn) log.line("connection opened", fieldsOf(client, opened.held.grant))
         }
         // In a fiber of its own, so that an idle client does not keep the memory of its opening.
-        const { grant, session } = opened
-        const untilEnd = untilGrantEnds(connection, grant, scope)
-        return Effect.sync(() => client.serve({ session, user: userOf(grant) }, untilEnd))
+        const { held, mismatchOf, session } = opened
+        const untilEnd = () => untilGrantEnds(connection, held, scope)
+        const replaced = () =>
+          Effect.andThen(
+            Effect.sync(() => client.awaitAnew(untilEnd())),
+            opened.askAgain
+          )
+        const refreshable = new RefreshableSession(session, refreshing, { connection, held, mismatchOf, replaced })
+        return Effect.sync(() => client.serve({ session: refreshable, user: userOf(held.grant) }, untilEnd()))
       }),
       Effect.asVoid
     )
@@ -241,33 +253,60 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         const { connection } = client
         if (target.documentId === undefined) {
           connection.send(documentError)
-          return connection.close(CloseCode.policy, "the path names no document")
+          connection.close(CloseCode.policy, "the path names no document")
+          return yield* logRefusedName(target)
         }
         const { documentId: asked, token } = target
-        const grant = yield* authenticate(access, request, { protocol: "secsync", token, documentId: asked })
+        const held = new HeldGrant(
+          yield* authenticate(access, request, { protocol: "secsync", token, documentId: asked })
+        )
+        const { grant } = held
         yield* admissionControl.admit(grant, leave(client))
         const { documentId, mode, known } = target
         const gate = yield* gateFor(accessControl, connection, { ...gates, grant, documentId, refusal: unauthorized })
         const session = yield* documents.open(gate, { grant, documentId, mode, known })
-        return session && { grant, session }
+        const mismatchOf = (next: Grant) =>
+          reachesDocument(next, documentId) ? undefined : "the token does not reach the document"
+        return session && { held, session, mismatchOf, askAgain: askAgain(gate) }
       })
 
+  /** Names in the log what a user's client asked for. A client without a valid token could fill the log. */
+  const logRefusedName = ({ name, token }: Target) =>
+    access.verify(token).pipe(
+      Effect.flatMap(({ libraryId, userId }) =>
+        Effect.logWarning(
+          `A client asked for a document whose id is not valid: ${JSON.stringify(name.slice(0, MAX_SHOWN))}`
+        ).pipe(Effect.annotateLogs({ libraryId, userId }))
+      ),
+      Effect.ignore
+    )
+
   const openLibrary =
-    (grant: Grant): Open =>
+    (verified: Grant): Open =>
     (client) =>
       Effect.gen(function* () {
+        const held = new HeldGrant(verified)
+        const { grant } = held
         yield* admissionControl.admit(grant, leave(client))
         const options = { ...gates, grant, documentId: undefined, refusal: forbidden.frame }
         const gate = yield* gateFor(accessControl, client.connection, options)
         const session = yield* libraries.openSocket(gate, grant)
-        return session && { grant, session }
+        const mismatchOf = (next: Grant) =>
+          next.documents !== undefined || isPolling(next)
+            ? "the token is not for a connection to the library"
+            : undefined
+        return session && { held, session, mismatchOf, askAgain: askAgain(gate) }
       })
 
-  const untilGrantEnds = (connection: Connection, grant: Grant, scope: Scope.Closeable) =>
-    access.ended(grant).pipe(
-      Effect.andThen(Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))),
-      Effect.onExit((exit) => Scope.close(scope, exit))
-    )
+  /** Ends when the client goes or its grant ends. After a new token it is interrupted, and another one waits in its place. */
+  const untilGrantEnds = (connection: Connection, held: HeldGrant, scope: Scope.Closeable) =>
+    Effect.suspend(() => {
+      const { replacements } = held
+      return access.ended(held.grant).pipe(
+        Effect.andThen(Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))),
+        Effect.onExit((exit) => (held.replacements === replacements ? Scope.close(scope, exit) : Effect.void))
+      )
+    })
 
   const leave = (client: ClientSocket) => (ended: GrantEnded) => void run(client.closeFor(Cause.fail(ended)))
 
@@ -294,13 +333,34 @@ const fieldsOf = ({ connection, protocol }: ClientSocket, { libraryId, tokenId, 
   ...{ session: connection.id, protocol, library: libraryId, user: userId, token: tokenId }
 })
 
+/** The longest name in a log line, UTF-16 units. An id has at most 400. */
+const MAX_SHOWN = 500
+
+/** On a 401, a Verdant client fetches a new token, which does not help it if the library was deleted. */
+const refusalOf = (
+  reason: TokenRefused["reason"] | GrantEnded["reason"]
+): readonly [status: string, reason: Metrics.RefusalReason] => {
+  switch (reason) {
+    case "unavailable":
+      return ["503 Service Unavailable", "unavailable"]
+    case "deleted":
+      return ["403 Forbidden", "deleted"]
+    default:
+      return ["401 Unauthorized", "token"]
+  }
+}
+
 /** Opens a protocol's session for a client; undefined if that closed the connection. */
 type Open = (client: ClientSocket) => Effect.Effect<Opened | undefined | void, CloseReason, Scope.Scope>
 
-interface Opened {
-  readonly grant: Grant
+interface Opened extends Pick<RefreshedConnection, "held" | "mismatchOf"> {
   readonly session: ProtocolSession
+  /** Asks the policy whether the client may still receive. */
+  readonly askAgain: Effect.Effect<void>
 }
+
+const askAgain = (gate: Connection): Effect.Effect<void> =>
+  gate instanceof ReceiveGate ? Effect.suspend(() => gate.askAgain()) : Effect.void
 
 const makeServer = (limits: SocketLimits) =>
   Effect.acquireRelease(

@@ -13,7 +13,7 @@
  */
 import { Effect, type Fiber, Semaphore } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
-import type { StreamEvent } from "../../domain/Stream.ts"
+import { DELETED, type StreamEvent } from "../../domain/Stream.ts"
 import { fromStreamEvent } from "../../domain/secsync/Events.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Committed, Subscriber } from "../../rooms/RoomProtocol.ts"
@@ -34,6 +34,7 @@ import {
 import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import type { UpdateReplies } from "./UpdateReplies.ts"
+import { documentNotFound } from "./Wire.ts"
 
 export interface DeliveryServices {
   readonly log: EventLog["Service"]
@@ -109,6 +110,10 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   }
 
   deliver(committed: Committed): void {
+    if (committed.event.type === DELETED) {
+      this.connection.send(documentNotFound)
+      return this.connection.close(CloseCode.notFound, "the document was deleted")
+    }
     if (this.heldBack === undefined) return this.send(committed)
     this.heldBack.push(committed)
     this.heldBackBytes += committed.frame?.length ?? 0

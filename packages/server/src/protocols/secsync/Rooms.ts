@@ -13,7 +13,9 @@ import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordi
 import { snapshotFrame, updateFrame } from "./Wire.ts"
 import { makeWriteReservations, receiveReservation, type WriteReservations } from "./WriteReservations.ts"
 
-type Command = Secsync.DocumentCommand & { readonly payload: Uint8Array; readonly payloadHash: Hash }
+type Command =
+  | ((Secsync.StoreSnapshot | Secsync.StoreUpdate) & { readonly payload: Uint8Array; readonly payloadHash: Hash })
+  | Secsync.CreateDocument
 
 /** The state of a document's room in this process that is not in the log. */
 export interface DocumentLocal {
@@ -26,6 +28,8 @@ export interface DocumentLocal {
   documents: DocumentCount | undefined
   /** The log holds no event of the document, as far as this process knows. */
   isNew: boolean
+  /** Whether a client's first snapshot makes the document. */
+  mayCreate: boolean
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -40,10 +44,10 @@ const protocol: RoomProtocol<
   initial: (key) => Secsync.initial(key.streamId as DocumentId),
   decide: (state, command, context) =>
     Result.map(Secsync.decide(state, command, context), (event) => ({
-      event: Secsync.toNewEvent(event, command.payloadHash),
-      payload: command.payload
+      event: Secsync.toNewEvent(event, "payloadHash" in command ? command.payloadHash : ""),
+      payload: "payload" in command ? command.payload : null
     })),
-  context: ({ documents, quota }) => ({ quota: quota(), documents: documents?.current() ?? 0 }),
+  context: ({ documents, mayCreate, quota }) => ({ quota: quota(), documents: documents?.current() ?? 0, mayCreate }),
   readsPayloads: false,
   evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
@@ -57,7 +61,8 @@ const protocol: RoomProtocol<
     relayed: new RelayedMessages(),
     quota: () => noQuota,
     documents: undefined,
-    isNew: state.active === undefined && state.evicted === undefined
+    isNew: !state.isCreated,
+    mayCreate: true
   }),
   observe: ({ documents, restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)
@@ -78,16 +83,19 @@ export class DocumentRooms extends Context.Service<
   DocumentRooms,
   Rooms<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
 >()("@sealog/server/DocumentRooms") {
-  static readonly layer = Layer.effect(
-    DocumentRooms,
-    Effect.gen(function* () {
-      const quotas = yield* Quotas
-      const countOf = yield* makeDocumentCounts
-      const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
-        local.quota = yield* quotas.of(libraryId)
-        if (local.isNew) local.documents = yield* countOf(libraryId)
+  /** `mayCreate`: whether clients make documents by their first snapshot. */
+  static readonly layer = (mayCreate = true) =>
+    Layer.effect(
+      DocumentRooms,
+      Effect.gen(function* () {
+        const quotas = yield* Quotas
+        const countOf = yield* makeDocumentCounts
+        const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
+          local.quota = yield* quotas.of(libraryId)
+          local.mayCreate = mayCreate
+          if (local.isNew) local.documents = yield* countOf(libraryId)
+        })
+        return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare }))
       })
-      return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare }))
-    })
-  )
+    )
 }

@@ -4,7 +4,8 @@
  */
 import { Effect, type Fiber, type Scope } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
-import type { DocumentId, SnapshotId } from "../../domain/Ids.ts"
+import type { DocumentId, PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import type { StreamEvent } from "../../domain/Stream.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { covers } from "../../domain/secsync/Proofs.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
@@ -17,6 +18,7 @@ import { type Action, type Grant, maySignWith } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { AccessUndecided, Ask } from "../../rooms/AccessControl.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
+import type { SigningKeys } from "../../rooms/SigningKeys.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -25,6 +27,7 @@ import { DocumentDelivery } from "./DocumentDelivery.ts"
 import { followAnswered, followReceived, followRefused, followVerified, type Sender } from "./FrameTrail.ts"
 import { InFlight } from "./InFlight.ts"
 import type { DocumentRoom } from "./Rooms.ts"
+import { incomingOf, type StoredHooks } from "./StoredHooks.ts"
 import { UpdateReplies } from "./UpdateReplies.ts"
 import * as Wire from "./Wire.ts"
 import { type Reservation, reservationMessage } from "./WriteReservations.ts"
@@ -47,12 +50,21 @@ export interface Services {
   readonly now: () => number
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly frames: FrameLog
+  readonly hooks: StoredHooks
+  /** undefined: users are not bound to keys. */
+  readonly claimKey: SigningKeys["Service"]["claim"]
 }
 
 /** Tells the client that it has no access, which it takes as final, and closes its connection. */
 export const refuseAccess = (connection: Connection): void => {
   connection.send(Wire.unauthorized)
   connection.close(CloseCode.forbidden, "not allowed")
+}
+
+/** Tells the client that there is no such document, which it takes as final, and closes its connection. */
+export const refuseMissing = (connection: Connection): void => {
+  connection.send(Wire.documentNotFound)
+  connection.close(CloseCode.notFound, "the document does not exist")
 }
 
 /** Sends the document, and then its events until the scope closes. */
@@ -79,6 +91,8 @@ const MAX_INVALID_IN_A_ROW = 100
 const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "secsync", rule }).add()
 const droppedForRate = Metrics.messagesDropped.at({ cause: "ephemeral_rate" })
 const droppedAsReplay = Metrics.messagesDropped.at({ cause: "ephemeral_replay" })
+/** The longest name in a log line, UTF-16 units. */
+const MAX_SHOWN = 500
 
 class DocumentSession implements ProtocolSession {
   private readonly services: Services
@@ -93,6 +107,9 @@ class DocumentSession implements ProtocolSession {
   /** Snapshots that were stored by reservation since this connection last stored anything without one. */
   private reservationsInARow = 0
   private invalidInARow = 0
+  private hasWarned = false
+  /** The last key that was found to be the user's. */
+  private claimedKey: PublicKey | undefined
   /** Undefined until the first ephemeral message, because most connections idle. */
   private ephemerals: TokenBucket | undefined
 
@@ -192,18 +209,41 @@ class DocumentSession implements ProtocolSession {
       case "MalformedUpdate":
         return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
       default: {
-        const { grant } = this.request
-        const { ask } = this.services
+        const { documentId, grant } = this.request
+        const { ask, claimKey } = this.services
+        if (message.documentId !== documentId) this.warnOfOtherDocument(message)
         const rule = ruleAgainst(message, grant)
         if (rule !== undefined) return Effect.sync(() => this.refuse(message, rule))
+        const isUnclaimed = claimKey !== undefined && isGenuine && message.pubKey !== this.claimedKey
+        // The issuer of a token with the claim `keys` has decided already.
+        if (isUnclaimed && grant.signingKeys === undefined) {
+          return Effect.flatMap(claimKey(grant, message.pubKey), (isOwn) => {
+            if (!isOwn) return Effect.sync(() => this.refuse(message, "SigningKey"))
+            this.claimedKey = message.pubKey
+            return this.handle(message, isGenuine)
+          })
+        }
         // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
         if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
-        return Effect.flatMap(ask(grant, actionOf(message, this.request.documentId)), (isAllowed) => {
+        return Effect.flatMap(ask(grant, actionOf(message, documentId)), (isAllowed) => {
           if (!isAllowed) return Effect.sync(() => this.refuse(message, "AccessPolicy"))
           return connection.isSentAway() ? Effect.void : this.handleSigned(message, isGenuine)
         })
       }
     }
+  }
+
+  /** Such a message is refused. Mostly the path that the client was given is not the one under which documents are served. */
+  private warnOfOtherDocument(message: SignedMessage): void {
+    if (this.hasWarned) return
+    this.hasWarned = true
+    const { documentId, grant } = this.request
+    const [theirs, ours] = [message.documentId.slice(0, MAX_SHOWN), documentId].map((id) => JSON.stringify(id))
+    this.services.run(
+      Effect.logWarning(
+        `A client sent a message of document ${theirs} on a connection to ${ours}. If the first is a part of the second, the client's endpoint has a path that the server does not know.`
+      ).pipe(Effect.annotateLogs({ libraryId: grant.libraryId, userId: grant.userId }))
+    )
   }
 
   private refuse(message: SignedMessage, rule: string): void {
@@ -217,10 +257,11 @@ class DocumentSession implements ProtocolSession {
     const { connection } = this
     switch (message._tag) {
       case "Snapshot":
-        return isGenuine ? this.receiveSnapshot(message) : Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
+        if (!isGenuine) return Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
+        return this.afterHook(message, () => this.receiveSnapshot(message))
       case "Update":
         return isGenuine
-          ? this.receiveUpdate(message)
+          ? this.afterHook(message, () => this.receiveUpdate(message))
           : Effect.sync(() => connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false)))
       case "Ephemeral":
         return Effect.sync(() => {
@@ -230,6 +271,43 @@ class DocumentSession implements ProtocolSession {
           else if (this.mayRelay(message)) this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
         })
     }
+  }
+
+  /** Stores a message unless the app's `beforeStored` refuses it. Without such a hook, nothing is asked. */
+  private afterHook(
+    message: Wire.SnapshotMessage | Wire.UpdateMessage,
+    store: () => Effect.Effect<void, StorageUnavailable>
+  ): Effect.Effect<void, StorageUnavailable> {
+    const { connection, request } = this
+    const { after, before, isFull } = this.services.hooks
+    if (after !== undefined && isFull()) {
+      return Effect.sync(() => connection.close(CloseCode.tryAgainLater, "too much waits for the app's hook"))
+    }
+    if (before === undefined) return store()
+    return before(incomingOf(message, request.grant, request.documentId)).pipe(
+      Effect.flatMap((answer) => {
+        if (connection.isSentAway()) return Effect.void
+        if (answer === "store") return store()
+        return Effect.sync(() => {
+          if (message._tag === "Snapshot") connection.send(Wire.snapshotSaveFailed)
+          else if (answer === "requireSnapshot") this.replies.requireSnapshot(message.refSnapshotId, message.clock)
+          else connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false))
+        })
+      }),
+      Effect.catchTag("HookUndecided", ({ message }) =>
+        Effect.sync(() => connection.close(CloseCode.tryAgainLater, message))
+      )
+    )
+  }
+
+  /** Tells the app of a message that was stored. */
+  private tellStored(message: Wire.SnapshotMessage | Wire.UpdateMessage, event: StreamEvent): void {
+    const { after } = this.services.hooks
+    if (after === undefined) return
+    const { documentId, grant } = this.request
+    const { additionalServerData, grant: _, ...which } = incomingOf(message, grant, documentId)
+    const { recordedAt, version } = event
+    after({ ...which, libraryId: grant.libraryId, userId: grant.userId, version, recordedAt })
   }
 
   private mayRelay({ signed }: Wire.EphemeralMessage): boolean {
@@ -268,6 +346,7 @@ class DocumentSession implements ProtocolSession {
       const submittedAt = frames.now()
       room.submit(command, connection.id, (outcome) => {
         try {
+          if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
           replies.answer(message, outcome, delivery)
           if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
           if (outcome._tag === "Stored") this.reservationsInARow = 0
@@ -302,6 +381,7 @@ class DocumentSession implements ProtocolSession {
         // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
         // be another client's update to this very snapshot.
         room.submit(command, connection.id, (outcome) => {
+          if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
           resume(evaluateNow(() => this.answerSnapshot(message.snapshotId, outcome)))
           if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
         })

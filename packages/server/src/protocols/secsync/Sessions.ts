@@ -1,25 +1,45 @@
 /** Opens the session of a Secsync client: checks that the client may read the document, and finds its room. */
 import { Clock, Context, Effect, FiberSet, Layer, type Scope } from "effect"
+import type { DocumentId } from "../../domain/Ids.ts"
+import * as Secsync from "../../domain/secsync/index.ts"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
 import { SharedBytes } from "../../internal/SharedBytes.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import { reachesDocument } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
+import { SigningKeys } from "../../rooms/SigningKeys.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { MANY_BYTES_IN_FLIGHT } from "./InFlight.ts"
-import { DocumentRooms } from "./Rooms.ts"
-import { openSession, refuseAccess, type SessionRequest } from "./Session.ts"
+import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
+import { openSession, refuseAccess, refuseMissing, type SessionRequest } from "./Session.ts"
+import { makeStoredHooks, type StoredHookOptions } from "./StoredHooks.ts"
 import * as Wire from "./Wire.ts"
 
-export interface SecsyncOptions {
+export interface SecsyncOptions extends StoredHookOptions {
+  /**
+   * Whether a client makes a document by its first snapshot. Default: true. If not, a client that asks for a document that
+   * does not exist gets `document-not-found`, until `SecsyncDocuments.create` or `sync-admin document create` has made it.
+   */
+  readonly createDocuments?: boolean
   /**
    * Updates that a snapshot may gather before the server asks a client for the next snapshot. Default: no limit, the
    * clients decide alone. The protocol's authors recommend 200–500.
    */
   readonly maxUpdatesPerSnapshot?: number
+  /**
+   * The path under which documents are served: with `/sync`, clients have the `websocketEndpoint` `wss://HOST/sync`. Default:
+   * none, and the whole path is the document's id. A client that names another path gets `document-error`.
+   */
+  readonly path?: string
+  /**
+   * The number of signing keys that each user (`sub`) is bound to in a library: those that the server sees first. A message
+   * by any other key, or by a key of another user, closes the connection with 4403. A token with the claim `keys` is exempt: its
+   * issuer has decided. Default: no limit, and nothing is remembered. For apps whose users keep their keys: one for each device.
+   */
+  readonly keysPerUser?: number
   /** The app's own schemas for the additional fields of `publicData`. A message that fails them is malformed. */
   readonly publicData?: Wire.PublicDataSchemas
 }
@@ -54,7 +74,9 @@ export class SecsyncSessions extends Context.Service<
           inFlight,
           now: () => clock.currentTimeMillisUnsafe(),
           run: yield* FiberSet.makeRuntime<never>(),
-          frames: yield* makeFrameLog
+          frames: yield* makeFrameLog,
+          hooks: yield* makeStoredHooks(options),
+          claimKey: (yield* SigningKeys).claim
         }
         const mayOpen = Effect.fnUntraced(function* ({ documentId, grant }: SessionRequest) {
           if (!reachesDocument(grant, documentId)) return false
@@ -62,13 +84,31 @@ export class SecsyncSessions extends Context.Service<
           const mayRead = yield* services.ask(grant, { _tag: "Read", documentId })
           return mayRead && (yield* services.ask(grant, { _tag: "Receive", documentId }))
         })
+        /** Whether a document takes clients. The room may not have heard yet that another process has made it. */
+        const isServed = Effect.fnUntraced(function* (room: DocumentRoom) {
+          const mayOpen = ({ isCreated, isDeleted }: Secsync.DocumentState) =>
+            !isDeleted && (isCreated || room.local.mayCreate)
+          if (mayOpen(room.state())) return true
+          const { events } = yield* room.newestTail
+          return mayOpen(
+            Secsync.fold(
+              room.key.streamId as DocumentId,
+              events.map(({ event }) => event)
+            )
+          )
+        })
         const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
           if (!(yield* mayOpen(request))) {
             refuseAccess(connection)
             return undefined
           }
           const key = { libraryId: request.grant.libraryId, streamId: request.documentId }
-          return yield* openSession(services, yield* rooms.get(key), connection, request)
+          const room = yield* rooms.get(key)
+          if (!(yield* isServed(room))) {
+            refuseMissing(connection)
+            return undefined
+          }
+          return yield* openSession(services, room, connection, request)
         })
         return SecsyncSessions.of({ open })
       })

@@ -2,7 +2,15 @@
 import { Option, Schema } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
-import { type Hash, Hash as HashSchema, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../../domain/Ids.ts"
+import {
+  decodeDocumentId,
+  type Hash,
+  Hash as HashSchema,
+  PublicKey,
+  SnapshotId,
+  UpdateClock,
+  UpdateClocks
+} from "../../domain/Ids.ts"
 import type { SnapshotProof } from "../../domain/secsync/Events.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 import { type Frame, textFrame, textFrameInPieces } from "../Frame.ts"
@@ -166,7 +174,7 @@ const sealed = (
   const canonical = canonicalJson(publicData as object)
   const encoded = Buffer.from(canonical).toString("base64url")
   return {
-    documentId: message.publicData.docId,
+    documentId: decodeDocumentId(message.publicData.docId),
     pubKey: message.publicData.pubKey,
     signed: {
       text: `${domain}{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":"${encoded}"}`,

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { Clock, Context, Duration, Effect, FiberSet, Layer, Option } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
-import type { StreamKey } from "../../domain/Stream.ts"
+import { endsGeneration, type StreamKey } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import type { DecisionContext } from "../../domain/verdant/Context.ts"
 import { decide } from "../../domain/verdant/Decide.ts"
@@ -89,7 +89,7 @@ const makeProtocol = ({
     observe: (local, event) => {
       const { libraryId, progress } = local
       if (event.type === "CursorsAdvanced") local.compactionTriedAt = null
-      if (event.type === "Evicted") {
+      if (endsGeneration(event.type)) {
         progress.evict()
         onEvicted(libraryId)
       }

@@ -3,7 +3,7 @@
  * WebSocket, which stays open, and a request, which is a connection that ends with its answer.
  */
 import { Cause, Effect, type Scope } from "effect"
-import { streamName } from "../../domain/Stream.ts"
+import { DELETED, streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -106,6 +106,10 @@ export const refuseLibrary = (client: Client): void => {
 }
 
 const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "verdant", rule }).add()
+const refuseDeleted = (client: Client): void => {
+  client.send(Wire.forbidden)
+  client.close(CloseCode.notFound, "the library was deleted")
+}
 
 class LibrarySession implements Session, Subscriber {
   private readonly services: Services
@@ -153,6 +157,7 @@ class LibrarySession implements Session, Subscriber {
 
   deliver({ event }: Committed): void {
     const { version } = event
+    if (event.type === DELETED) return refuseDeleted(this.client)
     // A client that was not answered holds nothing of the library. Its first sync is decided against what there is then.
     if (!this.acknowledgements.lacks(version)) return
     if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
@@ -407,6 +412,8 @@ class LibrarySession implements Session, Subscriber {
           return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : this.showPresence()
         case "AwaitRestore":
           return this.showPresence()
+        case "LibraryDeleted":
+          return refuseDeleted(client)
         case "AlreadyBeingReset":
           return this.askAgain(command.timestamp)
         default:
@@ -595,6 +602,8 @@ class LibrarySession implements Session, Subscriber {
         return Effect.sync(() => client.close(CloseCode.tryAgainLater, "sync first"))
       case "TooLate":
         return Effect.void
+      case "LibraryDeleted":
+        return Effect.sync(() => refuseDeleted(client))
       default:
         return Effect.sync(() => client.send(Wire.forbidden))
     }

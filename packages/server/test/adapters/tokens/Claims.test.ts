@@ -47,7 +47,7 @@ describe("the claims of a token", () => {
         [{ exp: "tomorrow" }, "The claim exp is not a number of seconds since 1970."],
         [{ type: 6 }, "The claim type is not a replica type, 0 to 5."],
         [{ docs: "welcome" }, "The claim docs is not a list."],
-        [{ docs: ["ok", "a b"] }, "The claim docs has an entry, number 2, that is not the id of a document."],
+        [{ docs: ["ok", "a?b"] }, "The claim docs has an entry, number 2, that is not the id of a document."],
         [{ docs: Array.from({ length: 1001 }, () => "a") }, "The claim docs has more than 1000 entries."],
         [
           { keys: ["short"] },

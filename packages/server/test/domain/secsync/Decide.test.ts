@@ -33,6 +33,53 @@ const evict = "evict"
 /** A proof that follows from no snapshot. */
 const forged = Hash.make(hash("forged"))
 
+describe("a document that is made or deleted", () => {
+  const after = (...commands: ReadonlyArray<Secsync.DocumentCommand>) =>
+    commands.reduce(
+      (state, command) => Secsync.evolve(state, Result.getOrThrow(Secsync.decide(state, command)), ""),
+      Secsync.initial(docId)
+    )
+  const [create, remove, allow] = [
+    { _tag: "CreateDocument" },
+    { _tag: "DeleteDocument" },
+    { _tag: "AllowDocument" }
+  ] as const
+  const first = commandOf(s1, [])
+  const noDocuments = { quota: { ...noQuota, documents: 0 }, documents: 0 }
+
+  it("is made once, and takes a first snapshot that the quota counted when it was made", () => {
+    const made = after(create)
+    assert.isTrue(made.isCreated)
+    assert.deepStrictEqual(Secsync.decide(made, create), refused("DocumentExists"))
+    assert.deepStrictEqual(Secsync.decide(after(first), create), refused("DocumentExists"))
+    assert.deepStrictEqual(Secsync.decide(Secsync.initial(docId), create, noDocuments), refused("QuotaReached"))
+    assert.deepStrictEqual(Secsync.decide(made, first, { ...noDocuments, mayCreate: false }), storedSnapshot(s1))
+  })
+
+  it("is not made by a snapshot where clients may not make it", () => {
+    const context = { quota: noQuota, documents: 0, mayCreate: false }
+    assert.deepStrictEqual(Secsync.decide(Secsync.initial(docId), first, context), refused("DocumentMissing"))
+    const evicted = after(first, { _tag: "Evict" })
+    assert.deepStrictEqual(Secsync.decide(evicted, commandOf(s2, [s1]), context), storedSnapshot(s2))
+  })
+
+  it("takes nothing once it is deleted, whether it existed or not", () => {
+    for (const deleted of [after(remove), after(first, remove), after(first, { _tag: "Evict" }, remove)]) {
+      for (const command of [first, commandOf(a0, [s1]), create, remove]) {
+        assert.deepStrictEqual(Secsync.decide(deleted, command), refused("DocumentDeleted"))
+      }
+      assert.deepStrictEqual(Secsync.decide(deleted, { _tag: "Evict" }), refused("NothingToEvict"))
+    }
+  })
+
+  it("begins again once it is allowed to", () => {
+    assert.deepStrictEqual(Secsync.decide(after(first), allow), refused("NothingToAllow"))
+    const again = after(first, remove, allow)
+    assert.deepStrictEqual(again, Secsync.initial(docId))
+    assert.deepStrictEqual(Secsync.decide(again, create), Result.succeed({ _tag: "DocumentCreated" }))
+  })
+})
+
 describe("an empty document", () => {
   it("begins with a snapshot without a parent", () => {
     assert.deepStrictEqual(given().when(s1), storedSnapshot(s1))

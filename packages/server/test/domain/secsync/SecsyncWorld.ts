@@ -274,6 +274,10 @@ export const reasons: Record<Secsync.DocumentRefusal["_tag"], Model.Broken | und
   NoSnapshot: "no active snapshot",
   SnapshotDue: "snapshot due",
   QuotaReached: undefined,
+  DocumentDeleted: undefined,
+  DocumentMissing: undefined,
+  DocumentExists: undefined,
+  NothingToAllow: undefined,
   NothingToEvict: "nothing to evict"
 }
 

@@ -19,7 +19,7 @@ const requestOf = (path: string) => HttpServerRequest.fromWeb(new Request(`http:
 const start = Effect.fnUntraced(function* (change: (log: EventLog["Service"]) => EventLog["Service"]) {
   const { log } = yield* makeTroubledLog
   const services = yield* Layer.build(
-    Layer.mergeAll(DocumentRooms.layer, LibraryRooms.layer()).pipe(
+    Layer.mergeAll(DocumentRooms.layer(), LibraryRooms.layer()).pipe(
       Layer.provide(Quotas.layer()),
       Layer.provideMerge(Committer.layer),
       Layer.provideMerge([Layer.succeed(EventLog, change(log)), Signals.layerNone])

@@ -251,14 +251,14 @@ describe("hostile frames", () => {
   it.live("an upgrade that is malformed or names no document is refused", () =>
     Effect.gen(function* () {
       const { options, othersGoOn, server } = yield* makeScene()
-      for (const documentId of ["", "@library", "a/b", "%2e%2e%2f", "%00", "ä", ".hidden", "x".repeat(129)]) {
+      for (const documentId of ["", "@library", "@a", "%C2%80", "x".repeat(201)]) {
         const client = yield* openRaw({ ...options, documentId })
         assert.strictEqual((yield* client.next()).type, "document-error", documentId)
         assert.strictEqual((yield* client.closed).code, 1008, documentId)
       }
       const key = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
       const refused = [
-        `GET /%ff HTTP/1.1\r\nHost: x\r\n${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+        `GET http://x/doc HTTP/1.1\r\nHost: x\r\n${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`,
         `GET /doc HTTP/1.1\r\nHost: x\r\n${key}\r\nSec-WebSocket-Version: 99\r\n\r\n`,
         "GET /doc HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
         "\u0000\u0001\u0002 this is not HTTP\r\n\r\n",

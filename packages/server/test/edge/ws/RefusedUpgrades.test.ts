@@ -17,7 +17,7 @@ const answerOf = (socket: Socket) =>
 describe("a refused upgrade", () => {
   for (const [path, status, limits] of [
     ["/verdant", 401, {}],
-    ["/%zz", 400, {}],
+    ["http://other/doc", 400, {}],
     ["/verdant", 503, { maxConnections: 0 }]
   ] as const) {
     it.live(`with ${status} ends the connection for both sides`, () =>

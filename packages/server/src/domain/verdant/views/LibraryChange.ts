@@ -1,6 +1,6 @@
 /** Translates a library's events for an app: the changes that users made, without the server's own bookkeeping. */
 import type { LibraryId } from "../../Ids.ts"
-import { EVICTED, FOLDED, type StreamEvent } from "../../Stream.ts"
+import { DELETED, EVICTED, FOLDED, type StreamEvent } from "../../Stream.ts"
 import { fromStreamEvent, type ReplicaId } from "../Events.ts"
 import { collectionOf, documentIdOf, rootOf } from "../model/Oid.ts"
 import { decodeSent, type SentBaseline, type SentOperation } from "../model/PayloadCodec.ts"
@@ -46,7 +46,12 @@ export interface Evicted extends Placed {
   readonly _tag: "Evicted"
 }
 
-export type LibraryChange = Changed | Purged | Imported | Evicted
+/** The library was deleted for good. */
+export interface Deleted extends Placed {
+  readonly _tag: "Deleted"
+}
+
+export type LibraryChange = Changed | Purged | Imported | Evicted | Deleted
 
 /** Whether the change is in the event's payload. */
 export const hasChange = ({ type }: StreamEvent): boolean => type === "OperationsStored"
@@ -63,6 +68,7 @@ export const changeOf = (
   const { recordedAt, type, version } = event
   const placed = { libraryId, version, recordedAt }
   if (type === EVICTED) return { _tag: "Evicted", ...placed }
+  if (type === DELETED) return { _tag: "Deleted", ...placed }
   // Any other compaction changes nothing for users.
   if (type === FOLDED) return version === 1 ? { _tag: "Imported", ...placed } : undefined
   const decoded = fromStreamEvent(event)

@@ -4,7 +4,7 @@
  */
 import { Effect, Schema } from "effect"
 import type { FileId, LibraryId } from "../../../domain/Ids.ts"
-import { EVICTED, type StreamEvent } from "../../../domain/Stream.ts"
+import { endsGeneration, type StreamEvent } from "../../../domain/Stream.ts"
 import { FileStored, FilesSwept, VERDANT } from "../../../domain/verdant/Events.ts"
 import { BlobKey, BlobStore } from "../../../ports/BlobStore.ts"
 import { EventLog } from "../../../ports/EventLog.ts"
@@ -40,7 +40,7 @@ export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (lib
       // An imported log could name any blob, but only blobs in the library's own group may be deleted.
       if (isBlobKey(blob) && blob.startsWith(group)) live.set(fileId, { fileId, size, blob })
     } else if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
-    else if (event.type === EVICTED) {
+    else if (endsGeneration(event.type)) {
       evicted.push(Array.from(live.values()))
       live.clear()
     }

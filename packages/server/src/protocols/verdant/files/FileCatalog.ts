@@ -130,7 +130,7 @@ export class VerdantFiles extends Context.Service<
             last = recordOf({ ...decoded, storedAt: event.recordedAt, orphanedAt: null })
           }
           // The bytes of these are deleted already.
-          else if (decoded._tag === "Evicted") last = undefined
+          else if (decoded._tag === "Evicted" || decoded._tag === "Deleted") last = undefined
           else if (decoded._tag === "FilesSwept" && decoded.deleted.includes(fileId)) last = undefined
         }
         return last

@@ -1,0 +1,40 @@
+import { Args } from "@oclif/core"
+import { BaseCommand } from "../../BaseCommand.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
+
+interface DocumentCreateResult {
+  readonly libraryId: string
+  readonly documentId: string
+  /** False if the document was there before. */
+  readonly created: boolean
+}
+
+export default class DocumentCreate extends BaseCommand<DocumentCreateResult> {
+  static override summary = "Make an empty Secsync document."
+  static override description =
+    `Servers with --no-create-documents serve only documents that were made: by this command, or by the app's own endpoint. Other servers make a document when a client sends its first snapshot.`
+  static override examples = ["<%= config.bin %> document create notes welcome"]
+  static override args = {
+    libraryId: Args.string({ description: "name of the library", required: true }),
+    documentId: Args.string({ description: "name of the document", required: true })
+  }
+
+  async run(): Promise<DocumentCreateResult> {
+    const { args, flags } = await this.parse(DocumentCreate)
+    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
+    const { createDocument } = await import("@sealog/server/admin")
+    const [libraryId, documentId] = [libraryIdOf(args.libraryId), documentIdOf(args.documentId)]
+    const outcome = await this.executeOn(flags.database, createDocument(libraryId, documentId))
+    if (outcome === "deleted") {
+      throw new CliFailure({
+        code: "DOCUMENT_DELETED",
+        message: `The document ${documentId} of ${libraryId} was deleted for good.`,
+        exitCode: 1,
+        tryThis: `sync-admin delete ${libraryId} --document ${documentId} --allow-again`
+      })
+    }
+    const created = outcome === "created"
+    this.print(created ? `Created ${documentId} in ${libraryId}.` : `${documentId} was in ${libraryId} before.`)
+    return { libraryId, documentId, created }
+  }
+}
