@@ -1,7 +1,7 @@
 /**
  * Families of series: a metric with a name, and one series for each combination of its labels. A series is a plain number that
  * the hot path adds to; Effect's registry of metrics reads it when somebody scrapes or exports
- * (docs/decisions/0021-metrics-as-plain-numbers.md).
+ * (docs/decisions/0020-metrics-as-plain-numbers.md).
  *
  * The values of a label are a closed list. A value that is not in the list counts as `other`, so that no client makes series.
  */
