@@ -47,6 +47,19 @@ export interface Sealog {
    */
   readonly evict: (libraryId: string) => Promise<boolean>
   /**
+   * Makes an empty Secsync document, durably when it resolves; false: it exists. Needed with `secsync.createDocuments: false`,
+   * where no client makes one. Rejects with `DocumentRefused` when it was deleted, or the library is full.
+   */
+  readonly createDocument: (libraryId: string, documentId: string) => Promise<boolean>
+  /**
+   * Deletes a library, or one Secsync document of it, for good: payloads and files go, the history stays checkable, and no
+   * client can bring it back or make another under the name (docs/erasure.md). Clients are closed with 4404. Resolves when it
+   * is durable, for a library after six seconds more; returns whether there was anything to delete.
+   */
+  readonly delete: (target: DeletionTarget) => Promise<boolean>
+  /** Lets clients make a deleted library or document again. Returns whether it was deleted. Nothing comes back by this alone. */
+  readonly allowAgain: (target: DeletionTarget) => Promise<boolean>
+  /**
    * A library's Verdant data in numbers, and how far its replicas are; `undefined`: there is none, or it was evicted and no
    * client has come back.
    */
@@ -132,6 +145,12 @@ export interface Connected {
   readonly receive: (text: string) => Promise<void>
   /** The client has gone. */
   readonly close: () => Promise<void>
+}
+
+export interface DeletionTarget {
+  readonly libraryId: string
+  /** Only this Secsync document. Default: the library. */
+  readonly documentId?: string
 }
 
 export interface AccessChanged {

@@ -2,13 +2,15 @@
 import type { QuotaChange } from "../domain/Quota.ts"
 import type { MountOptions } from "../edge/NodeHandlers.ts"
 import type { AccessOptions } from "../ports/Access.ts"
+import type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
+import type { BeforeStored, IncomingMessage, StoredMessage } from "../protocols/secsync/StoredHooks.ts"
 import type { FileOptions, FileToLink } from "../protocols/verdant/files/FileOptions.ts"
 import type { Policy, SessionAccess, TokenAccess } from "./access.ts"
 import type { Log } from "./logging.ts"
 import type { FileStore, Storage } from "./stores.ts"
 
 /** A time is a number of milliseconds, or a text such as `"30 seconds"` or `"7 days"`. */
-export interface SealogOptions extends Omit<MountOptions, "access" | "files" | "quota" | "quotaOf"> {
+export interface SealogOptions extends Omit<MountOptions, "access" | "files" | "quota" | "quotaOf" | "secsync"> {
   /** `sqliteStorage({ filename })`, `postgresStorage({ url })` or `memoryStorage()`. */
   readonly storage: Storage
   /**
@@ -27,6 +29,7 @@ export interface SealogOptions extends Omit<MountOptions, "access" | "files" | "
   readonly profiles?: { readonly get: (userId: string) => unknown }
   /** The files of Verdant's clients. Default: none, and file requests are refused with the code 5010. */
   readonly files?: SealogFiles
+  readonly secsync?: SealogSecsync
   /** The quota of libraries for which neither an operator nor `quotaOf` sets another. Defaults: see `Quota`. */
   readonly quota?: QuotaChange
   /** See `SyncServerOptions.quotaOf`. It must be quick: look the answer up in memory. */
@@ -45,4 +48,11 @@ export interface SealogFiles extends Partial<Omit<FileOptions, "getUrl" | "mount
   readonly linkSecret?: string | ReadonlyArray<string>
   /** The app's own URL of a file, for example of a CDN; see `FileOptions.getUrl`. */
   readonly getUrl?: (file: FileToLink) => string | Promise<string>
+}
+
+export interface SealogSecsync extends Omit<SecsyncOptions, "beforeStored" | "afterStored"> {
+  /** See `StoredHookOptions.beforeStored`. A rejected promise is a failure. */
+  readonly beforeStored?: (message: IncomingMessage) => BeforeStored | Promise<BeforeStored>
+  /** See `StoredHookOptions.afterStored`. After a rejected promise it is called again with the same message. */
+  readonly afterStored?: (message: StoredMessage) => void | Promise<void>
 }

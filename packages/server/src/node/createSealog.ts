@@ -1,5 +1,6 @@
 /** Sealog inside an app that does not use Effect: the only place in the server that runs Effects for a caller. */
 import { Cause, Deferred, Duration, Effect, Exit, Layer, ManagedRuntime, Scope, Stream } from "effect"
+import { allowAgain, deleteForGood } from "../admin/Deletion.ts"
 import { evict as evictStreams } from "../admin/Eviction.ts"
 import { type Revocation, resume, revoke, suspend } from "../admin/Revocation.ts"
 import type { LibraryId } from "../domain/Ids.ts"
@@ -8,6 +9,8 @@ import { Transports } from "../edge/Transports.ts"
 import { Access } from "../ports/Access.ts"
 import { Profiles } from "../ports/Profiles.ts"
 import { Signals } from "../ports/Signals.ts"
+import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
+import type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
@@ -15,8 +18,8 @@ import { layerAccess, secretsOf } from "./access.ts"
 import { documentIdOf, fileIdOf, libraryIdOf, publicKeyOf, replicaIdOf, roleOf } from "./ids.ts"
 import { layerLog } from "./logging.ts"
 import { OwnWrites } from "./ownWrites.ts"
-import type { AccessChanged, Bytes, ChangesOptions, MintRequest, Revoked, Sealog } from "./Sealog.ts"
-import type { SealogFiles, SealogOptions } from "./SealogOptions.ts"
+import type { AccessChanged, Bytes, ChangesOptions, DeletionTarget, MintRequest, Revoked, Sealog } from "./Sealog.ts"
+import type { SealogFiles, SealogOptions, SealogSecsync } from "./SealogOptions.ts"
 
 /** The app called a method after `close`. */
 export class SealogClosed extends Error {
@@ -83,6 +86,11 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
     resume: async (libraryId) => administer(resume(libraryIdOf(libraryId))),
 
     evict: async (libraryId) => administer(evict(libraryIdOf(libraryId))),
+    createDocument: async (libraryId, documentId) =>
+      run(SecsyncDocuments.use(({ create }) => create(libraryIdOf(libraryId), documentIdOf(documentId)))),
+    delete: async (target) =>
+      administer(Effect.map(deleteForGood(deletionTargetOf(target)), (deleted) => deleted.length > 0)),
+    allowAgain: async (target) => administer(Effect.map(allowAgain(deletionTargetOf(target)), (count) => count > 0)),
     info: async (libraryId) => libraries(({ info }) => info(libraryIdOf(libraryId))),
     forceTruant: async (libraryId, replicaId) =>
       libraries(({ forceTruant }) => forceTruant(libraryIdOf(libraryId), replicaIdOf(replicaId))),
@@ -133,9 +141,20 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
 
 type Services = Layer.Success<ReturnType<typeof layerOf>>
 
-const layerOf = ({ access, accessOptions, allows, files, log, profiles, storage, ...options }: SealogOptions) => {
+const layerOf = ({
+  access,
+  accessOptions,
+  allows,
+  files,
+  log,
+  profiles,
+  secsync,
+  storage,
+  ...options
+}: SealogOptions) => {
   const mount = {
     ...options,
+    ...(secsync === undefined ? {} : { secsync: secsyncOptionsOf(secsync) }),
     // A browser sends the cookies of a session with the WebSockets of every page, also of another site.
     ...(typeof access === "function" && options.origins === undefined ? { origins: "same-origin" as const } : {}),
     ...(accessOptions === undefined ? {} : { access: accessOptions }),
@@ -150,6 +169,15 @@ const layerOf = ({ access, accessOptions, allows, files, log, profiles, storage,
     Layer.provideMerge(log === undefined ? Layer.empty : layerLog(log))
   )
 }
+
+const secsyncOptionsOf = ({ afterStored, beforeStored, ...options }: SealogSecsync): SecsyncOptions => ({
+  ...options,
+  ...(beforeStored === undefined ? {} : { beforeStored: (message) => called(() => beforeStored(message)) }),
+  ...(afterStored === undefined ? {} : { afterStored: (message) => called(() => afterStored(message)) })
+})
+
+const called = <A>(hook: () => A | Promise<A>): Effect.Effect<A, unknown> =>
+  Effect.tryPromise({ try: async () => hook(), catch: (error) => error })
 
 const fileOptionsOf = ({ getUrl, linkSecret: _, store: __, ...options }: SealogFiles): Partial<FileOptions> => ({
   ...options,
@@ -182,6 +210,11 @@ const tokenRequestOf = ({ documents, expiresIn, libraryId, signingKeys, ...reque
   ...(documents === undefined ? {} : { documents: documents.map(documentIdOf) }),
   ...(signingKeys === undefined ? {} : { signingKeys: signingKeys.map(publicKeyOf) }),
   ...(expiresIn === undefined ? {} : { expiresIn: Duration.fromInputUnsafe(expiresIn) })
+})
+
+const deletionTargetOf = ({ documentId, libraryId }: DeletionTarget) => ({
+  libraryId: libraryIdOf(libraryId),
+  ...(documentId === undefined ? {} : { documentId: documentIdOf(documentId) })
 })
 
 const accessChangeOf = ({ documentId, libraryId, ...change }: AccessChanged) => ({

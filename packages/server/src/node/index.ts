@@ -13,7 +13,8 @@ export { type AccessOptions, type Action, type Grant, type ReplicaTypeName, Toke
 export { BlobStoreUnavailable, BlobTooLarge } from "../ports/BlobStore.ts"
 export { StorageUnavailable } from "../ports/EventLog.ts"
 export { SecretTooShort, TokenKeysError } from "../ports/TokenSecret.ts"
-export type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
+export { DocumentRefused } from "../protocols/secsync/SecsyncDocuments.ts"
+export type { BeforeStored, IncomingMessage, StoredMessage } from "../protocols/secsync/StoredHooks.ts"
 export { AnothersFile, FilesFull } from "../protocols/verdant/files/FileCatalog.ts"
 export type { FileToLink } from "../protocols/verdant/files/FileOptions.ts"
 export type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
@@ -27,10 +28,11 @@ export type {
   ChangesOptions,
   ClientOpening,
   Connected,
+  DeletionTarget,
   MintRequest,
   Revoked,
   Sealog,
   UploadedFile
 } from "./Sealog.ts"
-export type { SealogFiles, SealogOptions } from "./SealogOptions.ts"
+export type { SealogFiles, SealogOptions, SealogSecsync } from "./SealogOptions.ts"
 export { type FileStore, fileDirectory, memoryStorage, type S3BucketOptions, type Storage, s3Bucket } from "./stores.ts"
