@@ -162,16 +162,19 @@ describe("a polling client with several requests in flight", () => {
       const token = yield* library.token({ userId: "b" })
       const since = replica.now()
       const requests = [1, 2, 3, 4]
-      const answers = yield* Effect.forkScoped(
-        Effect.forEach(requests, (n) => post(library, token, [replica.presence({ n }), replica.sync({ since })]), {
-          concurrency: "unbounded"
+      const answers = yield* Effect.forEach(
+        requests,
+        Effect.fnUntraced(function* (n) {
+          const answer = yield* Effect.forkScoped(
+            post(library, token, [replica.presence({ n }), replica.sync({ since })])
+          )
+          // The request is there.
+          yield* connection.next("presence-changed", (message) => JSON.stringify(message).includes(`{"n":${n}}`))
+          return answer
         })
       )
-      for (const n of requests) {
-        yield* connection.next("presence-changed", (message) => JSON.stringify(message).includes(`{"n":${n}}`))
-      }
       connection.send(restorer.sync({ operations: [restorer.operation("item/x", initialize({ id: "x" }))] }))
-      const responses = (yield* Fiber.join(answers)).flatMap(({ messages }) =>
+      const responses = (yield* Effect.forEach(answers, Fiber.join)).flatMap(({ messages }) =>
         messages.filter(({ type }) => type === "sync-resp")
       )
       assert.deepStrictEqual(
