@@ -21,9 +21,10 @@ describe("idle libraries", () => {
         const server = yield* startServer({
           logAs: (log) => ({
             ...log,
-            tail: (key, options) => {
-              if (key.streamId === VERDANT) timesOpened += 1
-              return log.tail(key, options)
+            // A library's opening begins with the look for its newest checkpoint.
+            streams: (options) => {
+              if (options.streamId === VERDANT) timesOpened += 1
+              return log.streams(options)
             }
           })
         })

@@ -19,10 +19,11 @@ const startSlowly = Effect.gen(function* () {
       ...log,
       append: (batch) => writing.whenOpen(log.append(batch)),
       heads: (keys) => admitting.whenOpen(log.heads(keys)),
-      tail: (key, options) => {
-        if (key.streamId !== VERDANT) return log.tail(key, options)
+      // A library's opening begins with the look for its newest checkpoint.
+      streams: (options) => {
+        if (options.streamId !== VERDANT) return log.streams(options)
         timesOpened += 1
-        return opening.whenOpen(log.tail(key, options))
+        return opening.whenOpen(log.streams(options))
       }
     })
   })
