@@ -39,7 +39,12 @@ export const isUpToDate = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
   received: number | null
-): boolean => received !== null && received >= state.foldedUpTo && missedBy(state, replica, received).length === 0
+): boolean =>
+  received !== null &&
+  received >= state.foldedUpTo &&
+  missedBy(state, replica, received).length === 0 &&
+  // Each operation asks this, and few libraries have restored baselines that someone lacks.
+  (state.batches.restored.length === 0 || missedBaselines(state, replica, received).length === 0)
 
 /** The operations that a replica misses, in the order of their timestamps. */
 export const missed = (state: LibraryState, replica: Replica, received: number) =>
