@@ -11,6 +11,7 @@ import { checkpointParts } from "../../src/domain/verdant/Checkpoint.ts"
 import { type LibraryEvent, ReplicaId, toNewEvent } from "../../src/domain/verdant/Events.ts"
 import { encodeItems, encodeMerged, type Merged } from "../../src/domain/verdant/model/PayloadCodec.ts"
 import type { OwnedOperation, StoredBaseline } from "../../src/domain/verdant/model/StoredItems.ts"
+import { isEmpty } from "../../src/domain/verdant/State.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { ReplicaProgress } from "../../src/protocols/verdant/ReplicaProgress.ts"
 import { Signatures } from "../../src/signatures/Signatures.ts"
@@ -188,6 +189,24 @@ describe("replay of a Verdant library", () => {
       })
       assert.deepStrictEqual(yield* problemsOf(twoReplicas(), stored("ada"), stored("grace")), [])
     })
+  )
+
+  it.effect(
+    "accepts what a new replica brought to a library whose objects were all deleted, which older servers took",
+    () =>
+      Effect.gen(function* () {
+        const emptied = () => {
+          const library = withWatermark()
+          library.when({ _tag: "Compact" }, progressOf(library))
+          assert.isTrue(isEmpty(library.state()))
+          return library
+        }
+        const brought = storedBy("new", [operation(1)], { initial: true })
+        assert.deepStrictEqual(yield* problemsOf(emptied(), brought), [])
+        assert.deepStrictEqual(yield* problemsOf(emptied(), joined("new", { reset: false }), joined("new")), [])
+        const leased: Forged = { event: { _tag: "RestoreLeased", replicaId: stranger } }
+        assert.deepStrictEqual(yield* problemsOf(emptied(), leased), [])
+      })
   )
 
   it.effect("reports a user who joined with the replica of another user, from before an eviction", () =>

@@ -27,7 +27,11 @@ export const decideAgain = (
   const decideOn = (command: LibraryCommand) => decide(state, command, context)
   switch (decoded._tag) {
     case "ReplicaJoined":
-      return decide(state, joinCommand(state, decoded), withAllReceived(state, decoded.replicaId, context))
+      return decide(
+        decoded.reset || state.replicas.has(decoded.replicaId) ? state : asIfNew(state),
+        joinCommand(state, decoded),
+        withAllReceived(state, decoded.replicaId, context)
+      )
     case "OperationsStored":
       return decideOperationsAgain(state, decoded, payload!, context)
     case "Folded":
@@ -47,7 +51,7 @@ export const decideAgain = (
     case "ReplicaMadeTruant":
       return decideOn({ _tag: "MakeTruant", replicaId: decoded.replicaId })
     case "RestoreLeased":
-      return decide(state, restoreCommand(state, decoded), withAllReceived(state, decoded.replicaId, context))
+      return decide(asIfNew(state), restoreCommand(state, decoded), withAllReceived(state, decoded.replicaId, context))
     case "FileStored": {
       const { _tag, ...file } = decoded
       // Until 28 November 2026, version 0.1.0 let a user replace the file of another one.
@@ -67,6 +71,9 @@ export const decideAgain = (
         : decideOn({ _tag: "EvictLibrary" })
   }
 }
+
+/** Until 28 November 2026, version 0.1.0 took a library whose objects were all deleted for a new one. */
+const asIfNew = (state: LibraryState): LibraryState => (isEmpty(state) ? { ...state, foldedUpTo: 0 } : state)
 
 const noSync: Omit<Sync, "replicaId" | "userId" | "type" | "since"> = {
   ...({ _tag: "Sync", timestamp: "", resyncAll: false, isPolling: false } as const),
@@ -111,7 +118,7 @@ const decideOperationsAgain = (
   const author = { replicaId, userId, type, ...(role !== undefined && { role }) }
   const { baselines, operations } = decodeItems(payload)
   if (isEmpty(state) && authorMayLack === undefined) {
-    const restored = decide(state, { ...noSync, ...author, since: null, operations, baselines }, context)
+    const restored = decide(asIfNew(state), { ...noSync, ...author, since: null, operations, baselines }, context)
     if (Result.isSuccess(restored) || baselines.length > 0) return restored
   }
   const informed = withAllReceived(state, replicaId, context, authorMayLack === true ? pendingReset : undefined)

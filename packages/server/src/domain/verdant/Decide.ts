@@ -33,6 +33,7 @@ import {
   firstFrom,
   hasOperation,
   isEmpty,
+  isNew,
   type LibraryState,
   type Replica
 } from "./State.ts"
@@ -176,7 +177,7 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
     return truant === undefined ? refuse("QuotaReached") : forgetReplica(truant)
   }
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
-  if (isEmpty(state)) return decideSyncOfNothing(stored, command, replica, context)
+  if (isNew(state)) return decideSyncOfNothing(stored, command, replica, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, context) && !isUpToDate(state, known, known.received)
   if (known === undefined || known.received === null || command.resyncAll || isOverdue) return join(command, true)
@@ -192,7 +193,7 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   return known.type === command.type && !known.isTruant ? refuse("NothingNew") : join(command, false)
 }
 
-/** The library holds nothing, because it is new or was evicted. The first client that sends something decides its content. */
+/** The library is new or was evicted. The first client that sends something decides its content. */
 const decideSyncOfNothing = (
   state: LibraryState,
   command: Sync,
@@ -334,7 +335,7 @@ const storeOperations = (
   let taken = brought
   if (!hasRoomFor(state, brought, brought.payload.length, context.quota)) {
     // Part of a library would replace what the other replicas have, so a client brings all of it or nothing.
-    if (command._tag === "Sync" && isEmpty(state)) return refuse("QuotaReached")
+    if (command._tag === "Sync" && isNew(state)) return refuse("QuotaReached")
     taken = withPayload({ operations: deletionsIn(state, allowed), baselines: [] })
     if (isNothing(taken) || !hasRoomForDeletions(state, taken, taken.payload.length, context.quota)) {
       return refuse("NothingNew")

@@ -1,7 +1,7 @@
 /** The part of a library that a replica lacks and may see. */
 import type { ReplicaId } from "./Events.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
-import type { LibraryState, Replica } from "./State.ts"
+import { entityOf, firstFrom, type LibraryState, type Replica } from "./State.ts"
 import { newestFirst } from "./UnfoldedBatches.ts"
 
 /** Operations after a version that other replicas wrote and this one may see. */
@@ -39,8 +39,38 @@ export const isUpToDate = (
   state: LibraryState,
   replica: { readonly id: ReplicaId; readonly userId: string },
   received: number | null
-): boolean => received !== null && received >= state.foldedUpTo && missedBy(state, replica, received).length === 0
+): boolean =>
+  received !== null &&
+  received >= state.foldedUpTo &&
+  missedBy(state, replica, received).length === 0 &&
+  // Each operation asks this, and few libraries have restored baselines that someone lacks.
+  (state.batches.restored.length === 0 || missedBaselines(state, replica, received).length === 0)
 
-/** The operations that a replica misses, in the order of their timestamps. */
-export const missed = (state: LibraryState, replica: Replica, received: number) =>
-  [...missedBy(state, replica, received)].sort(byTimestamp)
+/**
+ * The operations that a replica is sent, in the order of their timestamps: those that it misses, and newer ones of the same
+ * entities that it may have compacted.
+ *
+ * It may be known to have less than it has: its acknowledgement was lost, or the process that knew it ended. A client that
+ * has compacted an entity's deletion holds nothing of the entity, so an older operation that it is sent again would revive
+ * that. A baseline that it is sent again would even replace a newer one. The server still holds the newer operations, because
+ * it merges an operation only once every replica has the older ones.
+ */
+export const missed = (state: LibraryState, replica: Replica, received: number): ReadonlyArray<StoredOperation> => {
+  const { watermark } = state
+  const sent = new Set(missedBy(state, replica, received))
+  if (watermark === null) return Array.from(sent).sort(byTimestamp)
+  const oldest = new Map<string, string>()
+  for (const { oid, timestamp } of sent) {
+    if (timestamp < (oldest.get(oid) ?? watermark)) oldest.set(oid, timestamp)
+  }
+  for (const { oid } of missedBaselines(state, replica, received)) oldest.set(oid, "")
+  for (const [oid, timestamp] of oldest) {
+    const operations = entityOf(state, oid)?.operations ?? []
+    for (let i = firstFrom(operations, timestamp); i < operations.length; i++) {
+      const operation = operations[i]!
+      if (operation.timestamp >= watermark) break
+      if (isVisibleTo(operation, replica.userId)) sent.add(operation)
+    }
+  }
+  return Array.from(sent).sort(byTimestamp)
+}

@@ -2,7 +2,7 @@
 import type { Sync } from "./Commands.ts"
 import { type DecisionContext, type KnownReplica, recordable } from "./Context.ts"
 import type { ReplicaId } from "./Events.ts"
-import { isEmpty, type LibraryState, type Replica } from "./State.ts"
+import { isNew, type LibraryState, type Replica } from "./State.ts"
 
 /**
  * The version up to which a replica has everything; null: not even its last reset is known to have arrived. Knowledge from
@@ -102,7 +102,7 @@ export const isBeingReset = (
 ): boolean => {
   const isRecent = (at: number | undefined) => at !== undefined && now - at < PROCESSING_MILLIS
   const isBefore = (asOf: string) => since === null || since < asOf
-  if (isEmpty(state)) return isPolling && isRecent(evictedContent.get(replicaId))
+  if (isNew(state)) return isPolling && isRecent(evictedContent.get(replicaId))
   const live = known.get(replicaId)
   const replica = state.replicas.get(replicaId)
   const { asked } = live ?? {}

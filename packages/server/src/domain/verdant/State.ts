@@ -152,6 +152,13 @@ export const initial: LibraryState = {
 
 export const isEmpty = ({ entities }: LibraryState): boolean => HashMap.isEmpty(entities)
 
+/**
+ * Whether a client may still decide the library's content, because none was compacted since the library began or was evicted.
+ * A library whose objects were all deleted is empty and not new: its replicas may hold those objects' operations, or have
+ * compacted them, and would make different content of an older operation.
+ */
+export const isNew = (state: LibraryState): boolean => isEmpty(state) && state.foldedUpTo === 0
+
 export const entityOf = (state: LibraryState, oid: string): Entity | undefined =>
   Option.getOrUndefined(HashMap.get(state.entities, oid))
 

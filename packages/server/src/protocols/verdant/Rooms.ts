@@ -9,7 +9,7 @@ import type { DecisionContext } from "../../domain/verdant/Context.ts"
 import { decide } from "../../domain/verdant/Decide.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
-import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
+import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
@@ -67,7 +67,7 @@ const makeProtocol = ({
     frame: () => undefined,
     local: (state, { libraryId }) => {
       // The library was evicted while it had no room here, and no client has restored it yet.
-      if (state.version > 0 && state.version === state.checkpoint && isEmpty(state)) onEvicted(libraryId)
+      if (state.version > 0 && state.version === state.checkpoint && isNew(state)) onEvicted(libraryId)
       const progress = new ReplicaProgress()
       const local: LibraryLocal = {
         libraryId,

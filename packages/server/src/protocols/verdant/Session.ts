@@ -12,7 +12,7 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
-import { isEmpty } from "../../domain/verdant/State.ts"
+import { isNew } from "../../domain/verdant/State.ts"
 import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
@@ -425,7 +425,7 @@ class LibrarySession implements Session, Subscriber {
     if (event.type === "RestoreLeased") return this.askForAll()
     if (hasMadeRoom(outcome)) return
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
-    const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isEmpty(room.state())
+    const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isNew(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
     if (isUntaken && !this.grant.readOnly) {
       countRefused("NotTaken")

@@ -234,6 +234,41 @@ describe("an operation below the watermark that is older than another one of its
   })
 })
 
+describe("a library whose objects were all deleted", () => {
+  const emptied = () => {
+    const { library, progress } = belowWatermark()
+    for (const id of ["writer", "replica"]) {
+      progress.receive(library.state(), library.replica(id), library.state().version)
+    }
+    isEvent(library.when({ _tag: "Compact" }, knowing(progress)), { _tag: "Folded", baselines: 0, operations: 0 })
+    return { library, progress }
+  }
+
+  it("resets a new replica, because others may not have compacted the objects of which that brings operations", () => {
+    const { library, progress } = emptied()
+    const brought = sync("new", 12, { operations: [operation(1)] })
+    isEvent(library.when(brought, knowing(progress)), { _tag: "ReplicaJoined", reset: true })
+  })
+
+  it("resets an unknown replica with history, and does not ask it to restore the library", () => {
+    const { library, progress } = emptied()
+    const brought = sync("new", 12, { since: stamp(1), operations: [operation(11)] })
+    isEvent(library.when(brought, knowing(progress)), { _tag: "ReplicaJoined", reset: true })
+  })
+
+  it("does not store an operation again that was compacted", () => {
+    const { library, progress } = emptied()
+    const again = sync("writer", 12, { since: stamp(1), operations: [operation(3)] })
+    isRefused(library.when(again, knowing(progress)), "NothingNew")
+  })
+
+  it("takes what its replicas write", () => {
+    const { library, progress } = emptied()
+    const brought = sync("replica", 12, { since: stamp(2), operations: [operation(11)] })
+    isEvent(library.when(brought, knowing(progress)), { _tag: "OperationsStored", operations: 1 })
+  })
+})
+
 describe("a compaction", () => {
   it("keeps an operation that a replica acknowledged and may not have stored, until its next sync shows that it did", () => {
     const library = twoReplicas()
