@@ -172,12 +172,9 @@ const layerOf = ({
 
 const secsyncOptionsOf = ({ afterStored, beforeStored, ...options }: SealogSecsync): SecsyncOptions => ({
   ...options,
-  ...(beforeStored === undefined ? {} : { beforeStored: (message) => called(() => beforeStored(message)) }),
-  ...(afterStored === undefined ? {} : { afterStored: (message) => called(() => afterStored(message)) })
+  ...(beforeStored === undefined ? {} : { beforeStored: (message) => Effect.promise(async () => beforeStored(message)) }),
+  ...(afterStored === undefined ? {} : { afterStored: (message) => Effect.promise(async () => afterStored(message)) })
 })
-
-const called = <A>(hook: () => A | Promise<A>): Effect.Effect<A, unknown> =>
-  Effect.tryPromise({ try: async () => hook(), catch: (error) => error })
 
 const fileOptionsOf = ({ getUrl, linkSecret: _, store: __, ...options }: SealogFiles): Partial<FileOptions> => ({
   ...options,
