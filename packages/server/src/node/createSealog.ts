@@ -172,7 +172,9 @@ const layerOf = ({
 
 const secsyncOptionsOf = ({ afterStored, beforeStored, ...options }: SealogSecsync): SecsyncOptions => ({
   ...options,
-  ...(beforeStored === undefined ? {} : { beforeStored: (message) => Effect.promise(async () => beforeStored(message)) }),
+  ...(beforeStored === undefined
+    ? {}
+    : { beforeStored: (message) => Effect.promise(async () => beforeStored(message)) }),
   ...(afterStored === undefined ? {} : { afterStored: (message) => Effect.promise(async () => afterStored(message)) })
 })
 
