@@ -199,7 +199,7 @@ describe("commands that read the log", () => {
     writeFileSync(join(cwd, "empty.db"), "")
     const empty = await run(["library", "list", "--database", "sqlite:empty.db"], { cwd })
     assert.strictEqual(empty.code, 3)
-    assert.match(empty.stderr, /no such table.*\nTry: `sync-admin migrate`/)
+    assert.match(empty.stderr, /lacks the migrations.*\nTry: `sync-admin migrate`/)
     const lock = new DatabaseSync(join(cwd, "data", "sealog.db"))
     lock.exec("BEGIN IMMEDIATE")
     const locked = await run(["evict", "notes", "--yes"], { cwd })
