@@ -221,8 +221,9 @@ describe("replay", () => {
 
   it("finds a flipped byte in a payload", async () => {
     const scene = await makeScene()
+    const other = "CASE substr(payload, 21, 1) WHEN x'00' THEN x'01' ELSE x'00' END"
     scene.tamper(
-      "UPDATE payloads SET payload = CAST(substr(payload, 1, 20) || x'00' || substr(payload, 22) AS BLOB) WHERE position = 2"
+      `UPDATE payloads SET payload = CAST(substr(payload, 1, 20) || ${other} || substr(payload, 22) AS BLOB) WHERE position = 2`
     )
     assert.deepStrictEqual(named(await scene.problems()), ["2 payload-changed"])
   })
