@@ -1,17 +1,12 @@
 /** Writes to the log for an administrative command: decides on the newest tail and appends, whatever servers write. */
-import { Clock, Effect, Result } from "effect"
-import { type NewEvent, place, type StreamKey } from "../domain/Stream.ts"
+import { Effect, Result } from "effect"
+import type { StreamKey } from "../domain/Stream.ts"
 import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { foldTail } from "../rooms/foldTail.ts"
+import { appendAfter, attemptUntilFirst, type OneEvent } from "../rooms/optimisticAppend.ts"
 
-export interface Decision {
-  readonly event: NewEvent
-  /** Default: the event has no payload. */
-  readonly payload?: Uint8Array | null
-  /** Deletes the payloads of the stream's events below this version; "all": of every event before this one. */
-  readonly purgeBefore?: number | "all"
-}
+export type Decision = Omit<OneEvent, "origin">
 
 /**
  * Appends the event that `decide` makes of the stream's tail and signals it to the servers. Returns the decision, or the
@@ -32,21 +27,10 @@ export const appendDecided = Effect.fnUntraced(function* <Refusal>(
       options.payloads === true ? yield* readTail(log, key) : yield* log.tail(key, { payloads: false })
     const decision = decide(events)
     if (Result.isFailure(decision) || options.dryRun === true) return decision
-    const { event, payload = null, purgeBefore } = decision.success
-    const placed = place(key, head, event, options.origin, yield* Clock.currentTimeMillis)
-    const [result] = yield* log.append([
-      {
-        key,
-        expectedVersion: head.version,
-        events: [{ event: placed, payload }],
-        ...(purgeBefore === undefined ? {} : { purgeBefore: purgeBefore === "all" ? placed.version : purgeBefore })
-      }
-    ])
-    return result?._tag === "Committed" ? decision : undefined
+    const isCommitted = yield* appendAfter(log, key, head, { ...decision.success, origin: options.origin })
+    return isCommitted ? decision : undefined
   })
-  // The first attempt blocks no writer. A stream that is written all the time is locked for the next ones.
-  let decision = yield* attempt
-  while (decision === undefined) decision = yield* log.exclusively(key, attempt)
+  const decision = yield* attemptUntilFirst(log, key, attempt)
   if (Result.isSuccess(decision) && options.dryRun !== true) yield* signals.announce([key])
   return decision
 })

@@ -5,10 +5,10 @@
  * `Access.changed` is an event in an administrative stream, as a revocation is: a process that missed its signal reads it
  * with the next one.
  */
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, FiberSet, Layer, Schema, type Scope } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, FiberSet, Layer, Schema, type Scope } from "effect"
 import { fromStreamEvent, libraryAdministration, serverAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { DocumentId } from "../domain/Ids.ts"
-import { place, type StreamEvent } from "../domain/Stream.ts"
+import type { StreamEvent } from "../domain/Stream.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
 import {
   Access,
@@ -21,6 +21,7 @@ import {
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Administrations } from "./Administrations.ts"
+import { appendAfter, attemptUntilFirst } from "./optimisticAppend.ts"
 
 /** The policy failed or did not answer in time. The client is refused, and may try again. */
 export class AccessUndecided extends Schema.TaggedError<AccessUndecided>()("AccessUndecided", {}) {
@@ -90,14 +91,9 @@ export class AccessControl extends Context.Service<
           const event = toNewEvent({ _tag: "AccessChanged", ...change })
           const attempt = Effect.gen(function* () {
             const [head] = yield* log.heads([key])
-            const placed = place(key, head!, event, origin, yield* Clock.currentTimeMillis)
-            const [result] = yield* log.append([
-              { key, expectedVersion: head!.version, events: [{ event: placed, payload: null }] }
-            ])
-            return result?._tag === "Committed"
+            return (yield* appendAfter(log, key, head!, { event, origin })) ? "written" : undefined
           })
-          let isWritten = yield* attempt
-          while (!isWritten) isWritten = yield* log.exclusively(key, attempt)
+          yield* attemptUntilFirst(log, key, attempt)
           yield* signals.announce([key])
         })
 

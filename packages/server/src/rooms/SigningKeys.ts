@@ -2,14 +2,14 @@
  * Binds each user of a library to the signing keys with which the server saw the user first, if the server is set to. The keys
  * are events of the library's administrative stream, so every process holds users to the same ones.
  */
-import { Clock, Context, Effect, HashMap, Layer, Option } from "effect"
+import { Context, Effect, HashMap, Layer, Option } from "effect"
 import { type AdministrationState, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { PublicKey } from "../domain/Ids.ts"
-import { place } from "../domain/Stream.ts"
 import type { Grant } from "../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Administrations } from "./Administrations.ts"
+import { appendAfter, attemptUntilFirst } from "./optimisticAppend.ts"
 
 export class SigningKeys extends Context.Service<
   SigningKeys,
@@ -38,14 +38,9 @@ export class SigningKeys extends Context.Service<
             const verdict = verdictOf(fold(events.map(({ event }) => event)), userId, pubKey, keysPerUser)
             if (verdict !== "free") return verdict
             const event = toNewEvent({ _tag: "SigningKeyBound", userId, pubKey })
-            const placed = place(key, head, event, ORIGIN, yield* Clock.currentTimeMillis)
-            const [result] = yield* log.append([
-              { key, expectedVersion: head.version, events: [{ event: placed, payload: null }] }
-            ])
-            return result?._tag === "Committed" ? "bound" : "conflict"
+            return (yield* appendAfter(log, key, head, { event, origin: ORIGIN })) ? "bound" : undefined
           })
-          let verdict = yield* attempt
-          while (verdict === "conflict") verdict = yield* log.exclusively(key, attempt)
+          const verdict = yield* attemptUntilFirst(log, key, attempt)
           if (verdict === "bound") yield* signals.announce([key])
           return verdict !== "refused"
         }, Effect.scoped)

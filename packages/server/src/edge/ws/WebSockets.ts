@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
 import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
+import { shownName } from "../../internal/shownName.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import { Access, type Grant, ReplicaType, reachesDocument, type TokenRefused } from "../../ports/Access.ts"
@@ -274,9 +275,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const logRefusedName = ({ name, token }: Target) =>
     access.verify(token).pipe(
       Effect.flatMap(({ libraryId, userId }) =>
-        Effect.logWarning(
-          `A client asked for a document whose id is not valid: ${JSON.stringify(name.slice(0, MAX_SHOWN))}`
-        ).pipe(Effect.annotateLogs({ libraryId, userId }))
+        Effect.logWarning(`A client asked for a document whose id is not valid: ${shownName(name)}`).pipe(
+          Effect.annotateLogs({ libraryId, userId })
+        )
       ),
       Effect.ignore
     )
@@ -332,9 +333,6 @@ export const makeWebSockets = Effect.fnUntraced(function* (
 const fieldsOf = ({ connection, protocol }: ClientSocket, { libraryId, tokenId, userId }: Grant) => ({
   ...{ session: connection.id, protocol, library: libraryId, user: userId, token: tokenId }
 })
-
-/** The longest name in a log line, UTF-16 units. An id has at most 400. */
-const MAX_SHOWN = 500
 
 /** On a 401, a Verdant client fetches a new token, which does not help it if the library was deleted. */
 const refusalOf = (

@@ -12,6 +12,7 @@ import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
+import { shownName } from "../../internal/shownName.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import { type Action, type Grant, maySignWith } from "../../ports/Access.ts"
@@ -91,8 +92,6 @@ const MAX_INVALID_IN_A_ROW = 100
 const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "secsync", rule }).add()
 const droppedForRate = Metrics.messagesDropped.at({ cause: "ephemeral_rate" })
 const droppedAsReplay = Metrics.messagesDropped.at({ cause: "ephemeral_replay" })
-/** The longest name in a log line, UTF-16 units. */
-const MAX_SHOWN = 500
 
 class DocumentSession implements ProtocolSession {
   private readonly services: Services
@@ -238,7 +237,7 @@ class DocumentSession implements ProtocolSession {
     if (this.hasWarned) return
     this.hasWarned = true
     const { documentId, grant } = this.request
-    const [theirs, ours] = [message.documentId.slice(0, MAX_SHOWN), documentId].map((id) => JSON.stringify(id))
+    const [theirs, ours] = [message.documentId, documentId].map(shownName)
     this.services.run(
       Effect.logWarning(
         `A client sent a message of document ${theirs} on a connection to ${ours}. If the first is a part of the second, the client's endpoint has a path that the server does not know.`
