@@ -53,7 +53,7 @@ export class NodeHandlers extends Context.Service<
       Effect.map(Effect.fromResult(parseMountPath(options.path ?? "")), (path) => {
         const files = { ...options.files, mountPath: path.prefix }
         const edge = { ...options, files }
-        return Layer.merge(Layer.effect(NodeHandlers, make(edge, path)), Transports.layer(edge.limits)).pipe(
+        return Layer.merge(Layer.effect(NodeHandlers, make(edge, path)), Transports.layer(edge)).pipe(
           provideServices(edge)
         )
       })

@@ -9,7 +9,7 @@ import { Access, type Grant, type TokenRefused } from "../ports/Access.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { type Frame, textOfFrame } from "../protocols/Frame.ts"
-import { parseTarget } from "../protocols/secsync/ConnectionUrl.ts"
+import { documentPathOf, parseTarget } from "../protocols/secsync/ConnectionUrl.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { unauthorized } from "../protocols/secsync/Wire.ts"
 import { isVerdantPath } from "../protocols/verdant/ConnectionUrl.ts"
@@ -19,6 +19,7 @@ import { AccessControl, type AccessUndecided } from "../rooms/AccessControl.ts"
 import { AdmissionControl, type GrantEnded } from "../rooms/AdmissionControl.ts"
 import { admitVerdant } from "./admitVerdant.ts"
 import { authenticate, type ClientRequest } from "./authenticate.ts"
+import type { EdgeOptions } from "./EdgeOptions.ts"
 import { defaultLimits, type SocketLimits } from "./Limits.ts"
 import { gateFor } from "./ws/ReceiveGate.ts"
 
@@ -55,11 +56,11 @@ export class Transports extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<string>, Refusal>
   }
 >()("@sealog/server/Transports") {
-  static readonly layer = (limits?: Partial<SocketLimits>) =>
-    Layer.effect(Transports, make({ ...defaultLimits, ...limits }))
+  static readonly layer = ({ limits, secsync }: Pick<EdgeOptions, "limits" | "secsync"> = {}) =>
+    Layer.effect(Transports, make({ ...defaultLimits, ...limits }, documentPathOf(secsync?.path ?? "")))
 }
 
-const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits) {
+const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, documentPath: string) {
   const [access, admission, control] = [yield* Access, yield* AdmissionControl, yield* AccessControl]
   const [documents, libraries] = [yield* SecsyncSessions, yield* VerdantSessions]
   const runFork = yield* FiberSet.makeRuntime<never>()
@@ -84,11 +85,12 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits) {
       Effect.sync(() => open.add(connection)),
       () => Effect.sync(() => open.delete(connection))
     )
-    const leave = ({ reason }: GrantEnded) =>
-      reason === "revoked"
-        ? connection.close(CloseCode.tokenRefused, "the token was revoked")
-        : connection.close(CloseCode.tryAgainLater, "the library is suspended")
-    const target = isVerdantPath(url) ? undefined : parseTarget(url)
+    const leave = ({ reason }: GrantEnded) => {
+      if (reason === "revoked") return connection.close(CloseCode.tokenRefused, "the token was revoked")
+      if (reason === "deleted") return connection.close(CloseCode.notFound, "the library was deleted")
+      connection.close(CloseCode.tryAgainLater, "the library is suspended")
+    }
+    const target = isVerdantPath(url) ? undefined : parseTarget(url, documentPath)
     const documentId = target?.documentId
     if (!isVerdantPath(url) && documentId === undefined) {
       return yield* new ClientRefused({ message: "The URL names no document." })

@@ -62,6 +62,20 @@ describe("a transport of the app's own", () => {
     })
   )
 
+  it.live("finds documents under the path that they are served under, and is told of a library's deletion", () =>
+    Effect.gen(function* () {
+      const { sealog } = yield* startMounted({ secsync: { path: "/docs" } })
+      const own = yield* connect(sealog, { url: `/docs/team/notes?sessionKey=${yield* mint(sealog)}` })
+      yield* own.next("document")
+      const snapshot = snapshotMessage(makeAuthor(), { docId: "team/notes" })
+      yield* own.send(snapshot)
+      yield* own.next("snapshot-saved")
+      yield* Effect.promise(() => sealog.delete({ libraryId: "notes" }))
+      yield* until("it is sent away", () => own.closed.length > 0)
+      assert.deepStrictEqual(own.closed, [4404])
+    })
+  )
+
   it.live("carries a Verdant client, and a client that polls", () =>
     Effect.gen(function* () {
       const { sealog, url } = yield* startMounted()
