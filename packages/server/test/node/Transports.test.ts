@@ -62,7 +62,7 @@ describe("a transport of the app's own", () => {
     })
   )
 
-  it.live("finds documents under the path that they are served under, and is told of a library's deletion", () =>
+  it.live("finds documents under their path, and hears that a library was deleted", () =>
     Effect.gen(function* () {
       const { sealog } = yield* startMounted({ secsync: { path: "/docs" } })
       const own = yield* connect(sealog, { url: `/docs/team/notes?sessionKey=${yield* mint(sealog)}` })
