@@ -18,6 +18,11 @@ const connectWithoutToken = (port: number): Promise<number> =>
     new WebSocket(`ws://127.0.0.1:${port}/document?sessionKey=not-a-token`).on("close", resolve).on("error", reject)
   })
 
+const scrape = async (port: number): Promise<string> => {
+  const answer = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization: `Bearer ${token}` } })
+  return answer.text()
+}
+
 describe("the log", () => {
   it("names the settings at the start and no secret, and says when the server stops", async () => {
     const env = { SEALOG_METRICS_TOKEN: token, LINK_SECRET: "another-secret-for-tests-alone-of-32-bytes" }
@@ -44,8 +49,11 @@ describe("the log", () => {
   })
 
   it("has no line for connections at the default level, until SIGUSR2 changes the level", async () => {
-    const server = await serve([], { cwd: freshFolder() })
+    const server = await serve([], { cwd: freshFolder(), env: { SEALOG_METRICS_TOKEN: token } })
     await connectWithoutToken(server.port)
+    // The server sees the end of the connection a little later than the client.
+    let scraped = ""
+    while (!scraped.includes('code="4401"')) scraped = await scrape(server.port)
     server.signal("SIGUSR2")
     await eventually("the change is logged", () => server.stderr().includes("the log level is debug until"))
     assert.notInclude(server.stderr(), "connection refused")
@@ -85,10 +93,8 @@ describe("the metrics", () => {
     })
     assert.deepStrictEqual([short.code, errorOf(short).code], [2, "METRICS_TOKEN_INVALID"])
     const server = await serve([], { cwd: freshFolder(), env: { SEALOG_METRICS_TOKEN: token } })
-    const url = `http://127.0.0.1:${server.port}/metrics`
-    assert.strictEqual((await fetch(url)).status, 401)
-    const scraped = await fetch(url, { headers: { authorization: `Bearer ${token}` } })
-    assert.include(await scraped.text(), "# TYPE sealog_connections gauge")
+    assert.strictEqual((await fetch(`http://127.0.0.1:${server.port}/metrics`)).status, 401)
+    assert.include(await scrape(server.port), "# TYPE sealog_connections gauge")
     await server.stop("SIGTERM")
   })
 
