@@ -105,7 +105,7 @@ const unnest = (input: 0 | 1 | 2): string => {
  * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. Therefore the statement
  *   joins as little as possible, and reads events and payloads only for appends with a unique key or a purge.
  */
-export const APPEND = `
+const appendStatement = (whenLocked: "" | "SKIP LOCKED") => `
 WITH input AS MATERIALIZED (
   SELECT ${APPENDS.map(({ name, type }) => (type === "float8" ? `${name}::bigint` : name)).join(", ")}, i
   FROM ${unnest(0)} WITH ORDINALITY AS t (${names(APPENDS)}, i)
@@ -113,7 +113,7 @@ WITH input AS MATERIALIZED (
   SELECT * FROM ${unnest(1)} WITH ORDINALITY AS t (${names(INPUTS[1])}, n)
 ), found AS MATERIALIZED (
   SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
-  ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s
+  ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s ${whenLocked}
 ), taken AS MATERIALIZED (
   SELECT DISTINCT i FROM event JOIN found USING (i)
   WHERE event.snapshot_id IS NOT NULL AND EXISTS (SELECT FROM sealog.events e WHERE e.library_id = found.library_id
@@ -154,6 +154,11 @@ WITH input AS MATERIALIZED (
 SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
   NOT input.has_distinct_keys OR i IN (SELECT i FROM taken) AS key_taken
 FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable ORDER BY i`
+
+export const APPEND = appendStatement("")
+
+/** The same, but it finds no row that another transaction has locked. */
+export const APPEND_LEAVING_HELD = appendStatement("SKIP LOCKED")
 
 /** A number for a stream that may be new: the statement creates no stream whose number its library has already. */
 const randomNumber = (): number => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)

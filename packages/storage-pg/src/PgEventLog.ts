@@ -16,7 +16,8 @@ import {
 } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { APPEND, type AppendRow, appendParameters } from "./Append.ts"
+import { APPEND, APPEND_LEAVING_HELD, type AppendRow, appendParameters } from "./Append.ts"
+import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
 import { unavailable } from "./Unavailable.ts"
 
 /** The time limit of a live server's statement. It is then cancelled, and whether it took effect is not known. */
@@ -57,8 +58,10 @@ const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::fl
      WHERE e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.version > $3::float8::bigint
      ORDER BY e.version LIMIT $4::float8::bigint) AS page) AS sums`
 
-export const makeEventLog = Effect.gen(function* () {
+/** `connections`: the size of the client's pool. */
+export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
   const sql = yield* SqlClient.SqlClient
+  const endReadOnlySessions = makeEndReadOnlySessions(sql, connections)
   const codec = yield* PayloadCodec
 
   const heads = Effect.fnUntraced(
@@ -78,23 +81,28 @@ export const makeEventLog = Effect.gen(function* () {
   )
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(
-    function* (batch) {
-      const rows = yield* sql.unsafe<AppendRow>(APPEND, appendParameters(codec, batch))
+    function* (batch, { leaveHeld = false } = {}) {
+      const statement = leaveHeld ? APPEND_LEAVING_HELD : APPEND
+      const rows = yield* sql.unsafe<AppendRow>(statement, appendParameters(codec, batch))
       return yield* Effect.forEach(rows, ({ committed, actual, key_taken }, i) => {
         if (committed) return Effect.succeed<Appended>({ _tag: "Committed" })
         const { expectedVersion, key } = batch[i]!
         if (key_taken && (actual ?? 0) === expectedVersion) return Effect.succeed<Appended>({ _tag: "UniqueKeyTaken" })
+        if (leaveHeld && actual === null && expectedVersion > 0) return Effect.succeed<Appended>({ _tag: "Held" })
         // Another transaction created the stream while this one looked for it.
         const isNew = actual === null && expectedVersion === 0
         const found = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
         return Effect.map(found, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
       })
     },
+    Effect.tapError(endReadOnlySessions),
     unavailable("append", SHORT_TIMEOUT)
   )
 
   const holdStream = ({ libraryId, streamId }: StreamKey) =>
-    sql`SELECT set_config('idle_in_transaction_session_timeout', ${String(IDLE_MILLIS)}, true)`.pipe(
+    // A stricter isolation would show the stream as it was before this transaction had to wait for it.
+    sql`SET TRANSACTION ISOLATION LEVEL READ COMMITTED`.pipe(
+      Effect.andThen(sql`SELECT set_config('idle_in_transaction_session_timeout', ${String(IDLE_MILLIS)}, true)`),
       Effect.andThen(
         sql`SELECT FROM sealog.streams WHERE library_id = ${libraryId} AND stream_id = ${streamId} FOR NO KEY UPDATE`
       )

@@ -27,7 +27,7 @@ export interface PgStorageOptions {
 
 /** Migrates the database and provides the log. Fails if the database cannot be reached or the role may not change tables. */
 export const layer = (options: PgStorageOptions): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(migrate.pipe(asUnavailable("migrate the database"))).pipe(Layer.provide(layerClient(options)))
+  layerServices(options, migrate.pipe(asUnavailable("migrate the database")))
 
 /**
  * Provides the log of a migrated database. Fails if migrations are missing, or a newer version has migrated it. If the database
@@ -36,7 +36,7 @@ export const layer = (options: PgStorageOptions): Layer.Layer<EventLog | Signals
 export const layerWithoutMigrations = (
   options: PgStorageOptions
 ): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(requireMigrations.pipe(asUnavailable("read the migrations"))).pipe(Layer.provide(layerClient(options)))
+  layerServices(options, requireMigrations.pipe(asUnavailable("read the migrations")))
 
 /** Applies the missing migrations, and returns their ids and names. The role must own the tables. */
 export const applyMigrations = (options: PgStorageOptions) =>
@@ -70,8 +70,7 @@ export const layerClient = (
       return yield* PgClient.make({
         url: typeof options.url === "string" ? Redacted.make(options.url) : options.url,
         applicationName: "sealog",
-        // The additional connection listens for signals.
-        maxConnections: (options.maxConnections ?? 10) + 1,
+        maxConnections: poolSize(options),
         // Notices a peer that is gone without closing the connection.
         keepAlive: "10 seconds",
         // Larger than any frame that a server accepts.
@@ -101,10 +100,17 @@ const requireMigrations = Effect.gen(function* () {
   if (missing !== undefined) return yield* missing
 })
 
-const layerServices = <E>(prepared: Effect.Effect<unknown, E, PgClient.PgClient | SqlClient.SqlClient>) =>
+/** The additional connection listens for signals. */
+const poolSize = ({ maxConnections = 10 }: PgStorageOptions): number => maxConnections + 1
+
+const layerServices = <E>(
+  options: PgStorageOptions,
+  prepared: Effect.Effect<unknown, E, PgClient.PgClient | SqlClient.SqlClient>
+) =>
   Layer.effectContext(
     Effect.gen(function* () {
       yield* prepared
-      return Context.make(EventLog, EventLog.of(yield* makeEventLog)).pipe(Context.add(Signals, yield* makeSignals))
+      const log = EventLog.of(yield* makeEventLog(poolSize(options)))
+      return Context.make(EventLog, log).pipe(Context.add(Signals, yield* makeSignals))
     })
-  )
+  ).pipe(Layer.provide(layerClient(options)))

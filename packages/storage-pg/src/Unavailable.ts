@@ -1,5 +1,7 @@
-/** Postgres' error codes (SQLSTATE, appendix A of its manual) as kinds of failure. */
-import { type FailureKind, makeUnavailable } from "@sealog/server/storage"
+/** Postgres' error codes (SQLSTATE, appendix A of its manual) as kinds of failure, and the failures that another try ends. */
+import type { StorageUnavailable } from "@sealog/server/ports"
+import { type FailedStatement, type FailureKind, makeUnavailable } from "@sealog/server/storage"
+import { type Duration, Effect, Schedule } from "effect"
 
 /** Codes, and classes of codes by their first two characters. The driver reports other codes by a reason of `SqlError`. */
 const KINDS: Readonly<Record<string, FailureKind>> = {
@@ -21,8 +23,49 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   "58": "resources"
 }
 
-export const unavailable = makeUnavailable((cause) =>
+const codeOf = (cause: unknown): string | undefined =>
   typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
-    ? (KINDS[cause.code] ?? KINDS[cause.code.slice(0, 2)])
+    ? cause.code
     : undefined
-)
+
+const mapFailure = makeUnavailable((cause) => {
+  const code = codeOf(cause)
+  return code === undefined ? undefined : (KINDS[code] ?? KINDS[code.slice(0, 2)])
+})
+
+/** Failures that left nothing behind, and that pass when other statements end. */
+const PASSES = [
+  /** too_many_connections: the role, the database or the server allows fewer than this pool has. */
+  "53300",
+  /** serialization_failure: the database's default isolation is above `read committed`. */
+  "40001",
+  /** deadlock_detected */
+  "40P01"
+]
+
+/** Whether a statement failed with one of these codes. */
+export const failedWith = (error: unknown, ...codes: ReadonlyArray<string>): boolean => {
+  if (typeof error !== "object" || error === null || !("reason" in error)) return false
+  const code = codeOf((error as FailedStatement).reason.cause)
+  return code !== undefined && codes.includes(code)
+}
+
+/** The time between two tries of a statement: from 20 ms to half a second. */
+const AGAIN = Schedule.jittered(Schedule.min([Schedule.exponential("20 millis", 1.5), Schedule.spaced("500 millis")]))
+
+/** The tries go on for about ten seconds, if the operation's timeout does not end first. */
+const TRIES = 30
+
+/**
+ * Reports failures of an operation as `StorageUnavailable` or as defects. The operation is one statement, or fails with
+ * `StorageUnavailable` after its first one: it begins again if that statement fails in a way that passes.
+ */
+export const unavailable =
+  (operation: string, timeout?: Duration.Input) =>
+  <A, E extends FailedStatement | StorageUnavailable, R>(
+    effect: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, StorageUnavailable, R> =>
+    mapFailure(
+      operation,
+      timeout
+    )(Effect.retry(effect, { schedule: AGAIN, times: TRIES, while: (error) => failedWith(error, ...PASSES) }))

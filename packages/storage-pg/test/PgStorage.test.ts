@@ -375,6 +375,30 @@ describe("a process that holds a stream and does nothing", () => {
   )
 })
 
+describe("a stream that another writer holds", () => {
+  it.live("can be left: the other appends of the batch are stored", () =>
+    Effect.gen(function* () {
+      const url = yield* freshDatabase
+      const [holder, other] = [yield* openLog(url), yield* openLog(url)]
+      const [held, free] = [firstUpdate("held"), firstUpdate("free")]
+      yield* other.append([held, free])
+      const next = ({ events, key }: Append): Append => {
+        const event = place(key, advance(emptyHead, events[0].event), update, "other", 2)
+        return { key, expectedVersion: 1, events: [{ event, payload }] }
+      }
+      const batch = [next(held), firstUpdate("new"), next(free)] as const
+      const leaving = Effect.suspend(() => other.append(batch, { leaveHeld: true }))
+      const committed = { _tag: "Committed" } as const
+      assert.deepStrictEqual(yield* holder.exclusively(held.key, leaving), [{ _tag: "Held" }, committed, committed])
+      assert.deepStrictEqual(yield* leaving, [
+        committed,
+        { _tag: "Conflict", actualVersion: 1 },
+        { _tag: "Conflict", actualVersion: 2 }
+      ])
+    })
+  )
+})
+
 describe("durability", () => {
   it.live("an append is on the disk when it returns, also in a database that is set to acknowledge earlier", () =>
     Effect.gen(function* () {

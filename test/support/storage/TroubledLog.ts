@@ -37,12 +37,12 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
   const whenUp = <A>(operation: string, effect: Effect.Effect<A, StorageUnavailable>) =>
     Effect.suspend(() => (trouble.down ? Effect.fail(fail(operation)) : effect))
   const troubled = EventLog.of({
-    append: (batch) =>
+    append: (batch, options) =>
       Effect.gen(function* () {
         const before = trouble.beforeNextAppend ?? Effect.void
         trouble.beforeNextAppend = undefined
         yield* before
-        const results = yield* whenUp("append", log.append(batch))
+        const results = yield* whenUp("append", log.append(batch, options))
         return trouble.losesAnswers ? yield* fail("append") : results
       }),
     exclusively: (_, use) => whenUp("hold a stream", use),

@@ -36,6 +36,16 @@ export type Appended =
    * append. Nothing of this append was stored.
    */
   | { readonly _tag: "UniqueKeyTaken" }
+  /** Another writer holds the stream at this moment. Nothing of this append was stored. Only with `leaveHeld`. */
+  | { readonly _tag: "Held" }
+
+export interface AppendOptions {
+  /**
+   * Does not wait for streams that other writers hold, for example by `exclusively`: their appends are `Held`, and the others of
+   * the batch are stored. A storage on which a stream cannot be held alone ignores this. Default: false.
+   */
+  readonly leaveHeld?: boolean
+}
 
 export interface ReadOptions {
   /** Returns events with a greater version. */
@@ -87,7 +97,8 @@ export class EventLog extends Context.Service<
      * never fails the append of another. A batch has at most one append per stream.
      */
     readonly append: (
-      batch: NonEmptyReadonlyArray<Append>
+      batch: NonEmptyReadonlyArray<Append>,
+      options?: AppendOptions
     ) => Effect.Effect<ReadonlyArray<Appended>, StorageUnavailable>
 
     /**

@@ -49,6 +49,7 @@ export {
 export {
   type Append,
   type Appended,
+  type AppendOptions,
   EventLog,
   type LibrarySummary,
   type PlacedEvent,

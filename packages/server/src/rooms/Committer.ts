@@ -7,9 +7,10 @@
  */
 import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
+import type { StreamKey } from "../domain/Stream.ts"
 import { nextTurn } from "../internal/nextTurn.ts"
 import * as Metrics from "../metrics/Metrics.ts"
-import { type Append, type Appended, EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
+import { type Append, type Appended, EventLog, StorageUnavailable } from "../ports/EventLog.ts"
 
 /** Limits of one transaction, so that no append waits long for the others in it. */
 const MAX_APPENDS = 1000
@@ -21,12 +22,23 @@ const PATIENCE = 0.5
 /** How long `failing` reports a failed commit if no other commit succeeds or fails. */
 const FAILING_MILLIS = 10_000
 
+/** The time after which an append to a stream that another writer holds is tried again, and after which it fails, milliseconds. */
+const HELD_AGAIN_MILLIS = 20
+const HELD_MILLIS = 8000
+
 /** A commit that takes longer has a line in the log, milliseconds. */
 const SLOW_MILLIS = 1000
 
 interface Waiting {
   readonly take: () => Append | undefined
   readonly done: (exit: Exit.Exit<Appended, StorageUnavailable>) => void
+}
+
+interface Taken {
+  readonly append: Append
+  readonly done: Waiting["done"]
+  /** When another writer was first seen to hold the stream, milliseconds since 1970. */
+  readonly heldSince?: number
 }
 
 export class Committer extends Context.Service<
@@ -52,6 +64,8 @@ export class Committer extends Context.Service<
     Effect.gen(function* () {
       const log = yield* EventLog
       const waiting: Array<Waiting> = []
+      /** Appends to streams that other writers hold. Each commit tries them again; the other streams do not wait for them. */
+      let held: Array<Taken> = []
       const some = yield* Latch.make()
       const clock = yield* Clock.Clock
       let failedAt = Number.NEGATIVE_INFINITY
@@ -69,7 +83,7 @@ export class Committer extends Context.Service<
        * turn of the event loop brings more, and for less time than those frames would wait for the next transaction.
        */
       const gather = Effect.gen(function* () {
-        yield* some.await
+        yield* held.length === 0 ? some.await : Effect.raceFirst(some.await, Effect.sleep(HELD_AGAIN_MILLIS))
         const until = performance.now() + lastMillis * PATIENCE
         let before: number
         do {
@@ -79,15 +93,18 @@ export class Committer extends Context.Service<
         } while (growth > before && performance.now() < until)
       })
 
-      /** Logs what rooms threw since the last call. */
+      /** Logs what rooms threw, and appends that were given up, since the last call. */
       let defects: Array<unknown> = []
+      let givenUp: Array<StorageUnavailable> = []
       const report = Effect.suspend(() => {
-        if (defects.length === 0) return Effect.void
-        const all = defects
+        if (defects.length === 0 && givenUp.length === 0) return Effect.void
+        const lines = [
+          ...defects.map((defect) => Effect.logError("A room failed in a commit", Cause.die(defect))),
+          ...givenUp.map((failure) => Effect.logWarning("A commit failed", Cause.fail(failure)))
+        ]
         defects = []
-        return Effect.forEach(all, (defect) => Effect.logError("A room failed in a commit", Cause.die(defect)), {
-          discard: true
-        })
+        givenUp = []
+        return Effect.all(lines, { discard: true })
       })
 
       const end = (done: Waiting["done"], exit: Exit.Exit<Appended, StorageUnavailable>): void => {
@@ -109,8 +126,9 @@ export class Committer extends Context.Service<
       }
 
       const takeBatch = () => {
-        const batch: Array<{ readonly append: Append; readonly done: Waiting["done"] }> = []
-        let bytes = 0
+        const batch = held
+        held = []
+        let bytes = batch.reduce((sum, { append }) => sum + bytesOf(append), 0)
         for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
           const append = take(next)
           if (append === undefined) continue
@@ -122,13 +140,25 @@ export class Committer extends Context.Service<
         return batch
       }
 
+      const keepHeld = (taken: Taken): void => {
+        const now = clock.currentTimeMillisUnsafe()
+        const { append, done, heldSince = now } = taken
+        if (now - heldSince < HELD_MILLIS) {
+          held.push({ append, done, heldSince })
+          return
+        }
+        const failure = new StorageUnavailable({ operation: "append", cause: heldTooLong(append.key) })
+        givenUp.push(failure)
+        end(done, Exit.fail(failure))
+      }
+
       const commit = Effect.suspend(() => {
         const batch = takeBatch()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
         begun = performance.now()
         committingSince = clock.currentTimeMillisUnsafe()
-        return Effect.suspend(() => log.append(appends)).pipe(
+        return Effect.suspend(() => log.append(appends, { leaveHeld: true })).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
           Effect.tap(() => logIfSlow(performance.now() - begun, appends)),
@@ -137,11 +167,11 @@ export class Committer extends Context.Service<
             committingSince = undefined
             countCommit(lastMillis, appends, exit)
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
-            for (const [i, { done }] of batch.entries())
-              end(
-                done,
-                Exit.map(exit, (results) => results[i]!)
-              )
+            for (const [i, taken] of batch.entries()) {
+              const result = Exit.map(exit, (results) => results[i]!)
+              if (Exit.isSuccess(result) && result.value._tag === "Held") keepHeld(taken)
+              else end(taken.done, result)
+            }
           })
         )
       })
@@ -166,6 +196,9 @@ export class Committer extends Context.Service<
     })
   )
 }
+
+const heldTooLong = ({ libraryId, streamId }: StreamKey) =>
+  new Error(`another writer holds the stream ${streamId} of ${libraryId} for more than ${HELD_MILLIS / 1000} seconds`)
 
 const logIfSlow = (millis: number, appends: ReadonlyArray<Append>): Effect.Effect<void> => {
   if (millis < SLOW_MILLIS) return Effect.void

@@ -19,7 +19,7 @@ export const layer: Layer.Layer<EventLog, never, EventLog> = Layer.effect(
   EventLog,
   Effect.map(EventLog, (log) =>
     EventLog.of({
-      append: (batch) => counted(() => log.append(batch)),
+      append: (batch, options) => counted(() => log.append(batch, options)),
       // The reads and appends inside are counted as themselves.
       exclusively: log.exclusively,
       heads: (keys) => counted(() => log.heads(keys)),

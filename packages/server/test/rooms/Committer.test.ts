@@ -1,6 +1,7 @@
 /** The committer among rooms and storages that throw. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Exit, Latch, Layer } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer } from "effect"
+import { isArrayNonEmpty } from "effect/Array"
 import { TestClock } from "effect/testing"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../src/domain/Ids.ts"
@@ -100,5 +101,55 @@ it.effect("tells since when a commit has been under way", () => {
       })
   )
 })
+
+/** The log, on which another writer holds the stream "held" for as long as `isHeld` says. */
+const heldWhile = (isHeld: () => boolean) => (log: EventLog["Service"]) =>
+  EventLog.of({
+    ...log,
+    append: (batch, options) =>
+      isHeld() && options?.leaveHeld === true && batch.some(({ key }) => key.streamId === "held")
+        ? Effect.map(leave(log, batch), (rest) => batch.map(({ key }) => rest.get(key) ?? { _tag: "Held" as const }))
+        : log.append(batch)
+  })
+
+const leave = (log: EventLog["Service"], batch: ReadonlyArray<Append>) =>
+  Effect.gen(function* () {
+    const free = batch.filter(({ key }) => key.streamId !== "held")
+    const results = isArrayNonEmpty(free) ? yield* log.append(free) : []
+    return new Map(free.map(({ key }, i) => [key, results[i]!]))
+  })
+
+it.effect("an append to a stream that another writer holds waits alone", () => {
+  let isHeld = true
+  return withCommitter(
+    heldWhile(() => isHeld),
+    (committer) =>
+      Effect.gen(function* () {
+        const held = yield* Effect.forkChild(commit(committer, "held"))
+        for (const name of ["one", "two", "three"]) assert.isTrue(Exit.isSuccess(yield* commit(committer, name)))
+        assert.isUndefined(held.pollUnsafe())
+        isHeld = false
+        yield* TestClock.adjust("20 millis")
+        assert.isTrue(Exit.isSuccess(yield* Fiber.join(held)))
+      })
+  )
+})
+
+it.effect("an append to a stream that another writer holds for 8 seconds fails, and names the stream", () =>
+  withCommitter(
+    heldWhile(() => true),
+    (committer) =>
+      Effect.gen(function* () {
+        const held = yield* Effect.forkChild(commit(committer, "held"))
+        while (held.pollUnsafe() === undefined) {
+          yield* TestClock.adjust("20 millis")
+          yield* nextTurn
+        }
+        const exit = yield* Fiber.join(held)
+        assert.include(String(exit), "another writer holds the stream held of library for more than 8 seconds")
+        assert.isTrue(Exit.isSuccess(yield* commit(committer, "other")))
+      })
+  )
+)
 
 const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))

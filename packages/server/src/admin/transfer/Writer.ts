@@ -51,9 +51,9 @@ export const makeWriter = (target: Target, onWritten: (events: number) => void) 
       if (result._tag === "Committed") continue
       const { expectedVersion, key } = batch[i]!
       const detail =
-        result._tag === "UniqueKeyTaken"
-          ? "the target already holds a snapshot with this id"
-          : `another process wrote to the target, which ends at version ${result.actualVersion}`
+        result._tag === "Conflict"
+          ? `another process wrote to the target, which ends at version ${result.actualVersion}`
+          : "the target already holds a snapshot with this id"
       return yield* new StreamDiverged({ ...key, version: expectedVersion + 1, detail })
     }
     const written = events
