@@ -13,7 +13,8 @@ const PACKAGES = {
   "swift-container-server": "swift-container",
   "swift-object-server": "swift-object",
   prometheus: "prometheus",
-  promtool: "prometheus"
+  promtool: "prometheus",
+  pgbouncer: "pgbouncer"
 } as const
 export type Program = keyof typeof PACKAGES
 

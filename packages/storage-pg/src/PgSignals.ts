@@ -26,3 +26,10 @@ export const makeSignals = Effect.gen(function* () {
     }, Effect.mapError(rootCauseOf))
   })
 })
+
+/** No signals: each process looks at its open streams every few seconds. */
+export const makeSweeps = makeTransportSignals({
+  maxBytes: MAX_BYTES,
+  send: () => Effect.void,
+  listen: () => Effect.never
+})

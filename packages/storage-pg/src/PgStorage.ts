@@ -12,13 +12,18 @@ import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
 import { grantTo, migrate, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./PgEventLog.ts"
-import { makeSignals } from "./PgSignals.ts"
+import { makeSignals, makeSweeps } from "./PgSignals.ts"
+import { isTransactionMode, requireOwnSessions } from "./Pooler.ts"
 import { tlsOptions } from "./Tls.ts"
 
 export interface PgStorageOptions {
   /**
    * `postgres://user:password@host:port/database`, as libpq reads it. For TLS: `sslmode` (`disable`, `prefer`, `require`,
    * `verify-ca`, `verify-full`; all but the first two check the certificate), `sslrootcert`, `sslcert` and `sslkey` (paths).
+   *
+   * `?pgbouncer=true`: a pooler in transaction mode is before the database. Statements are not prepared, and the database carries
+   * no signals: several processes use `RedisSignals` of `@sealog/server/adapters`, or hear of each other a few seconds later. Without it, a
+   * server does not start behind such a pooler.
    */
   readonly url: Redacted.Redacted<string> | string
   /** Connections of this process, without the one that listens for signals. Default: 10. */
@@ -71,6 +76,7 @@ export const layerClient = (
         url: typeof options.url === "string" ? Redacted.make(options.url) : options.url,
         applicationName: "sealog",
         maxConnections: poolSize(options),
+        prepare: !isTransactionMode(options.url),
         // Notices a peer that is gone without closing the connection.
         keepAlive: "10 seconds",
         // Larger than any frame that a server accepts.
@@ -110,7 +116,9 @@ const layerServices = <E>(
   Layer.effectContext(
     Effect.gen(function* () {
       yield* prepared
+      const isPooled = isTransactionMode(options.url)
+      if (!isPooled) yield* requireOwnSessions
       const log = EventLog.of(yield* makeEventLog(poolSize(options)))
-      return Context.make(EventLog, log).pipe(Context.add(Signals, yield* makeSignals))
+      return Context.make(EventLog, log).pipe(Context.add(Signals, yield* isPooled ? makeSweeps : makeSignals))
     })
   ).pipe(Layer.provide(layerClient(options)))

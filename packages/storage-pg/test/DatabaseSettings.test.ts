@@ -92,7 +92,10 @@ describe("sessions that stay read-only", () => {
       yield* sql.unsafe(`ALTER DATABASE "${name}" SET default_transaction_read_only = on`)
       const log = yield* openLog(url, 4)
       const read = log.heads([appendTo("welcome").key])
-      yield* Effect.all(Array(20).fill(read), { concurrency: "unbounded" })
+      yield* Effect.all(
+        Array.from({ length: 20 }, () => read),
+        { concurrency: "unbounded" }
+      )
       yield* sql.unsafe(`ALTER DATABASE "${name}" RESET default_transaction_read_only`)
       const refused = yield* Effect.flip(log.append([appendTo("welcome")]))
       assert.include(refused.message, "read-only")
