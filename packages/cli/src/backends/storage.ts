@@ -23,9 +23,10 @@ export interface Backend {
   readonly grant?: (role: string) => Effect.Effect<void, StorageUnavailable>
 }
 
-export const backendOf = async (url: string): Promise<Backend> => {
+/** `connections`: the most connections to Postgres, without the one that listens for signals. */
+export const backendOf = async (url: string, connections?: number): Promise<Backend> => {
   if (url.startsWith("sqlite:") && url.length > "sqlite:".length) return sqlite(url)
-  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return postgres(url)
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return postgres(url, connections)
   throw new CliFailure({
     code: "DATABASE_URL_INVALID",
     // The message leaves out the URL, which may hold a password.
@@ -53,13 +54,14 @@ const sqlite = async (url: string): Promise<Backend> => {
   }
 }
 
-const postgres = async (url: string): Promise<Backend> => {
+const postgres = async (url: string, connections: number | undefined): Promise<Backend> => {
   const { PgStorage } = await import("@sealog/storage-pg")
+  const served = { url, ...(connections === undefined ? {} : { maxConnections: connections }) }
   return {
     kind: "postgres",
     label: withoutPassword(url),
-    existing: PgStorage.layerWithoutMigrations({ url }),
-    migrated: PgStorage.layer({ url }),
+    existing: PgStorage.layerWithoutMigrations(served),
+    migrated: PgStorage.layer(served),
     applyMigrations: PgStorage.applyMigrations({ url }),
     readMigrationStatus: PgStorage.readMigrationStatus({ url }),
     diagnose: PgStorage.diagnose({ url }),

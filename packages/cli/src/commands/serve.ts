@@ -60,6 +60,10 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       description: "most WebSockets at a time; more are refused (default: 10,000)",
       min: 1
     }),
+    "database-connections": Flags.integer({
+      description: "most connections to Postgres, and one more for signals (default: 10)",
+      min: 1
+    }),
     "message-memory": Flags.integer({
       description:
         "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
@@ -134,7 +138,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
     const quota = quotaOf(flags.quota ?? [])
-    const backend = await backendOf(flags.database)
+    const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
