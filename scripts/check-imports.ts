@@ -17,7 +17,8 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   rooms: ["internal", "metrics", "domain", "ports"],
   protocols: ["internal", "metrics", "domain", "ports", "signatures", "rooms"],
   edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
-  admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols"],
+  checkpoints: ["domain", "ports"],
+  admin: ["internal", "domain", "ports", "checkpoints", "signatures", "rooms", "protocols"],
   testing: ["domain", "ports", "storage"],
   node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
   index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "edge"]

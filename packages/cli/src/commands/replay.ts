@@ -36,11 +36,14 @@ For Secsync, it checks that the rules accept each event after the events before 
 
 With --to it copies the events that the target lacks. Migrate the target first, and let no server write to it. A copy that was interrupted continues when you run the command again. At the end every stream has the same chain value in both databases. Revocations for all libraries are copied only with the whole log.
 
+With --since it also checks that every stream continues the newest signed checkpoint in that folder, and names those that do not. The chain alone shows a change that was made within a stream; a checkpoint, kept where the database's owner cannot write, also shows a stream whose chain was computed again, and one that was removed.
+
 A copy checks versions, chain values and payload hashes; --verify adds the other checks. It stops at the first damaged event of a stream, before copying it.`
   static override examples = [
     "<%= config.bin %> replay",
     "<%= config.bin %> replay --library notes --json",
     "<%= config.bin %> replay --library notes --document welcome --until 120",
+    "<%= config.bin %> replay --since ./checkpoints --verifier <verifier>",
     "<%= config.bin %> replay --to sqlite:./copy.db",
     "<%= config.bin %> replay --to env:NEW_DATABASE_URL",
     "<%= config.bin %> replay --until 2h --to sqlite:./two-hours-ago.db --verify"
@@ -55,6 +58,15 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
     verify: Flags.boolean({
       description: "with --to, run every check on the copied streams, from their first event (without --to: always)",
       default: false
+    }),
+    since: Flags.string({
+      description: "folder of signed checkpoints: check that the log continues the newest one",
+      exclusive: ["to", "until", "library"],
+      dependsOn: ["verifier"]
+    }),
+    verifier: Flags.string({
+      description: "public key of the checkpoints: NAME+HASH+KEY, as `checkpoint key` prints it",
+      env: "SEALOG_CHECKPOINT_VERIFIER"
     }),
     to: Flags.string({
       description:
@@ -73,8 +85,7 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
       ...(flags.until === undefined ? {} : { until: await untilOf(flags.until, flags.document !== undefined) }),
       onProgress: progress.update
     }
-    const running =
-      flags.to === undefined ? this.check(flags.database, options) : this.copy(targetOf(flags.to), flags, options)
+    const running = flags.to === undefined ? this.check(flags, options) : this.copy(targetOf(flags.to), flags, options)
     const { copy, report } = await running.finally(progress.end)
     const { streams, events, payloads, problemCount, problems } = report
     // Without this, a misspelt name would look like a log without problems.
@@ -96,12 +107,23 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
     return { streams, events, payloads, problemCount, problems, copy }
   }
 
-  private async check(database: string, options: ReplayOptions) {
-    const { replay } = await import("@sealog/server/admin")
-    const { Signatures } = await import("@sealog/server/admin")
-    const { provide } = await import("effect/Effect")
+  private async check(
+    flags: { database: string; since: string | undefined; verifier: string | undefined },
+    options: ReplayOptions
+  ) {
+    const { checkSince, replay, Signatures } = await import("@sealog/server/admin")
+    const { map, provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
-    return { report: await this.executeOn(database, checking), copy: null }
+    if (flags.since === undefined) return { report: await this.executeOn(flags.database, checking), copy: null }
+    const { verifierOf } = await import("../input/checkpointKeys.ts")
+    const since = checkSince(flags.since, verifierOf(flags.verifier))
+    const broken = await this.executeOn(
+      flags.database,
+      map(since, (problems) => ({ problems }))
+    )
+    const report = await this.executeOn(flags.database, checking)
+    const problems = [...broken.problems, ...report.problems]
+    return { report: { ...report, problems, problemCount: report.problemCount + broken.problems.length }, copy: null }
   }
 
   private async copy(to: string, from: { database: string; verify: boolean }, options: ReplayOptions) {

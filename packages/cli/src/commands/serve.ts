@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
+import { checkpointFlags, checkpointsOf } from "../input/serveCheckpoints.ts"
 import { verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -69,6 +70,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
       min: 1
     }),
+    ...checkpointFlags,
     "create-documents": Flags.boolean({
       description:
         "let clients make Secsync documents; with --no-create-documents, `sync-admin document create` or the app makes them",
@@ -173,7 +175,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
             Effect.logWarning("Files are not served: set LINK_SECRET (32 bytes or more) to sign the links to them.")
           )
         : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
-    const layer = SyncServer.layerWithAccess(options).pipe(
+    const layer = Layer.merge(SyncServer.layerWithAccess(options), await checkpointsOf(flags)).pipe(
       Layer.provideMerge(JwtAccess.layer(tokens)),
       Layer.provide([fileLinks, await blobStoreOf(flags.files)]),
       Layer.provide(storage)

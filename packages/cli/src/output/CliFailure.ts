@@ -118,6 +118,14 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
     code: "STREAM_DIVERGED",
     tryThis: "use an empty database, or one that holds a copy of the same log; the two logs were not mixed"
   },
+  LogNotContinued: {
+    code: "LOG_NOT_CONTINUED",
+    tryThis: "`sync-admin replay --since` names every such stream; after a restore, begin a new folder"
+  },
+  CheckpointsUnusable: {
+    code: "CHECKPOINTS_UNUSABLE",
+    tryThis: "the folder and the key of the checkpoints that were made"
+  },
   StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists every problem of the log" },
   LineRefused: {
     code: "LINE_REFUSED",

@@ -1,4 +1,7 @@
 /** The operations behind `sync-admin`, for programs that administer a log without the CLI. */
+
+export { CheckpointsUnusable } from "../checkpoints/CheckpointFolder.ts"
+export { makeKeys, parseSigner, parseVerifier, type Signer, type Verifier } from "../checkpoints/SignedNote.ts"
 export {
   type Attribution,
   libraryAdministration,
@@ -48,5 +51,13 @@ export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
 export { forgetKeys, isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
+export {
+  type CheckpointProof,
+  checkSince,
+  LogNotContinued,
+  makeCheckpoint,
+  proveCheckpoint,
+  type SignedCheckpoint
+} from "./SignedCheckpoints.ts"
 export { type Statistics, statistics } from "./Statistics.ts"
 export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"

@@ -40,6 +40,8 @@ export type ProblemKind =
   | "wrong-head"
   /** An index of the storage (the newest checkpoint, snapshots by id) disagrees with the events. */
   | "wrong-index"
+  /** The stream is gone, shorter or another one than a signed checkpoint says. */
+  | "not-continued"
 
 /** Reports a problem. With `unless`, it is one only if that text was not signed by its key, which is verified later. */
 export type Report = (version: number, problem: ProblemKind, detail: string, unless?: SignedText) => void

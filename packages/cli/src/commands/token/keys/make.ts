@@ -1,7 +1,6 @@
-import { writeFileSync } from "node:fs"
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../../../BaseCommand.ts"
-import { CliFailure } from "../../../output/CliFailure.ts"
+import { writeKeyFile } from "../../../output/writeKeyFile.ts"
 
 const ALGORITHMS = ["EdDSA", "ES256", "RS256"] as const
 
@@ -35,21 +34,7 @@ export default class TokenKeysMake extends BaseCommand<KeysMakeResult> {
     const { JwtAccess } = await import("@sealog/server/adapters")
     const { value } = await import("effect/Redacted")
     const privateKey = await this.execute(JwtAccess.generateSigningKey(flags.alg, flags.kid))
-    try {
-      writeFileSync(args.file, `${value(privateKey)}\n`, { mode: 0o600, flag: "wx" })
-    } catch (error) {
-      const exists = error instanceof Error && "code" in error && error.code === "EEXIST"
-      throw new CliFailure({
-        code: exists ? "KEY_FILE_EXISTS" : "KEY_FILE_NOT_WRITTEN",
-        message: exists
-          ? `${args.file} exists, and was not changed.`
-          : `The private key was not written: ${error instanceof Error ? error.message : String(error)}`,
-        exitCode: exists ? 1 : 2,
-        tryThis: exists
-          ? "another file; a key that is replaced would make its tokens worthless"
-          : "a folder that this user can write to"
-      })
-    }
+    writeKeyFile(args.file, value(privateKey), "a key that is replaced would make its tokens worthless")
     const { kid }: { readonly kid: string } = JSON.parse(value(privateKey))
     this.print(`Wrote the private key ${kid} (${flags.alg}) to ${args.file}.`)
     return { file: args.file, kid, alg: flags.alg }
