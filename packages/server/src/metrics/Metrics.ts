@@ -90,6 +90,7 @@ export const CLOSE_REASONS = {
     "the token was revoked",
     "too many events wait behind the document",
     "too many malformed or wrongly signed messages",
+    "too much waits for an answer",
     "too much waits for the access policy",
     "too much waits for the app's hook"
   ]

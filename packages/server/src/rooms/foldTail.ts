@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
+import { nextSlice, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
 
 /** A page takes some milliseconds to read. */
@@ -39,12 +39,12 @@ export const foldTail = Effect.fnUntraced(function* <A>(
         isOutdated = (yield* newestCheckpoint)?.checkpoint !== stream.checkpoint
       }
       if (isOutdated) break
-      yield* nextTurn
+      yield* nextSlice
       let begun = performance.now()
       for (const placed of page) {
         tail = stepped(tail, placed, step)
         if (performance.now() - begun < TURN_MILLIS) continue
-        yield* nextTurn
+        yield* nextSlice
         begun = performance.now()
       }
       after = tail.head.version

@@ -1,6 +1,6 @@
 /** Verdant libraries as rooms: the pure rules, and what a process knows of a library beyond its log. */
 import { randomBytes } from "node:crypto"
-import { Clock, Context, Duration, Effect, FiberSet, Layer, Option } from "effect"
+import { Clock, Context, Duration, Effect, FiberSet, Layer, Option, Semaphore } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
 import { endsGeneration, type StreamKey } from "../../domain/Stream.ts"
@@ -25,6 +25,8 @@ export interface LibraryLocal {
   readonly libraryId: LibraryId
   readonly progress: ReplicaProgress
   readonly presence: Presence
+  /** One answer that takes long is made at a time. */
+  readonly answering: Semaphore.Semaphore
   /** The library's quota at this moment. */
   quota: () => Quota
   /** Makes the context of a decision at this moment. */
@@ -73,6 +75,7 @@ const makeProtocol = ({
         libraryId,
         progress,
         presence: new Presence({ process, now, later }),
+        answering: Semaphore.makeUnsafe(1),
         quota: () => noQuota,
         context: () => ({
           now: now(),
