@@ -87,7 +87,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     frames.stage(stage, { ...who, ...fields, ms: since(frames, pending.takenAt) })
   }
 
-  const local = protocol.local(start.state, key)
+  const local = protocol.local(start.state, key, start.head.version)
   /** A line for an eviction, and for the first event that brings an evicted stream back. */
   const logEviction = ({ type, version }: StreamEvent): void => {
     isEvicted = type === EVICTED

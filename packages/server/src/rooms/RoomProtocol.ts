@@ -21,8 +21,8 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly isSettled: (refusal: Refusal) => boolean
   /** The frame that fans an event out; built once for all connections. undefined: the event has none. */
   readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
-  /** Makes the protocol's own memory of a room, which is not in the log. `state`: as the room opens. */
-  readonly local: (state: State, key: StreamKey) => Local
+  /** Makes the protocol's own memory of a room, which is not in the log. `state` and `version`: as the room opens. */
+  readonly local: (state: State, key: StreamKey, version: number) => Local
   /** Called with every durable event, in version order, before any subscriber. */
   readonly observe: (local: Local, event: StreamEvent) => void
   /** Called with a message that the same stream's room on another process sent with `tell`. */

@@ -179,7 +179,7 @@ class LibrarySession implements Session, Subscriber {
       return this.client.close(CloseCode.tryAgainLater, "the replica must be reset")
     }
     if (!this.answers.isMaking) return this.tell(event, this.batchOf(event))
-    // A compaction may take operations out of the batch before the client is told of them.
+    // A compaction may change the batch before the client hears of its operations.
     const batch = this.batchOf(event)
     this.answers.run(() => {
       if (this.acknowledgements.lacks(event.version)) this.tell(event, batch)
@@ -632,7 +632,7 @@ class LibrarySession implements Session, Subscriber {
         operations
       })
       services.touch(room)
-      // A sync that waited for a restoration may be answered meanwhile.
+      // A sync that waited for a restoration may be answered at this moment.
       if (this.answers.isMaking) yield* this.answers.settled
       if (outcome._tag === "Unavailable") {
         return client.close(CloseCode.tryAgainLater, "the storage is not available")

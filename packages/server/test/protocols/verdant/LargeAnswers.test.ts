@@ -1,6 +1,6 @@
 /**
  * The answer to a newcomer of a large library is made in slices. Clients of the same room go on between two of them, and the
- * newcomer is sent everything once and in order, whatever happens meanwhile.
+ * newcomer is sent everything once and in order, also when the library changes in between.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, HashMap, Layer, Result, Scope } from "effect"
