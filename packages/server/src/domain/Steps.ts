@@ -49,3 +49,18 @@ const merged = function* <A>(
   }
   return all
 }
+
+/** What the function makes of each item. */
+export const mapped = function* <A, B>(items: ReadonlyArray<A>, of: (item: A) => B): Steps<ReadonlyArray<B>> {
+  const all: Array<B> = []
+  for (const item of items) {
+    all.push(of(item))
+    if (all.length % STEP_ITEMS === 0) yield
+  }
+  return all
+}
+
+/** The items, some of them at a time. */
+export const chunksOf = function* <A>(items: ReadonlyArray<A>): Generator<ReadonlyArray<A>, void, void> {
+  for (let start = 0; start < items.length; start += STEP_ITEMS) yield items.slice(start, start + STEP_ITEMS)
+}

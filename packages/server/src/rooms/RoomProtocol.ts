@@ -15,6 +15,12 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   /** Makes the third argument of `decide`, such as the time, right before each decision. It must be immutable. */
   readonly context: (local: Local) => Context
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
+  /** Steps after which `evolve` of the same takes no time; undefined: it takes none anyway. They change nothing else. */
+  readonly prepare?: (
+    state: State,
+    event: StreamEvent,
+    payload: Uint8Array | null
+  ) => Generator<undefined, void, void> | undefined
   /** True if `evolve` reads payloads. Otherwise a room opens without reading them from the log. */
   readonly readsPayloads: boolean
   /** True for a refusal such as "already stored", which stays right whatever other processes write. */

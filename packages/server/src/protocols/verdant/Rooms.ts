@@ -9,6 +9,7 @@ import type { DecisionContext } from "../../domain/verdant/Context.ts"
 import { decide } from "../../domain/verdant/Decide.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
+import { prepare } from "../../domain/verdant/prepare.ts"
 import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
@@ -63,6 +64,7 @@ const makeProtocol = ({
     decide,
     context: (local) => local.context(),
     evolve,
+    prepare,
     readsPayloads: true,
     isSettled: () => false,
     // Users see different parts of an event, so sessions make the messages, one for all who see the same.
@@ -134,10 +136,10 @@ export class LibraryRooms extends Context.Service<
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
           onEvicted: deleteFiles
         })
-        const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
+        const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare })
+        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })
