@@ -50,7 +50,7 @@ const merged = function* <A>(
   return all
 }
 
-/** What the function makes of each item. */
+/** The results of the function for each item. */
 export const mapped = function* <A, B>(items: ReadonlyArray<A>, of: (item: A) => B): Steps<ReadonlyArray<B>> {
   const all: Array<B> = []
   for (const item of items) {

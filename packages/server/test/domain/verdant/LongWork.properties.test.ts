@@ -1,4 +1,4 @@
-/** What takes long is done in steps ahead: a merge of a long object, and the reading of a library that one event holds. */
+/** Slow work is done in steps ahead: a merge of a long object, and the reading of a library that one event holds. */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap, Result } from "effect"
 import fc from "fast-check"

@@ -61,7 +61,7 @@ export const compact = (baseline: Baseline | undefined, operations: ReadonlyArra
   return makeBaseline(after.oid, after.timestamp, after.authz, after.snapshot)
 }
 
-/** What a baseline holds. */
+/** The content of a baseline. */
 type Content = Pick<Baseline, "oid" | "timestamp" | "authz" | "snapshot">
 
 /** `snapshot`: that of the baseline, which is changed in place. Undefined: the operations leave no entity. */
