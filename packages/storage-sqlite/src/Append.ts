@@ -93,9 +93,21 @@ export const makeAppend = Effect.gen(function* () {
     )
   }
 
-  const purge = (streamNumber: number, before: number, from: number) => sql`
-    DELETE FROM payloads WHERE position IN
-      (SELECT position FROM events WHERE stream_number = ${streamNumber} AND version >= ${from} AND version < ${before})`
+  /** Deletes payloads in slices. Other work of the process, though not of the database, goes on between two of them. */
+  const purge = Effect.fnUntraced(function* (streamNumber: number, before: number, first: number) {
+    let from = first
+    while (true) {
+      const found = yield* sql.unsafe<Purged>(SELECT_PURGED, [streamNumber, from, before])
+      const slice = sliceOf(found)
+      if (slice.length === 0) return
+      yield* sql.unsafe("DELETE FROM payloads WHERE position IN (SELECT value FROM json_each(?))", [
+        JSON.stringify(slice.map(({ position }) => position))
+      ])
+      if (slice.length === found.length && found.length < PURGED_ROWS) return
+      from = slice.at(-1)!.version + 1
+      yield* nextTurn
+    }
+  })
 
   return Effect.fnUntraced(
     function* (batch: ReadonlyArray<Append>) {
@@ -146,6 +158,30 @@ export const makeAppend = Effect.gen(function* () {
     unavailable("append")
   )
 })
+
+/** Payloads that one slice of a purge deletes, and their bytes; a larger one is a slice of its own. Some milliseconds. */
+const [PURGED_ROWS, PURGED_BYTES] = [100, 256 * 1024] as const
+
+/** Waits for the next turn of the event loop. */
+const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+const SELECT_PURGED = `SELECT e.version, e.position, p.bytes FROM events e JOIN payloads p ON p.position = e.position
+  WHERE e.stream_number = ? AND e.version >= ? AND e.version < ? ORDER BY e.version LIMIT ${PURGED_ROWS}`
+
+interface Purged {
+  readonly version: number
+  readonly position: number
+  readonly bytes: number
+}
+
+const sliceOf = (found: ReadonlyArray<Purged>): ReadonlyArray<Purged> => {
+  let bytes = 0
+  const end = found.findIndex((payload, i) => {
+    bytes += payload.bytes
+    return bytes > PURGED_BYTES && i > 0
+  })
+  return end === -1 ? found : found.slice(0, end)
+}
 
 /** The end of one stream, null if it does not exist, and the end of the log. */
 interface End {

@@ -145,6 +145,7 @@ const NAMES: Readonly<Record<string, string>> = {
   fileBytes: "file bytes",
   documentBytes: "document bytes",
   documentAuthors: "document authors",
+  events: "events",
   documentId: "document",
   operator: "by",
   reason: "reason"

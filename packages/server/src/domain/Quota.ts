@@ -48,7 +48,14 @@ export const Quota = Schema.Struct({
    * Authors of updates to one snapshot of a Secsync document, at most 1,000. Default: 1,000. The update of a further one is
    * answered with a request for a snapshot, after which the count starts at 0.
    */
-  documentAuthors: Count.check(Schema.isLessThanOrEqualTo(MAX_AUTHORS))
+  documentAuthors: Count.check(Schema.isLessThanOrEqualTo(MAX_AUTHORS)),
+  /**
+   * Events of a library's Verdant data, and of each Secsync document, since they began. They stay for good, some 300 bytes each
+   * on disk. Default: 100 million. Further operations are refused with `forbidden`, except for deletions; files with 413. A
+   * further update of a Secsync document is answered with a request for a snapshot, and a snapshot with `snapshot-save-failed`.
+   * Events on their way to the log, and those that the server writes to keep a library in order, may exceed it.
+   */
+  events: Count
 })
 export type Quota = typeof Quota.Type
 
@@ -61,7 +68,8 @@ export const defaultQuota: Quota = {
   fileBytes: 10 * 1024 * 1024 * 1024,
   documents: 100_000,
   documentBytes: 64 * 1024 * 1024,
-  documentAuthors: MAX_AUTHORS
+  documentAuthors: MAX_AUTHORS,
+  events: 100_000_000
 }
 
 /** For decisions that were made before, perhaps under another quota. No quota allows more authors. */
@@ -74,7 +82,8 @@ export const noQuota: Quota = {
   fileBytes: Number.POSITIVE_INFINITY,
   documents: Number.POSITIVE_INFINITY,
   documentBytes: Number.POSITIVE_INFINITY,
-  documentAuthors: MAX_AUTHORS
+  documentAuthors: MAX_AUTHORS,
+  events: Number.POSITIVE_INFINITY
 }
 
 /** The parts of a quota that an operator set for one library; the others are the server's. */
@@ -84,3 +93,6 @@ export const QUOTA_PARTS = Object.keys(defaultQuota) as ReadonlyArray<keyof Quot
 
 export const isSameChange = (a: QuotaChange, b: QuotaChange): boolean =>
   QUOTA_PARTS.every((part) => a[part] === b[part])
+
+/** The share of a part above which a library or a document is near its quota. */
+export const NEAR_QUOTA = 0.8

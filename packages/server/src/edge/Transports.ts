@@ -126,6 +126,7 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, do
       isRealtime: false,
       send: (message: { readonly text: string }) => void answers.push(message.text),
       sendVolatile: () => {},
+      hold: () => () => {},
       close: () => {
         isSentAway = true
       },
@@ -158,6 +159,10 @@ class TransportConnection implements Connection {
 
   sendVolatile(frame: Frame): void {
     this.send(frame)
+  }
+
+  hold(): () => void {
+    return () => {}
   }
 
   close(code: number, reason: string): void {

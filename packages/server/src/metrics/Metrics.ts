@@ -90,6 +90,7 @@ export const CLOSE_REASONS = {
     "the token was revoked",
     "too many events wait behind the document",
     "too many malformed or wrongly signed messages",
+    "too much waits for an answer",
     "too much waits for the access policy",
     "too much waits for the app's hook"
   ]
@@ -462,13 +463,21 @@ export const openLibraryBytes = gauge({
   unit: "bytes"
 })
 
-export const QUOTA_PARTS = ["objects", "operations", "bytes", "replicas", "files", "fileBytes"] as const
+export const QUOTA_PARTS = ["objects", "operations", "bytes", "replicas", "files", "fileBytes", "events"] as const
+export const DOCUMENT_QUOTA_PARTS = ["documentBytes", "documentAuthors", "events"] as const
 
 export const librariesNearQuota = gauge({
   name: "sealog_libraries_near_quota",
   description: "Open Verdant libraries that use 80 % or more of this part of their quota",
   unit: "libraries",
   labels: { part: QUOTA_PARTS }
+})
+
+export const documentsNearQuota = gauge({
+  name: "sealog_documents_near_quota",
+  description: "Open Secsync documents that use 80 % or more of this part of their library's quota",
+  unit: "documents",
+  labels: { part: DOCUMENT_QUOTA_PARTS }
 })
 
 const MEMORY_KINDS = ["receive_budget", "unsent_frames", "waiting_frames", "updates_in_flight", "tails"] as const

@@ -10,6 +10,8 @@ export interface Connection {
   readonly send: (...frame: ReadonlyArray<Uint8Array>) => void
   /** Sends a frame that may be lost: it is dropped if the client is behind. */
   readonly sendVolatile: (frame: Frame) => void
+  /** Counts a piece of a frame in the making as one that waits for the client, until the returned function is called. */
+  readonly hold: (piece: Uint8Array) => () => void
   readonly close: (code: number, reason: string) => void
   /** Whether `close` was called. False if the client went by itself: its last frames are still handled. */
   readonly isSentAway: () => boolean

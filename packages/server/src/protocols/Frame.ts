@@ -27,16 +27,22 @@ const SHARED_BYTES = 64 * 1024
  * them. The small parts between them become one piece.
  */
 export const textFrameInPieces = (parts: ReadonlyArray<Part>): ReadonlyArray<Uint8Array> => {
-  const pieces: Array<Uint8Array> = []
   const length = lengthOf(parts)
   const header = Buffer.allocUnsafe(headerLength(length))
   writeHeader(header, length)
-  let small: Array<Part> = [header]
+  return piecesOf([header, ...parts])
+}
+
+/** The parts as bytes. Large parts are not copied. */
+export const piecesOf = (parts: ReadonlyArray<Part>): ReadonlyArray<Uint8Array> => {
+  const pieces: Array<Uint8Array> = []
+  let small: Array<Part> = []
   for (const part of parts) {
     if (typeof part === "string" || part.length < SHARED_BYTES) {
       small.push(part)
     } else {
-      pieces.push(joined(small), part)
+      if (small.length > 0) pieces.push(joined(small))
+      pieces.push(part)
       small = []
     }
   }

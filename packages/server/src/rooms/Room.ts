@@ -23,6 +23,7 @@ import { Cause, Effect, Exit, Predicate, Result } from "effect"
 import { EVICTED, type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
+import { inTurns } from "../internal/inTurns.ts"
 import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { Counter, Histogram } from "../metrics/Family.ts"
 import * as Metrics from "../metrics/Metrics.ts"
@@ -87,7 +88,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     frames.stage(stage, { ...who, ...fields, ms: since(frames, pending.takenAt) })
   }
 
-  const local = protocol.local(start.state, key)
+  const local = protocol.local(start.state, key, start.head.version)
   /** A line for an eviction, and for the first event that brings an evicted stream back. */
   const logEviction = ({ type, version }: StreamEvent): void => {
     isEvicted = type === EVICTED
@@ -318,6 +319,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
     let begun = performance.now()
     for (const placed of events) {
+      const steps = protocol.prepare?.(queue.committed.state, placed.event, placed.payload)
+      if (steps !== undefined) yield* inTurns(steps, { isStopped: () => isDropped })
+      if (isDropped) return true
       adopt(placed)
       if (isDropped) return true
       if (performance.now() - begun < TURN_MILLIS) continue

@@ -15,14 +15,20 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   /** Makes the third argument of `decide`, such as the time, right before each decision. It must be immutable. */
   readonly context: (local: Local) => Context
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
+  /** Steps after which `evolve` of the same takes no time; undefined: it takes none anyway. They change nothing else. */
+  readonly prepare?: (
+    state: State,
+    event: StreamEvent,
+    payload: Uint8Array | null
+  ) => Generator<undefined, void, void> | undefined
   /** True if `evolve` reads payloads. Otherwise a room opens without reading them from the log. */
   readonly readsPayloads: boolean
   /** True for a refusal such as "already stored", which stays right whatever other processes write. */
   readonly isSettled: (refusal: Refusal) => boolean
   /** The frame that fans an event out; built once for all connections. undefined: the event has none. */
   readonly frame: (event: StreamEvent, payload: Uint8Array | null) => Uint8Array | undefined
-  /** Makes the protocol's own memory of a room, which is not in the log. `state`: as the room opens. */
-  readonly local: (state: State, key: StreamKey) => Local
+  /** Makes the protocol's own memory of a room, which is not in the log. `state` and `version`: as the room opens. */
+  readonly local: (state: State, key: StreamKey, version: number) => Local
   /** Called with every durable event, in version order, before any subscriber. */
   readonly observe: (local: Local, event: StreamEvent) => void
   /** Called with a message that the same stream's room on another process sent with `tell`. */

@@ -75,7 +75,9 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       }
     }
     const { head, value: state } = protocol.readsPayloads
-      ? yield* foldTail(log, key, start, apply)
+      ? yield* foldTail(log, key, start, apply, (before, { event, payload }) =>
+          protocol.prepare?.(before, event, payload)
+        )
       : yield* Effect.map(log.tail(key, { payloads: false }), ({ events, head }) => ({
           head,
           value: events.reduce(apply, start())

@@ -4,7 +4,8 @@
  */
 import { Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
+import { inTurns } from "../internal/inTurns.ts"
+import { nextSlice, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
 
 /** A page takes some milliseconds to read. */
@@ -16,14 +17,15 @@ export interface FoldedTail<A> {
 }
 
 /**
- * Applies `step` to each event of the tail, oldest first, with its payload. It starts again if a payload was purged while it reads,
+ * Applies `step` to each event of the tail, oldest first, with its payload. The steps of `prepare` are done before. It starts again if a payload was purged while it reads,
  * because of a newer checkpoint.
  */
 export const foldTail = Effect.fnUntraced(function* <A>(
   log: EventLog["Service"],
   key: StreamKey,
   start: () => A,
-  step: (before: A, placed: PlacedEvent) => A
+  step: (before: A, placed: PlacedEvent) => A,
+  prepare?: (before: A, placed: PlacedEvent) => Generator<undefined, void, void> | undefined
 ) {
   const newestCheckpoint = Effect.map(log.streams({ ...key, limit: 1, payloads: false }), ([found]) => found)
   while (true) {
@@ -39,12 +41,14 @@ export const foldTail = Effect.fnUntraced(function* <A>(
         isOutdated = (yield* newestCheckpoint)?.checkpoint !== stream.checkpoint
       }
       if (isOutdated) break
-      yield* nextTurn
+      yield* nextSlice
       let begun = performance.now()
       for (const placed of page) {
+        const steps = prepare?.(tail.value, placed)
+        if (steps !== undefined) yield* inTurns(steps)
         tail = stepped(tail, placed, step)
         if (performance.now() - begun < TURN_MILLIS) continue
-        yield* nextTurn
+        yield* nextSlice
         begun = performance.now()
       }
       after = tail.head.version

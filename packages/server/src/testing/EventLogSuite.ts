@@ -415,6 +415,22 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
+    it.effect("purges many payloads of different sizes", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const sizes = [0, 3, ...Array.from({ length: 700 }, (_, i) => (i % 50 === 0 ? 100 * 1024 : 20))]
+        const payloads = sizes.map((size) => (size === 0 ? null : new Uint8Array(size)))
+        const head = yield* appendAll(key, emptyHead, [update(new Uint8Array(600 * 1024)), ...payloads.map(update)])
+        const before = sizes.length
+        yield* log.append([{ ...after(key, head, [pruned(before)]).append, purgeBefore: before }])
+        const left = (yield* log.read(key, { after: 0 })).flatMap(({ event, payload }) =>
+          payload === null ? [] : event.version
+        )
+        assert.deepStrictEqual(left, [before, before + 1])
+      })
+    )
+
     it.effect("reads the events that follow a unique key, also when their payloads are gone", () =>
       Effect.gen(function* () {
         const log = yield* EventLog

@@ -6,6 +6,7 @@ import * as MemoryEventLog from "../../src/adapters/MemoryEventLog.ts"
 import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { advance, CHECKPOINT_ENDED, emptyHead, type NewEvent, PRUNED, place } from "../../src/domain/Stream.ts"
+import { TURN_MILLIS } from "../../src/internal/nextTurn.ts"
 import { EventLog, type PlacedEvent } from "../../src/ports/EventLog.ts"
 import { foldTail } from "../../src/rooms/foldTail.ts"
 
@@ -77,6 +78,39 @@ describe("a stream's tail", () => {
           })
       }
       assert.deepStrictEqual(yield* read(raced), { head: head(), value: " 4:c 5 6" })
+    })
+  )
+
+  it.live("lets other work go on while an event is prepared, which comes before it is applied", () =>
+    Effect.gen(function* () {
+      const { append, log } = yield* makeStream
+      yield* append([stored("a"), stored("b"), stored("c")])
+      let [turns, isReading] = [0, true]
+      const turn = (): void => {
+        turns += 1
+        if (isReading) setImmediate(turn)
+      }
+      setImmediate(turn)
+      const STEPS = 10
+      const done: Array<string> = []
+      const prepare = function* (version: number) {
+        for (let step = 0; step < STEPS; step++) {
+          const begun = performance.now()
+          while (performance.now() - begun < TURN_MILLIS);
+          yield
+        }
+        done.push(`prepared ${version}`)
+      }
+      yield* foldTail(
+        log,
+        key,
+        () => undefined,
+        (_, { event }) => void done.push(`applied ${event.version}`),
+        (_, { event }) => (event.version === 2 ? prepare(event.version) : undefined)
+      )
+      isReading = false
+      assert.isAtLeast(turns, STEPS)
+      assert.deepStrictEqual(done, ["applied 1", "prepared 2", "applied 2", "applied 3"])
     })
   )
 

@@ -46,6 +46,10 @@ A Verdant client is not told which of its changes were refused, and does not sen
       min: 0,
       max: 1000
     }),
+    events: Flags.integer({
+      description: "events of the Verdant data, and of each Secsync document, since they began (default: 100,000,000)",
+      min: 0
+    }),
     default: Flags.boolean({ description: "give the library the server's own quota again", default: false })
   }
 
@@ -70,7 +74,8 @@ A Verdant client is not told which of its changes were refused, and does not sen
       fileBytes: size(flags["file-bytes"]),
       documents: flags.documents,
       documentBytes: size(flags["document-bytes"]),
-      documentAuthors: flags["document-authors"]
+      documentAuthors: flags["document-authors"],
+      events: flags.events
     })
     const by = await attributionOf(flags)
     const isSet = Object.keys(change).length > 0

@@ -13,10 +13,12 @@ import type { DocumentEvent, SnapshotProof, SnapshotStored, UpdateStored } from 
 import { covers, nextProof, proofOf } from "./Proofs.ts"
 import { type AuthorClock, type DocumentState, lastClocks } from "./State.ts"
 
-/** The parts of a quota that a document is held to, and the documents that its library has. */
+/** The parts of a quota that a document is held to, and the use that it and its library make of them. */
 export interface DocumentContext {
-  readonly quota: Pick<Quota, "documents" | "documentBytes" | "documentAuthors">
+  readonly quota: Pick<Quota, "documents" | "documentBytes" | "documentAuthors" | "events">
   readonly documents: number
+  /** The document's events. Default: 0. */
+  readonly events?: number
   /** False: a snapshot cannot make a document that does not exist. Default: true. */
   readonly mayCreate?: boolean
 }
@@ -56,7 +58,7 @@ export const decide = (
 const decideSnapshot = (
   state: DocumentState,
   command: StoreSnapshot,
-  { documents, mayCreate, quota }: DocumentContext
+  { documents, events = 0, mayCreate, quota }: DocumentContext
 ): Result.Result<SnapshotStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
@@ -80,7 +82,8 @@ const decideSnapshot = (
     return refuse({ _tag: "SnapshotProofInvalid" })
   }
   if (!state.isCreated && documents >= quota.documents) return refuse({ _tag: "QuotaReached" })
-  if ((command.payloadBytes ?? 0) > quota.documentBytes) return refuse({ _tag: "QuotaReached" })
+  if ((command.payloadBytes ?? 0) > quota.documentBytes || events >= quota.events)
+    return refuse({ _tag: "QuotaReached" })
   return Result.succeed({
     _tag: "SnapshotStored",
     snapshotId: command.snapshotId,
@@ -96,7 +99,7 @@ const decideSnapshot = (
 const decideUpdate = (
   state: DocumentState,
   command: StoreUpdate,
-  { quota }: DocumentContext
+  { events = 0, quota }: DocumentContext
 ): Result.Result<UpdateStored, DocumentRefusal> => {
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
@@ -110,6 +113,8 @@ const decideUpdate = (
   if (command.clock > expected) return refuse({ _tag: "ClockAhead", expected })
   const isCrowded = author === undefined && state.clocks.size >= quota.documentAuthors
   const isLarge = state.bytes + (command.payloadBytes ?? 0) > quota.documentBytes
+  // A client that is refused a snapshot rests. A client that is refused an update would send it again at once.
+  if (events >= quota.events) return refuse({ _tag: "SnapshotDue" })
   if (isCrowded || isLarge || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
   return Result.succeed({
     _tag: "UpdateStored",

@@ -5,9 +5,10 @@
  * the one for small libraries, whose event holds the whole library. See `Merging` for large ones.
  */
 import { HashMap, Result } from "effect"
+import type { Steps } from "../Steps.ts"
 import { storedReferences } from "./FileReferences.ts"
 import { has, lacksHistory, type MergeOptions, mergeableIn } from "./Mergeable.ts"
-import { type Baseline, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
+import { type Baseline, compacted, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { grown } from "./model/EntitySize.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
 import { byTimestamp, type OwnedOperation, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
@@ -136,8 +137,44 @@ export const merge = (
   before: StoredBaseline | undefined,
   operations: ReadonlyArray<OwnedOperation>
 ): StoredBaseline | undefined => {
+  const last = operations.at(-1)
+  const merged = last && done.get(last)
+  if (merged?.before === before && merged?.count === operations.length) return merged.after
   const after = foldBaseline(before && parseBaseline(before), operations)
   return after && storedBaseline(after)
+}
+
+/** Merges that were done in steps, by the last of their operations. */
+const done = new WeakMap<
+  OwnedOperation,
+  { readonly before: StoredBaseline | undefined; readonly count: number; readonly after: StoredBaseline | undefined }
+>()
+
+/** Characters of an entity above which it is merged in steps: some 3 ms of work. */
+const LONG = 64 * 1024
+
+/** Whether a merge takes long. */
+export const isLongMerge = (
+  before: StoredBaseline | undefined,
+  operations: ReadonlyArray<{ readonly text: string }>
+): boolean => {
+  let length = before?.text.length ?? 0
+  for (let i = 0; i < operations.length && length <= LONG; i++) length += operations[i]!.text.length
+  return length > LONG
+}
+
+/**
+ * Merges, so that `merge` of the same takes no time. An entity's operations go only when they are merged, and new ones come
+ * between them. So a merge is the same if its baseline, its last operation and their number are.
+ */
+export const mergeInSteps = function* (
+  before: StoredBaseline | undefined,
+  operations: ReadonlyArray<OwnedOperation>
+): Steps<void> {
+  const last = operations.at(-1)
+  if (last === undefined) return
+  const after = yield* compacted(before, operations)
+  done.set(last, { before, count: operations.length, after: after && storedBaseline(after) })
 }
 
 const nothing: Entity = { baseline: undefined, operations: [] }

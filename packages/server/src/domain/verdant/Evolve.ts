@@ -6,24 +6,17 @@ import { openingState, withPart } from "./Checkpoint.ts"
 import { withSize } from "./EntityBounds.ts"
 import { addOperations } from "./EntityOperations.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
-import { leftReferences, type ReferenceAuthor, UNKNOWN, withoutReferences, withReferences } from "./FileReferences.ts"
+import { type ReferenceAuthor, UNKNOWN, withoutReferences, withReferences } from "./FileReferences.ts"
 import { mayRead } from "./Files.ts"
 import { withMerged } from "./Merging.ts"
 import { isUpToDate } from "./Missed.ts"
-import { decodeFolded, decodeItems, decodeMerged, type FoldedLibrary, type Items } from "./model/PayloadCodec.ts"
+import { decodeItems, decodeMerged, type Items } from "./model/PayloadCodec.ts"
 import type { StoredBaseline } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
 import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
-import {
-  type Entity,
-  initial,
-  type LaterEvents,
-  type LibraryState,
-  type OpeningCheckpoint,
-  type Replica,
-  type StoredFile
-} from "./State.ts"
-import { type Batch, fromBatches, withBatch } from "./UnfoldedBatches.ts"
+import { initial, type LaterEvents, type LibraryState, type OpeningCheckpoint, type Replica } from "./State.ts"
+import { withBatch } from "./UnfoldedBatches.ts"
+import { withWhole } from "./WholeLibrary.ts"
 
 /** The author of operations that their replica may have lost, so that it is sent them as others are. */
 const NOBODY = "" as ReplicaId
@@ -100,7 +93,7 @@ const evolveWith = (
     case "RestoreLeased":
       return { ...state, lease: { replicaId: decoded.replicaId, at: event.recordedAt } }
     case "Folded":
-      return withPurged(withFolded(state, payloadOf(event, payload)), purgesBefore(event))
+      return withPurged(withWhole(state, payloadOf(event, payload)), purgesBefore(event))
     case "OperationsMerged": {
       const merged = payloadOf(event, payload)
       const tailBytes = state.tailBytes + merged.length
@@ -289,55 +282,4 @@ const withOperations = (
     baselines,
     lease: undefined
   }
-}
-
-const withFolded = (state: LibraryState, payload: Uint8Array): LibraryState => {
-  const folded = decodeFolded(payload)
-  const replicas = folded.replicas as ReadonlyArray<Replica>
-  const files = folded.files as ReadonlyArray<StoredFile>
-  const entities = HashMap.mutate(HashMap.empty<string, Entity>(), (entities) => {
-    for (const baseline of folded.baselines) HashMap.set(entities, baseline.oid, { baseline, operations: [] })
-    addOperations(entities, folded.operations)
-  })
-  // The operations of one event are one replica's, except in the event that imported a library.
-  const batches = Array.from(
-    Map.groupBy(folded.operations, ({ replicaId, version }) => `${version} ${replicaId}`).values(),
-    (operations): Batch => {
-      const { replicaId, version } = operations[0]!
-      return { version, replicaId, operations, baselines: [] }
-    }
-  )
-  return {
-    ...state,
-    replicas: new Map(replicas.map((replica) => [replica.id, replica])),
-    formerReplicas: new Map(folded.formerReplicas),
-    entities,
-    batches: fromBatches(batches),
-    operations: folded.operations.length,
-    baselines: folded.baselines.length,
-    bytes: payload.length,
-    tailBytes: 0,
-    isWhole: true,
-    writing: undefined,
-    watermark: folded.watermark,
-    newest: newestOf(folded, state),
-    foldedUpTo: folded.foldedUpTo,
-    files: new Map(files.map((file) => [file.fileId, file])),
-    fileBytes: files.reduce((sum, { size }) => sum + size, 0),
-    fileReferences: leftReferences(
-      withReferences(withReferences(HashMap.empty(), folded.baselines, UNKNOWN), folded.operations, UNKNOWN),
-      folded.fileReferences
-    )
-  }
-}
-
-const newestOf = (
-  { baselines, operations, replicas, watermark }: FoldedLibrary,
-  before: LibraryState
-): string | null => {
-  let newest = latest([before.newest, watermark])
-  for (const { wrote } of replicas as ReadonlyArray<Replica>) newest = latest([newest, wrote])
-  for (const { timestamp } of baselines) newest = latest([newest, timestamp])
-  for (const { timestamp } of operations) newest = latest([newest, timestamp])
-  return newest
 }

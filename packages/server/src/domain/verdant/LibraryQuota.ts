@@ -8,15 +8,18 @@ import type { OwnedOperation } from "./model/StoredItems.ts"
 import type { LibraryState } from "./State.ts"
 
 /** The use that a library makes of its quota. */
-export type LibraryUse = Pick<Quota, "objects" | "operations" | "bytes" | "replicas" | "files" | "fileBytes">
+export type LibraryUse = Pick<Quota, "objects" | "operations" | "bytes" | "replicas" | "files" | "fileBytes" | "events">
 
-export const useOf = ({ bytes, entities, fileBytes, files, operations, replicas }: LibraryState): LibraryUse => ({
-  ...{ objects: HashMap.size(entities), operations, bytes },
-  ...{ replicas: replicas.size, files: files.size, fileBytes }
-})
+export const useOf = (state: LibraryState): LibraryUse => {
+  const { bytes, entities, fileBytes, files, operations, replicas, version } = state
+  return {
+    ...{ objects: HashMap.size(entities), operations, bytes },
+    ...{ replicas: replicas.size, files: files.size, fileBytes, events: version }
+  }
+}
 
 /**
- * The room that deletions have beyond the quotas of operations and bytes, as a part of them. They are stored like other
+ * The room that deletions have beyond the quotas of operations, bytes and events, as a part of them. They are stored like other
  * operations, and only their compaction makes a library smaller.
  */
 const ROOM_FOR_DELETIONS = 1 / 8
@@ -30,7 +33,9 @@ export const hasRoomForDeletions = (state: LibraryState, deletions: Items, bytes
   fits(state, deletions, bytes, quota, 1 + ROOM_FOR_DELETIONS)
 
 const fits = (state: LibraryState, { operations }: Items, bytes: number, quota: Quota, factor: number): boolean =>
-  state.bytes + bytes <= quota.bytes * factor && state.operations + operations.length <= quota.operations * factor
+  state.bytes + bytes <= quota.bytes * factor &&
+  state.operations + operations.length <= quota.operations * factor &&
+  state.version < quota.events * factor
 
 const hasRoomForObjects = ({ entities }: LibraryState, { baselines, operations }: Items, quota: Quota): boolean => {
   const room = quota.objects - HashMap.size(entities)
@@ -56,7 +61,8 @@ export const deletionsIn = (
 export const hasRoomForReplica = ({ replicas }: LibraryState, quota: Quota): boolean => replicas.size < quota.replicas
 
 /** The bytes that a file may have, which replaces the one with its id; negative: the library has no room for a file. */
-export const roomForFile = ({ fileBytes, files }: LibraryState, fileId: FileId, quota: Quota): number => {
+export const roomForFile = ({ fileBytes, files, version }: LibraryState, fileId: FileId, quota: Quota): number => {
+  if (version >= quota.events) return -1
   const replaced = files.get(fileId)
   if (replaced === undefined && files.size >= quota.files) return -1
   return quota.fileBytes - fileBytes + (replaced?.size ?? 0)

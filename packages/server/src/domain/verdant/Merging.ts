@@ -4,7 +4,8 @@
  * oldest operations are merged; the baselines follow from the state.
  */
 import { HashMap, Option } from "effect"
-import { merge, type Portion } from "./Compaction.ts"
+import type { Steps } from "../Steps.ts"
+import { isLongMerge, merge, mergeInSteps, type Portion, slice } from "./Compaction.ts"
 import { withSize } from "./EntityBounds.ts"
 import { mergedReferences } from "./FileReferences.ts"
 import { type Mergeable, type MergeOptions, mergeableIn } from "./Mergeable.ts"
@@ -82,12 +83,34 @@ export const nextMergeable = (
   return { oids, done: false }
 }
 
+/** Does the long merges of a slice in steps, so that `withMerged` takes no time for them. */
+export const prepareMerges = function* (state: LibraryState, portions: ReadonlyArray<Merged>): Steps<void> {
+  for (const [oid, count] of portions) {
+    const entity = entityOf(state, oid)
+    const operations = entity?.operations.slice(0, count) ?? []
+    if (isLongMerge(entity?.baseline, operations)) yield* mergeInSteps(entity?.baseline, operations)
+  }
+}
+
+/** The same for the slice that `mergeSlice` begins with these entities. A long entity is the only long one of its slice. */
+export const prepareMergeSlice = function* (
+  state: LibraryState,
+  mergeable: Mergeable,
+  oids: ReadonlyArray<string>
+): Steps<void> {
+  const [oid] = oids
+  const entity = oid === undefined ? undefined : entityOf(state, oid)
+  if (oid === undefined || entity === undefined || !isLongMerge(entity.baseline, entity.operations)) return
+  const count = slice()(entity, entity.operations.slice(0, mergeable(entity, MAX_OPERATIONS)))
+  yield* prepareMerges(state, [[oid, count]])
+}
+
 /** The state after a slice. Throws when an entity has fewer operations than the slice merges. */
-export const withMerged = (state: LibraryState, slice: ReadonlyArray<Merged>): LibraryState => {
+export const withMerged = (state: LibraryState, portions: ReadonlyArray<Merged>): LibraryState => {
   const merged: Array<StoredOperation> = []
   const [replaced, baselines]: [Array<StoredBaseline>, Array<StoredBaseline>] = [[], []]
   const entities = HashMap.mutate(state.entities, (entities) => {
-    for (const [oid, count] of slice) {
+    for (const [oid, count] of portions) {
       const entity = Option.getOrUndefined(HashMap.get(entities, oid))
       if (entity === undefined || entity.operations.length < count) {
         throw new Error(`${oid} has fewer operations than were merged`)

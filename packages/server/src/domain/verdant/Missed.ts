@@ -1,4 +1,5 @@
 /** The part of a library that a replica lacks and may see. */
+import { STEP_ITEMS, type Steps, sorted } from "../Steps.ts"
 import type { ReplicaId } from "./Events.ts"
 import { byTimestamp, isVisibleTo, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { entityOf, firstFrom, type LibraryState, type Replica } from "./State.ts"
@@ -25,6 +26,7 @@ export const missedBaselines = (
   replica: { readonly id: ReplicaId; readonly userId: string },
   received: number
 ): ReadonlyArray<StoredBaseline> => {
+  if (state.batches.restored.length === 0) return []
   const missed: Array<ReadonlyArray<StoredBaseline>> = []
   for (const batch of newestFirst(state.batches)) {
     if (batch.version <= received) break
@@ -55,22 +57,37 @@ export const isUpToDate = (
  * that. A baseline that it is sent again would even replace a newer one. The server still holds the newer operations, because
  * it merges an operation only once every replica has the older ones.
  */
-export const missed = (state: LibraryState, replica: Replica, received: number): ReadonlyArray<StoredOperation> => {
+export const missed = function* (
+  state: LibraryState,
+  replica: Replica,
+  received: number
+): Steps<ReadonlyArray<StoredOperation>> {
   const { watermark } = state
-  const sent = new Set(missedBy(state, replica, received))
-  if (watermark === null) return Array.from(sent).sort(byTimestamp)
+  const sent = new Set<StoredOperation>()
   const oldest = new Map<string, string>()
-  for (const { oid, timestamp } of sent) {
-    if (timestamp < (oldest.get(oid) ?? watermark)) oldest.set(oid, timestamp)
+  let looked = 0
+  for (const batch of newestFirst(state.batches)) {
+    if (batch.version <= received) break
+    if (++looked % STEP_ITEMS === 0) yield
+    if (batch.replicaId === replica.id) continue
+    for (const operation of batch.operations) {
+      if (++looked % STEP_ITEMS === 0) yield
+      if (!isVisibleTo(operation, replica.userId)) continue
+      sent.add(operation)
+      const { oid, timestamp } = operation
+      if (watermark !== null && timestamp < (oldest.get(oid) ?? watermark)) oldest.set(oid, timestamp)
+    }
   }
+  if (watermark === null) return yield* sorted(Array.from(sent), byTimestamp)
   for (const { oid } of missedBaselines(state, replica, received)) oldest.set(oid, "")
   for (const [oid, timestamp] of oldest) {
     const operations = entityOf(state, oid)?.operations ?? []
     for (let i = firstFrom(operations, timestamp); i < operations.length; i++) {
+      if (++looked % STEP_ITEMS === 0) yield
       const operation = operations[i]!
       if (operation.timestamp >= watermark) break
       if (isVisibleTo(operation, replica.userId)) sent.add(operation)
     }
   }
-  return Array.from(sent).sort(byTimestamp)
+  return yield* sorted(Array.from(sent), byTimestamp)
 }

@@ -26,17 +26,36 @@ export const roomForBody = (budget: ReceiveBudget, user: string, bytes: number):
   return { granted: Deferred.await(granted), release: () => reservation.release() }
 }
 
-/** Counts a large answer until its client has taken it, or the connection is gone. */
-export const countUntilTaken = (
-  budget: SendBudget,
-  response: Pick<Writable, "destroy" | "once">,
-  answer: Uint8Array
-): void => {
-  if (answer.length <= UNCOUNTED_BYTES) return
-  const backlog = new Backlog(budget, () => {
-    Metrics.responsesCut.at({ cause: "send_budget" }).add()
-    response.destroy()
-  })
-  response.once("close", () => backlog.clear())
-  backlog.add([answer])
+/** The answers to one poll, from when they are made until the client has taken them, or the connection is gone. */
+export class PollAnswers {
+  private readonly backlog: Backlog
+  private isClosed = false
+
+  constructor(budget: SendBudget, response: Pick<Writable, "destroy" | "once">) {
+    const backlog = new Backlog(budget, () => {
+      Metrics.responsesCut.at({ cause: "send_budget" }).add()
+      response.destroy()
+    })
+    this.backlog = backlog
+    response.once("close", () => {
+      this.isClosed = true
+      backlog.clear()
+    })
+  }
+
+  /** Counts a piece of an answer in the making, until the returned function is called. */
+  hold(piece: Uint8Array): () => void {
+    if (this.isClosed) return () => {}
+    const frame = [piece]
+    this.backlog.add(frame)
+    return () => this.backlog.remove(frame)
+  }
+
+  /** Counts a large answer until its client has taken it. */
+  countUntilTaken(answer: ReadonlyArray<Uint8Array>): void {
+    if (!this.isClosed && lengthOf(answer) > UNCOUNTED_BYTES) this.backlog.add(answer)
+  }
 }
+
+export const lengthOf = (pieces: ReadonlyArray<Uint8Array>): number =>
+  pieces.reduce((sum, { length }) => sum + length, 0)

@@ -5,12 +5,13 @@
  */
 import { randomBytes } from "node:crypto"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema } from "effect"
+import { ByteSize, Effect, Fiber, FiberSet, Layer, Option, Schema, Stream } from "effect"
 import { HttpIncomingMessage, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
+import { piecesOf } from "../../protocols/Frame.ts"
 import { hasFewValues } from "../../protocols/JsonBudget.ts"
 import { VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 import type { Message } from "../../protocols/verdant/Message.ts"
@@ -21,7 +22,7 @@ import type { SocketLimits } from "../Limits.ts"
 import { isMemoryShort } from "../MemoryPressure.ts"
 import { admitClient } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
-import { countUntilTaken, roomForBody } from "./PollMemory.ts"
+import { lengthOf, PollAnswers, roomForBody } from "./PollMemory.ts"
 import { requireAccess } from "./RequireAccess.ts"
 import { everyOrigin, verdantResponse } from "./VerdantResponse.ts"
 
@@ -74,6 +75,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
   const body = yield* Effect.mapError(request.text, () => new HttpRefusal({ code: Code.bodyRequired }))
   const sessions = yield* VerdantSessions
   const answers: Array<Message> = []
+  const counted = new PollAnswers(budgets.sendBudget, NodeHttpServerRequest.toServerResponse(request))
   let length = 0
   let failure: number | undefined
   let isAnswered = false
@@ -85,6 +87,7 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
       length += message.length
     },
     sendVolatile: () => {},
+    hold: (piece: Uint8Array) => counted.hold(piece),
     close: (code: number) => {
       failure = codes.get(code) ?? Code.invalidRequest
     },
@@ -113,10 +116,22 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
   )
   if (length > MAX_ANSWERS) Metrics.framesDelayed.at({ cause: "poll_answers" }).add()
   if (failure !== undefined) return yield* new HttpRefusal({ code: failure })
-  const bytes = Buffer.from(`{"messages":[${answers.map(({ text }) => text).join()}]}`)
-  countUntilTaken(budgets.sendBudget, NodeHttpServerRequest.toServerResponse(request), bytes)
-  return HttpServerResponse.uint8Array(bytes, { contentType: "application/json" })
+  const pieces = bodyOf(answers)
+  counted.countUntilTaken(pieces)
+  const [whole, ...rest] = pieces
+  if (whole !== undefined && rest.length === 0) return HttpServerResponse.uint8Array(whole, { contentType: JSON_TYPE })
+  // Piece by piece: to put a library into one piece takes long.
+  return HttpServerResponse.stream(Stream.fromIterable(pieces, { chunkSize: 1 }), {
+    ...{ contentType: JSON_TYPE, contentLength: lengthOf(pieces) }
+  })
 }, Effect.scoped)
+
+const JSON_TYPE = "application/json"
+
+const bodyOf = (answers: ReadonlyArray<Message>): ReadonlyArray<Uint8Array> => {
+  const messages = answers.flatMap(({ parts }, i) => (i === 0 ? parts : [",", ...parts]))
+  return piecesOf(['{"messages":[', ...messages, "]}"])
+}
 
 /** The effect's value; none when it takes longer. The effect is interrupted then. */
 const within = <A, E, R>(millis: number, effect: Effect.Effect<A, E, R>): Effect.Effect<Option.Option<A>, E, R> =>

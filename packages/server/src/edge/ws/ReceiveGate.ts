@@ -79,6 +79,10 @@ export class ReceiveGate implements Connection, AccessWatcher {
     else this.send(frame)
   }
 
+  hold(piece: Uint8Array): () => void {
+    return this.connection.hold(piece)
+  }
+
   close(code: number, reason: string): void {
     this.drop()
     this.connection.close(code, reason)

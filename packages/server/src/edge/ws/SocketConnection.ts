@@ -54,7 +54,7 @@ export class SocketConnection implements Connection {
     const { writableLength } = this.socket
     if (writableLength + length <= UNCOUNTED_BYTES) return this.write(frame, length)
     if (this.ws.readyState !== this.ws.OPEN) return
-    const { maxBufferedBytes, sendBudget } = this.services
+    const { maxBufferedBytes } = this.services
     const behind = writableLength - this.largeBytes
     // One frame may exceed the bound, because a document can be larger. Frames behind it count against the bound as usual.
     const isLarge = behind + length > maxBufferedBytes
@@ -62,8 +62,7 @@ export class SocketConnection implements Connection {
       return this.close(CloseCode.tryAgainLater, "the client does not keep up")
     }
     if (isLarge) this.largeBytes = length
-    this.backlog ??= new Backlog(sendBudget, () => this.terminate(Metrics.CLOSE_REASONS.sendBudget))
-    const { backlog } = this
+    const backlog = this.openBacklog()
     backlog.add(frame)
     this.write(frame, length, () => {
       if (isLarge) this.largeBytes = 0
@@ -74,6 +73,19 @@ export class SocketConnection implements Connection {
   sendVolatile(frame: Frame): void {
     if (this.socket.writableLength + frame.length <= MAX_VOLATILE_BYTES) this.write([frame], frame.length)
     else droppedForSlowClient.add()
+  }
+
+  hold(piece: Uint8Array): () => void {
+    if (this.ws.readyState !== this.ws.OPEN) return () => {}
+    const [backlog, frame] = [this.openBacklog(), [piece]]
+    backlog.add(frame)
+    return () => backlog.remove(frame)
+  }
+
+  private openBacklog(): Backlog {
+    const { sendBudget } = this.services
+    this.backlog ??= new Backlog(sendBudget, () => this.terminate(Metrics.CLOSE_REASONS.sendBudget))
+    return this.backlog
   }
 
   close(code: number, reason: string): void {

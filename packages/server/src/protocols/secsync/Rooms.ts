@@ -8,6 +8,7 @@ import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { type DocumentCount, makeDocumentCounts } from "./DocumentCounts.ts"
+import { showDocuments } from "./DocumentMetrics.ts"
 import { RelayedMessages } from "./RelayedMessages.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
@@ -26,6 +27,8 @@ export interface DocumentLocal {
   quota: () => Quota
   /** The library's documents. undefined: the log holds this one, so it does not matter how many there are. */
   documents: DocumentCount | undefined
+  /** The document's durable events. */
+  events: number
   /** The log holds no event of the document, as far as this process knows. */
   isNew: boolean
   /** Whether a client's first snapshot makes the document. */
@@ -47,7 +50,12 @@ const protocol: RoomProtocol<
       event: Secsync.toNewEvent(event, "payloadHash" in command ? command.payloadHash : ""),
       payload: "payload" in command ? command.payload : null
     })),
-  context: ({ documents, mayCreate, quota }) => ({ quota: quota(), documents: documents?.current() ?? 0, mayCreate }),
+  context: ({ documents, events, mayCreate, quota }) => ({
+    quota: quota(),
+    documents: documents?.current() ?? 0,
+    events,
+    mayCreate
+  }),
   readsPayloads: false,
   evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
@@ -55,16 +63,19 @@ const protocol: RoomProtocol<
     if (payload === null) return undefined
     return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
   },
-  local: (state) => ({
+  local: (state, _, version) => ({
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
     reservations: makeWriteReservations(),
     relayed: new RelayedMessages(),
     quota: () => noQuota,
     documents: undefined,
+    events: version,
     isNew: !state.isCreated,
     mayCreate: true
   }),
-  observe: ({ documents, restoreCoordinator, reservations }, event) => {
+  observe: (local, event) => {
+    const { documents, restoreCoordinator, reservations } = local
+    local.events = event.version
     reservations.wrote(event.origin)
     if (event.version === 1) documents?.add()
     // Most events are updates: they are not decoded here.
@@ -95,7 +106,9 @@ export class DocumentRooms extends Context.Service<
           local.mayCreate = mayCreate
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
-        return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare }))
+        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare })
+        yield* showDocuments(rooms.all)
+        return DocumentRooms.of(rooms)
       })
     )
 }

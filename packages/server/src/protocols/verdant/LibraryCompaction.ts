@@ -6,9 +6,10 @@ import { Effect } from "effect"
 import { checkpointParts, isCheckpointDue } from "../../domain/verdant/Checkpoint.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import { type Mergeable, mergeableIn } from "../../domain/verdant/Mergeable.ts"
-import { fitsOneEvent, nextMergeable, oldestFirst } from "../../domain/verdant/Merging.ts"
+import { fitsOneEvent, nextMergeable, oldestFirst, prepareMergeSlice } from "../../domain/verdant/Merging.ts"
 import { isTruant, withRecordable } from "../../domain/verdant/Progress.ts"
 import { entityOf, type LibraryState } from "../../domain/verdant/State.ts"
+import { inTurns } from "../../internal/inTurns.ts"
 import { nextTurn } from "../../internal/nextTurn.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { LibraryRoom } from "./Rooms.ts"
@@ -43,6 +44,8 @@ const mergeObjects = Effect.fnUntraced(function* (room: LibraryRoom, upTo: strin
   let left = oids
   let hasMerged = false
   while (left.length > 0) {
+    const before = mergeableNow(room, upTo)
+    if (before !== undefined) yield* inTurns(prepareMergeSlice(room.state(), before, left))
     const { outcome, state } = yield* submit(room, { _tag: "Merge", upTo, oids: left })
     if (outcome._tag !== "Stored") break
     hasMerged = true

@@ -1,5 +1,6 @@
 /** A library's data as clients are sent it: each text is made once for all users who see the same. */
 import { HashMap } from "effect"
+import { STEP_ITEMS, type Steps, sorted } from "../../domain/Steps.ts"
 import {
   byTimestamp,
   isVisibleTo,
@@ -7,15 +8,15 @@ import {
   type StoredOperation
 } from "../../domain/verdant/model/StoredItems.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"
-import type { Batch } from "../../domain/verdant/UnfoldedBatches.ts"
+import { type Batch, newestFirst } from "../../domain/verdant/UnfoldedBatches.ts"
 import type { Part } from "../Frame.ts"
 import type { Message } from "./Message.ts"
 import { operationsRebroadcast } from "./Wire.ts"
 
-/** JSON texts, separated by commas. */
+/** JSON texts, separated by commas. Each is given in parts, one after the other. */
 export interface Contents {
-  readonly operations: Part
-  readonly baselines: Part
+  readonly operations: ReadonlyArray<Part>
+  readonly baselines: ReadonlyArray<Part>
 }
 
 interface Everything extends Contents {
@@ -26,29 +27,63 @@ interface Everything extends Contents {
 const everything = new WeakMap<LibraryState["entities"], Everything>()
 
 /** The whole library as far as a user may see it: the content of a reset. */
-export const everythingFor = (state: LibraryState, userId: string): Contents => {
+export const everythingFor = function* (state: LibraryState, userId: string): Steps<Contents, Uint8Array> {
   const shared = everything.get(state.entities)
   if (shared?.isPublic === true) return shared
   let isPublic = true
   const baselines: Array<StoredBaseline> = []
   const operations: Array<StoredOperation> = []
-  for (const entity of HashMap.values(state.entities)) {
-    if (entity.baseline !== undefined) baselines.push(entity.baseline)
-    for (const operation of entity.operations) operations.push(operation)
-  }
   const sees = (item: { readonly owner: string | null }) => {
     if (item.owner !== null) isPublic = false
     return isVisibleTo(item, userId)
   }
-  const contents = {
-    operations: Buffer.from(textsOf(operations.filter(sees).sort(byTimestamp))),
-    baselines: Buffer.from(textsOf(baselines.filter(sees).sort(byTimestamp)))
+  let looked = 0
+  for (const entity of HashMap.values(state.entities)) {
+    if (entity.baseline !== undefined && sees(entity.baseline)) baselines.push(entity.baseline)
+    if (++looked % STEP_ITEMS === 0) yield
+    for (const operation of entity.operations) {
+      if (sees(operation)) operations.push(operation)
+      if (++looked % STEP_ITEMS === 0) yield
+    }
   }
-  everything.set(state.entities, isPublic ? { ...contents, isPublic } : { operations: "", baselines: "", isPublic })
+  const contents = {
+    operations: yield* partsOf(yield* sorted(operations, byTimestamp)),
+    baselines: yield* partsOf(yield* sorted(baselines, byTimestamp))
+  }
+  everything.set(state.entities, isPublic ? { ...contents, isPublic } : { operations: [], baselines: [], isPublic })
   return contents
 }
 
-export const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()
+/** Characters of a part; one item more if that is longer. */
+const PART_LENGTH = 64 * 1024
+
+/** The items' texts. Parts that are large are bytes, which several messages can share. They are also the yielded values. */
+export const partsOf = function* (
+  items: ReadonlyArray<{ readonly text: string }>
+): Steps<ReadonlyArray<Part>, Uint8Array> {
+  const parts: Array<Part> = []
+  let texts: Array<string> = []
+  let length = 0
+  const take = (): string => {
+    const text = (parts.length === 0 ? "" : ",") + texts.join()
+    texts = []
+    length = 0
+    return text
+  }
+  for (const [i, { text }] of items.entries()) {
+    texts.push(text)
+    length += text.length
+    if (length >= PART_LENGTH) {
+      const bytes = Buffer.from(take())
+      parts.push(bytes)
+      yield bytes
+    } else if (i % STEP_ITEMS === 0) yield
+  }
+  if (texts.length > 0) parts.push(take())
+  return parts
+}
+
+const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()
 
 const shared = new WeakMap<Batch, Message | "by user">()
 
@@ -78,13 +113,25 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
 }
 
 /** The newest timestamp of operations that a user is sent, with which the client acknowledges them. */
-export const lastTimestamp = (batches: Iterable<Batch>, userId: string): string | undefined => {
+export const lastTimestamp = ({ operations }: Batch, userId: string): string | undefined => {
   let last: string | undefined
-  for (const { operations } of batches) {
-    for (const operation of operations) {
-      if (isVisibleTo(operation, userId) && (last === undefined || operation.timestamp > last))
-        last = operation.timestamp
-    }
+  for (const operation of operations) {
+    if (isVisibleTo(operation, userId) && (last === undefined || operation.timestamp > last)) last = operation.timestamp
+  }
+  return last
+}
+
+/** The same for all operations of a library that are not compacted. */
+export const lastTimestampOfAll = function* ({ batches }: LibraryState, userId: string): Steps<string | undefined> {
+  let last: string | undefined
+  let looked = 0
+  for (const batch of newestFirst(batches)) {
+    const newest = lastTimestamp(batch, userId)
+    if (newest !== undefined && (last === undefined || newest > last)) last = newest
+    looked += 1 + batch.operations.length
+    if (looked < STEP_ITEMS) continue
+    looked = 0
+    yield
   }
   return last
 }

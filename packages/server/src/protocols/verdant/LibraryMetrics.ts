@@ -1,6 +1,6 @@
 /** Shows how much the open libraries hold, and how many are near their quotas. Each scrape looks at all of them. */
 import { Effect, HashMap, type Scope } from "effect"
-import type { Quota } from "../../domain/Quota.ts"
+import { NEAR_QUOTA, type Quota } from "../../domain/Quota.ts"
 import { useOf } from "../../domain/verdant/LibraryQuota.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
@@ -10,9 +10,6 @@ interface OpenLibrary {
   readonly state: () => LibraryState
   readonly local: { readonly quota: () => Quota }
 }
-
-/** The part of a quota above which a library is near it. */
-const NEAR = 0.8
 
 /** Shows the libraries until the scope closes. */
 export const showLibraries = (all: () => Iterable<OpenLibrary>): Effect.Effect<void, never, Scope.Scope> => {
@@ -25,7 +22,7 @@ export const showLibraries = (all: () => Iterable<OpenLibrary>): Effect.Effect<v
     (part: (typeof Metrics.QUOTA_PARTS)[number]) =>
     ({ local, state }: OpenLibrary): number => {
       const use = useOf(state())[part]
-      return use > 0 && use >= local.quota()[part] * NEAR ? 1 : 0
+      return use > 0 && use >= local.quota()[part] * NEAR_QUOTA ? 1 : 0
     }
   return Effect.gen(function* () {
     yield* Metrics.openLibraryObjects.at({}).read(sum(({ state }) => HashMap.size(state().entities)))

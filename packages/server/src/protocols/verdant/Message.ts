@@ -2,7 +2,7 @@
 import { type Frame, type Part, textFrame, textFrameInPieces } from "../Frame.ts"
 
 export class Message {
-  private readonly parts: ReadonlyArray<Part>
+  readonly parts: ReadonlyArray<Part>
   private made: Frame | undefined
 
   /** Parts that are bytes may be shared with other messages. */

@@ -1,6 +1,6 @@
 /** Verdant libraries as rooms: the pure rules, and what a process knows of a library beyond its log. */
 import { randomBytes } from "node:crypto"
-import { Clock, Context, Duration, Effect, FiberSet, Layer, Option } from "effect"
+import { Clock, Context, Duration, Effect, FiberSet, Layer, Option, Semaphore } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
 import { endsGeneration, type StreamKey } from "../../domain/Stream.ts"
@@ -9,6 +9,7 @@ import type { DecisionContext } from "../../domain/verdant/Context.ts"
 import { decide } from "../../domain/verdant/Decide.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
+import { prepare } from "../../domain/verdant/prepare.ts"
 import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
@@ -25,6 +26,8 @@ export interface LibraryLocal {
   readonly libraryId: LibraryId
   readonly progress: ReplicaProgress
   readonly presence: Presence
+  /** One answer that takes long is made at a time. */
+  readonly answering: Semaphore.Semaphore
   /** The library's quota at this moment. */
   quota: () => Quota
   /** Makes the context of a decision at this moment. */
@@ -61,6 +64,7 @@ const makeProtocol = ({
     decide,
     context: (local) => local.context(),
     evolve,
+    prepare,
     readsPayloads: true,
     isSettled: () => false,
     // Users see different parts of an event, so sessions make the messages, one for all who see the same.
@@ -73,6 +77,7 @@ const makeProtocol = ({
         libraryId,
         progress,
         presence: new Presence({ process, now, later }),
+        answering: Semaphore.makeUnsafe(1),
         quota: () => noQuota,
         context: () => ({
           now: now(),
@@ -131,10 +136,10 @@ export class LibraryRooms extends Context.Service<
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
           onEvicted: deleteFiles
         })
-        const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
+        const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare })
+        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })

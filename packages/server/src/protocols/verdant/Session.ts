@@ -3,7 +3,7 @@
  * WebSocket, which stays open, and a request, which is a connection that ends with its answer.
  */
 import { Cause, Effect, type Scope } from "effect"
-import { DELETED, streamName } from "../../domain/Stream.ts"
+import { DELETED, type StreamEvent, streamName } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
@@ -12,8 +12,8 @@ import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
 import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
-import { isNew } from "../../domain/verdant/State.ts"
-import { batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
+import { isNew, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
+import { type Batch, batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
@@ -23,13 +23,14 @@ import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts
 import { CloseCode } from "../Connection.ts"
 import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
+import { AnswersInOrder } from "./AnswersInOrder.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
 import type { Present } from "./Presence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
 import type { LibraryRoom } from "./Rooms.ts"
-import { syncAnswer } from "./SyncAnswer.ts"
+import { type SyncAnswer, syncAnswer } from "./SyncAnswer.ts"
 import * as Wire from "./Wire.ts"
 
 /** A client's connection, as its session uses it. After `close` the other methods do nothing. */
@@ -40,6 +41,8 @@ export interface Client {
   readonly isRealtime: boolean
   readonly send: (message: Message) => void
   readonly sendVolatile: (message: Message) => void
+  /** Counts a piece of a message in the making as one that waits for the client, until the returned function is called. */
+  readonly hold: (piece: Uint8Array) => () => void
   readonly close: (code: number, reason: string) => void
   /** The connection is closed or closing: nothing more is handled, and nothing reaches the client. */
   readonly isSentAway: () => boolean
@@ -118,6 +121,7 @@ class LibrarySession implements Session, Subscriber {
   private readonly grant: Grant
   private replicaId: ReplicaId | undefined
   private readonly acknowledgements: Acknowledgements
+  private readonly answers: AnswersInOrder
   readonly peers: PresenceFeed
   /** Timestamp of the first operation that was not taken because its time is too far ahead. */
   private early: string | undefined
@@ -146,6 +150,17 @@ class LibrarySession implements Session, Subscriber {
     this.grant = grant
     this.isNew = client.isRealtime
     this.acknowledgements = new Acknowledgements(room.state, room.local.progress)
+    this.answers = new AnswersInOrder({
+      turn: room.local.answering,
+      run: services.run,
+      hold: (piece) => client.hold(piece),
+      isGone: () => client.isSentAway(),
+      overflow: () => client.close(CloseCode.tryAgainLater, "too much waits for an answer"),
+      fail: (defect) => {
+        services.run(Effect.logError(`Answering a session of ${streamName(room.key)} failed`, Cause.die(defect)))
+        this.fail()
+      }
+    })
     this.peers = new PresenceFeed(services, room.local.presence, (message) => client.sendVolatile(message))
   }
 
@@ -156,32 +171,40 @@ class LibrarySession implements Session, Subscriber {
   // ---- events of the library
 
   deliver({ event }: Committed): void {
-    const { version } = event
     if (event.type === DELETED) return refuseDeleted(this.client)
     // A client that was not answered holds nothing of the library. Its first sync is decided against what there is then.
-    if (!this.acknowledgements.lacks(version)) return
+    if (!this.answers.isMaking && !this.acknowledgements.lacks(event.version)) return
     if (event.type === "Evicted") return this.client.close(CloseCode.goingAway, "the library was evicted")
-    const data = event.data as {
-      readonly replicaId?: string
-      readonly authorMayLack?: true
-      readonly watermark?: string
-    }
-    if (event.type === "ReplicaForgotten" && data.replicaId === this.replicaId) {
+    if (event.type === "ReplicaForgotten" && replicaOf(event) === this.replicaId) {
       return this.client.close(CloseCode.tryAgainLater, "the replica must be reset")
     }
-    const isOwn = data.replicaId === this.replicaId && data.authorMayLack !== true
-    if (event.type === "OperationsStored" && !isOwn && this.sendOperations(version, data.watermark)) return
-    if (data.watermark !== undefined) this.client.send(Wire.globalAck(data.watermark))
+    if (!this.answers.isMaking) return this.tell(event, this.batchOf(event))
+    // A compaction may change the batch before the client hears of its operations.
+    const batch = this.batchOf(event)
+    this.answers.run(() => {
+      if (this.acknowledgements.lacks(event.version)) this.tell(event, batch)
+    })
+  }
+
+  private batchOf({ type, version }: StreamEvent): Batch | undefined {
+    return type === "OperationsStored" ? batchOf(this.room.state().batches, version) : undefined
+  }
+
+  private tell(event: StreamEvent, batch: Batch | undefined): void {
+    const { version } = event
+    const { authorMayLack, watermark } = event.data as { readonly authorMayLack?: true; readonly watermark?: string }
+    const isOwn = replicaOf(event) === this.replicaId && authorMayLack !== true
+    if (batch !== undefined && !isOwn && this.sendOperations(batch, watermark)) return
+    if (watermark !== undefined) this.client.send(Wire.globalAck(watermark))
     this.acknowledgements.skipped(version)
   }
 
-  /** Returns whether the client may see any of the event's operations. */
-  private sendOperations(version: number, watermark: string | undefined): boolean {
-    const batch = batchOf(this.room.state().batches, version)
-    const message = batch && rebroadcastOf(batch, this.grant.userId, watermark)
-    if (batch === undefined || message === undefined) return false
+  /** Returns whether the client may see any of the operations. */
+  private sendOperations(batch: Batch, watermark: string | undefined): boolean {
+    const message = rebroadcastOf(batch, this.grant.userId, watermark)
+    if (message === undefined) return false
     this.client.send(message)
-    this.acknowledgements.sent(version, lastTimestamp([batch], this.grant.userId))
+    this.acknowledgements.sent(batch.version, lastTimestamp(batch, this.grant.userId))
     return true
   }
 
@@ -195,6 +218,7 @@ class LibrarySession implements Session, Subscriber {
   leave(): void {
     if (this.hasLeft) return
     this.hasLeft = true
+    this.answers.cancel()
     this.acknowledgements.end()
     if (this.client.isRealtime) {
       this.room.local.presence.leave(this.grant.userId, this.client.id)
@@ -209,11 +233,18 @@ class LibrarySession implements Session, Subscriber {
     const { client } = this
     const { ask } = this.services
     if (!client.isRealtime) this.isNew = messages.some(({ _tag }) => _tag === "Sync")
-    const handle = (message: Wire.ClientMessage) =>
-      ask === undefined ? this.handle(message) : this.handleAllowed(ask, message)
-    const handled = Effect.forEach(messages, (message) => (client.isSentAway() ? Effect.void : handle(message)), {
-      discard: true
-    })
+    const handle = (message: Wire.ClientMessage) => {
+      if (client.isSentAway()) return Effect.void
+      return ask === undefined ? this.handle(message) : this.handleAllowed(ask, message)
+    }
+    const handled = Effect.forEach(
+      messages,
+      (message) =>
+        this.answers.isMaking && message._tag !== "Heartbeat"
+          ? Effect.flatMap(this.answers.settled, () => handle(message))
+          : handle(message),
+      { discard: true }
+    )
     return client.isRealtime
       ? handled
       : Effect.ensuring(
@@ -324,7 +355,10 @@ class LibrarySession implements Session, Subscriber {
     return Effect.callback((resume) => {
       this.room.submit(command, this.client.id, (outcome) => {
         // In the same turn, so that later events are sent after the answer.
-        const answered = command._tag === "Sync" ? evaluateNow(() => this.answerSync(command, outcome)) : Effect.void
+        const answered =
+          command._tag === "Sync"
+            ? evaluateNow(() => this.answers.run(() => this.answerSync(command, outcome)))
+            : Effect.void
         resume(Effect.as(answered, outcome))
       })
     })
@@ -367,7 +401,10 @@ class LibrarySession implements Session, Subscriber {
       if (message.baselines.refused > 0) countRefused("Malformed")
       if (isReadOnly) countRefused("ReadOnly")
       if (message.baselines.refused > 0 || isReadOnly) client.send(Wire.forbidden)
-      if (!isAwaiting(yield* this.submitSync(command)) || this.isWaiting) return
+      const outcome = yield* this.submitSync(command)
+      // A connected client goes on to other messages, which wait for the answer themselves.
+      if (!client.isRealtime) yield* this.answers.settled
+      if (!isAwaiting(outcome) || this.isWaiting) return
       this.isWaiting = true
       // A poll is answered without the library after a while, and the client polls again.
       if (!client.isRealtime) return yield* this.awaitRestore(command)
@@ -388,6 +425,7 @@ class LibrarySession implements Session, Subscriber {
         if (this.hasLeft || this.client.isSentAway()) break
       } while (isAwaiting(yield* this.submitSync(command)))
       this.isWaiting = false
+      if (!this.client.isRealtime) yield* this.answers.settled
     })
   }
 
@@ -471,13 +509,43 @@ class LibrarySession implements Session, Subscriber {
 
   /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
   private answer(command: Sync, isReset: boolean, isUntaken = false): void {
-    const { client, early, room, services } = this
+    const { client, early, room } = this
     const state = room.state()
     const { progress } = room.local
     const replica = state.replicas.get(command.replicaId)
     if (replica === undefined) return client.send(Wire.forbidden)
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
-    const answer = syncAnswer(state, command, replica, { isReset, isUntaken, received, early })
+    this.isAskingAgain = false
+    this.answers.answer({
+      steps: syncAnswer(state, command, replica, { isReset, isUntaken, received, early }),
+      send: (answer) => {
+        if (room.isDropped()) return this.fail()
+        // A poll does not hear of an eviction. The content is not the library's any more.
+        if (room.state().generation !== state.generation) {
+          return client.close(CloseCode.tryAgainLater, "the library was evicted")
+        }
+        this.sendAnswer(answer, { command, isReset, replica, state })
+      },
+      drop: () => progress.miss(command.replicaId)
+    })
+  }
+
+  private sendAnswer(
+    answer: SyncAnswer,
+    {
+      command,
+      isReset,
+      replica,
+      state
+    }: {
+      readonly command: Sync
+      readonly isReset: boolean
+      readonly replica: Replica
+      readonly state: LibraryState
+    }
+  ): void {
+    const { client, room, services } = this
+    const { progress } = room.local
     const { ackedTimestamp, asOf, nonce } = answer
     const now = services.now()
     this.isAskingAgain = false
@@ -564,6 +632,8 @@ class LibrarySession implements Session, Subscriber {
         operations
       })
       services.touch(room)
+      // A sync that waited for a restoration may be answered at this moment.
+      if (this.answers.isMaking) yield* this.answers.settled
       if (outcome._tag === "Unavailable") {
         return client.close(CloseCode.tryAgainLater, "the storage is not available")
       }
@@ -609,6 +679,8 @@ class LibrarySession implements Session, Subscriber {
     }
   }
 }
+
+const replicaOf = ({ data }: StreamEvent): string | undefined => (data as { readonly replicaId?: string }).replicaId
 
 const brings = ({ baselines, operations }: Sync): boolean => operations.length + baselines.length > 0
 

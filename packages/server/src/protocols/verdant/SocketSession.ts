@@ -18,7 +18,8 @@ export const openSocketSession = (
 ): Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope> =>
   Effect.map(open(clientOf(connection), grant), (session) => ({
     receive: (texts) => session.receive(texts.map((text) => decodeText(text, grant))),
-    // `receive` answers before it completes, except a sync that waits until another replica has restored the library.
+    // `receive` answers before it completes, except a sync that waits until another replica has restored the library, and a
+    // sync with a large answer.
     answered: Effect.void
   }))
 
@@ -27,6 +28,7 @@ export const clientOf = (connection: Connection): Client => ({
   isRealtime: true,
   send: (message) => connection.send(...message.pieces),
   sendVolatile: (message) => connection.sendVolatile(message.frame),
+  hold: (piece) => connection.hold(piece),
   close: (code, reason) => connection.close(code, reason),
   isSentAway: () => connection.isSentAway()
 })

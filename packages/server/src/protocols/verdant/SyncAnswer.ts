@@ -1,4 +1,5 @@
 /** How a sync is answered: what the client misses, and up to which time its changes are acknowledged. Pure. */
+import type { Steps } from "../../domain/Steps.ts"
 import type { Sync } from "../../domain/verdant/Commands.ts"
 import { missed, missedBaselines } from "../../domain/verdant/Missed.ts"
 import {
@@ -10,8 +11,7 @@ import {
   type Timestamp
 } from "../../domain/verdant/model/Timestamp.ts"
 import type { LibraryState, Replica } from "../../domain/verdant/State.ts"
-import { newestFirst } from "../../domain/verdant/UnfoldedBatches.ts"
-import { type Contents, everythingFor, lastTimestamp, textsOf } from "./LibraryContent.ts"
+import { type Contents, everythingFor, lastTimestampOfAll, partsOf } from "./LibraryContent.ts"
 import { nonceOf } from "./Wire.ts"
 
 export interface SyncAnswer {
@@ -33,13 +33,13 @@ export interface SyncAnswer {
 }
 
 /**
- * The answer to a replica's sync.
+ * The answer to a replica's sync. It yields the large parts of the content as they are made.
  *
  * @param received the version up to which it has everything, or its join
  * @param isUntaken the library had no room for all that the client brought, so nothing of that is acknowledged
  * @param early the first operation that was not taken because its time is too far ahead; undefined: none
  */
-export const syncAnswer = (
+export const syncAnswer = function* (
   state: LibraryState,
   command: Sync,
   replica: Replica,
@@ -49,14 +49,15 @@ export const syncAnswer = (
     readonly received: number
     readonly early: string | undefined
   }
-): SyncAnswer => {
+): Steps<SyncAnswer, Uint8Array> {
   const { isReset, isUntaken, received } = options
-  const operations = isReset ? [] : missed(state, replica, received)
-  const baselines = isReset ? [] : missedBaselines(state, replica, received)
   const contents = isReset
-    ? everythingFor(state, command.userId)
-    : { operations: textsOf(operations), baselines: textsOf(baselines) }
-  const hasContent = isReset || operations.length + baselines.length > 0
+    ? yield* everythingFor(state, command.userId)
+    : {
+        operations: yield* partsOf(yield* missed(state, replica, received)),
+        baselines: yield* partsOf(missedBaselines(state, replica, received))
+      }
+  const hasContent = isReset || contents.operations.length + contents.baselines.length > 0
   const joinedAsOf = isReset ? command.timestamp : replica.asOf
   const nothingAcked = command.since ?? beforeAll({ sameVersionAs: command.timestamp as Timestamp })
   const ackedTimestamp = isUntaken ? nothingAcked : ackedTimestampOf(command, joinedAsOf, options.early !== undefined)
@@ -71,7 +72,7 @@ export const syncAnswer = (
     promised: command.isPolling || isUntaken ? ackedTimestamp : command.timestamp,
     nonce: hasNonce ? nonceOf(state.generation, state.version) : undefined,
     syncedAs: hasNeverSynced ? beforeAll({ sameVersionAs: command.timestamp as Timestamp }) : undefined,
-    resetEnd: isReset ? (lastTimestamp(newestFirst(state.batches), command.userId) ?? "") : undefined
+    resetEnd: isReset ? ((yield* lastTimestampOfAll(state, command.userId)) ?? "") : undefined
   }
 }
 

@@ -185,8 +185,8 @@ export const operationsRebroadcast = (content: {
   )
 
 export const syncResponse = (content: {
-  readonly operations: Part
-  readonly baselines: Part
+  readonly operations: ReadonlyArray<Part>
+  readonly baselines: ReadonlyArray<Part>
   readonly overwrite: boolean
   readonly watermark: string | undefined
   readonly peerPresence: Readonly<Record<string, UserInfo>>
@@ -195,9 +195,9 @@ export const syncResponse = (content: {
 }): Message =>
   new Message(
     '{"type":"sync-resp","operations":[',
-    content.operations,
+    ...content.operations,
     '],"baselines":[',
-    content.baselines,
+    ...content.baselines,
     `],"overwriteLocalData":${content.overwrite},"ackedTimestamp":${JSON.stringify(content.ackedTimestamp)}` +
       `,"peerPresence":${JSON.stringify(content.peerPresence)}${globalAckField(content.watermark)}` +
       (content.nonce === undefined ? "}" : `,"ackThisNonce":"${content.nonce}"}`)

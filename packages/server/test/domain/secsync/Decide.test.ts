@@ -409,6 +409,20 @@ describe("a document's quota", () => {
     assert.isTrue(Result.isSuccess(Secsync.decide(evicted, replaces, full)))
   })
 
+  it("asks for a snapshot of a document with as many events as its quota, and refuses the snapshot", () => {
+    const state = after([s1, 1], [a0, 1], [b0, 1])
+    const [left, full] = [2, 3].map((events) => ({ ...under({ events: 3 }), events }))
+    assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(a1, 1), left)))
+    assert.deepStrictEqual(Secsync.decide(state, storedBytes(a1, 1), full), refused("SnapshotDue"))
+    assert.deepStrictEqual(Secsync.decide(state, storedBytes(a0, 1), full), refused("AlreadyStored"))
+    const written = after([s1, 1], [a0, 1], [b0, 1], [a1, 1])
+    const replaces = { ...commandOf(s2, [s1, a0, b0, a1]), payloadBytes: 1 }
+    assert.isTrue(Result.isSuccess(Secsync.decide(written, replaces, left)))
+    assert.deepStrictEqual(Secsync.decide(written, replaces, full), refused("QuotaReached"))
+    assert.isTrue(Result.isSuccess(Secsync.decide(state, { _tag: "Evict" }, full)))
+    assert.isTrue(Result.isSuccess(Secsync.decide(state, { _tag: "DeleteDocument" }, full)))
+  })
+
   it("does not count events that do not say their bytes", () => {
     assert.strictEqual(stateAfter(s1, a0).bytes, 0)
   })

@@ -1,5 +1,6 @@
 /** The rules of a Verdant library: given what happened before, which event a command becomes, or why it is refused. */
 import { assert, describe, it } from "@effect/vitest"
+import { allAtOnce } from "../../../src/domain/Steps.ts"
 import type { DecisionContext } from "../../../src/domain/verdant/Context.ts"
 import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { fold } from "../../../src/domain/verdant/Evolve.ts"
@@ -288,7 +289,7 @@ describe("a compaction", () => {
     const received = progress.receivedBy(library.state(), replica())
     assert.strictEqual(received, 2)
     assert.deepStrictEqual(
-      missed(library.state(), replica(), received!).map(({ timestamp }) => timestamp),
+      allAtOnce(missed(library.state(), replica(), received!)).map(({ timestamp }) => timestamp),
       [stamp(3)]
     )
     progress.offer(library.state(), replica(), { asOf: stamp(10), isReset: false, isPolling: true, at: NOW })

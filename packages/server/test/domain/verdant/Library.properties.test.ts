@@ -9,6 +9,7 @@ import fc from "fast-check"
 import { differenceOf } from "../../../src/admin/verify/SameLibrary.ts"
 import { makeVerdantCheck } from "../../../src/admin/verify/VerdantCheck.ts"
 import { noQuota } from "../../../src/domain/Quota.ts"
+import { allAtOnce } from "../../../src/domain/Steps.ts"
 import { advance, emptyHead, place, purgesBefore, readsFrom, type StreamHead } from "../../../src/domain/Stream.ts"
 import { checkpointParts } from "../../../src/domain/verdant/Checkpoint.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../src/domain/verdant/Commands.ts"
@@ -233,7 +234,7 @@ class Client {
     const { state } = server
     const replica = state.replicas.get(this.id)!
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
-    const sent = isReset ? [] : missed(state, replica, received)
+    const sent = isReset ? [] : allAtOnce(missed(state, replica, received))
     const history = isReset ? [] : missedBaselines(state, replica, received)
     if (isReset || sent.length + history.length > 0) {
       progress.offer(state, replica, { asOf: timestamp, isReset, isPolling: true, at: server.now })

@@ -194,3 +194,18 @@ describe("a library with as many files as its quota", () => {
 it("a quota has a default for every part, which is a whole number", () => {
   for (const part of Object.values(defaultQuota)) assert.isTrue(Number.isSafeInteger(part) && part > 0)
 })
+
+describe("a library with as many events as its quota", () => {
+  it("takes deletions up to an eighth more, and goes on to be compacted and joined", () => {
+    const { state, when } = library()
+    for (let n = 0; state().version < 7; n++) isStored(when(write("writer", set(10 + n, "notes/a"))), 1)
+    const full = under({ events: 8 })
+    isStored(when(write("writer", set(50, "notes/a")), full), 1)
+    assert.strictEqual(useOf(state()).events, 8)
+    isNothing(when(write("writer", set(51, "notes/a")), full))
+    isStored(when(write("writer", remove(52, "notes/a")), full), 1)
+    isNothing(when(write("writer", remove(53, "notes/b")), full))
+    assert.property(when(sync("newcomer", 60), full), "event")
+    assert.property(when({ _tag: "EvictLibrary" }, full), "event")
+  })
+})

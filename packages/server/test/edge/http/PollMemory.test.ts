@@ -8,7 +8,7 @@ import { randomName, startMemoryServer } from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
-import { countUntilTaken } from "../../../src/edge/http/PollMemory.ts"
+import { PollAnswers } from "../../../src/edge/http/PollMemory.ts"
 import { Backlog, SendBudget } from "../../../src/edge/SendBudget.ts"
 
 const MB = 1024 * 1024
@@ -47,12 +47,30 @@ describe("a poll with a large body", () => {
 })
 
 describe("a large answer to a poll", () => {
+  it.live("counts piece by piece while it is made, and not after the connection is gone", () =>
+    Effect.gen(function* () {
+      const budget = new SendBudget(10 * MB)
+      const response = new PassThrough()
+      const answers = new PollAnswers(budget, response)
+      const release = answers.hold(new Uint8Array(MB))
+      answers.hold(new Uint8Array(MB))
+      assert.approximately(budget.waiting / MB, 2, 0.1)
+      release()
+      assert.approximately(budget.waiting / MB, 1, 0.1)
+      response.destroy()
+      yield* until("nothing counts", () => budget.waiting === 0)
+      answers.hold(new Uint8Array(MB))
+      answers.countUntilTaken([new Uint8Array(2 * MB)])
+      assert.strictEqual(budget.waiting, 0)
+    })
+  )
+
   it.live("counts until its client has taken it, and its connection ends if it is the largest", () =>
     Effect.gen(function* () {
       const budget = new SendBudget(10 * MB)
       const [taken, largest] = [new PassThrough(), new PassThrough()]
-      countUntilTaken(budget, taken, new Uint8Array(2 * MB))
-      countUntilTaken(budget, largest, new Uint8Array(7 * MB))
+      new PollAnswers(budget, taken).countUntilTaken([new Uint8Array(2 * MB)])
+      new PollAnswers(budget, largest).countUntilTaken([new Uint8Array(7 * MB)])
       assert.approximately(budget.waiting / MB, 9, 0.1)
       taken.destroy()
       yield* until("the taken answer does not count", () => budget.waiting < 8 * MB)

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
+import { scrape } from "#test-support/servers/scrape"
 import { startMemoryServer } from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
 import { layerMemory } from "../../../src/adapters/MemoryEventLog.ts"
@@ -53,6 +54,50 @@ describe("a Secsync document that has as many bytes as its quota", () => {
       other.send(updateMessage(makeAuthor(), { docId, refSnapshotId, clock: 0 }))
       assert.isTrue((yield* other.next("update-save-failed"))["requiresNewSnapshot"])
     })
+  )
+})
+
+describe("a Secsync document that has as many events as its quota", () => {
+  it.live(
+    "takes no further message, is read as before, and goes on once the quota is raised, also after it was closed",
+    () =>
+      Effect.gen(function* () {
+        const log = Context.get(yield* Layer.build(Layer.fresh(layerMemory)), EventLog)
+        const start = startMemoryServer({ metrics: { port: 0 }, quota: { events: 2 } }, Layer.succeed(EventLog, log))
+        const begun = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const server = yield* start
+            const { author, client, docId, refSnapshotId, snapshot } = yield* startDocument(server)
+            const update = (clock: number) => updateMessage(author, { docId, refSnapshotId, clock })
+            client.send(update(0))
+            yield* client.next("update-saved")
+            client.send(update(1))
+            assert.isTrue((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+            const clocks = { [author.pubKey]: 0 }
+            client.send(snapshotMessage(author, { docId, parent: snapshot, clocks }))
+            yield* client.next("snapshot-save-failed")
+            const { value } = yield* scrape(server)
+            assert.strictEqual(value("sealog_documents_near_quota", { part: "events" }), 1)
+            assert.strictEqual(value("sealog_documents_near_quota", { part: "documentBytes" }), 0)
+            return { docId, update }
+          })
+        )
+        const [stream] = yield* log.streams({ limit: 1, payloads: false })
+        const { libraryId } = stream!.key
+        const answerOf = Effect.fnUntraced(function* (type: string) {
+          const server = yield* start
+          const token = yield* server.token(libraryId)
+          const client = yield* connectRaw({ url: server.url, documentId: begun.docId, token })
+          assert.lengthOf(client.first["updates"] as ReadonlyArray<unknown>, 1)
+          client.send(begun.update(1))
+          return yield* client.next(type)
+        }, Effect.scoped)
+        assert.isTrue((yield* answerOf("update-save-failed"))["requiresNewSnapshot"])
+        yield* setQuota(libraryId, { events: 10 }).pipe(
+          Effect.provide([Layer.succeed(EventLog, log), Signals.layerNone])
+        )
+        yield* answerOf("update-saved")
+      })
   )
 })
 

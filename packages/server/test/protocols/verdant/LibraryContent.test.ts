@@ -1,6 +1,7 @@
 /** A library's content is made once for all users who see the same, and shown to no other user. */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap } from "effect"
+import { allAtOnce } from "../../../src/domain/Steps.ts"
 import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { Oid } from "../../../src/domain/verdant/model/Oid.ts"
 import type { StoredOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
@@ -62,7 +63,7 @@ describe("the content of a reset", () => {
 
   const answerTo = (state: LibraryState, userId: string) =>
     syncResponse({
-      ...everythingFor(state, userId),
+      ...allAtOnce(everythingFor(state, userId)),
       ...{ overwrite: true, watermark: undefined, ackedTimestamp: null, nonce: userId },
       peerPresence: {}
     })

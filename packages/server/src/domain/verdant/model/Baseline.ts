@@ -1,7 +1,9 @@
 /** A baseline: the state of an entity after its first operations, which it replaces. */
 import { Result } from "effect"
+import { allAtOnce, type Steps } from "../../Steps.ts"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
+import { parsed, stringified } from "./JsonInSteps.ts"
 import { isOid, type Oid } from "./Oid.ts"
 import { isNone, itemText, type Malformed, malformed, type Operation } from "./Operation.ts"
 import { applyInPlace, copyOf, type Entity } from "./Patch.ts"
@@ -53,19 +55,58 @@ export const baselineBy = (userId: string, baseline: Baseline): Baseline => {
  * the last `initialize`, as on clients. So the result does not depend on how many operations are compacted at once.
  */
 export const compact = (baseline: Baseline | undefined, operations: ReadonlyArray<Operation>): Baseline | undefined => {
-  // Operations before the last of these have no effect.
-  const start = operations.findLastIndex(({ patch: { op } }) => op === "initialize" || op === "delete")
-  let snapshot = copyOf(baseline?.snapshot)
+  const after = allAtOnce(applied(baseline, copyOf(baseline?.snapshot), operations))
+  if (after === undefined) return undefined
+  if (after === baseline) return baseline
+  return makeBaseline(after.oid, after.timestamp, after.authz, after.snapshot)
+}
+
+/** The content of a baseline. */
+type Content = Pick<Baseline, "oid" | "timestamp" | "authz" | "snapshot">
+
+/** `snapshot`: that of the baseline, which is changed in place. Undefined: the operations leave no entity. */
+const applied = function* (
+  baseline: Content | undefined,
+  before: Entity,
+  operations: ReadonlyArray<Operation>
+): Steps<Content | undefined> {
+  let snapshot = before
   let authz = baseline?.authz
   let last: { readonly oid: Oid; readonly timestamp: Timestamp } | undefined = baseline
-  for (const operation of operations.slice(Math.max(start, 0))) {
-    if (baseline !== undefined && operation.timestamp <= baseline.timestamp) continue
+  for (const operation of effective(baseline, operations)) {
     snapshot = applyInPlace(snapshot, operation.patch)
     if (operation.patch.op === "initialize") authz = operation.authz
     last = operation
+    yield
   }
   if (last === undefined || snapshot === undefined || snapshot === null) return undefined
-  return last === baseline ? baseline : makeBaseline(last.oid, last.timestamp, authz, snapshot)
+  return last === baseline ? baseline : { oid: last.oid, timestamp: last.timestamp, authz, snapshot }
+}
+
+/** The operations that have an effect: those before the last one that replaces the entity have none. */
+const effective = (
+  baseline: { readonly timestamp: string } | undefined,
+  operations: ReadonlyArray<Operation>
+): ReadonlyArray<Operation> => {
+  const start = operations.findLastIndex(({ patch: { op } }) => op === "initialize" || op === "delete")
+  const rest = start > 0 ? operations.slice(start) : operations
+  return baseline === undefined ? rest : rest.filter(({ timestamp }) => timestamp > baseline.timestamp)
+}
+
+/** The same result as `compact`, for an entity that may be long. */
+export const compacted = function* (
+  stored: { readonly text: string; readonly timestamp: string } | undefined,
+  operations: ReadonlyArray<Operation>
+): Steps<Baseline | undefined> {
+  const first = effective(stored, operations)[0]?.patch.op
+  const isReplaced = first === "initialize" || first === "delete"
+  const baseline =
+    stored === undefined || isReplaced ? undefined : ((yield* parsed(Buffer.from(stored.text))) as Content)
+  const after = yield* applied(baseline, baseline?.snapshot, isReplaced ? effective(stored, operations) : operations)
+  if (after === undefined) return undefined
+  const { oid, timestamp, authz, snapshot } = after
+  const json = yield* stringified(snapshot)
+  return { oid, timestamp, authz, snapshot, text: itemText(oid, timestamp, authz, "snapshot", json) }
 }
 
 const makeBaseline = (oid: Oid, timestamp: Timestamp, authz: Authz | undefined, snapshot: Entity): Baseline => {

@@ -1,10 +1,12 @@
 /** Encodes and decodes the payloads of a library's events: JSON with operations and baselines as clients sent them. */
 import { Result } from "effect"
+import { allAtOnce, mapped, type Steps } from "../../Steps.ts"
 import type { ReplicaId } from "../Events.ts"
 import type { StoredReferences } from "../FileReferences.ts"
 import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
 import { listSizeOf } from "./EntitySize.ts"
+import { parsed } from "./JsonInSteps.ts"
 import { isOid, type Oid } from "./Oid.ts"
 import { type Malformed, readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
@@ -115,19 +117,30 @@ export const encodeFolded = (library: FoldedLibrary): Uint8Array => {
 }
 
 /** Throws `PayloadDamaged` when the payload is not one of a `Folded`. */
-export const decodeFolded = (payload: Uint8Array): FoldedLibrary => {
+export const decodeFolded = (payload: Uint8Array): FoldedLibrary => allAtOnce(decodedFolded(payload))
+
+/** The same in steps. */
+export const decodedFolded = function* (payload: Uint8Array): Steps<FoldedLibrary> {
   const found = knownFolded.get(payload)
   if (found !== undefined) return found
-  const { operations, baselines, ...rest } = parse(payload)
+  const { operations, baselines, ...rest } = itemsIn(yield* parsedJson(payload))
   if (!Array.isArray(rest["replicas"]) || !Array.isArray(rest["files"])) throw notOfALibrary()
   return {
     ...(rest as unknown as Omit<FoldedLibrary, "operations" | "baselines">),
-    baselines: baselines.map(baselineOf),
-    operations: operations.map((placed) => {
+    baselines: yield* mapped(baselines, baselineOf),
+    operations: yield* mapped(operations, (placed) => {
       if (!Array.isArray(placed)) throw notOfALibrary()
       const [version, replicaId, json] = placed as [number, ReplicaId, unknown]
       return { ...operationOf(json), version, replicaId }
     })
+  }
+}
+
+const parsedJson = function* (payload: Uint8Array): Steps<unknown> {
+  try {
+    return yield* parsed(Buffer.from(payload.buffer, payload.byteOffset, payload.length))
+  } catch (cause) {
+    throw new PayloadDamaged("The payload is not JSON", { cause })
   }
 }
 
@@ -206,8 +219,10 @@ const parseJson = (payload: Uint8Array): unknown => {
   }
 }
 
-const parse = (payload: Uint8Array): Json => {
-  const json = parseJson(payload) as Partial<Json> | null
+const parse = (payload: Uint8Array): Json => itemsIn(parseJson(payload))
+
+const itemsIn = (value: unknown): Json => {
+  const json = value as Partial<Json> | null
   if (!Array.isArray(json?.operations) || !Array.isArray(json.baselines)) throw notOfALibrary()
   return json as Json
 }

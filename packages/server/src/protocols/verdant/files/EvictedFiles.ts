@@ -6,6 +6,7 @@ import { Effect, Schema } from "effect"
 import type { FileId, LibraryId } from "../../../domain/Ids.ts"
 import { endsGeneration, type StreamEvent } from "../../../domain/Stream.ts"
 import { FileStored, FilesSwept, VERDANT } from "../../../domain/verdant/Events.ts"
+import { nextSlice } from "../../../internal/nextTurn.ts"
 import { BlobKey, BlobStore } from "../../../ports/BlobStore.ts"
 import { EventLog } from "../../../ports/EventLog.ts"
 import { blobGroup } from "./BlobKeys.ts"
@@ -23,8 +24,8 @@ export interface FilesOfGenerations {
   readonly evicted: ReadonlyArray<ReadonlyArray<BlobOfFile>>
 }
 
-/** Events read at a time. */
-const PAGE = 1000
+/** Events read at a time: some milliseconds of work, after which other work of the process goes first. */
+const PAGE = 250
 const DELETED_AT_A_TIME = 8
 
 /** Reads a library's files from its events alone: an eviction purged the payloads, and a damaged library can be evicted. */
@@ -50,6 +51,7 @@ export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (lib
     const page = yield* log.read({ libraryId, streamId: VERDANT }, { after, limit: PAGE, payloads: false })
     for (const { event } of page) take(event)
     after += page.length
+    yield* nextSlice
     if (page.length < PAGE) return { live: Array.from(live.values()), evicted } satisfies FilesOfGenerations
   }
 })

@@ -1,0 +1,153 @@
+/** Slow work is done in steps ahead: a merge of a long object, and the reading of a library that one event holds. */
+import { assert, describe, it } from "@effect/vitest"
+import { HashMap, Result } from "effect"
+import fc from "fast-check"
+import { makeLargeLibrary } from "#test-support/verdant/largeLibrary"
+import { makeReplica } from "#test-support/verdant/Replica"
+import { LibraryId } from "../../../src/domain/Ids.ts"
+import { noQuota } from "../../../src/domain/Quota.ts"
+import { allAtOnce } from "../../../src/domain/Steps.ts"
+import { emptyHead, place, type StreamEvent } from "../../../src/domain/Stream.ts"
+import { compact, everything, merge, mergeInSteps } from "../../../src/domain/verdant/Compaction.ts"
+import { contextOfLogAlone } from "../../../src/domain/verdant/Context.ts"
+import { decide } from "../../../src/domain/verdant/Decide.ts"
+import { VERDANT } from "../../../src/domain/verdant/Events.ts"
+import { evolve } from "../../../src/domain/verdant/Evolve.ts"
+import { mergeableIn } from "../../../src/domain/verdant/Mergeable.ts"
+import { prepareMergeSlice } from "../../../src/domain/verdant/Merging.ts"
+import { onlyUser } from "../../../src/domain/verdant/model/Authz.ts"
+import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
+import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
+import { storedBaseline } from "../../../src/domain/verdant/model/PayloadCodec.ts"
+import type { OwnedOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
+import { prepare } from "../../../src/domain/verdant/prepare.ts"
+import { entityOf, initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
+import { allBatches } from "../../../src/domain/verdant/UnfoldedBatches.ts"
+
+const oid = "items/1"
+const at = (tick: number) => `0001loyw3v28a${tick.toString(36).padStart(4, "0")}0000abc`
+const operationOf = (data: object, tick: number, authz?: string): OwnedOperation => ({
+  ...Result.getOrThrow(decodeOperation({ oid, timestamp: at(tick), data, ...(authz && { authz }) })),
+  owner: null
+})
+const baselineOf = (snapshot: unknown, tick: number, authz?: string) =>
+  storedBaseline(Result.getOrThrow(decodeBaseline({ oid, timestamp: at(tick), snapshot, ...(authz && { authz }) })))
+
+describe("a merge in steps", () => {
+  const longText = "long ".repeat(200)
+  const longObject = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, `${longText}${i}`]))
+  const longList = Array.from({ length: 300 }, (_, i) => (i % 3 === 0 ? i : `${longText}${i}`))
+  const field = fc.constantFrom("k0", "k7", "new", "7", "__proto__")
+  const item = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constantFrom(null, "x", `${longText}1`))
+  const index = fc.integer({ min: 0, max: 320 })
+  const data = fc.oneof(
+    fc.record({ op: fc.constant("set"), name: field, value: fc.jsonValue({ maxDepth: 1 }) }),
+    fc.record({ op: fc.constant("remove"), name: field }),
+    fc.record({ op: fc.constantFrom("list-push", "list-add", "list-remove"), value: item }),
+    fc.record({ op: fc.constantFrom("list-set", "list-insert"), index, value: item }),
+    fc.record({ op: fc.constant("list-delete"), index, count: index }),
+    fc.record({ op: fc.constant("list-move-by-index"), from: index, to: index }),
+    fc.record({ op: fc.constant("touch") }),
+    { weight: 1, arbitrary: fc.record({ op: fc.constant("delete") }) },
+    { weight: 1, arbitrary: fc.record({ op: fc.constant("initialize"), value: fc.constantFrom({}, [], longObject) }) }
+  )
+  const before = fc.option(fc.constantFrom(longObject, longList, {}, []), { nil: undefined })
+  const authz = fc.constantFrom(undefined, onlyUser("ada"))
+
+  it("gives what a merge at once gives, and is found by it", () => {
+    fc.assert(
+      fc.property(
+        before,
+        authz,
+        fc.nat(3),
+        fc.array(data, { minLength: 1, maxLength: 12 }),
+        (snapshot, authz, tick, all) => {
+          // The baseline may include the first operations.
+          const baseline = snapshot === undefined ? undefined : baselineOf(snapshot, tick, authz)
+          const operations = all.map((data, i) => operationOf(data, i + 1))
+          const expected = merge(baseline, operations)
+          allAtOnce(mergeInSteps(baseline, operations))
+          assert.deepStrictEqual(merge(baseline, operations), expected)
+          assert.strictEqual(merge(baseline, operations), merge(baseline, operations))
+          // Of fewer operations, and after another baseline, it is another merge.
+          const fewer = operations.slice(1)
+          assert.deepStrictEqual(merge(baseline, fewer), merge(baseline && { ...baseline }, fewer))
+        }
+      ),
+      { numRuns: 200 }
+    )
+  })
+
+  it("is in many steps, and is the one that the next slice of a compaction decides", () => {
+    const key = { libraryId: LibraryId.make("notes"), streamId: VERDANT }
+    const replica = makeReplica("writer")
+    const { state: filled } = makeLargeLibrary(key, replica, {
+      userId: "ada",
+      objects: 3,
+      perEvent: 1,
+      now: Date.now()
+    })
+    const context = { ...contextOfLogAlone({ now: Date.now(), truancy: Number.POSITIVE_INFINITY }), quota: noQuota }
+    const long = Object.fromEntries(Array.from({ length: 4000 }, (_, i) => [`field ${i}`, `${longText}`.slice(0, 100)]))
+    const entity = entityOf(filled, "notes/n0")!
+    const baseline = { ...baselineOf(long, 0), oid: "notes/n0" }
+    const state = { ...filled, entities: HashMap.set(filled.entities, "notes/n0", { ...entity, baseline }) }
+    const mergeable = mergeableIn(state, { isTruant: () => false })!
+    const oids = ["notes/n0", "notes/n1", "notes/n2"]
+    assert.isAtLeast([...prepareMergeSlice(state, mergeable, oids)].length, 20)
+    const prepared = merge(baseline, entity.operations)
+    assert.strictEqual(prepared, merge(baseline, entity.operations))
+    const { event, payload } = Result.getOrThrow(decide(state, { _tag: "Merge", oids }, context))
+    const placed = { ...place(key, emptyHead, event, "test", 0), version: state.version + 1 }
+    assert.strictEqual(entityOf(evolve(state, placed, payload), "notes/n0")?.baseline, prepared)
+
+    // Another process prepares by the event.
+    const elsewhere = {
+      ...state,
+      entities: HashMap.set(state.entities, "notes/n0", { ...entity, baseline: { ...baseline } })
+    }
+    assert.isAtLeast([...prepare(elsewhere, placed, payload)!].length, 20)
+    assert.deepStrictEqual(entityOf(evolve(elsewhere, placed, payload), "notes/n0")?.baseline, prepared)
+  })
+})
+
+/** The state with its collections as lists. */
+const shown = (state: LibraryState) => ({
+  ...state,
+  entities: new Map(HashMap.toEntries(state.entities)),
+  batches: Array.from(allBatches(state.batches)),
+  fileReferences: new Map(HashMap.toEntries(state.fileReferences))
+})
+
+describe("a library that one event holds", () => {
+  it("is read in many steps, and is the same as at once", () => {
+    const key = { libraryId: LibraryId.make("notes"), streamId: VERDANT }
+    const replica = makeReplica("writer")
+    const { state } = makeLargeLibrary(key, replica, { userId: "ada", objects: 2000, perEvent: 90, now: Date.now() })
+    // The operations from here on stay, and so do those of the objects behind.
+    let merged = 0
+    const {
+      baselines,
+      operations,
+      payload: made
+    } = compact(state, {
+      isTruant: () => false,
+      portion: (entity, mergeable) => (merged++ < 1000 ? everything(entity, mergeable) : 1)
+    })!
+    assert.isAtLeast(operations, 1000)
+    const event: StreamEvent = {
+      ...place(
+        key,
+        emptyHead,
+        { type: "Folded", data: { before: 1, baselines, operations }, payloadHash: "" as never, checkpoint: true },
+        "test",
+        0
+      ),
+      version: state.version + 1
+    }
+    const [payload, again] = [Uint8Array.from(made), Uint8Array.from(made)]
+    assert.isAtLeast([...prepare(initial, event, payload)!].length, 30)
+    assert.deepStrictEqual(shown(evolve(initial, event, payload)), shown(evolve(initial, event, again)))
+    assert.deepInclude(evolve(state, event, payload), { operations, baselines, version: event.version })
+  })
+})
