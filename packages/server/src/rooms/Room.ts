@@ -62,6 +62,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly announce: (key: StreamKey) => void
     readonly broadcast: (message: Uint8Array) => void
     readonly now: () => number
+    /** Milliseconds of a clock that never goes back. */
+    readonly elapsed: () => number
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: TailCache
     readonly frames: FrameLog
@@ -316,14 +318,14 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   const readPage = Effect.gen(function* () {
     const events = yield* services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
     if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
-    let begun = performance.now()
+    let begun = services.elapsed()
     for (const placed of events) {
       adopt(placed)
       if (isDropped) return true
-      if (performance.now() - begun < TURN_MILLIS) continue
+      if (services.elapsed() - begun < TURN_MILLIS) continue
       yield* nextTurn
       if (isDropped) return true
-      begun = performance.now()
+      begun = services.elapsed()
     }
     movedAt = services.now()
     return events.length < READ_PAGE

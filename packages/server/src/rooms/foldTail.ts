@@ -2,8 +2,9 @@
  * Reads a stream from where its newest checkpoint says that reading begins, page by page. Other work of the process comes in
  * between, so a long tail holds nothing up.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
 
@@ -25,6 +26,7 @@ export const foldTail = Effect.fnUntraced(function* <A>(
   start: () => A,
   step: (before: A, placed: PlacedEvent) => A
 ) {
+  const clock = yield* Clock.Clock
   const newestCheckpoint = Effect.map(log.streams({ ...key, limit: 1, payloads: false }), ([found]) => found)
   while (true) {
     const stream = yield* newestCheckpoint
@@ -40,12 +42,12 @@ export const foldTail = Effect.fnUntraced(function* <A>(
       }
       if (isOutdated) break
       yield* nextTurn
-      let begun = performance.now()
+      let begun = monotonicMillis(clock)
       for (const placed of page) {
         tail = stepped(tail, placed, step)
-        if (performance.now() - begun < TURN_MILLIS) continue
+        if (monotonicMillis(clock) - begun < TURN_MILLIS) continue
         yield* nextTurn
-        begun = performance.now()
+        begun = monotonicMillis(clock)
       }
       after = tail.head.version
     }
