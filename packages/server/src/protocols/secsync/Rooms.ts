@@ -8,6 +8,7 @@ import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { type DocumentCount, makeDocumentCounts } from "./DocumentCounts.ts"
+import { OwedSnapshots, receiveOwed } from "./OwedSnapshots.ts"
 import { RelayedMessages } from "./RelayedMessages.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
@@ -22,6 +23,7 @@ export interface DocumentLocal {
   readonly restoreCoordinator: RestoreCoordinator
   readonly reservations: WriteReservations
   readonly relayed: RelayedMessages
+  readonly owedSnapshots: OwedSnapshots
   /** The library's quota at this moment. */
   quota: () => Quota
   /** The library's documents. undefined: the log holds this one, so it does not matter how many there are. */
@@ -59,21 +61,26 @@ const protocol: RoomProtocol<
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
     reservations: makeWriteReservations(),
     relayed: new RelayedMessages(),
+    owedSnapshots: new OwedSnapshots(),
     quota: () => noQuota,
     documents: undefined,
     isNew: !state.isCreated,
     mayCreate: true
   }),
-  observe: ({ documents, restoreCoordinator, reservations }, event) => {
+  observe: ({ documents, owedSnapshots, restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)
     if (event.version === 1) documents?.add()
     // Most events are updates: they are not decoded here.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)
     if (decoded._tag === "Evicted") return restoreCoordinator.evicted(decoded.snapshot.snapshotId)
+    if (decoded._tag === "SnapshotStored") owedSnapshots.bring(decoded.pubKey)
     restoreCoordinator.restored()
   },
-  hear: ({ reservations }, message) => receiveReservation(reservations, message)
+  hear: ({ owedSnapshots, reservations }, message) => {
+    receiveReservation(reservations, message)
+    receiveOwed(owedSnapshots, message)
+  }
 }
 
 /** How long an empty room stays open. A client that lost its connection is usually back by then. */
