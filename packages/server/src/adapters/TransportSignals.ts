@@ -2,9 +2,9 @@
  * Signals over any transport of short texts to every process. Announcing never waits: announcements gather while the last send
  * is under way, and the next send carries all of them. A sweep makes up for lost signals.
  */
-import { randomBytes } from "node:crypto"
 import { Cause, Effect, Latch, PubSub, Schedule, type Scope, Stream } from "effect"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { RandomId } from "../internal/randomId.ts"
 import { withPatience } from "../internal/timeouts.ts"
 import { type Broadcast, Signals } from "../ports/Signals.ts"
 import { announcements, broadcastParts, MAX_BROADCAST_BYTES, makeReader } from "./SignalCodec.ts"
@@ -36,7 +36,7 @@ const MAX_BEHIND = 4096
 const RECONNECT = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
 export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium) {
-  const own = randomBytes(9).toString("base64url")
+  const own = (yield* RandomId)()
   const wakeups = yield* PubSub.sliding<ReadonlyArray<StreamKey> | "all">(MAX_BEHIND)
   const broadcasts = yield* PubSub.sliding<Broadcast>(MAX_BEHIND)
 

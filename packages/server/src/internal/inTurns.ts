@@ -1,4 +1,5 @@
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
+import { monotonicMillis } from "./monotonicMillis.ts"
 import { nextSlice, TURN_MILLIS } from "./nextTurn.ts"
 
 /**
@@ -9,14 +10,15 @@ export const inTurns = Effect.fnUntraced(function* <A, Made>(
   steps: Generator<Made | undefined, A, void>,
   options: { readonly isStopped?: () => boolean; readonly made?: (value: Made) => void } = {}
 ) {
-  let begun = performance.now()
+  const clock = yield* Clock.Clock
+  let begun = monotonicMillis(clock)
   while (options.isStopped?.() !== true) {
     const { done, value } = steps.next()
     if (done === true) return value
     if (value !== undefined) options.made?.(value)
-    if (performance.now() - begun < TURN_MILLIS) continue
+    if (monotonicMillis(clock) - begun < TURN_MILLIS) continue
     yield* nextSlice
-    begun = performance.now()
+    begun = monotonicMillis(clock)
   }
   return undefined
 })

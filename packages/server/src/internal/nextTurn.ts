@@ -1,10 +1,7 @@
-import { Effect } from "effect"
+import { Context, Effect } from "effect"
 
 /** How long work that can wait may go on, in milliseconds, before it waits for the next turn. */
 export const TURN_MILLIS = 4
-
-/** Waits for the next turn of the event loop: other work of the process goes first. */
-export const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 /** The work in slices that waits for a turn, in the order of its arrival. */
 const waiting: Array<() => void> = []
@@ -15,11 +12,25 @@ const giveTurn = (): void => {
   next?.()
 }
 
+/** The turns of the event loop. A simulation provides turns of its own. */
+export const EventLoop = Context.Reference<{
+  readonly nextTurn: Effect.Effect<void>
+  readonly nextSlice: Effect.Effect<void>
+}>("@sealog/server/EventLoop", {
+  defaultValue: () => ({
+    nextTurn: Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))),
+    nextSlice: Effect.callback<void>((resume) => {
+      waiting.push(() => resume(Effect.void))
+      if (waiting.length === 1) setImmediate(giveTurn)
+    })
+  })
+})
+
+/** Waits for the next turn of the event loop: other work of the process goes first. */
+export const nextTurn = Effect.flatMap(EventLoop, (loop) => loop.nextTurn)
+
 /**
  * Waits for the next turn, which it shares with no other slice: the event loop is held for as long as one slice takes, however
  * many libraries are worked on.
  */
-export const nextSlice = Effect.callback<void>((resume) => {
-  waiting.push(() => resume(Effect.void))
-  if (waiting.length === 1) setImmediate(giveTurn)
-})
+export const nextSlice = Effect.flatMap(EventLoop, (loop) => loop.nextSlice)

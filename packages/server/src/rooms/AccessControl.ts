@@ -10,6 +10,7 @@ import { fromStreamEvent, libraryAdministration, serverAdministration, toNewEven
 import type { DocumentId } from "../domain/Ids.ts"
 import type { StreamEvent } from "../domain/Stream.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
+import { RandomId } from "../internal/randomId.ts"
 import {
   Access,
   type AccessChange,
@@ -64,7 +65,7 @@ export class AccessControl extends Context.Service<
         const run = yield* FiberSet.makeRuntime<never>()
         const timeout = Duration.fromInputUnsafe(options.policyTimeout ?? "5 seconds")
         // The events of this process, which has acted before it writes them.
-        const origin = `access ${crypto.randomUUID()}`
+        const origin = `access ${(yield* RandomId)()}`
         const watchers = new Set<AccessWatcher>()
 
         const watch = Effect.fnUntraced(function* (watcher: AccessWatcher) {

@@ -8,6 +8,7 @@
 import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty } from "effect/Array"
 import type { StreamKey } from "../domain/Stream.ts"
+import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextTurn } from "../internal/nextTurn.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { type Append, type Appended, EventLog, StorageUnavailable } from "../ports/EventLog.ts"
@@ -68,13 +69,14 @@ export class Committer extends Context.Service<
       let held: Array<Taken> = []
       const some = yield* Latch.make()
       const clock = yield* Clock.Clock
+      const elapsed = () => monotonicMillis(clock)
       let failedAt = Number.NEGATIVE_INFINITY
 
       let lastMillis = 0
       let growth = 0
       let committingSince: number | undefined
       let begun = 0
-      const underWay = () => (committingSince === undefined ? 0 : (performance.now() - begun) / 1000)
+      const underWay = () => (committingSince === undefined ? 0 : (elapsed() - begun) / 1000)
       yield* Metrics.commitUnderWaySeconds.at({}).read(underWay)
       yield* Metrics.appendsWaiting.at({}).read(() => waiting.length)
 
@@ -84,13 +86,13 @@ export class Committer extends Context.Service<
        */
       const gather = Effect.gen(function* () {
         yield* held.length === 0 ? some.await : Effect.raceFirst(some.await, Effect.sleep(HELD_AGAIN_MILLIS))
-        const until = performance.now() + lastMillis * PATIENCE
+        const until = elapsed() + lastMillis * PATIENCE
         let before: number
         do {
           before = growth
           // Frames that have arrived are handled first.
           yield* nextTurn
-        } while (growth > before && performance.now() < until)
+        } while (growth > before && elapsed() < until)
       })
 
       /** Logs what rooms threw, and appends that were given up, since the last call. */
@@ -156,14 +158,14 @@ export class Committer extends Context.Service<
         const batch = takeBatch()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
-        begun = performance.now()
+        begun = elapsed()
         committingSince = clock.currentTimeMillisUnsafe()
         return Effect.suspend(() => log.append(appends, { leaveHeld: true })).pipe(
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
-          Effect.tap(() => logIfSlow(performance.now() - begun, appends)),
+          Effect.tap(() => logIfSlow(elapsed() - begun, appends)),
           Effect.map((exit) => {
-            lastMillis = performance.now() - begun
+            lastMillis = elapsed() - begun
             committingSince = undefined
             countCommit(lastMillis, appends, exit)
             failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY

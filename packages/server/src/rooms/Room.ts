@@ -63,6 +63,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly announce: (key: StreamKey) => void
     readonly broadcast: (message: Uint8Array) => void
     readonly now: () => number
+    /** Milliseconds of a clock that never goes back. */
+    readonly elapsed: () => number
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: TailCache
     readonly frames: FrameLog
@@ -303,12 +305,17 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** Ends the room, because its state is in doubt. Everything that it holds fails. */
   const drop = (what: string, defect: unknown): void => {
     if (isDropped) return
-    isDropped = true
     report(`${what}, and so the room,`, defect)
+    end("Failed")
+  }
+
+  /** Answers everything that the room holds, and ends its sessions. The stream opens in a new room. */
+  const end = (outcome: "Failed" | "Unavailable"): void => {
+    isDropped = true
     const unanswered = queue.fail().slice(confirmed)
     services.dropped()
     failSubscribers()
-    for (const pending of unanswered) answer(pending, { _tag: "Failed" })
+    for (const pending of unanswered) answer(pending, { _tag: outcome })
   }
 
   // -------------------------------------------------------------------------------------------------------- reading
@@ -316,18 +323,24 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** Takes over a page of what other processes wrote. Returns true when the page was the last one. */
   const readPage = Effect.gen(function* () {
     const events = yield* services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
+    if (protocol.readsPayloads && events.some(isPurged)) {
+      // Another process has written a checkpoint since, from which the next room reads.
+      yield* Effect.logInfo(`${streamName(key)} was purged before this process read it, and is opened again`)
+      end("Unavailable")
+      return true
+    }
     if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
-    let begun = performance.now()
+    let begun = services.elapsed()
     for (const placed of events) {
       const steps = protocol.prepare?.(queue.committed.state, placed.event, placed.payload)
       if (steps !== undefined) yield* inTurns(steps, { isStopped: () => isDropped })
       if (isDropped) return true
       adopt(placed)
       if (isDropped) return true
-      if (performance.now() - begun < TURN_MILLIS) continue
+      if (services.elapsed() - begun < TURN_MILLIS) continue
       yield* nextTurn
       if (isDropped) return true
-      begun = performance.now()
+      begun = services.elapsed()
     }
     movedAt = services.now()
     return events.length < READ_PAGE
@@ -435,6 +448,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
 
 /** Whether an event of an evicted stream brings content, or begins to: a snapshot, or the request for a replica's data. */
 const brings = ({ checkpoint, type }: StreamEvent): boolean => checkpoint || type === "RestoreLeased"
+
+const isPurged = ({ event, payload }: PlacedEvent): boolean => payload === null && event.payloadHash !== ""
 
 const nameOf = ({ type, version }: StreamEvent): string => `${type} ${version}`
 

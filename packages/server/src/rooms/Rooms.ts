@@ -7,6 +7,7 @@ import type { LibraryId } from "../domain/Ids.ts"
 import { EVICTED, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
+import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
@@ -97,6 +98,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
       },
       broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
       now: () => clock.currentTimeMillisUnsafe(),
+      elapsed: () => monotonicMillis(clock),
       run: (effect: Effect.Effect<void>) => void run(effect),
       tails,
       frames,

@@ -2,9 +2,10 @@
  * Reads a stream from where its newest checkpoint says that reading begins, page by page. Other work of the process comes in
  * between, so a long tail holds nothing up.
  */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { inTurns } from "../internal/inTurns.ts"
+import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextSlice, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
 
@@ -27,6 +28,7 @@ export const foldTail = Effect.fnUntraced(function* <A>(
   step: (before: A, placed: PlacedEvent) => A,
   prepare?: (before: A, placed: PlacedEvent) => Generator<undefined, void, void> | undefined
 ) {
+  const clock = yield* Clock.Clock
   const newestCheckpoint = Effect.map(log.streams({ ...key, limit: 1, payloads: false }), ([found]) => found)
   while (true) {
     const stream = yield* newestCheckpoint
@@ -42,14 +44,14 @@ export const foldTail = Effect.fnUntraced(function* <A>(
       }
       if (isOutdated) break
       yield* nextSlice
-      let begun = performance.now()
+      let begun = monotonicMillis(clock)
       for (const placed of page) {
         const steps = prepare?.(tail.value, placed)
         if (steps !== undefined) yield* inTurns(steps)
         tail = stepped(tail, placed, step)
-        if (performance.now() - begun < TURN_MILLIS) continue
+        if (monotonicMillis(clock) - begun < TURN_MILLIS) continue
         yield* nextSlice
-        begun = performance.now()
+        begun = monotonicMillis(clock)
       }
       after = tail.head.version
     }

@@ -11,6 +11,7 @@ import { canonicalJson } from "../../src/domain/CanonicalJson.ts"
 import { LibraryId, type SnapshotId } from "../../src/domain/Ids.ts"
 import { type NewEvent, place, type StreamKey } from "../../src/domain/Stream.ts"
 import { type DocumentEvent, toNewEvent } from "../../src/domain/secsync/Events.ts"
+import * as Metrics from "../../src/metrics/Metrics.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
@@ -309,6 +310,25 @@ describe("a returning client", () => {
       yield* foreignSnapshot(log, key, third)
       const later = yield* connectRaw({ ...options, query: knowing(second) })
       assert.deepStrictEqual(chainOf(later.first), [])
+    })
+  )
+
+  it.live("receives no update that it knows, even if another process stored that one", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      // Without signals, the room finds foreign events only when it commits or refuses.
+      const server = yield* startMemoryServer({}, layer)
+      const { author, client, docId, key, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const foreign = makeAuthor()
+      yield* connectRaw(options)
+      yield* foreignUpdate(log, key, updateMessage(foreign, { docId, refSnapshotId, clock: 0 }))
+      const clocks = encodeURIComponent(JSON.stringify({ [foreign.pubKey]: 0 }))
+      const again = yield* connectRaw({
+        ...options,
+        query: `${knowing(snapshot)}&knownSnapshotUpdateClocks=${clocks}`
+      })
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      assert.deepStrictEqual(authorAndClock(yield* again.next("update")), [author.pubKey, 0])
     })
   )
 })
@@ -703,15 +723,41 @@ describe("a room that another process writes beside", () => {
       assert.deepStrictEqual(delivered, [1])
     })
   )
+
+  it.effect("is opened again when events were purged before it read them", () =>
+    Effect.gen(function* () {
+      const { layer, log } = yield* makeTroubledLog
+      const defects = Metrics.defects.at({}).count
+      yield* Effect.gen(function* () {
+        const rooms = yield* makeRooms({ ...numbers, readsPayloads: true }, { protocol: "verdant", idle: 0 })
+        const room = yield* rooms.get(key)
+        const ended = yield* Latch.make()
+        yield* room.subscribe({ id: "a", deliver: () => {}, relay: () => {}, fail: () => ended.openUnsafe() })
+        yield* appendEven(log, key, { payload: Uint8Array.of(1) })
+        yield* appendEven(log, key, { isCheckpoint: true })
+        room.wake()
+        yield* ended.await
+        assert.isTrue(room.isDropped())
+        assert.strictEqual((yield* rooms.get(key)).version(), 2)
+      }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))
+      assert.strictEqual(Metrics.defects.at({}).count, defects)
+    })
+  )
 })
 
 const even: NewEvent = { type: "Even", data: {}, payloadHash: "", checkpoint: false }
 
-/** Appends the event of "even" as another process does. */
-const appendEven = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey) {
+/** Appends the event of "even" as another process does. A checkpoint purges the payloads before it. */
+const appendEven = Effect.fnUntraced(function* (
+  log: EventLog["Service"],
+  key: StreamKey,
+  { isCheckpoint = false, payload = null }: { isCheckpoint?: boolean; payload?: Uint8Array | null } = {}
+) {
   const [head] = yield* log.heads([key])
-  const event = place(key, head!, even, "another process", 0)
-  yield* log.append([{ key, expectedVersion: head!.version, events: [{ event, payload: null }] }])
+  const payloadHash = payload === null ? "" : blake2b256(payload)
+  const event = place(key, head!, { ...even, checkpoint: isCheckpoint, payloadHash }, "another process", 0)
+  const purge = isCheckpoint ? { purgeBefore: event.version } : {}
+  yield* log.append([{ key, expectedVersion: head!.version, events: [{ event, payload }], ...purge }])
 }, Effect.orDie)
 
 /** Accepts "even", and refuses every other command. */

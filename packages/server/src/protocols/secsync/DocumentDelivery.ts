@@ -15,6 +15,7 @@ import { Effect, type Fiber, Semaphore } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
 import { DELETED, type StreamEvent } from "../../domain/Stream.ts"
 import { fromStreamEvent } from "../../domain/secsync/Events.ts"
+import type { DocumentState } from "../../domain/secsync/State.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Committed, Subscriber } from "../../rooms/RoomProtocol.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
@@ -27,6 +28,7 @@ import {
   documentFrame,
   type FrameInPieces,
   isSentUpdatesAlone,
+  type Known,
   type LoadRequest,
   type RefusedSnapshot,
   refusedSnapshotFrame
@@ -93,8 +95,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
       const { request, room } = this
       const { snapshotId } = request.known
       room.local.restoreCoordinator.join(this)
-      // If the client names a snapshot that this process does not know, another process may have stored it.
-      const isCurrent = snapshotId === undefined || snapshotId === room.state().active?.snapshotId
+      // If the client names a snapshot or an update that this process does not know, another process may have stored it.
+      const isCurrent = snapshotId === undefined || contains(room.state(), request.known)
       const tail = yield* this.sendFrom(isCurrent ? room.tail : room.newestTail, (tail) => this.frameOf(tail))
       this.completeSnapshot = completeAfterLoading(tail, request.known)
       this.lastSeenSnapshot = documentOf(tail).snapshot?.snapshotId ?? snapshotId
@@ -261,3 +263,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     this.replies.requireSnapshot(this.completeSnapshot ?? "", 0)
   }
 }
+
+/** Whether a document is at the snapshot that a client knows, and holds every update that the client knows. */
+const contains = ({ active, clocks }: DocumentState, known: Known): boolean =>
+  active?.snapshotId === known.snapshotId &&
+  Array.from(known.clocks).every(([pubKey, clock]) => (clocks.get(pubKey)?.clock ?? -1) >= clock)

@@ -9,6 +9,7 @@ import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { type DocumentCount, makeDocumentCounts } from "./DocumentCounts.ts"
 import { showDocuments } from "./DocumentMetrics.ts"
+import { OwedSnapshots, receiveOwed } from "./OwedSnapshots.ts"
 import { RelayedMessages } from "./RelayedMessages.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
 import { snapshotFrame, updateFrame } from "./Wire.ts"
@@ -23,6 +24,7 @@ export interface DocumentLocal {
   readonly restoreCoordinator: RestoreCoordinator
   readonly reservations: WriteReservations
   readonly relayed: RelayedMessages
+  readonly owedSnapshots: OwedSnapshots
   /** The library's quota at this moment. */
   quota: () => Quota
   /** The library's documents. undefined: the log holds this one, so it does not matter how many there are. */
@@ -67,6 +69,7 @@ const protocol: RoomProtocol<
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
     reservations: makeWriteReservations(),
     relayed: new RelayedMessages(),
+    owedSnapshots: new OwedSnapshots(),
     quota: () => noQuota,
     documents: undefined,
     events: version,
@@ -74,7 +77,7 @@ const protocol: RoomProtocol<
     mayCreate: true
   }),
   observe: (local, event) => {
-    const { documents, restoreCoordinator, reservations } = local
+    const { documents, owedSnapshots, restoreCoordinator, reservations } = local
     local.events = event.version
     reservations.wrote(event.origin)
     if (event.version === 1) documents?.add()
@@ -82,9 +85,13 @@ const protocol: RoomProtocol<
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)
     if (decoded._tag === "Evicted") return restoreCoordinator.evicted(decoded.snapshot.snapshotId)
+    if (decoded._tag === "SnapshotStored") owedSnapshots.bring(decoded.pubKey)
     restoreCoordinator.restored()
   },
-  hear: ({ reservations }, message) => receiveReservation(reservations, message)
+  hear: ({ owedSnapshots, reservations }, message) => {
+    receiveReservation(reservations, message)
+    receiveOwed(owedSnapshots, message)
+  }
 }
 
 /** How long an empty room stays open. A client that lost its connection is usually back by then. */

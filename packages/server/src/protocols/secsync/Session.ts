@@ -335,10 +335,7 @@ class DocumentSession implements ProtocolSession {
         payload: message.payload,
         payloadHash: blake2b256(message.payload),
         payloadBytes: message.payload.length,
-        // A client that was asked for a snapshot and did not send one may go on with updates.
-        snapshotDueAfter: replies.wasAskedToReplace(message.refSnapshotId)
-          ? Number.POSITIVE_INFINITY
-          : this.services.maxUpdates
+        snapshotDueAfter: this.snapshotDueAfter(message)
       } as const
       inFlight.begin(message.payload.length)
       const { frames } = this.services
@@ -355,6 +352,13 @@ class DocumentSession implements ProtocolSession {
       })
       yield* inFlight.belowLimit
     })
+  }
+
+  /** The number of updates of the active snapshot from which on this update is refused for a snapshot. */
+  private snapshotDueAfter({ pubKey, refSnapshotId }: Wire.UpdateMessage): number {
+    // A client that was asked for a snapshot and did not send one may go on with updates.
+    if (this.replies.wasAskedToReplace(refSnapshotId)) return Number.POSITIVE_INFINITY
+    return this.room.local.owedSnapshots.isOwedBy(pubKey) ? 0 : this.services.maxUpdates
   }
 
   // ---- snapshots

@@ -7,9 +7,18 @@ import type { SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
+import { owedMessage } from "./OwedSnapshots.ts"
 import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import { type UpdateMessage, updateSaved, updateSaveFailed, updateSuperseded } from "./Wire.ts"
+
+interface RefusedUpdate extends Pick<UpdateMessage, "refSnapshotId" | "pubKey" | "clock"> {
+  /**
+   * The smallest clock above this update's under which its author may send the refused changes again. An update from this
+   * clock on may be that one, and the client waits for its answer.
+   */
+  readonly sentAgainFrom: number
+}
 
 export class UpdateReplies {
   private readonly room: DocumentRoom
@@ -17,7 +26,7 @@ export class UpdateReplies {
   /** The snapshot that the client was last asked to replace; "" if none was active. */
   private askedToReplace: SnapshotId | "" | undefined
   /** The last refused update: updates that its author sent behind it may still arrive. */
-  private refused: Pick<UpdateMessage, "refSnapshotId" | "pubKey" | "clock"> | undefined
+  private refused: RefusedUpdate | undefined
   /** The last update of this connection that was acknowledged. */
   private acknowledged: Pick<UpdateMessage, "refSnapshotId" | "clock"> | undefined
   private severalSnapshots = false
@@ -50,11 +59,13 @@ export class UpdateReplies {
         // If this connection already had an update under this clock, the client's list of updates in flight is wrong, and
         // only a snapshot brings all its changes. Otherwise the client has reconnected and begins again at clock 0: the
         // refusal makes it find its clock.
-        return this.hasAcknowledged(message) ? this.requireSnapshot(refSnapshotId, clock) : this.refuse(message)
+        return this.hasAcknowledged(message)
+          ? this.requireLostChanges(message)
+          : this.refuse(message, this.sentAgainFrom(message, outcome.refusal, holder))
       case "SnapshotDue":
         return this.requireSnapshot(refSnapshotId, clock)
       default:
-        return this.refuse(message)
+        return this.refuse(message, Number.POSITIVE_INFINITY)
     }
   }
 
@@ -67,6 +78,13 @@ export class UpdateReplies {
     this.severalSnapshots = true
     this.connection.send(updateSaveFailed(snapshotId, clock, this.askedToReplace !== active))
     this.askedToReplace = active
+  }
+
+  /** Asks for a snapshot, now or at the author's next update, because the client may have forgotten the changes. */
+  private requireLostChanges({ clock, pubKey, refSnapshotId }: UpdateMessage): void {
+    this.room.local.owedSnapshots.add(pubKey)
+    this.room.tell(owedMessage(pubKey))
+    this.requireSnapshot(refSnapshotId, clock)
   }
 
   wasAskedToReplace(snapshotId: SnapshotId): boolean {
@@ -96,13 +114,30 @@ export class UpdateReplies {
     this.connection.send(updateSaved(refSnapshotId, clock))
   }
 
-  /** Refuses a burst once: an update that continues a refused one is answered `update-superseded`. */
-  private refuse({ refSnapshotId, pubKey, clock }: UpdateMessage): void {
-    const continues =
-      this.refused?.refSnapshotId === refSnapshotId &&
-      this.refused.pubKey === pubKey &&
-      this.refused.clock + 1 === clock
-    this.refused = { refSnapshotId, pubKey, clock }
+  /**
+   * A client sends refused changes again under the clock after its last update that it knows to be stored. That is not above
+   * the refused clock, unless the client has reconnected and begun again at 0.
+   */
+  private sentAgainFrom(
+    { clock, refSnapshotId }: UpdateMessage,
+    refusal: DocumentRefusal,
+    holder: Pick<Holder, "isReady">
+  ): number {
+    // The client has received its stored updates before this refusal, unless they are held back.
+    if (refusal._tag === "ClockTaken") return holder.isReady() ? refusal.expected : clock + 1
+    const hasBegunAgain = clock === 0 && this.acknowledged?.refSnapshotId !== refSnapshotId
+    return hasBegunAgain ? clock + 1 : Number.POSITIVE_INFINITY
+  }
+
+  /** Refuses a burst once: an update that surely continues a refused one is answered `update-superseded`. */
+  private refuse({ refSnapshotId, pubKey, clock }: UpdateMessage, sentAgainFrom: number): void {
+    const before = this.refused
+    const follows = before?.refSnapshotId === refSnapshotId && before.pubKey === pubKey && before.clock + 1 === clock
+    const continues = follows && clock < before.sentAgainFrom
+    this.refused = {
+      ...{ refSnapshotId, pubKey, clock },
+      sentAgainFrom: follows ? Math.min(before.sentAgainFrom, sentAgainFrom) : sentAgainFrom
+    }
     const frame = continues ? updateSuperseded(refSnapshotId, clock) : updateSaveFailed(refSnapshotId, clock, false)
     this.connection.send(frame)
   }

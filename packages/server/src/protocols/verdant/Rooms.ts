@@ -1,5 +1,4 @@
 /** Verdant libraries as rooms: the pure rules, and what a process knows of a library beyond its log. */
-import { randomBytes } from "node:crypto"
 import { Clock, Context, Duration, Effect, FiberSet, Layer, Option, Semaphore } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
@@ -11,6 +10,7 @@ import { VERDANT } from "../../domain/verdant/Events.ts"
 import { evolve } from "../../domain/verdant/Evolve.ts"
 import { prepare } from "../../domain/verdant/prepare.ts"
 import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts"
+import { RandomId } from "../../internal/randomId.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
@@ -46,6 +46,8 @@ export type LibraryRoom = Room<LibraryState, LibraryCommand, LibraryRefusal, Lib
 export const libraryKey = (libraryId: LibraryId): StreamKey => ({ libraryId, streamId: VERDANT })
 
 interface ProtocolOptions {
+  /** Names this process to others. */
+  readonly process: string
   readonly now: () => number
   readonly later: PresenceServices["later"]
   readonly truancy: number
@@ -56,9 +58,9 @@ const makeProtocol = ({
   later,
   now,
   onEvicted,
+  process,
   truancy
 }: ProtocolOptions): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal, DecisionContext> => {
-  const process = randomBytes(9).toString("base64url")
   return {
     initial: () => initial,
     decide,
@@ -131,6 +133,7 @@ export class LibraryRooms extends Context.Service<
           run(deleting)
         }
         const protocol = makeProtocol({
+          process: (yield* RandomId)(),
           now: () => clock.currentTimeMillisUnsafe(),
           later: (millis, then) => run(Effect.andThen(Effect.sleep(millis), Effect.sync(then))),
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),

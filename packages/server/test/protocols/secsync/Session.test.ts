@@ -85,6 +85,48 @@ describe("a Secsync session", () => {
     })
   )
 
+  it.live("refuses changes that a client sent again, though their clock follows that of the refused update", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* client.next("update-saved")
+      client.socket.terminate()
+      // After a reconnect, a client begins again at clock 0, and learns its clock by the refusal.
+      const again = yield* connectRaw(options)
+      again.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      assert.isFalse((yield* again.next("update-save-failed"))["requiresNewSnapshot"])
+      const other = yield* connectRaw(options)
+      other.send(snapshotMessage(makeAuthor(), { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } }))
+      yield* other.next("snapshot-saved")
+      again.send(updateMessage(author, { docId, refSnapshotId, clock: 1 }))
+      const answer = yield* again.next(undefined, ({ type }) => type.startsWith("update-"))
+      assert.deepStrictEqual([answer.type, answer["clock"]], ["update-save-failed", 1])
+    })
+  )
+
+  it.live("asks an author for the snapshot that it owes, on its next connection", () =>
+    Effect.gen(function* () {
+      const server = yield* startMemoryServer()
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* client.next("update-saved")
+      // The client takes the acknowledgement of the first update for that of this one, and forgets it.
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      assert.isTrue((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+      client.socket.terminate()
+
+      const again = yield* connectRaw(options)
+      again.send(updateMessage(author, { docId, refSnapshotId, clock: 1 }))
+      assert.isTrue((yield* again.next("update-save-failed"))["requiresNewSnapshot"])
+      const second = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
+      again.send(second)
+      yield* again.next("snapshot-saved")
+      again.send(updateMessage(author, { docId, refSnapshotId: second.publicData.snapshotId, clock: 0 }))
+      yield* again.next("update-saved")
+    })
+  )
+
   it.live("sends a client exactly the updates of each author that its clocks do not cover", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
