@@ -127,7 +127,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     if (this.heldBack === undefined) this.connection.sendVolatile(frame)
   }
 
-  fail(): void {
+  fail(why: "defect" | "restored"): void {
+    if (why === "restored") return this.connection.close(CloseCode.tryAgainLater, "the log was restored")
     this.connection.close(CloseCode.internalError, "internal error")
   }
 

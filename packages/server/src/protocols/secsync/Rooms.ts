@@ -4,6 +4,7 @@ import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
+import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -89,13 +90,14 @@ export class DocumentRooms extends Context.Service<
       DocumentRooms,
       Effect.gen(function* () {
         const quotas = yield* Quotas
+        const epoch = yield* LogEpoch
         const countOf = yield* makeDocumentCounts
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
           local.quota = yield* quotas.of(libraryId)
           local.mayCreate = mayCreate
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
-        return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare }))
+        return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch }))
       })
-    )
+    ).pipe(Layer.provide(LogEpoch.layer))
 }

@@ -12,6 +12,7 @@ import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -113,6 +114,7 @@ export class LibraryRooms extends Context.Service<
         const clock = yield* Clock.Clock
         const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
         const quotas = yield* Quotas
+        const epoch = yield* LogEpoch
         const run = yield* FiberSet.makeRuntime<never>()
         // The command that evicted the library may not reach its files, so every process that observes it deletes them.
         const deleteFiles = (libraryId: LibraryId): void => {
@@ -134,9 +136,9 @@ export class LibraryRooms extends Context.Service<
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare })
+        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare, epoch })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })
-    )
+    ).pipe(Layer.provide(LogEpoch.layer))
 }

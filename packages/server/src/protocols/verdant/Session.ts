@@ -187,7 +187,8 @@ class LibrarySession implements Session, Subscriber {
 
   relay(): void {}
 
-  fail(): void {
+  fail(why: "defect" | "restored" = "defect"): void {
+    if (why === "restored") return this.client.close(CloseCode.tryAgainLater, "the log was restored")
     this.client.close(CloseCode.internalError, "internal error")
   }
 
