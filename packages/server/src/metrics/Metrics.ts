@@ -428,7 +428,8 @@ export const clientsAhead = counter({
   description:
     "Clients that know more than the log: asked for what they have, waiting until an operator says that the log was restored, or lost, because others went on without it",
   unit: "clients",
-  labels: { protocol: PROTOCOLS, outcome: ["asked", "waiting", "lost"] }
+  labels: { protocol: PROTOCOLS, outcome: ["asked", "waiting", "lost"] },
+  initially: PROTOCOLS.map((protocol) => ({ protocol, outcome: "asked" as const }))
 })
 
 export const fanOutSeconds = histogram({

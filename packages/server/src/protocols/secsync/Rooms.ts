@@ -31,6 +31,8 @@ export interface DocumentLocal {
   isNew: boolean
   /** Whether a client's first snapshot makes the document. */
   mayCreate: boolean
+  /** When the log was last restored from a backup, milliseconds since 1970; undefined: never. */
+  restoredAt: () => number | undefined
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -48,9 +50,14 @@ const protocol: RoomProtocol<
       event: Secsync.toNewEvent(event, "payloadHash" in command ? command.payloadHash : ""),
       payload: "payload" in command ? command.payload : null
     })),
-  context: ({ documents, mayCreate, quota }) => ({ quota: quota(), documents: documents?.current() ?? 0, mayCreate }),
+  context: ({ documents, mayCreate, quota, restoredAt }) => ({
+    quota: quota(),
+    documents: documents?.current() ?? 0,
+    mayCreate,
+    restoredAt: restoredAt()
+  }),
   readsPayloads: false,
-  evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
+  evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash, event.recordedAt),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
   frame: (event, payload) => {
     if (payload === null) return undefined
@@ -63,7 +70,8 @@ const protocol: RoomProtocol<
     quota: () => noQuota,
     documents: undefined,
     isNew: !state.isCreated,
-    mayCreate: true
+    mayCreate: true,
+    restoredAt: () => undefined
   }),
   observe: ({ documents, restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)
@@ -95,6 +103,7 @@ export class DocumentRooms extends Context.Service<
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
           local.quota = yield* quotas.of(libraryId)
           local.mayCreate = mayCreate
+          local.restoredAt = () => epoch.current().restored?.at
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
         return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch }))

@@ -12,6 +12,7 @@ import { SigningKeys } from "../../rooms/SigningKeys.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
+import { makeClientsAhead } from "./ClientsAhead.ts"
 import { MANY_BYTES_IN_FLIGHT } from "./InFlight.ts"
 import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
 import { openSession, refuseAccess, refuseMissing, type SessionRequest } from "./Session.ts"
@@ -65,15 +66,18 @@ export class SecsyncSessions extends Context.Service<
         const clock = yield* Clock.Clock
         const inFlight = new SharedBytes(MANY_BYTES_IN_FLIGHT)
         yield* Metrics.showMemory("updates_in_flight", () => inFlight.held, inFlight.maxBytes)
+        const now = () => clock.currentTimeMillisUnsafe()
+        const run = yield* FiberSet.makeRuntime<never>()
         const services = {
+          ahead: makeClientsAhead({ now, run }),
           ask: (yield* AccessControl).ask,
           signatures: yield* Signatures,
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
           maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
           inFlight,
-          now: () => clock.currentTimeMillisUnsafe(),
-          run: yield* FiberSet.makeRuntime<never>(),
+          now,
+          run,
           frames: yield* makeFrameLog,
           hooks: yield* makeStoredHooks(options),
           claimKey: (yield* SigningKeys).claim
