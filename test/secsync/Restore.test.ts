@@ -1,8 +1,8 @@
 /** A log that was restored from an older backup: real clients bring back what they hold. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
-import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
+import { mintToken, runCommand } from "../support/servers/ServerProcess.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
 import { keepRows } from "../support/storage/backups.ts"
 import { freshStorage } from "../support/storage/databases.ts"
@@ -99,8 +99,8 @@ describe("a log that was restored while the server was stopped", () => {
     Effect.gen(function* () {
       const database = yield* freshStorage
       const token = yield* mintToken(randomName())
-      const first = yield* spawnServer(database)
-      const { port, url } = first
+      const scope = yield* Scope.make()
+      const { port, url } = yield* Scope.provide(startServer({ database }), scope)
       const documents = [randomName(), randomName()]
       const [updates, snapshots] = [
         yield* connectClient({ url, token, documentId: documents[0]! }),
@@ -115,9 +115,9 @@ describe("a log that was restored while the server was stopped", () => {
         for (const client of clients) client.write(item)
         yield* untilAll(clients, `${item} is stored`, (client) => client.isSettledOnActive())
       }
-      yield* first.stop
+      yield* Scope.close(scope, Exit.void)
       yield* putBack
-      yield* spawnServer(database, { port })
+      yield* startServer({ database, port })
       yield* untilNewcomerSees([updates], { url, token, documentId: documents[0]! }, items)
 
       snapshots.write("written while it waits")

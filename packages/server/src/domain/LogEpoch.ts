@@ -35,13 +35,21 @@ export const toNewEvent = (event: LogEpochEvent): NewEvent => {
 
 export const fromStreamEvent = (event: StreamEvent): LogEpochEvent => decodeEvent({ ...event.data, _tag: event.type })
 
+export interface Restore {
+  readonly mark: string
+  /** When it was marked, milliseconds since 1970. */
+  readonly at: number
+  /** A server noticed it; otherwise an operator said so. */
+  readonly noticed: boolean
+}
+
 export interface LogEpoch {
   /** undefined: no server has named the log yet. */
   readonly logId: string | undefined
   /** 1, and one more for each restore. */
   readonly number: number
-  /** The last restore: its mark, and when it was marked, milliseconds since 1970. undefined: there was none. */
-  readonly restored: { readonly mark: string; readonly at: number } | undefined
+  /** The last restore; undefined: there was none. */
+  readonly restored: Restore | undefined
 }
 
 export const firstEpoch: LogEpoch = { logId: undefined, number: 1, restored: undefined }
@@ -50,5 +58,9 @@ export const evolve = (epoch: LogEpoch, event: StreamEvent): LogEpoch => {
   const decoded = fromStreamEvent(event)
   return decoded._tag === "LogNamed"
     ? { ...epoch, logId: decoded.logId }
-    : { ...epoch, number: epoch.number + 1, restored: { mark: decoded.mark, at: event.recordedAt } }
+    : {
+        ...epoch,
+        number: epoch.number + 1,
+        restored: { mark: decoded.mark, at: event.recordedAt, noticed: decoded.noticed }
+      }
 }

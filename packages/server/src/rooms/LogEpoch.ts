@@ -7,7 +7,7 @@
  * back, and are asked for what they have.
  */
 import { randomUUID } from "node:crypto"
-import { Cause, Context, Effect, FiberSet, Latch, Layer, type Scope } from "effect"
+import { Cause, Clock, Context, Effect, FiberSet, Latch, Layer, type Scope } from "effect"
 import * as Domain from "../domain/LogEpoch.ts"
 import { emptyHead, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import * as Metrics from "../metrics/Metrics.ts"
@@ -18,6 +18,8 @@ import { appendAfter } from "./optimisticAppend.ts"
 const LOOK = "2 seconds"
 /** The pause before a mark is tried again that could not be written. */
 const RETRY = "500 millis"
+/** How long after a restore newcomers wait for clients that know more, milliseconds. Connected clients are back by then. */
+const RETURN_MILLIS = 5000
 /** Streams that the server's log names after a restore; the others are counted. */
 const MAX_NAMED = 20
 
@@ -28,6 +30,13 @@ export class LogEpoch extends Context.Service<
   {
     /** The log's epoch, as far as this process has read it. */
     readonly current: () => Domain.LogEpoch
+    /**
+     * No client wrote before this to a stream of the restored log, milliseconds since 1970; undefined: it was never restored.
+     * An operator may say so late: then it is the moment at which this process started, because it noticed nothing itself.
+     */
+    readonly restoredAt: () => number | undefined
+    /** Whether the log was restored so recently that clients are on their way back. */
+    readonly isReturning: () => boolean
     /** Reports a stream that the log holds less of than this process, or another history. */
     readonly report: (key: StreamKey, known: StreamHead, found: StreamHead) => void
     /** Calls the listener at each mark that this process did not know, until the scope closes. */
@@ -40,6 +49,8 @@ export class LogEpoch extends Context.Service<
     LogEpoch,
     Effect.gen(function* () {
       const log = yield* EventLog
+      const clock = yield* Clock.Clock
+      const startedAt = clock.currentTimeMillisUnsafe()
       const run = yield* FiberSet.makeRuntime<never>()
       const listeners = new Set<() => void>()
       /** The marks that this process has seen: a mark that it has not means that every room is of before. */
@@ -47,6 +58,7 @@ export class LogEpoch extends Context.Service<
       let epoch = Domain.firstEpoch
       let head: StreamHead = emptyHead
       let isUnmarked = false
+      let returningUntil = 0
       let named = 0
       const noticed = yield* Latch.make()
       yield* Metrics.logEpoch.at({}).read(() => epoch.number)
@@ -68,7 +80,11 @@ export class LogEpoch extends Context.Service<
         const isNews = (head.version > 0 || isUnmarked) && restored !== undefined && !seen.has(restored.mark)
         head = found.head
         epoch = found.epoch
-        if (restored !== undefined) seen.add(restored.mark)
+        if (restored !== undefined && !seen.has(restored.mark)) {
+          seen.add(restored.mark)
+          // Also at the start, which may follow the mark.
+          returningUntil = clock.currentTimeMillisUnsafe() + RETURN_MILLIS
+        }
         if (!isNews) return
         isUnmarked = false
         named = 0
@@ -146,6 +162,12 @@ export class LogEpoch extends Context.Service<
 
       return LogEpoch.of({
         current: () => epoch,
+        restoredAt: () => {
+          const { restored } = epoch
+          if (restored === undefined || restored.noticed) return restored?.at
+          return Math.min(restored.at, startedAt)
+        },
+        isReturning: () => clock.currentTimeMillisUnsafe() < returningUntil,
         report,
         onRestored: (listener) =>
           Effect.acquireRelease(

@@ -79,6 +79,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   /** The client knows more than the log, and is to be asked for a snapshot once it was sent everything. */
   private isToBeAsked = false
   private waits = false
+  /** The client was sent an empty document, and keeps a snapshot that the log does not hold. */
+  private keepsLostSnapshot = false
   /** The next document is read only after the one before was sent. Made when a second document is due. */
   private sending: Semaphore.Semaphore | undefined
 
@@ -117,11 +119,14 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
       )
       if (this.waits) return
       this.completeSnapshot = completeAfterLoading(tail, request.known)
-      this.lastSeenSnapshot = documentOf(tail).snapshot?.snapshotId ?? snapshotId
+      this.lastSeenSnapshot = this.keepsLostSnapshot
+        ? snapshotId
+        : (documentOf(tail).snapshot?.snapshotId ?? snapshotId)
       this.hasPartOfEvicted =
         this.isToBeAsked ||
         (evictedOf(tail) !== undefined && this.completeSnapshot === undefined && snapshotId !== undefined)
-      this.pauseAfter(tail)
+      if (this.keepsLostSnapshot) this.release()
+      else this.pauseAfter(tail)
     })
   }
 
@@ -151,6 +156,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
       }
       this.isToBeAsked = mayBring && (!state.isCreated || restoredAt !== undefined)
       this.waits = !this.isToBeAsked
+      this.keepsLostSnapshot = true
       services.ahead.report(room.key, this.waits ? "waiting" : "asked", request)
       return Effect.succeed(emptyDocumentFrame)
     })

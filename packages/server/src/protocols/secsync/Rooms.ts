@@ -33,6 +33,8 @@ export interface DocumentLocal {
   mayCreate: boolean
   /** When the log was last restored from a backup, milliseconds since 1970; undefined: never. */
   restoredAt: () => number | undefined
+  /** Whether the log was restored so recently that clients are on their way back. */
+  isReturning: () => boolean
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -71,7 +73,8 @@ const protocol: RoomProtocol<
     documents: undefined,
     isNew: !state.isCreated,
     mayCreate: true,
-    restoredAt: () => undefined
+    restoredAt: () => undefined,
+    isReturning: () => false
   }),
   observe: ({ documents, restoreCoordinator, reservations }, event) => {
     reservations.wrote(event.origin)
@@ -103,7 +106,8 @@ export class DocumentRooms extends Context.Service<
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
           local.quota = yield* quotas.of(libraryId)
           local.mayCreate = mayCreate
-          local.restoredAt = () => epoch.current().restored?.at
+          local.restoredAt = epoch.restoredAt
+          local.isReturning = epoch.isReturning
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
         return DocumentRooms.of(yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch }))

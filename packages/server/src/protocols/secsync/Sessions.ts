@@ -45,6 +45,9 @@ export interface SecsyncOptions extends StoredHookOptions {
   readonly publicData?: Wire.PublicDataSchemas
 }
 
+/** How often a newcomer looks whether a client has brought back its document. */
+const RETURN_CHECK = "50 millis"
+
 export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
   {
@@ -101,6 +104,21 @@ export class SecsyncSessions extends Context.Service<
             )
           )
         })
+        /**
+         * Right after the log was restored, a client may bring back a snapshot that does not follow from the one that the log
+         * holds. A newcomer that had been sent that one could not follow.
+         */
+        const awaitReturning = (room: DocumentRoom, { known }: SessionRequest): Effect.Effect<void> => {
+          const mayFollow = () => {
+            const state = room.state()
+            const isLevel = known.snapshotId === undefined || known.snapshotId === state.active?.snapshotId
+            return !isLevel || !Secsync.mayComeBack(state, { restoredAt: room.local.restoredAt() })
+          }
+          const isOver = () => !room.local.isReturning() || room.isDropped() || mayFollow()
+          return Effect.suspend(() =>
+            isOver() ? Effect.void : Effect.asVoid(Effect.repeat(Effect.sleep(RETURN_CHECK), { until: isOver }))
+          )
+        }
         const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
           if (!(yield* mayOpen(request))) {
             refuseAccess(connection)
@@ -112,6 +130,7 @@ export class SecsyncSessions extends Context.Service<
             refuseMissing(connection)
             return undefined
           }
+          yield* awaitReturning(room, request)
           return yield* openSession(services, room, connection, request)
         })
         return SecsyncSessions.of({ open })
