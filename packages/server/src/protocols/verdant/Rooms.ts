@@ -47,6 +47,7 @@ interface ProtocolOptions {
   readonly now: () => number
   readonly later: PresenceServices["later"]
   readonly truancy: number
+  readonly restoredAt: () => number | undefined
   readonly onEvicted: (libraryId: LibraryId) => void
 }
 
@@ -54,6 +55,7 @@ const makeProtocol = ({
   later,
   now,
   onEvicted,
+  restoredAt,
   truancy
 }: ProtocolOptions): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal, DecisionContext> => {
   const process = randomBytes(9).toString("base64url")
@@ -79,6 +81,7 @@ const makeProtocol = ({
           now: now(),
           truancy,
           quota: local.quota(),
+          restoredAt: restoredAt(),
           known: progress.snapshot(),
           evictedContent: progress.evictedContent()
         }),
@@ -131,6 +134,7 @@ export class LibraryRooms extends Context.Service<
           now: () => clock.currentTimeMillisUnsafe(),
           later: (millis, then) => run(Effect.andThen(Effect.sleep(millis), Effect.sync(then))),
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
+          restoredAt: epoch.restoredAt,
           onEvicted: deleteFiles
         })
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
