@@ -429,7 +429,9 @@ export const clientsAhead = counter({
     "Clients that know more than the log: asked for what they have, waiting until an operator says that the log was restored, or lost, because others went on without it",
   unit: "clients",
   labels: { protocol: PROTOCOLS, outcome: ["asked", "waiting", "lost"] },
-  initially: PROTOCOLS.map((protocol) => ({ protocol, outcome: "asked" as const }))
+  initially: PROTOCOLS.flatMap((protocol) =>
+    (["asked", "waiting", "lost"] as const).map((outcome) => ({ protocol, outcome }))
+  )
 })
 
 export const fanOutSeconds = histogram({
