@@ -320,7 +320,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     for (const pending of unanswered) answer(pending, { _tag: "Failed" })
   }
 
-  /** Ends the room, because the log was restored. What it holds is not answered: its clients send it again. */
+  /** Ends the room, because the log was restored. Its commands are not answered: clients send them again. */
   const leaveLog = (found?: StreamHead): void => {
     if (isDropped) return
     isDropped = true

@@ -1,5 +1,5 @@
 /**
- * What replicas bring back to a library after the log was restored from an older backup. A replica that synced before the
+ * The content that replicas bring back to a library after the log was restored from an older backup. A replica that synced before the
  * restore may hold what the log lost, and sends only what is newer than its last sync. So it is asked for everything, the
  * library takes what it lacks, and the replica is reset to the library as it is then. All devices and newcomers are equal again.
  */

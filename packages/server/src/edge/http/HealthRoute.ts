@@ -42,7 +42,7 @@ export const makeHealth = Effect.gen(function* () {
     const answer = yield* storage
     if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
     if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
-    if (epoch.isUnmarked()) return unhealthy("the log was restored from a backup; the server is opening it anew")
+    if (epoch.isUnmarked()) return unhealthy("the log was restored from a backup, and the server opens it again")
     if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
     const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
     const since = committer.committingSince()

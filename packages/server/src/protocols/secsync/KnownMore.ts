@@ -36,7 +36,7 @@ export const knownMore = Effect.fnUntraced(function* (
   const later = yield* snapshotsAfter(log, key, snapshotId)
   if (later === undefined) return { _tag: "snapshot" } as const
   const [next] = later.map(Secsync.fromStreamEvent)
-  // A document that was started anew does not follow from what the client has.
+  // A document that began again does not follow from the content of the client.
   if (next?._tag !== "SnapshotStored" || next.parentSnapshotId !== snapshotId) return level
   return beyond(clocks, next.parentSnapshotUpdateClocks)
 })
