@@ -38,6 +38,7 @@ const APPENDS: ReadonlyArray<Column<AppendInput>> = [
   { name: "library_id", type: "text", value: ({ append }) => append.key.libraryId },
   { name: "stream_id", type: "text", value: ({ append }) => append.key.streamId },
   { name: "expected", type: "float8", value: ({ append }) => append.expectedVersion },
+  { name: "expected_chain", type: "bytea", value: ({ append }) => hashBytes(append.expectedChain ?? "") },
   { name: "version", type: "float8", value: ({ head }) => head.version },
   { name: "generation", type: "float8", value: ({ head }) => head.generation },
   { name: "chain", type: "bytea", value: ({ head }) => hashBytes(head.chain) },
@@ -123,7 +124,8 @@ WITH input AS MATERIALIZED (
     checkpoint = greatest(s.checkpoint, found.checkpoint), updated_at = found.updated_at
   FROM found
   WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
-    AND found.actual = found.expected AND found.has_distinct_keys AND found.i NOT IN (SELECT i FROM taken)
+    AND found.actual = found.expected AND (found.expected_chain IS NULL OR s.chain = found.expected_chain)
+    AND found.has_distinct_keys AND found.i NOT IN (SELECT i FROM taken)
   RETURNING found.i, found.library_id, found.stream_number, found.purge_before
 ), made AS (
   INSERT INTO sealog.streams (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)

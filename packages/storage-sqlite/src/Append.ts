@@ -1,6 +1,6 @@
 /** Appends a batch in one transaction: compares every stream's version, then inserts all rows with few statements. */
 import type { Append, Appended, StreamKey } from "@sealog/server/ports"
-import { hashBytes, headAfter, PayloadCodec } from "@sealog/server/storage"
+import { hashBytes, hashText, headAfter, PayloadCodec } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { unavailable } from "./Unavailable.ts"
@@ -75,7 +75,7 @@ export const makeAppend = Effect.gen(function* () {
   /** Reads the streams' numbers and versions in the order of the batch, with the log's last position and stream number. */
   const readEnds = (batch: ReadonlyArray<Append>) =>
     sql.unsafe<End>(
-      `SELECT s.stream_number, s.version, (SELECT coalesce(max(position), 0) FROM events) AS last_position,
+      `SELECT s.stream_number, s.version, s.chain, (SELECT coalesce(max(position), 0) FROM events) AS last_position,
          (SELECT coalesce(max(stream_number), 0) FROM streams) AS last_number
        FROM json_each(?) k LEFT JOIN streams s
        ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
@@ -118,7 +118,7 @@ export const makeAppend = Effect.gen(function* () {
       for (const [i, item] of batch.entries()) {
         const actualVersion = ends[i]?.version ?? 0
         const streamNumber = ends[i]?.stream_number ?? lastNumber + 1
-        if (actualVersion !== item.expectedVersion) {
+        if (actualVersion !== item.expectedVersion || !isExpectedChain(item, ends[i]?.chain ?? null)) {
           results.push({ _tag: "Conflict", actualVersion })
           continue
         }
@@ -187,9 +187,13 @@ const sliceOf = (found: ReadonlyArray<Purged>): ReadonlyArray<Purged> => {
 interface End {
   readonly stream_number: number | null
   readonly version: number | null
+  readonly chain: Uint8Array | null
   readonly last_position: number
   readonly last_number: number
 }
+
+const isExpectedChain = ({ expectedChain }: Append, chain: Uint8Array | null): boolean =>
+  expectedChain === undefined || expectedChain === (chain === null ? "" : hashText(chain))
 
 /** Streams as a parameter that `json_each` reads. */
 export const keysJson = (keys: ReadonlyArray<StreamKey>): string =>

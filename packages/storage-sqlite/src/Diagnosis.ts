@@ -4,6 +4,7 @@ import { dirname } from "node:path"
 import type { Finding } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { leftOverWal } from "./LeftOverWal.ts"
 import { migrationStatus } from "./Migrations.ts"
 
 const MEGABYTE = 1_000_000
@@ -44,9 +45,21 @@ export const diagnose = Effect.fnUntraced(function* (filename: string) {
       ? { check: "durability", state: "ok", detail: "WAL, synchronous=FULL" }
       : { check: "durability", state: "warn", detail: `journal_mode is ${mode?.journal_mode}, not wal` }
   )
-  if (filename !== ":memory:") findings.push(disk(filename))
+  if (filename !== ":memory:") findings.push(wal(filename), disk(filename))
   return findings
 })
+
+const wal = (filename: string): Finding => {
+  const found = leftOverWal(filename)
+  if (found === undefined) return { check: "wal", state: "ok", detail: "no left-over write-ahead log" }
+  return {
+    check: "wal",
+    state: "warn",
+    detail: `${filename}-wal was written ${Math.round(found.olderBy / 60_000)} minutes before ${filename}: if the file was put back from a backup, the -wal belongs to the file before`,
+    tryThis:
+      "if so: stop the server, delete the file with its -wal and -shm, put the backup back, `sync-admin restored`"
+  }
+}
 
 const disk = (filename: string): Finding => {
   const { bavail, bsize } = statfsSync(dirname(filename))

@@ -35,12 +35,14 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
     const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(flags.database)
     const storage = await this.execute(backend.diagnose).catch((error: unknown) => [unreachable(error)])
+    const isReadable = storage.every(({ state }) => state !== "fail")
     const { tokenSecrets } = await import("../input/secrets.ts")
     const findings: ReadonlyArray<Finding> = [
       { check: "node", state: "ok", detail: process.versions.node },
       ...(process.env["TOKEN_JWKS"] ? [] : [keys(tokenSecrets)]),
       ...(await this.keySet()),
       ...storage,
+      ...(isReadable ? [await this.epoch(flags.database)] : []),
       await port(flags.port)
     ]
     const { stateLabel } = await import("../output/format.ts")
@@ -51,6 +53,16 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
     const healthy = findings.every(({ state }) => state !== "fail")
     if (!healthy) process.exitCode = 1
     return { healthy, findings }
+  }
+
+  /** The log's identity, and whether it was restored from a backup. */
+  private async epoch(database: string): Promise<Finding> {
+    const { logEpoch } = await import("@sealog/server/admin")
+    const { ago } = await import("../output/format.ts")
+    const { logId, number, restored } = await this.executeOn(database, logEpoch())
+    const name = logId === undefined ? "no server has named it yet" : logId
+    const since = restored === undefined ? "never restored" : `restored ${ago(restored.at)}`
+    return { check: "log", state: "ok", detail: `epoch ${number}, ${since}; ${name}` }
   }
 
   /** Checks that the keys of a server with TOKEN_JWKS can be loaded, and its secrets if it has any. */

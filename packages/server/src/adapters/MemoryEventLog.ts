@@ -25,9 +25,11 @@ const make = Effect.gen(function* () {
   const writing = yield* Semaphore.make(1)
   const get = (key: StreamKey): Stored => streams.get(streamName(key)) ?? { key, head: emptyHead, events: [] }
 
-  const appendOne = ({ key, expectedVersion, events, purgeBefore = 0 }: Append): Appended => {
+  const appendOne = ({ key, expectedVersion, expectedChain, events, purgeBefore = 0 }: Append): Appended => {
     const stored = get(key)
-    if (stored.head.version !== expectedVersion) return { _tag: "Conflict", actualVersion: stored.head.version }
+    const isExpected =
+      stored.head.version === expectedVersion && (expectedChain ?? stored.head.chain) === stored.head.chain
+    if (!isExpected) return { _tag: "Conflict", actualVersion: stored.head.version }
     const added = events.flatMap(({ event }) => event.uniqueKey ?? [])
     const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => event.uniqueKey))
     if (new Set(added).size < added.length || added.some((uniqueKey) => held.has(uniqueKey))) {

@@ -1,5 +1,6 @@
 /** Copies a log, or a part of it, into another log: the same events, and so the same chain value at every stream's end. */
 import { Context, Effect } from "effect"
+import { isLogEpoch } from "../domain/LogEpoch.ts"
 import { emptyHead, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { EventLog, StorageUnavailable, type StreamSummary } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
@@ -76,14 +77,16 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
 
   let after: StreamKey | undefined
   while (true) {
-    const page = yield* source.streams({ limit: PAGE, ...filterOf(options), ...(after && { after }) })
+    const read = yield* source.streams({ limit: PAGE, ...filterOf(options), ...(after && { after }) })
+    // The copy is a log of its own.
+    const page = read.filter(({ key }) => !isLogEpoch(key))
     const keys = page.map(({ key }) => key)
     const held = yield* target.log.heads(keys)
     const ends = yield* Effect.forEach(page, (stream, i) => copyStream(stream, held[i] ?? emptyHead))
     yield* writer.flush
     yield* requireEnds(target.log, keys, ends)
-    after = keys.at(-1)
-    if (page.length < PAGE) break
+    after = read.at(-1)?.key
+    if (read.length < PAGE) break
   }
   return { streams, events, payloads, written, present, ...problems.found() } satisfies CopyReport
 })

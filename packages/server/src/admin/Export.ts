@@ -1,6 +1,7 @@
 /** Exports a log, or one library of it, as JSON lines. `transfer/Format.ts` has the format. */
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
+import { isLogEpoch } from "../domain/LogEpoch.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import type { PlacedEvent } from "../ports/EventLog.ts"
 import { Signatures } from "../signatures/Signatures.ts"
@@ -65,6 +66,8 @@ export const exportLog = Effect.fn("exportLog")(function* <E, R>(
     filterOf(scope),
     Effect.fnUntraced(function* (stream) {
       const { key } = stream
+      // An import makes a log of its own.
+      if (isLogEpoch(key)) return
       const onMissing = (problem: Problem): void => {
         tally.miss()
         problems.add(problem)

@@ -5,11 +5,13 @@
 import { Effect } from "effect"
 import { isAdministration } from "../domain/Administration.ts"
 import type { SnapshotId } from "../domain/Ids.ts"
+import { isLogEpoch } from "../domain/LogEpoch.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import { isVerdant } from "../domain/verdant/Events.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 import { eachStream } from "./Inspect.ts"
 import { makeAdministrationCheck } from "./verify/AdministrationCheck.ts"
+import { makeLogEpochCheck } from "./verify/LogEpochCheck.ts"
 import { makePendingFindings } from "./verify/PendingFindings.ts"
 import { makeProblems, type Problem, type Problems } from "./verify/Problems.ts"
 import { countEvents, filterOf, type Scope } from "./verify/Scope.ts"
@@ -88,6 +90,7 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
 /** The rules for a stream's events, by the kind of the stream. */
 export const rulesOf = (key: StreamKey, report: Report) => {
   if (isAdministration(key)) return { rules: makeAdministrationCheck(report), snapshotIds: new Set<SnapshotId>() }
+  if (isLogEpoch(key)) return { rules: makeLogEpochCheck(report), snapshotIds: new Set<SnapshotId>() }
   if (isVerdant(key)) return { rules: makeVerdantCheck(report), snapshotIds: new Set<SnapshotId>() }
   const rules = makeSecsyncCheck(key, report)
   return { rules, snapshotIds: rules.snapshotIds }

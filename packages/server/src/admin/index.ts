@@ -50,6 +50,7 @@ export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
+export { logEpoch, markRestored, type RestoredReport } from "./Restored.ts"
 export { forgetKeys, isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
 export {
   type CheckpointProof,

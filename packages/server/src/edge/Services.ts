@@ -11,6 +11,7 @@ import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
+import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import { SigningKeys } from "../rooms/SigningKeys.ts"
@@ -35,6 +36,7 @@ export const provideServices =
         SigningKeys.layer(options.secsync?.keysPerUser),
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
+        LogEpoch.layer,
         NodeHttpServer.layerHttpServices
       ]),
       Layer.provide(MeasuredEventLog.layer)

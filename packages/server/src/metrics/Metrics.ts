@@ -78,6 +78,7 @@ export const CLOSE_REASONS = {
     "the library is suspended",
     "the library was deleted",
     "the library was evicted",
+    "the log was restored",
     "the message arrives too slowly while others wait",
     "the message comes in too many pieces",
     "the path names no document",
@@ -408,6 +409,30 @@ export const storageErrors = counter({
   description: "Calls of the storage that failed: it was not available, or it had a defect",
   unit: "calls",
   labels: { kind: ["unavailable", "defect"] }
+})
+
+export const logEpoch = gauge({
+  name: "sealog_log_epoch",
+  description: "1, and one more for each time that the log was restored from a backup, as its marks say",
+  unit: "restores"
+})
+
+export const streamsWentBack = counter({
+  name: "sealog_streams_went_back_total",
+  description:
+    "Streams of which the log held less than this server, or another history: it was restored while the server ran",
+  unit: "streams"
+})
+
+export const clientsAhead = counter({
+  name: "sealog_clients_ahead_total",
+  description:
+    "Clients that know more than the log: asked for what they have, waiting until an operator says that the log was restored, or lost, because others went on without it",
+  unit: "clients",
+  labels: { protocol: PROTOCOLS, outcome: ["asked", "waiting", "lost"] },
+  initially: PROTOCOLS.flatMap((protocol) =>
+    (["asked", "waiting", "lost"] as const).map((outcome) => ({ protocol, outcome }))
+  )
 })
 
 export const fanOutSeconds = histogram({

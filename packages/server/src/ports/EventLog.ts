@@ -4,7 +4,7 @@
  */
 import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
-import type { LibraryId } from "../domain/Ids.ts"
+import type { Hash, LibraryId } from "../domain/Ids.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
 
 export interface PlacedEvent {
@@ -17,6 +17,11 @@ export interface PlacedEvent {
 export interface Append {
   readonly key: StreamKey
   readonly expectedVersion: number
+  /**
+   * The chain value at the expected version, so that nothing is appended to another history of the stream: the log may have
+   * been restored from a backup, and written to since. "" at version 0. Default: any.
+   */
+  readonly expectedChain?: Hash | ""
   readonly events: NonEmptyReadonlyArray<PlacedEvent>
   /** Deletes the payloads of the stream's events with a smaller version, in the same transaction: an eviction or a pruning. */
   readonly purgeBefore?: number
@@ -29,7 +34,9 @@ export interface Append {
 
 export type Appended =
   | { readonly _tag: "Committed" }
-  /** The stream ends at another version. Nothing of this append was stored. */
+  /**
+   * The stream ends at another version, or at the expected one with another chain value. Nothing of this append was stored.
+   */
   | { readonly _tag: "Conflict"; readonly actualVersion: number }
   /**
    * The stream ends at the expected version, but the unique key of an event belongs to another event of the stream or of this

@@ -309,7 +309,8 @@ export const appendOf = <State, Command, Refusal>(
     purgeFrom = Math.min(purgeFrom, decided.purgeFrom)
   }
   if (!isReadonlyArrayNonEmpty(events)) return undefined
-  return { key, expectedVersion: head.version, events, ...(purgeBefore > 0 && { purgeBefore, purgeFrom }) }
+  const expected = { expectedVersion: head.version, expectedChain: head.chain }
+  return { key, ...expected, events, ...(purgeBefore > 0 && { purgeBefore, purgeFrom }) }
 }
 
 /** The answer to a command whose decision is durable. */

@@ -18,9 +18,12 @@
  * A defect harms as little as possible. If the rules throw for a command, then only that command and its session fail. If
  * a subscriber throws, then only its session fails. If the room's own state is in doubt, because an event in the log cannot
  * be applied or observed, then the room is dropped: everything that it holds fails, and the stream opens in a new room.
+ *
+ * The log may be restored from a backup while the room is open. The room notices when it appends or reads, and when `Rooms`
+ * compares the heads: then it ends, answers nothing that it holds, and its clients come back to a room of the log as it is.
  */
 import { Cause, Effect, Exit, Predicate, Result } from "effect"
-import { EVICTED, type StreamEvent, type StreamKey, streamName } from "../domain/Stream.ts"
+import { chainOf, EVICTED, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
 import { inTurns } from "../internal/inTurns.ts"
@@ -71,6 +74,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly metrics: RoomMetrics
     /** The room is dropped: it must not be found any more. */
     readonly dropped: () => void
+    /** The log holds less of the stream than the room, or another history. */
+    readonly wentBack: (known: StreamHead, found: StreamHead) => void
   }
 ): Room<State, Command, Refusal, Local> => {
   const subscribers = new Set<Subscriber>()
@@ -243,6 +248,11 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
         services.announce(key)
       } else {
         metrics.conflicts.add()
+        const { head } = queue.committed
+        // The log never ends before the head of a room, and never at the same version without the same chain.
+        if (exit.value._tag === "Conflict" && head.version > 0 && exit.value.actualVersion <= head.version) {
+          return leaveLog({ ...head, version: exit.value.actualVersion })
+        }
         giveUp(queue.conflict())
       }
     } catch (defect) {
@@ -289,17 +299,17 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     services.run(Effect.logError(`${what} failed in ${streamName(key)}`, Cause.die(defect)))
   }
 
-  const failSubscriber = (subscriber: Subscriber): void => {
+  const failSubscriber = (subscriber: Subscriber, why: "defect" | "restored" = "defect"): void => {
     subscribers.delete(subscriber)
     try {
-      subscriber.fail()
+      subscriber.fail(why)
     } catch (defect) {
       report("Ending a session", defect)
     }
   }
 
-  const failSubscribers = (): void => {
-    for (const subscriber of subscribers) failSubscriber(subscriber)
+  const failSubscribers = (why?: "restored"): void => {
+    for (const subscriber of subscribers) failSubscriber(subscriber, why)
   }
 
   /** Ends the room, because its state is in doubt. Everything that it holds fails. */
@@ -318,11 +328,26 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     for (const pending of unanswered) answer(pending, { _tag: outcome })
   }
 
+  /** Ends the room, because the log was restored. Its commands are not answered: clients send them again. */
+  const leaveLog = (found?: StreamHead): void => {
+    if (isDropped) return
+    isDropped = true
+    const unanswered = queue.fail().slice(confirmed)
+    services.tails.forget(key)
+    services.dropped()
+    if (found !== undefined) services.wentBack(queue.committed.head, found)
+    failSubscribers("restored")
+    for (const pending of unanswered) answer(pending, { _tag: "Unavailable" })
+  }
+
   // -------------------------------------------------------------------------------------------------------- reading
 
   /** Takes over a page of what other processes wrote. Returns true when the page was the last one. */
   const readPage = Effect.gen(function* () {
-    const events = yield* services.log.read(key, { after: queue.committed.head.version, limit: READ_PAGE })
+    const { head } = queue.committed
+    const events = yield* services.log.read(key, { after: head.version, limit: READ_PAGE })
+    if (isDropped) return true
+    if (!(yield* continues(head, events[0]?.event))) return true
     if (protocol.readsPayloads && events.some(isPurged)) {
       // Another process has written a checkpoint since, from which the next room reads.
       yield* Effect.logInfo(`${streamName(key)} was purged before this process read it, and is opened again`)
@@ -344,6 +369,17 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     }
     movedAt = services.now()
     return events.length < READ_PAGE
+  })
+
+  /** Whether the log goes on from a head that the room has. If it does not, the room ends. `next`: the event after it. */
+  const continues = Effect.fnUntraced(function* (head: StreamHead, next: StreamEvent | undefined) {
+    if (next !== undefined && next.version === head.version + 1 && next.chain === chainOf(key, head.chain, next))
+      return true
+    if (next === undefined && head.version === 0) return true
+    const [found] = yield* services.log.heads([key])
+    if (next === undefined && !isBehind(found!, head)) return true
+    leaveLog(found)
+    return false
   })
 
   const adopt = (placed: PlacedEvent): void => {
@@ -438,13 +474,19 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
         report("Taking a message of another process", defect)
       }
     },
+    head: () => queue.committed.head,
     version: () => queue.committed.head.version,
     wake,
     isIdle: () => queue.isEmpty(),
     waitingSince: () => (queue.isEmpty() ? undefined : movedAt),
+    leaveLog,
     isDropped: () => isDropped
   }
 }
+
+/** Whether a stream whose head is `found` cannot hold the event at `known`: it is shorter, or holds another one there. */
+export const isBehind = (found: StreamHead, known: StreamHead): boolean =>
+  found.version < known.version || (found.version === known.version && found.chain !== known.chain)
 
 /** Whether an event of an evicted stream brings content, or begins to: a snapshot, or the request for a replica's data. */
 const brings = ({ checkpoint, type }: StreamEvent): boolean => checkpoint || type === "RestoreLeased"

@@ -3,7 +3,7 @@
  * A room knows streams, versions and commits; the protocol alone knows what a command and a frame mean.
  */
 import type { Effect, Result, Scope } from "effect"
-import type { NewEvent, StreamEvent, StreamKey } from "../domain/Stream.ts"
+import type { NewEvent, StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { Tail } from "./TailCache.ts"
 
@@ -69,8 +69,11 @@ export interface Subscriber {
   readonly deliver: (committed: Committed) => void
   /** Called with another subscriber's ephemeral frame; may be dropped. If it throws, the subscriber fails. */
   readonly relay: (frame: Uint8Array) => void
-  /** Ends the session with 1011. The room has removed the subscriber, after a defect in it or in the room. */
-  readonly fail: () => void
+  /**
+   * Ends the session, which the room has removed. "defect": in the subscriber or in the room; the client is closed with 1011.
+   * "restored": the log was restored from a backup, and the room has ended; the client is closed with 1013 and comes back.
+   */
+  readonly fail: (why: "defect" | "restored") => void
 }
 
 export interface Room<State, Command, Refusal, Local> {
@@ -96,7 +99,8 @@ export interface Room<State, Command, Refusal, Local> {
   readonly tell: (message: Uint8Array) => void
   /** Takes a message that another process's room of this stream sent with `relay` or `tell`. */
   readonly receive: (message: Uint8Array) => void
-  /** The version of the last event that subscribers received. */
+  /** The last event that subscribers received. */
+  readonly head: () => StreamHead
   readonly version: () => number
   /** Makes the room read what other processes wrote. */
   readonly wake: () => void
@@ -107,6 +111,14 @@ export interface Room<State, Command, Refusal, Local> {
    * 1970. undefined: no command waits.
    */
   readonly waitingSince: () => number | undefined
-  /** True after a defect that leaves the state in doubt. The room does nothing any more; the stream opens in a new one. */
+  /**
+   * Ends the room, because the log was restored: its clients come back, and the stream opens in a new room. `found`: the
+   * stream's head in the log, if that tells it.
+   */
+  readonly leaveLog: (found?: StreamHead) => void
+  /**
+   * True after a defect that leaves the state in doubt, or after `leaveLog`. The room does nothing any more; the stream opens
+   * in a new one.
+   */
   readonly isDropped: () => boolean
 }

@@ -4,7 +4,7 @@
  */
 import { Array as Arr, Cause, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { EVICTED, type StreamKey, streamName } from "../domain/Stream.ts"
+import { EVICTED, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
@@ -13,7 +13,8 @@ import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/Ev
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
 import { foldTail } from "./foldTail.ts"
-import { makeRoom, roomMetricsOf } from "./Room.ts"
+import type { LogEpoch } from "./LogEpoch.ts"
+import { isBehind, makeRoom, roomMetricsOf } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
 
@@ -32,23 +33,28 @@ export interface Rooms<State, Command, Refusal, Local> {
 
 /** Streams whose heads one query reads. */
 const HEADS_PAGE = 500
+/** How often the heads of some rooms are compared with the log's, which may have been restored. */
+const COMPARISON = "2 seconds"
 
 /**
  * Makes the rooms of one protocol.
  *
  * @param options.protocol the protocol's name in the metrics
  * @param options.idle how long a room stays open after its last session
+ * @param options.epoch where the rooms report that the log was restored, and hear of it. Default: nowhere, for tests
  * @param options.prepare runs when a room opens, before its first command; its scope closes with the room
  */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local, Context>(
   protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   {
+    epoch,
     idle,
     prepare,
     protocol: protocolName
   }: {
     readonly protocol: Metrics.ProtocolName
     readonly idle: Duration.Input
+    readonly epoch?: LogEpoch["Service"]
     readonly prepare?: (key: StreamKey, local: Local) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   }
 ) {
@@ -108,7 +114,8 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         if (open.get(name) !== room) return
         open.delete(name)
         run(rooms.invalidate(name))
-      }
+      },
+      wentBack: (known: StreamHead, found: StreamHead) => epoch?.report(key, known, found)
     }
     const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state, isEvicted }, services)
     if (prepare !== undefined) yield* prepare(key, room.local)
@@ -125,12 +132,18 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const wake = (keys: ReadonlyArray<StreamKey>) => {
     for (const key of keys) open.get(streamName(key))?.wake()
   }
-  /** Wakes the rooms whose streams have grown. One query reads the heads of many streams. */
-  const wakeGrown = Effect.gen(function* () {
-    for (const rooms of Arr.chunksOf(open.values(), HEADS_PAGE)) {
-      const heads = yield* log.heads(rooms.map(({ key }) => key))
-      for (const [i, room] of rooms.entries()) if (heads[i]!.version > room.version()) room.wake()
+  /** Wakes the rooms whose streams have grown, and ends those whose streams went back. One query reads all heads. */
+  const compare = Effect.fnUntraced(function* (rooms: ReadonlyArray<Room<State, Command, Refusal, Local>>) {
+    // Before the query: a room may commit while it is under way.
+    const known = rooms.map((room) => room.head())
+    const heads = yield* log.heads(rooms.map(({ key }) => key))
+    for (const [i, room] of rooms.entries()) {
+      if (isBehind(heads[i]!, known[i]!)) room.leaveLog(heads[i])
+      else if (heads[i]!.version > room.head().version) room.wake()
     }
+  })
+  const wakeGrown = Effect.gen(function* () {
+    for (const rooms of Arr.chunksOf(open.values(), HEADS_PAGE)) yield* compare(rooms)
   }).pipe(
     // The next "all" reads the heads again. Until then each room still reads the log before it refuses a command.
     Effect.catch((error) => Effect.logWarning(error.message)),
@@ -139,6 +152,20 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   yield* Effect.forkScoped(
     Stream.runForEach(signals.wakeups, (keys) => (keys === "all" ? wakeGrown : Effect.sync(() => wake(keys))))
   )
+  let uncompared: Array<Room<State, Command, Refusal, Local>> = []
+  const compareSome = Effect.suspend(() => {
+    if (uncompared.length === 0) uncompared = Array.from(open.values())
+    const some = uncompared.splice(0, HEADS_PAGE).filter((room) => !room.isDropped())
+    return some.length === 0 ? Effect.void : compare(some)
+  }).pipe(
+    Effect.catch((error) => Effect.logDebug("Comparing streams with the log failed", error)),
+    Effect.catchDefect((defect) => Effect.logError("Comparing streams with the log failed", Cause.die(defect)))
+  )
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(COMPARISON), compareSome)))
+  const leaveAll = () => {
+    for (const room of Array.from(open.values())) room.leaveLog()
+  }
+  if (epoch !== undefined) yield* epoch.onRestored(leaveAll)
   yield* Effect.forkScoped(
     Stream.runForEach(signals.broadcasts, ({ key, frame }) =>
       Effect.sync(() => open.get(streamName(key))?.receive(frame))

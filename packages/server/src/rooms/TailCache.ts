@@ -16,6 +16,8 @@ export interface Tail {
 export interface TailCache {
   /** Returns a tail that ends at `version` or later. */
   readonly get: (key: StreamKey, version: number) => Effect.Effect<Tail, StorageUnavailable>
+  /** Drops what is in memory of a stream, and what is being read, because the log was restored. */
+  readonly forget: (key: StreamKey) => void
 }
 
 /** Bytes of all tails in memory. The least recently used tail goes first. */
@@ -66,13 +68,20 @@ export const makeTailCache: (log: EventLog["Service"]) => Effect.Effect<TailCach
       const read = { version, fiber }
       reads.set(name, read)
       fiber.addObserver((exit) => {
-        if (reads.get(name) === read) reads.delete(name)
+        if (reads.get(name) !== read) return
+        reads.delete(name)
         if (exit._tag === "Success") keep(name, exit.value)
       })
       return yield* Fiber.join(fiber)
     })
 
-    return { get }
+    return {
+      get,
+      forget: (key) => {
+        forget(streamName(key))
+        reads.delete(streamName(key))
+      }
+    }
   })
 
 const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, { head, events }: Tail) {

@@ -157,6 +157,27 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
       })
     )
 
+    it.effect(
+      "reports a conflict for an append to another history of the stream, and commits the rest of the batch",
+      () =>
+        Effect.gen(function* () {
+          const log = yield* EventLog
+          const [key, other] = [randomKey(), randomKey()]
+          const head = yield* appendAll(key, emptyHead, [update(bytes("a"))])
+          const next = after(key, head, [update(bytes("b"))]).append
+          const fresh = after(other, emptyHead, [update(bytes("c"))]).append
+          assert.deepStrictEqual(
+            yield* log.append([
+              { ...next, expectedChain: hashOf("another history") },
+              { ...fresh, expectedChain: "" }
+            ]),
+            [{ _tag: "Conflict", actualVersion: 1 }, { _tag: "Committed" }]
+          )
+          assert.deepStrictEqual(yield* log.heads([key]), [head])
+          assert.deepStrictEqual(yield* log.append([{ ...next, expectedChain: head.chain }]), [{ _tag: "Committed" }])
+        })
+    )
+
     it.effect("stores large batches and many events of one stream", () =>
       Effect.gen(function* () {
         const log = yield* EventLog

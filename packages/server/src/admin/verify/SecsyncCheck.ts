@@ -2,6 +2,7 @@
 import { Result } from "effect"
 import { isSameJson } from "../../domain/CanonicalJson.ts"
 import type { DocumentId, Hash, SnapshotId } from "../../domain/Ids.ts"
+import { noQuota } from "../../domain/Quota.ts"
 import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
 import { payloadProblem } from "./SealedPayload.ts"
@@ -60,7 +61,7 @@ export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck =
         report(event.version, "rule-broken", "the pruning deleted payloads that were not superseded")
       return
     }
-    const decision = Secsync.decide(state, commandOf(key, event, decoded, snapshotIds))
+    const decision = Secsync.decide(state, commandOf(key, event, decoded, snapshotIds), contextOf(decoded))
     if (Result.isFailure(decision)) report(event.version, "rule-broken", describe(decision.failure))
     else if (!isSameJson(decision.success, decoded) || Secsync.isCheckpoint(decoded) !== event.checkpoint) {
       report(event.version, "rule-broken", "the event is not the one that its message led to when it was written")
@@ -76,6 +77,13 @@ export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck =
 
 const decode = (event: StreamEvent): Secsync.DocumentEvent | undefined =>
   Result.getOrUndefined(Result.try(() => Secsync.fromStreamEvent(event)))
+
+/** The event says by itself that the log was restored before it: no other stream tells when that was. */
+const contextOf = (decoded: Secsync.DocumentEvent): Secsync.DocumentContext => ({
+  quota: noQuota,
+  documents: 0,
+  ...("parentLost" in decoded && { restoredAt: Number.POSITIVE_INFINITY })
+})
 
 /** The command that led to the event. */
 const commandOf = (
@@ -93,7 +101,8 @@ const commandOf = (
         documentId: key.streamId,
         parentSnapshotUpdateClocks: new Map(Object.entries(decoded.parentSnapshotUpdateClocks)) as never,
         payloadHash,
-        used: snapshotIds.has(decoded.snapshotId)
+        used: snapshotIds.has(decoded.snapshotId),
+        parentIsUnknown: decoded.parentLost === true && !snapshotIds.has(decoded.parentSnapshotId as SnapshotId)
       }
     case "UpdateStored":
       return {

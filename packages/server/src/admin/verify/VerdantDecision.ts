@@ -30,7 +30,7 @@ export const decideAgain = (
       return decide(
         decoded.reset || state.replicas.has(decoded.replicaId) ? state : asIfNew(state),
         joinCommand(state, decoded),
-        withAllReceived(state, decoded.replicaId, context)
+        withAllReceived(state, decoded.replicaId, decoded.sentAll === true ? afterRestore(context) : context)
       )
     case "OperationsStored":
       return decideOperationsAgain(state, decoded, payload!, context)
@@ -80,6 +80,12 @@ const noSync: Omit<Sync, "replicaId" | "userId" | "type" | "since"> = {
   ...{ operations: [], baselines: [] }
 }
 
+/** The event says by itself that the log was restored before it: no other stream tells when that was. */
+const afterRestore = (context: DecisionContext): DecisionContext => ({
+  ...context,
+  restoredAt: Number.POSITIVE_INFINITY
+})
+
 /** A client may be reset for reasons that the log does not say, so a reset is taken for one that the client asked for. */
 const joinCommand = (state: LibraryState, { asOf, replicaId, reset, type, userId }: Event<"ReplicaJoined">): Sync => {
   const before = state.replicas.get(replicaId)
@@ -111,12 +117,16 @@ const pendingReset: Offer = {
 
 const decideOperationsAgain = (
   state: LibraryState,
-  { authorMayLack, replicaId, role, type, userId }: Event<"OperationsStored">,
+  { authorMayLack, replicaId, role, sentAll, type, userId }: Event<"OperationsStored">,
   payload: Uint8Array,
   context: DecisionContext
 ): Decided => {
   const author = { replicaId, userId, type, ...(role !== undefined && { role }) }
   const { baselines, operations } = decodeItems(payload)
+  if (sentAll === true) {
+    const command = { ...noSync, ...author, since: null, operations, baselines }
+    return decide(state, command, afterRestore(context))
+  }
   if (isEmpty(state) && authorMayLack === undefined) {
     const restored = decide(asIfNew(state), { ...noSync, ...author, since: null, operations, baselines }, context)
     if (Result.isSuccess(restored) || baselines.length > 0) return restored

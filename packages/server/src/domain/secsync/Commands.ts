@@ -15,6 +15,8 @@ export interface StoreSnapshot {
   readonly payloadBytes?: number
   /** True if the log holds a snapshot with this id. The state remembers only the active one. */
   readonly used: boolean
+  /** True if the log holds no snapshot with the parent's id. Default: false. */
+  readonly parentIsUnknown?: boolean
   /** The author was sent every update: to restore an evicted document without some of them is too early. Default: false. */
   readonly sentEverything?: boolean
 }

@@ -5,7 +5,6 @@
  * Source: the wire protocol of the `secsync` client 0.5.0.
  */
 import { Result } from "effect"
-import type { PublicKey } from "../Ids.ts"
 import { noQuota, type Quota } from "../Quota.ts"
 import { ALLOWED_AGAIN, DELETED, EVICTED } from "../Stream.ts"
 import type { DocumentCommand, DocumentRefusal, StoreSnapshot, StoreUpdate } from "./Commands.ts"
@@ -21,6 +20,8 @@ export interface DocumentContext {
   readonly events?: number
   /** False: a snapshot cannot make a document that does not exist. Default: true. */
   readonly mayCreate?: boolean
+  /** When the log was last restored from a backup, milliseconds since 1970. Default: never. */
+  readonly restoredAt?: number | undefined
 }
 
 const unlimited: DocumentContext = { quota: noQuota, documents: 0 }
@@ -58,8 +59,9 @@ export const decide = (
 const decideSnapshot = (
   state: DocumentState,
   command: StoreSnapshot,
-  { documents, events = 0, mayCreate, quota }: DocumentContext
+  context: DocumentContext
 ): Result.Result<SnapshotStored, DocumentRefusal> => {
+  const { documents, events = 0, mayCreate, quota } = context
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
   if (mayCreate === false && !state.isCreated) return refuse({ _tag: "DocumentMissing" })
@@ -67,18 +69,21 @@ const decideSnapshot = (
     return refuse({ _tag: "AlreadyStored" })
   }
   const parent = state.active ?? restorable(state, command)
-  if (parent !== undefined && command.parentSnapshotId !== parent.snapshotId)
+  const isParentLost = command.parentIsUnknown === true && parent !== undefined && mayComeBack(state, context)
+  if (parent !== undefined && !isParentLost && command.parentSnapshotId !== parent.snapshotId)
     return refuse({ _tag: "SnapshotOutdated" })
   // The parent's id is in use even if this log never held the parent.
   if (command.used || command.snapshotId === command.parentSnapshotId) return refuse({ _tag: "SnapshotIdUsed" })
-  if (state.active !== undefined && !sameClocks(state.clocks, command.parentSnapshotUpdateClocks)) {
+  // The clocks of a client that knows more than a restored log go beyond the log's.
+  if (!isParentLost && !covers(command.parentSnapshotUpdateClocks, lastClocks(state.clocks))) {
     return refuse({ _tag: "SnapshotMissesUpdates" })
   }
   // The author of a missing update could not continue from such a snapshot. Its sender has the update by the next try.
-  if (parent !== undefined && restoresTooEarly(state, command)) return refuse({ _tag: "SnapshotMissesUpdates" })
-  // An empty server cannot check the proof of a parent that it never held: the log begins with the snapshot of a client.
-  const begins = state.active === undefined && state.evicted === undefined
-  if (!(begins && command.parentSnapshotId !== "") && command.parentSnapshotProof !== nextProof(parent)) {
+  if (parent !== undefined && !isParentLost && restoresTooEarly(state, command))
+    return refuse({ _tag: "SnapshotMissesUpdates" })
+  // A server cannot check the proof of a parent that it does not hold: an empty log begins with the snapshot of a client.
+  const begins = state.active === undefined && state.evicted === undefined && command.parentSnapshotId !== ""
+  if (!begins && !isParentLost && command.parentSnapshotProof !== nextProof(parent)) {
     return refuse({ _tag: "SnapshotProofInvalid" })
   }
   if (!state.isCreated && documents >= quota.documents) return refuse({ _tag: "QuotaReached" })
@@ -92,9 +97,19 @@ const decideSnapshot = (
     parentSnapshotId: command.parentSnapshotId,
     parentSnapshotUpdateClocks: Object.fromEntries(command.parentSnapshotUpdateClocks),
     pubKey: command.pubKey,
+    ...(isParentLost && { parentLost: true as const }),
     ...sizeOf(command)
   })
 }
+
+/**
+ * Whether a client may bring back a snapshot that a restored log does not hold: while no client has written since the restore,
+ * the log holds nothing that the client lacks.
+ */
+export const mayComeBack = (
+  { writtenAt }: DocumentState,
+  { restoredAt }: Pick<DocumentContext, "restoredAt">
+): boolean => restoredAt !== undefined && writtenAt < restoredAt
 
 const decideUpdate = (
   state: DocumentState,
@@ -145,6 +160,3 @@ const isRepeat = (newest: AuthorClock | undefined, command: StoreUpdate): boolea
   while (author !== undefined && author.clock > command.clock) author = author.previous
   return author?.clock === command.clock && author.payloadHash === command.payloadHash
 }
-
-const sameClocks = (clocks: DocumentState["clocks"], claimed: ReadonlyMap<PublicKey, number>): boolean =>
-  clocks.size === claimed.size && Array.from(clocks).every(([key, author]) => claimed.get(key) === author.clock)

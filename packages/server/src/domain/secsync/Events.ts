@@ -20,6 +20,8 @@ export const SnapshotStored = Schema.TaggedStruct("SnapshotStored", {
   parentSnapshotId: Schema.Union([SnapshotId, Schema.Literal("")]),
   parentSnapshotUpdateClocks: UpdateClocks,
   pubKey: PublicKey,
+  /** The log was restored from a backup that did not hold the parent, and a client that had it brought this snapshot. */
+  parentLost: Schema.optionalKey(Schema.Literal(true)),
   payloadBytes
 })
 export type SnapshotStored = typeof SnapshotStored.Type

@@ -20,6 +20,8 @@ export interface DocumentState {
   readonly bytes: number
   /** The event of the eviction, until a snapshot restores the document. */
   readonly evicted: Evicted | undefined
+  /** When the last event was written, milliseconds since 1970; 0: not known, or the document is new. */
+  readonly writtenAt: number
   /** The document exists, even if it holds nothing. */
   readonly isCreated: boolean
   /** The document was deleted for good. */
@@ -33,29 +35,36 @@ export const initial = (documentId: DocumentId): DocumentState => ({
   updates: 0,
   bytes: 0,
   evicted: undefined,
+  writtenAt: 0,
   isCreated: false,
   isDeleted: false
 })
 
-export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: string): DocumentState => {
+/** `writtenAt`: when the event was written, milliseconds since 1970. Default: not known. */
+export const evolve = (
+  state: DocumentState,
+  event: DocumentEvent,
+  payloadHash: string,
+  writtenAt = 0
+): DocumentState => {
   switch (event._tag) {
     case "SnapshotStored": {
       const { snapshotId, ciphertextHash, parentSnapshotProof } = event
       const active = { snapshotId, ciphertextHash, parentSnapshotProof, payloadHash }
       const bytes = event.payloadBytes ?? 0
-      return { ...initial(state.documentId), active, bytes, isCreated: true }
+      return { ...initial(state.documentId), active, bytes, writtenAt, isCreated: true }
     }
     case "UpdateStored": {
       const previous = state.clocks.get(event.pubKey)
       const clocks = new Map(state.clocks).set(event.pubKey, { clock: event.clock, payloadHash, previous })
-      return { ...state, clocks, updates: state.updates + 1, bytes: state.bytes + (event.payloadBytes ?? 0) }
+      return { ...state, clocks, writtenAt, updates: state.updates + 1, bytes: state.bytes + (event.payloadBytes ?? 0) }
     }
     case EVICTED:
-      return { ...initial(state.documentId), evicted: event, isCreated: true }
+      return { ...initial(state.documentId), evicted: event, writtenAt, isCreated: true }
     case "DocumentCreated":
-      return { ...state, isCreated: true }
+      return { ...state, writtenAt, isCreated: true }
     case DELETED:
-      return { ...initial(state.documentId), isDeleted: true }
+      return { ...initial(state.documentId), writtenAt, isDeleted: true }
     case ALLOWED_AGAIN:
       return initial(state.documentId)
     case PRUNED:
@@ -66,7 +75,7 @@ export const evolve = (state: DocumentState, event: DocumentEvent, payloadHash: 
 /** Folds a stream's events, or its tail, into the state after them. */
 export const fold = (documentId: DocumentId, events: Iterable<StreamEvent>): DocumentState => {
   let state = initial(documentId)
-  for (const event of events) state = evolve(state, fromStreamEvent(event), event.payloadHash)
+  for (const event of events) state = evolve(state, fromStreamEvent(event), event.payloadHash, event.recordedAt)
   return state
 }
 

@@ -11,6 +11,8 @@ export interface DecisionContext {
   /** A replica that was not heard of for longer, in milliseconds, is truant. */
   readonly truancy: number
   readonly quota: Quota
+  /** When the log was last restored from a backup, milliseconds since 1970. Default: never. */
+  readonly restoredAt?: number | undefined
   /** By replica; a replica that is missing is known from the log alone. */
   readonly known: ReadonlyMap<ReplicaId, KnownReplica>
   /** When a replica was last sent content of the library that was evicted since, milliseconds since 1970. */

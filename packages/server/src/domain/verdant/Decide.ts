@@ -25,6 +25,7 @@ import {
   withKnowledge,
   withRecordable
 } from "./Progress.ts"
+import { lackedOf, owesAll } from "./Recovery.ts"
 import { type FormerReplicas, formerAfterEviction, ownerOfReplica } from "./ReplicaOwners.ts"
 import {
   documentOwner,
@@ -178,19 +179,35 @@ const decideSync = (stored: LibraryState, command: Sync, context: DecisionContex
   }
   if (isBeingReset(stored, command, context)) return refuse("AlreadyBeingReset")
   if (isNew(state)) return decideSyncOfNothing(stored, command, replica, context)
+  if (owesAll(state, command, context)) return decideAll(stored, command, context)
   const known = replica === undefined ? undefined : withArrival(replica, command)
   const isOverdue = known !== undefined && isTruant(known, context) && !isUpToDate(state, known, known.received)
-  if (known === undefined || known.received === null || command.resyncAll || isOverdue) return join(command, true)
+  if (known === undefined || known.received === null || command.resyncAll || isOverdue)
+    return join(stored, command, true, context)
   // A client without history. Another one was asked for everything, and the library was filled before that came.
-  if (command.since === null && !bringsTooMuch(known)) return join(command, true)
+  if (command.since === null && !bringsTooMuch(known)) return join(stored, command, true, context)
   // The replica was reset, and then processed an answer from before that, which may be of a library that was evicted.
-  if (command.since !== null && command.since < known.asOf) return join(command, true)
+  if (command.since !== null && command.since < known.asOf) return join(stored, command, true, context)
   // The server takes nothing from a read-only client; its changes stay with it.
-  if (!mayWrite(command)) return known.type === command.type ? refuse("NothingNew") : join(command, false)
+  if (!mayWrite(command))
+    return known.type === command.type ? refuse("NothingNew") : join(stored, command, false, context)
   const taken = takeOperations(state, command, known)
-  if (taken === "late") return join(command, true)
+  if (taken === "late") return join(stored, command, true, context)
   if (taken.length > 0) return storeOperations(stored, command, taken, [], context)
-  return known.type === command.type && !known.isTruant ? refuse("NothingNew") : join(command, false)
+  return known.type === command.type && !known.isTruant ? refuse("NothingNew") : join(stored, command, false, context)
+}
+
+/** The log was restored: the replica is asked for everything, brings what the library lacks, and is then reset by the same sync. */
+const decideAll = (state: LibraryState, command: Sync, context: DecisionContext): Decided => {
+  if (command.since !== null) return refuse("RestoreAsked")
+  const operations = lackedOf(state, command)
+  const brought = withPayload({ operations, baselines: [] })
+  // A reset would discard what there is no room for.
+  if (operations.length > 0 && !hasRoomFor(state, brought, brought.payload.length, context.quota)) {
+    return refuse("QuotaReached")
+  }
+  const stored = storeOperations(state, command, operations, [], context, true)
+  return Result.isSuccess(stored) ? stored : join(state, command, true, context)
 }
 
 /** The library is new or was evicted. The first client that sends something decides its content. */
@@ -212,14 +229,17 @@ const decideSyncOfNothing = (
   }
   if (since !== null && replica !== undefined && bringsTooMuch(replica)) return refuse("RestoreAsked")
   if (!brings || !mayWrite(command)) {
-    return replica === undefined || replica.type !== command.type ? join(command, false) : refuse("NothingNew")
+    return replica === undefined || replica.type !== command.type
+      ? join(state, command, false, context)
+      : refuse("NothingNew")
   }
   if (isLeased && lease.replicaId !== replicaId) return refuse("AwaitRestore")
   const operations = command.operations.filter((operation, i, all) => isFirst(operation, i, all))
   const stored = storeOperations(state, command, operations, command.baselines, context)
   const isTooMuch = Result.isFailure(stored) && stored.failure._tag === "QuotaReached"
   if (!isTooMuch || replica !== undefined) return stored
-  return join({ ...command, timestamp: beforeAll({ sameVersionAs: command.timestamp as Timestamp }) }, false)
+  const early = { ...command, timestamp: beforeAll({ sameVersionAs: command.timestamp as Timestamp }) }
+  return join(state, early, false, context)
 }
 
 /**
@@ -236,14 +256,16 @@ const isAnothers = (state: LibraryState, { replicaId, userId }: Author): boolean
 
 const mayWrite = ({ type }: { readonly type: number }): boolean => type < 4
 
-const join = (command: Sync, reset: boolean): Decided =>
+/** `state`: before the join. Once the log was restored, the event says that the replica holds nothing that it lost. */
+const join = (state: LibraryState, command: Sync, reset: boolean, { restoredAt }: DecisionContext): Decided =>
   plain({
     _tag: "ReplicaJoined",
     replicaId: command.replicaId,
     userId: command.userId,
     type: command.type,
     reset,
-    asOf: command.timestamp
+    asOf: command.timestamp,
+    ...(restoredAt !== undefined && (reset || !state.replicas.has(command.replicaId)) && { sentAll: true as const })
   })
 
 // ------------------------------------------------------------------------------------------------------ operations
@@ -317,13 +339,17 @@ export const isRefused = (state: LibraryState, operation: OwnedOperation, userId
   return (state.watermark === null || timestamp >= state.watermark) && !hasOperation(state, oid, timestamp)
 }
 
-/** `state`: of the log alone, because the event records progress beyond that. */
+/**
+ * `state`: of the log alone, because the event records progress beyond that. `sentAll`: the operations are what the library
+ * lacked of all that the replica has.
+ */
 const storeOperations = (
   state: LibraryState,
   command: Sync | StoreOperations,
   operations: ReadonlyArray<OwnedOperation>,
   sentBaselines: Sync["baselines"],
-  context: DecisionContext
+  context: DecisionContext,
+  sentAll = false
 ): Decided => {
   const isPlausible = ({ timestamp }: { readonly timestamp: string }) => isOfPlausibleVersion(timestamp, state.newest)
   const baselines = sentBaselines.filter(isPlausible)
@@ -354,6 +380,7 @@ const storeOperations = (
     ...(command.role !== undefined && { role: command.role }),
     ...(command._tag === "StoreOperations" &&
       mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
+    ...(sentAll && { sentAll: true as const }),
     ...promisesOf(state, context)
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })

@@ -52,12 +52,16 @@ const progress = {
 
 const replica = { replicaId: ReplicaId, userId: UserId, type: ReplicaType }
 
+const sentAll = Schema.optionalKey(Schema.Literal(true))
+
 export const ReplicaJoined = Schema.TaggedStruct("ReplicaJoined", {
   ...replica,
   /** The replica is reset: it is sent the whole library, in place of what it has. */
   reset: Schema.Boolean,
   /** The time that its client takes for its last sync once it has processed the answer. */
   asOf: Timestamp,
+  /** The log was restored from a backup, and the replica holds nothing that it lost. */
+  sentAll,
   ...progress
 })
 
@@ -74,6 +78,8 @@ export const OperationsStored = Schema.TaggedStruct("OperationsStored", {
   role: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
   /** The author was being reset and may have lost the operations, so it is sent them as others are. */
   authorMayLack: Schema.optionalKey(Schema.Literal(true)),
+  /** The log was restored from a backup, and the author was asked for all that it has: these are what the library lacked. */
+  sentAll,
   ...progress
 })
 

@@ -196,7 +196,7 @@ const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
 const joined = (
   state: LibraryState,
   event: StreamEvent,
-  { asOf, replicaId, reset, type, userId }: Extract<LibraryEvent, { _tag: "ReplicaJoined" }>
+  { asOf, replicaId, reset, sentAll, type, userId }: Extract<LibraryEvent, { _tag: "ReplicaJoined" }>
 ): Replica => {
   const before = state.replicas.get(replicaId)
   if (before !== undefined && !reset) return { ...before, type, seen: event.recordedAt, isTruant: false }
@@ -207,7 +207,8 @@ const joined = (
     wrote: before?.wrote ?? null,
     seen: event.recordedAt,
     isTruant: false,
-    joinedAt: event.version
+    joinedAt: event.version,
+    ...(sentAll === true && { sentAllAt: event.recordedAt })
   }
 }
 
@@ -252,7 +253,8 @@ const withOperations = (
     seen: event.recordedAt,
     isTruant: false,
     joinedAt: before?.joinedAt ?? version,
-    asOf: before?.asOf ?? ""
+    asOf: before?.asOf ?? "",
+    ...sentAllAt(stored.sentAll === true ? event.recordedAt : before?.sentAllAt)
   }
   // A restored library holds what all users wrote.
   const isRestored = stored.initial && state.generation > 0
@@ -283,3 +285,5 @@ const withOperations = (
     lease: undefined
   }
 }
+
+const sentAllAt = (at: number | undefined): Pick<Replica, "sentAllAt"> => (at === undefined ? {} : { sentAllAt: at })

@@ -28,6 +28,8 @@ export interface Replica {
   readonly joinedAt: number
   /** The time that its client takes for its last sync once it has processed the answer to that join or reset. */
   readonly asOf: string
+  /** When it had sent all that it has, milliseconds since 1970. Absent: not since the log was first restored from a backup. */
+  readonly sentAllAt?: number
 }
 
 /** A document or a part of one. */

@@ -13,6 +13,7 @@ import { EventLog } from "../../ports/EventLog.ts"
 import { DocumentRooms } from "../../protocols/secsync/Rooms.ts"
 import { LibraryRooms } from "../../protocols/verdant/Rooms.ts"
 import { Committer } from "../../rooms/Committer.ts"
+import { LogEpoch } from "../../rooms/LogEpoch.ts"
 
 /** The paths of probes, which need no token. */
 export const HEALTH_PATHS: ReadonlySet<string> = new Set(["/livez", "/readyz", "/healthz"])
@@ -33,6 +34,7 @@ export type Health = { readonly status: "ok" } | { readonly status: "unhealthy";
 export const makeHealth = Effect.gen(function* () {
   const log = yield* EventLog
   const committer = yield* Committer
+  const epoch = yield* LogEpoch
   const rooms = [yield* DocumentRooms, yield* LibraryRooms]
   const heads = Effect.suspend(() => log.heads([probe]))
   const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
@@ -40,6 +42,7 @@ export const makeHealth = Effect.gen(function* () {
     const answer = yield* storage
     if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
     if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
+    if (epoch.isUnmarked()) return unhealthy("the log was restored from a backup, and the server opens it again")
     if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
     const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
     const since = committer.committingSince()

@@ -6,6 +6,7 @@ import * as Secsync from "../../domain/secsync/index.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import { type Document, documentOf, evictedOf } from "./Document.ts"
+import { snapshotsAfter } from "./snapshotsAfter.ts"
 import { contentFrame, type DocumentContent, type SnapshotMessage, snapshotSaveFailed } from "./Wire.ts"
 
 /** The state that a client says it has: a snapshot, and the last update of each author that it applied to it. */
@@ -71,6 +72,9 @@ const completeFrame = (tail: Tail): FrameInPieces => {
 
 const completeFrames = new WeakMap<Tail, FrameInPieces>()
 
+/** A `document` message without content, for a client that keeps what it has. */
+export const emptyDocumentFrame: FrameInPieces = contentFrame("document", { updates: [] })
+
 // ---- content
 
 /** Whether a client is sent updates without the snapshot, because it has the snapshot. */
@@ -127,7 +131,7 @@ const chainBetween = Effect.fnUntraced(function* (
   active: SnapshotId | undefined
 ) {
   if (known === undefined) return []
-  const ancestors = Secsync.ancestorsOf((yield* log.readKeyed(key, known)) ?? [])
+  const ancestors = Secsync.ancestorsOf((yield* snapshotsAfter(log, key, known)) ?? [])
   const end = ancestors.findIndex(({ snapshotId }) => snapshotId === active)
   return Secsync.proofChain(known, ancestors.slice(0, end + 1))
 })

@@ -8,24 +8,32 @@
  *   and could not apply the events that follow (docs/decisions/0006-several-snapshots-on-their-way.md).
  * - A refused snapshot is being answered. The answer contains the events up to its version.
  *
+ * A client that knows more than the log, which was restored from a backup, is asked for a snapshot once it has the document.
+ * If the log does not hold even its snapshot, the client is sent an empty document, keeps what it has, and either brings that
+ * or waits: it is sent nothing and answered nothing until an operator says that the log was restored.
+ *
  * The document is sent a second time if the client had only a part of an evicted document and another client restores it:
  * the restoring snapshot alone would not show the client that it follows from what it has.
  */
 import { Effect, type Fiber, Semaphore } from "effect"
 import type { SnapshotId } from "../../domain/Ids.ts"
 import { DELETED, type StreamEvent } from "../../domain/Stream.ts"
+import { mayComeBack } from "../../domain/secsync/Decide.ts"
 import { fromStreamEvent } from "../../domain/secsync/Events.ts"
 import type { DocumentState } from "../../domain/secsync/State.ts"
+import type { Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Committed, Subscriber } from "../../rooms/RoomProtocol.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { Frame } from "../Frame.ts"
+import type { ClientsAhead } from "./ClientsAhead.ts"
 import { DeliveryPause, PAUSE_AFTER_DOCUMENT, PAUSE_AFTER_OWN_SNAPSHOT, type PauseOwner } from "./DeliveryPause.ts"
 import { documentOf, evictedOf } from "./Document.ts"
 import {
   completeAfterLoading,
   documentFrame,
+  emptyDocumentFrame,
   type FrameInPieces,
   isSentUpdatesAlone,
   type Known,
@@ -33,6 +41,7 @@ import {
   type RefusedSnapshot,
   refusedSnapshotFrame
 } from "./DocumentContent.ts"
+import { knownMore } from "./KnownMore.ts"
 import type { Holder } from "./RestoreCoordinator.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import type { UpdateReplies } from "./UpdateReplies.ts"
@@ -40,7 +49,12 @@ import { documentNotFound } from "./Wire.ts"
 
 export interface DeliveryServices {
   readonly log: EventLog["Service"]
+  readonly ahead: ClientsAhead
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+}
+
+export interface DeliveryRequest extends LoadRequest {
+  readonly grant: Pick<Grant, "readOnly" | "userId">
 }
 
 /** Bytes of events that may be held back for one client; with more it is closed with 1013. */
@@ -50,7 +64,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   private readonly services: DeliveryServices
   private readonly room: DocumentRoom
   private readonly connection: Connection
-  private readonly request: LoadRequest
+  private readonly request: DeliveryRequest
   private readonly replies: UpdateReplies
   private readonly pause: DeliveryPause
   /** The version of the document that the client was last sent: it contains all events up to here. */
@@ -64,6 +78,11 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   private lastSeenSnapshot: SnapshotId | undefined
   /** When the client connected, the document was evicted and the client had only part of it. */
   private hasPartOfEvicted = false
+  /** The client knows more than the log, and is to be asked for a snapshot once it was sent everything. */
+  private isToBeAsked = false
+  private waits = false
+  /** The client was sent an empty document, and keeps a snapshot that the log does not hold. */
+  private keepsLostSnapshot = false
   /** The next document is read only after the one before was sent. Made when a second document is due. */
   private sending: Semaphore.Semaphore | undefined
 
@@ -71,7 +90,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     services: DeliveryServices,
     room: DocumentRoom,
     connection: Connection,
-    request: LoadRequest,
+    request: DeliveryRequest,
     replies: UpdateReplies
   ) {
     this.services = services
@@ -97,12 +116,51 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
       room.local.restoreCoordinator.join(this)
       // If the client names a snapshot or an update that this process does not know, another process may have stored it.
       const isCurrent = snapshotId === undefined || contains(room.state(), request.known)
-      const tail = yield* this.sendFrom(isCurrent ? room.tail : room.newestTail, (tail) => this.frameOf(tail))
+      const tail = yield* this.sendFrom(isCurrent ? room.tail : room.newestTail, (tail) =>
+        snapshotId === undefined ? this.frameOf(tail) : this.frameForReturning(tail)
+      )
+      if (this.waits) return
       this.completeSnapshot = completeAfterLoading(tail, request.known)
-      this.lastSeenSnapshot = documentOf(tail).snapshot?.snapshotId ?? snapshotId
+      this.lastSeenSnapshot = this.keepsLostSnapshot
+        ? snapshotId
+        : (documentOf(tail).snapshot?.snapshotId ?? snapshotId)
       this.hasPartOfEvicted =
-        evictedOf(tail) !== undefined && this.completeSnapshot === undefined && snapshotId !== undefined
-      this.pauseAfter(tail)
+        this.isToBeAsked ||
+        (evictedOf(tail) !== undefined && this.completeSnapshot === undefined && snapshotId !== undefined)
+      if (this.keepsLostSnapshot) this.release()
+      else this.pauseAfter(tail)
+    })
+  }
+
+  /** Whether the client waits for an operator: its messages are not answered. */
+  isWaiting(): boolean {
+    return this.waits
+  }
+
+  /** The first frame for a client that names what it has. */
+  private frameForReturning(tail: Tail): Effect.Effect<FrameInPieces, StorageUnavailable> {
+    const { request, room, services } = this
+    return Effect.flatMap(knownMore(services.log, room.key, tail, request.known), (more) => {
+      if (more._tag === "level") return this.frameOf(tail)
+      // In the other mode, the client has no content of its own.
+      const mayBring = request.mode === "delta" && !request.grant.readOnly
+      if (more._tag === "updates") {
+        this.isToBeAsked = mayBring
+        if (mayBring) services.ahead.report(room.key, "asked", { ...request, ...more })
+        return this.frameOf(tail)
+      }
+      const state = room.state()
+      const restoredAt = room.local.restoredAt()
+      const isOutdone = state.isCreated && restoredAt !== undefined && !mayComeBack(state, { restoredAt })
+      if (request.mode !== "delta" || isOutdone || (!state.isCreated && !mayBring)) {
+        if (isOutdone) services.ahead.report(room.key, "lost", request)
+        return this.frameOf(tail)
+      }
+      this.isToBeAsked = mayBring && (!state.isCreated || restoredAt !== undefined)
+      this.waits = !this.isToBeAsked
+      this.keepsLostSnapshot = true
+      services.ahead.report(room.key, this.waits ? "waiting" : "asked", request)
+      return Effect.succeed(emptyDocumentFrame)
     })
   }
 
@@ -112,6 +170,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   }
 
   deliver(committed: Committed): void {
+    if (this.waits) return
     if (committed.event.type === DELETED) {
       this.connection.send(documentNotFound)
       return this.connection.close(CloseCode.notFound, "the document was deleted")
@@ -129,7 +188,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     if (this.heldBack === undefined) this.connection.sendVolatile(frame)
   }
 
-  fail(): void {
+  fail(why: "defect" | "restored"): void {
+    if (why === "restored") return this.connection.close(CloseCode.tryAgainLater, "the log was restored")
     this.connection.close(CloseCode.internalError, "internal error")
   }
 
@@ -173,6 +233,10 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     this.heldBackBytes = 0
     // One of these events may have the document sent again: `deliver` then holds back the rest.
     for (const committed of events) this.deliver(committed)
+    if (this.isToBeAsked && this.heldBack === undefined) {
+      this.isToBeAsked = false
+      this.replies.requireSnapshot(this.request.known.snapshotId ?? "", 0)
+    }
     this.room.local.restoreCoordinator.offer()
   }
 

@@ -4,6 +4,7 @@ import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
+import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -35,6 +36,10 @@ export interface DocumentLocal {
   isNew: boolean
   /** Whether a client's first snapshot makes the document. */
   mayCreate: boolean
+  /** When the log was last restored from a backup, milliseconds since 1970; undefined: never. */
+  restoredAt: () => number | undefined
+  /** Whether the log was restored so recently that clients are on their way back. */
+  isReturning: () => boolean
 }
 
 export type DocumentRoom = Room<Secsync.DocumentState, Command, Secsync.DocumentRefusal, DocumentLocal>
@@ -52,14 +57,15 @@ const protocol: RoomProtocol<
       event: Secsync.toNewEvent(event, "payloadHash" in command ? command.payloadHash : ""),
       payload: "payload" in command ? command.payload : null
     })),
-  context: ({ documents, events, mayCreate, quota }) => ({
+  context: ({ documents, events, mayCreate, quota, restoredAt }) => ({
     quota: quota(),
     documents: documents?.current() ?? 0,
     events,
-    mayCreate
+    mayCreate,
+    restoredAt: restoredAt()
   }),
   readsPayloads: false,
-  evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash),
+  evolve: (state, event) => Secsync.evolve(state, Secsync.fromStreamEvent(event), event.payloadHash, event.recordedAt),
   isSettled: (refusal) => refusal._tag === "AlreadyStored",
   frame: (event, payload) => {
     if (payload === null) return undefined
@@ -74,7 +80,9 @@ const protocol: RoomProtocol<
     documents: undefined,
     events: version,
     isNew: !state.isCreated,
-    mayCreate: true
+    mayCreate: true,
+    restoredAt: () => undefined,
+    isReturning: () => false
   }),
   observe: (local, event) => {
     const { documents, owedSnapshots, restoreCoordinator, reservations } = local
@@ -107,15 +115,18 @@ export class DocumentRooms extends Context.Service<
       DocumentRooms,
       Effect.gen(function* () {
         const quotas = yield* Quotas
+        const epoch = yield* LogEpoch
         const countOf = yield* makeDocumentCounts
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
           local.quota = yield* quotas.of(libraryId)
           local.mayCreate = mayCreate
+          local.restoredAt = epoch.restoredAt
+          local.isReturning = epoch.isReturning
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare })
+        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch })
         yield* showDocuments(rooms.all)
         return DocumentRooms.of(rooms)
       })
-    )
+    ).pipe(Layer.provide(LogEpoch.layer))
 }

@@ -23,6 +23,7 @@ import type { SigningKeys } from "../../rooms/SigningKeys.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
+import type { ClientsAhead } from "./ClientsAhead.ts"
 import type { LoadRequest } from "./DocumentContent.ts"
 import { DocumentDelivery } from "./DocumentDelivery.ts"
 import { followAnswered, followReceived, followRefused, followVerified, type Sender } from "./FrameTrail.ts"
@@ -43,6 +44,7 @@ export interface Services {
   /** undefined: the app has no policy. */
   readonly ask: Ask | undefined
   readonly signatures: Signatures["Service"]
+  readonly ahead: ClientsAhead
   readonly log: EventLog["Service"]
   readonly decode: (text: string) => Wire.ClientMessage
   readonly maxUpdates: number
@@ -208,6 +210,8 @@ class DocumentSession implements ProtocolSession {
       case "MalformedUpdate":
         return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
       default: {
+        // Any answer would make the client send the same again, at once and without an end.
+        if (this.delivery.isWaiting()) return Effect.void
         const { documentId, grant } = this.request
         const { ask, claimKey } = this.services
         if (message.documentId !== documentId) this.warnOfOtherDocument(message)
@@ -369,13 +373,20 @@ class DocumentSession implements ProtocolSession {
       const { connection, delivery, room } = this
       yield* this.letOthersRestore(message)
       yield* room.local.reservations.await(connection.id)
-      const used = (yield* this.services.log.readKeyed(room.key, message.snapshotId)) !== undefined
+      const isHeld = (snapshotId: SnapshotId) =>
+        Effect.map(this.services.log.readKeyed(room.key, snapshotId), (found) => found !== undefined)
+      const used = yield* isHeld(message.snapshotId)
+      const { parentSnapshotId: parent } = message
+      // Only a log that was restored can lack the parent of a client's snapshot.
+      const mayLackParent =
+        room.local.restoredAt() !== undefined && parent !== "" && parent !== room.state().active?.snapshotId
       const command = {
         ...message,
         _tag: "StoreSnapshot",
         payloadHash: blake2b256(message.payload),
         payloadBytes: message.payload.length,
         used,
+        parentIsUnknown: mayLackParent && parent !== "" && !(yield* isHeld(parent)),
         sentEverything: delivery.holds() === message.parentSnapshotId
       } as const
       const { frames } = this.services

@@ -12,6 +12,7 @@ import { SigningKeys } from "../../rooms/SigningKeys.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
+import { makeClientsAhead } from "./ClientsAhead.ts"
 import { MANY_BYTES_IN_FLIGHT } from "./InFlight.ts"
 import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
 import { openSession, refuseAccess, refuseMissing, type SessionRequest } from "./Session.ts"
@@ -44,6 +45,9 @@ export interface SecsyncOptions extends StoredHookOptions {
   readonly publicData?: Wire.PublicDataSchemas
 }
 
+/** How often a newcomer looks whether a client has brought back its document. */
+const RETURN_CHECK = "50 millis"
+
 export class SecsyncSessions extends Context.Service<
   SecsyncSessions,
   {
@@ -65,15 +69,18 @@ export class SecsyncSessions extends Context.Service<
         const clock = yield* Clock.Clock
         const inFlight = new SharedBytes(MANY_BYTES_IN_FLIGHT)
         yield* Metrics.showMemory("updates_in_flight", () => inFlight.held, inFlight.maxBytes)
+        const now = () => clock.currentTimeMillisUnsafe()
+        const run = yield* FiberSet.makeRuntime<never>()
         const services = {
+          ahead: makeClientsAhead({ now, run }),
           ask: (yield* AccessControl).ask,
           signatures: yield* Signatures,
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
           maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
           inFlight,
-          now: () => clock.currentTimeMillisUnsafe(),
-          run: yield* FiberSet.makeRuntime<never>(),
+          now,
+          run,
           frames: yield* makeFrameLog,
           hooks: yield* makeStoredHooks(options),
           claimKey: (yield* SigningKeys).claim
@@ -97,6 +104,21 @@ export class SecsyncSessions extends Context.Service<
             )
           )
         })
+        /**
+         * Right after the log was restored, a client may bring back a snapshot that does not follow from the one that the log
+         * holds. A newcomer that had been sent that one could not follow.
+         */
+        const awaitReturning = (room: DocumentRoom, { known }: SessionRequest): Effect.Effect<void> => {
+          const mayFollow = () => {
+            const state = room.state()
+            const isLevel = known.snapshotId === undefined || known.snapshotId === state.active?.snapshotId
+            return !isLevel || !Secsync.mayComeBack(state, { restoredAt: room.local.restoredAt() })
+          }
+          const isOver = () => !room.local.isReturning() || room.isDropped() || mayFollow()
+          return Effect.suspend(() =>
+            isOver() ? Effect.void : Effect.asVoid(Effect.repeat(Effect.sleep(RETURN_CHECK), { until: isOver }))
+          )
+        }
         const open = Effect.fnUntraced(function* (connection: Connection, request: SessionRequest) {
           if (!(yield* mayOpen(request))) {
             refuseAccess(connection)
@@ -108,6 +130,7 @@ export class SecsyncSessions extends Context.Service<
             refuseMissing(connection)
             return undefined
           }
+          yield* awaitReturning(room, request)
           return yield* openSession(services, room, connection, request)
         })
         return SecsyncSessions.of({ open })

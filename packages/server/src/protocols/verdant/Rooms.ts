@@ -13,6 +13,7 @@ import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts
 import { RandomId } from "../../internal/randomId.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -51,6 +52,7 @@ interface ProtocolOptions {
   readonly now: () => number
   readonly later: PresenceServices["later"]
   readonly truancy: number
+  readonly restoredAt: () => number | undefined
   readonly onEvicted: (libraryId: LibraryId) => void
 }
 
@@ -59,6 +61,7 @@ const makeProtocol = ({
   now,
   onEvicted,
   process,
+  restoredAt,
   truancy
 }: ProtocolOptions): RoomProtocol<LibraryState, LibraryCommand, LibraryRefusal, LibraryLocal, DecisionContext> => {
   return {
@@ -85,6 +88,7 @@ const makeProtocol = ({
           now: now(),
           truancy,
           quota: local.quota(),
+          restoredAt: restoredAt(),
           known: progress.snapshot(),
           evictedContent: progress.evictedContent()
         }),
@@ -120,6 +124,7 @@ export class LibraryRooms extends Context.Service<
         const clock = yield* Clock.Clock
         const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
         const quotas = yield* Quotas
+        const epoch = yield* LogEpoch
         const run = yield* FiberSet.makeRuntime<never>()
         // The command that evicted the library may not reach its files, so every process that observes it deletes them.
         const deleteFiles = (libraryId: LibraryId): void => {
@@ -137,14 +142,15 @@ export class LibraryRooms extends Context.Service<
           now: () => clock.currentTimeMillisUnsafe(),
           later: (millis, then) => run(Effect.andThen(Effect.sleep(millis), Effect.sync(then))),
           truancy: Duration.toMillis(options.replicaTruancy ?? "7 days"),
+          restoredAt: epoch.restoredAt,
           onEvicted: deleteFiles
         })
         const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota })
+        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota, epoch })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })
-    )
+    ).pipe(Layer.provide(LogEpoch.layer))
 }

@@ -108,6 +108,7 @@ export const refuseLibrary = (client: Client): void => {
   client.close(CloseCode.forbidden, "not allowed")
 }
 
+const clientsAhead = Metrics.clientsAhead.at({ protocol: "verdant", outcome: "asked" })
 const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "verdant", rule }).add()
 const refuseDeleted = (client: Client): void => {
   client.send(Wire.forbidden)
@@ -210,7 +211,8 @@ class LibrarySession implements Session, Subscriber {
 
   relay(): void {}
 
-  fail(): void {
+  fail(why: "defect" | "restored" = "defect"): void {
+    if (why === "restored") return this.client.close(CloseCode.tryAgainLater, "the log was restored")
     this.client.close(CloseCode.internalError, "internal error")
   }
 
@@ -413,9 +415,12 @@ class LibrarySession implements Session, Subscriber {
     })
   }
 
-  /** Submits a sync until the library has forgotten as many truant replicas as it takes for this one to join. */
+  /**
+   * Submits a sync until the library has forgotten as many truant replicas as it takes for this one to join, and has taken what
+   * a restored log lost.
+   */
   private submitSync(command: Sync): Effect.Effect<Outcome<LibraryRefusal>> {
-    return Effect.repeat(this.submit(command), { while: hasMadeRoom })
+    return Effect.repeat(this.submit(command), { while: isDecidedAgain })
   }
 
   private awaitRestore(command: Sync): Effect.Effect<void> {
@@ -443,6 +448,7 @@ class LibrarySession implements Session, Subscriber {
         case "ImplausibleVersion":
           return this.sendAwayImplausible()
         case "RestoreAsked":
+          if (!isNew(room.state())) this.tellAhead()
           return this.askForAll()
         case "QuotaReached":
           client.send(Wire.forbidden)
@@ -461,7 +467,7 @@ class LibrarySession implements Session, Subscriber {
     }
     const { event } = outcome
     if (event.type === "RestoreLeased") return this.askForAll()
-    if (hasMadeRoom(outcome)) return
+    if (isDecidedAgain(outcome)) return
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
     const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isNew(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
@@ -497,6 +503,17 @@ class LibrarySession implements Session, Subscriber {
     })
     services.run(Effect.delay(ask, this.askAgainMillis))
     this.askAgainMillis = Math.min(2 * this.askAgainMillis, MAX_ASK_AGAIN_MILLIS)
+  }
+
+  /** Counts a replica of a log that was restored, and names it to the operator. */
+  private tellAhead(): void {
+    if (this.isAskedForAll) return
+    clientsAhead.add()
+    const line = Effect.logInfo(
+      "A replica may know more than the log, which was restored, and was asked for all that it has."
+    )
+    const which = { stream: streamName(this.room.key), user: this.grant.userId, replica: this.replicaId ?? "" }
+    this.services.run(Effect.annotateLogs(line, which))
   }
 
   private tellRefused(operations: ReadonlyArray<OwnedOperation>): void {
@@ -684,8 +701,11 @@ const replicaOf = ({ data }: StreamEvent): string | undefined => (data as { read
 
 const brings = ({ baselines, operations }: Sync): boolean => operations.length + baselines.length > 0
 
-const hasMadeRoom = (outcome: Outcome<LibraryRefusal>): boolean =>
-  outcome._tag === "Stored" && outcome.event.type === "ReplicaForgotten"
+/** Whether the same sync is decided again: another replica made room for this one, or this one brought all that it has. */
+const isDecidedAgain = (outcome: Outcome<LibraryRefusal>): boolean =>
+  outcome._tag === "Stored" &&
+  (outcome.event.type === "ReplicaForgotten" ||
+    (outcome.event.type === "OperationsStored" && "sentAll" in outcome.event.data))
 
 const isAwaiting = (outcome: Outcome<LibraryRefusal>): boolean =>
   outcome._tag === "Refused" && outcome.refusal._tag === "AwaitRestore"

@@ -1,0 +1,42 @@
+/** Marks that a log was restored from a backup, and reads its identity. */
+import { randomUUID } from "node:crypto"
+import { Effect, Result } from "effect"
+import type { Attribution } from "../domain/Administration.ts"
+import { evolve, firstEpoch, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
+import { EventLog } from "../ports/EventLog.ts"
+import { listLibraries } from "../ports/listLibraries.ts"
+import { appendDecided } from "./appendDecision.ts"
+
+export interface RestoredReport {
+  /** The log's epoch from now on. */
+  readonly epoch: number
+  /** null: no server has named the log yet. */
+  readonly logId: string | null
+  /** When the last event of any library was written, milliseconds since 1970; null: there is none. */
+  readonly writtenUntil: number | null
+  /** The libraries that the log holds: clients of any other one are asked for everything. */
+  readonly libraries: number
+}
+
+/** The log's identity and epoch. */
+export const logEpoch = Effect.fn("logEpoch")(function* () {
+  const events = yield* (yield* EventLog).read(logEpochKey, { after: 0 })
+  return events.reduce<LogEpoch>((epoch, { event }) => evolve(epoch, event), firstEpoch)
+})
+
+/**
+ * Marks that the log was restored from a backup. Within seconds every server closes its clients, opens the streams as the log
+ * holds them, and asks the clients that know more for what they have.
+ */
+export const markRestored = Effect.fn("markRestored")(function* (by: Attribution = {}) {
+  const libraries = (yield* listLibraries()).filter(({ libraryId }) => !libraryId.startsWith("@"))
+  const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, ...by })
+  yield* appendDecided(logEpochKey, { origin: "sync-admin restored" }, () => Result.succeed({ event }))
+  const { logId, number } = yield* logEpoch()
+  return {
+    epoch: number,
+    logId: logId ?? null,
+    writtenUntil: libraries.length === 0 ? null : Math.max(...libraries.map(({ updatedAt }) => updatedAt)),
+    libraries: libraries.length
+  } satisfies RestoredReport
+})

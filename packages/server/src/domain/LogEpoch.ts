@@ -1,0 +1,66 @@
+/**
+ * The identity of a log, and the restores from backups that it went through: events of the stream `@server/@log`. A mark is
+ * a random name, because a log that is restored twice from one backup counts to the same number twice.
+ */
+import { Schema } from "effect"
+import { Operator, Reason, serverAdministration } from "./Administration.ts"
+import type { NewEvent, StreamEvent, StreamKey } from "./Stream.ts"
+
+export const logEpochKey: StreamKey = { libraryId: serverAdministration.libraryId, streamId: "@log" }
+
+export const isLogEpoch = ({ libraryId, streamId }: StreamKey): boolean =>
+  libraryId === logEpochKey.libraryId && streamId === logEpochKey.streamId
+
+const Mark = Schema.NonEmptyString.check(Schema.isMaxLength(64))
+
+export const LogEpochEvent = Schema.Union([
+  Schema.TaggedStruct("LogNamed", { logId: Mark }),
+  /** The log was restored from a backup before this event: clients and servers may know more than it holds. */
+  Schema.TaggedStruct("LogRestored", {
+    mark: Mark,
+    /** True: a server noticed it. False: an operator said so. */
+    noticed: Schema.Boolean,
+    operator: Schema.optionalKey(Operator),
+    reason: Schema.optionalKey(Reason)
+  })
+])
+export type LogEpochEvent = typeof LogEpochEvent.Type
+
+const decodeEvent = Schema.decodeUnknownSync(LogEpochEvent)
+
+export const toNewEvent = (event: LogEpochEvent): NewEvent => {
+  const { _tag, ...data } = decodeEvent(event)
+  return { type: _tag, data, payloadHash: "", checkpoint: false }
+}
+
+export const fromStreamEvent = (event: StreamEvent): LogEpochEvent => decodeEvent({ ...event.data, _tag: event.type })
+
+export interface Restore {
+  readonly mark: string
+  /** When it was marked, milliseconds since 1970. */
+  readonly at: number
+  /** A server noticed it; otherwise an operator said so. */
+  readonly noticed: boolean
+}
+
+export interface LogEpoch {
+  /** undefined: no server has named the log yet. */
+  readonly logId: string | undefined
+  /** 1, and one more for each restore. */
+  readonly number: number
+  /** The last restore; undefined: there was none. */
+  readonly restored: Restore | undefined
+}
+
+export const firstEpoch: LogEpoch = { logId: undefined, number: 1, restored: undefined }
+
+export const evolve = (epoch: LogEpoch, event: StreamEvent): LogEpoch => {
+  const decoded = fromStreamEvent(event)
+  return decoded._tag === "LogNamed"
+    ? { ...epoch, logId: decoded.logId }
+    : {
+        ...epoch,
+        number: epoch.number + 1,
+        restored: { mark: decoded.mark, at: event.recordedAt, noticed: decoded.noticed }
+      }
+}

@@ -1,0 +1,86 @@
+/** A log that was restored from an older backup: real devices bring back what they hold, and newcomers see it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Scope } from "effect"
+import { runCommand } from "../support/servers/ServerProcess.ts"
+import { startServer } from "../support/servers/TestServer.ts"
+import { keepRows } from "../support/storage/backups.ts"
+import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
+
+const assertInOrder = Effect.fnUntraced(function* (database: string) {
+  const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
+  assert.strictEqual(exitCode, 0, stdout + stderr)
+})
+
+describe.each(["realtime", "pull"] as const)("a log that was restored (%s)", (transport) => {
+  it.live("under a running server: every device brings back what it holds, also what it made after the backup", () =>
+    Effect.gen(function* () {
+      const server = yield* startServer({ verdant: { cursorInterval: "100 millis", foldAfter: 3 } })
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library, transport })
+      const id = yield* a.put({ content: "in the backup" })
+      yield* b.until("it has it", (items) => items.length === 1)
+      yield* untilSame([a, b])
+      const putBack = yield* keepRows(server.database)
+      yield* a.put({ content: "from a" })
+      yield* b.put({ content: "from b" })
+      yield* a.edit(id, (item) => item.get("tags").push("tagged by a"))
+      const late = yield* openClient({ library, user: "joined after the backup", transport })
+      yield* late.until("it has all", (items) => items.length === 3)
+      yield* late.put({ content: "from one who joined after the backup" })
+      for (const client of [a, b]) yield* client.until("it has all", (items) => items.length === 4)
+      yield* untilSame([a, b, late])
+      yield* until("all is acknowledged", () => [a, b, late].every((client) => client.isSettled()))
+      yield* putBack
+
+      for (const client of [a, b, late]) yield* until(`${client.user} was asked for all`, () => client.restores() > 0)
+      const newcomer = yield* openClient({ library, user: "newcomer", transport })
+      yield* newcomer.until("it has all", (items) => items.length === 4)
+      const items = yield* untilSame([a, b, late, newcomer])
+      assert.deepStrictEqual(
+        contents(items),
+        ["from a", "from b", "from one who joined after the backup", "in the backup"].toSorted()
+      )
+      assert.deepStrictEqual(items.find((item) => item.id === id)?.tags, ["tagged by a"])
+      yield* newcomer.put({ content: "later" })
+      yield* a.until("they go on", (items) => items.length === 5)
+      yield* untilSame([a, b, late, newcomer])
+      yield* assertInOrder(server.database)
+    })
+  )
+})
+
+describe("a log that was restored while the server was stopped", () => {
+  it.live("`sync-admin restored` makes devices bring back what they hold, with what they wrote offline", () =>
+    Effect.gen(function* () {
+      const database = yield* freshStorage
+      const scope = yield* Scope.make()
+      const server = yield* Scope.provide(startServer({ database }), scope)
+      const library = libraryOn(server)
+      const [a, b] = yield* openClients(["a", "b"], { library })
+      yield* a.put({ content: "in the backup" })
+      yield* b.until("it has it", (items) => items.length === 1)
+      const putBack = yield* keepRows(database)
+      yield* a.put({ content: "from a" })
+      yield* b.until("it has both", (items) => items.length === 2)
+      yield* untilSame([a, b])
+      yield* Scope.close(scope, Exit.void)
+      yield* b.put({ content: "from b, offline" })
+      yield* putBack
+      const marked = yield* runCommand(database, "restored")
+      assert.strictEqual(marked.exitCode, 0, marked.stdout + marked.stderr)
+      yield* startServer({ database, port: server.port })
+      for (const client of [a, b]) yield* client.until("it has all", (items) => items.length === 3)
+      const newcomer = yield* openClient({ library, user: "newcomer" })
+      yield* newcomer.until("it has all", (items) => items.length === 3)
+      assert.deepStrictEqual(contents(yield* untilSame([a, b, newcomer])), [
+        "from a",
+        "from b, offline",
+        "in the backup"
+      ])
+      yield* assertInOrder(database)
+    })
+  )
+})
