@@ -21,7 +21,8 @@ export abstract class BaseCommand<Result> extends Command {
 
   /** Runs an Effect. SIGINT and SIGTERM interrupt it, and the command fails with `INTERRUPTED`. */
   protected async execute<A, E>(effect: Effect.Effect<A, E>): Promise<A> {
-    const { Cause, Exit } = await import("effect")
+    const Cause = await import("effect/Cause")
+    const Exit = await import("effect/Exit")
     const exit = await runToExit(effect)
     if (Exit.isSuccess(exit)) return exit.value
     if (Cause.hasInterruptsOnly(exit.cause)) {
@@ -44,7 +45,8 @@ export abstract class BaseCommand<Result> extends Command {
 
   /** Runs an Effect until it ends, or until SIGINT or SIGTERM stops it, which is a success. */
   protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
-    const { Cause, Exit } = await import("effect")
+    const Cause = await import("effect/Cause")
+    const Exit = await import("effect/Exit")
     const exit = await runToExit(effect)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
   }

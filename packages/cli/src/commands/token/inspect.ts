@@ -34,7 +34,7 @@ export default class TokenInspect extends BaseCommand<InspectResult> {
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)
     const { JwtAccess } = await import("@sealog/server/adapters")
-    const { Effect } = await import("effect")
+    const Effect = await import("effect/Effect")
     const inspect = Effect.gen(function* () {
       const { check, identify } = yield* JwtAccess.makeVerifier(settings)
       const identified = yield* Effect.result(identify(token))

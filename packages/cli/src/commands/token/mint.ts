@@ -57,7 +57,9 @@ The token names the first --token-issuer and --token-audience, and lasts no long
     const { Access } = await import("@sealog/server/ports")
     const { JwtAccess } = await import("@sealog/server/adapters")
     const { durationOf } = await import("../../input/durations.ts")
-    const { Duration, Effect, Redacted } = await import("effect")
+    const { millis: duration } = await import("effect/Duration")
+    const { flatMap, provide } = await import("effect/Effect")
+    const { make: redacted } = await import("effect/Redacted")
     const millis = durationOf(flags.expires)
     if (settings.maxLifetime !== undefined && millis > Number(settings.maxLifetime)) {
       throw new CliFailure({
@@ -79,7 +81,7 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       userId: userIdOf(flags.user),
       libraryId: libraryIdOf(flags.library),
       type: flags.type,
-      expiresIn: Duration.millis(millis),
+      expiresIn: duration(millis),
       ...(flags.document === undefined ? {} : { documents: flags.document.map(documentIdOf) }),
       ...(flags["signing-key"] === undefined ? {} : { signingKeys: flags["signing-key"].map(publicKeyOf) }),
       ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint }),
@@ -87,11 +89,9 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       ...(flags.role === undefined ? {} : { role: flags.role })
     }
     const signingKey =
-      keyFile === undefined
-        ? {}
-        : { signingKey: Redacted.make(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
-    const mint = Effect.flatMap(Access, (access) => access.mint(request))
-    const token = await this.execute(Effect.provide(mint, JwtAccess.layer({ ...settings, ...signingKey })))
+      keyFile === undefined ? {} : { signingKey: redacted(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
+    const mint = flatMap(Access, (access) => access.mint(request))
+    const token = await this.execute(provide(mint, JwtAccess.layer({ ...settings, ...signingKey })))
     this.print(token)
     return { token }
   }
