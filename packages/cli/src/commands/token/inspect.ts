@@ -27,9 +27,9 @@ export default class TokenInspect extends BaseCommand<InspectResult> {
 
   async run(): Promise<InspectResult> {
     const { args, flags } = await this.parse(TokenInspect)
-    const { findTokenSecrets, throwNoSecret } = await import("../../input/secrets.ts")
+    const { findAnySecrets, throwNoSecret } = await import("../../input/secrets.ts")
     const { tokenSettings } = await import("../../input/tokenSettings.ts")
-    const settings = tokenSettings(flags, findTokenSecrets() ?? [])
+    const settings = tokenSettings(flags, findAnySecrets() ?? [])
     if (settings.secrets?.length === 0 && settings.jwks === undefined) throwNoSecret()
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)

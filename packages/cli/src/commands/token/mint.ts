@@ -14,7 +14,7 @@ interface MintResult {
 export default class TokenMint extends BaseCommand<MintResult> {
   static override summary = "Create an access token and print it."
   static override description =
-    `Signs with the first secret of TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers; or with a private key, whose public key the servers find in --token-jwks. Prints the token and nothing else.
+    `Signs with the first secret of TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers; or with a private key, whose public key the servers find in --token-jwks. Where a server was started with --dev, and no secret is set, signs with its secret. Prints the token and nothing else.
 
 The token names the first --token-issuer and --token-audience, and lasts no longer than --token-max-lifetime.`
   static override examples = [
@@ -48,9 +48,9 @@ The token names the first --token-issuer and --token-audience, and lasts no long
 
   async run(): Promise<MintResult> {
     const { flags } = await this.parse(TokenMint)
-    const { findTokenSecrets, readSecretFile, throwNoSecret } = await import("../../input/secrets.ts")
+    const { findAnySecrets, readSecretFile, throwNoSecret } = await import("../../input/secrets.ts")
     const keyFile = flags["sign-with"]
-    const secrets = keyFile === undefined ? (findTokenSecrets() ?? throwNoSecret()) : []
+    const secrets = keyFile === undefined ? (findAnySecrets() ?? throwNoSecret()) : []
     const { tokenSettings } = await import("../../input/tokenSettings.ts")
     const settings = tokenSettings(flags, secrets)
     const { documentIdOf, libraryIdOf, publicKeyOf, userIdOf } = await import("../../input/ids.ts")
