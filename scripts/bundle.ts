@@ -2,7 +2,7 @@
  * Runs after tsc: bundles the CLI with all that it imports into `packages/cli/bundle`. A command then loads 50 files instead
  * of 600, and starts in a third of the time. See docs/decisions/0030-one-bundle-for-the-command-line.md.
  */
-import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { globSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { type OutputChunk, rolldown } from "rolldown"
 
@@ -26,9 +26,11 @@ const bundle = await rolldown({
     throw new Error(log.message)
   }
 })
-rmSync(out, { recursive: true, force: true })
+// A build that fails leaves the bundle of before.
+const fresh = `${out}.new`
+rmSync(fresh, { recursive: true, force: true })
 const { output } = await bundle.write({
-  dir: out,
+  dir: fresh,
   format: "esm",
   chunkFileNames: "chunks/[name]-[hash].js",
   comments: false
@@ -36,8 +38,8 @@ const { output } = await bundle.write({
 const chunks = output.filter((file): file is OutputChunk => file.type === "chunk")
 
 const pool = chunks.find(({ code }) => code.includes('"./verifierThread.js"'))
-if (pool !== undefined && dirname(pool.fileName) !== "chunks") {
-  throw new Error(`The pool of verifiers is in ${pool.fileName}, so it does not find its thread in chunks.`)
+if (pool === undefined || dirname(pool.fileName) !== "chunks") {
+  throw new Error(`The pool of verifiers is in ${pool?.fileName}, so it does not find its thread in chunks.`)
 }
 
 /** The folder of a bundled file's package. */
@@ -54,5 +56,8 @@ const licences = [...new Set(bundled.map((file) => packageOf(file.replace(/^\0/,
     const [file] = globSync("{LICENSE,LICENCE,License,license}*", { cwd: folder })
     return `${name} ${version} (${license})\n\n${file === undefined ? "" : readFileSync(join(folder, file), "utf8").trim()}\n`
   })
-writeFileSync(join(out, "LICENSES.txt"), licences.join(`\n${"-".repeat(80)}\n\n`))
-if (!existsSync(join(out, "main.js"))) throw new Error("The bundle has no main.js.")
+const driver = readFileSync("packages/storage-sqlite/driver/LICENSE", "utf8").trim()
+licences.push(`@effect/sql-sqlite-node, patched (MIT)\n\n${driver}\n`)
+writeFileSync(join(fresh, "LICENSES.txt"), licences.join(`\n${"-".repeat(80)}\n\n`))
+rmSync(out, { recursive: true, force: true })
+renameSync(fresh, out)
