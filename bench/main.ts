@@ -23,6 +23,7 @@ const SCENARIOS = [
   "disk",
   "replay",
   "profile",
+  "startup",
   "verdant",
   "verdantLibrary"
 ] as const

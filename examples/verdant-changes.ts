@@ -30,4 +30,9 @@ const app = Effect.flatMap(VerdantLibraries, ({ allChanges }) =>
 const server = SyncServer.layer({ port: Number(process.env["PORT"] ?? 4000) }).pipe(
   Layer.provide(SqliteStorage.layer({ filename: "data/sealog.db" }))
 )
-app.pipe(Effect.provide(server), NodeRuntime.runMain)
+app.pipe(
+  Effect.provide(server),
+  // The server has stopped in good order: SIGTERM is no failure.
+  Effect.onInterrupt(() => Effect.sync(() => process.exit(0))),
+  NodeRuntime.runMain
+)

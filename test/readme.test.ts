@@ -141,7 +141,7 @@ describe("README", () => {
     await toldToo
     assert.notMatch(second.printed(), /item\/41/)
     second.app.kill("SIGTERM")
-    await ended(second.app)
+    assert.strictEqual(await ended(second.app), 0)
   })
 
   it("runs several servers on one Postgres, as a role with few rights", async () => {
@@ -210,7 +210,7 @@ const embed = async (example: string, DATABASE_URL?: string) => {
   const server = spawn("node", [example], { cwd: folder, env: embedding })
   assert.strictEqual(await firstHealth(port), 200)
   server.kill("SIGTERM")
-  await ended(server)
+  assert.strictEqual(await ended(server), 0)
 }
 
 /** Waits for a starting server, and returns the status of its first health answer. */

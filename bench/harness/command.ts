@@ -20,10 +20,14 @@ if (isMainThread) process.on("exit", write);`
 
 /** Runs `sync-admin` on a database. Rejects when the command fails. */
 export const runCli = (database: string, ...args: ReadonlyArray<string>): Promise<RanCli> =>
+  runNode(cli(...args), { DATABASE_URL: database })
+
+/** Runs Node with these arguments. Rejects when it fails. */
+export const runNode = (args: ReadonlyArray<string>, variables: Readonly<Record<string, string>>): Promise<RanCli> =>
   new Promise((resolve, reject) => {
     const start = performance.now()
-    const env = { ...process.env, DATABASE_URL: database }
-    const command = ["--import", USAGE, ...cli(...args)]
+    const env = { ...process.env, ...variables }
+    const command = ["--import", USAGE, ...args]
     const child = spawn(process.execPath, command, { env, stdio: ["ignore", "pipe", "inherit", "pipe"] })
     let [stdout, used] = ["", ""]
     child.stdio[1]?.on("data", (data) => {
@@ -38,6 +42,6 @@ export const runCli = (database: string, ...args: ReadonlyArray<string>): Promis
     })
     child.once("close", (code) => {
       if (code === 0) resolve({ stdout, seconds, cpuSeconds: Number(used) / 1e6 })
-      else reject(new Error(`sync-admin ${args.join(" ")} ended with ${code}`))
+      else reject(new Error(`node ${args.join(" ")} ended with ${code}`))
     })
   })

@@ -1,6 +1,6 @@
 /** The base of every command: its database flag, its output rules, and how an Effect ends as an exit code. */
 import { Command, Flags } from "@oclif/core"
-import type { EventLog, Signals } from "@sealog/server/ports"
+import type { EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
 import { escapeControls, jsonText } from "./output/format.ts"
@@ -19,9 +19,10 @@ export abstract class BaseCommand<Result> extends Command {
   /** Does the command's work. The result is the command's `--json` output. */
   abstract override run(): Promise<Result>
 
-  /** Runs an Effect. SIGINT and SIGTERM interrupt it, and the command fails with `INTERRUPTED`. */
+  /** Runs an Effect. SIGINT, SIGTERM and SIGHUP interrupt it, and the command fails with `INTERRUPTED`. */
   protected async execute<A, E>(effect: Effect.Effect<A, E>): Promise<A> {
-    const { Cause, Exit } = await import("effect")
+    const Cause = await import("effect/Cause")
+    const Exit = await import("effect/Exit")
     const exit = await runToExit(effect)
     if (Exit.isSuccess(exit)) return exit.value
     if (Cause.hasInterruptsOnly(exit.cause)) {
@@ -35,16 +36,27 @@ export abstract class BaseCommand<Result> extends Command {
     throw Cause.squash(exit.cause)
   }
 
-  /** Runs an Effect on the log of an existing, migrated database. */
-  protected async executeOn<A, E>(database: string, effect: Effect.Effect<A, E, EventLog | Signals>): Promise<A> {
-    const { provide } = await import("effect/Effect")
+  /**
+   * Runs an Effect on the log of an existing, migrated database. Fails with `NO_SUCH_LIBRARY` before it runs, if the log holds
+   * nothing of `library`.
+   */
+  protected async executeOn<A, E>(
+    database: string,
+    effect: Effect.Effect<A, E, EventLog | Signals>,
+    library?: LibraryId
+  ): Promise<A> {
+    const { andThen, provide } = await import("effect/Effect")
     const { backendOf } = await import("./backends/storage.ts")
-    return this.execute(provide(effect, (await backendOf(database)).existing))
+    const { existing } = await backendOf(database)
+    if (library === undefined) return this.execute(provide(effect, existing))
+    const { requireLibrary } = await import("./backends/knownLibrary.ts")
+    return this.execute(provide(andThen(requireLibrary(library), effect), existing))
   }
 
-  /** Runs an Effect until it ends, or until SIGINT or SIGTERM stops it, which is a success. */
+  /** Runs an Effect until it ends, or until SIGINT, SIGTERM or SIGHUP stops it, which is a success. */
   protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
-    const { Cause, Exit } = await import("effect")
+    const Cause = await import("effect/Cause")
+    const Exit = await import("effect/Exit")
     const exit = await runToExit(effect)
     if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
   }
@@ -75,19 +87,22 @@ export abstract class BaseCommand<Result> extends Command {
   }
 }
 
+/** A terminal that closes sends SIGHUP. */
+const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
 const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A, E>> => {
   const { provide, runPromiseExit } = await import("effect/Effect")
   const Logger = await import("effect/Logger")
   const controller = new AbortController()
   const stop = () => controller.abort()
-  process.once("SIGINT", stop).once("SIGTERM", stop)
+  for (const signal of STOPPING) process.once(signal, stop)
   // Log lines go to stderr: stdout carries the command's output alone.
   const logged = provide(
     effect,
     Logger.layer([Logger.withConsoleError(Logger.map(Logger.formatLogFmt, escapeControls))])
   )
   const exit = await runPromiseExit(logged, { signal: controller.signal })
-  process.off("SIGINT", stop).off("SIGTERM", stop)
+  for (const signal of STOPPING) process.off(signal, stop)
   return exit
 }
 

@@ -427,7 +427,7 @@ describe("serve", () => {
       return response.text()
     }
     assert.include(await answer(), "forbidden")
-    const set = await run(["library", "quota", "notes", "--replicas", "1", "--json"], { cwd })
+    const set = await run(["library", "quota", "notes", "--replicas", "1", "--new-library", "--json"], { cwd })
     assert.isTrue(jsonOf("library-quota", set)["changed"])
     await Effect.runPromise(
       until(
@@ -484,10 +484,10 @@ describe("every command", () => {
     const cwd = freshFolder()
     const surface: object = JSON.parse(readFileSync(new URL("../command-surface.json", import.meta.url), "utf8"))
     for (const command of Object.keys(surface)) {
-      const help = await run([...command.split(" "), "--help"], { cwd })
+      const ran = (flag: string) => run([...command.split(" "), flag], { cwd })
+      const [help, wrong] = await Promise.all([ran("--help"), ran("--no-such-flag")])
       assert.strictEqual(help.code, 0, command)
       assert.include(help.stdout, `$ sync-admin ${command}`, command)
-      const wrong = await run([...command.split(" "), "--no-such-flag"], { cwd })
       assert.strictEqual(wrong.code, 2, command)
       assert.strictEqual(wrong.stdout, "", command)
     }

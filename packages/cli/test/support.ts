@@ -19,6 +19,9 @@ const packageFolder = join(dirname(fileURLToPath(import.meta.url)), "..")
 export const binary = join(packageFolder, "bin", "sync-admin.js")
 export const secret = "a-secret-for-tests-alone-of-32-bytes-at-least"
 
+/** Compiled code of the commands. Each test has a home of its own, and would compile it again. */
+export const compiled = join(tmpdir(), "sealog-cli-compiled")
+
 export interface Ran {
   readonly code: number | null
   readonly stdout: string
@@ -39,7 +42,13 @@ export interface RunOptions {
 const start = (args: ReadonlyArray<string>, options: RunOptions): ChildProcess =>
   spawn(options.node ?? process.execPath, [...preloaded(options), binary, ...args], {
     cwd: options.cwd,
-    env: { PATH: process.env["PATH"], HOME: options.cwd, TOKEN_SECRET: secret, ...options.env }
+    env: {
+      PATH: process.env["PATH"],
+      HOME: options.cwd,
+      NODE_COMPILE_CACHE: compiled,
+      TOKEN_SECRET: secret,
+      ...options.env
+    }
   })
 
 const preloaded = ({ cwd, signalAtStderr, terminal = [] }: RunOptions): ReadonlyArray<string> => {

@@ -5,8 +5,12 @@ import type { Layer } from "effect"
 export const otlpMetrics = async (): Promise<Layer.Layer<never> | undefined> => {
   const { env } = process
   if (!env["OTEL_EXPORTER_OTLP_ENDPOINT"] && !env["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"]) return undefined
-  const [{ OtlpMetrics, OtlpSerialization }, { FetchHttpClient }, { ConfigProvider, Effect, Layer }] =
-    await Promise.all([import("effect/observability"), import("effect/http"), import("effect")])
+  const OtlpMetrics = await import("effect/observability/OtlpMetrics")
+  const OtlpSerialization = await import("effect/observability/OtlpSerialization")
+  const FetchHttpClient = await import("effect/http/FetchHttpClient")
+  const ConfigProvider = await import("effect/ConfigProvider")
+  const Effect = await import("effect/Effect")
+  const Layer = await import("effect/Layer")
   // The defaults of OpenTelemetry's specification, which Effect does not have.
   const isNamed = /(^|,)\s*service\.name=/.test(env["OTEL_RESOURCE_ATTRIBUTES"] ?? "")
   const defaults = { OTEL_METRICS_EXPORTER: "otlp", ...(isNamed ? {} : { OTEL_SERVICE_NAME: "sealog" }) }

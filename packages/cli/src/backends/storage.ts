@@ -1,9 +1,8 @@
 /** The storage that a database URL names. Only its package is loaded. */
-
 import type { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
 import type { Finding, MigrationStatus } from "@sealog/server/storage"
 import type { Effect, Layer } from "effect"
-import { CliFailure } from "../output/CliFailure.ts"
+import { databaseOf } from "../input/databaseUrl.ts"
 
 export interface Backend {
   readonly kind: "sqlite" | "postgres"
@@ -25,26 +24,18 @@ export interface Backend {
 
 /** `connections`: the most connections to Postgres, without the one that listens for signals. */
 export const backendOf = async (url: string, connections?: number): Promise<Backend> => {
-  if (url.startsWith("sqlite:") && url.length > "sqlite:".length) return sqlite(url)
-  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return postgres(url, connections)
-  throw new CliFailure({
-    code: "DATABASE_URL_INVALID",
-    // The message leaves out the URL, which may hold a password.
-    message: "The database URL has neither the form sqlite:PATH nor postgres://USER:PASSWORD@HOST:PORT/NAME.",
-    exitCode: 2,
-    tryThis: "--database sqlite:./data/sealog.db"
-  })
+  const database = databaseOf(url)
+  return database.kind === "sqlite" ? sqlite(database.filename) : postgres(database.url, connections)
 }
 
 /** How long a command waits for a server's commits: longer than a server, because a disk may be slow. */
 const BUSY_TIMEOUT = "10 seconds"
 
-const sqlite = async (url: string): Promise<Backend> => {
+const sqlite = async (filename: string): Promise<Backend> => {
   const { SqliteStorage } = await import("@sealog/storage-sqlite")
-  const filename = url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "")
   return {
     kind: "sqlite",
-    label: url,
+    label: `sqlite:${filename}`,
     existing: SqliteStorage.layerWithoutMigrations({ filename, busyTimeout: BUSY_TIMEOUT }),
     migrated: SqliteStorage.layer({ filename }),
     applyMigrations: SqliteStorage.applyMigrations({ filename }),

@@ -58,6 +58,7 @@ With --follow the command prints new events of every server and command until yo
     }
     const Effect = await import("effect/Effect")
     const { eachEvent } = await import("@sealog/server/admin")
+    const { requireLibrary } = await import("../backends/knownLibrary.ts")
     const { backendOf } = await import("../backends/storage.ts")
     const { writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
@@ -73,7 +74,9 @@ With --follow the command prints new events of every server and command until yo
     const from = after === undefined ? { last } : { after }
     const showing = eachEvent(scope, { from, follow }, show).pipe(
       Effect.catchTag("OutputClosed", (error) => (error.byReader ? Effect.void : Effect.die(error))),
-      Effect.catchTag("NoSuchStream", () => Effect.fail(notFound(args.libraryId, args.documentId))),
+      Effect.catchTag("NoSuchStream", () =>
+        Effect.andThen(requireLibrary(scope.libraryId), Effect.fail(notFound(args.libraryId, args.documentId)))
+      ),
       Effect.provide((await backendOf(flags.database)).existing)
     )
     await (follow ? this.executeUntilStopped(showing) : this.execute(showing))

@@ -2,24 +2,9 @@ import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import type { Deleted } from "../output/deleted.ts"
 
-interface EvictResult {
-  readonly libraryId: string
-  readonly dryRun: boolean
-  readonly documents: ReadonlyArray<{
-    readonly documentId: string
-    readonly events: number
-    readonly payloadBytes: number
-    readonly files: number
-    readonly fileBytes: number
-  }>
-  /** Bytes of deleted payloads. */
-  readonly payloadBytes: number
-  /** Files uploaded by Verdant clients. */
-  readonly files: number
-  readonly fileBytes: number
-  /** True if this command deleted the files' bytes; false if servers will delete them. */
-  readonly filesDeleted: boolean
+interface EvictResult extends Deleted {
   /** True if this command closed the library; `sync-admin resume` opens it. */
   readonly suspended: boolean
 }
@@ -57,10 +42,9 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
   async run(): Promise<EvictResult> {
     const { args, flags } = await this.parse(Evict)
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { evict } = await import("@sealog/server/admin")
-    const { suspend } = await import("@sealog/server/admin")
-    const { VERDANT } = await import("@sealog/server/admin")
-    const { bytes, count } = await import("../output/format.ts")
+    const { evict, suspend } = await import("@sealog/server/admin")
+    const { describeDeleted, filesLeft, filesOf, namesOf, sumsOf } = await import("../output/deleted.ts")
+    const { bytes } = await import("../output/format.ts")
     const { confirm } = await import("../output/confirm.ts")
     const by = await attributionOf(flags)
     if (!flags.suspend && (flags.as !== undefined || flags.reason !== undefined)) {
@@ -80,48 +64,35 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
     const store = flags.files === undefined ? undefined : await existingBlobStoreOf(flags.files)
     const run = (dryRun: boolean) => {
       const evicting = evict({ ...target, dryRun })
-      return this.executeOn(flags.database, store === undefined || dryRun ? evicting : provide(evicting, store))
+      const effect = store === undefined || dryRun ? evicting : provide(evicting, store)
+      return this.executeOn(flags.database, effect, target.libraryId)
     }
-    const sum = (documents: EvictResult["documents"], field: "payloadBytes" | "files" | "fileBytes"): number =>
-      documents.reduce((sum, document) => sum + document[field], 0)
     const summarise = (documents: EvictResult["documents"], dryRun: boolean): EvictResult => ({
       libraryId: target.libraryId,
       dryRun,
       documents,
-      payloadBytes: sum(documents, "payloadBytes"),
-      files: sum(documents, "files"),
-      fileBytes: sum(documents, "fileBytes"),
+      ...sumsOf(documents),
       filesDeleted: store !== undefined && !dryRun,
       suspended: flags.suspend && !dryRun
     })
-
-    const namesOf = (evicted: EvictResult["documents"]): string => {
-      const documents = evicted.filter(({ documentId }) => documentId !== VERDANT).length
-      const library = documents < evicted.length ? ["Verdant data"] : []
-      return [...(documents > 0 ? [count(documents, "document")] : []), ...library].join(" and ") || "nothing"
-    }
-    const filesOf = ({ fileBytes, files }: EvictResult): string =>
-      files === 0 ? "" : ` and ${count(files, "file")} of ${bytes(fileBytes)}`
     const nothing = `Nothing to evict in ${target.libraryId}.`
     if (flags["dry-run"] || !flags.yes) {
       const planned = summarise(await run(true), true)
-      const scope = `${namesOf(planned.documents)}, ${bytes(planned.payloadBytes)} of payloads${filesOf(planned)}`
+      const scope = describeDeleted(planned)
       if ((planned.documents.length === 0 && !flags.suspend) || flags["dry-run"]) {
         this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
         return { ...planned, dryRun: flags["dry-run"] }
       }
       await confirm(`evict ${scope}`, target.libraryId)
     }
-    if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId, by))
+    if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId, by), target.libraryId)
     const done = summarise(await run(false), false)
-    const { documents, files, filesDeleted, payloadBytes } = done
+    const { documents, payloadBytes } = done
     const freed = `${bytes(payloadBytes)}${filesOf(done)}`
     if (flags.suspend) this.print(`Suspended ${target.libraryId}.`)
     this.print(documents.length === 0 ? nothing : `Evicted ${namesOf(documents)}, freed ${freed}.`)
-    if (files > 0 && !filesDeleted)
-      this.print(
-        "The bytes of the files are still stored. A server deletes them within two days; --files deletes them at once."
-      )
+    const left = filesLeft(done)
+    if (left !== undefined) this.print(left)
     return done
   }
 }

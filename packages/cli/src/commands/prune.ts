@@ -60,14 +60,15 @@ Every event stays, and with it the proofs that clients and \`sync-admin replay\`
     const { bytes, count, table } = await import("../output/format.ts")
     const { timestampOf } = await import("../input/timestamps.ts")
     const { confirm } = await import("../output/confirm.ts")
+    const libraryId = args.libraryId === undefined ? undefined : libraryIdOf(args.libraryId)
     const options = {
       keepSnapshots: flags["keep-snapshots"],
       recordedUntil: timestampOf(flags["older-than"], Date.now()),
-      ...(args.libraryId === undefined ? {} : { libraryId: libraryIdOf(args.libraryId) }),
+      ...(libraryId === undefined ? {} : { libraryId }),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
     const run = async (dryRun: boolean): Promise<PruneResult> => {
-      const documents = await this.executeOn(flags.database, prune({ ...options, dryRun }))
+      const documents = await this.executeOn(flags.database, prune({ ...options, dryRun }), libraryId)
       return {
         dryRun,
         documents,

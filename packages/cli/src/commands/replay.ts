@@ -2,6 +2,7 @@ import { Flags } from "@oclif/core"
 import type { ReplayOptions, Until } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"
+import { noSuchLibrary } from "../output/notFound.ts"
 
 interface ReplayResult {
   readonly streams: number
@@ -114,7 +115,9 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
     const { checkSince, replay, Signatures } = await import("@sealog/server/admin")
     const { map, provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
-    if (flags.since === undefined) return { report: await this.executeOn(flags.database, checking), copy: null }
+    if (flags.since === undefined) {
+      return { report: await this.executeOn(flags.database, checking, options.libraryId), copy: null }
+    }
     const { verifierOf } = await import("../input/checkpointKeys.ts")
     const since = checkSince(flags.since, verifierOf(flags.verifier))
     const broken = await this.executeOn(
@@ -182,6 +185,7 @@ const untilOf = async (text: string, isDocument: boolean): Promise<Until> => {
 }
 
 const notFound = (library: string, document: string | undefined, until: string | undefined): CliFailure => {
+  if (document === undefined && until === undefined) return noSuchLibrary(library)
   const [code, name] =
     document === undefined
       ? ["NO_SUCH_LIBRARY", `library ${library}`]
@@ -190,6 +194,6 @@ const notFound = (library: string, document: string | undefined, until: string |
     code,
     message: `The log has no ${name}${until === undefined ? "" : `, or no event of it up to ${until}`}.`,
     exitCode: 1,
-    tryThis: document === undefined ? "sync-admin library list" : `sync-admin document list ${library}`
+    tryThis: document === undefined ? `sync-admin events ${library}` : `sync-admin document list ${library}`
   })
 }

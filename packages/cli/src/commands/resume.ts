@@ -21,7 +21,7 @@ export default class Resume extends BaseCommand<ResumeResult> {
     const { resume } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
     const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, resume(libraryId, by))
+    const changed = await this.executeOn(flags.database, resume(libraryId, by), libraryId)
     this.print(changed ? `Resumed ${libraryId}.` : `${libraryId} was not suspended.`)
     return { libraryId, changed }
   }

@@ -6,7 +6,6 @@ import { verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
-const DEV_SECRET = "./data/dev-secret"
 const DEV_LIBRARY = "playground"
 const MIB = 1024 * 1024
 const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
@@ -126,14 +125,19 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
 
   async run(): Promise<ServeResult> {
     const { flags } = await this.parse(Serve)
-    const { devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } = await import("../input/secrets.ts")
+    const { DEV_SECRET, devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } = await import(
+      "../input/secrets.ts"
+    )
     const secrets = (flags.dev ? devSecrets(DEV_SECRET) : findTokenSecrets()) ?? []
     const linkSecrets = (flags.dev ? undefined : findLinkSecrets()) ?? secrets
     const { tokenSettings } = await import("../input/tokenSettings.ts")
     const tokens = tokenSettings(flags, secrets)
     if (secrets.length === 0 && tokens.jwks === undefined) throwNoSecret()
     const { Access, FileLinks, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
-    const { Context, Duration, Effect, Layer } = await import("effect")
+    const Context = await import("effect/Context")
+    const Duration = await import("effect/Duration")
+    const Effect = await import("effect/Effect")
+    const Layer = await import("effect/Layer")
     const metrics = metricsSettings(flags)
     const exporter = await (await import("../backends/otlp.ts")).otlpMetrics()
     const { backendOf } = await import("../backends/storage.ts")
@@ -198,8 +202,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
       return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("server stops"))
     })
-    const { layerLog, surviveClosedOutput } = await import("../output/logger.ts")
-    surviveClosedOutput()
+    const { layerLog } = await import("../output/logger.ts")
     const lines = layerLog({ format: flags["log-format"], level: flags["log-level"] })
     await this.executeUntilStopped(Effect.provide(Effect.scoped(running), lines))
     return { port, dev: flags.dev }

@@ -1,4 +1,5 @@
 import { Flags } from "@oclif/core"
+import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../BaseCommand.ts"
 
 interface StatsResult {
@@ -32,8 +33,9 @@ export default class Stats extends BaseCommand<StatsResult> {
     const { statistics } = await import("@sealog/server/admin")
     const { backendOf } = await import("../backends/storage.ts")
     const { ago, bytes, number, table } = await import("../output/format.ts")
-    const filter = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
-    const found = await this.executeOn(flags.database, statistics(filter))
+    const filter: { readonly libraryId?: LibraryId } =
+      flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
+    const found = await this.executeOn(flags.database, statistics(filter), filter.libraryId)
     const diskBytes = await this.execute((await backendOf(flags.database)).size)
     const evicted = found.evictedDocuments === 0 ? "" : `, of which ${number(found.evictedDocuments)} evicted`
     const facts = [

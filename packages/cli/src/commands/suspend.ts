@@ -1,5 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { mustExist, newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 
 interface SuspendResult {
@@ -17,7 +18,7 @@ export default class Suspend extends BaseCommand<SuspendResult> {
     '<%= config.bin %> suspend notes --as ada --reason "a leaked token"'
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
-  static override flags = operatorFlags
+  static override flags = { ...operatorFlags, ...newLibraryFlag }
 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)
@@ -25,7 +26,7 @@ export default class Suspend extends BaseCommand<SuspendResult> {
     const { suspend } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
     const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, suspend(libraryId, by))
+    const changed = await this.executeOn(flags.database, suspend(libraryId, by), mustExist(libraryId, flags))
     this.print(changed ? `Suspended ${libraryId}.` : `${libraryId} was suspended before.`)
     return { libraryId, changed }
   }

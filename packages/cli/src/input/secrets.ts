@@ -1,12 +1,15 @@
 /** Token secrets come from the environment or a file, never from a flag, which every user of the machine can read. */
 import { randomBytes } from "node:crypto"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { parseTokenSecrets, type TokenSecret } from "@sealog/server/ports"
 import { Redacted } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
 
 type Secrets = ReadonlyArray<TokenSecret>
+
+/** Where `serve --dev` keeps its secret, below the current directory. */
+export const DEV_SECRET = "./data/dev-secret"
 
 /** The secrets in `TOKEN_SECRET`, or in the file that `TOKEN_SECRET_FILE` names; separated by commas during a rotation. */
 export const tokenSecrets = (): Secrets => findTokenSecrets() ?? throwNoSecret()
@@ -41,9 +44,27 @@ export const devSecrets = (path: string): Secrets => {
   }))
 }
 
+/**
+ * As `findTokenSecrets`; in the directory of a server that was started with `--dev`, its secret, which is said on stderr.
+ * undefined if there is none of these.
+ */
+export const findAnySecrets = (): Secrets | undefined => {
+  const found = findTokenSecrets()
+  if (found !== undefined || !existsSync(DEV_SECRET)) return found
+  process.stderr.write(`Uses the secret of \`serve --dev\` in ${DEV_SECRET}, because TOKEN_SECRET is not set.\n`)
+  return devSecrets(DEV_SECRET)
+}
+
 const findSecrets = (variable: "TOKEN_SECRET" | "LINK_SECRET"): Secrets | undefined => {
   const [text, path] = [process.env[variable], process.env[`${variable}_FILE`]]
-  if (text) return parseSecrets(text, variable)
+  if (text) {
+    if (/^\s*(["']).*\1\s*$/s.test(text)) {
+      process.stderr.write(
+        `${variable} has quotes around it, and they count as a part of it. An env file keeps them.\n`
+      )
+    }
+    return parseSecrets(text, variable)
+  }
   return path ? parseSecrets(readSecretFile(path, `${variable}_FILE`), path) : undefined
 }
 

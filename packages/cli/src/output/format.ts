@@ -46,18 +46,43 @@ export const escapeControls = (text: string): string =>
 /** Indented JSON without characters that a terminal would obey. */
 export const jsonText = (value: unknown): string => escapeControls(JSON.stringify(value, null, 2))
 
-/** A table with numbers and sizes aligned to the right. */
+/**
+ * A table with numbers and sizes aligned to the right. In a terminal, long texts are cut so that a row takes one line; a file
+ * or a pipe gets all of them.
+ */
 export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string | number>>): string => {
   const texts = rows.map((row) => row.map((cell) => (typeof cell === "number" ? number(cell) : printable(cell))))
-  const widths = header.map((title, i) => Math.max(title.length, ...texts.map((row) => row[i]?.length ?? 0)))
+  const natural = header.map((title, i) => Math.max(title.length, ...texts.map((row) => row[i]?.length ?? 0)))
+  const widths = process.stdout.isTTY ? narrowed(natural, process.stdout.columns) : natural
   const isRight = header.map((title, i) => title === "SIZE" || typeof rows[0]?.[i] === "number")
   const line = (cells: ReadonlyArray<string>) =>
     cells
+      .map((cell, i) => cut(cell, widths[i] ?? 0))
       .map((cell, i) => (isRight[i] ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
-      .join("  ")
+      .join(GAP)
       .trimEnd()
   return [emphasis(line(header)), ...texts.map(line)].join("\n")
 }
+
+const GAP = "  "
+/** A narrower column says nothing. */
+const MIN_WIDTH = 12
+
+/** Takes from the widest column until the columns fit. */
+const narrowed = (natural: ReadonlyArray<number>, columns: number): ReadonlyArray<number> => {
+  const widths = [...natural]
+  const room = columns - GAP.length * (widths.length - 1)
+  let excess = widths.reduce((sum, width) => sum + width, 0) - room
+  while (excess > 0) {
+    const widest = Math.max(...widths)
+    if (widest <= MIN_WIDTH) break
+    widths[widths.indexOf(widest)] = widest - 1
+    excess -= 1
+  }
+  return widths
+}
+
+const cut = (text: string, width: number): string => (text.length <= width ? text : `${text.slice(0, width - 1)}…`)
 
 const LABELS = { ok: ["ok  ", 32], warn: ["warn", 33], fail: ["FAIL", 31] } as const
 

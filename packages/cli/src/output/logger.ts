@@ -81,9 +81,3 @@ const toggleOnSignal = (
       () => Effect.sync(() => void process.off("SIGUSR2", toggle))
     )
   })
-
-/** Keeps a server running when the reader of its output goes away. Without a listener, the next line would end the process. */
-export const surviveClosedOutput = (): void => {
-  process.stderr.on("error", () => {})
-  process.stdout.on("error", () => {})
-}

@@ -6,7 +6,7 @@ export const noSuchLibrary = (libraryId: string): CliFailure =>
     code: "NO_SUCH_LIBRARY",
     message: `The log has no library ${libraryId}.`,
     exitCode: 1,
-    tryThis: "sync-admin library list"
+    tryThis: "sync-admin library list, with the same --database"
   })
 
 export const noSuchDocument = (libraryId: string, documentId: string, tryThis: string): CliFailure =>

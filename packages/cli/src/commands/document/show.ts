@@ -58,7 +58,9 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
     const libraryId = libraryIdOf(args.libraryId)
     const documentId = possibleDocumentId(args.documentId)
     const shown =
-      documentId === undefined ? undefined : await this.executeOn(flags.database, showDocument(libraryId, documentId))
+      documentId === undefined
+        ? undefined
+        : await this.executeOn(flags.database, showDocument(libraryId, documentId), libraryId)
     if (documentId !== undefined && shown !== undefined) return this.printSecsync(libraryId, documentId, shown)
     const name = verdantNameOf(args.documentId)
     if (name !== undefined) return this.showVerdant(flags.database, libraryId, name)
@@ -71,7 +73,8 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
     const { jsonText } = await import("../../output/format.ts")
     const snapshot = await this.executeOn(
       database,
-      orLibraryDamaged(libraryId, documentSnapshot(libraryId, collection, id))
+      orLibraryDamaged(libraryId, documentSnapshot(libraryId, collection, id)),
+      libraryId
     )
     if (snapshot === undefined) {
       throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${libraryId}`)

@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import type { LibraryUse, Quota, QuotaChange } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { noSuchLibrary } from "../../output/notFound.ts"
@@ -31,6 +32,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
     ...operatorFlags,
+    ...newLibraryFlag,
     objects: Flags.integer({ description: "objects and lists in Verdant documents (default: 100,000)", min: 0 }),
     operations: Flags.integer({ description: "operations that are not compacted yet (default: 200,000)", min: 0 }),
     bytes: Flags.string({ description: "size of the Verdant data, such as 128MiB (default: 64MiB)" }),
@@ -100,7 +102,8 @@ A Verdant client is not told which of its changes were refused, and does not sen
           ...{ changed, shown, own: yield* quotaOf(libraryId) },
           use: yield* orLibraryDamaged(libraryId, quotaUse(libraryId))
         }
-      })
+      }),
+      mustExist(libraryId, flags)
     )
     if (shown === undefined) throw noSuchLibrary(libraryId)
     const { bytes, number, table } = await import("../../output/format.ts")

@@ -27,14 +27,14 @@ export default class TokenInspect extends BaseCommand<InspectResult> {
 
   async run(): Promise<InspectResult> {
     const { args, flags } = await this.parse(TokenInspect)
-    const { findTokenSecrets, throwNoSecret } = await import("../../input/secrets.ts")
+    const { findAnySecrets, throwNoSecret } = await import("../../input/secrets.ts")
     const { tokenSettings } = await import("../../input/tokenSettings.ts")
-    const settings = tokenSettings(flags, findTokenSecrets() ?? [])
+    const settings = tokenSettings(flags, findAnySecrets() ?? [])
     if (settings.secrets?.length === 0 && settings.jwks === undefined) throwNoSecret()
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)
     const { JwtAccess } = await import("@sealog/server/adapters")
-    const { Effect } = await import("effect")
+    const Effect = await import("effect/Effect")
     const inspect = Effect.gen(function* () {
       const { check, identify } = yield* JwtAccess.makeVerifier(settings)
       const identified = yield* Effect.result(identify(token))

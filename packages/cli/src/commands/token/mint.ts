@@ -14,7 +14,7 @@ interface MintResult {
 export default class TokenMint extends BaseCommand<MintResult> {
   static override summary = "Create an access token and print it."
   static override description =
-    `Signs with the first secret of TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers; or with a private key, whose public key the servers find in --token-jwks. Prints the token and nothing else.
+    `Signs with the first secret of TOKEN_SECRET or TOKEN_SECRET_FILE, which must be those of the servers; or with a private key, whose public key the servers find in --token-jwks. Where a server was started with --dev, and no secret is set, signs with its secret. Prints the token and nothing else.
 
 The token names the first --token-issuer and --token-audience, and lasts no longer than --token-max-lifetime.`
   static override examples = [
@@ -48,16 +48,18 @@ The token names the first --token-issuer and --token-audience, and lasts no long
 
   async run(): Promise<MintResult> {
     const { flags } = await this.parse(TokenMint)
-    const { findTokenSecrets, readSecretFile, throwNoSecret } = await import("../../input/secrets.ts")
+    const { findAnySecrets, readSecretFile, throwNoSecret } = await import("../../input/secrets.ts")
     const keyFile = flags["sign-with"]
-    const secrets = keyFile === undefined ? (findTokenSecrets() ?? throwNoSecret()) : []
+    const secrets = keyFile === undefined ? (findAnySecrets() ?? throwNoSecret()) : []
     const { tokenSettings } = await import("../../input/tokenSettings.ts")
     const settings = tokenSettings(flags, secrets)
     const { documentIdOf, libraryIdOf, publicKeyOf, userIdOf } = await import("../../input/ids.ts")
     const { Access } = await import("@sealog/server/ports")
     const { JwtAccess } = await import("@sealog/server/adapters")
     const { durationOf } = await import("../../input/durations.ts")
-    const { Duration, Effect, Redacted } = await import("effect")
+    const { millis: duration } = await import("effect/Duration")
+    const { flatMap, provide } = await import("effect/Effect")
+    const { make: redacted } = await import("effect/Redacted")
     const millis = durationOf(flags.expires)
     if (settings.maxLifetime !== undefined && millis > Number(settings.maxLifetime)) {
       throw new CliFailure({
@@ -79,7 +81,7 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       userId: userIdOf(flags.user),
       libraryId: libraryIdOf(flags.library),
       type: flags.type,
-      expiresIn: Duration.millis(millis),
+      expiresIn: duration(millis),
       ...(flags.document === undefined ? {} : { documents: flags.document.map(documentIdOf) }),
       ...(flags["signing-key"] === undefined ? {} : { signingKeys: flags["signing-key"].map(publicKeyOf) }),
       ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint }),
@@ -87,11 +89,9 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       ...(flags.role === undefined ? {} : { role: flags.role })
     }
     const signingKey =
-      keyFile === undefined
-        ? {}
-        : { signingKey: Redacted.make(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
-    const mint = Effect.flatMap(Access, (access) => access.mint(request))
-    const token = await this.execute(Effect.provide(mint, JwtAccess.layer({ ...settings, ...signingKey })))
+      keyFile === undefined ? {} : { signingKey: redacted(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
+    const mint = flatMap(Access, (access) => access.mint(request))
+    const token = await this.execute(provide(mint, JwtAccess.layer({ ...settings, ...signingKey })))
     this.print(token)
     return { token }
   }

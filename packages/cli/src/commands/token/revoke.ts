@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import type { Revocation } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
@@ -28,6 +29,7 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
   }
   static override flags = {
     ...operatorFlags,
+    ...newLibraryFlag,
     user: Flags.string({ description: "revoke every token of this user that was issued until now" }),
     library: Flags.string({
       description: "revoke only in this library; alone, every token of the library that was issued until now"
@@ -41,7 +43,7 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
     const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const revocation = revocationOf(args.tokenId, flags.user, scope)
     const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, revoke(revocation, by))
+    const changed = await this.executeOn(flags.database, revoke(revocation, by), mustExist(scope.libraryId, flags))
     const where = scope.libraryId === undefined ? "" : ` in ${scope.libraryId}`
     const revoked = args.tokenId
       ? `token ${args.tokenId}${where}`

@@ -25,7 +25,8 @@ export default class TokenKeysForget extends BaseCommand<KeysForgetResult> {
     const { libraryIdOf, userIdOf } = await import("../../../input/ids.ts")
     const { forgetKeys } = await import("@sealog/server/admin")
     const [libraryId, userId] = [libraryIdOf(args.libraryId), userIdOf(args.userId)]
-    const changed = await this.executeOn(flags.database, forgetKeys(libraryId, userId, await attributionOf(flags)))
+    const by = await attributionOf(flags)
+    const changed = await this.executeOn(flags.database, forgetKeys(libraryId, userId, by), libraryId)
     this.print(changed ? `Forgot the keys of ${userId} in ${libraryId}.` : `${userId} is bound to no keys there.`)
     return { libraryId, userId, changed }
   }

@@ -1,0 +1,200 @@
+/** Mistakes that people make: a command says what to do instead, and a typo leaves nothing behind. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { SqliteStorage } from "@sealog/storage-sqlite"
+import { Effect } from "effect"
+import { assert, describe, it } from "vitest"
+import { databaseOf } from "../src/input/databaseUrl.ts"
+import { CliFailure } from "../src/output/CliFailure.ts"
+import { table } from "../src/output/format.ts"
+import { errorOf, freshFolder, jsonOf, run, secret, storeDocument } from "./support.ts"
+
+const withDocument = async (): Promise<string> => {
+  const cwd = freshFolder()
+  const storage = SqliteStorage.layer({ filename: join(cwd, "data", "sealog.db") })
+  await Effect.runPromise(Effect.provide(storeDocument(0), storage))
+  return cwd
+}
+
+describe("a mistyped library", () => {
+  it("is refused by every command, the same way, and leaves nothing behind", async () => {
+    const cwd = await withDocument()
+    const before = jsonOf("stats", await run(["stats", "--json"], { cwd }))
+    for (const args of [
+      ["suspend", "typo"],
+      ["resume", "typo"],
+      ["evict", "typo", "--yes"],
+      ["evict", "typo", "--suspend", "--yes"],
+      ["delete", "typo", "--yes"],
+      ["delete", "typo", "--dry-run"],
+      ["delete", "typo", "--allow-again"],
+      ["prune", "typo", "--yes"],
+      ["stats", "--library", "typo"],
+      ["library", "quota", "typo"],
+      ["library", "quota", "typo", "--objects", "5"],
+      ["token", "revoke", "--library", "typo"],
+      ["token", "revoke", "--user", "ada", "--library", "typo"],
+      ["token", "keys", "forget", "typo", "ada"],
+      ["document", "list", "typo"],
+      ["document", "show", "typo", "welcome"],
+      ["replica", "list", "typo"],
+      ["replica", "truant", "typo", "a-replica"],
+      ["events", "typo"],
+      ["events", "typo", "welcome"],
+      ["replay", "--library", "typo"],
+      ["replay", "--library", "typo", "--document", "welcome"],
+      ["document", "show", "typo", "item/1"],
+      ["export", "--library", "typo", "--output", "typo.jsonl"]
+    ]) {
+      const ran = await run([...args, "--json"], { cwd })
+      assert.deepStrictEqual(
+        [ran.code, errorOf(ran)],
+        [
+          1,
+          {
+            code: "NO_SUCH_LIBRARY",
+            message: "The log has no library typo.",
+            try: "sync-admin library list, with the same --database"
+          }
+        ],
+        args.join(" ")
+      )
+    }
+    assert.deepStrictEqual(jsonOf("stats", await run(["stats", "--json"], { cwd })), before)
+  })
+
+  it("is accepted as a new library on request", async () => {
+    const cwd = await withDocument()
+    const suspended = await run(["suspend", "new", "--new-library", "--json"], { cwd })
+    assert.isTrue(jsonOf("suspend", suspended)["changed"])
+    const again = await run(["resume", "new", "--json"], { cwd })
+    assert.isTrue(jsonOf("resume", again)["changed"])
+  })
+})
+
+describe("a mistyped command", () => {
+  it("is answered with the nearest one", async () => {
+    const cwd = freshFolder()
+    for (const [typed, meant] of [
+      [["supsend", "notes"], "sync-admin suspend --help"],
+      [["librari", "list"], "sync-admin library list --help"],
+      [["something-else"], "sync-admin --help"]
+    ] as const) {
+      const ran = await run([...typed, "--json"], { cwd })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code, errorOf(ran).try], [2, "USAGE", meant])
+    }
+  })
+
+  it("help, -h, version and -v do what they do elsewhere", async () => {
+    const cwd = freshFolder()
+    const told = async (...args: ReadonlyArray<string>) => (await run(args, { cwd })).stdout
+    const version = await told("--version")
+    assert.match(version, /^@sealog\/cli\/\d+\.\d+\.\d+ \S+ node-v\S+\n$/)
+    assert.deepStrictEqual([await told("version"), await told("-v")], [version, version])
+    const help = await told("token", "mint", "--help")
+    assert.deepStrictEqual([await told("help", "token", "mint"), await told("token", "mint", "-h")], [help, help])
+    assert.strictEqual(await told("help"), await told("--help"))
+  })
+})
+
+describe("the database URL", () => {
+  const adviceOn = (url: string): string => {
+    try {
+      return JSON.stringify(databaseOf(url))
+    } catch (error) {
+      if (!(error instanceof CliFailure) || error.code !== "DATABASE_URL_INVALID") throw error
+      assert.notInclude(error.message + error.tryThis, "hidden")
+      return String(error.tryThis)
+    }
+  }
+
+  it("is read without the line end of a Windows file", () => {
+    assert.deepStrictEqual(databaseOf("sqlite:./a.db\r"), { kind: "sqlite", filename: "./a.db" })
+    assert.deepStrictEqual(databaseOf(" postgres://a@b/c\r\n"), { kind: "postgres", url: "postgres://a@b/c" })
+  })
+
+  it("may begin with three slashes or a tilde", () => {
+    assert.deepStrictEqual(databaseOf("sqlite:///var/a.db"), { kind: "sqlite", filename: "/var/a.db" })
+    assert.match(adviceOn("sqlite:~/a.db"), /"filename":"\/[^~]+\/a\.db"/)
+  })
+
+  it("with two meanings, says how to write each", () => {
+    assert.strictEqual(
+      adviceOn("sqlite://data/a.db"),
+      "sqlite:./data/a.db below the current directory, or sqlite:/data/a.db"
+    )
+    assert.include(adviceOn('"sqlite:a.db"'), "without quotes")
+    for (const password of ["hid/den", "hid#den", "hid?den", "hid%zen", "hid@den", "1/hidden"]) {
+      assert.include(adviceOn(`postgres://ada:${password}@localhost:5432/sealog`), "%25", password)
+    }
+    assert.include(adviceOn("postgres://ada:hidden@one,two/sealog"), "the one host that accepts writes")
+    assert.include(adviceOn("postgres://ada:hidden@[/sealog"), "PGPASSWORD")
+    assert.include(adviceOn("mysql://hidden"), "sqlite:./data/sealog.db")
+  })
+
+  it("without a password takes that of PGPASSWORD", () => {
+    const passwordIn = (url: string): string | null => {
+      const database = databaseOf(url, { PGPASSWORD: "p/#%?@ w" })
+      return database.kind === "postgres" ? new URL(database.url).searchParams.get("password") : null
+    }
+    assert.strictEqual(passwordIn("postgres://ada@localhost/sealog?sslmode=require"), "p/#%?@ w")
+    assert.strictEqual(passwordIn("postgres:///sealog?host=/run/postgresql"), "p/#%?@ w")
+    assert.isNull(passwordIn("postgres://ada:own@localhost/sealog"))
+    assert.strictEqual(passwordIn("postgres://localhost/sealog?password=own"), "own")
+  })
+
+  it("keeps what was right before", () => {
+    for (const url of [
+      "postgres://localhost/sealog",
+      "postgresql://ada:p%2Fw@[::1]:5432/sealog?sslmode=require",
+      "postgres:///sealog?host=/run/postgresql"
+    ]) {
+      assert.deepStrictEqual(databaseOf(url), { kind: "postgres", url })
+    }
+  })
+})
+
+describe("a secret", () => {
+  it("in quotes is used as it is, and said", async () => {
+    const cwd = freshFolder()
+    const ran = await run(["token", "mint", "--library", "notes", "--user", "ada"], {
+      cwd,
+      env: { TOKEN_SECRET: `"${secret}"\r` }
+    })
+    assert.strictEqual(ran.code, 0)
+    assert.include(ran.stderr, "TOKEN_SECRET has quotes around it")
+    assert.notInclude(ran.stderr, secret)
+  })
+
+  it("of serve --dev signs and inspects tokens where none is set", async () => {
+    const cwd = freshFolder()
+    mkdirSync(join(cwd, "data"))
+    writeFileSync(join(cwd, "data", "dev-secret"), "0".repeat(64))
+    const env = { TOKEN_SECRET: undefined }
+    const minted = await run(["token", "mint", "--library", "playground", "--user", "ada"], { cwd, env })
+    assert.strictEqual(minted.code, 0, minted.stderr)
+    assert.include(minted.stderr, "./data/dev-secret")
+    const inspected = await run(["token", "inspect", "--json"], { cwd, env, stdin: minted.stdout })
+    assert.isTrue(jsonOf("token-inspect", inspected)["valid"])
+    assert.strictEqual(readFileSync(join(cwd, "data", "dev-secret"), "utf8"), "0".repeat(64))
+  })
+})
+
+describe("a table", () => {
+  const rows = [["a-library-with-a-long-name-of-many-letters", 1_000_000, "12 kB"]]
+  const lineIn = (columns: number | undefined): string => {
+    const { isTTY, columns: before } = process.stdout
+    Object.assign(process.stdout, { isTTY: columns !== undefined, columns })
+    try {
+      return table(["LIBRARY", "EVENTS", "SIZE"], rows).split("\n")[1] ?? ""
+    } finally {
+      Object.assign(process.stdout, { isTTY, columns: before })
+    }
+  }
+
+  it("fits the width of its terminal, and is whole in a pipe", () => {
+    assert.strictEqual(lineIn(40), "a-library-with-a-long…  1,000,000  12 kB")
+    assert.include(lineIn(undefined), "of-many-letters  1,000,000  12 kB")
+    assert.include(lineIn(200), "of-many-letters  1,000,000  12 kB")
+  })
+})
