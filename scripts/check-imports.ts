@@ -16,8 +16,9 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   signatures: ["domain", "metrics"],
   rooms: ["internal", "metrics", "domain", "ports"],
   protocols: ["internal", "metrics", "domain", "ports", "signatures", "rooms"],
-  edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
-  admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols"],
+  webhooks: ["internal", "metrics", "domain", "ports", "rooms", "protocols"],
+  edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols", "webhooks"],
+  admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols", "webhooks"],
   testing: ["domain", "ports", "storage"],
   node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
   index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "edge"]
