@@ -14,13 +14,14 @@ import { Committer } from "../rooms/Committer.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import { SigningKeys } from "../rooms/SigningKeys.ts"
+import { layerWebhooks } from "../webhooks/Webhooks.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 
 /** Provides the services that handlers need. The services for the app are kept beside the layer's own. */
 export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-    layer.pipe(
+    Layer.merge(layer, layerWebhooks(options.webhooks)).pipe(
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
       Layer.provideMerge(SecsyncDocuments.layer),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),
