@@ -20,8 +20,8 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols", "webhooks"],
   admin: ["internal", "domain", "ports", "signatures", "rooms", "protocols", "webhooks"],
   testing: ["domain", "ports", "storage"],
-  node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
-  index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "edge"]
+  node: ["domain", "ports", "adapters", "protocols", "webhooks", "edge", "admin"],
+  index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "webhooks", "edge"]
 }
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]

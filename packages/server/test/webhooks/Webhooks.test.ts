@@ -28,13 +28,13 @@ import { Signatures } from "../../src/signatures/Signatures.ts"
 import { makeAuthor, snapshotMessage } from "../../src/testing/SealedMessages.ts"
 import type { WebhookOptions } from "../../src/webhooks/WebhookOptions.ts"
 
-/** Short waits, so that a test sees all attempts. */
+/** Short waits between attempts, so that a test sees all of them. The time for an answer allows for a slow machine. */
 const quick: Partial<WebhookOptions> = {
-  timeout: "300 millis",
+  timeout: "10 seconds",
   attempts: 3,
   firstRetry: "10 millis",
   maxRetry: "50 millis",
-  lease: "1 second",
+  lease: "30 seconds",
   recordEvery: "50 millis"
 }
 
@@ -242,7 +242,7 @@ describe("a receiver", () => {
       const { add, command, receiver, serve } = yield* makeWorld
       const { id } = yield* add()
       receiver.answer(() => answer)
-      const writer = yield* startWriter(yield* serve())
+      const writer = yield* startWriter(yield* serve(name === "never answers" ? { timeout: "300 millis" } : {}))
       yield* writer.write(1)
       yield* until(
         "the library stops",
@@ -265,7 +265,7 @@ describe("a receiver", () => {
         response.writeHead(200).on("drain", more)
         more()
       })
-      const writer = yield* startWriter(yield* serve({ timeout: "10 seconds", lease: "30 seconds" }))
+      const writer = yield* startWriter(yield* serve())
       yield* writer.write(1)
       yield* until(
         "it is recorded",
