@@ -19,10 +19,11 @@ const storage = database.startsWith("sqlite:")
   ? SqliteStorage.layer({ filename: database.slice("sqlite:".length) })
   : PgStorage.layerWithoutMigrations({ url: database })
 const webhooks = {
-  lease: "2 seconds",
-  timeout: "900 millis",
+  lease: "7 seconds",
+  timeout: "3 seconds",
   recordEvery: "900 millis",
-  firstRetry: "50 millis"
+  firstRetry: "50 millis",
+  maxRetry: "500 millis"
 } as const
 const server = SyncServer.layerWithAccess({ port: Number(port), host, webhooks }).pipe(
   Layer.provide([storage, JwtAccess.layerConfig, FileLinks.layerConfig, MemoryBlobStore.layerMemory])

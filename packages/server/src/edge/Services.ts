@@ -1,6 +1,7 @@
 /** The services behind the handlers of a server, over the ports. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
+import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -22,6 +23,7 @@ export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
     Layer.merge(layer, layerWebhooks(options.webhooks)).pipe(
+      Layer.provide(GrownStreams.layer),
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
       Layer.provideMerge(SecsyncDocuments.layer),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),

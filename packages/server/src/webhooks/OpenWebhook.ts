@@ -29,6 +29,7 @@ export class OpenWebhook {
   private head: StreamHead
   private current: WebhookState
   private tail: number
+  private isReplayed = false
 
   constructor(
     log: EventLog["Service"],
@@ -54,6 +55,13 @@ export class OpenWebhook {
     return Effect.map(this.log.read(this.key, { after: this.head.version }), (events) =>
       events.forEach((placed) => this.take(placed))
     )
+  }
+
+  /** Whether an operator let libraries go on since the last call. No signal names their streams. */
+  takeReplayed(): boolean {
+    const { isReplayed } = this
+    this.isReplayed = false
+    return isReplayed
   }
 
   /** Writes an event if the rules accept it. Returns the refusal; undefined: it is written. */
@@ -105,6 +113,7 @@ export class OpenWebhook {
     this.current = evolve(this.current, event, payload)
     this.head = advance(this.head, event)
     this.tail = event.checkpoint ? 0 : this.tail + 1
+    if (event.type === "WebhookReplayed") this.isReplayed = true
   }
 }
 

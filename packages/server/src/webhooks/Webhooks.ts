@@ -2,37 +2,32 @@
  * Delivers changes to the webhooks that operators added, in the background. Several processes share them: a process claims a
  * webhook in its stream before it delivers, and the others wait until that claim has ended.
  */
-import { Cause, Clock, Effect, type Fiber, HashMap, Layer, Schedule, Semaphore, Stream } from "effect"
+import { Cause, Clock, Effect, type Fiber, HashMap, Layer, Schedule } from "effect"
 import { type StreamKey, WEBHOOK_REMOVED } from "../domain/Stream.ts"
 import { covers } from "../domain/webhooks/Decide.ts"
 import { type WebhookId, webhookOf, webhookStream } from "../domain/webhooks/Events.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { EventLog } from "../ports/EventLog.ts"
-import { Signals } from "../ports/Signals.ts"
-import { type Grown, listenToGrown, streamsWithMore } from "../protocols/changes/GrownStreams.ts"
-import type { DocumentRooms } from "../protocols/secsync/Rooms.ts"
-import type { LibraryRooms } from "../protocols/verdant/Rooms.ts"
+import { type Grown, GrownStreams, streamsWithMore } from "../protocols/changes/GrownStreams.ts"
 import { Dispatcher } from "./Dispatcher.ts"
 import { listWebhookIds } from "./listWebhookIds.ts"
 import { type OpenWebhook, openWebhook } from "./OpenWebhook.ts"
 import { defaultWebhookOptions, millisOf, type WebhookOptions } from "./WebhookOptions.ts"
 
-/** A webhook that was added by a command whose signal was lost is found by then. */
-const LOOK = "30 seconds"
 /** A webhook that failed, for an unavailable storage for example, is opened again after this. */
 const REOPEN = Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("10 seconds")])
 
-type Services = EventLog | Signals | DocumentRooms | LibraryRooms
-
 /** Delivers until the scope closes. */
-export const layerWebhooks = (given: Partial<WebhookOptions> = {}): Layer.Layer<never, never, Services> => {
+export const layerWebhooks = (
+  given: Partial<WebhookOptions> = {}
+): Layer.Layer<never, never, EventLog | GrownStreams> => {
   const options = { ...defaultWebhookOptions, ...given }
   return options.deliver ? Layer.effectDiscard(deliverAll(options)) : Layer.empty
 }
 
 const deliverAll = Effect.fnUntraced(function* (options: WebhookOptions) {
   const log = yield* EventLog
-  const signals = yield* Signals
+  const grown = yield* (yield* GrownStreams).listen((key) => webhookOf(key) !== undefined)
   const owner = crypto.randomUUID()
   const running = new Map<WebhookId, Fiber.Fiber<void>>()
   const open = new Map<WebhookId, { readonly webhook: OpenWebhook; readonly dispatcher: Dispatcher }>()
@@ -61,7 +56,6 @@ const deliverAll = Effect.fnUntraced(function* (options: WebhookOptions) {
     )
 
   /** Starts the webhooks that are new. A webhook ends by itself when it is removed. */
-  const looking = yield* Semaphore.make(1)
   const removed = new Set<WebhookId>()
   const look = Effect.gen(function* () {
     for (const id of yield* listWebhookIds(log)) {
@@ -71,16 +65,11 @@ const deliverAll = Effect.fnUntraced(function* (options: WebhookOptions) {
       else running.set(id, yield* Effect.forkScoped(runOne(id)))
     }
   }).pipe(
-    looking.withPermits(1),
     Effect.catch((error) => Effect.logWarning(error.message)),
     Effect.catchDefect((defect) => Effect.logError("Looking for webhooks failed", Cause.die(defect)))
   )
-  const wakeups = Stream.filter(
-    signals.wakeups,
-    (keys) => keys === "all" || keys.some((key) => webhookOf(key) !== undefined)
-  )
-  yield* Effect.forkScoped(Stream.runForEach(wakeups, () => look))
-  yield* Effect.forkScoped(Effect.repeat(look, Schedule.spaced(LOOK)))
+  // The first answer is "all", and so is one each minute.
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(grown.take, look)))
 })
 
 /** Delivers the changes of one webhook, until it is removed. */
@@ -92,17 +81,15 @@ const deliverOne = Effect.fnUntraced(function* (
 ) {
   const lease = millisOf(options.lease)
   const isOwnStream = (key: StreamKey) => webhookOf(key) === webhook.id
-  const isOwnHint = (grown: Grown) => grown === "all" || grown.some(isOwnStream)
-  // An operator's replay names no stream, so all are looked at.
-  const dispatchable = (grown: Grown) =>
-    streamsWithMore(isOwnHint(grown) ? "all" : grown, (key) => dispatcher.readUpTo(key))
-  const grown = yield* listenToGrown((key) => isOwnStream(key) || covers(webhook.state(), key.libraryId))
+  const dispatchable = (grown: Grown) => streamsWithMore(grown, (key) => dispatcher.readUpTo(key))
+  const grown = yield* (yield* GrownStreams).listen((key) => isOwnStream(key) || covers(webhook.state(), key.libraryId))
   yield* Effect.addFinalizer(() => Effect.ignore(dispatcher.release()))
   const hints = { left: [] as Grown }
   while (true) {
-    const hint = isNothing(hints.left) ? yield* grown.take : hints.left
-    hints.left = hint
+    if (isNothing(hints.left)) hints.left = yield* grown.take
     yield* webhook.refresh()
+    if (webhook.takeReplayed()) hints.left = "all"
+    const hint = hints.left
     const { claim, settings } = webhook.state()
     if (settings === undefined) return
     const now = yield* Clock.currentTimeMillis
@@ -122,7 +109,8 @@ const deliverOne = Effect.fnUntraced(function* (
     // Until the dispatcher has it, what has grown is kept for the next turn.
     const addMore = Effect.gen(function* () {
       hints.left = yield* grown.take
-      if (isOwnHint(hints.left)) yield* webhook.refresh()
+      if (hints.left === "all" || hints.left.some(isOwnStream)) yield* webhook.refresh()
+      if (webhook.takeReplayed()) hints.left = "all"
       dispatcher.add(yield* dispatchable(hints.left))
       hints.left = []
     })

@@ -12,7 +12,7 @@ interface WebhookAddResult {
 export default class WebhookAdd extends BaseCommand<WebhookAddResult> {
   static override summary = "Deliver changes to a URL, and print the secret that signs them."
   static override description =
-    `Every server that has this log delivers within half a minute, signed after Standard Webhooks: at least once, and in order for a library. The secret is shown this once; the log keeps it readable, as backups and exports of the log do.
+    `The servers on this log deliver from then on, signed after Standard Webhooks: at least once, and in order for a library. The secret is shown this once; the log keeps it readable, as backups and exports of the log do.
 
 The servers open connections to the URL from where they run, also to private addresses. They follow no redirects.`
   static override examples = [

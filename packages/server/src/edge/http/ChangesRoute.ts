@@ -16,7 +16,7 @@ import { withPatience } from "../../internal/timeouts.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import { Access, type Grant, reachesDocument } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
-import { listenToGrown } from "../../protocols/changes/GrownStreams.ts"
+import { GrownStreams } from "../../protocols/changes/GrownStreams.ts"
 import { readChanges } from "../../protocols/changes/readChanges.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { type Admitted, admitClientOf } from "./Authentication.ts"
@@ -155,7 +155,9 @@ const endStalled = Effect.fnUntraced(function* (
 const followStream = Effect.fnUntraced(function* (key: StreamKey, after: number | undefined) {
   const log = yield* EventLog
   // Listens before it reads, so that no change falls between the two.
-  const grown = yield* listenToGrown((other) => other.streamId === key.streamId && other.libraryId === key.libraryId)
+  const grown = yield* (yield* GrownStreams).listen(
+    (other) => other.streamId === key.streamId && other.libraryId === key.libraryId
+  )
   const [head] = yield* log.heads([key])
   const known = head?.version ?? 0
   if (after !== undefined && after > known) return yield* new HttpRefusal({ code: Code.versionAhead })
