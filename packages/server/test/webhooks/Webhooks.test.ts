@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer, PubSub, Stream } from "effect"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
+import { scrape } from "#test-support/servers/scrape"
 import { startMemoryServer, type TestServer } from "#test-support/servers/TestServer"
 import { isSigned, type Received, startReceiver, type WebhookReceiver } from "#test-support/servers/WebhookReceiver"
 import { until } from "#test-support/until"
@@ -59,7 +60,7 @@ const makeWorld = Effect.gen(function* () {
     ...{ command, receiver },
     add: (webhook: Partial<NewWebhook> = {}) => command(addWebhook({ url: receiver.url, ...webhook })),
     serve: (options: Partial<WebhookOptions> = {}) =>
-      startMemoryServer({ webhooks: { ...quick, ...options } }, log, signals)
+      startMemoryServer({ webhooks: { ...quick, ...options }, metrics: { port: 0 } }, log, signals)
   }
 })
 
@@ -175,6 +176,12 @@ describe("a receiver", () => {
       assert.strictEqual(deadLetters[0]!.toVersion - deadLetters[0]!.fromVersion, 2)
       assert.strictEqual(receiver.received.filter(isPoison).length, 3)
       assert.deepStrictEqual(itemsOf(receiver.taken(), poisoned.library.id), [1])
+
+      const metrics = yield* scrape(server)
+      assert.strictEqual(metrics.value("sealog_webhook_libraries_stopped"), 1)
+      assert.strictEqual(metrics.value("sealog_webhooks"), 1)
+      assert.strictEqual(metrics.value("sealog_webhook_lag_seconds"), 0)
+      assert.isAtLeast(metrics.value("sealog_webhook_deliveries_total", { outcome: "failed" }) ?? 0, 3)
 
       // The receiver is not mended: the library stops again.
       assert.deepStrictEqual(yield* command(replayWebhook(id)), [poisoned.library.id])

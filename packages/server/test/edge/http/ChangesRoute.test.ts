@@ -4,6 +4,8 @@ import { Effect, Scope } from "effect"
 import { type ChangeRequest, openChanges, type SentEvent } from "#test-support/clients/ChangeStream"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
+import { startMounted } from "#test-support/servers/MountedServer"
+import { scrape } from "#test-support/servers/scrape"
 import { startMemoryServer, type TestServerOptions } from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
@@ -44,6 +46,34 @@ const start = Effect.fnUntraced(function* (options: TestServerOptions = {}) {
 const itemsOf = (changes: ReadonlyArray<SentEvent>) => changes.map(({ data }) => Number(data.data.documents[0].id))
 
 const upTo = (count: number, from = 1) => Array.from({ length: count - from + 1 }, (_, i) => i + from)
+
+it.live("an app's server leaves the path to the app, unless the app says otherwise", () =>
+  Effect.gen(function* () {
+    const statusOf = (url: string, headers: Readonly<Record<string, string>> = {}) =>
+      Effect.promise(async () => (await fetch(url, { headers })).status)
+    const plain = yield* startMounted({ path: "/sync" })
+    assert.strictEqual(yield* statusOf(`${plain.url}/sync/changes`), 204)
+    const { sealog, url } = yield* startMounted({ path: "/sync", serveChanges: true })
+    assert.strictEqual(yield* statusOf(`${url}/changes`), 204)
+    assert.strictEqual(yield* statusOf(`${url}/sync/changes`), 401)
+    const request = { userId: "backend", libraryId: "notes" }
+    const [user, backend] = yield* Effect.promise(() =>
+      Promise.all([sealog.mint(request), sealog.mint({ ...request, changes: true })])
+    )
+    assert.strictEqual(yield* statusOf(`${url}/sync/changes`, { authorization: `Bearer ${user}` }), 403)
+    const controller = new AbortController()
+    const answer = yield* Effect.promise(() =>
+      fetch(`${url}/sync/changes?after=0`, {
+        signal: controller.signal,
+        headers: { authorization: `Bearer ${backend}` }
+      })
+    )
+    assert.strictEqual(answer.status, 200)
+    const first = yield* Effect.promise(() => answer.body!.getReader().read())
+    assert.strictEqual(Buffer.from(first.value!).toString(), "retry: 2000\nid: 0\n\n")
+    controller.abort()
+  })
+)
 
 describe("a backend", () => {
   it.live("receives the changes of a library with their types, versions and times", () =>
@@ -210,9 +240,10 @@ describe("a backend", () => {
 
   it.live("beyond the places is answered with 503, and has a place again when another has gone", () =>
     Effect.gen(function* () {
-      const { listen } = yield* start({ limits: { maxChangeStreams: 2 } })
+      const { listen, server } = yield* start({ limits: { maxChangeStreams: 2 }, metrics: { port: 0 } })
       const [first] = [yield* listen(), yield* listen()]
       assert.strictEqual((yield* listen()).status, 503)
+      assert.strictEqual((yield* scrape(server)).value("sealog_change_streams"), 2)
       first.response.destroy()
       yield* until("a place is free", Effect.scoped(Effect.map(listen(), ({ status }) => status === 200)))
     })
