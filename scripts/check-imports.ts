@@ -16,12 +16,13 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   signatures: ["domain", "metrics"],
   rooms: ["internal", "metrics", "domain", "ports"],
   protocols: ["internal", "metrics", "domain", "ports", "signatures", "rooms"],
-  edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols"],
+  webhooks: ["internal", "metrics", "domain", "ports", "rooms", "protocols"],
+  edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols", "webhooks"],
   checkpoints: ["domain", "ports"],
-  admin: ["internal", "domain", "ports", "checkpoints", "signatures", "rooms", "protocols"],
+  admin: ["internal", "domain", "ports", "checkpoints", "signatures", "rooms", "protocols", "webhooks"],
   testing: ["domain", "ports", "storage"],
-  node: ["domain", "ports", "adapters", "protocols", "edge", "admin"],
-  index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "edge"]
+  node: ["domain", "ports", "adapters", "protocols", "webhooks", "edge", "admin"],
+  index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "webhooks", "edge"]
 }
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]

@@ -27,7 +27,7 @@ const anchorsOf = (page: string): ReadonlyArray<string> =>
 
 const folders = [
   ...["internal", "metrics", "domain", "ports", "storage", "adapters", "signatures"],
-  ...["rooms", "protocols", "edge", "admin", "testing", "node"]
+  ...["rooms", "protocols", "webhooks", "edge", "admin", "testing", "node"]
 ]
 
 /** The files and folders that a page names as code; patterns and placeholders left out. */

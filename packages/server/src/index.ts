@@ -47,3 +47,4 @@ export {
   VerdantLibraries
 } from "./protocols/verdant/VerdantLibraries.ts"
 export { Signatures } from "./signatures/Signatures.ts"
+export type { WebhookOptions } from "./webhooks/WebhookOptions.ts"

@@ -95,9 +95,8 @@ const scopeOf = async (libraryId: string, documentId: string | undefined): Promi
   const { libraryAdministration, serverAdministration } = await import("@sealog/server/admin")
   const { VERDANT } = await import("@sealog/server/admin")
   const { libraryId: server, streamId: access } = serverAdministration
-  if ((libraryId === server || libraryId === access) && documentId === undefined) {
-    return { libraryId: serverAdministration.libraryId }
-  }
+  if (libraryId === access && documentId === undefined) return serverAdministration
+  if (libraryId === server && documentId === undefined) return { libraryId: serverAdministration.libraryId }
   const library = libraryIdOf(libraryId)
   if (documentId === undefined) return { libraryId: library }
   const isReserved = documentId === libraryAdministration(library).streamId || documentId === VERDANT
@@ -150,6 +149,11 @@ const NAMES: Readonly<Record<string, string>> = {
   documentAuthors: "document authors",
   events: "events",
   documentId: "document",
+  url: "url",
+  libraryId: "library",
+  version: "version",
+  attempts: "attempts",
+  problem: "answer",
   operator: "by",
   reason: "reason"
 }

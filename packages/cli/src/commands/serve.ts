@@ -104,6 +104,13 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       env: "SEALOG_ORIGINS",
       multiple: true
     }),
+    webhooks: Flags.boolean({
+      description:
+        "deliver changes to the webhooks in the log; --no-webhooks for a copy of a log, whose receivers the original serves",
+      env: "SEALOG_WEBHOOKS",
+      default: true,
+      allowNo: true
+    }),
     ...verdantFlags,
     ...tokenFlags,
     ...metricsFlags,
@@ -157,6 +164,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       port: flags.port,
       quota,
       metrics,
+      webhooks: { deliver: flags.webhooks },
       ...verdantSettings(flags),
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),

@@ -121,7 +121,8 @@ export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptio
       ...(request.signingKeys === undefined ? {} : { keys: request.signingKeys }),
       ...(request.endpoint === undefined ? {} : { url: request.endpoint }),
       ...(request.fileEndpoint === undefined ? {} : { file: request.fileEndpoint }),
-      ...(request.role === undefined ? {} : { role: request.role })
+      ...(request.role === undefined ? {} : { role: request.role }),
+      ...(request.changes === true ? { changes: true } : {})
     })
       .setSubject(request.userId)
       .setIssuedAt(now)

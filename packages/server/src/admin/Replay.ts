@@ -8,6 +8,7 @@ import type { SnapshotId } from "../domain/Ids.ts"
 import { isLogEpoch } from "../domain/LogEpoch.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import { isVerdant } from "../domain/verdant/Events.ts"
+import { isWebhook } from "../domain/webhooks/Events.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 import { eachStream } from "./Inspect.ts"
 import { makeAdministrationCheck } from "./verify/AdministrationCheck.ts"
@@ -20,6 +21,7 @@ import { makeSignatureQueue } from "./verify/SignatureQueue.ts"
 import { makeStreamCheck, type Report, type StreamCheck } from "./verify/StreamCheck.ts"
 import { eachPage, purgedAfter, type Until } from "./verify/StreamPages.ts"
 import { makeVerdantCheck } from "./verify/VerdantCheck.ts"
+import { makeWebhookCheck } from "./verify/WebhookCheck.ts"
 
 export type { Problem } from "./verify/Problems.ts"
 export type { Until } from "./verify/StreamPages.ts"
@@ -91,6 +93,7 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
 export const rulesOf = (key: StreamKey, report: Report) => {
   if (isAdministration(key)) return { rules: makeAdministrationCheck(report), snapshotIds: new Set<SnapshotId>() }
   if (isLogEpoch(key)) return { rules: makeLogEpochCheck(report), snapshotIds: new Set<SnapshotId>() }
+  if (isWebhook(key)) return { rules: makeWebhookCheck(report), snapshotIds: new Set<SnapshotId>() }
   if (isVerdant(key)) return { rules: makeVerdantCheck(report), snapshotIds: new Set<SnapshotId>() }
   const rules = makeSecsyncCheck(key, report)
   return { rules, snapshotIds: rules.snapshotIds }

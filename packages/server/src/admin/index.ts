@@ -9,12 +9,14 @@ export {
   Reason,
   serverAdministration
 } from "../domain/Administration.ts"
+export { CHANGE_TYPES, type ChangeType } from "../domain/changes/ChangeMessage.ts"
 export { defaultQuota, QUOTA_PARTS, type Quota, type QuotaChange } from "../domain/Quota.ts"
 export { ReplicaId, VERDANT } from "../domain/verdant/Events.ts"
 export type { LibraryUse } from "../domain/verdant/LibraryQuota.ts"
 export { rootOid } from "../domain/verdant/model/Oid.ts"
 export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
 export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
+export { WebhookId, WebhookUrl } from "../domain/webhooks/Events.ts"
 export { Signatures } from "../signatures/Signatures.ts"
 export { type CopyOptions, type CopyReport, copy } from "./Copy.ts"
 export { type Creation, createDocument } from "./Creation.ts"
@@ -62,3 +64,19 @@ export {
 } from "./SignedCheckpoints.ts"
 export { type Statistics, statistics } from "./Statistics.ts"
 export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"
+export {
+  addWebhook,
+  type DeadLetter,
+  listWebhooks,
+  MAX_WEBHOOKS,
+  type NewWebhook,
+  NoSuchWebhook,
+  type Replay,
+  removeWebhook,
+  replayWebhook,
+  showWebhook,
+  TooManyWebhooks,
+  testWebhook,
+  type WebhookDetails,
+  type WebhookSummary
+} from "./Webhooks.ts"

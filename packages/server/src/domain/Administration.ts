@@ -38,7 +38,7 @@ export const Operator = line(200)
 export const Reason = line(500)
 
 /** The operator who gave a command, and why. Older events have neither. */
-const Attribution = Schema.Struct({ operator: Schema.optionalKey(Operator), reason: Schema.optionalKey(Reason) })
+export const Attribution = Schema.Struct({ operator: Schema.optionalKey(Operator), reason: Schema.optionalKey(Reason) })
 export type Attribution = typeof Attribution.Type
 
 const byOperator = <Tag extends string, Fields extends Schema.Struct.Fields>(tag: Tag, fields: Fields) =>

@@ -105,6 +105,12 @@ export const PRUNED = "Pruned"
  */
 export const FOLDED = "Folded"
 
+/** The type of a webhook's checkpoint: it purges the payloads of the events with a version smaller than its `before`. */
+export const WEBHOOK_KEPT = "WebhookKept"
+
+/** The type of the event that removes a webhook, and purges every payload before it: its secret. */
+export const WEBHOOK_REMOVED = "WebhookRemoved"
+
 /**
  * The type of the event that ends a checkpoint in parts. The parts are events before it, and hold the library as it was at
  * version `of`.
@@ -117,9 +123,9 @@ export const readsFrom = ({ data, type, version }: StreamEvent): number =>
 
 /** Events with a smaller version than this lose their payload through the event. 0: none do. */
 export const purgesBefore = (event: StreamEvent): number => {
-  if (endsGeneration(event.type)) return event.version
+  if (endsGeneration(event.type) || event.type === WEBHOOK_REMOVED) return event.version
   if (
-    (event.type !== PRUNED && event.type !== FOLDED) ||
+    (event.type !== PRUNED && event.type !== FOLDED && event.type !== WEBHOOK_KEPT) ||
     !("before" in event.data) ||
     typeof event.data.before !== "number"
   )

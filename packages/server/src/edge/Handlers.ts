@@ -23,6 +23,7 @@ import { makeBudgets } from "./Budgets.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
 import { makeConnectionLog } from "./ConnectionLog.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
+import { makeChangesRoute } from "./http/ChangesRoute.ts"
 import { FileRoutes, NoFileRoutes } from "./http/files/FileRoutes.ts"
 import { admitRequests } from "./http/RequestAdmission.ts"
 import { withRequestId } from "./http/RequestId.ts"
@@ -79,8 +80,9 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
   const budgets = yield* makeBudgets(limits)
   const sockets = yield* makeWebSockets(limits, origins, addresses, budgets, options.secsync?.path)
   yield* sweepOrphanedBlobsDaily
+  const changes = yield* makeChangesRoute(limits)
   const app = yield* HttpRouter.toHttpEffect(
-    Layer.mergeAll(VerdantPollRoute(limits, budgets), yield* fileRoutes(options), routes)
+    Layer.mergeAll(VerdantPollRoute(limits, budgets), yield* fileRoutes(options), changes.route, routes)
   ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
   const answer = yield* NodeHttpServer.makeHandler(withRequestId(app), { scope: yield* Scope.fork(scope, "parallel") })
@@ -103,7 +105,10 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
       admission.request(request, response)
     },
     upgrade: sockets.upgrade,
-    close: Effect.andThen(sockets.close, withPatience(Effect.andThen(documents.drain, libraries.drain), DRAIN_TIMEOUT))
+    close: Effect.all(
+      [changes.close, sockets.close, withPatience(Effect.andThen(documents.drain, libraries.drain), DRAIN_TIMEOUT)],
+      { discard: true }
+    )
   } satisfies Handlers
 })
 

@@ -40,6 +40,11 @@ export interface SocketLimits {
    */
   readonly maxRequestsPerAddress: number
   /**
+   * Number of backends that receive changes as server-sent events (`GET /changes`) at a time. Default: 100. Each also counts for
+   * `maxRequests` and `maxRequestsPerAddress`. A further one is answered with 503 and `{"code":5030}`, and can try again.
+   */
+  readonly maxChangeStreams: number
+  /**
    * Bytes sent that a client has not taken yet, besides one larger frame. Default: 16 MiB. A client that is further behind
    * is closed with 1013 and can connect again.
    */
@@ -79,6 +84,7 @@ export const defaultLimits: SocketLimits = {
   maxHandshakesPerAddress: 100,
   maxRequests: 1000,
   maxRequestsPerAddress: 250,
+  maxChangeStreams: 100,
   maxBufferedBytes: 16 * 1024 * 1024,
   messageMemory: Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 4)),
   handshakeTimeout: "10 seconds",

@@ -16,6 +16,7 @@ import type { EdgeOptions } from "./EdgeOptions.ts"
 import { type Handlers, makeHandlers } from "./Handlers.ts"
 import { type Health, makeHealth } from "./http/HealthRoute.ts"
 import { serveMetrics } from "./http/MetricsRoute.ts"
+import { routeOf } from "./http/Route.ts"
 import { isOwnRequest, isOwnUpgrade, type MountPath, parseMountPath } from "./MountPath.ts"
 import { provideServices } from "./Services.ts"
 import { Transports } from "./Transports.ts"
@@ -27,13 +28,18 @@ export interface MountOptions extends EdgeOptions {
    * the `websocketEndpoint` of Secsync clients is `wss://HOST/sync`. Default: "", so `/verdant` and `wss://HOST`.
    */
   readonly path?: string
+  /**
+   * Whether `GET <path>/changes` is Sealog's: server-sent events for backends with the right to changes. Default: false, because
+   * the path may be one of the app's.
+   */
+  readonly serveChanges?: boolean
 }
 
 export class NodeHandlers extends Context.Service<
   NodeHandlers,
   {
     /**
-     * Answers a request of a Verdant client: those to `<path>/verdant` and below it. Returns whether the request is one. Any
+     * Answers a request of a Verdant client: those to `<path>/verdant` and below it, and with `serveChanges` to `<path>/changes`. Returns whether the request is one. Any
      * other is left to `next`; without `next` it is answered with 404. The body must not have been read before, so this comes
      * before body parsers: after one, the answer is 500, with a line in the log.
      */
@@ -53,9 +59,10 @@ export class NodeHandlers extends Context.Service<
       Effect.map(Effect.fromResult(parseMountPath(options.path ?? "")), (path) => {
         const files = { ...options.files, mountPath: path.prefix }
         const edge = { ...options, files }
-        return Layer.merge(Layer.effect(NodeHandlers, make(edge, path)), Transports.layer(edge)).pipe(
-          provideServices(edge)
-        )
+        return Layer.merge(
+          Layer.effect(NodeHandlers, make(edge, path, options.serveChanges === true)),
+          Transports.layer(edge)
+        ).pipe(provideServices(edge))
       })
     )
 
@@ -68,7 +75,7 @@ export class NodeHandlers extends Context.Service<
     NodeHandlers.layerWithAccess(options).pipe(Layer.provide([JwtAccess.layerConfig, FileLinks.layerConfig]))
 }
 
-const make = Effect.fnUntraced(function* (options: EdgeOptions, path: MountPath) {
+const make = Effect.fnUntraced(function* (options: EdgeOptions, path: MountPath, servesChanges: boolean) {
   const handlers = yield* makeHandlers(options, Layer.empty)
   const health = yield* makeHealth
   yield* serveMetrics(options.metrics ?? {}, undefined)
@@ -86,6 +93,7 @@ const make = Effect.fnUntraced(function* (options: EdgeOptions, path: MountPath)
     )
   return NodeHandlers.of({
     ...toNodeHandlers(handlers, path, {
+      isOwn: (url) => isOwnRequest(url) || (servesChanges && routeOf(url) === "changes"),
       isClosed: () => isClosed,
       bodyWasRead: (request) => void run(logReadBody(request))
     }),
@@ -94,6 +102,7 @@ const make = Effect.fnUntraced(function* (options: EdgeOptions, path: MountPath)
 })
 
 interface Circumstances {
+  readonly isOwn: (url: string) => boolean
   readonly isClosed: () => boolean
   readonly bodyWasRead: (request: IncomingMessage) => void
 }
@@ -104,12 +113,12 @@ type MountedRequest = IncomingMessage & { originalUrl?: string }
 const toNodeHandlers = (
   handlers: Handlers,
   { below }: MountPath,
-  { bodyWasRead, isClosed }: Circumstances
+  { bodyWasRead, isClosed, isOwn }: Circumstances
 ): Pick<NodeHandlers["Service"], "request" | "upgrade"> => ({
   request: (request: MountedRequest, response, next) => {
     const whole = request.originalUrl ?? request.url ?? "/"
     const url = below(whole)
-    if (url === undefined || !isOwnRequest(url)) {
+    if (url === undefined || !isOwn(url)) {
       if (next === undefined) end(response, 404)
       else next()
       return false

@@ -1,6 +1,7 @@
 /** The services behind the handlers of a server, over the ports. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
+import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -15,13 +16,15 @@ import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import { SigningKeys } from "../rooms/SigningKeys.ts"
+import { layerWebhooks } from "../webhooks/Webhooks.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 
 /** Provides the services that handlers need. The services for the app are kept beside the layer's own. */
 export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-    layer.pipe(
+    Layer.merge(layer, layerWebhooks(options.webhooks)).pipe(
+      Layer.provide(GrownStreams.layer),
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
       Layer.provideMerge(SecsyncDocuments.layer),
       Layer.provideMerge(VerdantLibraries.layer(options.files)),

@@ -129,7 +129,7 @@ export const connectionsClosed = counter({
   initially: PROTOCOLS.map((protocol) => ({ protocol, code: "1000", reason: CLOSE_REASONS.byClient }))
 })
 
-const ROUTES = ["connection", "upgrade", "health", "metrics", "poll", "files", "other"] as const
+const ROUTES = ["connection", "upgrade", "health", "metrics", "poll", "files", "changes", "other"] as const
 export type Route = (typeof ROUTES)[number]
 
 export const requests = counter({
@@ -196,6 +196,47 @@ export const responsesCut = counter({
     "HTTP responses whose connection the server ended, because the client took nothing or too little of them",
   unit: "requests",
   labels: { cause: ["stalled", "trickling", "send_budget"] }
+})
+
+// ------------------------------------------------------------------------------------------------- changes for backends
+
+export const changeStreams = gauge({
+  name: "sealog_change_streams",
+  description: "Backends that receive changes as server-sent events (`GET /changes`)",
+  unit: "requests"
+})
+
+export const webhooks = gauge({
+  name: "sealog_webhooks",
+  description: "Webhooks that this process delivers to, or would if the process that does so ended",
+  unit: "webhooks"
+})
+
+export const webhookDeliveries = counter({
+  name: "sealog_webhook_deliveries_total",
+  description: "Attempts to deliver a change to a webhook",
+  unit: "attempts",
+  labels: { outcome: ["delivered", "failed"] }
+})
+
+export const webhookLibrariesWaiting = gauge({
+  name: "sealog_webhook_libraries_waiting",
+  description: "Libraries with changes that this process delivers, or will try again; once for each webhook",
+  unit: "libraries"
+})
+
+export const webhookLibrariesStopped = gauge({
+  name: "sealog_webhook_libraries_stopped",
+  description:
+    "Dead letters: libraries whose changes wait for `sync-admin webhook replay`, because a webhook did not take one of them; once for each webhook",
+  unit: "libraries"
+})
+
+export const webhookLagSeconds = gauge({
+  name: "sealog_webhook_lag_seconds",
+  description:
+    "Age of the oldest change that this process delivers and that a webhook has not taken yet; 0: there is none",
+  unit: "seconds"
 })
 
 // ---------------------------------------------------------------------------------------------------- frames and messages

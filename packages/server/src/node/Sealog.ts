@@ -122,6 +122,8 @@ export interface MintRequest {
   readonly fileEndpoint?: string
   /** The app's own word for the user's rights, at most 200 characters. Changes carry it. */
   readonly role?: string
+  /** Lets a backend of the app receive the changes of every user: `GET /changes`. Default: false. */
+  readonly changes?: boolean
   /** Verdant's replica type. Default: `realtime`. */
   readonly type?: ReplicaTypeName
   /** The Secsync documents that the token reaches, at most 1,000. Default: all of the library. A Verdant client needs all. */

@@ -48,6 +48,8 @@ export interface SessionGrant {
   readonly readOnly?: boolean
   /** The app's own word for the user's rights, at most 200 characters. Changes carry it. */
   readonly role?: string
+  /** Whether the client is a backend that receives the changes of every user (`GET /changes`). Default: false. */
+  readonly changes?: boolean
   /** The id of the session, for `accessChanged({ tokenId })` and `revoke({ tokenId })`, at most 200 characters. */
   readonly sessionId?: string
   /** When the session began. A user who is revoked can come back with a session that began later. Default: now. */
@@ -139,6 +141,7 @@ const grantOf = (session: SessionGrant): Grant => {
     readOnly: session.readOnly ?? type.startsWith("read-only"),
     replicaType: ReplicaType[type],
     ...(session.role === undefined ? {} : { role: session.role }),
+    ...(session.changes === true ? { changes: true } : {}),
     expiresAt: session.expiresAt === undefined ? NEVER : session.expiresAt.getTime() / 1000,
     tokenId: session.sessionId,
     issuedAt: (session.startedAt?.getTime() ?? Date.now()) / 1000

@@ -19,6 +19,7 @@ export { AnothersFile, FilesFull } from "../protocols/verdant/files/FileCatalog.
 export type { FileToLink } from "../protocols/verdant/files/FileOptions.ts"
 export type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
 export { DocumentTooLarge, type FileInfo, NoFileStore } from "../protocols/verdant/VerdantLibraries.ts"
+export type { WebhookOptions } from "../webhooks/WebhookOptions.ts"
 export type { Policy, SessionAccess, SessionGrant, SessionRequest, TokenAccess } from "./access.ts"
 export { createSealog, SealogClosed } from "./createSealog.ts"
 export type { Log, LogLevel } from "./logging.ts"

@@ -31,6 +31,8 @@ export const Grant = Schema.Struct({
   replicaType: Schema.Int,
   /** The claim `role`, for the app: it is in the changes of the user. The server does not look at it. */
   role: Schema.optional(Schema.String.check(Schema.isMaxLength(200))),
+  /** Whether the bearer is a backend of the app that receives the changes of every user (`GET /changes`). */
+  changes: Schema.optional(Schema.Boolean),
   /** Seconds since 1970. */
   expiresAt: Schema.Finite,
   /** The claim `jti`, by which a token can be revoked. */
@@ -67,6 +69,11 @@ export type Action =
   | { readonly _tag: "WriteOperation"; readonly collection: string; readonly documentId: string }
   /** Verdant: show the user's presence to the others. */
   | { readonly _tag: "SendPresence" }
+  /**
+   * Receive the changes of a library's Verdant data (`documentId` is undefined) or of a Secsync document, as a backend with the
+   * right to them. Asked when the request comes, and again after `Access.changed`.
+   */
+  | { readonly _tag: "ReceiveChanges"; readonly documentId: DocumentId | undefined }
   | { readonly _tag: "UploadFile"; readonly fileId: FileId }
   /**
    * Download a file, or get the link to it. `byLink`: the client has a signed link and no token, so the grant names no user
@@ -97,6 +104,8 @@ export interface TokenRequest {
   readonly fileEndpoint?: string
   /** The app's own word for the user's rights, at most 200 characters: the claim `role`, which changes carry. */
   readonly role?: string
+  /** Lets a backend of the app receive the changes of every user: the claim `changes`. Default: false. */
+  readonly changes?: boolean
 }
 
 /** A client that connects, or sends a request, as an app with sessions of its own sees it. */

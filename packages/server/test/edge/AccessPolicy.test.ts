@@ -318,6 +318,8 @@ const routes: Readonly<Record<string, Tag | "not asked" | "tested above">> = {
   // For the operator's scraper, which has a token of its own.
   "GET METRICS_PATH": "not asked",
   "POST VERDANT_PATH": "tested above",
+  // Tested with the route.
+  "GET CHANGES_PATH": "ReceiveChanges",
   "OPTIONS VERDANT_PATH": "not asked",
   "POST path": "UploadFile",
   "GET path": "DownloadFile",

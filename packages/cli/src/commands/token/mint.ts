@@ -20,7 +20,8 @@ The token names the first --token-issuer and --token-audience, and lasts no long
   static override examples = [
     "<%= config.bin %> token mint --library notes --user ada",
     "<%= config.bin %> token mint --library notes --user guest --document welcome --type read-only --expires 1h",
-    "<%= config.bin %> token mint --library notes --user ada --sign-with ./token-key.json"
+    "<%= config.bin %> token mint --library notes --user ada --sign-with ./token-key.json",
+    "<%= config.bin %> token mint --library notes --user search-index --changes --expires 30d"
   ]
   static override flags = {
     library: Flags.string({ description: "library that the token grants access to", required: true }),
@@ -42,6 +43,11 @@ The token names the first --token-issuer and --token-audience, and lasts no long
     endpoint: Flags.string({ description: "URL at which Verdant clients find the server (claim `url`)" }),
     "file-endpoint": Flags.string({
       description: "URL at which Verdant clients find files (claim `file`; default: /files below --endpoint)"
+    }),
+    changes: Flags.boolean({
+      description:
+        "let a backend of the app receive the changes of every user by GET /changes (claim `changes`); never for users",
+      default: false
     }),
     role: Flags.string({ description: "the app's own word for the user's rights (claim `role`), which changes carry" })
   }
@@ -86,7 +92,8 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       ...(flags["signing-key"] === undefined ? {} : { signingKeys: flags["signing-key"].map(publicKeyOf) }),
       ...(flags.endpoint === undefined ? {} : { endpoint: flags.endpoint }),
       ...(flags["file-endpoint"] === undefined ? {} : { fileEndpoint: flags["file-endpoint"] }),
-      ...(flags.role === undefined ? {} : { role: flags.role })
+      ...(flags.role === undefined ? {} : { role: flags.role }),
+      ...(flags.changes ? { changes: true } : {})
     }
     const signingKey =
       keyFile === undefined ? {} : { signingKey: redacted(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }

@@ -32,8 +32,9 @@ const Claims = Schema.Struct({
   docs: Schema.optionalKey(Schema.Array(ClaimedDocument).check(Schema.isMaxLength(1000))),
   keys: Schema.optionalKey(Schema.Array(PublicKey).check(Schema.isMaxLength(100))),
   jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
-  // An issuer of another kind may have a claim of this name with another meaning.
-  role: Schema.optionalKey(Schema.Unknown)
+  // An issuer of another kind may have claims of these names with another meaning.
+  role: Schema.optionalKey(Schema.Unknown),
+  changes: Schema.optionalKey(Schema.Unknown)
 })
 type Claims = typeof Claims.Type
 
@@ -79,7 +80,8 @@ export const grantOf = (
     expiresAt: claims.exp,
     tokenId: claims.jti,
     issuedAt: claims.iat,
-    ...(isRole(claims.role) && { role: claims.role })
+    ...(isRole(claims.role) && { role: claims.role }),
+    ...(claims.changes === true && { changes: true })
   })
 }
 

@@ -2,6 +2,7 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import { Deferred, Effect } from "effect"
 import { type Headers, HttpServerRequest } from "effect/http"
+import type { DocumentId } from "../../domain/Ids.ts"
 import { Access, type Grant, type TokenRefused } from "../../ports/Access.ts"
 import { AdmissionControl, type GrantEnded } from "../../rooms/AdmissionControl.ts"
 import { authenticate, type ClientRequest } from "../authenticate.ts"
@@ -21,13 +22,19 @@ export const hasToken = (headers: Headers.Headers): boolean => tokenOf(headers) 
  * Verifies a request's token, or asks the app for its grant, and admits the grant. Refuses with 4010, 4011, 4012, or as
  * `admitGrant` does.
  */
-export const admitClient = Effect.gen(function* () {
+export const admitClient = Effect.suspend(() => admitClientOf(undefined))
+
+/** As `admitClient`, for a request about a Secsync document; undefined: about a library's Verdant data. */
+export const admitClientOf = Effect.fnUntraced(function* (documentId: DocumentId | undefined) {
   const access = yield* Access
   const request = yield* HttpServerRequest.HttpServerRequest
   const token = tokenOf(request.headers)
   if (token === undefined && access.authenticate === undefined) return yield* new HttpRefusal({ code: Code.noToken })
   const incoming = NodeHttpServerRequest.toIncomingMessage(request) as ClientRequest
-  const grant = authenticate(access, incoming, { protocol: "verdant", token: token ?? "" })
+  const grant = authenticate(access, incoming, {
+    ...(documentId === undefined ? { protocol: "verdant" } : { protocol: "secsync", documentId }),
+    token: token ?? ""
+  })
   return yield* admitGrant(yield* Effect.mapError(grant, refusalOfToken))
 })
 

@@ -11,6 +11,7 @@ export const Code = {
   tokenExpired: 4012,
   forbidden: 4030,
   notFound: 4040,
+  versionAhead: 4090,
   tooSlow: 4080,
   tooLarge: 4130,
   libraryFull: 4131,

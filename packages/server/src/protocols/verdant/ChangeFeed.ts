@@ -4,11 +4,12 @@
  */
 import { Array as Arr, Cause, Effect, Latch, Option, Schedule, type Scope, Stream } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
-import { FOLDED, type StreamKey } from "../../domain/Stream.ts"
+import type { StreamKey } from "../../domain/Stream.ts"
 import { isVerdant, VERDANT } from "../../domain/verdant/Events.ts"
-import { changeOf, hasChange, type LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
-import { EventLog, type PlacedEvent, StorageUnavailable } from "../../ports/EventLog.ts"
+import { changeOf, type LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
+import { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import { Signals } from "../../ports/Signals.ts"
+import { readVerdantPage } from "../changes/readChanges.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 
 /**
@@ -20,9 +21,6 @@ export type ChangeFeed = (
   after: ReadonlyMap<LibraryId, number> | undefined
 ) => Stream.Stream<LibraryChange>
 
-/** Limits of one read, and so of the memory per library. A larger event is read alone. */
-const PAGE_EVENTS = 100
-const PAGE_BYTES = 1024 * 1024
 /** Streams per statement. */
 const STREAMS = 500
 /** Libraries that are remembered as grown; with more, all are listed. */
@@ -84,7 +82,9 @@ export const makeChangeFeed = Effect.gen(function* () {
       const pages = (libraryId: LibraryId) =>
         Stream.paginate(undefined, () =>
           Effect.gen(function* () {
-            const { events, isLast } = yield* patiently(readOn(log, libraryKey(libraryId), read.get(libraryId) ?? 0))
+            const { events, isLast } = yield* patiently(
+              readVerdantPage(log, libraryKey(libraryId), read.get(libraryId) ?? 0)
+            )
             // Yields to others: a storage in this process, and decoding, leave no other pause.
             yield* Effect.yieldNow
             const changes = events.flatMap(({ event, payload }) => changeOf(libraryId, event, payload) ?? [])
@@ -140,19 +140,6 @@ const listenTo: (rooms: LibraryRooms["Service"]) => Effect.Effect<Stream.Stream<
 
 const librariesOf = (keys: ReadonlyArray<StreamKey>): ReadonlyArray<LibraryId> =>
   keys.flatMap((key) => (isVerdant(key) ? key.libraryId : []))
-
-/** The next events of a stream, and whether it ends with them. */
-const readOn = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, after: number) {
-  const page = yield* log.read(key, { after, limit: PAGE_EVENTS, payloads: false })
-  const isLast = page.length < PAGE_EVENTS
-  if (!page.some(({ event }) => hasChange(event))) return { events: page, isLast }
-  // A compaction holds the whole library and no change, so its payload is not read.
-  const compaction = page.findIndex(({ event }) => event.type === FOLDED)
-  if (compaction === 0) return { events: page.slice(0, 1), isLast: false }
-  const limit = compaction === -1 ? page.length : compaction
-  const events: ReadonlyArray<PlacedEvent> = yield* log.read(key, { after, limit, maxBytes: PAGE_BYTES })
-  return { events, isLast: isLast && events.length === page.length }
-})
 
 /** A defect of the storage ends no listener: it is logged, and the read is tried again. */
 function contained<A>(effect: Effect.Effect<A, StorageUnavailable>): Effect.Effect<A, StorageUnavailable> {

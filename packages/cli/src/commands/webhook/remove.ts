@@ -1,0 +1,33 @@
+import { Args } from "@oclif/core"
+import { BaseCommand } from "../../BaseCommand.ts"
+import { attributionOf, operatorFlags } from "../../input/operator.ts"
+
+interface WebhookRemoveResult {
+  readonly id: string
+}
+
+export default class WebhookRemove extends BaseCommand<WebhookRemoveResult> {
+  static override summary = "Remove a webhook, and delete its secret from the log."
+  static override description =
+    "No server begins another delivery, within a second on most storages. The log keeps that the webhook was there, and its URL."
+  static override examples = ["<%= config.bin %> webhook remove 0a1b2c3d4e5f"]
+  static override args = {
+    webhookId: Args.string({ description: "id of the webhook, as `sync-admin webhook list` shows it", required: true })
+  }
+  static override flags = operatorFlags
+
+  async run(): Promise<WebhookRemoveResult> {
+    const { args, flags } = await this.parse(WebhookRemove)
+    const { noSuchWebhook, webhookIdOf } = await import("../../input/webhooks.ts")
+    const { removeWebhook } = await import("@sealog/server/admin")
+    const { catchTag, fail } = await import("effect/Effect")
+    const id = webhookIdOf(args.webhookId)
+    const by = await attributionOf(flags)
+    await this.executeOn(
+      flags.database,
+      catchTag(removeWebhook(id, by), "NoSuchWebhook", () => fail(noSuchWebhook(id)))
+    )
+    this.print(`Removed webhook ${id}.`)
+    return { id }
+  }
+}

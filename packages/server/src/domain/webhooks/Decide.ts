@@ -1,0 +1,158 @@
+/** The rules of a webhook: one process delivers at a time, versions only rise, and a library that stopped waits for an operator. */
+import { HashMap, Option, Result } from "effect"
+import type { LibraryId } from "../Ids.ts"
+import { type StreamEvent, WEBHOOK_KEPT, WEBHOOK_REMOVED } from "../Stream.ts"
+import {
+  contentOf,
+  fromStreamEvent,
+  type Stop,
+  type WebhookAdded,
+  type WebhookContent,
+  type WebhookEvent
+} from "./Events.ts"
+
+export interface WebhookState {
+  /** undefined: it was not added, or it was removed. */
+  readonly settings: typeof WebhookAdded.Type | undefined
+  readonly isRemoved: boolean
+  /** undefined: the payload that holds it was purged. */
+  readonly secret: string | undefined
+  /** The process that delivers, or delivered last. */
+  readonly claim: { readonly owner: string; readonly until: number } | undefined
+  /** The last version that was delivered, by the stream's name. A stream that is missing begins with its first change. */
+  readonly positions: HashMap.HashMap<string, number>
+  /** The libraries that wait for an operator. */
+  readonly stops: HashMap.HashMap<LibraryId, Stop>
+  readonly createdAt: number
+}
+
+export const initial: WebhookState = {
+  settings: undefined,
+  isRemoved: false,
+  secret: undefined,
+  claim: undefined,
+  positions: HashMap.empty(),
+  stops: HashMap.empty(),
+  createdAt: 0
+}
+
+/** Throws when the event or its payload cannot be decoded. */
+export const evolve = (before: WebhookState, event: StreamEvent, payload: Uint8Array | null): WebhookState => {
+  const decoded = fromStreamEvent(event)
+  const state = "owner" in decoded ? { ...before, claim: { owner: decoded.owner, until: decoded.until } } : before
+  switch (decoded._tag) {
+    case "WebhookAdded": {
+      const added = { ...state, settings: decoded, createdAt: event.recordedAt }
+      return payload === null ? added : withContent(added, contentOf(payload))
+    }
+    case "WebhookClaimed":
+      return state
+    case "WebhookAdvanced": {
+      let { positions } = state
+      for (const [name, version] of decoded.positions) positions = HashMap.set(positions, name, version)
+      return { ...state, positions }
+    }
+    case "WebhookStopped": {
+      const { attempts, libraryId, problem, streamId, version } = decoded
+      const stop = { attempts, problem, streamId, version, since: event.recordedAt }
+      return { ...state, stops: HashMap.set(state.stops, libraryId, stop) }
+    }
+    case "WebhookReplayed": {
+      let { positions, stops } = state
+      for (const [libraryId, { streamId, version }] of replayedOf(state, decoded.libraryId)) {
+        stops = HashMap.remove(stops, libraryId)
+        if (decoded.skip) positions = HashMap.set(positions, `${libraryId}/${streamId}`, version)
+      }
+      return { ...state, positions, stops }
+    }
+    case WEBHOOK_KEPT:
+      return payload === null ? state : withContent(state, contentOf(payload))
+    case WEBHOOK_REMOVED:
+      return { ...initial, isRemoved: true }
+  }
+}
+
+const withContent = (
+  state: WebhookState,
+  { createdAt, positions, secret, settings, stops }: WebhookContent
+): WebhookState => ({
+  ...state,
+  ...(settings !== undefined && { settings }),
+  ...(createdAt !== undefined && { createdAt }),
+  secret,
+  positions: HashMap.fromIterable(positions),
+  stops: HashMap.fromIterable(stops)
+})
+
+/** The payload of a checkpoint of this state. */
+export const contentOfState = ({ createdAt, positions, secret, settings, stops }: WebhookState): WebhookContent => ({
+  secret: secret ?? "",
+  createdAt,
+  ...(settings !== undefined && { settings }),
+  positions: Array.from(positions),
+  stops: Array.from(stops)
+})
+
+/** The stops that a replay ends. */
+export const replayedOf = (
+  { stops }: WebhookState,
+  libraryId: LibraryId | undefined
+): ReadonlyArray<readonly [LibraryId, Stop]> =>
+  libraryId === undefined
+    ? Array.from(stops)
+    : Option.match(HashMap.get(stops, libraryId), { onNone: () => [], onSome: (stop) => [[libraryId, stop]] })
+
+/** Why an event may not be written. */
+export type WebhookRefusal =
+  /** It was not added, or it was removed; for an addition: it was added before. */
+  | { readonly _tag: "NotThere" }
+  /** Another process delivers. */
+  | { readonly _tag: "Claimed"; readonly until: number }
+  /** The state is as the event would make it. */
+  | { readonly _tag: "NothingToDo" }
+
+/** Accepts an event at a time (milliseconds since 1970). */
+export const decide = (
+  state: WebhookState,
+  event: WebhookEvent,
+  now: number
+): Result.Result<WebhookEvent, WebhookRefusal> => {
+  if (event._tag === "WebhookAdded") {
+    return state.settings !== undefined || state.isRemoved ? refuse({ _tag: "NotThere" }) : Result.succeed(event)
+  }
+  if (state.settings === undefined) return refuse({ _tag: "NotThere" })
+  if ("owner" in event) {
+    const { claim } = state
+    const isOwn = claim?.owner === event.owner
+    if (claim !== undefined && !isOwn && (event._tag !== "WebhookClaimed" || claim.until > now)) {
+      return refuse({ _tag: "Claimed", until: claim.until })
+    }
+    if (!isOwn && event._tag !== "WebhookClaimed") return refuse({ _tag: "Claimed", until: now })
+  }
+  return changes(state, event) ? Result.succeed(event) : refuse({ _tag: "NothingToDo" })
+}
+
+const refuse = (refusal: WebhookRefusal): Result.Result<never, WebhookRefusal> => Result.fail(refusal)
+
+const changes = (state: WebhookState, event: WebhookEvent): boolean => {
+  switch (event._tag) {
+    case "WebhookAdvanced":
+      return event.positions.every(
+        ([name, version]) => Option.getOrElse(HashMap.get(state.positions, name), () => 0) < version
+      )
+    case "WebhookStopped":
+      return !HashMap.has(state.stops, event.libraryId)
+    case "WebhookReplayed":
+      return replayedOf(state, event.libraryId).length > 0
+    default:
+      return true
+  }
+}
+
+/** Whether changes of a library go to this webhook. */
+export const covers = ({ settings }: WebhookState, libraryId: LibraryId): boolean =>
+  settings !== undefined && (settings.libraries === undefined || settings.libraries.includes(libraryId))
+
+/** Whether changes of this type go to this webhook. */
+export const takesType = ({ settings }: WebhookState, type: string): boolean =>
+  settings?.types === undefined || (settings.types as ReadonlyArray<string>).includes(type)

@@ -1,0 +1,71 @@
+/** A webhook's stream stays quick to open, however long it is, and `replay` decides all of it again. */
+import { assert, it } from "@effect/vitest"
+import { Context, Effect, HashMap, Layer, Option } from "effect"
+import * as MemoryEventLog from "../../src/adapters/MemoryEventLog.ts"
+import { replay } from "../../src/admin/Replay.ts"
+import { addWebhook } from "../../src/admin/Webhooks.ts"
+import { place } from "../../src/domain/Stream.ts"
+import { toNewEvent, webhookStream } from "../../src/domain/webhooks/Events.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
+import { Signals } from "../../src/ports/Signals.ts"
+import { Signatures } from "../../src/signatures/Signatures.ts"
+import { openWebhook } from "../../src/webhooks/OpenWebhook.ts"
+
+const start = Effect.gen(function* () {
+  const services = yield* Layer.build(
+    Layer.mergeAll(MemoryEventLog.layerMemory, Signals.layerNone, Signatures.layerInline)
+  )
+  const log = Context.get(services, EventLog)
+  const { id, secret } = yield* Effect.provide(addWebhook({ url: "https://example.org/hook" }), services)
+  return { id, secret, log, key: webhookStream(id), verify: Effect.provide(replay(), services) }
+})
+
+it.effect("after many records a process reads little, and the secret and the positions are there", () =>
+  Effect.gen(function* () {
+    const { id, key, log, secret, verify } = yield* start
+    const webhook = yield* openWebhook(log, id)
+    yield* webhook.write({ _tag: "WebhookClaimed", owner: "a", until: 100 })
+    for (let version = 1; version <= 1200; version++) {
+      const positions = [[`notes/${version % 10}`, version]] as const
+      yield* webhook.write({ _tag: "WebhookAdvanced", owner: "a", until: 100, positions })
+      yield* webhook.keep("a", 100)
+    }
+    const { events } = yield* log.tail(key)
+    assert.isBelow(events.length, 600)
+    const again = (yield* openWebhook(log, id)).state()
+    assert.strictEqual(again.secret, secret)
+    assert.strictEqual(again.settings?.url, "https://example.org/hook")
+    assert.strictEqual(Option.getOrThrow(HashMap.get(again.positions, "notes/7")), 1197)
+    const held = (yield* log.read(key, { after: 0 })).filter(({ payload }) => payload !== null)
+    assert.lengthOf(held, 1, "payloads of earlier checkpoints are still there")
+    assert.deepStrictEqual((yield* verify).problems, [])
+  })
+)
+
+it.effect("two processes that write at the same time decide one after the other", () =>
+  Effect.gen(function* () {
+    const { id, log, verify } = yield* start
+    const [a, b] = [yield* openWebhook(log, id), yield* openWebhook(log, id)]
+    assert.isUndefined(yield* a.write({ _tag: "WebhookClaimed", owner: "a", until: 100 }))
+    assert.strictEqual((yield* b.write({ _tag: "WebhookClaimed", owner: "b", until: 100 }))?._tag, "Claimed")
+    assert.strictEqual(b.state().claim?.owner, "a")
+    assert.deepStrictEqual((yield* verify).problems, [])
+  })
+)
+
+it.effect("replay reports an event that the rules refuse", () =>
+  Effect.gen(function* () {
+    const { id, key, log, verify } = yield* start
+    const webhook = yield* openWebhook(log, id)
+    yield* webhook.write({ _tag: "WebhookClaimed", owner: "a", until: 100 })
+    const { head } = yield* log.tail(key)
+    const { event } = toNewEvent({ _tag: "WebhookClaimed", owner: "b", until: 200 })
+    const events = [{ event: place(key, head, event, "forged", 50), payload: null }] as const
+    yield* log.append([{ key, expectedVersion: head.version, events }])
+    const { problems } = yield* verify
+    assert.deepStrictEqual(
+      problems.map(({ problem, version }) => [version, problem]),
+      [[3, "rule-broken"]]
+    )
+  })
+)
