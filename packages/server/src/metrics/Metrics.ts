@@ -471,7 +471,10 @@ export const librariesNearQuota = gauge({
   labels: { part: QUOTA_PARTS }
 })
 
-const MEMORY_KINDS = ["receive_budget", "unsent_frames", "waiting_frames", "updates_in_flight", "tails"] as const
+const MEMORY_KINDS = [
+  ...(["receive_budget", "unsent_frames", "waiting_frames", "updates_in_flight"] as const),
+  ...(["operations_in_flight", "tails"] as const)
+] as const
 
 export const memoryBytes = gauge({
   name: "sealog_memory_bytes",
