@@ -14,6 +14,7 @@ import { decodeFolded, decodeItems, decodeMerged, type FoldedLibrary, type Items
 import type { StoredBaseline } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
 import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
+import { SERVER_REPLICA } from "./ServerWrites.ts"
 import {
   type Entity,
   initial,
@@ -263,7 +264,8 @@ const withOperations = (
   }
   // A restored library holds what all users wrote.
   const isRestored = stored.initial && state.generation > 0
-  const referrer: ReferenceAuthor = isRestored ? UNKNOWN : { userId, mayRead: mayReadFile(state, userId) }
+  const isServers = replicaId === SERVER_REPLICA
+  const referrer: ReferenceAuthor = isRestored || isServers ? UNKNOWN : { userId, mayRead: mayReadFile(state, userId) }
   let baselines = state.baselines
   const replaced: Array<StoredBaseline> = []
   const entities = HashMap.mutate(state.entities, (entities) => {
@@ -277,7 +279,7 @@ const withOperations = (
     addOperations(entities, operations)
   })
   return {
-    ...withReplica(state, replica),
+    ...(isServers ? state : withReplica(state, replica)),
     entities,
     fileReferences: withoutReferences(
       withReferences(withReferences(state.fileReferences, items.baselines, referrer), operations, referrer),
