@@ -112,6 +112,32 @@ describe("an app that moves from Verdant's own server", () => {
     })
   )
 
+  it.live("changes a document, which its clients see, and hears why a change is refused", () =>
+    Effect.gen(function* () {
+      const mounted = yield* start({ quota: { objects: 5 } })
+      const { sealog } = mounted
+      const library = libraryOf(mounted)
+      const early = () => sealog.update(library.id, "item", "x", { set: { id: "x" } })
+      assert.strictEqual((yield* rejection(early)).name, "WriteRefused")
+      const a = yield* openClient({ library, user: "a" })
+      const id = yield* a.put({ content: "text" })
+      yield* untilSame([a])
+      const change = { set: { content: "of the app", tags: ["new"], image: { "@@type": "file", id: "f1" } } }
+      assert.isTrue(yield* Effect.promise(() => sealog.update(library.id, "item", id, change)))
+      assert.isFalse(yield* Effect.promise(() => sealog.update(library.id, "item", id, change)))
+      yield* a.until("it is changed", ([item]) => item?.content === "of the app" && item.tags[0] === "new")
+      const full = () => sealog.update(library.id, "item", "y", { set: { id: "y", tags: [], comments: [] } })
+      assert.match((yield* rejection(full)).message, /no room.*quota/)
+      const malformed = () => sealog.update(library.id, "item", id, { set: { at: new Date() } })
+      assert.deepStrictEqual(yield* rejection(malformed), {
+        name: "TypeError",
+        message: "The change is malformed: `set.at` is no JSON"
+      })
+      assert.isTrue(yield* Effect.promise(() => sealog.update(library.id, "item", id, null)))
+      yield* a.until("it is gone", (items) => items.length === 0)
+    })
+  )
+
   it.live("refuses a file that is too large, and one of another user", () =>
     Effect.gen(function* () {
       const mounted = yield* start({ files: { store: fileDirectory(yield* freshDirectory), maxBytes: 10 } })

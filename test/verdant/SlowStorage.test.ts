@@ -1,6 +1,6 @@
 /** A database slower than a polling client waits: after three seconds without an answer, the client never polls again. */
 import { assert, describe, it } from "@effect/vitest"
-import { VERDANT } from "@sealog/server/domain/verdant/Events"
+import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
 import { Effect, Fiber, Latch } from "effect"
 import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
@@ -32,7 +32,7 @@ const startSlowly = Effect.gen(function* () {
     server.log.heads([{ libraryId: library.id, streamId: VERDANT }]),
     ([head]) => head!.version
   )
-  return { library, writing, opening, admitting, version, timesOpened: () => timesOpened }
+  return { server, library, writing, opening, admitting, version, timesOpened: () => timesOpened }
 })
 
 const syncsOf = ({ network }: VerdantClient) => network.sent.filter(({ type }) => type === "sync").length
@@ -94,6 +94,36 @@ describe.concurrent("a slow database", () => {
       assert.include(JSON.stringify(answer["peerPresence"]), "the door")
       yield* peers.next("presence-changed", (message) => JSON.stringify(message).includes("the door"))
     })
+  )
+
+  it.live(
+    "a replica's operations are decided as they arrive, so a call of the app that comes later is decided later",
+    () =>
+      Effect.gen(function* () {
+        const { library, server, writing } = yield* startSlowly
+        const [replica, peer] = [makeReplica(), makeReplica()]
+        const own = yield* connectVerdant(library, yield* library.token({ userId: "a" }))
+        const other = yield* connectVerdant(library, yield* library.token({ userId: "b" }))
+        yield* registerReplica(own, replica)
+        yield* registerReplica(other, peer)
+        yield* writing.close
+        for (const id of ["x", "y", "z"]) own.send(replica.op(replica.operation(`item/${id}`, initialize({ id }))))
+        own.send(replica.presence({ at: "work" }))
+        // The peer hears of the presence once the operations before it were taken.
+        yield* other.next("presence-changed", (message) => JSON.stringify(message).includes("work"))
+        assert.isFalse(own.messages.some(({ type }) => type === "server-ack"))
+        const forced = yield* Effect.forkChild(server.libraries.forceTruant(library.id, ReplicaId.make(replica.id)))
+        yield* writing.open
+        assert.isTrue(yield* Fiber.join(forced))
+        const info = yield* server.libraries.info(library.id)
+        assert.strictEqual(info?.operations, 3)
+        assert.isTrue(info?.replicas.find(({ id }) => id === replica.id)?.truant)
+        yield* own.settled
+        assert.lengthOf(
+          own.messages.filter(({ type }) => type === "server-ack"),
+          3
+        )
+      })
   )
 
   it.live("a new client that cannot be registered yet receives everything with its next poll", () =>

@@ -1,6 +1,7 @@
 /** The server as a library: `SyncServer`, its options, the ports it asks for and the adapters that come with it. */
 export * from "./adapters/index.ts"
 export { defaultQuota, type Quota, type QuotaChange } from "./domain/Quota.ts"
+export type { DocumentChange } from "./domain/verdant/DocumentChange.ts"
 export { ReplicaId } from "./domain/verdant/Events.ts"
 export type { SentBaseline, SentOperation } from "./domain/verdant/model/PayloadCodec.ts"
 export type {
@@ -44,7 +45,8 @@ export {
   type FileInfo,
   type FileToStore,
   NoFileStore,
-  VerdantLibraries
+  VerdantLibraries,
+  WriteRefused
 } from "./protocols/verdant/VerdantLibraries.ts"
 export { Signatures } from "./signatures/Signatures.ts"
 export type { WebhookOptions } from "./webhooks/WebhookOptions.ts"

@@ -546,7 +546,10 @@ export const documentsNearQuota = gauge({
   labels: { part: DOCUMENT_QUOTA_PARTS }
 })
 
-const MEMORY_KINDS = ["receive_budget", "unsent_frames", "waiting_frames", "updates_in_flight", "tails"] as const
+const MEMORY_KINDS = [
+  ...(["receive_budget", "unsent_frames", "waiting_frames", "updates_in_flight"] as const),
+  ...(["operations_in_flight", "tails"] as const)
+] as const
 
 export const memoryBytes = gauge({
   name: "sealog_memory_bytes",

@@ -1,5 +1,6 @@
 /** The server inside an app, as `createSealog` returns it. */
 import type { Duration } from "effect"
+import type { DocumentChange } from "../domain/verdant/DocumentChange.ts"
 import type { LibraryChange } from "../domain/verdant/views/LibraryChange.ts"
 import type { VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 import type { Health } from "../edge/http/HealthRoute.ts"
@@ -74,6 +75,21 @@ export interface Sealog {
    * holds it now; `undefined`: there is none. Private documents are included. Rejects with `DocumentTooLarge`.
    */
   readonly documentSnapshot: (libraryId: string, collection: string, documentId: string) => Promise<unknown>
+  /**
+   * Changes a Verdant document as a client would, and resolves once that is durable: connected clients are sent it at once, and
+   * others when they come. `null` deletes the document. Resolves to false if the document was as the change wants it. Rejects
+   * with `WriteRefused`, whose `message` says what to try, and with `TypeError` for a change that is malformed.
+   *
+   * ```ts
+   * await sealog.update("groceries", "items", "apples", { set: { purchased: true }, remove: ["note"] })
+   * ```
+   */
+  readonly update: (
+    libraryId: string,
+    collection: string,
+    documentId: string,
+    change: DocumentChange | null
+  ) => Promise<boolean>
   /**
    * The changes of a library, in order and once each, from every process; without an end. With `after`, a version, it begins
    * with the change after it (0: the first), else with the next one. Ends at `close`, or when `signal` is aborted.

@@ -96,6 +96,8 @@ export const createSealog = async (options: SealogOptions): Promise<Sealog> => {
       libraries(({ forceTruant }) => forceTruant(libraryIdOf(libraryId), replicaIdOf(replicaId))),
     documentSnapshot: async (libraryId, collection, documentId) =>
       libraries(({ documentSnapshot }) => documentSnapshot(libraryIdOf(libraryId), collection, documentId)),
+    update: async (libraryId, collection, documentId, change) =>
+      libraries(({ update }) => update(libraryIdOf(libraryId), collection, documentId, change)),
     changes: (libraryId, { after, signal }: ChangesOptions<number> = {}) => {
       const id = libraryIdOf(libraryId)
       return iterate(Stream.unwrap(VerdantLibraries.use(({ changes }) => Effect.succeed(changes(id, after)))), signal)

@@ -1,5 +1,6 @@
 /** The server as a library for apps that do not use Effect: `createSealog`, its options and its errors. */
 export { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
+export type { DocumentChange } from "../domain/verdant/DocumentChange.ts"
 export type { Changed, Evicted, Imported, LibraryChange, Purged } from "../domain/verdant/views/LibraryChange.ts"
 export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 export { InvalidTrustedProxy } from "../edge/ClientAddress.ts"
@@ -18,7 +19,7 @@ export type { BeforeStored, IncomingMessage, StoredMessage } from "../protocols/
 export { AnothersFile, FilesFull } from "../protocols/verdant/files/FileCatalog.ts"
 export type { FileToLink } from "../protocols/verdant/files/FileOptions.ts"
 export type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
-export { DocumentTooLarge, type FileInfo, NoFileStore } from "../protocols/verdant/VerdantLibraries.ts"
+export { DocumentTooLarge, type FileInfo, NoFileStore, WriteRefused } from "../protocols/verdant/VerdantLibraries.ts"
 export type { WebhookOptions } from "../webhooks/WebhookOptions.ts"
 export type { Policy, SessionAccess, SessionGrant, SessionRequest, TokenAccess } from "./access.ts"
 export { createSealog, SealogClosed } from "./createSealog.ts"

@@ -5,10 +5,18 @@ import type { StreamEvent } from "../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
 import { leftBehind, leftBehindBy, portionOf } from "../../domain/verdant/Compaction.ts"
 import { contextOfLogAlone, type DecisionContext, type Offer } from "../../domain/verdant/Context.ts"
-import { decide, decideCompaction, decideMerge, evicted, type LibraryDecision } from "../../domain/verdant/Decide.ts"
+import {
+  decide,
+  decideCompaction,
+  decideMerge,
+  decideWritten,
+  evicted,
+  type LibraryDecision
+} from "../../domain/verdant/Decide.ts"
 import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
 import { decodeFolded, decodeItems, decodeMerged, type FoldedLibrary } from "../../domain/verdant/model/PayloadCodec.ts"
 import { formerAfterEviction, ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
+import { SERVER_REPLICA } from "../../domain/verdant/ServerWrites.ts"
 import { entityOf, isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
 import { isWaitedFor, isWorthwhile, type RecordedProgress } from "../../domain/verdant/Watermark.ts"
 
@@ -127,6 +135,7 @@ const decideOperationsAgain = (
     const command = { ...noSync, ...author, since: null, operations, baselines }
     return decide(state, command, afterRestore(context))
   }
+  if (replicaId === SERVER_REPLICA && baselines.length === 0) return decideWritten(state, operations, context)
   if (isEmpty(state) && authorMayLack === undefined) {
     const restored = decide(asIfNew(state), { ...noSync, ...author, since: null, operations, baselines }, context)
     if (Result.isSuccess(restored) || baselines.length > 0) return restored
@@ -265,6 +274,12 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
       return "the replica had not joined"
     case "QuotaReached":
       return "the library had no room for it"
+    case "LibraryEmpty":
+      return "the server does not write to a library without content"
+    case "TooLarge":
+      return "it makes an object too large"
+    case "ClockBehind":
+      return "it is not later than what the library held, or too far ahead"
     case "NothingToDo":
       return "there was nothing to do"
     case "LibraryDeleted":

@@ -1,5 +1,7 @@
 /** The commands that clients, the server and operators give a library, and the reasons for which it refuses them. */
+import type { DocumentChange } from "./DocumentChange.ts"
 import type { FileStored, ReplicaId } from "./Events.ts"
+import type { Oid } from "./model/Oid.ts"
 import type { OwnedOperation, StoredBaseline } from "./model/StoredItems.ts"
 
 export interface Author {
@@ -30,6 +32,14 @@ export interface Sync extends Author {
 export interface StoreOperations extends Author {
   readonly _tag: "StoreOperations"
   readonly operations: ReadonlyArray<OwnedOperation>
+}
+
+/** The server's own change of a document, for the app. */
+export interface ChangeDocument {
+  readonly _tag: "ChangeDocument"
+  readonly root: Oid
+  /** null: deletes the document. */
+  readonly change: DocumentChange | null
 }
 
 /** Records what this process knows of its replicas. */
@@ -122,6 +132,7 @@ export interface AllowLibrary {
 export type LibraryCommand =
   | Sync
   | StoreOperations
+  | ChangeDocument
   | AdvanceCursors
   | Compact
   | Merge
@@ -161,6 +172,12 @@ export type LibraryRefusal =
   | { readonly _tag: "NotJoined" }
   /** The library has no room for another replica or file, or for all that a client brings to an empty library. */
   | { readonly _tag: "QuotaReached" }
+  /** No client has written to the library yet, or it was evicted and no client has restored it. */
+  | { readonly _tag: "LibraryEmpty" }
+  /** An object has no room for what the server writes, or an operation would be too large. */
+  | { readonly _tag: "TooLarge" }
+  /** The library holds a time that is so far ahead of the server's that clients would not take a later one. */
+  | { readonly _tag: "ClockBehind" }
   | { readonly _tag: "NothingToDo" }
   /** The library was deleted for good. */
   | { readonly _tag: "LibraryDeleted" }

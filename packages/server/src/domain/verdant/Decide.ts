@@ -3,7 +3,7 @@ import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
 import type { NewEvent } from "../Stream.ts"
 import { mayBegin } from "./Checkpoint.ts"
-import type { Author, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
+import type { Author, ChangeDocument, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
 import { type CompactionOptions, compact, type Portion, slice } from "./Compaction.ts"
 import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
@@ -15,7 +15,7 @@ import { mergeSlice } from "./Merging.ts"
 import { isUpToDate } from "./Missed.ts"
 import { encodeItems, type Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
-import { beforeAll, isBeforeAll, isOfPlausibleVersion, latest, type Timestamp } from "./model/Timestamp.ts"
+import { beforeAll, isBeforeAll, isOfPlausibleVersion, isTimely, latest, type Timestamp } from "./model/Timestamp.ts"
 import {
   isBeingReset,
   isTruant,
@@ -27,6 +27,7 @@ import {
 } from "./Progress.ts"
 import { lackedOf, owesAll } from "./Recovery.ts"
 import { type FormerReplicas, formerAfterEviction, ownerOfReplica } from "./ReplicaOwners.ts"
+import { SERVER, writtenBy } from "./ServerWrites.ts"
 import {
   documentOwner,
   type Entity,
@@ -62,6 +63,8 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       return decideSync(state, command, context)
     case "StoreOperations":
       return decideOperations(state, command, context)
+    case "ChangeDocument":
+      return decideChange(state, command, context)
     case "AdvanceCursors": {
       const progress = progressOf(state, context)
       return isWorthwhile(state, progress) ? plain({ _tag: "CursorsAdvanced", ...progress }) : refuse("NothingToDo")
@@ -140,6 +143,7 @@ const decideOnDeleted = ({ _tag }: LibraryCommand): Decided => {
       return plain({ _tag: "AllowedAgain" })
     case "Sync":
     case "StoreOperations":
+    case "ChangeDocument":
     case "StoreFile":
     case "DeleteLibrary":
       return refuse("LibraryDeleted")
@@ -252,7 +256,7 @@ const isFirst = ({ oid, timestamp }: OwnedOperation, i: number, all: ReadonlyArr
   i === 0 || all[i - 1]!.oid !== oid || all[i - 1]!.timestamp !== timestamp
 
 const isAnothers = (state: LibraryState, { replicaId, userId }: Author): boolean =>
-  (ownerOfReplica(state, replicaId) ?? userId) !== userId
+  replicaId === SERVER.replicaId || (ownerOfReplica(state, replicaId) ?? userId) !== userId
 
 const mayWrite = ({ type }: { readonly type: number }): boolean => type < 4
 
@@ -367,21 +371,28 @@ const storeOperations = (
       return refuse("NothingNew")
     }
   }
-  const { payload } = taken
+  const mayLack = command._tag === "StoreOperations" && mayLoseWrites(state, command.replicaId, context)
+  return operationsStored(state, command, taken, {
+    ...promisesOf(state, context),
+    ...(mayLack && { authorMayLack: true }),
+    ...(sentAll && { sentAll: true })
+  })
+}
+
+const operationsStored = (
+  state: LibraryState,
+  { replicaId, role, type, userId }: Author,
+  { baselines, operations, payload }: Items & { readonly payload: Uint8Array },
+  more: Partial<typeof OperationsStored.Type>
+): Decided => {
   const event: typeof OperationsStored.Type = {
-    _tag: "OperationsStored",
-    replicaId: command.replicaId,
-    userId: command.userId,
-    type: command.type,
-    operations: taken.operations.length,
-    baselines: taken.baselines.length,
+    ...({ _tag: "OperationsStored", replicaId, userId, type } as const),
+    operations: operations.length,
+    baselines: baselines.length,
     initial: isEmpty(state),
-    wrote: latest(taken.operations.map(({ timestamp }) => timestamp)),
-    ...(command.role !== undefined && { role: command.role }),
-    ...(command._tag === "StoreOperations" &&
-      mayLoseWrites(state, command.replicaId, context) && { authorMayLack: true }),
-    ...(sentAll && { sentAll: true as const }),
-    ...promisesOf(state, context)
+    wrote: latest(operations.map(({ timestamp }) => timestamp)),
+    ...(role !== undefined && { role }),
+    ...more
   }
   return Result.succeed({ event: toNewEvent(event, blake2b256(payload)), payload })
 }
@@ -392,6 +403,32 @@ const withPayload = (items: Items): Items & { readonly payload: Uint8Array } => 
 })
 
 const isNothing = ({ baselines, operations }: Items): boolean => operations.length + baselines.length === 0
+
+// ------------------------------------------------------------------------------------------- writes by the server
+
+const decideChange = (state: LibraryState, { change, root }: ChangeDocument, context: DecisionContext): Decided => {
+  if (isNew(state) || state.newest === null) return refuse("LibraryEmpty")
+  const written = writtenBy(state, root, change, { newest: state.newest as Timestamp, now: context.now })
+  return written === "tooLarge" ? refuse("TooLarge") : decideWritten(state, written, context)
+}
+
+/** Operations of the server: in their order, and later than everything in the library. It may write every document. */
+export const decideWritten = (
+  state: LibraryState,
+  operations: ReadonlyArray<OwnedOperation>,
+  context: DecisionContext
+): Decided => {
+  const { newest } = state
+  if (isNew(state) || newest === null) return refuse("LibraryEmpty")
+  if (operations.length === 0) return refuse("NothingNew")
+  const rises = operations.every(({ timestamp }, i) => timestamp > (operations[i - 1]?.timestamp ?? newest))
+  if (!rises || !isTimely(operations.at(-1)!.timestamp, context.now)) return refuse("ClockBehind")
+  if (oversized(state, operations, []).size > 0) return refuse("TooLarge")
+  const written = withPayload({ operations, baselines: [] })
+  const isDeletion = deletionsIn(state, operations).length === operations.length
+  const hasRoom = (isDeletion ? hasRoomForDeletions : hasRoomFor)(state, written, written.payload.length, context.quota)
+  return hasRoom ? operationsStored(state, SERVER, written, promisesOf(state, context)) : refuse("QuotaReached")
+}
 
 // ------------------------------------------------------------------------------------------------------ compaction
 

@@ -14,6 +14,7 @@ import { decodeItems, decodeMerged, type Items } from "./model/PayloadCodec.ts"
 import type { StoredBaseline } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
 import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
+import { SERVER_REPLICA } from "./ServerWrites.ts"
 import { initial, type LaterEvents, type LibraryState, type OpeningCheckpoint, type Replica } from "./State.ts"
 import { withBatch } from "./UnfoldedBatches.ts"
 import { withWhole } from "./WholeLibrary.ts"
@@ -258,7 +259,8 @@ const withOperations = (
   }
   // A restored library holds what all users wrote.
   const isRestored = stored.initial && state.generation > 0
-  const referrer: ReferenceAuthor = isRestored ? UNKNOWN : { userId, mayRead: mayReadFile(state, userId) }
+  const isServers = replicaId === SERVER_REPLICA
+  const referrer: ReferenceAuthor = isRestored || isServers ? UNKNOWN : { userId, mayRead: mayReadFile(state, userId) }
   let baselines = state.baselines
   const replaced: Array<StoredBaseline> = []
   const entities = HashMap.mutate(state.entities, (entities) => {
@@ -272,7 +274,7 @@ const withOperations = (
     addOperations(entities, operations)
   })
   return {
-    ...withReplica(state, replica),
+    ...(isServers ? state : withReplica(state, replica)),
     entities,
     fileReferences: withoutReferences(
       withReferences(withReferences(state.fileReferences, items.baselines, referrer), operations, referrer),

@@ -17,7 +17,7 @@ const MAX_OF_USER = 100
 /** Former replicas of all users: some 500 KB in the event of an eviction. */
 const MAX_OF_ALL = 10_000
 
-/** The user to whom a replica belongs; undefined: nobody has used its id, or that was forgotten. */
+/** The user to whom a replica belongs; undefined: no replica has had its id, or that was forgotten. */
 export const ownerOfReplica = ({ formerReplicas, replicas }: Replicas, replicaId: ReplicaId): string | undefined =>
   replicas.get(replicaId)?.userId ?? formerReplicas.get(replicaId)
 

@@ -4,7 +4,7 @@
  */
 import { Cause, Effect, type Scope } from "effect"
 import { DELETED, type StreamEvent, streamName } from "../../domain/Stream.ts"
-import type { LibraryCommand, LibraryRefusal, Sync } from "../../domain/verdant/Commands.ts"
+import type { LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "../../domain/verdant/Commands.ts"
 import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isUpToDate } from "../../domain/verdant/Missed.ts"
@@ -16,11 +16,13 @@ import { isNew, type LibraryState, type Replica } from "../../domain/verdant/Sta
 import { type Batch, batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
+import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Ask } from "../../rooms/AccessControl.ts"
 import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
+import { InFlight } from "../InFlight.ts"
 import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
 import { AnswersInOrder } from "./AnswersInOrder.ts"
@@ -51,6 +53,11 @@ export interface Client {
 export interface Session {
   /** Handles messages in order; completes when the next may be handled. */
   readonly receive: (messages: ReadonlyArray<Wire.ClientMessage>) => Effect.Effect<void>
+  /**
+   * Waits until every received message is answered, except a sync that waits until another replica has restored the library, and
+   * a sync with a large answer.
+   */
+  readonly answered: Effect.Effect<void>
 }
 
 export interface Services extends PresenceFeedServices {
@@ -60,6 +67,8 @@ export interface Services extends PresenceFeedServices {
   readonly now: () => number
   /** How long a polling user counts as present after a poll, in milliseconds. */
   readonly presenceTtl: number
+  /** The bytes of operations on their way to the log, of all sessions together. */
+  readonly inFlight: SharedBytes
   /** The library needs maintenance soon. */
   readonly touch: (room: LibraryRoom) => void
   readonly frames: FrameLog
@@ -120,6 +129,7 @@ class LibrarySession implements Session, Subscriber {
   private readonly room: LibraryRoom
   private readonly client: Client
   private readonly grant: Grant
+  private readonly inFlight: InFlight
   private replicaId: ReplicaId | undefined
   private readonly acknowledgements: Acknowledgements
   private readonly answers: AnswersInOrder
@@ -149,6 +159,7 @@ class LibrarySession implements Session, Subscriber {
     this.room = room
     this.client = client
     this.grant = grant
+    this.inFlight = new InFlight(services.inFlight)
     this.isNew = client.isRealtime
     this.acknowledgements = new Acknowledgements(room.state, room.local.progress)
     this.answers = new AnswersInOrder({
@@ -167,6 +178,10 @@ class LibrarySession implements Session, Subscriber {
 
   get id(): string {
     return this.client.id
+  }
+
+  get answered(): Effect.Effect<void> {
+    return this.inFlight.none
   }
 
   // ---- events of the library
@@ -294,7 +309,8 @@ class LibrarySession implements Session, Subscriber {
       case "Unknown":
         return Effect.void
       case "Heartbeat":
-        return Effect.sync(() => {
+        // In its turn: its answer says that the server has dealt with all that came before.
+        return Effect.map(this.inFlight.none, () => {
           if (this.replicaId !== undefined) room.local.progress.hear(this.replicaId, services.now())
           client.send(Wire.heartbeatResponse)
         })
@@ -628,71 +644,100 @@ class LibrarySession implements Session, Subscriber {
     return first === -1 ? items : items.slice(0, first)
   }
 
+  /**
+   * Submits operations and does not wait for their commit, so that what this client and others send next is decided in the
+   * order of its arrival. The room answers in the same order.
+   */
   private storeOperations(message: Extract<Wire.ClientMessage, { _tag: "Operations" }>): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      const { client, grant, room, services } = this
-      if (message.operations.items.length + message.operations.refused === 0) return
+    return Effect.suspend(() => {
+      const { client, grant, inFlight, room, services } = this
+      if (message.operations.items.length + message.operations.refused === 0) return Effect.void
       const receivedAt = services.frames.now()
       if (grant.readOnly) {
         countRefused("ReadOnly")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
-        return client.send(Wire.forbidden)
+        client.send(Wire.forbidden)
+        return Effect.void
       }
       const plausible = this.takePlausible(message.operations)
       const operations = this.takeTimely(plausible, undefined)
-      const outcome = yield* this.submit({
+      // Requests of a polling client overtake each other, and some are lost. An acknowledgement would cover older changes of
+      // a lost one, which the client would never send again. Its next sync brings all of them, and is acknowledged.
+      const isAcknowledged = client.isRealtime && this.early === undefined
+      const last = plausible.items.at(-1)?.timestamp
+      const length = operations.reduce((sum, { text }) => sum + text.length, 0)
+      const command: StoreOperations = {
         _tag: "StoreOperations",
         replicaId: message.replicaId,
         userId: grant.userId,
         type: grant.replicaType,
         ...(grant.role !== undefined && { role: grant.role }),
         operations
+      }
+      inFlight.begin(length)
+      room.submit(command, client.id, (outcome) => {
+        inFlight.end(length)
+        // A sync that waited for a restoration may be answered at this moment.
+        this.answers.run(() => {
+          if (!this.answerOperations(command, outcome, last)) return
+          if (isAcknowledged && last !== undefined) client.send(Wire.serverAck(last))
+          const { frames } = services
+          if (frames.isOn) followAcknowledged(frames, this.sender, message, room.state().version, receivedAt)
+        })
       })
-      services.touch(room)
-      // A sync that waited for a restoration may be answered at this moment.
-      if (this.answers.isMaking) yield* this.answers.settled
-      if (outcome._tag === "Unavailable") {
-        return client.close(CloseCode.tryAgainLater, "the storage is not available")
-      }
-      if (outcome._tag === "Failed") return this.fail()
-      if (outcome._tag === "Refused" && outcome.refusal._tag !== "NothingNew") {
-        return yield* this.refuseOperations(message.replicaId, outcome.refusal)
-      }
-      const state = room.state()
-      this.tellRefused(operations)
-      const replica = state.replicas.get(message.replicaId)
-      const { progress } = room.local
-      const now = services.now()
-      progress.hear(message.replicaId, now)
-      const last = plausible.items.at(-1)?.timestamp
-      if (client.isRealtime && last !== undefined) progress.promise(message.replicaId, last, now)
-      if (replica !== undefined && isUpToDate(state, replica, progress.receivedBy(state, replica))) {
-        progress.receive(state, replica, state.version)
-      }
-      // Requests of a polling client overtake each other, and some are lost. An acknowledgement would cover older changes of
-      // a lost one, which the client would never send again. Its next sync brings all of them, and is acknowledged.
-      if (client.isRealtime && this.early === undefined && last !== undefined) client.send(Wire.serverAck(last))
-      if (services.frames.isOn) followAcknowledged(services.frames, this.sender, message, state.version, receivedAt)
+      return client.isRealtime ? inFlight.belowLimit : inFlight.none
     })
   }
 
-  private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): Effect.Effect<void> {
-    const { client } = this
+  /** Returns whether the operations are stored, or need not be. `last`: the timestamp of the newest one that the client sent. */
+  private answerOperations(
+    { operations, replicaId }: StoreOperations,
+    outcome: Outcome<LibraryRefusal>,
+    last: string | undefined
+  ): boolean {
+    const { client, room, services } = this
+    services.touch(room)
+    if (outcome._tag === "Unavailable") client.close(CloseCode.tryAgainLater, "the storage is not available")
+    if (outcome._tag === "Failed") this.fail()
+    if (outcome._tag === "Unavailable" || outcome._tag === "Failed") return false
+    if (outcome._tag === "Refused" && outcome.refusal._tag !== "NothingNew") {
+      this.refuseOperations(replicaId, outcome.refusal)
+      return false
+    }
+    const state = room.state()
+    this.tellRefused(operations)
+    const replica = state.replicas.get(replicaId)
+    const { progress } = room.local
+    const now = services.now()
+    progress.hear(replicaId, now)
+    // A client that has gone may come back with older operations, which were lost on their way.
+    const promises = client.isRealtime && !this.hasLeft && !client.isSentAway()
+    if (promises && last !== undefined) progress.promise(replicaId, last, now)
+    if (replica !== undefined && isUpToDate(state, replica, progress.receivedBy(state, replica))) {
+      progress.receive(state, replica, state.version)
+    }
+    return true
+  }
+
+  private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): void {
+    const { client, services } = this
     switch (refusal._tag) {
       case "MustReset":
-        return Effect.andThen(
-          this.submit({ _tag: "ForgetReplica", replicaId }),
-          Effect.sync(() => client.close(CloseCode.tryAgainLater, "the replica must be reset"))
+        return services.run(
+          Effect.andThen(
+            this.submit({ _tag: "ForgetReplica", replicaId }),
+            Effect.sync(() => client.close(CloseCode.tryAgainLater, "the replica must be reset"))
+          )
         )
       case "NotJoined":
         // The client syncs when it comes back, and sends the operations again.
-        return Effect.sync(() => client.close(CloseCode.tryAgainLater, "sync first"))
+        return client.close(CloseCode.tryAgainLater, "sync first")
       case "TooLate":
-        return Effect.void
+        return
       case "LibraryDeleted":
-        return Effect.sync(() => refuseDeleted(client))
+        return refuseDeleted(client)
       default:
-        return Effect.sync(() => client.send(Wire.forbidden))
+        return client.send(Wire.forbidden)
     }
   }
 }

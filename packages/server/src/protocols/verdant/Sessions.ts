@@ -1,12 +1,15 @@
 /** Opens sessions of Verdant clients, and maintains the libraries that they use. */
 import { Cache, Clock, Context, Duration, Effect, FiberSet, Layer, type Scope } from "effect"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
+import { SharedBytes } from "../../internal/SharedBytes.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { Profiles } from "../../ports/Profiles.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { Connection } from "../Connection.ts"
+import { MANY_BYTES_IN_FLIGHT } from "../InFlight.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { makeMaintenance } from "./Maintenance.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
@@ -72,11 +75,14 @@ export class VerdantSessions extends Context.Service<
           keepFiles: Duration.toMillis(options.keepFiles ?? "14 days"),
           blobs: yield* Effect.serviceOption(BlobStore)
         })
+        const inFlight = new SharedBytes(MANY_BYTES_IN_FLIGHT)
+        yield* Metrics.showMemory("operations_in_flight", () => inFlight.held, inFlight.maxBytes)
         const services: Services = {
           ask: (yield* AccessControl).ask,
           now,
           run,
           presenceTtl: Duration.toMillis(options.presenceTtl ?? "45 seconds"),
+          inFlight,
           profileOf: (userId) => Cache.get(cache, userId),
           touch: maintenance.touch,
           frames: yield* makeFrameLog

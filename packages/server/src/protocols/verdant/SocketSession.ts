@@ -18,9 +18,7 @@ export const openSocketSession = (
 ): Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope> =>
   Effect.map(open(clientOf(connection), grant), (session) => ({
     receive: (texts) => session.receive(texts.map((text) => decodeText(text, grant))),
-    // `receive` answers before it completes, except a sync that waits until another replica has restored the library, and a
-    // sync with a large answer.
-    answered: Effect.void
+    answered: session.answered
   }))
 
 export const clientOf = (connection: Connection): Client => ({

@@ -11,8 +11,10 @@
 import { Context, Effect, Layer, Option, Result, Schema, type Stream } from "effect"
 import type { FileId, LibraryId } from "../../domain/Ids.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
+import { changeProblem, type DocumentChange } from "../../domain/verdant/DocumentChange.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { IMPORTER } from "../../domain/verdant/Files.ts"
+import { rootOid } from "../../domain/verdant/model/Oid.ts"
 import { documentSnapshot } from "../../domain/verdant/views/DocumentSnapshot.ts"
 import type { LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
 import { libraryInfo, type VerdantInfo } from "../../domain/verdant/views/LibraryInfo.ts"
@@ -42,6 +44,25 @@ export class DocumentTooLarge extends Schema.TaggedError<DocumentTooLarge>()("Do
 /** The app asked for a file to be stored, and there is no `BlobStore`. */
 export class NoFileStore extends Schema.TaggedError<NoFileStore>()("NoFileStore", {}) {
   override readonly message = "There is no store for files; provide a BlobStore"
+}
+
+/** The library does not take a write of the server. `reason` tells why, `message` also what to try. */
+export class WriteRefused extends Schema.TaggedError<WriteRefused>()("WriteRefused", {
+  reason: Schema.Literals(["LibraryEmpty", "LibraryDeleted", "QuotaReached", "TooLarge", "ClockBehind"])
+}) {
+  override get message() {
+    return REFUSALS[this.reason]
+  }
+}
+
+const REFUSALS: Readonly<Record<WriteRefused["reason"], string>> = {
+  LibraryEmpty:
+    "The library holds nothing: no client has written to it, or it was evicted and no client has restored it. Write again after a client has",
+  LibraryDeleted: "The library was deleted for good. Allow it again before you write to it",
+  QuotaReached: "The library has no room for the change. Raise its quota, or delete documents",
+  TooLarge: "The change makes an object or a list larger than one may be. Split it into several",
+  ClockBehind:
+    "The library holds a time more than a minute ahead of this server's clock. Check the clocks, and write again later"
 }
 
 /** A file as the app sees it, in the shape of Verdant's `getFileInfo`, with its size. */
@@ -85,6 +106,21 @@ export class VerdantLibraries extends Context.Service<
       collection: string,
       documentId: string
     ) => Effect.Effect<unknown, StorageUnavailable | DocumentTooLarge>
+
+    /**
+     * Changes a document as a client would, and returns once that is durable: connected clients are sent it at once, and others
+     * when they come. `null` deletes the document. Returns false if the document was as the change wants it.
+     *
+     * The write is later than everything that the library holds, and clients merge it with their own as they do with any
+     * other's. The library's quota holds for it, an access policy is not asked. Several processes may write at once. Dies with
+     * a `TypeError` if the change or an id is malformed.
+     */
+    readonly update: (
+      libraryId: LibraryId,
+      collection: string,
+      documentId: string,
+      change: DocumentChange | null
+    ) => Effect.Effect<boolean, StorageUnavailable | WriteRefused>
 
     /**
      * A library in numbers, and how far its replicas are; undefined: there is no data, or it was evicted and no client has
@@ -173,17 +209,17 @@ const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
   /** Submits a command, and returns the library's room and the outcome: the room has read what other processes wrote. */
   const submit = Effect.fnUntraced(function* (libraryId: LibraryId, command: LibraryCommand) {
     const room = yield* rooms.get(libraryKey(libraryId))
-    const outcome = yield* Effect.callback<Outcome<LibraryRefusal>["_tag"]>((resume) =>
-      room.submit(command, ORIGIN, ({ _tag }) => resume(Effect.succeed(_tag)))
+    const outcome = yield* Effect.callback<Outcome<LibraryRefusal>>((resume) =>
+      room.submit(command, ORIGIN, (outcome) => resume(Effect.succeed(outcome)))
     )
-    if (outcome === "Failed") {
+    if (outcome._tag === "Failed") {
       return yield* Effect.die(new Error("The library's room failed; the server log has the cause"))
     }
-    if (outcome === "Unavailable") {
+    if (outcome._tag === "Unavailable") {
       const operation = command._tag === "Look" ? "read a library" : "write to a library"
       return yield* new StorageUnavailable({ operation, cause: new Error("not available") })
     }
-    return { room, isStored: outcome === "Stored" }
+    return { room, isStored: outcome._tag === "Stored", outcome }
   })
 
   const snapshotOf = Effect.fn("VerdantLibraries.documentSnapshot")(function* (
@@ -205,6 +241,21 @@ const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
       for (const { view } of same) view.url = url
     }
     return snapshot.success
+  }, Effect.scoped)
+
+  const update = Effect.fn("VerdantLibraries.update")(function* (
+    libraryId: LibraryId,
+    collection: string,
+    documentId: string,
+    change: DocumentChange | null
+  ) {
+    const root = rootOid(collection, documentId)
+    if (root === undefined) return yield* Effect.die(new TypeError(`${collection}/${documentId} names no document`))
+    const problem = change === null ? undefined : changeProblem(change)
+    if (problem !== undefined) return yield* Effect.die(new TypeError(`The change is malformed: ${problem}`))
+    const { isStored, outcome } = yield* submit(libraryId, { _tag: "ChangeDocument", root, change })
+    const refusal = outcome._tag === "Refused" ? outcome.refusal._tag : "NothingNew"
+    return isRefusal(refusal) ? yield* new WriteRefused({ reason: refusal }) : isStored
   }, Effect.scoped)
 
   const info = Effect.fn("VerdantLibraries.info")(function* (libraryId: LibraryId) {
@@ -258,7 +309,7 @@ const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
   })
 
   return VerdantLibraries.of({
-    ...{ documentSnapshot: snapshotOf, info, forceTruant, evict, fileInfo, uploadFile },
+    ...{ documentSnapshot: snapshotOf, update, info, forceTruant, evict, fileInfo, uploadFile },
     changes: (libraryId, after) =>
       changesOf(libraryId, after === undefined ? undefined : new Map([[libraryId, after]])),
     allChanges: (after) => changesOf(undefined, after)
@@ -266,6 +317,8 @@ const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
 })
 
 const ORIGIN = "@libraries"
+
+const isRefusal = (tag: LibraryRefusal["_tag"]): tag is WriteRefused["reason"] => Object.hasOwn(REFUSALS, tag)
 
 /** A file in a document, exactly as Verdant's own server shows it. */
 interface LinkedFile {

@@ -13,6 +13,7 @@ export type Timestamp = typeof Timestamp.Type
 const RADIX = 36
 const TIME_START = 4
 const TIME_END = 13
+const COUNTER_END = 17
 const MAX_MILLIS = RADIX ** (TIME_END - TIME_START) - 1
 
 export const isTimestamp = (value: unknown): value is Timestamp => typeof value === "string" && pattern.test(value)
@@ -66,4 +67,20 @@ export const latest = (timestamps: ReadonlyArray<string | null | undefined>): st
 export const rightAfter = (timestamp: Timestamp, last: Timestamp): Timestamp => {
   const next = firstAt(millisOf(timestamp) + 1, { sameVersionAs: last })
   return next < last ? next : last
+}
+
+/** Greater counters stop the sync of clients. */
+const MAX_COUNTER = 65_535
+
+/** Makes rising timestamps of a node, each later than `newest` and in its schema version. `now`: milliseconds since 1970. */
+export const clockAfter = (newest: Timestamp, now: number, node: string): (() => Timestamp) => {
+  const version = newest.slice(0, TIME_START)
+  let millis = Math.min(Math.max(Math.floor(now), millisOf(newest)), MAX_MILLIS)
+  let counter = millis === millisOf(newest) ? Number.parseInt(newest.slice(TIME_END, COUNTER_END), RADIX) + 1 : 0
+  return () => {
+    if (counter > MAX_COUNTER) [millis, counter] = [millis + 1, 0]
+    const time = millis.toString(RADIX).padStart(TIME_END - TIME_START, "0")
+    const count = (counter++).toString(RADIX).padStart(COUNTER_END - TIME_END, "0")
+    return `${version}${time}${count}${node}` as Timestamp
+  }
 }

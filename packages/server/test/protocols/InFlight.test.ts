@@ -1,8 +1,8 @@
 /** Updates on their way to the log are bounded for each connection, and for all of them together. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
-import { SharedBytes } from "../../../src/internal/SharedBytes.ts"
-import { InFlight } from "../../../src/protocols/secsync/InFlight.ts"
+import { SharedBytes } from "../../src/internal/SharedBytes.ts"
+import { InFlight } from "../../src/protocols/InFlight.ts"
 
 const MB = 1024 * 1024
 

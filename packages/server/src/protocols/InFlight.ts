@@ -1,11 +1,11 @@
-/** Bounds the updates of one connection that wait for their commit, by number and by bytes. */
+/** Bounds the writes of one connection that wait for their commit, by number and by bytes: updates, and messages of operations. */
 import { Effect } from "effect"
-import type { SharedBytes } from "../../internal/SharedBytes.ts"
-import * as Metrics from "../../metrics/Metrics.ts"
+import type { SharedBytes } from "../internal/SharedBytes.ts"
+import * as Metrics from "../metrics/Metrics.ts"
 
-const MAX_UPDATES = 128
+const MAX_WRITES = 128
 const MAX_BYTES = 8 * 1024 * 1024
-/** The same while the updates of all connections are many. */
+/** The same while the writes of all connections of the protocol are many. */
 const FEW_BYTES = 64 * 1024
 /** Bytes of all connections together above which they are many: two transactions of the committer. */
 export const MANY_BYTES_IN_FLIGHT = 64 * 1024 * 1024
@@ -14,7 +14,7 @@ const delays = Metrics.framesDelayed.at({ cause: "updates_in_flight" })
 
 export class InFlight {
   private readonly inFlightOfAll: SharedBytes
-  private updates = 0
+  private writes = 0
   private bytes = 0
   private waiters: Array<{ readonly condition: () => boolean; readonly resume: () => void }> | undefined
 
@@ -23,13 +23,13 @@ export class InFlight {
   }
 
   begin(bytes: number): void {
-    this.updates += 1
+    this.writes += 1
     this.bytes += bytes
     this.inFlightOfAll.add(bytes)
   }
 
   end(bytes: number): void {
-    this.updates -= 1
+    this.writes -= 1
     this.bytes -= bytes
     this.inFlightOfAll.add(-bytes)
     if (this.waiters === undefined) return
@@ -37,7 +37,7 @@ export class InFlight {
     this.waiters = this.waiters.filter(({ condition }) => !condition())
   }
 
-  /** Waits until one more update may begin. */
+  /** Waits until one more write may begin. */
   get belowLimit(): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.isBelowLimit()) return Effect.void
@@ -46,13 +46,13 @@ export class InFlight {
     })
   }
 
-  /** Waits until no update is in flight. */
+  /** Waits until no write is in flight. */
   get none(): Effect.Effect<void> {
-    return this.until(() => this.updates === 0)
+    return this.until(() => this.writes === 0)
   }
 
   private isBelowLimit(): boolean {
-    return this.updates < MAX_UPDATES && this.bytes < (this.inFlightOfAll.isShort ? FEW_BYTES : MAX_BYTES)
+    return this.writes < MAX_WRITES && this.bytes < (this.inFlightOfAll.isShort ? FEW_BYTES : MAX_BYTES)
   }
 
   private until(condition: () => boolean): Effect.Effect<void> {
