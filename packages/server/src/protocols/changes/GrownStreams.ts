@@ -59,7 +59,7 @@ const MAX_NAMED = 1000
 /** A stream whose signal was lost is found by then. */
 const LISTING = "1 minute"
 
-/** What a listener has not taken. Its size has a bound. */
+/** The streams that a listener has not taken. Their number has a bound. */
 class Waiting {
   private readonly isOfInterest: (key: StreamKey) => boolean
   private readonly some = Latch.makeUnsafe(true)
