@@ -18,6 +18,7 @@ import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import { byTimestamp, isVisibleTo } from "../../../src/domain/verdant/model/StoredItems.ts"
 import type { LibraryState } from "../../../src/domain/verdant/State.ts"
 import { makeFrameLog } from "../../../src/internal/FrameLog.ts"
+import { SharedBytes } from "../../../src/internal/SharedBytes.ts"
 import type { Grant } from "../../../src/ports/Access.ts"
 import { EventLog } from "../../../src/ports/EventLog.ts"
 import { Signals } from "../../../src/ports/Signals.ts"
@@ -88,7 +89,7 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const session = yield* openSession(
       {
-        ...{ ask: undefined, presenceTtl: 1000, touch: () => {}, frames, run },
+        ...{ ask: undefined, presenceTtl: 1000, touch: () => {}, frames, run, inFlight: new SharedBytes(1024 * 1024) },
         ...{ now: () => Date.now(), profileOf: () => Effect.succeed({}) }
       },
       room,
