@@ -218,7 +218,8 @@ export const simulate = ({ onTrace, sabotage, seed, script = scriptOf(seed, EVEN
   }
   if (!hasFailed()) for (const problem of problemsOf(stored, time)) report(problem)
 
-  // What ended processes left behind closes, so that nothing of this world stays in memory.
+  const seconds = Math.round(time.now() / 1000)
+  // Ended processes close what they left open, so that nothing of this world stays in memory.
   for (const process of processes) process.die()
   Deferred.doneUnsafe(endOfWorld, Effect.void)
   time.runUntil(() => false, SETTLES_WITHIN)
@@ -231,7 +232,7 @@ export const simulate = ({ onTrace, sabotage, seed, script = scriptOf(seed, EVEN
     stored: oracle.stores,
     acknowledged: oracle.checked,
     mistaken: secsync.flat().reduce((sum, device) => sum + device.mistaken.size, 0),
-    seconds: Math.round(time.now() / 1000)
+    seconds
   }
 }
 
