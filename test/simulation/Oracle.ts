@@ -5,7 +5,8 @@
 
 import { streamName } from "@sealog/server/domain/Stream"
 import { type Append, type Appended, EventLog } from "@sealog/server/ports/EventLog"
-import { Effect, Exit } from "effect"
+import { Context, Effect } from "effect"
+import { isArrayNonEmpty } from "effect/Array"
 import type { Operation } from "./VerdantDevice.ts"
 import { keyOf } from "./VerdantDevice.ts"
 
@@ -18,6 +19,11 @@ interface Frame {
   readonly signature?: string
 }
 
+/** The appends of the transaction in which an effect runs; undefined: it runs in none. */
+const Transaction = Context.Reference<Array<Append> | undefined>("simulation/Transaction", {
+  defaultValue: () => undefined
+})
+
 export class Oracle {
   private readonly report: (problem: string) => void
   /** Versions of Secsync's snapshots and updates, by their signature. */
@@ -25,8 +31,6 @@ export class Oracle {
   /** Snapshots by id, and updates by snapshot, author and clock. */
   private readonly secsync = new Set<string>()
   private readonly operations = new Set<string>()
-  /** Appends of a transaction that may yet be undone. */
-  private provisional: Array<Append> | undefined
   /** The last version that was sent on each connection. */
   private readonly delivered = new Map<string, number>()
   /** Acknowledgements that were checked. */
@@ -40,32 +44,41 @@ export class Oracle {
 
   // ---- what the log holds
 
-  /** The log, watched. */
+  /** The log, watched. Like a database, and unlike the log in memory, it shows a transaction to others only when it ends. */
   watch(log: EventLog["Service"]): EventLog["Service"] {
+    const append: EventLog["Service"]["append"] = (batch) =>
+      Effect.tap(log.append(batch), (results) => Effect.sync(() => this.appended(batch, results)))
+    const resultOf = Effect.fnUntraced(function* ({ events, expectedVersion, key }: Append) {
+      const [head] = yield* log.heads([key])
+      if (head!.version !== expectedVersion) return { _tag: "Conflict", actualVersion: head!.version } as const
+      for (const { event } of events) {
+        if (event.uniqueKey === undefined) continue
+        if ((yield* log.readKeyed(key, event.uniqueKey)) !== undefined) return { _tag: "UniqueKeyTaken" } as const
+      }
+      return { _tag: "Committed" } as const
+    })
     return EventLog.of({
       ...log,
-      append: (batch) => Effect.tap(log.append(batch), (results) => Effect.sync(() => this.appended(batch, results))),
-      exclusively: (key, use) => {
-        const watched = Effect.suspend(() => {
-          this.provisional = []
-          return use
+      append: (batch) =>
+        Effect.flatMap(Transaction, (transaction) => {
+          if (transaction === undefined) return append(batch)
+          return Effect.tap(Effect.forEach(batch, resultOf), (results) =>
+            Effect.sync(() => transaction.push(...batch.filter((_, i) => results[i]!._tag === "Committed")))
+          )
+        }),
+      exclusively: (key, use) =>
+        Effect.suspend(() => {
+          const transaction: Array<Append> = []
+          const commit = Effect.suspend(() => (isArrayNonEmpty(transaction) ? append(transaction) : Effect.void))
+          return log.exclusively(key, Effect.tap(Effect.provideService(use, Transaction, transaction), commit))
         })
-        return Effect.onExit(log.exclusively(key, watched), (exit) =>
-          Effect.sync(() => {
-            const appends = this.provisional ?? []
-            this.provisional = undefined
-            if (Exit.isSuccess(exit)) for (const append of appends) this.stored(append)
-          })
-        )
-      }
     })
   }
 
   private appended(batch: ReadonlyArray<Append>, results: ReadonlyArray<Appended>): void {
     for (const [i, append] of batch.entries()) {
       if (results[i]!._tag !== "Committed") continue
-      if (this.provisional === undefined) this.stored(append)
-      else this.provisional.push(append)
+      this.stored(append)
     }
   }
 
