@@ -7,7 +7,7 @@ import type { VirtualTime } from "./VirtualTime.ts"
 interface Listener {
   readonly process: number
   readonly onText: (text: string) => Effect.Effect<void>
-  readonly lost: Deferred.Deferred<never, Error>
+  readonly lost: Deferred.Deferred<never, string>
 }
 
 /** The longest time that a signal takes, in milliseconds. */
@@ -29,7 +29,7 @@ export class SignalBus {
   /** Ends the connections of a process. It makes new ones. */
   cut(process: number): void {
     for (const { lost, process: of } of this.listeners) {
-      if (of === process) Deferred.doneUnsafe(lost, Effect.fail(new Error("the simulation cut the connection")))
+      if (of === process) Deferred.doneUnsafe(lost, Effect.fail("the simulation cut the connection"))
     }
   }
 
@@ -41,7 +41,7 @@ export class SignalBus {
       send: (texts) => Effect.sync(() => this.send(texts)),
       listen: (onListening, onText) =>
         Effect.gen({ self: this }, function* () {
-          const lost = yield* Deferred.make<never, Error>()
+          const lost = yield* Deferred.make<never, string>()
           const listener = { process, lost, onText: (text: string) => Effect.sync(() => run(onText(text))) }
           yield* Effect.acquireRelease(
             Effect.sync(() => void listeners.add(listener)),
