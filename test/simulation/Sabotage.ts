@@ -1,0 +1,9 @@
+/** Promises that can be broken on purpose, to see that the simulation finds it. */
+export const SABOTAGES = [
+  "the log answers before it commits",
+  "the log does not compare versions",
+  "the log shows an event before an older one",
+  "signals are lost, and no sweep makes up for them"
+] as const
+
+export type Sabotage = (typeof SABOTAGES)[number]

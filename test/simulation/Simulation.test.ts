@@ -1,0 +1,77 @@
+/** Worlds of the simulation, a seed each. `pnpm simulate` runs more of them. */
+import { assert, describe, it } from "vitest"
+import { SABOTAGES } from "./Sabotage.ts"
+import { scriptOf } from "./Script.ts"
+import { shrink } from "./shrink.ts"
+import { EVENTS, simulate } from "./simulate.ts"
+
+/** Worlds of one run: as many as take about a minute of one core. */
+const SEEDS = 60
+/** The first of them. The same in each run, so that a change that breaks one is seen at once. */
+const FROM = Number(process.env["TEST_SEED"] ?? 1)
+/** Many times what they take, for a machine that is busy with other tests. */
+const TIMEOUT = 1_200_000
+
+/** Worlds within which a sabotage must be found. */
+const SEEDS_OF_SABOTAGE = 12
+
+describe("a simulated world", () => {
+  it(
+    "loses, doubles and reorders nothing that was acknowledged, and all its devices end up equal",
+    () => {
+      for (let seed = FROM; seed < FROM + SEEDS; seed++) {
+        const script = scriptOf(seed, EVENTS)
+        const { problems } = simulate({ seed, script })
+        if (problems.length === 0) continue
+        const shorter = shrink(script, (script) => simulate({ seed, script }).problems.length > 0)
+        assert.fail(
+          `Seed ${seed} fails (pnpm simulate --seeds 1 --from ${seed}):\n${problems.join("\n")}\n` +
+            `${shorter.length} events are enough:\n${shorter.map((event) => JSON.stringify(event)).join("\n")}`
+        )
+      }
+    },
+    TIMEOUT
+  )
+
+  it("is the same in two runs of one seed, frame by frame", () => {
+    for (const seed of [1, 2]) {
+      const runs = [1, 2].map(() => {
+        const trace: Array<string> = []
+        const { fingerprint } = simulate({ seed, onTrace: (line) => trace.push(line) })
+        return { fingerprint, trace }
+      })
+      assert.isAbove(runs[0]!.trace.length, EVENTS)
+      assert.deepStrictEqual(runs[1], runs[0])
+    }
+  })
+
+  it("is another one with another seed", () => {
+    assert.notStrictEqual(simulate({ seed: 1 }).fingerprint, simulate({ seed: 2 }).fingerprint)
+  })
+})
+
+describe("the simulation finds that", () => {
+  for (const sabotage of SABOTAGES) {
+    it(sabotage, () => {
+      const seeds = Array.from({ length: SEEDS_OF_SABOTAGE }, (_, i) => i + 1)
+      const isFound = (seed: number) => simulate({ seed, script: scriptOf(seed, 300), sabotage }).problems.length > 0
+      assert.isTrue(seeds.some(isFound))
+    })
+  }
+})
+
+describe("a failing script", () => {
+  it("is shortened to the events that it takes to fail", () => {
+    const script = Array.from({ length: 1000 }, (_, i) => i)
+    const fails = (kept: ReadonlyArray<number>) => kept.includes(17) && kept.includes(800)
+    assert.deepStrictEqual(shrink(script, fails), [17, 800])
+  })
+
+  it("of a sabotaged world stays a failing one when it is shortened", () => {
+    const [sabotage] = SABOTAGES
+    const fails = (script: ReturnType<typeof scriptOf>) => simulate({ seed: 1, script, sabotage }).problems.length > 0
+    const shorter = shrink(scriptOf(1, 100), fails)
+    assert.isBelow(shorter.length, 10)
+    assert.isTrue(fails(shorter))
+  })
+})
