@@ -90,6 +90,7 @@ export class LogEpoch extends Context.Service<
         }
         if (!isNews) return
         isUnmarked = false
+        named = 0
         markAgainAt = clock.currentTimeMillisUnsafe() + MARK_AGAIN_MILLIS
         const line = Effect.logWarning(
           "The log was restored from a backup. Every stream opens again, and clients that know more are asked for what they have."
