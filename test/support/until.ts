@@ -17,6 +17,6 @@ export const until = <E = never, R = never>(
     Effect.timeoutOrElse({
       duration: TIMEOUT,
       orElse: () =>
-        Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1).slice(0, 160000)}`))
+        Effect.die(new Error(`Never came true: ${what}\n${JSON.stringify(describe(), null, 1).slice(0, 6000)}`))
     })
   )

@@ -23,7 +23,13 @@ export const keepRows = Effect.fnUntraced(function* (database: string) {
   const name = (table: string) => inSchema(`kept_${table}`)
   yield* Effect.orDie(
     run((sql) =>
-      Effect.forEach(TABLES, (table) => sql.unsafe(`CREATE TABLE ${name(table)} AS SELECT * FROM ${inSchema(table)}`))
+      Effect.gen(function* () {
+        // All tables of one moment, while a server writes.
+        if (!isSqlite) yield* sql.unsafe("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        for (const table of TABLES) {
+          yield* sql.unsafe(`CREATE TABLE ${name(table)} AS SELECT * FROM ${inSchema(table)}`)
+        }
+      })
     )
   )
   return Effect.orDie(

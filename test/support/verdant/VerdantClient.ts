@@ -245,9 +245,9 @@ export const describeClient = (client: VerdantClient) => ({
   settled: client.isSettled(),
   resets: client.resets(),
   problems: client.problems,
-  sent: client.network.sent.slice(-80).map(shorten),
-  received: client.network.received.slice(-80).map(shorten),
-  statuses: client.network.statuses.slice(-80)
+  sent: client.network.sent.slice(-4).map(shorten),
+  received: client.network.received.slice(-4).map(shorten),
+  statuses: client.network.statuses.slice(-4)
 })
 
 const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient> => {

@@ -14,6 +14,7 @@ import { advance, type StreamEvent, type StreamHead, type StreamKey, streamName 
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
+import { isBehind } from "./isBehind.ts"
 
 /** An administrative stream, as far as this process has read it. */
 export interface Administration {
@@ -57,6 +58,14 @@ export class Administrations extends Context.Service<
       const streams = yield* makeKeyedResource({ open: openStream, idle: IDLE })
 
       const readOn = Effect.fnUntraced(function* (stream: OpenStream) {
+        if (stream.hasGoneBack) {
+          const { head, events } = yield* log.tail(stream.key, { payloads: false })
+          stream.current = fold(events.map(({ event }) => event))
+          stream.head = head
+          stream.hasGoneBack = false
+          for (const listener of stream.listeners) listener(stream.current, [])
+          return
+        }
         const events = yield* log.read(stream.key, { after: stream.head.version, payloads: false })
         const taken: Array<StreamEvent> = []
         for (const { event } of events) {
@@ -70,11 +79,16 @@ export class Administrations extends Context.Service<
         for (const listener of stream.listeners) listener(stream.current, taken)
       })
 
-      /** The streams that the log holds more of. */
-      const grownOf = (all: ReadonlyArray<OpenStream>) =>
-        Effect.map(log.heads(all.map(({ key }) => key)), (heads) =>
-          all.filter(({ head }, i) => heads[i]!.version > head.version)
-        )
+      /** The streams that the log holds more of, or less, because it was restored from a backup. */
+      const grownOf = Effect.fnUntraced(function* (all: ReadonlyArray<OpenStream>) {
+        // Before the query: another read may take events while it is under way.
+        const known = all.map(({ head }) => head)
+        const heads = yield* log.heads(all.map(({ key }) => key))
+        return all.filter((stream, i) => {
+          if (isBehind(heads[i]!, known[i]!)) stream.hasGoneBack = true
+          return stream.hasGoneBack || heads[i]!.version > stream.head.version
+        })
+      })
 
       /** A stream with a defect does not keep the others from being read. */
       const readOnSafely = (stream: OpenStream) =>
@@ -116,6 +130,8 @@ class OpenStream implements Administration {
   readonly key: StreamKey
   head: StreamHead
   current: AdministrationState
+  /** The log was restored, and the stream is to be read from its beginning. */
+  hasGoneBack = false
   readonly listeners = new Set<AdministrationListener>()
 
   constructor(key: StreamKey, head: StreamHead, state: AdministrationState) {

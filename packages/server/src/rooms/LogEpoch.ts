@@ -20,6 +20,8 @@ const LOOK = "2 seconds"
 const RETRY = "500 millis"
 /** How long after a restore newcomers wait for clients that know more, milliseconds. Connected clients are back by then. */
 const RETURN_MILLIS = 5000
+/** The least time between a mark and the next one that a process writes, milliseconds. */
+const MARK_AGAIN_MILLIS = 60_000
 /** Streams that the server's log names after a restore; the others are counted. */
 const MAX_NAMED = 20
 
@@ -59,6 +61,7 @@ export class LogEpoch extends Context.Service<
       let head: StreamHead = emptyHead
       let isUnmarked = false
       let returningUntil = 0
+      let markAgainAt = 0
       let named = 0
       const noticed = yield* Latch.make()
       yield* Metrics.logEpoch.at({}).read(() => epoch.number)
@@ -88,6 +91,7 @@ export class LogEpoch extends Context.Service<
         if (!isNews) return
         isUnmarked = false
         named = 0
+        markAgainAt = clock.currentTimeMillisUnsafe() + MARK_AGAIN_MILLIS
         const line = Effect.logWarning(
           "The log was restored from a backup. Every stream opens again, and clients that know more are asked for what they have."
         )
@@ -137,8 +141,11 @@ export class LogEpoch extends Context.Service<
       const report = (key: StreamKey, known: StreamHead, found: StreamHead): void => {
         Metrics.streamsWentBack.at({}).add()
         named += 1
-        isUnmarked = true
-        noticed.openUnsafe()
+        // A damaged log, whose heads and events differ, goes back at once again: it must not be marked without an end.
+        if (clock.currentTimeMillisUnsafe() >= markAgainAt) {
+          isUnmarked = true
+          noticed.openUnsafe()
+        }
         if (named > MAX_NAMED) return
         const line = Effect.logError(
           "The log holds less of a stream than this server, or another history: was it restored from a backup?"

@@ -32,6 +32,7 @@ import type { Counter, Histogram } from "../metrics/Family.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
+import { isBehind } from "./isBehind.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
 import type { Committed, Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
 import type { TailCache } from "./TailCache.ts"
@@ -483,10 +484,6 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     isDropped: () => isDropped
   }
 }
-
-/** Whether a stream whose head is `found` cannot hold the event at `known`: it is shorter, or holds another one there. */
-export const isBehind = (found: StreamHead, known: StreamHead): boolean =>
-  found.version < known.version || (found.version === known.version && found.chain !== known.chain)
 
 /** Whether an event of an evicted stream brings content, or begins to: a snapshot, or the request for a replica's data. */
 const brings = ({ checkpoint, type }: StreamEvent): boolean => checkpoint || type === "RestoreLeased"

@@ -13,8 +13,9 @@ import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/Ev
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
 import { foldTail } from "./foldTail.ts"
+import { isBehind } from "./isBehind.ts"
 import type { LogEpoch } from "./LogEpoch.ts"
-import { isBehind, makeRoom, roomMetricsOf } from "./Room.ts"
+import { makeRoom, roomMetricsOf } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
 

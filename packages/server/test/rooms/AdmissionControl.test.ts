@@ -5,7 +5,7 @@ import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { libraryAdministration, toNewEvent } from "../../src/domain/Administration.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { type NewEvent, place, type StreamKey } from "../../src/domain/Stream.ts"
-import type { EventLog } from "../../src/ports/EventLog.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { AdmissionControl } from "../../src/rooms/AdmissionControl.ts"
 
@@ -61,4 +61,34 @@ it.effect("sends the clients of a suspended library away, again and again, besid
       Effect.provide(AdmissionControl.layer.pipe(Layer.provide([layer, Layer.succeed(Signals, signals)])))
     )
   })
+)
+
+it.effect(
+  "sends a client away that is revoked again, after the log was restored from before its library was closed",
+  () =>
+    Effect.gen(function* () {
+      const [before, after] = [yield* makeTroubledLog, yield* makeTroubledLog]
+      let log = before.log
+      const restored = Layer.succeed(
+        EventLog,
+        EventLog.of({
+          ...before.log,
+          heads: (keys) => log.heads(keys),
+          read: (key, options) => log.read(key, options),
+          tail: (key, options) => log.tail(key, options)
+        })
+      )
+      const libraryId = LibraryId.make("restored")
+      const key = libraryAdministration(libraryId)
+      yield* append(before.log, key, toNewEvent({ _tag: "LibrarySuspended" }))
+      yield* append(before.log, key, toNewEvent({ _tag: "LibraryResumed" }))
+      yield* Effect.gen(function* () {
+        const { admit } = yield* AdmissionControl
+        yield* admit({ userId: "ada", libraryId } as never, () => {})
+        log = after.log
+        yield* append(after.log, key, toNewEvent({ _tag: "LibrarySuspended" }))
+        const exit = yield* Effect.exit(admit({ userId: "ada", libraryId } as never, () => {}))
+        assert.strictEqual(exit._tag, "Failure")
+      }).pipe(Effect.scoped, Effect.provide(AdmissionControl.layer.pipe(Layer.provide([restored, Signals.layerNone]))))
+    })
 )
