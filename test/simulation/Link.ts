@@ -132,6 +132,7 @@ export class Link {
       id,
       send,
       sendVolatile: send,
+      hold: () => () => {},
       close: (code) => {
         if (this.isSentAway || this.isServerGone) return
         this.isSentAway = true

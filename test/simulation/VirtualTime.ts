@@ -133,7 +133,7 @@ export class VirtualTime {
     return Effect.runFork(
       effect.pipe(
         Effect.provide(Logger.layer([logger])),
-        Effect.provideService(EventLoop, { nextTurn }),
+        Effect.provideService(EventLoop, { nextTurn, nextSlice: nextTurn }),
         Effect.provideService(RandomId, randomId),
         Effect.provideService(Clock.Clock, clock),
         Effect.provideService(Scheduler.Scheduler, this.scheduler)

@@ -676,14 +676,18 @@ class LibrarySession implements Session, Subscriber {
       }
       inFlight.begin(length)
       room.submit(command, client.id, (outcome) => {
-        inFlight.end(length)
-        // A sync that waited for a restoration may be answered at this moment.
-        this.answers.run(() => {
-          if (!this.answerOperations(command, outcome, last)) return
-          if (isAcknowledged && last !== undefined) client.send(Wire.serverAck(last))
-          const { frames } = services
-          if (frames.isOn) followAcknowledged(frames, this.sender, message, room.state().version, receivedAt)
-        })
+        try {
+          // A sync that waited for a restoration may be answered at this moment.
+          this.answers.run(() => {
+            if (!this.answerOperations(command, outcome, last)) return
+            if (isAcknowledged && last !== undefined) client.send(Wire.serverAck(last))
+            const { frames } = services
+            if (frames.isOn) followAcknowledged(frames, this.sender, message, room.state().version, receivedAt)
+          })
+        } finally {
+          // A heartbeat that waits for this is answered afterwards.
+          inFlight.end(length)
+        }
       })
       return client.isRealtime ? inFlight.belowLimit : inFlight.none
     })
