@@ -28,15 +28,19 @@ describe("a held stream", () => {
       ).pipe(Effect.provide(PgStorage.layerClient({ url: database })), Effect.forkChild)
       yield* Deferred.await(isHeld)
 
-      const [held, free] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
-      yield* writeOn(server.url, writers[0]!, token, () => Deferred.doneUnsafe(held, Effect.void))
-      yield* writeOn(server.url, writers[1]!, token, () => {
-        if (writers[1]!.acknowledged === 100) Deferred.doneUnsafe(free, Effect.void)
-      })
-      yield* Deferred.await(free)
-      assert.strictEqual(writers[0]!.acknowledged, 0)
-      yield* Fiber.interrupt(holding)
-      yield* Deferred.await(held)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const [held, free] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+          yield* writeOn(server.url, writers[0]!, token, () => Deferred.doneUnsafe(held, Effect.void))
+          yield* writeOn(server.url, writers[1]!, token, () => {
+            if (writers[1]!.acknowledged === 100) Deferred.doneUnsafe(free, Effect.void)
+          })
+          yield* Deferred.await(free)
+          assert.strictEqual(writers[0]!.acknowledged, 0)
+          yield* Fiber.interrupt(holding)
+          yield* Deferred.await(held)
+        })
+      )
       yield* assertStored(database, libraryId, writers, "after the stream was free")
     })
   )
