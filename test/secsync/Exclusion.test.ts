@@ -67,7 +67,7 @@ describe("exclusion", () => {
       areIn(second, grace, elsewhere, graceElsewhere)
       assert.isFalse((yield* run(database, "token", "revoke", tokenId)).changed)
 
-      yield* run(database, "token", "revoke", "--user", "ada", "--library", library)
+      yield* run(database, "token", "revoke", "--user", "ada", "--library", library, "--new-library")
       yield* areCutOff(second, tokens.second)
       areIn(grace, elsewhere, graceElsewhere)
       const renewed = yield* connect(yield* mintToken(library, "ada"))

@@ -102,6 +102,8 @@ const commandOf = (
         parentSnapshotUpdateClocks: new Map(Object.entries(decoded.parentSnapshotUpdateClocks)) as never,
         payloadHash,
         used: snapshotIds.has(decoded.snapshotId),
+        // The log does not say what a client knew of a log that was restored.
+        knowsMore: true,
         parentIsUnknown: decoded.parentLost === true && !snapshotIds.has(decoded.parentSnapshotId as SnapshotId)
       }
     case "UpdateStored":

@@ -17,6 +17,8 @@ export interface StoreSnapshot {
   readonly used: boolean
   /** True if the log holds no snapshot with the parent's id. Default: false. */
   readonly parentIsUnknown?: boolean
+  /** The sender named updates of the active snapshot that a restored log has lost: its clocks may go beyond the log's. */
+  readonly knowsMore?: boolean
   /** The author was sent every update: to restore an evicted document without some of them is too early. Default: false. */
   readonly sentEverything?: boolean
 }

@@ -4,7 +4,9 @@
  *
  * Source: the wire protocol of the `secsync` client 0.5.0.
  */
+
 import { Result } from "effect"
+import type { PublicKey } from "../Ids.ts"
 import { noQuota, type Quota } from "../Quota.ts"
 import { ALLOWED_AGAIN, DELETED, EVICTED } from "../Stream.ts"
 import type { DocumentCommand, DocumentRefusal, StoreSnapshot, StoreUpdate } from "./Commands.ts"
@@ -74,8 +76,7 @@ const decideSnapshot = (
     return refuse({ _tag: "SnapshotOutdated" })
   // The parent's id is in use even if this log never held the parent.
   if (command.used || command.snapshotId === command.parentSnapshotId) return refuse({ _tag: "SnapshotIdUsed" })
-  // The clocks of a client that knows more than a restored log go beyond the log's.
-  if (!isParentLost && !covers(command.parentSnapshotUpdateClocks, lastClocks(state.clocks))) {
+  if (!isParentLost && !hasClocksOf(state, command, context)) {
     return refuse({ _tag: "SnapshotMissesUpdates" })
   }
   // The author of a missing update could not continue from such a snapshot. Its sender has the update by the next try.
@@ -101,6 +102,20 @@ const decideSnapshot = (
     ...sizeOf(command)
   })
 }
+
+/** Whether a snapshot has the clocks of the active one's updates. Those of a client that knows more than a restored log go beyond. */
+const hasClocksOf = (
+  { active, clocks }: DocumentState,
+  { knowsMore, parentSnapshotUpdateClocks }: StoreSnapshot,
+  { restoredAt }: DocumentContext
+): boolean =>
+  active === undefined ||
+  (knowsMore === true || restoredAt !== undefined
+    ? covers(parentSnapshotUpdateClocks, lastClocks(clocks))
+    : sameClocks(clocks, parentSnapshotUpdateClocks))
+
+const sameClocks = (clocks: DocumentState["clocks"], claimed: ReadonlyMap<PublicKey, number>): boolean =>
+  clocks.size === claimed.size && Array.from(clocks).every(([key, author]) => claimed.get(key) === author.clock)
 
 /**
  * Whether a client may bring back a snapshot that a restored log does not hold: while no client has written since the restore,

@@ -80,6 +80,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   private hasPartOfEvicted = false
   /** The client knows more than the log, and is to be asked for a snapshot once it was sent everything. */
   private isToBeAsked = false
+  /** The client named updates that the log has lost. */
+  knowsMore = false
   private waits = false
   /** The client was sent an empty document, and keeps a snapshot that the log does not hold. */
   private keepsLostSnapshot = false
@@ -146,6 +148,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
       const mayBring = request.mode === "delta" && !request.grant.readOnly
       if (more._tag === "updates") {
         this.isToBeAsked = mayBring
+        this.knowsMore = mayBring
         if (mayBring) services.ahead.report(room.key, "asked", { ...request, ...more })
         return this.frameOf(tail)
       }

@@ -386,6 +386,7 @@ class DocumentSession implements ProtocolSession {
         payloadHash: blake2b256(message.payload),
         payloadBytes: message.payload.length,
         used,
+        knowsMore: this.delivery.knowsMore,
         parentIsUnknown: mayLackParent && parent !== "" && !(yield* isHeld(parent)),
         sentEverything: delivery.holds() === message.parentSnapshotId
       } as const
