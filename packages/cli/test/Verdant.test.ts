@@ -53,7 +53,11 @@ for (const { name, fresh } of storages) {
     const json = async (schema: string, ...args: ReadonlyArray<string>) =>
       jsonOf(schema, ok(await sealog(...args, "--json")))
     const text = async (...args: ReadonlyArray<string>) => ok(await sealog(...args)).stdout
-    const held = (url: string) => Effect.runPromise(Effect.provide(holdings, layerOf(url)))
+    /** The streams of a log, without its own identity, which no copy has. */
+    const held = async (url: string) => {
+      const streams = await Effect.runPromise(Effect.provide(holdings, layerOf(url)))
+      return streams.filter(({ streamId }) => streamId !== "@log")
+    }
     const refusals = async (cases: ReadonlyArray<readonly [ReadonlyArray<string>, number, string]>) => {
       for (const [args, exit, code] of cases) {
         const ran = await sealog(...args, "--json")

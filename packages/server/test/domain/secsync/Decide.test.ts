@@ -145,7 +145,7 @@ describe("a snapshot", () => {
     assert.deepStrictEqual(history.when(snapshotMessage(alice, { docId, parent: s3 })), refused("SnapshotOutdated"))
   })
 
-  it("misses updates unless its clocks cover the stored ones", () => {
+  it("misses updates unless its clocks equal the stored ones", () => {
     const history = given(s1, a0, b0, a1)
     const withClocks = (clocks: Record<string, number>) =>
       history.when(snapshotMessage(bob, { docId, parent: s1, clocks }))
@@ -163,9 +163,27 @@ describe("a snapshot", () => {
   it("may know updates that the log does not hold, because the log was restored from a backup", () => {
     const history = given(s1, a0, b0, a1)
     for (const ahead of [{ [alice.pubKey]: 2 }, { [makeAuthor().pubKey]: 0 }]) {
-      const parentClocks = { ...clocks, ...ahead }
-      const decided = history.when(snapshotMessage(bob, { docId, parent: s1, clocks: parentClocks }))
-      assert.isTrue(Result.isSuccess(decided))
+      const message = snapshotMessage(bob, { docId, parent: s1, clocks: { ...clocks, ...ahead } })
+      assert.deepStrictEqual(history.when(message), refused("SnapshotMissesUpdates"))
+      const state = [s1, a0, b0, a1].reduce(
+        (before, stored) =>
+          Secsync.evolve(
+            before,
+            Result.getOrThrow(Secsync.decide(before, commandOf(stored, []) as Secsync.DocumentCommand)),
+            payloadHashOf(stored)
+          ),
+        Secsync.initial(docId)
+      )
+      const decide = (more: object, context = {}) =>
+        Result.isSuccess(
+          Secsync.decide(state, { ...commandOf(message, [s1, a0, b0, a1]), ...more } as Secsync.DocumentCommand, {
+            ...{ quota: noQuota, documents: 0 },
+            ...context
+          })
+        )
+      assert.isFalse(decide({}))
+      assert.isTrue(decide({ knowsMore: true }))
+      assert.isTrue(decide({}, { restoredAt: 1 }))
     }
   })
 
