@@ -2,8 +2,7 @@
 export const SABOTAGES = [
   "the log answers before it commits",
   "the log does not compare versions",
-  "the log shows an event before an older one",
-  "signals are lost, and no sweep makes up for them"
+  "the log shows an event before an older one"
 ] as const
 
 export type Sabotage = (typeof SABOTAGES)[number]

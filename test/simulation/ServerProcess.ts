@@ -161,8 +161,7 @@ export class ServerProcess {
     const { bus, log, options, random, sabotage, time } = this.world
     const { life } = this
     const medium = bus.mediumOf(this.index, (effect) => this.runIn(life!, effect))
-    const isDeaf = sabotage === "signals are lost, and no sweep makes up for them"
-    const signals = isDeaf ? Signals.layerNone : Layer.effect(Signals, makeTransportSignals(medium))
+    const signals = Layer.effect(Signals, makeTransportSignals(medium))
     const signatures = Signatures.of({
       // Threads verify in a real server: the result comes later, and other work comes in between.
       verify: (signed) =>
