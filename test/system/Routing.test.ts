@@ -101,7 +101,8 @@ for (const { program, args, file } of balancers) {
           const stored = yield* Effect.provide(
             Effect.flatMap(
               SqlClient.SqlClient,
-              (sql) => sql<{ n: number }>`SELECT count(*)::float8 AS n FROM sealog.streams`
+              (sql) =>
+                sql<{ n: number }>`SELECT count(*)::float8 AS n FROM sealog.streams WHERE library_id <> '@server'`
             ),
             PgStorage.layerClient({ url: database })
           )
