@@ -387,7 +387,7 @@ class DocumentSession implements ProtocolSession {
         payloadBytes: message.payload.length,
         used,
         knowsMore: this.delivery.knowsMore,
-        parentIsUnknown: mayLackParent && parent !== "" && !(yield* isHeld(parent)),
+        parentIsUnknown: mayLackParent && !(yield* isHeld(parent)),
         sentEverything: delivery.holds() === message.parentSnapshotId
       } as const
       const { frames } = this.services

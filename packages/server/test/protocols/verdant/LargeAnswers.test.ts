@@ -57,10 +57,10 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
     Effect.runFork(Effect.tapCause(effect, (cause) => Effect.sync(() => void failures.push(cause))))
   }
 
-  /** `meanwhile`: called in the making of the answer, with the number of the pieces that are made. */
+  /** `onPiece`: the session calls it after each piece of an answer, with the number of pieces so far. */
   const open = Effect.fnUntraced(function* (
     userId: string,
-    options: { readonly isRealtime?: boolean; readonly meanwhile?: (pieces: number) => void } = {}
+    options: { readonly isRealtime?: boolean; readonly onPiece?: (pieces: number) => void } = {}
   ) {
     const sent: Array<Sent> = []
     const closed: Array<string> = []
@@ -74,7 +74,7 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
       hold: () => {
         pieces += 1
         held += 1
-        options.meanwhile?.(pieces)
+        options.onPiece?.(pieces)
         return () => {
           held -= 1
         }
@@ -155,8 +155,8 @@ describe("the answer to a newcomer of a large library", () => {
     Effect.gen(function* () {
       const { failures, open, room, write } = yield* openRoom()
       let stored = 0
-      const meanwhile = (pieces: number) => write("notes/n1", pieces, () => (stored += 1))
-      const bert = yield* open("bert", { meanwhile })
+      const onPiece = (pieces: number) => write("notes/n1", pieces, () => (stored += 1))
+      const bert = yield* open("bert", { onPiece })
       const before = room.version()
       yield* bert.send(makeReplica().sync({ resyncAll: true }))
       yield* until(
@@ -179,7 +179,7 @@ describe("the answer to a newcomer of a large library", () => {
       const { failures, open, room, write } = yield* openRoom(10_000)
       const users = ["bert", "cleo", "dora"]
       const made: Array<string> = []
-      const sessions = yield* Effect.forEach(users, (user) => open(user, { meanwhile: () => void made.push(user) }))
+      const sessions = yield* Effect.forEach(users, (user) => open(user, { onPiece: () => void made.push(user) }))
       const isAnswered = () => sessions.every(({ sent }) => answersIn(sent) === 1)
       let stored = 0
       const writeOn = (): void => {
