@@ -11,6 +11,12 @@ import { versionOf } from "./Wire.ts"
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
 
+/** An acknowledgement by the nonce of an answer, or by a timestamp. */
+interface Acknowledgement {
+  readonly nonce: string | undefined
+  readonly timestamp: string | undefined
+}
+
 export class Acknowledgements {
   private readonly state: () => LibraryState
   private readonly progress: ReplicaProgress
@@ -63,12 +69,14 @@ export class Acknowledgements {
     this.cut = undefined
   }
 
+  /** Whether a client acknowledges an answer with events that the state does not have. */
+  isAhead({ nonce }: Acknowledgement): boolean {
+    const { generation, version } = this.state()
+    return nonce !== undefined && (versionOf(nonce, generation) ?? 0) > version
+  }
+
   /** Takes a client's acknowledgement. */
-  acknowledge(
-    replicaId: ReplicaId,
-    { nonce, timestamp }: { readonly nonce: string | undefined; readonly timestamp: string | undefined },
-    now: number
-  ): void {
+  acknowledge(replicaId: ReplicaId, { nonce, timestamp }: Acknowledgement, now: number): void {
     const { progress } = this
     const state = this.state()
     const replica = state.replicas.get(replicaId)

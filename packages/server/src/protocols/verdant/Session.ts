@@ -328,11 +328,16 @@ class LibrarySession implements Session, Subscriber {
         return this.sync(message)
       case "Operations":
         return this.storeOperations(message)
-      case "Ack":
-        return Effect.sync(() => {
+      case "Ack": {
+        const acknowledge = Effect.sync(() => {
           this.acknowledgements.acknowledge(message.replicaId, message, services.now())
           services.touch(room)
         })
+        // Another process made the answer, and this one may not have read its content yet.
+        return this.acknowledgements.isAhead(message)
+          ? Effect.andThen(this.submit({ _tag: "Look" }), acknowledge)
+          : acknowledge
+      }
       case "Presence":
         return Effect.sync(() => {
           const { internal, presence, replicaId } = message
