@@ -10,9 +10,7 @@ import type { IncomingMessage } from "node:http"
 import type { Socket } from "node:net"
 import { forwardedClient, networkOf, plainAddress, type TrustedProxies } from "./ClientAddress.ts"
 import type { SocketLimits } from "./Limits.ts"
-
-/** Gives a place back; a second call does nothing. */
-export type Release = () => void
+import { makePlaces, type Places, type Release } from "./Places.ts"
 
 export interface AddressLimits {
   /**
@@ -34,9 +32,9 @@ export const makeAddressLimits = (
   proxies: TrustedProxies,
   warn: (message: string) => void
 ): AddressLimits => {
-  const connections = makeCounter(limits.maxConnectionsPerAddress)
-  const handshakes = makeCounter(limits.maxHandshakesPerAddress)
-  const requests = makeCounter(limits.maxRequestsPerAddress)
+  const connections = makePlaces(limits.maxConnectionsPerAddress)
+  const handshakes = makePlaces(limits.maxHandshakesPerAddress)
+  const requests = makePlaces(limits.maxRequestsPerAddress)
   let warnedAt = Number.NEGATIVE_INFINITY
   const refusing = (address: string, release: Release | undefined): Release | undefined => {
     if (release !== undefined || performance.now() - warnedAt < WARNING_INTERVAL) return release
@@ -44,8 +42,8 @@ export const makeAddressLimits = (
     warn(`The address ${address} has too many connections; if it is a proxy, name it in --trusted-proxy`)
     return undefined
   }
-  const take = (counter: Counter, address: string | undefined): Release | undefined =>
-    address === undefined ? nothing : refusing(address, counter(networkOf(address)))
+  const take = (places: Places, address: string | undefined): Release | undefined =>
+    address === undefined ? nothing : refusing(address, places.take(networkOf(address)))
   const isDirect = (socket: Socket): boolean => !proxies.trusts(peerOf(socket) ?? "")
   const forwarded = ({ headers }: IncomingMessage): string | undefined => {
     const header = headers["x-forwarded-for"]
@@ -75,22 +73,3 @@ const nothing: Release = () => {}
 
 /** undefined: the connection has closed already. */
 const peerOf = ({ remoteAddress }: Socket): string | undefined => remoteAddress && plainAddress(remoteAddress)
-
-type Counter = (key: string) => Release | undefined
-
-const makeCounter = (most: number): Counter => {
-  const counts = new Map<string, number>()
-  return (key) => {
-    const count = counts.get(key) ?? 0
-    if (count >= most) return undefined
-    counts.set(key, count + 1)
-    let isTaken = true
-    return () => {
-      if (!isTaken) return
-      isTaken = false
-      const left = counts.get(key)! - 1
-      if (left === 0) counts.delete(key)
-      else counts.set(key, left)
-    }
-  }
-}

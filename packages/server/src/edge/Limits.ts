@@ -45,6 +45,11 @@ export interface SocketLimits {
    */
   readonly maxChangeStreams: number
   /**
+   * Number of those for one library. Default: 20, so that one library's backends cannot take the places of all. A further one is
+   * answered with 503 and `{"code":5030}`, and can try again.
+   */
+  readonly maxChangeStreamsPerLibrary: number
+  /**
    * Bytes sent that a client has not taken yet, besides one larger frame. Default: 16 MiB. A client that is further behind
    * is closed with 1013 and can connect again.
    */
@@ -85,6 +90,7 @@ export const defaultLimits: SocketLimits = {
   maxRequests: 1000,
   maxRequestsPerAddress: 250,
   maxChangeStreams: 100,
+  maxChangeStreamsPerLibrary: 20,
   maxBufferedBytes: 16 * 1024 * 1024,
   messageMemory: Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 4)),
   handshakeTimeout: "10 seconds",

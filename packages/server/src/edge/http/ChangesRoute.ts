@@ -9,7 +9,7 @@ import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequ
 import { Cause, Deferred, Effect, Option, Schedule, Schema, Stream } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { messageText } from "../../domain/changes/ChangeMessage.ts"
-import { DocumentId, decodeDocumentId } from "../../domain/Ids.ts"
+import { DocumentId, decodeDocumentId, type LibraryId } from "../../domain/Ids.ts"
 import { type StreamKey, streamName } from "../../domain/Stream.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
 import { withPatience } from "../../internal/timeouts.ts"
@@ -19,6 +19,7 @@ import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { GrownStreams } from "../../protocols/changes/GrownStreams.ts"
 import { readChanges } from "../../protocols/changes/readChanges.ts"
 import type { SocketLimits } from "../Limits.ts"
+import { makePlaces } from "../Places.ts"
 import { type Admitted, admitClientOf } from "./Authentication.ts"
 import { Code, HttpRefusal } from "./HttpRefusal.ts"
 import { requireLastingAccess } from "./RequireAccess.ts"
@@ -37,25 +38,29 @@ const RETRY_MILLIS = 2000
 const RETRIES = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
 export const makeChangesRoute = Effect.fnUntraced(function* ({
-  maxChangeStreams
-}: Pick<SocketLimits, "maxChangeStreams">) {
+  maxChangeStreams,
+  maxChangeStreamsPerLibrary
+}: Pick<SocketLimits, "maxChangeStreams" | "maxChangeStreamsPerLibrary">) {
+  const places = makePlaces(maxChangeStreamsPerLibrary)
   const closing = yield* Deferred.make<void>()
   let open = 0
   yield* Metrics.changeStreams.at({}).read(() => open)
 
-  const takePlace = Effect.acquireRelease(
-    Effect.suspend(() => {
-      if (open >= maxChangeStreams || Deferred.isDoneUnsafe(closing)) {
-        return Effect.fail(new HttpRefusal({ code: Code.unavailable }))
-      }
-      open += 1
-      return Effect.void
-    }),
-    () =>
-      Effect.sync(() => {
-        open -= 1
-      })
-  )
+  const takePlace = (libraryId: LibraryId) =>
+    Effect.acquireRelease(
+      Effect.suspend(() => {
+        const isFull = open >= maxChangeStreams || Deferred.isDoneUnsafe(closing)
+        const release = isFull ? undefined : places.take(libraryId)
+        if (release === undefined) return Effect.fail(new HttpRefusal({ code: Code.unavailable }))
+        open += 1
+        return Effect.succeed(release)
+      }),
+      (release) =>
+        Effect.sync(() => {
+          open -= 1
+          release()
+        })
+    )
 
   const respond = Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
@@ -66,7 +71,7 @@ export const makeChangesRoute = Effect.fnUntraced(function* ({
     const admitted = yield* admitClientOf(documentId)
     yield* requireRight(admitted.grant, documentId)
     const ended = yield* endOf(admitted, documentId, Deferred.await(closing))
-    yield* takePlace
+    yield* takePlace(admitted.grant.libraryId)
     const key = { libraryId: admitted.grant.libraryId, streamId: documentId ?? VERDANT }
     const changes = yield* followStream(key, after)
     yield* endStalled(NodeHttpServerRequest.toServerResponse(request), ended)

@@ -249,6 +249,16 @@ describe("a backend", () => {
     })
   )
 
+  it.live("beyond the places of its library is answered with 503, and holds up no other library", () =>
+    Effect.gen(function* () {
+      const { listen, server } = yield* start({ limits: { maxChangeStreamsPerLibrary: 2 } })
+      const statuses = [yield* listen(), yield* listen(), yield* listen()].map(({ status }) => status)
+      assert.deepStrictEqual(statuses, [200, 200, 503])
+      const token = yield* libraryOn(server).token({ userId: "backend", changes: true })
+      assert.strictEqual((yield* listen({ token })).status, 200)
+    })
+  )
+
   it.live("that does not read holds up no other, and makes the server read only as much as fits on its way", () =>
     Effect.gen(function* () {
       const { listen, server, write } = yield* start()
