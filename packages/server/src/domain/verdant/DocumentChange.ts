@@ -15,7 +15,9 @@ export type Fields = Readonly<Record<string, unknown>>
 export interface DocumentChange {
   /**
    * Fields to set; a document that does not exist is made of them. An object is merged with the one that is there. A list
-   * becomes this list, by the fewest operations: an item more at its end is one push. A field that is undefined is left out.
+   * becomes this list, by the fewest operations: an item more at its end is one push. Above 1,000 in a change, lists are written
+   * anew. A field that is undefined is left out. At most 20,000 objects, lists and fields; the items of a list are as many
+   * as an operation takes (4 Mi characters).
    */
   readonly set?: Fields
   /** Fields to remove, by name or by path (`["labels", "urgent"]`), of what was there before. */
@@ -32,28 +34,37 @@ export interface ChangedEntity {
 /** Levels of objects and lists in a change: more than any schema has. A deeper change is refused with a `TypeError`. */
 const MAX_DEPTH = 64
 
+/** Objects, lists and fields of a change. Each may become an operation. */
+const MAX_PARTS = 20_000
+/** Operations of a change that add and remove items of lists, and fields of objects in lists. Above it, they are written anew. */
+const MAX_OPERATIONS = 1000
+
 /** Why a change cannot be made of any document; undefined: it can. */
-export const changeProblem = ({ onlyUser, remove = [], set = {} }: DocumentChange): string | undefined => {
+export const changeProblem = (change: DocumentChange): string | undefined => {
+  if (!isObject(change)) return "it is an object with `set`, `remove` or `onlyUser`, or null"
+  const { onlyUser, remove = [], set = {} } = change as DocumentChange
   if (!isObject(set)) return "`set` is an object with the fields"
   if (!Array.isArray(remove) || !remove.every(isPath)) return "`remove` is a list of names and paths"
   if (onlyUser !== undefined && (typeof onlyUser !== "string" || onlyUser === "")) return "`onlyUser` is a user's id"
-  return valueProblem(set, "set", MAX_DEPTH)
+  return valueProblem(set, "set", MAX_DEPTH, { left: MAX_PARTS })
 }
 
 const isPath = (path: unknown): boolean =>
   typeof path === "string" || (Array.isArray(path) && path.length > 0 && path.every((key) => typeof key === "string"))
 
-const valueProblem = (value: unknown, path: string, depth: number): string | undefined => {
+const valueProblem = (value: unknown, path: string, depth: number, parts: { left: number }): string | undefined => {
   if (typeof value === "string" || typeof value === "boolean" || value === null || Number.isFinite(value))
     return undefined
   if (depth === 0) return `\`${path}\` is too deep`
   if (isRef(value))
     return isFile(value) ? undefined : `\`${path}\` is a reference to an object; write the object itself`
   if (!Array.isArray(value) && !isObject(value)) return `\`${path}\` is no JSON`
+  parts.left -= Array.isArray(value) ? 1 : 1 + Object.keys(value).length
+  if (parts.left < 0) return `\`set\` has more than ${MAX_PARTS} objects, lists and fields; write it in several changes`
   for (const [key, field] of Object.entries(value)) {
     if (key === "__proto__") return `\`${path}\` has a field __proto__`
     if (field === undefined && !Array.isArray(value)) continue
-    const problem = valueProblem(field, `${path}.${key}`, depth - 1)
+    const problem = valueProblem(field, `${path}.${key}`, depth - 1, parts)
     if (problem !== undefined) return problem
   }
   return undefined
@@ -93,6 +104,7 @@ class Writer {
   readonly changes: Array<ChangedEntity> = []
   private readonly document: Document
   private readonly dropped = new Set<Oid>()
+  private left = MAX_OPERATIONS
 
   constructor(document: Document) {
     this.document = document
@@ -106,6 +118,8 @@ class Writer {
 
   /** Sets the fields that differ. "replace": also removes the fields that are not given, at every depth. */
   merge(oid: Oid, content: Fields, fields: Fields, how: "merge" | "replace" = "merge"): void {
+    const lost = how === "replace" ? Object.keys(content).filter((name) => fields[name] === undefined) : []
+    if (!this.affords(lost.length)) return this.overwrite(oid, content, fields)
     for (const [name, value] of Object.entries(fields)) {
       if (value === undefined) continue
       const before = Object.hasOwn(content, name) ? content[name] : undefined
@@ -113,8 +127,19 @@ class Writer {
       this.write(oid, { op: "set", name, value: this.stored(value) })
       this.drop(before)
     }
-    if (how === "merge") return
-    for (const name of Object.keys(content)) if (fields[name] === undefined) this.remove(oid, [name])
+    for (const name of lost) this.remove(oid, [name])
+  }
+
+  private affords(operations: number): boolean {
+    if (operations > this.left) return false
+    this.left -= operations
+    return true
+  }
+
+  /** Gives an entity a new content, with parts of its own. */
+  private overwrite(oid: Oid, content: object, value: object): void {
+    this.make(oid, value)
+    for (const part of Object.values(content)) this.drop(part)
   }
 
   remove(oid: Oid, [name, ...path]: ReadonlyArray<string>): void {
@@ -131,22 +156,32 @@ class Writer {
 
   /** Deletes the entity that a reference refers to, with its parts. */
   drop(reference: unknown): void {
-    const part = this.partOf(reference)
-    if (part === undefined || this.dropped.has(part.oid)) return
-    this.dropped.add(part.oid)
-    this.write(part.oid, { op: "delete" })
-    for (const field of Object.values(part.content)) this.drop(field)
+    // Clients nest as deep as they like, so there is no recursion.
+    const references = [reference]
+    while (references.length > 0) {
+      const part = this.partOf(references.pop())
+      if (part === undefined || this.dropped.has(part.oid)) continue
+      this.dropped.add(part.oid)
+      this.write(part.oid, { op: "delete" })
+      for (const field of Object.values(part.content)) if (isRef(field)) references.push(field)
+    }
   }
 
   /** Changes the object or list that a reference refers to into a value of its kind. Returns false if they differ in kind. */
   private changePart(reference: unknown, value: unknown, how: "merge" | "replace"): boolean {
-    if (typeof value !== "object" || value === null || isRef(value)) return false
     const part = this.partOf(reference)
-    if (part === undefined || Array.isArray(part.content) !== Array.isArray(value)) return false
+    if (part === undefined || !this.isOfOneKind(reference, value)) return false
     const { content, oid } = part
     if (Array.isArray(value)) this.becomeList(oid, content as ReadonlyArray<unknown>, value)
     else this.merge(oid, content as Fields, value as Fields, how)
     return true
+  }
+
+  /** Whether a reference refers to an object and the value is one, or both are lists. */
+  private isOfOneKind(reference: unknown, value: unknown): boolean {
+    if (typeof value !== "object" || value === null || isRef(value)) return false
+    const part = this.partOf(reference)
+    return part !== undefined && Array.isArray(part.content) === Array.isArray(value)
   }
 
   /** The items at both ends that stay are left alone. Of those between, objects that change stay the same objects. */
@@ -156,6 +191,7 @@ class Writer {
     while (start < shorter && this.isSame(items[start], values[start])) start++
     while (end < shorter - start && this.isSame(items.at(-1 - end), values.at(-1 - end))) end++
     const changed = shorter - start - end
+    if (!this.affords(this.countOperations(items, values, { start, end }))) return this.overwrite(oid, items, values)
     for (let index = start; index < start + changed; index++) {
       const [item, value] = [items[index], values[index]]
       if (this.isSame(item, value) || this.changePart(item, value, "replace")) continue
@@ -174,6 +210,21 @@ class Writer {
       const value = this.stored(values[index])
       this.write(oid, end === 0 ? { op: "list-push", value } : { op: "list-insert", index, values: [value] })
     }
+  }
+
+  /** The operations on a list that changes between its ends. */
+  private countOperations(
+    items: ReadonlyArray<unknown>,
+    values: ReadonlyArray<unknown>,
+    { end, start }: { readonly start: number; readonly end: number }
+  ): number {
+    const shorter = Math.min(items.length, values.length)
+    let count = Math.abs(items.length - values.length)
+    for (let index = start; index < shorter - end; index++) {
+      if (this.isOfOneKind(items[index], values[index]) || this.isSame(items[index], values[index])) continue
+      count += 2
+    }
+    return count
   }
 
   /** The value as it stands in its parent: an object or a list becomes an entity and a reference to it. */

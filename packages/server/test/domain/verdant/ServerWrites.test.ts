@@ -95,6 +95,44 @@ describe("a change of a document by the server", () => {
     assert.strictEqual(documentOwner(state(), "notes/letter" as never), "ada")
   })
 
+  it("writes a list anew that would take more than a thousand operations", () => {
+    const { view, when, written } = library()
+    const numbers = Array.from({ length: 100_000 }, (_, n) => n)
+    when(change("a", { set: { list: [{ n: 1 }, ...numbers] } }))
+    const turned = [{ n: 2 }, ...numbers.toReversed()]
+    when(change("a", { set: { list: turned } }))
+    assert.deepStrictEqual(patchesOf(written()), ["initialize", "initialize", "delete"])
+    assert.deepStrictEqual(view("a"), { text: "from a client", list: turned })
+    when(change("a", { set: { list: [] } }))
+    assert.deepStrictEqual(patchesOf(written()), ["initialize", "delete"])
+    assert.deepStrictEqual(view("a"), { text: "from a client", list: [] })
+  })
+
+  it("writes an object in a list anew that would lose more than a thousand fields", () => {
+    const { view, when, written } = library()
+    const fields = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`field ${n}`, n]))
+    when(change("a", { set: { list: [{ ...fields, part: {} }] } }))
+    when(change("a", { set: { list: [{ n: 1 }] } }))
+    assert.deepStrictEqual(patchesOf(written()), ["initialize", "delete"])
+    assert.deepStrictEqual(view("a"), { text: "from a client", list: [{ n: 1 }] })
+  })
+
+  it("deletes parts that clients have nested a hundred thousand levels deep", () => {
+    const { view, when, written } = library()
+    const depth = 100_000
+    const oid = (n: number) => `notes/deep${n === 0 ? "" : `:${n}`}`
+    const nested = Array.from({ length: depth }, (_, n) =>
+      operation(n + 10, {
+        oid: oid(n),
+        data: { op: "initialize", value: n === depth - 1 ? {} : { in: { "@@type": "ref", id: oid(n + 1) } } }
+      })
+    )
+    when(write("writer", ...nested))
+    when(change("deep", null))
+    assert.lengthOf(written(), depth)
+    assert.isUndefined(view("deep"))
+  })
+
   it("turns any document into any other", () => {
     const json = fc.letrec((tie) => ({
       value: fc.oneof({ maxDepth: 3 }, fc.integer({ max: 3, min: 0 }), fc.constant(null), tie("list"), tie("object")),
@@ -162,6 +200,7 @@ describe("a library that the server writes to", () => {
 describe("a malformed change", () => {
   it("is named", () => {
     const problems: ReadonlyArray<readonly [DocumentChange, string]> = [
+      [undefined as never, "it is an object with `set`, `remove` or `onlyUser`, or null"],
       [{ set: { at: new Date() } }, "`set.at` is no JSON"],
       [{ set: { n: Number.NaN } }, "`set.n` is no JSON"],
       [{ set: { list: [undefined] } }, "`set.list.0` is no JSON"],
@@ -170,9 +209,14 @@ describe("a malformed change", () => {
         "`set.part` is a reference to an object; write the object itself"
       ],
       [{ remove: [[]] }, "`remove` is a list of names and paths"],
-      [{ onlyUser: "" }, "`onlyUser` is a user's id"]
+      [{ onlyUser: "" }, "`onlyUser` is a user's id"],
+      [
+        { set: { objects: Array.from({ length: 10_001 }, (_, n) => ({ n })) } },
+        "`set` has more than 20000 objects, lists and fields; write it in several changes"
+      ]
     ]
     for (const [change, problem] of problems) assert.strictEqual(changeProblem(change), problem)
+    assert.isUndefined(changeProblem({ set: { numbers: Array.from({ length: 1_000_000 }, (_, n) => n) } }))
     assert.isUndefined(changeProblem({ set: { image: { "@@type": "file", id: "f" }, none: undefined } }))
   })
 })
