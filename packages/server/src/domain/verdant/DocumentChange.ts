@@ -15,8 +15,8 @@ export type Fields = Readonly<Record<string, unknown>>
 export interface DocumentChange {
   /**
    * Fields to set; a document that does not exist is made of them. An object is merged with the one that is there. A list
-   * becomes this list, by the fewest operations: an item more at its end is one push. Above 1,000 in a change, lists are written
-   * anew. A field that is undefined is left out. At most 20,000 objects, lists and fields; the items of a list are as many
+   * becomes this list, by the fewest operations: an item more at its end is one push. Above 1,000 in a change, lists are written as
+   * a whole. A field that is undefined is left out. At most 20,000 objects, lists and fields; the items of a list are as many
    * as an operation takes (4 Mi characters).
    */
   readonly set?: Fields
@@ -36,7 +36,7 @@ const MAX_DEPTH = 64
 
 /** Objects, lists and fields of a change. Each may become an operation. */
 const MAX_PARTS = 20_000
-/** Operations of a change that add and remove items of lists, and fields of objects in lists. Above it, they are written anew. */
+/** Operations of a change that add and remove items of lists, and fields of objects in lists. Above it, they are written as a whole. */
 const MAX_OPERATIONS = 1000
 
 /** Why a change cannot be made of any document; undefined: it can. */

@@ -95,7 +95,7 @@ describe("a change of a document by the server", () => {
     assert.strictEqual(documentOwner(state(), "notes/letter" as never), "ada")
   })
 
-  it("writes a list anew that would take more than a thousand operations", () => {
+  it("writes a list as a whole that would take more than a thousand operations", () => {
     const { view, when, written } = library()
     const numbers = Array.from({ length: 100_000 }, (_, n) => n)
     when(change("a", { set: { list: [{ n: 1 }, ...numbers] } }))
@@ -108,7 +108,7 @@ describe("a change of a document by the server", () => {
     assert.deepStrictEqual(view("a"), { text: "from a client", list: [] })
   })
 
-  it("writes an object in a list anew that would lose more than a thousand fields", () => {
+  it("writes an object in a list as a whole that would lose more than a thousand fields", () => {
     const { view, when, written } = library()
     const fields = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`field ${n}`, n]))
     when(change("a", { set: { list: [{ ...fields, part: {} }] } }))
