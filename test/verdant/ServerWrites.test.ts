@@ -59,6 +59,16 @@ describe.each(["realtime", "pull"] as const)("a document that the server changes
       )
       assert.deepStrictEqual(items.find((item) => item.id === id)?.tags, ["a", "b"])
 
+      const many = Array.makeBy(1500, (n) => `tag ${n}`)
+      for (const tags of [many, many.toReversed()]) {
+        assert.isTrue(yield* updateItem(server, library, id, { set: { tags } }))
+        yield* ada.until("the tags are there", (items) =>
+          items.some((item) => item.tags.length === tags.length && item.tags[0] === tags[0])
+        )
+        const items = yield* untilSame([ada, bob, old])
+        assert.deepStrictEqual(items.find((item) => item.id === id)?.tags, tags)
+      }
+
       // Clients go on with what the server made.
       yield* bob.edit("made", (made) => made.get("comments").get(0).set("text", "changed"))
       yield* ada.until("it is changed", (items) => items.some(({ comments }) => comments[0]?.text === "changed"))
