@@ -3,10 +3,11 @@
  * Tokens are signed with a secret (HS256), or with a private key whose public key the server has (EdDSA, ES256, RS256).
  */
 import { Clock, Config, Duration, Effect, Layer, Option, Redacted } from "effect"
-import { SignJWT } from "jose"
+import { type JWTPayload, SignJWT } from "jose"
 import { Access, type Grant, ReplicaType, type TokenRequest } from "../ports/Access.ts"
+import { AdminAccess } from "../ports/AdminAccess.ts"
 import { parseTokenSecrets, TokenKeysError, type TokenSecret } from "../ports/TokenSecret.ts"
-import { type ClaimRules, grantOf } from "./tokens/Claims.ts"
+import { administratorOf, type ClaimRules, grantOf } from "./tokens/Claims.ts"
 import { makeTokenKeys, type TokenKeysOptions } from "./tokens/TokenKeys.ts"
 
 export { SecretTooShort } from "../ports/TokenSecret.ts"
@@ -44,35 +45,47 @@ export const layer = (options: JwtAccessOptions) =>
     Effect.map(makeVerifier(options), ({ access }) => access)
   )
 
+/** The tokens of operators, signed with the same keys. Fails as `layer` does. */
+export const layerAdmin = (options: JwtAccessOptions) =>
+  Layer.effect(
+    AdminAccess,
+    Effect.map(makeVerifier(options), ({ admin }) => admin)
+  )
+
 /**
  * `layer` with the settings of the environment: `TOKEN_SECRET` (secrets separated by commas), `TOKEN_JWKS` (a path or URL),
  * `TOKEN_ISSUER`, `TOKEN_AUDIENCE` (separated by commas), `TOKEN_LEEWAY` and `TOKEN_MAX_LIFETIME` (30s, 15m, 1h, 1d).
  */
 export const layerConfig = Layer.effect(
   Access,
-  Effect.gen(function* () {
-    const jwks = Option.getOrUndefined(yield* Config.option(Config.String("TOKEN_JWKS")))
-    const secret = yield* jwks === undefined
-      ? Config.map(Config.Redacted("TOKEN_SECRET"), Option.some)
-      : Config.option(Config.Redacted("TOKEN_SECRET"))
-    const secrets = Option.isNone(secret)
-      ? []
-      : yield* Effect.fromResult(parseTokenSecrets(Redacted.value(secret.value)))
-    const list = (name: string) =>
-      Config.map(Config.withDefault(Config.String(name), ""), (text) =>
-        text.split(",").flatMap((part) => part.trim() || [])
-      )
-    const leeway = yield* durationSetting("TOKEN_LEEWAY")
-    const maxLifetime = yield* durationSetting("TOKEN_MAX_LIFETIME")
-    const { access } = yield* makeVerifier({
-      ...{ secrets, issuer: yield* list("TOKEN_ISSUER"), audience: yield* list("TOKEN_AUDIENCE") },
-      ...(jwks === undefined ? {} : { jwks }),
-      ...(leeway === undefined ? {} : { leeway }),
-      ...(maxLifetime === undefined ? {} : { maxLifetime })
-    })
-    return access
-  })
+  Effect.suspend(() => Effect.map(Effect.flatMap(optionsOfConfig, makeVerifier), ({ access }) => access))
 )
+
+/** `layerAdmin` with the settings of the environment, as `layerConfig` reads them. */
+export const layerAdminConfig = Layer.effect(
+  AdminAccess,
+  Effect.suspend(() => Effect.map(Effect.flatMap(optionsOfConfig, makeVerifier), ({ admin }) => admin))
+)
+
+const optionsOfConfig = Effect.gen(function* () {
+  const jwks = Option.getOrUndefined(yield* Config.option(Config.String("TOKEN_JWKS")))
+  const secret = yield* jwks === undefined
+    ? Config.map(Config.Redacted("TOKEN_SECRET"), Option.some)
+    : Config.option(Config.Redacted("TOKEN_SECRET"))
+  const secrets = Option.isNone(secret) ? [] : yield* Effect.fromResult(parseTokenSecrets(Redacted.value(secret.value)))
+  const list = (name: string) =>
+    Config.map(Config.withDefault(Config.String(name), ""), (text) =>
+      text.split(",").flatMap((part) => part.trim() || [])
+    )
+  const leeway = yield* durationSetting("TOKEN_LEEWAY")
+  const maxLifetime = yield* durationSetting("TOKEN_MAX_LIFETIME")
+  return {
+    ...{ secrets, issuer: yield* list("TOKEN_ISSUER"), audience: yield* list("TOKEN_AUDIENCE") },
+    ...(jwks === undefined ? {} : { jwks }),
+    ...(leeway === undefined ? {} : { leeway }),
+    ...(maxLifetime === undefined ? {} : { maxLifetime })
+  }
+})
 
 /** A duration in the form of the command line, such as 30s, 15m, 1h or 1d. */
 const durationSetting = Effect.fnUntraced(function* (name: string) {
@@ -109,12 +122,26 @@ export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptio
     return yield* check(payload)
   })
 
-  const mint = Effect.fn("Access.mint")(function* (request: TokenRequest) {
+  const sign = Effect.fnUntraced(function* (
+    claims: JWTPayload,
+    { expiresIn, subject }: { readonly subject: string; readonly expiresIn: Duration.Duration | undefined }
+  ) {
     // With fractions (RFC 7519, section 2, NumericDate), so that a token minted right after a revocation is valid.
     const now = (yield* Clock.currentTimeMillis) / 1000
-    const asked = Duration.toMillis(request.expiresIn ?? Duration.days(1))
+    const asked = Duration.toMillis(expiresIn ?? Duration.days(1))
     const lifetime = Math.floor(Math.min(asked, rules.maxLifetime ?? asked) / 1000)
-    const jwt = new SignJWT({
+    const jwt = new SignJWT(claims)
+      .setSubject(subject)
+      .setIssuedAt(now)
+      .setExpirationTime(Math.floor(now) + lifetime)
+      .setJti(crypto.randomUUID())
+    if (rules.issuers[0] !== undefined) jwt.setIssuer(rules.issuers[0])
+    if (rules.audiences[0] !== undefined) jwt.setAudience(rules.audiences[0])
+    return yield* keys.sign(jwt)
+  })
+
+  const mint = Effect.fn("Access.mint")(function* (request: TokenRequest) {
+    const claims = {
       lib: request.libraryId,
       type: ReplicaType[request.type ?? "realtime"],
       ...(request.documents === undefined ? {} : { docs: request.documents }),
@@ -123,15 +150,18 @@ export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptio
       ...(request.fileEndpoint === undefined ? {} : { file: request.fileEndpoint }),
       ...(request.role === undefined ? {} : { role: request.role }),
       ...(request.changes === true ? { changes: true } : {})
-    })
-      .setSubject(request.userId)
-      .setIssuedAt(now)
-      .setExpirationTime(Math.floor(now) + lifetime)
-      .setJti(crypto.randomUUID())
-    if (rules.issuers[0] !== undefined) jwt.setIssuer(rules.issuers[0])
-    if (rules.audiences[0] !== undefined) jwt.setAudience(rules.audiences[0])
-    return yield* keys.sign(jwt)
+    }
+    return yield* sign(claims, { subject: request.userId, expiresIn: request.expiresIn })
   })
+
+  const verifyAdmin = Effect.fn("AdminAccess.verify")(function* (token: string) {
+    const { payload } = yield* keys.identify(token)
+    return yield* Effect.fromResult(administratorOf(payload, rules, yield* Clock.currentTimeMillis))
+  })
+
+  /** Makes the token of an operator, which reaches everything that the HTTP API of operators does. */
+  const mintAdmin = (request: { readonly name: string; readonly expiresIn?: Duration.Duration }) =>
+    sign({ admin: true }, { subject: request.name, expiresIn: request.expiresIn })
 
   const ended = (grant: Grant): Effect.Effect<void> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -141,5 +171,13 @@ export const makeVerifier = Effect.fnUntraced(function* (options: JwtAccessOptio
       return Effect.flatMap(Effect.sleep(Math.min(left, 86_400_000)), () => ended(grant))
     })
 
-  return { access: Access.of({ verify, mint, ended }), check, identify: keys.identify, keys: keys.list }
+  const admin = AdminAccess.of({ verify: verifyAdmin })
+  return {
+    access: Access.of({ verify, mint, ended }),
+    admin,
+    mintAdmin,
+    check,
+    identify: keys.identify,
+    keys: keys.list
+  }
 })

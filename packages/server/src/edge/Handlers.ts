@@ -13,6 +13,7 @@ import { watchEventLoop } from "../metrics/EventLoopDelay.ts"
 import { showMetrics } from "../metrics/Family.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
+import { Connections } from "../ports/Connections.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import { defaultFileOptions } from "../protocols/verdant/files/FileOptions.ts"
@@ -85,7 +86,10 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
     Layer.mergeAll(VerdantPollRoute(limits, budgets), yield* fileRoutes(options), changes.route, routes)
   ).pipe(Effect.provideService(HttpRouter.RouterConfig, { maxParamLength: MAX_NAME_LENGTH }))
   const { idleTimeout, uploadTimeout } = { ...defaultFileOptions, ...options.files }
-  const answer = yield* NodeHttpServer.makeHandler(withRequestId(app), { scope: yield* Scope.fork(scope, "parallel") })
+  const answer = yield* NodeHttpServer.makeHandler(
+    Effect.provideService(withRequestId(app), Connections, sockets.connections),
+    { scope: yield* Scope.fork(scope, "parallel") }
+  )
   const bodies = endSlowBodies({ uploadTimeout, bodyTimeout: limits.bodyTimeout })
   const answers = endStalledAnswers(idleTimeout)
   const log = yield* makeConnectionLog

@@ -15,6 +15,7 @@ import { Context, Effect, Layer, Schema } from "effect"
 import type { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
 import type { Access, AccessChanges } from "../ports/Access.ts"
+import type { Connections } from "../ports/Connections.ts"
 import type { EventLog } from "../ports/EventLog.ts"
 import type { Signals } from "../ports/Signals.ts"
 import type { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
@@ -37,12 +38,16 @@ export interface SyncServerOptions extends EdgeOptions {
   readonly routes?: Routes
 }
 
-/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, `Access.changed`, `SecsyncDocuments`, `VerdantLibraries` and the log. */
+/** Routes made by `HttpRouter.add`. Their handlers may use `Access`, `Access.changed`, `Connections`, `SecsyncDocuments`, `VerdantLibraries` and the log. */
 export type Routes = Layer.Layer<
   never,
   never,
+  | EventLog
   | HttpRouter.HttpRouter
-  | HttpRouter.Request<"Requires", Access | AccessChanges | SecsyncDocuments | VerdantLibraries | EventLog | Signals>
+  | HttpRouter.Request<
+      "Requires",
+      Access | AccessChanges | Connections | SecsyncDocuments | VerdantLibraries | EventLog | Signals
+    >
 >
 
 /** The server cannot listen on its port, for example because another process does. */

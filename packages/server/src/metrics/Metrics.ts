@@ -63,6 +63,7 @@ export const CLOSE_REASONS = {
     "a sync has a timestamp",
     "a sync is since a timestamp or null",
     "an ephemeral message is not signed by its key",
+    "an operator closed the connection",
     "an op has a timestamp",
     "another document's message",
     "disconnecting",

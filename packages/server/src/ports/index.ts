@@ -35,6 +35,7 @@ export {
   TokenRefused,
   type TokenRequest
 } from "./Access.ts"
+export { AdminAccess, type Administrator } from "./AdminAccess.ts"
 export {
   type Blob,
   type BlobEntry,
@@ -46,6 +47,7 @@ export {
   measure,
   type Stored
 } from "./BlobStore.ts"
+export { Connections, type OpenConnection } from "./Connections.ts"
 export {
   type Append,
   type Appended,

@@ -1,7 +1,9 @@
 /** The claims of a token: decodes them, checks them against the settings, and names the claims that are wrong. */
 import { Option, Result, Schema, SchemaTransformation } from "effect"
+import { Operator } from "../../domain/Administration.ts"
 import { DocumentId, decodeDocumentId, LibraryId, PublicKey } from "../../domain/Ids.ts"
 import { Grant, ReplicaType, TokenRefused } from "../../ports/Access.ts"
+import type { Administrator } from "../../ports/AdminAccess.ts"
 
 export interface ClaimRules {
   /** Accepted values of `iss`; empty: any, or none. */
@@ -52,23 +54,8 @@ export const grantOf = (
   const decoded = decode(payload)
   if (Result.isFailure(decoded)) return refused(faultsOf(payload))
   const claims = decoded.success
-  if (claims.exp >= MILLISECONDS) {
-    return refused(["The claim exp is in milliseconds; it counts seconds since 1970."])
-  }
-  if (claims.exp * 1000 <= now) {
-    const at = new Date(Math.max(0, claims.exp) * 1000).toISOString()
-    return Result.fail(new TokenRefused({ reason: "expired", message: `The token expired at ${at}.` }))
-  }
-  const faults = [
-    ...timeFaults(claims, rules, now),
-    ...nameFault("iss", rules.issuers, isOneOf(rules.issuers, payload["iss"])),
-    ...nameFault(
-      "aud",
-      rules.audiences,
-      [payload["aud"]].flat().some((aud) => isOneOf(rules.audiences, aud))
-    )
-  ]
-  if (faults.length > 0) return refused(faults)
+  const fault = validityFault(claims, payload, rules, now)
+  if (fault !== undefined) return Result.fail(fault)
   const type = Number(claims.type ?? ReplicaType.realtime)
   return Result.succeed({
     userId: claims.sub,
@@ -85,13 +72,68 @@ export const grantOf = (
   })
 }
 
+const AdminClaims = Schema.Struct({
+  sub: Operator,
+  admin: Schema.Literal(true),
+  exp: Claims.fields.exp,
+  iat: Claims.fields.iat,
+  nbf: Claims.fields.nbf,
+  jti: Claims.fields.jti
+})
+const decodeAdmin = Schema.decodeUnknownResult(AdminClaims)
+
+/** The operator that a payload with a verified signature names. A token with a library is a client's, whatever else it claims. */
+export const administratorOf = (
+  payload: Readonly<Record<string, unknown>>,
+  rules: ClaimRules,
+  now: number
+): Result.Result<Administrator, TokenRefused> => {
+  const decoded = decodeAdmin(payload)
+  if (Result.isFailure(decoded) || payload["lib"] !== undefined) return refused(["The token is not an operator's."])
+  const claims = decoded.success
+  const fault = validityFault(claims, payload, rules, now)
+  if (fault !== undefined) return Result.fail(fault)
+  return Result.succeed({ name: claims.sub, tokenId: claims.jti, issuedAt: claims.iat, expiresAt: claims.exp })
+}
+
 const isRole = (role: unknown): role is string => typeof role === "string" && role.length <= 200
 
-const refused = (faults: ReadonlyArray<string>) =>
-  Result.fail(new TokenRefused({ reason: "claims", message: faults.join(" ") }))
+const refused = (faults: ReadonlyArray<string>) => Result.fail(refusalOf(faults))
+
+const refusalOf = (faults: ReadonlyArray<string>) => new TokenRefused({ reason: "claims", message: faults.join(" ") })
+
+/** Why a token is not valid now, or not for this server; undefined: it is. */
+const validityFault = (
+  claims: Pick<Claims, "exp" | "iat" | "nbf">,
+  payload: Readonly<Record<string, unknown>>,
+  rules: ClaimRules,
+  now: number
+): TokenRefused | undefined => {
+  if (claims.exp >= MILLISECONDS) {
+    return refusalOf(["The claim exp is in milliseconds; it counts seconds since 1970."])
+  }
+  if (claims.exp * 1000 <= now) {
+    const at = new Date(Math.max(0, claims.exp) * 1000).toISOString()
+    return new TokenRefused({ reason: "expired", message: `The token expired at ${at}.` })
+  }
+  const faults = [
+    ...timeFaults(claims, rules, now),
+    ...nameFault("iss", rules.issuers, isOneOf(rules.issuers, payload["iss"])),
+    ...nameFault(
+      "aud",
+      rules.audiences,
+      [payload["aud"]].flat().some((aud) => isOneOf(rules.audiences, aud))
+    )
+  ]
+  return faults.length > 0 ? refusalOf(faults) : undefined
+}
 
 /** `exp` has no leeway: an open connection ends at `exp`, and its client must not be let in again. */
-const timeFaults = ({ exp, iat, nbf }: Claims, { leeway, maxLifetime }: ClaimRules, now: number) => {
+const timeFaults = (
+  { exp, iat, nbf }: Pick<Claims, "exp" | "iat" | "nbf">,
+  { leeway, maxLifetime }: ClaimRules,
+  now: number
+) => {
   const isAhead = (seconds: number | undefined) => seconds !== undefined && seconds * 1000 > now + leeway
   const ahead = (name: string, seconds = 0) =>
     seconds >= MILLISECONDS

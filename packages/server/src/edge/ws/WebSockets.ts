@@ -1,12 +1,14 @@
 /** All WebSockets of the server: each is upgraded, accepted, served by its protocol's session, and closed. */
 import type { IncomingMessage } from "node:http"
 import type { Duplex } from "node:stream"
-import { Cause, Effect, Exit, FiberSet, Scope } from "effect"
+import { Cause, Clock, Effect, Exit, FiberSet, Scope } from "effect"
 import { type RawData, type WebSocket, WebSocketServer } from "ws"
+import type { DocumentId } from "../../domain/Ids.ts"
 import { shownName } from "../../internal/shownName.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import { Access, type Grant, ReplicaType, reachesDocument, type TokenRefused } from "../../ports/Access.ts"
+import { Connections, type OpenConnection } from "../../ports/Connections.ts"
 import { CloseCode, type Connection } from "../../protocols/Connection.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import { documentPathOf, parseTarget, type Target } from "../../protocols/secsync/ConnectionUrl.ts"
@@ -32,6 +34,7 @@ import { trafficOf } from "./Traffic.ts"
 import { refuseUpgrade as answerRefused, destroyOnError, type Upgrade } from "./Upgrade.ts"
 
 export interface WebSockets {
+  readonly connections: Connections["Service"]
   /** Handles Node's `upgrade` event. */
   readonly upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void
   /**
@@ -61,6 +64,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const documents = yield* SecsyncSessions
   const libraries = yield* VerdantSessions
   const log = yield* makeConnectionLog
+  const clock = yield* Clock.Clock
   const server = yield* makeServer(limits)
   const fibers = yield* FiberSet.make<void, never>()
   const run = yield* FiberSet.runtime(fibers)()
@@ -84,6 +88,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const clients = new Map<WebSocket, ClientSocket>()
   /** Clients that were admitted. */
   let served = 0
+  const admitted = new Map<ClientSocket, Pick<Opened, "held" | "documentId"> & { readonly openedAt: number }>()
   /** Clients that were not admitted and have not closed yet, the oldest first. */
   const refused = new Set<ClientSocket>()
   /** Upgrades whose tokens are checked before there is a socket. */
@@ -189,6 +194,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         served -= 1
         servedOf[client.protocol] -= 1
       }
+      admitted.delete(client)
       refused.delete(client)
       client.closed(code)
     },
@@ -220,6 +226,10 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         if (clients.has(client.ws)) {
           served += 1
           servedOf[client.protocol] += 1
+          admitted.set(client, {
+            ...{ held: opened.held, documentId: opened.documentId },
+            openedAt: clock.currentTimeMillisUnsafe()
+          })
           Metrics.connectionsOpened.at({ protocol: client.protocol }).add()
           if (log.isOn) log.line("connection opened", fieldsOf(client, opened.held.grant))
         }
@@ -268,7 +278,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         const session = yield* documents.open(gate, { grant, documentId, mode, known })
         const mismatchOf = (next: Grant) =>
           reachesDocument(next, documentId) ? undefined : "the token does not reach the document"
-        return session && { held, session, mismatchOf, askAgain: askAgain(gate) }
+        return session && { held, session, documentId, mismatchOf, askAgain: askAgain(gate) }
       })
 
   /** Names in the log what a user's client asked for. A client without a valid token could fill the log. */
@@ -296,7 +306,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
           next.documents !== undefined || isPolling(next)
             ? "the token is not for a connection to the library"
             : undefined
-        return session && { held, session, mismatchOf, askAgain: askAgain(gate) }
+        return session && { held, session, documentId: undefined, mismatchOf, askAgain: askAgain(gate) }
       })
 
   /** Ends when the client goes or its grant ends. After a new token it is interrupted, and another one waits in its place. */
@@ -316,6 +326,34 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(limits.heartbeat), pingAll)))
 
+  // ---- operators
+
+  const describe = (client: ClientSocket): OpenConnection => {
+    const { documentId, held, openedAt } = admitted.get(client)!
+    const { libraryId, tokenId, userId } = held.grant
+    const waitingBytes = client.ws.bufferedAmount
+    return {
+      id: client.connection.id,
+      protocol: client.protocol,
+      libraryId,
+      userId,
+      documentId,
+      tokenId,
+      openedAt,
+      waitingBytes
+    }
+  }
+  const connections = Connections.of({
+    list: () => Array.from(admitted.keys(), describe),
+    disconnect: (matches) => {
+      const found = Array.from(admitted.keys()).filter((client) => matches(describe(client)))
+      for (const { connection } of found) {
+        connection.close(CloseCode.tryAgainLater, "an operator closed the connection")
+      }
+      return found.length
+    }
+  })
+
   // ---- close
 
   const close = Effect.gen(function* () {
@@ -327,7 +365,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     yield* FiberSet.clear(fibers)
   })
 
-  return { upgrade, close } satisfies WebSockets
+  return { connections, upgrade, close } satisfies WebSockets
 })
 
 const fieldsOf = ({ connection, protocol }: ClientSocket, { libraryId, tokenId, userId }: Grant) => ({
@@ -353,6 +391,7 @@ type Open = (client: ClientSocket) => Effect.Effect<Opened | undefined | void, C
 
 interface Opened extends Pick<RefreshedConnection, "held" | "mismatchOf"> {
   readonly session: ProtocolSession
+  readonly documentId: DocumentId | undefined
   /** Asks the policy whether the client may still receive. */
   readonly askAgain: Effect.Effect<void>
 }

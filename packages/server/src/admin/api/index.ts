@@ -1,0 +1,10 @@
+/** The HTTP API of operators: its definition, for typed clients, and the routes that serve it. */
+export {
+  ADMIN_API_PATH,
+  AdminApi,
+  Authorization,
+  NotAdministrator,
+  NotInLog,
+  Unavailable
+} from "./AdminApi.ts"
+export { adminRoutes } from "./adminRoutes.ts"

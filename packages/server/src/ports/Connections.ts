@@ -1,0 +1,32 @@
+/** The clients that are connected to this process by WebSocket. */
+import { Context } from "effect"
+import type { LibraryId } from "../domain/Ids.ts"
+
+export interface OpenConnection {
+  /** Unique among all processes. Events of the log carry it as their `origin`. */
+  readonly id: string
+  readonly protocol: "secsync" | "verdant"
+  readonly libraryId: LibraryId
+  readonly userId: string
+  /** A Secsync document; undefined: the library's Verdant data. */
+  readonly documentId: string | undefined
+  /** The claim `jti` of the client's token. */
+  readonly tokenId: string | undefined
+  /** Milliseconds since 1970. */
+  readonly openedAt: number
+  /** Bytes that the client was sent and has not taken. */
+  readonly waitingBytes: number
+}
+
+export class Connections extends Context.Service<
+  Connections,
+  {
+    /** The clients that were admitted, the oldest first. */
+    readonly list: () => ReadonlyArray<OpenConnection>
+    /**
+     * Closes connections with 1013: their clients come back. To keep a client out, revoke its token. Returns the number of
+     * connections that it closed.
+     */
+    readonly disconnect: (matches: (connection: OpenConnection) => boolean) => number
+  }
+>()("@sealog/server/Connections") {}

@@ -1,0 +1,226 @@
+/** The HTTP API of operators, asked by its typed client over HTTP. */
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Redacted, Result } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
+import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
+import { WebSocket } from "ws"
+import { connectRaw } from "#test-support/clients/RawSecsync"
+import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
+import { startMemoryServer, type TestServer, TOKEN_SECRET } from "#test-support/servers/TestServer"
+import { until } from "#test-support/until"
+import { libraryOn } from "#test-support/verdant/Library"
+import { initialize, makeReplica } from "#test-support/verdant/Replica"
+import * as JwtAccess from "../../src/adapters/JwtAccess.ts"
+import { AdminApi, Authorization, adminRoutes } from "../../src/admin/api/index.ts"
+import { revoke } from "../../src/admin/Revocation.ts"
+import { libraryAdministration } from "../../src/domain/Administration.ts"
+import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
+import { EventLog } from "../../src/ports/EventLog.ts"
+import { Signals } from "../../src/ports/Signals.ts"
+import { makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
+
+const secrets = [Redacted.make(TOKEN_SECRET)]
+
+const clientOf = (server: TestServer, token: string) =>
+  HttpApiClient.make(AdminApi, {
+    transformClient: HttpClient.mapRequest(HttpClientRequest.prependUrl(`http://127.0.0.1:${server.port}`))
+  }).pipe(
+    Effect.provide(
+      HttpApiMiddleware.layerClient(Authorization, ({ next, request }) =>
+        next(HttpClientRequest.bearerToken(request, token))
+      ).pipe(Layer.provideMerge(FetchHttpClient.layer))
+    )
+  )
+
+const start = Effect.gen(function* () {
+  const server = yield* startMemoryServer({ routes: adminRoutes(Layer.orDie(JwtAccess.layerAdmin({ secrets }))) })
+  const { mintAdmin } = yield* Effect.orDie(JwtAccess.makeVerifier({ secrets }))
+  const token = yield* mintAdmin({ name: "grace" })
+  return { server, token, mintAdmin, client: yield* clientOf(server, token) }
+})
+
+const notes = LibraryId.make("notes")
+
+describe("the API of operators", () => {
+  it.live("shows libraries, documents and their events", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* start
+      assert.deepStrictEqual(yield* client.libraries.list({ query: {} }), [])
+      const author = makeAuthor()
+      const writer = yield* connectRaw({ url: server.url, documentId: "diary", token: yield* server.token("notes") })
+      const snapshot = snapshotMessage(author, { docId: "diary" })
+      writer.send(snapshot)
+      yield* writer.next("snapshot-saved")
+      writer.send(updateMessage(author, { docId: "diary", refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+      yield* writer.next("update-saved")
+
+      assert.deepStrictEqual(
+        (yield* client.libraries.list({ query: {} })).map(({ libraryId }) => libraryId),
+        [notes]
+      )
+      const library = yield* client.libraries.show({ params: { libraryId: notes } })
+      assert.deepInclude(library, { documents: 1, events: 2, suspended: false, quota: {} })
+      const [listed] = yield* client.documents.list({ params: { libraryId: notes }, query: {} })
+      assert.deepInclude(listed, { documentId: "diary", version: 2 })
+      const params = { libraryId: notes, documentId: DocumentId.make("diary") }
+      const document = yield* client.documents.show({ params })
+      assert.strictEqual(document.activeSnapshotId, snapshot.publicData.snapshotId)
+      const events = yield* client.documents.events({ params, query: { after: 1 } })
+      assert.deepStrictEqual(
+        events.map(({ type, version, chain }) => ({ type, version, chain })),
+        [{ type: "UpdateStored", version: 2, chain: document.chain }]
+      )
+      assert.deepInclude(yield* client.server.statistics({}), { libraries: 1, documents: 1, evictedDocuments: 0 })
+      assert.include(yield* client.server.metrics({}), "sealog_connections")
+    })
+  )
+
+  it.live("evicts, suspends, resumes, revokes and sets quotas in the operator's name", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* start
+      const library = libraryOn(server, "notes")
+      const connected = yield* connectVerdant(library, yield* library.token({ userId: "ada" }))
+      const replica = makeReplica()
+      yield* registerReplica(connected, replica)
+      connected.send(replica.op(replica.operation("item/x", initialize({}))))
+      yield* connected.next("server-ack")
+      const params = { libraryId: notes }
+      assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1 })
+      assert.deepStrictEqual(
+        (yield* client.libraries.evict({ params, payload: { dryRun: true } })).map(({ documentId }) => documentId),
+        ["@verdant"]
+      )
+      assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1 })
+      assert.lengthOf(yield* client.libraries.evict({ params, payload: {} }), 1)
+      yield* until(
+        "the library is empty",
+        Effect.map(Effect.result(client.libraries.verdant({ params })), Result.isFailure)
+      )
+
+      const payload = { reason: "unpaid" }
+      assert.deepStrictEqual(yield* client.libraries.suspend({ params, payload }), { changed: true })
+      assert.deepStrictEqual(yield* client.libraries.suspend({ params, payload }), { changed: false })
+      assert.isTrue((yield* client.libraries.show({ params })).suspended)
+      assert.deepStrictEqual(yield* client.libraries.resume({ params, payload: {} }), { changed: true })
+      assert.deepStrictEqual(yield* client.libraries.revoke({ params, payload: { whose: { userId: "ada" } } }), {
+        changed: true
+      })
+      assert.deepStrictEqual(yield* client.libraries.setQuota({ params, payload: { quota: { objects: 5 } } }), {
+        changed: true
+      })
+      assert.deepInclude((yield* client.libraries.show({ params })).quota, { objects: 5 })
+      const events = yield* server.log.read(libraryAdministration(notes), { after: 0, limit: 10 })
+      assert.deepStrictEqual(
+        events.map(({ event: { data, type } }) => [type, (data as { operator?: string }).operator]),
+        ["LibrarySuspended", "LibraryResumed", "UserRevoked", "QuotaSet"].map((type) => [type, "grace"])
+      )
+      assert.deepInclude(events[0]?.event.data, payload)
+    })
+  )
+
+  it.live(
+    "lists the connections of the process and closes those that an operator names, and their clients may come back",
+    () =>
+      Effect.gen(function* () {
+        const { client, server } = yield* start
+        const connect = (documentId: string, userId: string) =>
+          Effect.flatMap(server.token("notes", { userId }), (token) =>
+            connectRaw({ url: server.url, documentId, token })
+          )
+        const [, bob] = [yield* connect("diary", "ada"), yield* connect("plans", "bob")]
+        const listed = yield* client.server.connections({ query: { libraryId: notes } })
+        assert.deepStrictEqual(
+          listed.map(({ documentId, protocol, userId }) => ({ documentId, protocol, userId })),
+          [
+            { documentId: "diary", protocol: "secsync", userId: "ada" },
+            { documentId: "plans", protocol: "secsync", userId: "bob" }
+          ]
+        )
+        assert.deepStrictEqual(yield* client.server.connections({ query: { userId: "nobody" } }), [])
+        assert.deepStrictEqual(yield* client.server.disconnect({ payload: { id: listed[1]!.id } }), { disconnected: 1 })
+        assert.strictEqual((yield* bob.closed).code, 1013)
+        yield* connect("plans", "bob")
+        yield* until(
+          "the other connection alone is gone",
+          Effect.map(client.server.connections({ query: {} }), ({ length }) => length === 2)
+        )
+      })
+  )
+
+  it.live("is closed to everybody without a valid token of an operator", () =>
+    Effect.gen(function* () {
+      const { client, mintAdmin, server, token } = yield* start
+      const expired = yield* mintAdmin({ name: "grace", expiresIn: Duration.seconds(-5) })
+      const ofUser = yield* server.token("notes", { userId: "grace" })
+      const other = yield* Effect.orDie(
+        JwtAccess.makeVerifier({ secrets: [Redacted.make("another-secret-of-32-characters-or-more")] })
+      )
+      const forged = yield* other.mintAdmin({ name: "grace" })
+      for (const refused of ["", "x", expired, ofUser, forged]) {
+        const asked = yield* clientOf(server, refused)
+        assert.strictEqual((yield* Effect.flip(asked.libraries.list({ query: {} })))._tag, "NotAdministrator")
+        const disconnect = asked.server.disconnect({ payload: { all: true } })
+        assert.strictEqual((yield* Effect.flip(disconnect))._tag, "NotAdministrator")
+      }
+      // An operator's token is no client's.
+      assert.strictEqual(yield* upgradeStatus(server, token), 401)
+      yield* revoke({ userId: "grace" }).pipe(
+        Effect.provideService(EventLog, server.log),
+        Effect.provide(Signals.layerNone)
+      )
+      assert.strictEqual((yield* Effect.flip(client.libraries.list({ query: {} })))._tag, "NotAdministrator")
+    })
+  )
+
+  it.live("answers hostile requests with 400, 401 or 404", () =>
+    Effect.gen(function* () {
+      const { server, token } = yield* start
+      const ask = (path: string, init: RequestInit = {}) =>
+        Effect.promise(async () => {
+          const url = `http://127.0.0.1:${server.port}/admin/api${path}`
+          return (
+            await fetch(url, {
+              ...init,
+              headers: { authorization: `Bearer ${token}`, "content-type": "application/json" }
+            })
+          ).status
+        })
+      const post = (path: string, body: string) => ask(path, { method: "POST", body })
+      const paths = [
+        "/libraries?limit=1e9",
+        "/libraries?limit=-1",
+        "/libraries?after=%00",
+        `/libraries/${"x".repeat(390)}`
+      ]
+      for (const path of paths) assert.include([400, 404], yield* ask(path), path)
+      assert.strictEqual(yield* ask("/libraries/unknown"), 404)
+      assert.strictEqual(yield* ask("/libraries/unknown/documents/a/events"), 404)
+      assert.strictEqual(yield* post("/libraries/unknown/suspend", "{}"), 404)
+      for (const body of ["", "{", "[]", `{"reason":${JSON.stringify("x".repeat(501))}}`, '{"reason":"\\u001b[2J"}']) {
+        assert.strictEqual(yield* post("/libraries/notes/suspend", body), 400, body.slice(0, 40))
+      }
+      assert.strictEqual(yield* post("/libraries/notes/quota", '{"quota":{"objects":-1}}'), 400)
+      // A request that names nobody concerns nobody.
+      assert.strictEqual(yield* post("/connections/disconnect", "{}"), 400)
+      assert.strictEqual(yield* post("/libraries/notes/revoke", '{"whose":{}}'), 400)
+    })
+  )
+
+  it.live("describes itself", () =>
+    Effect.gen(function* () {
+      const { server } = yield* start
+      const document = yield* Effect.promise(async () =>
+        (await fetch(`http://127.0.0.1:${server.port}/admin/api/openapi.json`)).json()
+      )
+      assert.include(Object.keys(document.paths), "/admin/api/libraries/{libraryId}/evict")
+    })
+  )
+})
+
+const upgradeStatus = ({ url }: TestServer, token: string) =>
+  Effect.callback<number>((resume) => {
+    const socket = new WebSocket(`${url}/verdant`, ["Bearer", token])
+    socket.on("error", () => {})
+    socket.on("unexpected-response", (_, response) => resume(Effect.succeed(response.statusCode ?? 0)))
+    socket.on("open", () => resume(Effect.succeed(101)))
+  })
