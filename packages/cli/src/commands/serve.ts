@@ -124,6 +124,11 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       env: "LOG_FORMAT",
       default: "logfmt"
     }),
+    admin: Flags.boolean({
+      description: "serve the HTTP API of operators at /admin/api, for tokens of `sync-admin token mint --admin`",
+      env: "SEALOG_ADMIN",
+      default: false
+    }),
     dev: Flags.boolean({
       description: "for development only: make a secret, print a URL and a token, return tokens without authentication",
       default: false
@@ -179,7 +184,12 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       },
       trustedProxies: listOf(flags["trusted-proxy"]),
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
-      ...(flags.dev ? { routes: (await import("../devAuth.ts")).DevAuthRoute } : {})
+      routes: Layer.mergeAll(
+        flags.dev ? (await import("../devAuth.ts")).DevAuthRoute : Layer.empty,
+        flags.admin
+          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(JwtAccess.layerAdmin(tokens)))
+          : Layer.empty
+      )
     }
     const fileLinks =
       linkSecrets.length === 0

@@ -21,11 +21,17 @@ The token names the first --token-issuer and --token-audience, and lasts no long
     "<%= config.bin %> token mint --library notes --user ada",
     "<%= config.bin %> token mint --library notes --user guest --document welcome --type read-only --expires 1h",
     "<%= config.bin %> token mint --library notes --user ada --sign-with ./token-key.json",
-    "<%= config.bin %> token mint --library notes --user search-index --changes --expires 30d"
+    "<%= config.bin %> token mint --library notes --user search-index --changes --expires 30d",
+    "<%= config.bin %> token mint --admin --user grace --expires 8h"
   ]
   static override flags = {
-    library: Flags.string({ description: "library that the token grants access to", required: true }),
+    library: Flags.string({ description: "library that the token grants access to", exactlyOne: ["library", "admin"] }),
     user: Flags.string({ description: "user that the token identifies", required: true }),
+    admin: Flags.boolean({
+      description:
+        "make the token of an operator in place of a client's: its bearer may do by HTTP what sync-admin does on the database",
+      exactlyOne: ["library", "admin"]
+    }),
     document: Flags.string({ description: "grant access only to this document (can be repeated)", multiple: true }),
     type: Flags.option({ options: TYPES })({ description: "rights of the bearer", default: "realtime" }),
     expires: Flags.string({ description: "how long the token is valid: 30s, 15m, 1h, 1d …", default: "1d" }),
@@ -64,7 +70,7 @@ The token names the first --token-issuer and --token-audience, and lasts no long
     const { JwtAccess } = await import("@sealog/server/adapters")
     const { durationOf } = await import("../../input/durations.ts")
     const { millis: duration } = await import("effect/Duration")
-    const { flatMap, provide } = await import("effect/Effect")
+    const { flatMap, provide, scoped } = await import("effect/Effect")
     const { make: redacted } = await import("effect/Redacted")
     const millis = durationOf(flags.expires)
     if (settings.maxLifetime !== undefined && millis > Number(settings.maxLifetime)) {
@@ -83,6 +89,14 @@ The token names the first --token-issuer and --token-audience, and lasts no long
         tryThis: "--role editor"
       })
     }
+    const signingKey =
+      keyFile === undefined ? {} : { signingKey: redacted(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
+    if (flags.library === undefined) {
+      const { mintAdmin } = await this.execute(scoped(JwtAccess.makeVerifier({ ...settings, ...signingKey })))
+      const token = await this.execute(mintAdmin({ name: userIdOf(flags.user), expiresIn: duration(millis) }))
+      this.print(token)
+      return { token }
+    }
     const request = {
       userId: userIdOf(flags.user),
       libraryId: libraryIdOf(flags.library),
@@ -95,8 +109,6 @@ The token names the first --token-issuer and --token-audience, and lasts no long
       ...(flags.role === undefined ? {} : { role: flags.role }),
       ...(flags.changes ? { changes: true } : {})
     }
-    const signingKey =
-      keyFile === undefined ? {} : { signingKey: redacted(readSecretFile(keyFile, "--sign-with (TOKEN_KEY_FILE)")) }
     const mint = flatMap(Access, (access) => access.mint(request))
     const token = await this.execute(provide(mint, JwtAccess.layer({ ...settings, ...signingKey })))
     this.print(token)

@@ -1,0 +1,52 @@
+import { Flags } from "@oclif/core"
+import type { OpenConnection } from "@sealog/server/ports"
+import { BaseCommand } from "../BaseCommand.ts"
+import { serverFlags, serverOf } from "../input/server.ts"
+
+type Shown = Omit<OpenConnection, "documentId" | "tokenId"> & {
+  readonly documentId: string | null
+  readonly tokenId: string | null
+}
+
+interface ConnectionsResult {
+  readonly connections: ReadonlyArray<Shown>
+}
+
+export default class Connections extends BaseCommand<ConnectionsResult> {
+  static override summary = "List the clients that are connected to a server."
+  static override description =
+    "Asks one server process, which knows its own connections. Behind a balancer, ask each process by its own address."
+  static override examples = [
+    "<%= config.bin %> connections --server https://sync.example.org",
+    "<%= config.bin %> connections --library notes"
+  ]
+  static override flags = {
+    ...serverFlags,
+    library: Flags.string({ description: "only connections to this library" }),
+    user: Flags.string({ description: "only connections of this user" })
+  }
+
+  async run(): Promise<ConnectionsResult> {
+    const { flags } = await this.parse(Connections)
+    const address = await serverOf(flags)
+    const { libraryIdOf } = await import("../input/ids.ts")
+    const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
+    const { adminClient, explained } = await import("../backends/adminApi.ts")
+    const { flatMap } = await import("effect/Effect")
+    const { ago, bytes, table } = await import("../output/format.ts")
+    const query = { ...(libraryId && { libraryId }), ...(flags.user !== undefined && { userId: flags.user }) }
+    const connections = await this.execute(
+      explained(
+        flatMap(adminClient(address), (client) => client.server.connections({ query })),
+        address
+      )
+    )
+    const rows = connections.map(({ documentId, id, libraryId, openedAt, protocol, userId, waitingBytes }) => [
+      ...[id, protocol, libraryId, documentId ?? "", userId],
+      ...[bytes(waitingBytes), ago(openedAt)]
+    ])
+    const header = ["CONNECTION", "PROTOCOL", "LIBRARY", "DOCUMENT", "USER", "UNSENT", "OPENED"]
+    this.print(connections.length === 0 ? "No connections." : table(header, rows))
+    return { connections }
+  }
+}

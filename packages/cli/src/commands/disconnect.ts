@@ -1,0 +1,59 @@
+import { Args, Flags } from "@oclif/core"
+import { BaseCommand } from "../BaseCommand.ts"
+import { serverFlags, serverOf } from "../input/server.ts"
+import { CliFailure } from "../output/CliFailure.ts"
+
+interface DisconnectResult {
+  readonly disconnected: number
+}
+
+export default class Disconnect extends BaseCommand<DisconnectResult> {
+  static override summary = "Close connections of clients to a server."
+  static override description =
+    "Clients come back at once, with what they have not sent yet. To keep a client out, use `sync-admin token revoke`; to close a library, `sync-admin suspend`. Asks one server process, which closes its own connections."
+  static override examples = [
+    "<%= config.bin %> disconnect mbE_aTkn3EGMMzXw",
+    "<%= config.bin %> disconnect --library notes --user ada",
+    "<%= config.bin %> disconnect --all --server https://sync.example.org"
+  ]
+  static override args = {
+    connection: Args.string({ description: "id of one connection, as `sync-admin connections` lists it" })
+  }
+  static override flags = {
+    ...serverFlags,
+    library: Flags.string({ description: "connections to this library" }),
+    user: Flags.string({ description: "connections of this user" }),
+    all: Flags.boolean({ description: "all connections of the process", exclusive: ["library", "user"] })
+  }
+
+  async run(): Promise<DisconnectResult> {
+    const { args, flags } = await this.parse(Disconnect)
+    const { libraryIdOf } = await import("../input/ids.ts")
+    const named = {
+      ...(args.connection !== undefined && { id: args.connection }),
+      ...(flags.library !== undefined && { libraryId: libraryIdOf(flags.library) }),
+      ...(flags.user !== undefined && { userId: flags.user })
+    }
+    if (Object.keys(named).length === 0 && !flags.all) {
+      throw new CliFailure({
+        code: "USAGE",
+        message: "Name a connection, a library or a user.",
+        exitCode: 2,
+        tryThis: "disconnect --library NAME, or --all for every connection of the process"
+      })
+    }
+    const address = await serverOf(flags)
+    const { adminClient, explained } = await import("../backends/adminApi.ts")
+    const { flatMap } = await import("effect/Effect")
+    const { count } = await import("../output/format.ts")
+    const payload = flags.all ? { all: true as const } : named
+    const { disconnected } = await this.execute(
+      explained(
+        flatMap(adminClient(address), (client) => client.server.disconnect({ payload })),
+        address
+      )
+    )
+    this.print(disconnected === 0 ? "No such connections." : `Closed ${count(disconnected, "connection")}.`)
+    return { disconnected }
+  }
+}
