@@ -208,6 +208,7 @@ const embed = async (example: string, DATABASE_URL?: string) => {
   const port = String(await freePort())
   const embedding = { ...env, DATABASE_URL, PORT: port, TOKEN_SECRET: "s".repeat(32) }
   const server = spawn("node", [example], { cwd: folder, env: embedding })
+  await untilPrinted(server, new RegExp(`Listening on port ${port}`))
   assert.strictEqual(await firstHealth(port), 200)
   server.kill("SIGTERM")
   assert.strictEqual(await ended(server), 0)

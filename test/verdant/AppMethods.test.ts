@@ -4,6 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { replay, Signatures } from "@sealog/server/admin"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { fileDirectory, type LibraryChange, type SealogOptions } from "@sealog/server/node"
+import { postgresStorage } from "@sealog/storage-pg"
+import { sqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Layer } from "effect"
 import { type Mounted, startMounted } from "../support/servers/MountedServer.ts"
 import { randomName } from "../support/servers/TestServer.ts"
@@ -13,10 +15,14 @@ import type { Library } from "../support/verdant/Library.ts"
 import { freshDirectory } from "../support/verdant/shards.ts"
 import { hasRestored, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
+/** The storage at such a URL, as an app opens it. */
+const storageOf = (url: string) =>
+  url.startsWith("sqlite:") ? sqliteStorage({ filename: url.slice("sqlite:".length) }) : postgresStorage({ url })
+
 const start = (options: Partial<SealogOptions> = {}) =>
   Effect.gen(function* () {
     const files = { store: fileDirectory(yield* freshDirectory) }
-    return yield* startMounted({ storage: layerOf(yield* freshStorage), files, ...options })
+    return yield* startMounted({ storage: storageOf(yield* freshStorage), files, ...options })
   })
 
 /** A library whose tokens the app mints. */
@@ -53,6 +59,51 @@ describe("an app that moves from Verdant's own server", () => {
       const [replica] = info?.replicas ?? []
       assert.deepInclude(replica, { id: yield* a.replicaId, userId: "a", type: 0, truant: false })
       assert.isUndefined(yield* Effect.promise(() => mounted.sealog.info(randomName())))
+    })
+  )
+
+  it.live("shows users to each other with the profiles that it gives, and is asked once for each", () =>
+    Effect.gen(function* () {
+      const asked: Array<string> = []
+      const get = async (userId: string) => {
+        asked.push(userId)
+        return { id: userId, name: `${userId} of the app` }
+      }
+      const library = libraryOf(yield* start({ profiles: { get } }))
+      const [a, b] = yield* openClients(["a", "b"], { library })
+      for (const [one, other] of [
+        [a, b],
+        [b, a]
+      ] as const) {
+        other.store.sync.presence.update({ mood: "happy" })
+        const seen = () => one.store.sync.presence.peers[other.user]
+        yield* until("it sees the other", () => seen()?.presence?.mood === "happy", seen)
+        assert.deepStrictEqual(seen()?.profile, { id: other.user, name: `${other.user} of the app` })
+      }
+      assert.deepStrictEqual(asked.toSorted(), ["a", "b"])
+    })
+  )
+
+  it.live.each([
+    ["throws", () => assert.fail("a bug of the app")],
+    ["fails", () => Promise.reject(new Error("away"))],
+    ["never answers", () => new Promise(() => {})],
+    ["is no JSON", () => ({ id: "b", since: 1n })]
+  ] as const)("shows a user by the id alone whose profile %s, and nobody is held up", ([, trouble]) =>
+    Effect.gen(function* () {
+      const get = (userId: string) => (userId === "b" ? trouble() : { id: userId, name: "known" })
+      const library = libraryOf(yield* start({ profiles: { get } }))
+      const [a, b] = yield* openClients(["a", "b"], { library })
+      yield* b.put({ content: "of b" })
+      yield* a.until("it has the item", (items) => items.length === 1)
+      const c = yield* openClient({ library, user: "c" })
+      for (const client of [a, c]) {
+        const seen = () => client.store.sync.presence.peers["b"]
+        yield* until("it sees b", () => seen() !== undefined, seen)
+        assert.deepStrictEqual(seen()?.profile, { id: "b" })
+      }
+      yield* c.put({ content: "of c" })
+      yield* untilSame([a, b, c])
     })
   )
 
@@ -201,7 +252,7 @@ describe("an app that moves from Verdant's own server", () => {
   it.live("receives changes with the role of their user's token, resumes after a version, and stops", () =>
     Effect.gen(function* () {
       const database = yield* freshStorage
-      const mounted = yield* start({ storage: layerOf(database) })
+      const mounted = yield* start({ storage: storageOf(database) })
       const { sealog } = mounted
       const library = libraryOf(mounted, "editor")
       const a = yield* openClient({ library, user: "a" })

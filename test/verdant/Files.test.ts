@@ -1,8 +1,10 @@
 /** Files of documents: upload, links, and how long the server keeps them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { layerMemory } from "@sealog/server/adapters/MemoryBlobStore"
+import { BlobStore } from "@sealog/server/ports/BlobStore"
+import { Effect, Layer, Stream } from "effect"
 import { post, syncResponse } from "../support/clients/RawVerdant.ts"
-import { startServer } from "../support/servers/TestServer.ts"
+import { type ServerOnDatabaseOptions, startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
 import { documentSnapshot, libraryInfo } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
@@ -56,9 +58,10 @@ const verdant = { cursorInterval: "100 millis", foldAfter: 1 } as const
 const untilSwept = Effect.fnUntraced(function* (
   database: string,
   id: string,
-  orphaned: Readonly<Record<string, boolean>>
+  orphaned: Readonly<Record<string, boolean | undefined>>,
+  options: ServerOnDatabaseOptions = { verdant }
 ) {
-  const library = libraryOn(yield* startServer({ database, verdant }), id)
+  const library = libraryOn(yield* startServer({ ...options, database }), id)
   yield* post(library, yield* library.token({ userId: "opener" }), [makeReplica().sync({ resyncAll: true })])
   const found = Effect.map(libraryInfo(database, library), (info) =>
     Object.fromEntries((info?.files ?? []).map(({ id, orphaned }) => [id, orphaned]))
@@ -197,6 +200,37 @@ describe("files in the server's state", () => {
         })
       )
       yield* untilSwept(server.database, library.id, { one: true, two: true, three: false })
+    })
+  )
+})
+
+describe("a file that no document refers to", () => {
+  it.live("is deleted after the time for which files are kept, and stays when a document refers to it again", () =>
+    Effect.gen(function* () {
+      const store = yield* Effect.provide(BlobStore, layerMemory)
+      const blobs = Layer.succeed(BlobStore, store)
+      const server = yield* startServer({ blobs, verdant })
+      const library = libraryOn(server)
+      const token = yield* library.token({ userId: "a" })
+      for (const name of ["old", "again"]) yield* upload(library, token, name, picture(name))
+      yield* untilSwept(server.database, library.id, { old: true, again: true }, { blobs, verdant })
+      yield* untilSwept(server.database, library.id, { old: true, again: true }, { blobs, verdant })
+      const replica = makeReplica()
+      const refers = replica.operation("item/x", initialize({ image: fileRef("again") }))
+      yield* post(library, token, [replica.sync({ operations: [refers] })])
+      const keepingNone = { blobs, verdant: { ...verdant, keepFiles: 0 } }
+      yield* untilSwept(server.database, library.id, { old: undefined, again: false }, keepingNone)
+      yield* until(
+        "it is gone",
+        Effect.map(information(library, token, "old"), ({ status }) => status === 404)
+      )
+      const blobsLeft = Effect.orDie(Stream.runCount(store.list))
+      yield* until(
+        "its bytes are gone",
+        Effect.map(blobsLeft, (count) => count === 1)
+      )
+      const { body } = yield* information(library, token, "again")
+      assert.strictEqual(yield* read(body["url"] ?? ""), "again")
     })
   )
 })

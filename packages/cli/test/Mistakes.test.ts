@@ -1,4 +1,5 @@
 /** Mistakes that people make: a command says what to do instead, and a typo leaves nothing behind. */
+import { spawnSync } from "node:child_process"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { SqliteStorage } from "@sealog/storage-sqlite"
@@ -196,5 +197,24 @@ describe("a table", () => {
     assert.strictEqual(lineIn(40), "a-library-with-a-long…  1,000,000  12 kB")
     assert.include(lineIn(undefined), "of-many-letters  1,000,000  12 kB")
     assert.include(lineIn(200), "of-many-letters  1,000,000  12 kB")
+  })
+})
+
+describe("a name that a shell would act on", () => {
+  it("is one word of the command that an error advises", async () => {
+    const cwd = freshFolder()
+    const [library, document] = ["it's;notes", '$(id) `id` a"b']
+    await run(["migrate"], { cwd })
+    await run(["document", "create", library, document], { cwd })
+    await run(["delete", library, "--document", document, "--yes"], { cwd })
+    const refused = await run(["document", "create", library, document, "--json"], { cwd })
+    const advice = String(JSON.parse(refused.stdout).error.try)
+    const words = spawnSync("sh", ["-c", `printf '%s\\n' ${advice}`])
+    assert.strictEqual(
+      words.stdout.toString(),
+      `sync-admin\ndelete\n${library}\n--document\n${document}\n--allow-again\n`
+    )
+    const unknown = await run(["document", "show", library, "none", "--json"], { cwd })
+    assert.strictEqual(JSON.parse(unknown.stdout).error.try, `sync-admin document list 'it'\\''s;notes'`)
   })
 })

@@ -38,6 +38,8 @@ export interface ServerOnDatabase extends TestServer {
 export interface TestServerOptions extends Partial<SyncServerOptions> {
   /** The app's policy. Default: none. */
   readonly allows?: NonNullable<Access["Service"]["allows"]>
+  /** Whether there is a file store. Default: true. */
+  readonly hasFiles?: boolean
 }
 
 export interface ServerOnDatabaseOptions extends TestServerOptions {
@@ -72,17 +74,17 @@ const startOn: <E>(
   blobs?: Layer.Layer<BlobStore>
 ) => Effect.Effect<TestServer, never, Scope.Scope> = Effect.fnUntraced(function* (
   storage,
-  { allows, ...options },
+  { allows, hasFiles = true, ...options },
   blobs = MemoryBlobStore.layerMemory
 ) {
   const secrets = [Redacted.make(TOKEN_SECRET)]
   const tokens = JwtAccess.layerTokens(secrets)
   const access = allows === undefined ? tokens : Layer.provide(Access.layerWithPolicy(allows), tokens)
   const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
-    Layer.provideMerge([storage, access]),
-    Layer.provide([blobs, FileLinks.layerTokens(secrets)])
+    Layer.provideMerge([storage, access])
   )
-  const services = yield* Effect.orDie(Layer.build(layer))
+  const files = Layer.mergeAll(blobs, FileLinks.layerTokens(secrets))
+  const services = yield* Effect.orDie(Layer.build(hasFiles ? Layer.provide(layer, files) : layer))
   const { mint } = Context.get(services, Access)
   const { metricsPort, port } = Context.get(services, SyncServer)
   return {

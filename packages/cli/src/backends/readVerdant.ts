@@ -5,6 +5,7 @@ import type { LibraryId } from "@sealog/server/ports"
 import { ReplicaType } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
 import { CliFailure } from "../output/CliFailure.ts"
+import { shellWord } from "../output/shellWord.ts"
 
 export const replicaTypeOf = (type: number): string =>
   Object.entries(ReplicaType).find(([, number]) => number === type)?.[0] ?? String(type)
@@ -21,7 +22,7 @@ export const orLibraryDamaged = <A, E, R>(libraryId: LibraryId, effect: Effect.E
         code: "LIBRARY_DAMAGED",
         message: `The Verdant data of ${libraryId} is damaged and cannot be read: ${defect instanceof Error ? defect.message : String(defect)}`,
         exitCode: 1,
-        tryThis: `sync-admin replay --library ${libraryId}`
+        tryThis: `sync-admin replay --library ${shellWord(libraryId)}`
       })
     )
   )

@@ -4,6 +4,7 @@ import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import { escapeControls } from "../output/format.ts"
 import { noSuchDocument, noSuchLibrary } from "../output/notFound.ts"
+import { shellWord } from "../output/shellWord.ts"
 
 const LAST = 50
 
@@ -106,7 +107,7 @@ const scopeOf = async (libraryId: string, documentId: string | undefined): Promi
 const notFound = (libraryId: string, documentId: string | undefined): CliFailure =>
   documentId === undefined
     ? noSuchLibrary(libraryId)
-    : noSuchDocument(libraryId, documentId, `sync-admin document list ${libraryId}`)
+    : noSuchDocument(libraryId, documentId, `sync-admin document list ${shellWord(libraryId)}`)
 
 /** Prints an event as one line. The document column widens with the longest name so far. */
 const textOf = async () => {

@@ -3,6 +3,7 @@ import type { ReplayOptions, Until } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
+import { shellWord } from "../output/shellWord.ts"
 
 interface ReplayResult {
   readonly streams: number
@@ -194,6 +195,9 @@ const notFound = (library: string, document: string | undefined, until: string |
     code,
     message: `The log has no ${name}${until === undefined ? "" : `, or no event of it up to ${until}`}.`,
     exitCode: 1,
-    tryThis: document === undefined ? `sync-admin events ${library}` : `sync-admin document list ${library}`
+    tryThis:
+      document === undefined
+        ? `sync-admin events ${shellWord(library)}`
+        : `sync-admin document list ${shellWord(library)}`
   })
 }

@@ -72,6 +72,7 @@ export const CLOSE_REASONS = {
     "not allowed",
     "sync first",
     "the access policy gave no answer",
+    "the app's hook gave no answer",
     "the client does not keep up",
     "the document does not exist",
     "the document was deleted",

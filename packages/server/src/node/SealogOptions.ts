@@ -25,7 +25,10 @@ export interface SealogOptions extends Omit<MountOptions, "access" | "files" | "
    */
   readonly allows?: Policy
   readonly accessOptions?: AccessOptions
-  /** Returns the JSON that peers see of a user. Kept for a minute. Default: `{ id }`. */
+  /**
+   * Returns the JSON that peers see of a user. Kept for a minute. Default: `{ id }`, which also stands in for a profile that
+   * fails, or that takes longer than a second.
+   */
   readonly profiles?: { readonly get: (userId: string) => unknown }
   /** The files of Verdant's clients. Default: none, and file requests are refused with the code 5010. */
   readonly files?: SealogFiles

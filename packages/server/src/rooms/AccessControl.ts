@@ -5,10 +5,11 @@
  * `Access.changed` is an event in an administrative stream, as a revocation is: a process that missed its signal reads it
  * with the next one.
  */
-import { Cause, Context, Duration, Effect, Exit, Fiber, FiberSet, Layer, Schema, type Scope } from "effect"
+import { Context, Duration, Effect, Exit, FiberSet, Layer, Schema, type Scope } from "effect"
 import { fromStreamEvent, libraryAdministration, serverAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { DocumentId } from "../domain/Ids.ts"
 import type { StreamEvent } from "../domain/Stream.ts"
+import { callApp } from "../internal/callApp.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
 import { RandomId } from "../internal/randomId.ts"
 import {
@@ -146,7 +147,7 @@ const makeAsk =
     Effect.suspend(() => {
       // A copy: a new token changes the grant of an open connection.
       const answer = allows({ ...grant }, action)
-      return Exit.isExit(answer) ? answer : answerWithin(timeout, answer)
+      return Exit.isExit(answer) ? answer : callApp(timeout, () => answer)
     }).pipe(
       Effect.exit,
       Effect.flatMap((exit) => {
@@ -158,14 +159,3 @@ const makeAsk =
         )
       })
     )
-
-/** Does not wait for the answer to be interrupted: a policy may hold its effect uninterruptible. */
-const answerWithin = (timeout: Duration.Duration, answer: Effect.Effect<boolean, unknown>) =>
-  Effect.gen(function* () {
-    const fiber = yield* Effect.forkDetach(answer, { startImmediately: true })
-    const late = Cause.die(new Error(`no answer within ${Duration.format(timeout)}`))
-    return yield* Fiber.join(fiber).pipe(
-      Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.failCause(late) }),
-      Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe()))
-    )
-  })

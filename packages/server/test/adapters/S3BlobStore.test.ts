@@ -13,6 +13,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
 import { until } from "#test-support/until"
 import { layerS3, layerS3Config, type S3BlobStoreOptions } from "../../src/adapters/S3BlobStore.ts"
+import { s3Bucket } from "../../src/node/stores.ts"
 import { BlobKey, BlobStore, BlobStoreUnavailable } from "../../src/ports/BlobStore.ts"
 import { blobStoreSuite } from "../../src/testing/BlobStoreSuite.ts"
 
@@ -205,6 +206,16 @@ describe("files on S3", () => {
       }
       const layer = layerS3Config.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
       const blobs = yield* Effect.provide(BlobStore, layer)
+      yield* blobs.put(key, text("hello"), 100)
+      assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
+    })
+  )
+
+  it.live("are stored in the bucket that an app names", () =>
+    Effect.gen(function* () {
+      const { endpoint } = yield* startS3
+      const bucket = s3Bucket({ endpoint, bucket: BUCKET, accessKeyId: "S3RVER", secretAccessKey: SECRET })
+      const blobs = yield* Effect.provide(BlobStore, bucket)
       yield* blobs.put(key, text("hello"), 100)
       assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
     })

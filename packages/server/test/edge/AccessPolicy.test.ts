@@ -2,14 +2,15 @@
 import { globSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Latch } from "effect"
+import { Deferred, Duration, Effect, Latch, Redacted } from "effect"
 import { connectRaw, openRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, post, refusedUpgrade, registerReplica } from "#test-support/clients/RawVerdant"
 import { ask, bearer } from "#test-support/network/uploads"
-import { startMemoryServer, type TestServer } from "#test-support/servers/TestServer"
+import { startMemoryServer, type TestServer, type TestServerOptions } from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica, type Replica } from "#test-support/verdant/Replica"
+import type { FileId } from "../../src/domain/Ids.ts"
 import type { Action, Grant } from "../../src/ports/Access.ts"
 import type * as Secsync from "../../src/protocols/secsync/Wire.ts"
 import { MESSAGE_TYPES } from "../../src/protocols/verdant/Wire.ts"
@@ -310,27 +311,42 @@ describe("a Verdant client", () => {
 
 // ------------------------------------------------------------------------------------------------------------ routes
 
-/** Every route of the server, as its source adds it, with the action that it asks for. */
-const routes: Readonly<Record<string, Tag | "not asked" | "tested above">> = {
-  'GET "/livez"': "not asked",
-  'GET "/readyz"': "not asked",
-  'GET "/healthz"': "not asked",
-  // For the operator's scraper, which has a token of its own.
-  "GET METRICS_PATH": "not asked",
-  "POST VERDANT_PATH": "tested above",
-  // Tested with the route.
-  "GET CHANGES_PATH": "ReceiveChanges",
-  "OPTIONS VERDANT_PATH": "not asked",
-  "POST path": "UploadFile",
-  "GET path": "DownloadFile",
-  "GET path/content": "DownloadFile",
-  "OPTIONS path": "not asked",
-  "OPTIONS path/content": "not asked",
-  // Of a server without files: everything is refused.
-  "* VERDANT_PATH/files/*": "not asked"
+interface RouteRow {
+  /** The path of a request that a client with every right sends. */
+  readonly path: string
+  readonly asks: ReadonlyArray<Action>
+  /** Of the server that has the route. */
+  readonly options?: TestServerOptions
 }
 
-describe("a request for files", () => {
+const METRICS_TOKEN = "of-a-scraper"
+const FILE = "/verdant/files/file1"
+const fileId = "file1" as FileId
+
+/** Every route of the server, as its source adds it, with the questions that it asks. */
+const routes: Readonly<Record<string, RouteRow>> = {
+  'GET "/livez"': { path: "/livez", asks: [] },
+  'GET "/readyz"': { path: "/readyz", asks: [] },
+  'GET "/healthz"': { path: "/healthz", asks: [] },
+  // For the operator's scraper, which has a token of its own.
+  "GET METRICS_PATH": {
+    path: "/metrics",
+    asks: [],
+    options: { metrics: { token: Redacted.make(METRICS_TOKEN) } }
+  },
+  "POST VERDANT_PATH": { path: "/verdant", asks: [{ _tag: "Read", documentId: undefined }] },
+  "GET CHANGES_PATH": { path: "/changes", asks: [{ _tag: "ReceiveChanges", documentId: undefined }] },
+  "OPTIONS VERDANT_PATH": { path: "/verdant", asks: [] },
+  "POST path": { path: FILE, asks: [{ _tag: "UploadFile", fileId }] },
+  "GET path": { path: FILE, asks: [{ _tag: "DownloadFile", fileId, byLink: false }] },
+  "GET path/content": { path: `${FILE}/content`, asks: [{ _tag: "DownloadFile", fileId, byLink: false }] },
+  "OPTIONS path": { path: FILE, asks: [] },
+  "OPTIONS path/content": { path: `${FILE}/content`, asks: [] },
+  // Of a server without files: everything is refused.
+  "* VERDANT_PATH/files/*": { path: FILE, asks: [], options: { hasFiles: false } }
+}
+
+describe("a request", () => {
   const edge = join(import.meta.dirname, "../../src/edge")
   const added = globSync("**/*.ts", { cwd: edge }).flatMap((file) =>
     Array.from(
@@ -342,6 +358,52 @@ describe("a request for files", () => {
   it("meets no route whose question this test does not know", () =>
     assert.deepStrictEqual(Object.keys(routes).sort(), added.sort()))
 
+  it.live.each(Object.entries(routes))("to %s asks what the route needs", ([name, row]) =>
+    Effect.gen(function* () {
+      const policy = makePolicy()
+      const server = yield* startMemoryServer({ ...row.options, allows: policy.allows })
+      yield* send(server, name, row)
+      assert.deepStrictEqual(policy.asked, row.asks)
+    })
+  )
+
+  it.live.each(Object.entries(routes).filter(([, { asks }]) => asks.length > 0))(
+    "to %s is refused when the policy does not allow it",
+    ([name, row]) =>
+      Effect.gen(function* () {
+        const { policy, server } = yield* start
+        for (const { _tag } of row.asks) policy.refused.add(_tag)
+        assert.strictEqual(yield* send(server, name, row), 403)
+      })
+  )
+
+  /** Sends a request with every right, and returns the status of its answer. The answer may have no end. */
+  const send = Effect.fnUntraced(function* (server: TestServer, name: string, { path }: RouteRow) {
+    const [method = ""] = name.split(" ")
+    const token = yield* server.token("notes", { userId: "ada", changes: true })
+    const body = method === "POST" ? bodyFor(path) : undefined
+    return yield* Effect.promise(async () => {
+      const away = new AbortController()
+      const response = await fetch(`http://127.0.0.1:${server.port}${path}`, {
+        method: method === "*" ? "GET" : method,
+        headers: bearer(path === "/metrics" ? METRICS_TOKEN : token),
+        ...(body === undefined ? {} : { body }),
+        signal: away.signal
+      })
+      away.abort()
+      return response.status
+    })
+  })
+
+  const bodyFor = (path: string) => {
+    if (path === "/verdant") return JSON.stringify({ messages: [] })
+    const body = new FormData()
+    body.append("file", new File(["0123456789"], "note.txt", { type: "text/plain" }))
+    return body
+  }
+})
+
+describe("a request for files", () => {
   const upload = (url: string, token: string) => {
     const body = new FormData()
     body.append("file", new File(["0123456789"], "note.txt", { type: "text/plain" }))

@@ -14,6 +14,7 @@ const closedWith = [
   /close\(\s*CloseCode\.\w+,\s*"([^"]+)"/g,
   /return malformed\("([^"]+)"\)/g,
   /refuseToken\("([^"]+)"\)/g,
+  /new HookUndecided\(\{ message: "([^"]+)"/g,
   /class AccessUndecided.*\n.*message = "([^"]+)"/g
 ].flatMap((pattern) => Array.from(sources.matchAll(pattern), ([, text = ""]) => text))
 

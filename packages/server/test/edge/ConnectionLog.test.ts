@@ -1,8 +1,10 @@
 /** The log lines of connections, requests, slow commits, evictions and restores. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, type LogLevel, References } from "effect"
+import { connectRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, post } from "#test-support/clients/RawVerdant"
 import { startDocument } from "#test-support/secsync/startDocument"
+import { startMounted } from "#test-support/servers/MountedServer"
 import { startMemoryServer } from "#test-support/servers/TestServer"
 import { makeSharedSignals, makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { until } from "#test-support/until"
@@ -80,6 +82,50 @@ describe("the log", () => {
         const refused = yield* line("request refused")
         assert.deepInclude(refused.fields, { route: "poll", status: 401, reason: "route" })
         assert.isString(refused.fields["request"])
+      })
+    )
+  )
+
+  it.live("names an id that is refused", () =>
+    logging("Info", ({ line }) =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer()
+        const token = yield* server.token("notes", { userId: "ada" })
+        const client = yield* connectRaw({ url: server.url, documentId: "@notes", token })
+        assert.strictEqual((yield* client.closed).code, 1008)
+        const { fields, level } = yield* line('A client asked for a document whose id is not valid: "@notes"')
+        assert.deepInclude(fields, { libraryId: "notes", userId: "ada" })
+        assert.strictEqual(level, "Warn")
+      })
+    )
+  )
+
+  it.live("names an id that is refused for a client with a session of the app's own", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const { port } = yield* startMounted({
+        access: () => ({ userId: "ada", libraryId: "notes" }),
+        log: (_, message) => void lines.push(message)
+      })
+      const client = yield* connectRaw({ url: `ws://127.0.0.1:${port}`, documentId: "@notes", token: "" })
+      assert.strictEqual((yield* client.closed).code, 1008)
+      yield* until("it is named", () => lines.some((line) => line.includes('"@notes"')))
+    })
+  )
+
+  it.live("names both documents once, printed safely, when a client sends messages of another document", () =>
+    logging("Info", ({ lines }) =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer()
+        const { client, docId } = yield* startDocument(server)
+        for (const _ of [1, 2]) {
+          client.send(snapshotMessage(makeAuthor(), { docId: "another\u001b[2J\u009b2J" }))
+          yield* client.next("snapshot-save-failed")
+        }
+        const warnings = lines.filter(({ message }) => message.startsWith("A client sent a message of document"))
+        assert.lengthOf(warnings, 1)
+        assert.include(warnings[0]?.message, '"another\\u001b[2J\\u009b2J"')
+        assert.include(warnings[0]?.message, `"${docId}"`)
       })
     )
   )

@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
+import { shellWord } from "../../output/shellWord.ts"
 
 interface DocumentCreateResult {
   readonly libraryId: string
@@ -30,7 +31,7 @@ export default class DocumentCreate extends BaseCommand<DocumentCreateResult> {
         code: "DOCUMENT_DELETED",
         message: `The document ${documentId} of ${libraryId} was deleted for good.`,
         exitCode: 1,
-        tryThis: `sync-admin delete ${libraryId} --document ${documentId} --allow-again`
+        tryThis: `sync-admin delete ${shellWord(libraryId)} --document ${shellWord(documentId)} --allow-again`
       })
     }
     const created = outcome === "created"

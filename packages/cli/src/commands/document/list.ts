@@ -24,7 +24,7 @@ interface DocumentListResult {
 type Document = DocumentListResult["documents"][number]
 
 export default class DocumentList extends BaseCommand<DocumentListResult> {
-  static override summary = "List the documents of a library."
+  static override summary = "List the Secsync documents of a library."
   static override examples = [
     "<%= config.bin %> document list notes",
     "<%= config.bin %> document list notes --sort size --limit 10"
@@ -59,7 +59,9 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
       evicted ? "evicted" : bytes(payloadBytes),
       ago(updatedAt)
     ])
-    this.print(documents.length === 0 ? "No documents." : table(["DOCUMENT", "EVENTS", "SIZE", "LAST CHANGE"], rows))
+    this.print(
+      documents.length === 0 ? "No Secsync documents." : table(["DOCUMENT", "EVENTS", "SIZE", "LAST CHANGE"], rows)
+    )
     if (documents.length < all.length) this.print(`… and ${all.length - documents.length} more.`)
     return { libraryId, total: all.length, documents }
   }

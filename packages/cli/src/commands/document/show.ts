@@ -4,6 +4,7 @@ import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { VerdantName } from "../../input/verdantIds.ts"
 import { noSuchDocument } from "../../output/notFound.ts"
+import { shellWord } from "../../output/shellWord.ts"
 
 interface DocumentShowResult {
   readonly libraryId: string
@@ -64,7 +65,7 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
     if (documentId !== undefined && shown !== undefined) return this.printSecsync(libraryId, documentId, shown)
     const name = verdantNameOf(args.documentId)
     if (name !== undefined) return this.showVerdant(flags.database, libraryId, name)
-    throw noSuchDocument(libraryId, documentIdOf(args.documentId), `sync-admin document list ${libraryId}`)
+    throw noSuchDocument(libraryId, documentIdOf(args.documentId), `sync-admin document list ${shellWord(libraryId)}`)
   }
 
   private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
@@ -77,7 +78,7 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
       libraryId
     )
     if (snapshot === undefined) {
-      throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${libraryId}`)
+      throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${shellWord(libraryId)}`)
     }
     this.print(jsonText(snapshot))
     return { libraryId, collection, documentId: id, snapshot }

@@ -2,6 +2,7 @@ import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { noSuchLibrary } from "../../output/notFound.ts"
+import { shellWord } from "../../output/shellWord.ts"
 
 interface ReplicaTruantResult {
   readonly libraryId: string
@@ -39,7 +40,7 @@ If the replica returns after all and lacks operations that were compacted, the s
         code: "NO_SUCH_REPLICA",
         message: `The library ${libraryId} has no replica ${replicaId}.`,
         exitCode: 1,
-        tryThis: `sync-admin replica list ${libraryId}`
+        tryThis: `sync-admin replica list ${shellWord(libraryId)}`
       })
     }
     const changed = await this.executeOn(flags.database, forceTruant(libraryId, replicaId))

@@ -265,7 +265,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         if (target.documentId === undefined) {
           connection.send(documentError)
           connection.close(CloseCode.policy, "the path names no document")
-          return yield* logRefusedName(target)
+          return yield* logRefusedName(request, target)
         }
         const { documentId: asked, token } = target
         const held = new HeldGrant(
@@ -281,9 +281,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
         return session && { held, session, documentId, mismatchOf, askAgain: askAgain(gate) }
       })
 
-  /** Names in the log what a user's client asked for. A client without a valid token could fill the log. */
-  const logRefusedName = ({ name, token }: Target) =>
-    access.verify(token).pipe(
+  /** Names in the log what a user's client asked for. A client without rights could fill the log. */
+  const logRefusedName = (request: IncomingMessage, { name, token }: Target) =>
+    authenticate(access, request, { protocol: "secsync", token }).pipe(
       Effect.flatMap(({ libraryId, userId }) =>
         Effect.logWarning(`A client asked for a document whose id is not valid: ${shownName(name)}`).pipe(
           Effect.annotateLogs({ libraryId, userId })

@@ -2,8 +2,9 @@
  * The app's own code around a stored message: before it may refuse, after it hears. `Access.allows` decides by rights; these hooks are
  * for what secsync-server's `createSnapshot` and `createUpdate` do besides storing.
  */
-import { type Cause, Clock, Duration, Effect, Fiber, Schedule, Schema } from "effect"
+import { type Cause, Clock, Duration, Effect, Schedule, Schema } from "effect"
 import type { DocumentId, LibraryId, PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import { callApp } from "../../internal/callApp.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { SnapshotMessage, UpdateMessage } from "./Wire.ts"
 
@@ -85,16 +86,7 @@ const RETRIES = Schedule.min([Schedule.exponential("100 millis"), Schedule.space
 export const makeStoredHooks = Effect.fnUntraced(function* (options: StoredHookOptions) {
   const { afterStored, beforeStored } = options
   const timeout = Duration.fromInputUnsafe(options.hookTimeout ?? "5 seconds")
-  const bounded = <A>(call: () => Effect.Effect<A, unknown>): Effect.Effect<A, unknown> =>
-    Effect.gen(function* () {
-      // Does not wait for an interruption, which the app may have switched off.
-      const fiber = yield* Effect.forkDetach(Effect.suspend(call), { startImmediately: true })
-      const late = Effect.die(new Error(`no end within ${Duration.format(timeout)}`))
-      return yield* Fiber.join(fiber).pipe(
-        Effect.timeoutOrElse({ duration: timeout, orElse: () => late }),
-        Effect.ensuring(Effect.sync(() => fiber.interruptUnsafe()))
-      )
-    })
+  const bounded = <A>(call: () => Effect.Effect<A, unknown>): Effect.Effect<A, unknown> => callApp(timeout, call)
 
   const before = (message: IncomingMessage) =>
     bounded(() => beforeStored?.(message) ?? Effect.succeed("store" as const)).pipe(

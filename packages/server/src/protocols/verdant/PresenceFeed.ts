@@ -29,7 +29,8 @@ export class PresenceFeed {
   gather(own: Present | undefined): Effect.Effect<Readonly<Record<string, Wire.UserInfo>>> {
     return Effect.suspend(() => {
       this.gathered = new Set([...this.presence.all(), ...(own === undefined ? [] : [own])])
-      const infos = Effect.forEach(this.gathered, (present) => this.withProfile(present))
+      // At the same time: an app that is slow is waited for once, and not once for each user.
+      const infos = Effect.forEach(this.gathered, (present) => this.withProfile(present), { concurrency: "unbounded" })
       return Effect.map(infos, (infos) => Object.fromEntries(infos.map((info) => [info.id, info])))
     })
   }

@@ -1,17 +1,17 @@
 /** Opens sessions of Verdant clients, and maintains the libraries that they use. */
-import { Cache, Clock, Context, Duration, Effect, FiberSet, Layer, type Scope } from "effect"
+import { Clock, Context, Duration, Effect, FiberSet, Layer, type Scope } from "effect"
 import { makeFrameLog } from "../../internal/FrameLog.ts"
 import { SharedBytes } from "../../internal/SharedBytes.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
-import { Profiles } from "../../ports/Profiles.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { Connection } from "../Connection.ts"
 import { MANY_BYTES_IN_FLIGHT } from "../InFlight.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { makeMaintenance } from "./Maintenance.ts"
+import { makeProfileCache } from "./ProfileCache.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
 import { type Client, openSession, refuseLibrary, type Services, type Session } from "./Session.ts"
 import { clientOf, openSocketSession } from "./SocketSession.ts"
@@ -38,9 +38,6 @@ export interface VerdantOptions {
   readonly keepFiles?: Duration.Input
 }
 
-const PROFILE_TTL = "1 minute"
-const MAX_PROFILES = 10_000
-
 export class VerdantSessions extends Context.Service<
   VerdantSessions,
   {
@@ -63,9 +60,7 @@ export class VerdantSessions extends Context.Service<
       Effect.gen(function* () {
         const rooms = yield* LibraryRooms
         const clock = yield* Clock.Clock
-        const profiles = yield* Profiles
         const interval = Duration.fromInputUnsafe(options.cursorInterval ?? "1 second")
-        const cache = yield* Cache.make({ capacity: MAX_PROFILES, timeToLive: PROFILE_TTL, lookup: profiles.get })
         const now = () => clock.currentTimeMillisUnsafe()
         const run = yield* FiberSet.makeRuntime<never>()
         const maintenance = makeMaintenance({
@@ -83,7 +78,7 @@ export class VerdantSessions extends Context.Service<
           run,
           presenceTtl: Duration.toMillis(options.presenceTtl ?? "45 seconds"),
           inFlight,
-          profileOf: (userId) => Cache.get(cache, userId),
+          profileOf: yield* makeProfileCache,
           touch: maintenance.touch,
           frames: yield* makeFrameLog
         }

@@ -19,8 +19,8 @@ export interface FileOptions {
   readonly publicOrigin: string | undefined
   /**
    * The app's own URL of a file, for example of a CDN or a presigned one. The app then serves the bytes and decides who gets
-   * them. Clients keep a URL as long as their data. Default: a signed link to this server. If it fails, the request for the
-   * file's information is answered with 500.
+   * them. Clients keep a URL as long as their data. Default: a signed link to this server. If it fails or takes longer than
+   * 5 seconds, the request for the file's information is answered with 500.
    */
   readonly getUrl: ((file: FileToLink) => Effect.Effect<string>) | undefined
   /** The path under which an app's server serves Sealog. `NodeHandlers` sets it from its own `path`. Default: "". */

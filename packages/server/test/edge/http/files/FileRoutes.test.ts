@@ -16,6 +16,8 @@ import {
   uploadFile
 } from "#test-support/network/uploads"
 import { type FileServer, layerFilesInMemory, SECRET, startFileServer } from "#test-support/servers/FileServer"
+import { startMemoryServer } from "#test-support/servers/TestServer"
+import { libraryOn } from "#test-support/verdant/Library"
 import { layerFileSystem } from "../../../../src/adapters/FileSystemBlobStore.ts"
 import { layerMemory } from "../../../../src/adapters/MemoryBlobStore.ts"
 import { resume, revoke, suspend } from "../../../../src/admin/Revocation.ts"
@@ -731,6 +733,28 @@ describe("a server without a file store", () => {
       const reply = yield* uploadFile(server, token, fileId, textFile("x"))
       assert.deepStrictEqual([reply.status, reply.json], [501, { code: 5010 }])
       assert.deepStrictEqual((yield* ask(`${server.url}/${fileId}`, { headers: bearer(token) })).json, { code: 5010 })
+    })
+  )
+})
+
+describe("the app's own URL of a file", () => {
+  it.live.each([
+    ["fails", Effect.die(new Error("a bug of the app"))],
+    ["never comes", Effect.never]
+  ] as const)("that %s is answered with 500, and the file stays", ([, answer]) =>
+    Effect.gen(function* () {
+      let url: Effect.Effect<string> = answer
+      const server = yield* startMemoryServer({ files: { getUrl: () => url } })
+      const { endpoint, token: tokenOf } = libraryOn(server)
+      const token = yield* tokenOf({ userId: "ada" })
+      const path = `${endpoint}/files/file1`
+      const body = new FormData()
+      body.append("file", new File(["0123456789"], "note.txt", { type: "text/plain" }))
+      assert.strictEqual((yield* ask(path, { method: "POST", headers: bearer(token), body })).status, 200)
+      assert.strictEqual((yield* ask(path, { headers: bearer(token) })).status, 500)
+      url = Effect.succeed("https://cdn.example.org/file1")
+      const { json } = yield* ask(path, { headers: bearer(token) })
+      assert.propertyVal(json, "url", "https://cdn.example.org/file1")
     })
   )
 })
