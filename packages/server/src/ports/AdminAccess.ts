@@ -1,4 +1,4 @@
-/** Who may use the HTTP API of operators. `JwtAccess.layerAdmin` implements it with signed tokens. */
+/** The right to the HTTP API of operators. `JwtAccess.layerAdmin` implements it with signed tokens. */
 import { Context, type Effect } from "effect"
 import type { TokenRefused } from "./Access.ts"
 
