@@ -6,7 +6,7 @@
  */
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
+import { EventLog, Signals, StorageCheck, StorageUnavailable } from "@sealog/server/ports"
 import { asUnavailable, missingMigrations } from "@sealog/server/storage"
 import { Context, type Duration, Effect, Layer } from "effect"
 import { SqlClient } from "effect/sql"
@@ -14,6 +14,7 @@ import * as SqliteClient from "#driver"
 import { type DatabaseFile, databaseFile } from "./DatabaseFile.ts"
 import { diagnose as diagnoseFile } from "./Diagnosis.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
+import { quickCheck } from "./QuickCheck.ts"
 import { makeEventLog } from "./SqliteEventLog.ts"
 import { makeSignals } from "./SqliteSignals.ts"
 
@@ -45,9 +46,9 @@ export const readMigrationStatus = (options: SqliteStorageOptions) =>
     asUnavailable("read the migrations")
   )
 
-/** Checks whether a server can rely on the file. Fails if it cannot be opened. */
-export const diagnose = (options: SqliteStorageOptions) =>
-  diagnoseFile(options.filename).pipe(
+/** Checks whether a server can rely on the file. `quick`: without reading all its pages. Fails if it cannot be opened. */
+export const diagnose = (options: SqliteStorageOptions, { quick = false }: { readonly quick?: boolean } = {}) =>
+  diagnoseFile(options.filename, quick).pipe(
     Effect.provide(layerClient({ ...options, mustExist: true })),
     asUnavailable("look at the database")
   )
@@ -94,7 +95,10 @@ const layerServices = <E>(
     Effect.gen(function* () {
       yield* prepare
       const log = whileInPlace(databaseFile(filename), yield* makeEventLog)
-      return Context.make(EventLog, EventLog.of(log)).pipe(Context.add(Signals, yield* makeSignals))
+      return Context.make(EventLog, EventLog.of(log)).pipe(
+        Context.add(Signals, yield* makeSignals),
+        Context.add(StorageCheck, quickCheck(filename))
+      )
     }).pipe(asUnavailable("prepare the database"))
   )
 
