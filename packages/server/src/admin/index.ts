@@ -25,7 +25,7 @@ export { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } fro
 export { type EvictedDocument, evict } from "./Eviction.ts"
 export { type ExportOptions, type ExportReport, exportLog } from "./Export.ts"
 export { findDamage } from "./FindDamage.ts"
-export { type ImportReport, importLog, LineRefused } from "./Import.ts"
+export { type ImportOptions, type ImportReport, importLog, LineRefused } from "./Import.ts"
 export {
   type DocumentRow,
   type ImportedDocument,
