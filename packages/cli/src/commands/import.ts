@@ -32,6 +32,12 @@ Events of the server itself are left out: revocations on the whole server, and w
     "with-access": Flags.boolean({
       description: "take the server's own events, too: revocations on the whole server, and webhooks",
       default: false
+    }),
+    verify: Flags.boolean({
+      description:
+        "judge each event by the rules; --no-verify checks chain values and hashes alone, for an export that `sync-admin replay` has verified",
+      default: true,
+      allowNo: true
     })
   }
 
@@ -53,7 +59,7 @@ Events of the server itself are left out: revocations on the whole server, and w
     const { bytes, size } = await readFrom(flags.input)
     // The size of a pipe is unknown, so it gets no progress bar.
     const onProgress = (done: number) => (size === undefined ? undefined : progress.update(done, size))
-    const options = { onProgress, withAccess: flags["with-access"] }
+    const options = { onProgress, withAccess: flags["with-access"], verify: flags.verify }
     const importing = provide(importLog(bytes, options), Signatures.layerBatch)
     const report = await this.executeOn(flags.database, importing).finally(progress.end)
     const { events, leftOut, payloadsMissing, present, streams, written } = report
