@@ -35,7 +35,7 @@ describe("a payload that was changed under a running server", () => {
   const { errors, layer } = collectErrors()
   it.live("is served to nobody, is named, and leaves other documents and the server's readiness alone", () =>
     Effect.gen(function* () {
-      const server = yield* startServer({ metrics: { port: 0 }, scrub: { bytesPerSecond: 0 } })
+      const server = yield* startServer({ metrics: { port: 0 } })
       const [damaged, intact] = [yield* startDocument(server), yield* startDocument(server)]
       const write = Effect.fnUntraced(function* (
         { author, client, docId, refSnapshotId }: typeof damaged,
@@ -100,7 +100,7 @@ describe("a payload that was changed under a running server", () => {
 
   it.live("is found by the scrub, in a document that no client has open", () =>
     Effect.gen(function* () {
-      const writer = yield* startServer({ metrics: { port: 0 }, scrub: { bytesPerSecond: 0 } })
+      const writer = yield* startServer({ metrics: { port: 0 } })
       const { database } = writer
       const [damaged, intact] = [yield* startDocument(writer), yield* startDocument(writer)]
       yield* changePayload(database, damaged.key, 1)
@@ -121,7 +121,7 @@ describe.runIf(inject("storage") === "SQLite")("a page of the SQLite file that h
     Effect.gen(function* () {
       const { errors, layer } = collectErrors()
       yield* Effect.gen(function* () {
-        const server = yield* startServer({ scrub: { bytesPerSecond: 0 } })
+        const server = yield* startServer()
         const damaged = yield* startDocument(server)
         // Pages of their own: the payloads of the documents between them fill some.
         for (let i = 0; i < 20; i += 1) yield* startDocument(server)
@@ -148,10 +148,10 @@ describe.runIf(inject("storage") === "SQLite")("a page of the SQLite file that h
     Effect.gen(function* () {
       const { errors, layer } = collectErrors()
       yield* Effect.gen(function* () {
-        const writer = yield* startServer({ scrub: { bytesPerSecond: 0 } })
+        const writer = yield* startServer()
         const { key } = yield* startDocument(writer)
         yield* zeroPage(writer.database, key, 1)
-        yield* startServer({ database: writer.database })
+        yield* startServer({ database: writer.database, scrub: {} })
         yield* until("the check has found it", () =>
           errors.some((line) => /damaged: \/.*sealog\.db: payloads: /.test(line))
         )
