@@ -10,7 +10,7 @@ export interface Backend {
   readonly label: string
   /** The log of an existing, migrated database, for every command but `serve` and `migrate`. */
   readonly existing: Layer.Layer<EventLog | Signals, StorageUnavailable>
-  /** The log, after creating and migrating the database. */
+  /** The log for a server, after creating and migrating the database. One server at a time opens a SQLite file. */
   readonly migrated: Layer.Layer<EventLog | Signals, StorageUnavailable>
   readonly applyMigrations: Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, StorageUnavailable>
   readonly readMigrationStatus: Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable>
@@ -37,7 +37,7 @@ const sqlite = async (filename: string): Promise<Backend> => {
     kind: "sqlite",
     label: `sqlite:${filename}`,
     existing: SqliteStorage.layerWithoutMigrations({ filename, busyTimeout: BUSY_TIMEOUT }),
-    migrated: SqliteStorage.layer({ filename }),
+    migrated: SqliteStorage.layer({ filename, isServer: true }),
     applyMigrations: SqliteStorage.applyMigrations({ filename }),
     readMigrationStatus: SqliteStorage.readMigrationStatus({ filename }),
     diagnose: (quick) => SqliteStorage.diagnose({ filename }, { quick }),
