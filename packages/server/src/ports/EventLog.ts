@@ -101,7 +101,7 @@ export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()
  * for it: a log dies of this error. The clients of the stream are closed with 1011, and other streams go on.
  */
 export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
-  /** What is wrong, as a sentence without its full stop. */
+  /** The damage, as a sentence without its full stop. */
   detail: Schema.String,
   /** Undefined if the storage cannot tell. */
   libraryId: Schema.optional(Schema.String),

@@ -49,7 +49,7 @@ export const layerScrub = (given: Partial<ScrubOptions> = {}): Layer.Layer<never
         yield* Effect.sleep((1000 * bytes * (isBusy ? SLOWER : 1)) / bytesPerSecond)
       })
 
-      /** Reads a stream to its end, also what is written meanwhile: a later event may explain why a payload is missing. */
+      /** Reads a stream to its end, with the events that are written during it: a later one may explain a missing payload. */
       const scrubStream = Effect.fnUntraced(function* ({ key, version }: StreamSummary) {
         let head: StreamHead = emptyHead
         let end = version
