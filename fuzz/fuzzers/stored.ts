@@ -60,7 +60,7 @@ const TYPES = [
 
 export const storedEvent: Fuzzer = {
   name: "stored-event",
-  allows: "an event, `SyntaxError` or `SchemaError`.",
+  allows: "an event, `LogDamaged` or `SchemaError`.",
   inputs: 5000,
   open: Effect.succeed({
     input: (random) =>
@@ -69,8 +69,8 @@ export const storedEvent: Fuzzer = {
       const [type = "", ...data] = textOf(input).split("\n")
       let event: StreamEvent | undefined
       const isRead = isDecoded(() => {
-        event = eventOf({ ...row(type, {}), data: data.join("\n") })
-      }, "SyntaxError")
+        event = eventOf(key, { ...row(type, {}), data: data.join("\n") })
+      }, "LogDamaged")
       const found = event
       if (!isRead || found === undefined) return "refusal"
       const ends = [documentEventOf, libraryEventOf].map((decode) => isDecoded(() => decode(found), "SchemaError"))
@@ -83,7 +83,9 @@ const PAYLOADS = secsyncMessages.map((message) => {
   const { ciphertext, nonce, publicData, signature } = message as Readonly<Record<string, unknown>>
   return JSON.stringify({ ciphertext, nonce, publicData, signature })
 })
-const events = [row("UpdateStored", updateData), row("SnapshotStored", { ciphertextHash: "x" })].map(eventOf)
+const events = [row("UpdateStored", updateData), row("SnapshotStored", { ciphertextHash: "x" })].map((one) =>
+  eventOf(key, one)
+)
 const PACKED = PAYLOADS.flatMap((payload) => events.map((event) => packMessage(key, event, Buffer.from(payload))))
 
 export const packedPayload: Fuzzer = {

@@ -4,12 +4,15 @@ import { evict } from "@sealog/server/admin/Eviction"
 import { exportLog } from "@sealog/server/admin/Export"
 import { importLog, type LineRefused } from "@sealog/server/admin/Import"
 import { revoke, suspend } from "@sealog/server/admin/Revocation"
+import { libraryAdministration, serverAdministration } from "@sealog/server/domain/Administration"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import type { StreamKey } from "@sealog/server/domain/Stream"
+import { emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import type { Signals } from "@sealog/server/ports/Signals"
-import { Context, Effect, Stream } from "effect"
-import { append, document, holdings, key, memory, snapshot, update } from "./support.ts"
+import { Signatures } from "@sealog/server/signatures/Signatures"
+import { makeAuthor } from "@sealog/server/testing"
+import { Clock, Context, Effect, Stream } from "effect"
+import { append, document, history, holdings, key, memory, snapshot, store, update } from "./support.ts"
 
 type Log = Context.Context<EventLog | Signals>
 
@@ -26,13 +29,18 @@ const exported = Effect.fnUntraced(function* (log: Log, libraryId?: LibraryId) {
   return { text, report, lines: text.split("\n").slice(0, -1) }
 })
 
-/** Imports a text in pieces of some size, as a pipe may deliver it. */
-const imported = (log: Log, text: string, size = 1000) => {
+/** Imports a text in pieces of some size, as a pipe may deliver it. Most texts here have documents that break every rule. */
+const imported = (
+  log: Log,
+  text: string,
+  size = 1000,
+  options: Parameters<typeof importLog>[1] = { verify: false, withAccess: true }
+) => {
   const bytes = Buffer.from(text)
   const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
     bytes.subarray(i * size, (i + 1) * size)
   )
-  return on(log, importLog(Stream.fromIterable(pieces)))
+  return on(log, Effect.provide(importLog(Stream.fromIterable(pieces), options), Signatures.layerInline))
 }
 
 const refusal = (log: Log, lines: ReadonlyArray<string>) =>
@@ -74,7 +82,7 @@ describe("export and import", () => {
       yield* imported(to, text)
       assert.strictEqual((yield* exported(to)).text, text)
       assert.deepStrictEqual(yield* imported(to, text), {
-        ...{ streams: 5, events: 20, written: 0, present: 20, payloadsMissing: 0 }
+        ...{ streams: 5, events: 20, written: 0, present: 20, leftOut: 0, payloadsMissing: 0 }
       })
       assert.deepStrictEqual(yield* on(to, holdings), yield* on(from, holdings))
     })
@@ -213,7 +221,7 @@ describe("export and import", () => {
           return piece
         })
       )
-      const error = yield* Effect.flip(on(yield* memory, importLog(endless)))
+      const error = yield* Effect.flip(on(yield* memory, Effect.provide(importLog(endless), Signatures.layerInline)))
       assert.deepInclude(error, { _tag: "LineRefused", line: 1 })
       assert.isBelow(pieces, 12)
     })
@@ -266,6 +274,87 @@ describe("export and import", () => {
         assert.strictEqual(report.problemCount, 0)
         assert.deepInclude(yield* imported(to, text), { payloadsMissing: 0 })
         assert.deepStrictEqual(yield* on(to, holdings), yield* on(from, holdings))
+      }
+    })
+  )
+})
+
+/** An export of a real document, with a line of any administrative stream before the last line. */
+const withDocument = Effect.gen(function* () {
+  const log = yield* memory
+  yield* on(log, store(emptyHead, history(makeAuthor())))
+  return { log, ...(yield* exported(log)) }
+})
+
+/** The export of a log with one event in a stream, which nobody decided. */
+const exportedEvent = Effect.fnUntraced(function* (at: StreamKey, type: string, data: object) {
+  const log = yield* memory
+  const event = place(at, emptyHead, { type, data, payloadHash: "", checkpoint: false }, "somebody", 0)
+  yield* on(
+    log,
+    Effect.flatMap(EventLog, (log) => log.append([{ key: at, expectedVersion: 0, events: [{ event, payload: null }] }]))
+  )
+  return (yield* exported(log)).text
+})
+
+describe("an import judges events by the rules", () => {
+  it.effect("and takes a log that keeps them", () =>
+    Effect.gen(function* () {
+      const { log, text } = yield* withDocument
+      const to = yield* memory
+      assert.deepInclude(yield* imported(to, text, 1000, {}), { events: 6, written: 6, leftOut: 0 })
+      assert.deepStrictEqual(yield* on(to, holdings), yield* on(log, holdings))
+    })
+  )
+
+  it.effect(
+    "and stores nothing of a document whose clock breaks them, whose signature is forged, or whose type is unknown",
+    () =>
+      Effect.gen(function* () {
+        const author = makeAuthor()
+        const messages = history(author)
+        const forged = { ...messages[1], signature: messages[2].signature }
+        const cases = [
+          [[messages[0], messages[2]], 3, /rule-broken/],
+          [[messages[0], forged, messages[2]], 3, /signature-invalid/]
+        ] as const
+        for (const [sent, line, problem] of cases) {
+          const [from, to] = [yield* memory, yield* memory]
+          yield* on(from, store(emptyHead, sent))
+          const error = (yield* Effect.flip(imported(to, (yield* exported(from)).text, 1000, {}))) as LineRefused
+          assert.deepInclude(error, { _tag: "LineRefused", line })
+          assert.match(error.detail, problem)
+          assert.deepStrictEqual(yield* on(to, holdings), [])
+        }
+        const error = yield* Effect.flip(imported(yield* memory, yield* exportedEvent(key, "Nonsense", {}), 1000, {}))
+        assert.match(String(error), /unreadable-event/)
+      })
+  )
+})
+
+describe("the server's own streams", () => {
+  it.effect("are left out of an import, unless it is asked to take them", () =>
+    Effect.gen(function* () {
+      const { text } = yield* exported(yield* various)
+      const [without, all] = [yield* memory, yield* memory]
+      assert.deepInclude(yield* imported(without, text, 1000, { verify: false }), { written: 19, leftOut: 1 })
+      assert.isFalse((yield* on(without, holdings)).some(({ libraryId }) => libraryId === "@server"))
+      assert.deepInclude(yield* imported(all, text), { written: 20, leftOut: 0 })
+    })
+  )
+
+  it.effect("are refused with an event that no server can read, or that revokes tokens of the future", () =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      for (const [at, type, data, problem] of [
+        [serverAdministration, "LockedForGood", {}, /unreadable-event/],
+        [serverAdministration, "TokensRevoked", { before: now + 1e12 }, /in the future/],
+        [libraryAdministration(key.libraryId), "UserRevoked", { userId: "ada", before: now + 1e12 }, /in the future/]
+      ] as const) {
+        const to = yield* memory
+        const text = yield* exportedEvent(at, type, data)
+        assert.match(String(yield* Effect.flip(imported(to, text, 1000, { withAccess: true }))), problem)
+        assert.deepStrictEqual(yield* on(to, holdings), [])
       }
     })
   )

@@ -177,7 +177,8 @@ export class ServerProcess {
     })
     const sessions = Layer.effectContext(Effect.context<Sessions>())
     return sessions.pipe(
-      provideServices(options),
+      // It asks how busy the process is, which no seed decides.
+      provideServices({ ...options, scrub: { bytesPerSecond: 0 } }),
       Layer.provide([
         Layer.succeed(EventLog, makeFaultyLog(log, faults, time, random, sabotage)),
         signals,

@@ -14,7 +14,8 @@ const PACKAGES = {
   "swift-object-server": "swift-object",
   prometheus: "prometheus",
   promtool: "prometheus",
-  pgbouncer: "pgbouncer"
+  pgbouncer: "pgbouncer",
+  pg_dump: "postgresql"
 } as const
 export type Program = keyof typeof PACKAGES
 

@@ -5,14 +5,15 @@ import {
   emptyHead,
   eventOf,
   hashText,
-  headAfter,
   type LibraryRow,
   librarySummaryOf,
   PayloadCodec,
   type PlacedEventRow,
   placedEventOf,
   type StreamRow,
-  streamSummaryOf
+  streamSummaryOf,
+  type TailRow,
+  tailOf
 } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
@@ -134,14 +135,15 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
     function* (key, options) {
       const payloads = options?.payloads !== false
       // One statement sees one moment, whatever other processes write.
-      const rows = yield* sql.unsafe<PlacedEventRow>(
-        `SELECT ${EVENT_COLUMNS}, ${payloads ? PAYLOAD : "NULL::bytea"} AS payload FROM sealog.streams s
-         JOIN sealog.events e ON e.library_id = s.library_id AND e.stream_number = s.stream_number AND e.version >= s.checkpoint
+      const payload = payloads ? `CASE WHEN e.version >= s.checkpoint THEN ${PAYLOAD} END` : "NULL::bytea"
+      const rows = yield* sql.unsafe<TailRow>(
+        `SELECT ${EVENT_COLUMNS}, s.checkpoint::float8 AS checkpoint_version, ${payload} AS payload FROM sealog.streams s
+         JOIN sealog.events e
+           ON e.library_id = s.library_id AND e.stream_number = s.stream_number AND e.version >= s.checkpoint - 1
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]
       )
-      const events = rows.map((row) => placedEventOf(codec, key, row))
-      return { head: headAfter(events), events }
+      return tailOf(codec, key, rows)
     },
     unavailable("read a stream's tail", TIMEOUT)
   )
@@ -156,7 +158,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
            AND e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.snapshot_id IS NOT NULL ORDER BY e.version`,
         [key.libraryId, key.streamId, after]
       )
-      return rows.length === 0 ? undefined : rows.slice(1).map(eventOf)
+      return rows.length === 0 ? undefined : rows.slice(1).map((row) => eventOf(key, row))
     },
     unavailable("read events by their unique key", TIMEOUT)
   )

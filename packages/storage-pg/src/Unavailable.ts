@@ -19,6 +19,8 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   "54": "value",
   /** Operator intervention: the database shuts down or starts. */
   "57": "resources",
+  /** undefined_file: a file of a table is gone. */
+  "58P01": "damage",
   /** System errors outside Postgres: input and output. */
   "58": "resources"
 }

@@ -1,7 +1,7 @@
 /** Checks whether a file holds a log that a server can rely on. Changes nothing. */
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import type { Finding } from "@sealog/server/storage"
+import { type Finding, rootCauseOf } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { leftOverWal } from "./LeftOverWal.ts"
@@ -11,7 +11,7 @@ const MEGABYTE = 1_000_000
 /** Free bytes below which the disk check warns, and below which it fails. */
 const [LITTLE, TOO_LITTLE] = [1000 * MEGABYTE, 100 * MEGABYTE]
 
-export const diagnose = Effect.fnUntraced(function* (filename: string) {
+export const diagnose = Effect.fnUntraced(function* (filename: string, isQuick: boolean) {
   const sql = yield* SqlClient.SqlClient
   const missing = (yield* migrationStatus).filter(({ applied }) => !applied)
   const findings: Array<Finding> = [
@@ -45,9 +45,28 @@ export const diagnose = Effect.fnUntraced(function* (filename: string) {
       ? { check: "durability", state: "ok", detail: "WAL, synchronous=FULL" }
       : { check: "durability", state: "warn", detail: `journal_mode is ${mode?.journal_mode}, not wal` }
   )
+  if (!isQuick) {
+    const checked = sql<{ integrity_check: string }>`PRAGMA integrity_check(10)`
+    // A page that it cannot even read ends the check.
+    const lines = Effect.map(checked, (rows) => rows.map((row) => row.integrity_check))
+    findings.push(pages(yield* Effect.catch(lines, (error) => Effect.succeed([String(messageOf(rootCauseOf(error)))]))))
+  }
   if (filename !== ":memory:") findings.push(wal(filename), disk(filename))
   return findings
 })
+
+const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : cause)
+
+const pages = (lines: ReadonlyArray<string>): Finding => {
+  const problems = lines.filter((line) => line !== "ok")
+  if (problems.length === 0) return { check: "pages", state: "ok", detail: "the file is sound" }
+  return {
+    check: "pages",
+    state: "fail",
+    detail: `the file is damaged: ${problems.join("; ")}`,
+    tryThis: "stop the server, keep this file, and put a backup back (docs/damage.md)"
+  }
+}
 
 const wal = (filename: string): Finding => {
   const found = leftOverWal(filename)

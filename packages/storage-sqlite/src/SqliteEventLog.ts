@@ -5,14 +5,15 @@ import {
   emptyHead,
   eventOf,
   hashText,
-  headAfter,
   type LibraryRow,
   librarySummaryOf,
   PayloadCodec,
   type PlacedEventRow,
   placedEventOf,
   type StreamRow,
-  streamSummaryOf
+  streamSummaryOf,
+  type TailRow,
+  tailOf
 } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
@@ -73,15 +74,14 @@ export const makeEventLog = Effect.gen(function* () {
   const tail: EventLog["Service"]["tail"] = Effect.fnUntraced(function* (key, options) {
     const payloads = options?.payloads !== false
     // One statement sees one moment, whatever other processes write.
-    const rows = yield* sql.unsafe<PlacedEventRow>(
-      `${SELECT_EVENTS}, ${payloads ? "p.payload" : "NULL AS payload"} FROM streams s
-       JOIN events e ON e.stream_number = s.stream_number AND e.version >= s.checkpoint
-       ${payloads ? "LEFT JOIN payloads p ON p.position = e.position" : ""}
+    const rows = yield* sql.unsafe<TailRow>(
+      `${SELECT_EVENTS}, s.checkpoint AS checkpoint_version, ${payloads ? "p.payload" : "NULL AS payload"} FROM streams s
+       JOIN events e ON e.stream_number = s.stream_number AND e.version >= s.checkpoint - 1
+       ${payloads ? "LEFT JOIN payloads p ON p.position = e.position AND e.version >= s.checkpoint" : ""}
        WHERE s.library_id = ? AND s.stream_id = ? ORDER BY e.version`,
       [key.libraryId, key.streamId]
     )
-    const events = rows.map((row) => placedEventOf(codec, key, row))
-    return { head: headAfter(events), events }
+    return tailOf(codec, key, rows)
   }, unavailable("read a stream's tail"))
 
   const readKeyed: EventLog["Service"]["readKeyed"] = Effect.fnUntraced(function* (key, after) {
@@ -93,7 +93,7 @@ export const makeEventLog = Effect.gen(function* () {
        ORDER BY e.version`,
       [key.libraryId, key.streamId, after]
     )
-    return rows.length === 0 ? undefined : rows.slice(1).map(eventOf)
+    return rows.length === 0 ? undefined : rows.slice(1).map((row) => eventOf(key, row))
   }, unavailable("read events by their unique key"))
 
   const held: EventLog["Service"]["held"] = Effect.fnUntraced(function* ({ libraryId, streamId }, before) {

@@ -6,14 +6,16 @@
  */
 import { closeSync, mkdirSync, openSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
+import { EventLog, Signals, StorageCheck, StorageUnavailable } from "@sealog/server/ports"
 import { asUnavailable, missingMigrations } from "@sealog/server/storage"
-import { Context, type Duration, Effect, Layer } from "effect"
+import { Context, type Duration, Effect, Layer, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import * as SqliteClient from "#driver"
 import { type DatabaseFile, databaseFile } from "./DatabaseFile.ts"
 import { diagnose as diagnoseFile } from "./Diagnosis.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
+import { quickCheck } from "./QuickCheck.ts"
+import { lockForServer } from "./ServerLock.ts"
 import { makeEventLog } from "./SqliteEventLog.ts"
 import { makeSignals } from "./SqliteSignals.ts"
 
@@ -22,11 +24,19 @@ export interface SqliteStorageOptions {
   readonly filename: string
   /** How long a write waits while another process writes; this process stands still for that time. Default: 2 seconds. */
   readonly busyTimeout?: Duration.Input
+  /**
+   * Whether the process is a server. Of servers with this option, one at a time opens a file: the next waits ten seconds for it,
+   * and then fails. Default: false, for commands and tests.
+   */
+  readonly isServer?: boolean
 }
 
 /** Migrates the database and provides the log. Fails if the file cannot be opened or is not a Sealog database. */
 export const layer = (options: SqliteStorageOptions): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
-  layerServices(migrate, options).pipe(Layer.provide(layerClient(options)))
+  layerServices(
+    options.isServer === true ? Effect.andThen(lockForServer(options.filename), migrate) : migrate,
+    options
+  ).pipe(Layer.provide(layerClient(options)))
 
 /** Provides the log of a migrated database. Fails if the file does not exist, or a version that is not this one migrated it. */
 export const layerWithoutMigrations = (
@@ -45,9 +55,9 @@ export const readMigrationStatus = (options: SqliteStorageOptions) =>
     asUnavailable("read the migrations")
   )
 
-/** Checks whether a server can rely on the file. Fails if it cannot be opened. */
-export const diagnose = (options: SqliteStorageOptions) =>
-  diagnoseFile(options.filename).pipe(
+/** Checks whether a server can rely on the file. `quick`: without reading all its pages. Fails if it cannot be opened. */
+export const diagnose = (options: SqliteStorageOptions, { quick = false }: { readonly quick?: boolean } = {}) =>
+  diagnoseFile(options.filename, quick).pipe(
     Effect.provide(layerClient({ ...options, mustExist: true })),
     asUnavailable("look at the database")
   )
@@ -87,14 +97,17 @@ const requireMigrations = Effect.gen(function* () {
 })
 
 const layerServices = <E>(
-  prepare: Effect.Effect<unknown, E, SqlClient.SqlClient>,
+  prepare: Effect.Effect<unknown, E, SqlClient.SqlClient | Scope.Scope>,
   { filename }: Pick<SqliteStorageOptions, "filename">
 ) =>
   Layer.effectContext(
     Effect.gen(function* () {
       yield* prepare
       const log = whileInPlace(databaseFile(filename), yield* makeEventLog)
-      return Context.make(EventLog, EventLog.of(log)).pipe(Context.add(Signals, yield* makeSignals))
+      return Context.make(EventLog, EventLog.of(log)).pipe(
+        Context.add(Signals, yield* makeSignals),
+        Context.add(StorageCheck, quickCheck(filename))
+      )
     }).pipe(asUnavailable("prepare the database"))
   )
 

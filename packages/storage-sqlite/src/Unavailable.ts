@@ -27,9 +27,21 @@ const KINDS: Readonly<Record<number, FailureKind>> = {
   26: "damage"
 }
 
+/** Extended result codes that say more than their primary code, which is SQLITE_IOERR. */
+const EXTENDED: Readonly<Record<number, FailureKind>> = {
+  /** SQLITE_IOERR_SHORT_READ: the file ends before a page does. */
+  522: "damage",
+  /** SQLITE_IOERR_DATA: the checksum of a page is wrong. */
+  8202: "damage",
+  /** SQLITE_IOERR_CORRUPTFS: the file system is damaged. */
+  8458: "damage"
+}
+
 /** An extended result code has its primary code in its lowest byte. */
+export const kindOf = (errcode: number): FailureKind | undefined => EXTENDED[errcode] ?? KINDS[errcode & 0xff]
+
 export const unavailable = makeUnavailable((cause) =>
   typeof cause === "object" && cause !== null && "errcode" in cause && typeof cause.errcode === "number"
-    ? KINDS[cause.errcode & 0xff]
+    ? kindOf(cause.errcode)
     : undefined
 )

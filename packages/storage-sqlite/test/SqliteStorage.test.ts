@@ -9,7 +9,7 @@ import { advance, emptyHead, place, type StreamEvent, type StreamKey } from "@se
 import { type Append, EventLog, type StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
 import { hashBytes, PayloadCodec } from "@sealog/server/storage"
-import { Cause, Context, Effect, Exit, Layer, Queue, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { SqliteStorage } from "../src/index.ts"
 import { migrate, migrations } from "../src/Migrations.ts"
@@ -122,6 +122,23 @@ describe("SqliteStorage", () => {
         const error = yield* Effect.flip(Effect.asVoid<unknown, StorageUnavailable, never>(use))
         assert.match(String(error.cause), /was removed or replaced while it was open/)
       }
+    })
+  )
+
+  it.live("serves one server at a time: the next one waits for it, and then fails", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const layer = SqliteStorage.layer({ filename, isServer: true })
+      const open = Effect.suspend(() => Layer.build(Layer.fresh(layer)))
+      const scope = yield* Scope.make()
+      yield* Scope.provide(open, scope)
+      const error = yield* Effect.flip(Effect.scoped(open))
+      assert.match(error.message, /another server uses this file/)
+      // A command may open it.
+      yield* Effect.provide(Effect.void, SqliteStorage.layerWithoutMigrations({ filename }))
+      const next = yield* Effect.forkChild(Effect.scoped(open))
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.join(next)
     })
   )
 

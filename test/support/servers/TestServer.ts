@@ -80,7 +80,9 @@ const startOn: <E>(
   const secrets = [Redacted.make(TOKEN_SECRET)]
   const tokens = JwtAccess.layerTokens(secrets)
   const access = allows === undefined ? tokens : Layer.provide(Access.layerWithPolicy(allows), tokens)
-  const layer = SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1", ...options }).pipe(
+  // Tests wait for certain reads of the log, which a scrub would make as well.
+  const defaults = { port: 0, host: "127.0.0.1", scrub: { bytesPerSecond: 0 } }
+  const layer = SyncServer.layerWithAccess({ ...defaults, ...options }).pipe(
     Layer.provideMerge([storage, access])
   )
   const files = Layer.mergeAll(blobs, FileLinks.layerTokens(secrets))

@@ -38,15 +38,21 @@ const binaries = (): string => {
 /** The user that runs Postgres, with a copy of the binaries that it may read: Postgres refuses to run as root. */
 const NOBODY = 65_534
 
-export const makeCluster = async (settings: Readonly<Record<string, string>> = {}): Promise<PostgresCluster> => {
+/** `installed`: the folder of an installed Postgres, whose programs are in `bin`. Default: the one of the npm package. */
+export const makeCluster = async (
+  settings: Readonly<Record<string, string>> = {},
+  installed?: string
+): Promise<PostgresCluster> => {
   const asRoot = process.getuid?.() === 0
   const identity = asRoot ? { uid: NOBODY, gid: NOBODY } : {}
   const folder = mkdtempSync(join(tmpdir(), "sealog-postgres-"))
-  let native = binaries()
+  let native = installed ?? binaries()
   if (asRoot) {
     chownSync(folder, NOBODY, NOBODY)
-    cpSync(native, join(folder, "native"), { recursive: true, verbatimSymlinks: true })
-    native = join(folder, "native")
+    if (installed === undefined) {
+      cpSync(native, join(folder, "native"), { recursive: true, verbatimSymlinks: true })
+      native = join(folder, "native")
+    }
   }
   const data = join(folder, "data")
   const run = (command: string, args: ReadonlyArray<string>) => {

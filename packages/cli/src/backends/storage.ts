@@ -10,12 +10,12 @@ export interface Backend {
   readonly label: string
   /** The log of an existing, migrated database, for every command but `serve` and `migrate`. */
   readonly existing: Layer.Layer<EventLog | Signals, StorageUnavailable>
-  /** The log, after creating and migrating the database. */
+  /** The log for a server, after creating and migrating the database. One server at a time opens a SQLite file. */
   readonly migrated: Layer.Layer<EventLog | Signals, StorageUnavailable>
   readonly applyMigrations: Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, StorageUnavailable>
   readonly readMigrationStatus: Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable>
-  /** Checks whether a server can rely on the database. */
-  readonly diagnose: Effect.Effect<ReadonlyArray<Finding>, StorageUnavailable>
+  /** Checks whether a server can rely on the database. `quick`: without what takes longer on a larger one. */
+  readonly diagnose: (quick: boolean) => Effect.Effect<ReadonlyArray<Finding>, StorageUnavailable>
   /** The size of the log on disk, in bytes. */
   readonly size: Effect.Effect<number, StorageUnavailable>
   /** Grants a role the rights that a server needs, and no more. SQLite has no roles. */
@@ -37,10 +37,10 @@ const sqlite = async (filename: string): Promise<Backend> => {
     kind: "sqlite",
     label: `sqlite:${filename}`,
     existing: SqliteStorage.layerWithoutMigrations({ filename, busyTimeout: BUSY_TIMEOUT }),
-    migrated: SqliteStorage.layer({ filename }),
+    migrated: SqliteStorage.layer({ filename, isServer: true }),
     applyMigrations: SqliteStorage.applyMigrations({ filename }),
     readMigrationStatus: SqliteStorage.readMigrationStatus({ filename }),
-    diagnose: SqliteStorage.diagnose({ filename }),
+    diagnose: (quick) => SqliteStorage.diagnose({ filename }, { quick }),
     size: SqliteStorage.size({ filename })
   }
 }
@@ -55,7 +55,7 @@ const postgres = async (url: string, connections: number | undefined): Promise<B
     migrated: PgStorage.layer(served),
     applyMigrations: PgStorage.applyMigrations({ url }),
     readMigrationStatus: PgStorage.readMigrationStatus({ url }),
-    diagnose: PgStorage.diagnose({ url }),
+    diagnose: () => PgStorage.diagnose({ url }),
     size: PgStorage.size({ url }),
     grant: (role) => PgStorage.grant({ url }, role)
   }

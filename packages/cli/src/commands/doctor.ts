@@ -12,9 +12,11 @@ interface DoctorResult {
 }
 
 export default class Doctor extends BaseCommand<DoctorResult> {
-  static override summary = "Check whether a server can run: database, rights, disk, keys, clock and port."
+  static override summary = "Check whether a server can run: database, rights, damage, disk, keys, clock and port."
   static override description =
     `The command changes nothing. It prints a line per check: ok, warn (works, but should be mended) or FAIL, with advice.
+
+It reads the whole log, and names each stream whose data has changed or is gone, with the versions. On a large log this takes a while; --quick leaves it out.
 
 Exit code 1 if a check failed. Run it on the server's machine, with the server's DATABASE_URL and TOKEN_SECRET.`
   static override examples = [
@@ -27,15 +29,16 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
       default: 4000,
       min: 1,
       max: 65_535
-    })
+    }),
+    quick: Flags.boolean({ description: "do not read the log to look for damage", default: false })
   }
 
   async run(): Promise<DoctorResult> {
     const { flags } = await this.parse(Doctor)
     const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(flags.database)
-    const storage = await this.execute(backend.diagnose).catch((error: unknown) => [unreachable(error)])
-    const isReadable = storage.every(({ state }) => state !== "fail")
+    const storage = await this.execute(backend.diagnose(flags.quick)).catch((error: unknown) => [unreachable(error)])
+    const isReadable = !storage.some(({ check, state }) => state === "fail" && UNREADABLE.has(check))
     const { tokenSecrets } = await import("../input/secrets.ts")
     const findings: ReadonlyArray<Finding> = [
       { check: "node", state: "ok", detail: process.versions.node },
@@ -43,6 +46,7 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
       ...(await this.keySet()),
       ...storage,
       ...(isReadable ? [await this.epoch(flags.database)] : []),
+      ...(isReadable && !flags.quick ? await this.damage(flags.database) : []),
       await port(flags.port)
     ]
     const { stateLabel } = await import("../output/format.ts")
@@ -59,10 +63,27 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
   private async epoch(database: string): Promise<Finding> {
     const { logEpoch } = await import("@sealog/server/admin")
     const { ago } = await import("../output/format.ts")
-    const { logId, number, restored } = await this.executeOn(database, logEpoch())
+    const found = await this.executeOn(database, logEpoch()).catch((error: unknown) => unreachable(error))
+    if ("check" in found) return { ...found, check: "log" }
+    const { logId, number, restored } = found
     const name = logId === undefined ? "no server has named it yet" : logId
     const since = restored === undefined ? "never restored" : `restored ${ago(restored.at)}`
     return { check: "log", state: "ok", detail: `epoch ${number}, ${since}; ${name}` }
+  }
+
+  /** Each stream whose data is not as it was written. */
+  private async damage(database: string): Promise<ReadonlyArray<Finding>> {
+    const { findDamage } = await import("@sealog/server/admin")
+    const { damageFindings } = await import("../output/damage.ts")
+    const { count, makeProgress } = await import("../output/format.ts")
+    const progress = makeProgress("doctor (events)")
+    try {
+      const { events, ...found } = await this.executeOn(database, findDamage(progress.update)).finally(progress.end)
+      if (found.problemCount > 0) return damageFindings(found)
+      return [{ check: "damage", state: "ok", detail: `none in ${count(events, "event")}` }]
+    } catch (error) {
+      return [{ ...unreachable(error), check: "damage" }]
+    }
   }
 
   /** Checks that the keys of a server with TOKEN_JWKS can be loaded, and its secrets if it has any. */
@@ -82,6 +103,9 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
     }
   }
 }
+
+/** Checks of a storage without which the log cannot be read. */
+const UNREADABLE: ReadonlySet<string> = new Set(["database", "migrations"])
 
 const unreachable = (error: unknown): Finding => {
   const { message, tryThis } = failureOf(error)

@@ -11,6 +11,8 @@ interface ImportResult {
   readonly present: number
   /** Payloads that the export lacks although they were never purged. */
   readonly payloadsMissing: number
+  /** Events of the server's own streams, which --with-access takes. */
+  readonly leftOut: number
 }
 
 export default class Import extends BaseCommand<ImportResult> {
@@ -18,13 +20,25 @@ export default class Import extends BaseCommand<ImportResult> {
   static override description =
     `The input is an export by \`sync-admin export\`. Stop other writes to its libraries first. You can run the command again: events that are stored already are skipped.
 
-Each chain value and payload hash is checked before its event is stored, and events that are stored already must be the same. At the first line that differs the command stops, names the line, and stores nothing from there on.`
+Each event is judged by the rules that accepted it, as \`sync-admin replay\` does: chain value, payload hash, signature, clocks. Events that are stored already must be the same. At the first line that breaks a rule or differs the command stops, names the line, and stores nothing from there on.
+
+Events of the server itself are left out: revocations on the whole server, and webhooks. They would hold for every library of this log. --with-access takes them.`
   static override examples = [
     "<%= config.bin %> import --input backup.jsonl",
     "gunzip -c notes.jsonl.gz | <%= config.bin %> import --database sqlite:./restored.db"
   ]
   static override flags = {
-    input: Flags.string({ description: "file to read (default: stdin)" })
+    input: Flags.string({ description: "file to read (default: stdin)" }),
+    "with-access": Flags.boolean({
+      description: "take the server's own events, too: revocations on the whole server, and webhooks",
+      default: false
+    }),
+    verify: Flags.boolean({
+      description:
+        "judge each event by the rules; --no-verify checks chain values and hashes alone, for an export that `sync-admin replay` has verified",
+      default: true,
+      allowNo: true
+    })
   }
 
   async run(): Promise<ImportResult> {
@@ -37,18 +51,25 @@ Each chain value and payload hash is checked before its event is stored, and eve
         tryThis: "--input FILE"
       })
     }
-    const { importLog } = await import("@sealog/server/admin")
+    const { importLog, Signatures } = await import("@sealog/server/admin")
+    const { provide } = await import("effect/Effect")
     const { readFrom } = await import("../input/stdin.ts")
     const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress("import (bytes)")
     const { bytes, size } = await readFrom(flags.input)
     // The size of a pipe is unknown, so it gets no progress bar.
     const onProgress = (done: number) => (size === undefined ? undefined : progress.update(done, size))
-    const report = await this.executeOn(flags.database, importLog(bytes, onProgress)).finally(progress.end)
-    const { events, payloadsMissing, present, streams, written } = report
+    const options = { onProgress, withAccess: flags["with-access"], verify: flags.verify }
+    const importing = provide(importLog(bytes, options), Signatures.layerBatch)
+    const report = await this.executeOn(flags.database, importing).finally(progress.end)
+    const { events, leftOut, payloadsMissing, present, streams, written } = report
     this.print(
       `Imported ${count(written, "event")} of ${events.toLocaleString("en")} in ${count(streams, "stream")}; ${present.toLocaleString("en")} ${present === 1 ? "was" : "were"} already there.`
     )
+    if (leftOut > 0)
+      this.print(
+        `Left out ${count(leftOut, "event")} of the server itself: revocations on the whole server, and webhooks. --with-access takes them.`
+      )
     if (payloadsMissing > 0)
       this.print(
         `${count(payloadsMissing, "payload")} missing: the export lacks them too, although they were never purged.`

@@ -70,6 +70,11 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       min: 1
     }),
     ...checkpointFlags,
+    scrub: Flags.string({
+      description:
+        "how much of the log is compared with its hashes in a second while the server runs, to find damage: 512KiB, 4MiB, off (default: 1MiB)",
+      env: "SEALOG_SCRUB"
+    }),
     "create-documents": Flags.boolean({
       description:
         "let clients make Secsync documents; with --no-create-documents, `sync-admin document create` or the app makes them",
@@ -155,6 +160,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { backendOf } = await import("../backends/storage.ts")
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
+    const { scrubOf } = await import("../input/scrub.ts")
     const quota = quotaOf(flags.quota ?? [])
     const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
@@ -170,6 +176,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       quota,
       metrics,
       webhooks: { deliver: flags.webhooks },
+      ...(flags.scrub === undefined ? {} : { scrub: scrubOf(flags.scrub) }),
       ...verdantSettings(flags),
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),

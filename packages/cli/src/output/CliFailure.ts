@@ -154,6 +154,7 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
     "the version that migrated the database, or a newer one; or restore a backup to another database"
   ],
   [/was removed or replaced/, "put the file back, or restart the server if the new file is the right one"],
+  [/another server uses/, "stop the other server, use another --database, or Postgres for several servers"],
   [/locked|busy/i, "again in a moment, or stop the process that holds the database"],
   [
     /no such table|relation .* does not exist|schema .* does not exist|lacks the migrations/,

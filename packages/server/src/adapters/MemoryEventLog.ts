@@ -85,6 +85,7 @@ const make = Effect.gen(function* () {
         )
         const tail = events.slice(newest)
         return {
+          before: events[newest - 1]?.event.chain ?? "",
           head,
           events: options?.payloads === false ? tail.map(({ event }) => ({ event, payload: null })) : tail
         }

@@ -24,7 +24,8 @@ export { allowAgain, type DeletionTarget, deleteForGood } from "./Deletion.ts"
 export { type EventsOptions, type EventsScope, eachEvent, type LoggedEvent } from "./Events.ts"
 export { type EvictedDocument, evict } from "./Eviction.ts"
 export { type ExportOptions, type ExportReport, exportLog } from "./Export.ts"
-export { type ImportReport, importLog, LineRefused } from "./Import.ts"
+export { findDamage } from "./FindDamage.ts"
+export { type ImportOptions, type ImportReport, importLog, LineRefused } from "./Import.ts"
 export {
   type DocumentRow,
   type ImportedDocument,

@@ -5,6 +5,7 @@ import type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
 import type { QuotaPolicy } from "../rooms/Quotas.ts"
+import type { ScrubOptions } from "../rooms/Scrub.ts"
 import type { WebhookOptions } from "../webhooks/WebhookOptions.ts"
 import type { MetricsOptions } from "./http/MetricsRoute.ts"
 import type { SocketLimits } from "./Limits.ts"
@@ -39,6 +40,8 @@ export interface EdgeOptions {
   readonly quotaOf?: QuotaPolicy
   /** Where the metrics are served (docs/metrics.md). Default: nowhere. In the server of an app they need a port of their own. */
   readonly metrics?: MetricsOptions
+  /** How fast and how often the server compares the whole log with its hashes. Defaults: see `ScrubOptions`. */
+  readonly scrub?: Partial<ScrubOptions>
   /** For the webhooks that `sync-admin webhook add` makes. Defaults: see `WebhookOptions`. */
   readonly webhooks?: Partial<WebhookOptions>
   /** For the files of Verdant's clients, which are served if a `BlobStore` and `FileLinks` are provided. */

@@ -12,10 +12,13 @@ import { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
+import { Damage } from "../rooms/Damage.ts"
 import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Quotas } from "../rooms/Quotas.ts"
+import { layerScrub } from "../rooms/Scrub.ts"
 import { SigningKeys } from "../rooms/SigningKeys.ts"
+import * as VerifiedEventLog from "../rooms/VerifiedEventLog.ts"
 import { layerWebhooks } from "../webhooks/Webhooks.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 
@@ -23,7 +26,7 @@ import type { EdgeOptions } from "./EdgeOptions.ts"
 export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-    Layer.merge(layer, layerWebhooks(options.webhooks)).pipe(
+    Layer.mergeAll(layer, layerWebhooks(options.webhooks), layerScrub(options.scrub)).pipe(
       Layer.provide(GrownStreams.layer),
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
       Layer.provideMerge(SecsyncDocuments.layer),
@@ -42,5 +45,7 @@ export const provideServices =
         LogEpoch.layer,
         NodeHttpServer.layerHttpServices
       ]),
-      Layer.provide(MeasuredEventLog.layer)
+      Layer.provide(MeasuredEventLog.layer),
+      Layer.provide(VerifiedEventLog.layer),
+      Layer.provide(Damage.layer)
     )

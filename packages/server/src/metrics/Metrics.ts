@@ -80,6 +80,7 @@ export const CLOSE_REASONS = {
     "the library is suspended",
     "the library was deleted",
     "the library was evicted",
+    "the log is damaged",
     "the log was restored",
     "the message arrives too slowly while others wait",
     "the message comes in too many pieces",
@@ -449,9 +450,28 @@ export const conflicts = counter({
 
 export const storageErrors = counter({
   name: "sealog_storage_errors_total",
-  description: "Calls of the storage that failed: it was not available, or it had a defect",
+  description: "Calls of the storage that failed: it was not available, met damaged data, or had a defect",
   unit: "calls",
-  labels: { kind: ["unavailable", "defect"] }
+  labels: { kind: ["unavailable", "damage", "defect"] }
+})
+
+export const damagedStreams = gauge({
+  name: "sealog_damaged_streams",
+  description:
+    "Streams, or files of the database, in which this process has found damage since it started. `sync-admin doctor` names all",
+  unit: "streams"
+})
+
+export const scrubbedEvents = counter({
+  name: "sealog_scrubbed_events_total",
+  description: "Events that the scrub has read and compared with their hashes",
+  unit: "events"
+})
+
+export const scrubsEnded = counter({
+  name: "sealog_scrubs_total",
+  description: "Times that the scrub has come to the end of the log",
+  unit: "scrubs"
 })
 
 export const logEpoch = gauge({

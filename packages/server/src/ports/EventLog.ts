@@ -96,6 +96,31 @@ export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()
   }
 }
 
+/**
+ * The log does not hold what was written: bytes of it have changed, or are gone. The same call fails again, so no caller waits
+ * for it: a log dies of this error. The clients of the stream are closed with 1011, and other streams go on.
+ */
+export class LogDamaged extends Schema.TaggedError<LogDamaged>()("LogDamaged", {
+  /** The damage, as a sentence without its full stop. */
+  detail: Schema.String,
+  /** Undefined if the storage cannot tell. */
+  libraryId: Schema.optional(Schema.String),
+  streamId: Schema.optional(Schema.String),
+  version: Schema.optional(Schema.Finite),
+  cause: Schema.optional(Schema.Defect())
+}) {
+  /** LIBRARY/STREAM, with the version if it is known; undefined if the stream is not. */
+  get place(): string | undefined {
+    if (this.libraryId === undefined || this.streamId === undefined) return undefined
+    const stream = `${this.libraryId}/${this.streamId}`
+    return this.version === undefined ? stream : `${stream} version ${this.version}`
+  }
+
+  override get message(): string {
+    return `The log is damaged: ${this.place === undefined ? "" : `${this.place}: `}${this.detail}`
+  }
+}
+
 export class EventLog extends Context.Service<
   EventLog,
   {
@@ -128,12 +153,15 @@ export class EventLog extends Context.Service<
 
     /**
      * The stream's tail: its newest checkpoint and everything after it, oldest first, with the head at its end. All of it is
-     * read at one moment.
+     * read at one moment. `before`: the chain value that the first event follows; "" if it is the stream's first.
      */
     readonly tail: (
       key: StreamKey,
       options?: { readonly payloads?: boolean }
-    ) => Effect.Effect<{ readonly head: StreamHead; readonly events: ReadonlyArray<PlacedEvent> }, StorageUnavailable>
+    ) => Effect.Effect<
+      { readonly before: Hash | ""; readonly head: StreamHead; readonly events: ReadonlyArray<PlacedEvent> },
+      StorageUnavailable
+    >
 
     /**
      * Events with a unique key that follow the event with the key `after`, oldest first. Undefined if the stream holds no

@@ -54,6 +54,7 @@ export {
   type AppendOptions,
   EventLog,
   type LibrarySummary,
+  LogDamaged,
   type PlacedEvent,
   type ReadOptions,
   StorageUnavailable,
@@ -62,4 +63,5 @@ export {
 export { listLibraries } from "./listLibraries.ts"
 export { Profiles } from "./Profiles.ts"
 export { type Broadcast, Signals } from "./Signals.ts"
+export { StorageCheck } from "./StorageCheck.ts"
 export { parseTokenSecrets, TokenKeysError, type TokenSecret } from "./TokenSecret.ts"

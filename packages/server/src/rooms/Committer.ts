@@ -6,7 +6,7 @@
  * that it holds every event that the room decided until then.
  */
 import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
-import { isArrayNonEmpty } from "effect/Array"
+import { isArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
 import type { StreamKey } from "../domain/Stream.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextTurn } from "../internal/nextTurn.ts"
@@ -154,25 +154,44 @@ export class Committer extends Context.Service<
         end(done, Exit.fail(failure))
       }
 
+      /**
+       * Appends a batch in one transaction, and returns the result of each append. After a defect, such as a damaged page of the
+       * database, it appends the halves of the batch apart: the streams that the defect does not concern go on.
+       */
+      const appendAll = (
+        appends: NonEmptyReadonlyArray<Append>
+      ): Effect.Effect<ReadonlyArray<Exit.Exit<Appended, StorageUnavailable>>> =>
+        Effect.suspend(() => log.append(appends, { leaveHeld: true })).pipe(
+          Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
+          Effect.exit,
+          Effect.flatMap((exit): ReturnType<typeof appendAll> => {
+            if (Exit.isSuccess(exit)) return Effect.succeed(exit.value.map((result) => Exit.succeed(result)))
+            const middle = appends.length >> 1
+            const [first, second] = [appends.slice(0, middle), appends.slice(middle)]
+            if (!Cause.hasDies(exit.cause) || !isArrayNonEmpty(first) || !isArrayNonEmpty(second)) {
+              return Effect.succeed(appends.map(() => Exit.failCause(exit.cause)))
+            }
+            return Effect.zipWith(appendAll(first), appendAll(second), (all, others) => [...all, ...others])
+          })
+        )
+
       const commit = Effect.suspend(() => {
         const batch = takeBatch()
         const appends = batch.map(({ append }) => append)
         if (!isArrayNonEmpty(appends)) return Effect.void
         begun = elapsed()
         committingSince = clock.currentTimeMillisUnsafe()
-        return Effect.suspend(() => log.append(appends, { leaveHeld: true })).pipe(
-          Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
-          Effect.exit,
+        return appendAll(appends).pipe(
           Effect.tap(() => logIfSlow(elapsed() - begun, appends)),
-          Effect.map((exit) => {
+          Effect.map((exits) => {
             lastMillis = elapsed() - begun
             committingSince = undefined
-            countCommit(lastMillis, appends, exit)
-            failedAt = Exit.isFailure(exit) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
+            countCommit(lastMillis, appends, exits)
+            failedAt = exits.every(Exit.isFailure) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
             for (const [i, taken] of batch.entries()) {
-              const result = Exit.map(exit, (results) => results[i]!)
-              if (Exit.isSuccess(result) && result.value._tag === "Held") keepHeld(taken)
-              else end(taken.done, result)
+              const exit = exits[i]!
+              if (Exit.isSuccess(exit) && exit.value._tag === "Held") keepHeld(taken)
+              else end(taken.done, exit)
             }
           })
         )
@@ -219,13 +238,14 @@ const [seconds, events, streams] = [
 const countCommit = (
   millis: number,
   appends: ReadonlyArray<Append>,
-  exit: Exit.Exit<ReadonlyArray<Appended>, StorageUnavailable>
+  exits: ReadonlyArray<Exit.Exit<Appended, StorageUnavailable>>
 ): void => {
   seconds.observe(millis / 1000)
-  if (Exit.isFailure(exit)) return
+  if (exits.every(Exit.isFailure)) return
   let count = 0
   for (const [i, append] of appends.entries()) {
-    if (exit.value[i]?._tag !== "Committed") continue
+    const exit = exits[i]!
+    if (Exit.isFailure(exit) || exit.value._tag !== "Committed") continue
     count += append.events.length
     Metrics.countStored(append.events)
   }

@@ -2,14 +2,17 @@
 import { Cause, Effect, Layer } from "effect"
 import * as Metrics from "../metrics/Metrics.ts"
 import { EventLog } from "../ports/EventLog.ts"
+import { damageIn } from "./VerifiedEventLog.ts"
 
 const unavailable = Metrics.storageErrors.at({ kind: "unavailable" })
+const damage = Metrics.storageErrors.at({ kind: "damage" })
 const defect = Metrics.storageErrors.at({ kind: "defect" })
 
 const counted = <A, E>(call: () => Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.tapCause(Effect.suspend(call), (cause) =>
     Effect.sync(() => {
-      if (Cause.hasDies(cause)) defect.add()
+      if (damageIn(cause) !== undefined) damage.add()
+      else if (Cause.hasDies(cause)) defect.add()
       else if (!Cause.hasInterruptsOnly(cause)) unavailable.add()
     })
   )

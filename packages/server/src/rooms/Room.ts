@@ -13,7 +13,8 @@
  * - The protocol refuses the command. The room first reads what other processes wrote, and decides once more.
  * - The append conflicts, because another process was faster. The room reads on, and decides the commands again. If that
  *   happens often, then the room takes a turn: it holds the stream still while it reads, decides and appends.
- * - The storage fails. The room answers "Unavailable" to every command that it holds.
+ * - The storage is not available. The room answers "Unavailable" to every command that it holds.
+ * - The log is damaged. The room is dropped, as after a defect.
  *
  * A defect harms as little as possible. If the rules throw for a command, then only that command and its session fail. If
  * a subscriber throws, then only its session fails. If the room's own state is in doubt, because an event in the log cannot
@@ -243,6 +244,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     if (isDropped) return
     try {
       if (Exit.isFailure(exit)) {
+        if (Cause.hasDies(exit.cause)) return drop("Committing", Cause.squash(exit.cause))
         giveUp(queue.fail())
       } else if (exit.value._tag === "Committed") {
         confirm(queue.committing)
@@ -396,11 +398,13 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     queue.beginRead()
     services.run(
       readPage.pipe(
-        Effect.tapCause((cause) => Effect.logWarning(`Reading ${streamName(key)} failed`, cause)),
+        Effect.tapError((error) => Effect.logWarning(`Reading ${streamName(key)} failed`, error)),
         Effect.exit,
         Effect.map((exit) => {
           if (isDropped) return
-          if (Exit.isFailure(exit)) return giveUp(queue.fail())
+          if (Exit.isFailure(exit)) {
+            return Cause.hasDies(exit.cause) ? drop("Reading", Cause.squash(exit.cause)) : giveUp(queue.fail())
+          }
           queue.endRead(exit.value)
           pump()
         })
@@ -421,7 +425,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     })
     services.run(
       services.log.exclusively(key, turn).pipe(
-        Effect.tapCause((cause) => Effect.logWarning(`Writing to ${streamName(key)} failed`, cause)),
+        Effect.tapError((error) => Effect.logWarning(`Writing to ${streamName(key)} failed`, error)),
         Effect.exit,
         Effect.map((exit) => {
           if (isDropped) return

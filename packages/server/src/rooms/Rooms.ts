@@ -12,12 +12,14 @@ import * as Metrics from "../metrics/Metrics.ts"
 import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
+import type { Damage } from "./Damage.ts"
 import { foldTail } from "./foldTail.ts"
 import { isBehind } from "./isBehind.ts"
 import type { LogEpoch } from "./LogEpoch.ts"
 import { makeRoom, roomMetricsOf } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
 import { makeTailCache } from "./TailCache.ts"
+import { damageIn, wrongHead } from "./VerifiedEventLog.ts"
 
 export interface Rooms<State, Command, Refusal, Local> {
   /** Returns the room of a stream, and opens it if need be. It stays open until the scope closes, and `idle` longer. */
@@ -43,11 +45,13 @@ const COMPARISON = "2 seconds"
  * @param options.protocol the protocol's name in the metrics
  * @param options.idle how long a room stays open after its last session
  * @param options.epoch where the rooms report that the log was restored, and hear of it. Default: nowhere, for tests
+ * @param options.damage where the rooms report what they find when they open. Default: nowhere, for tests
  * @param options.prepare runs when a room opens, before its first command; its scope closes with the room
  */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local, Context>(
   protocol: RoomProtocol<State, Command, Refusal, Local, Context>,
   {
+    damage,
     epoch,
     idle,
     prepare,
@@ -56,6 +60,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     readonly protocol: Metrics.ProtocolName
     readonly idle: Duration.Input
     readonly epoch?: LogEpoch["Service"]
+    readonly damage?: Damage["Service"]
     readonly prepare?: (key: StreamKey, local: Local) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   }
 ) {
@@ -70,64 +75,82 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const listeners = new Set<(key: StreamKey) => void>()
   const metrics = roomMetricsOf(protocolName)
 
-  const openRoom = Effect.fnUntraced(function* (name: string) {
-    const key = keyOf(name)
-    const start = () => protocol.initial(key)
-    let isEvicted = false
-    const apply = (before: State, { event, payload }: PlacedEvent): State => {
-      isEvicted = event.type === EVICTED
-      try {
-        return protocol.evolve(before, event, payload)
-      } catch (cause) {
-        throw new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause })
-      }
-    }
-    const { head, value: state } = protocol.readsPayloads
-      ? yield* foldTail(log, key, start, apply, (before, { event, payload }) =>
-          protocol.prepare?.(before, event, payload)
-        )
-      : yield* Effect.map(log.tail(key, { payloads: false }), ({ events, head }) => ({
-          head,
-          value: events.reduce(apply, start())
-        }))
-    const services = {
-      log,
-      committer,
-      announce: (key: StreamKey) => {
-        for (const listener of listeners) {
-          try {
-            listener(key)
-          } catch (defect) {
-            run(Effect.logError(`A listener failed after a commit of ${name}`, Cause.die(defect)))
-          }
-        }
-        run(signals.announce([key]))
-      },
-      broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
-      now: () => clock.currentTimeMillisUnsafe(),
-      elapsed: () => monotonicMillis(clock),
-      run: (effect: Effect.Effect<void>) => void run(effect),
-      tails,
-      frames,
-      metrics,
-      dropped: () => {
-        // A room that has closed may have a successor.
-        if (open.get(name) !== room) return
-        open.delete(name)
-        run(rooms.invalidate(name))
-      },
-      wentBack: (known: StreamHead, found: StreamHead) => epoch?.report(key, known, found)
-    }
-    const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state, isEvicted }, services)
-    if (prepare !== undefined) yield* prepare(key, room.local)
-    return yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        open.set(name, room)
-        return room
-      }),
-      () => Effect.sync(() => void (open.get(name) === room && open.delete(name)))
+  /** Reports a stream that the log holds less of than a room, unless the events are there and their head alone is wrong. */
+  const wentBack = (key: StreamKey, known: StreamHead, found: StreamHead) =>
+    log.read(key, { after: known.version - 1, limit: 1, payloads: false }).pipe(
+      Effect.map(([last]) => last?.event.chain === known.chain),
+      Effect.orElseSucceed(() => false),
+      Effect.map((isThere) =>
+        isThere ? damage?.report(wrongHead(key, known.version)) : epoch?.report(key, known, found)
+      ),
+      Effect.catchDefect((defect) => Effect.logError(`Reading ${streamName(key)} failed`, Cause.die(defect)))
     )
-  })
+
+  const openRoom = Effect.fnUntraced(
+    function* (name: string) {
+      const key = keyOf(name)
+      const start = () => protocol.initial(key)
+      let isEvicted = false
+      const apply = (before: State, { event, payload }: PlacedEvent): State => {
+        isEvicted = event.type === EVICTED
+        try {
+          return protocol.evolve(before, event, payload)
+        } catch (cause) {
+          throw new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause })
+        }
+      }
+      const { head, value: state } = protocol.readsPayloads
+        ? yield* foldTail(log, key, start, apply, (before, { event, payload }) =>
+            protocol.prepare?.(before, event, payload)
+          )
+        : yield* Effect.map(log.tail(key, { payloads: false }), ({ events, head }) => ({
+            head,
+            value: events.reduce(apply, start())
+          }))
+      const services = {
+        log,
+        committer,
+        announce: (key: StreamKey) => {
+          for (const listener of listeners) {
+            try {
+              listener(key)
+            } catch (defect) {
+              run(Effect.logError(`A listener failed after a commit of ${name}`, Cause.die(defect)))
+            }
+          }
+          run(signals.announce([key]))
+        },
+        broadcast: (message: Uint8Array) => void run(signals.broadcast({ key, frame: message })),
+        now: () => clock.currentTimeMillisUnsafe(),
+        elapsed: () => monotonicMillis(clock),
+        run: (effect: Effect.Effect<void>) => void run(effect),
+        tails,
+        frames,
+        metrics,
+        dropped: () => {
+          // A room that has closed may have a successor.
+          if (open.get(name) !== room) return
+          open.delete(name)
+          run(rooms.invalidate(name))
+        },
+        wentBack: (known: StreamHead, found: StreamHead) => void run(wentBack(key, known, found))
+      }
+      const room: Room<State, Command, Refusal, Local> = makeRoom(key, protocol, { head, state, isEvicted }, services)
+      if (prepare !== undefined) yield* prepare(key, room.local)
+      return yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          open.set(name, room)
+          return room
+        }),
+        () => Effect.sync(() => void (open.get(name) === room && open.delete(name)))
+      )
+    },
+    Effect.tapCause((cause) => Effect.sync(() => reportDamage(cause)))
+  )
+  const reportDamage = (cause: Cause.Cause<unknown>) => {
+    const found = damageIn(cause)
+    if (found !== undefined) damage?.report(found)
+  }
   const rooms = yield* makeKeyedResource({ open: openRoom, idle })
 
   const wake = (keys: ReadonlyArray<StreamKey>) => {

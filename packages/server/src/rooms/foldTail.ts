@@ -7,7 +7,9 @@ import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "
 import { inTurns } from "../internal/inTurns.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextSlice, TURN_MILLIS } from "../internal/nextTurn.ts"
-import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
+import type { EventLog, LogDamaged, PlacedEvent } from "../ports/EventLog.ts"
+import { isBehind } from "./isBehind.ts"
+import { gapBefore, wrongHead } from "./VerifiedEventLog.ts"
 
 /** A page takes some milliseconds to read. */
 const [PAGE_EVENTS, PAGE_BYTES] = [500, 128 * 1024] as const
@@ -19,7 +21,7 @@ export interface FoldedTail<A> {
 
 /**
  * Applies `step` to each event of the tail, oldest first, with its payload. The steps of `prepare` are done before. It starts again if a payload was purged while it reads,
- * because of a newer checkpoint.
+ * because of a newer checkpoint. Dies of `LogDamaged` if the events do not follow each other up to the stream's head.
  */
 export const foldTail = Effect.fnUntraced(function* <A>(
   log: EventLog["Service"],
@@ -30,16 +32,24 @@ export const foldTail = Effect.fnUntraced(function* <A>(
 ) {
   const clock = yield* Clock.Clock
   const newestCheckpoint = Effect.map(log.streams({ ...key, limit: 1, payloads: false }), ([found]) => found)
+  /** Dies of damage, unless the log was restored from a backup while it was read: then it is read again. */
+  const dieOf = Effect.fnUntraced(function* (damage: LogDamaged, stream: StreamHead) {
+    if (!isBehind((yield* newestCheckpoint) ?? emptyHead, stream)) return yield* Effect.die(damage)
+  })
   while (true) {
     const stream = yield* newestCheckpoint
     let tail: FoldedTail<A> = { head: emptyHead, value: start() }
     if (stream === undefined) return tail
     let after = (yield* beginOf(log, key, stream.checkpoint)) - 1
+    let chain = yield* chainAt(log, key, after)
     let isOutdated = false
     while (after < stream.version) {
       const page = yield* log.read(key, { after, limit: PAGE_EVENTS, maxBytes: PAGE_BYTES })
-      if (page.length === 0) break
-      if (page.some(({ event, payload }) => payload === null && event.payloadHash !== "")) {
+      const gap = gapBefore(key, { version: after, chain }, page[0]?.event)
+      if (gap !== undefined) {
+        yield* dieOf(gap, stream)
+        isOutdated = true
+      } else if (page.some(({ event, payload }) => payload === null && event.payloadHash !== "")) {
         isOutdated = (yield* newestCheckpoint)?.checkpoint !== stream.checkpoint
       }
       if (isOutdated) break
@@ -54,8 +64,11 @@ export const foldTail = Effect.fnUntraced(function* <A>(
         begun = monotonicMillis(clock)
       }
       after = tail.head.version
+      chain = tail.head.chain
     }
-    if (!isOutdated) return tail
+    if (isOutdated) continue
+    if (tail.head.version !== stream.version || tail.head.chain === stream.chain) return tail
+    yield* dieOf(wrongHead(key, stream.version), stream)
   }
 })
 
@@ -63,6 +76,13 @@ const beginOf = Effect.fnUntraced(function* (log: EventLog["Service"], key: Stre
   if (checkpoint === 0) return 1
   const [found] = yield* log.read(key, { after: checkpoint - 1, limit: 1, payloads: false })
   return found === undefined ? checkpoint : readsFrom(found.event)
+})
+
+/** The chain value at a version; "" at version 0, and where the event is missing. */
+const chainAt = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, version: number) {
+  if (version === 0) return "" as const
+  const [found] = yield* log.read(key, { after: version - 1, limit: 1, payloads: false })
+  return found?.event.version === version ? found.event.chain : ("" as const)
 })
 
 const stepped = <A>(

@@ -1,7 +1,7 @@
 /** Rows of a database and the values of the port: hashes are 32 bytes in a row, and URL-safe base64 everywhere else. */
 import type { Hash, LibraryId } from "../domain/Ids.ts"
 import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import type { LibrarySummary, PlacedEvent, StreamSummary } from "../ports/EventLog.ts"
+import { type LibrarySummary, LogDamaged, type PlacedEvent, type StreamSummary } from "../ports/EventLog.ts"
 import type { PayloadCodec } from "./PayloadCodec.ts"
 
 export interface EventRow {
@@ -53,8 +53,16 @@ export const hashBytes = (hash: Hash | ""): Uint8Array | null => (hash === "" ? 
 export const hashText = (bytes: Uint8Array): Hash =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64url") as Hash
 
-/** Throws when the row is damaged: a damaged log is not served. */
-export const eventOf = (row: EventRow): StreamEvent => {
+/** Throws `LogDamaged` when the row cannot be decoded: a damaged log is not served. */
+export const eventOf = ({ libraryId, streamId }: StreamKey, row: EventRow): StreamEvent => {
+  try {
+    return decode(row)
+  } catch (cause) {
+    throw new LogDamaged({ libraryId, streamId, version: row.version, detail: "the event cannot be decoded", cause })
+  }
+}
+
+const decode = (row: EventRow): StreamEvent => {
   const event: StreamEvent = {
     version: row.version,
     generation: row.generation,
@@ -69,10 +77,24 @@ export const eventOf = (row: EventRow): StreamEvent => {
   return row.unique_key === null ? event : { ...event, uniqueKey: row.unique_key }
 }
 
-/** Throws when the row is damaged. */
+/** Throws `LogDamaged` when the row cannot be decoded. Does not compare the payload with its hash. */
 export const placedEventOf = (codec: PayloadCodec, key: StreamKey, row: PlacedEventRow): PlacedEvent => {
-  const event = eventOf(row)
+  const event = eventOf(key, row)
   return { event, payload: row.payload === null ? null : ownBytes(codec.unpack(key, event, row.payload)) }
+}
+
+/** A row of a stream's tail. The first row is the event before the tail, without its payload, if there is one. */
+export interface TailRow extends PlacedEventRow {
+  /** The version of the stream's newest checkpoint; 0: there is none. */
+  readonly checkpoint_version: number
+}
+
+/** Throws `LogDamaged` when a row cannot be decoded. */
+export const tailOf = (codec: PayloadCodec, key: StreamKey, rows: ReadonlyArray<TailRow>) => {
+  const [first] = rows
+  const isBefore = first !== undefined && first.version < first.checkpoint_version
+  const events = (isBefore ? rows.slice(1) : rows).map((row) => placedEventOf(codec, key, row))
+  return { before: isBefore ? hashText(first.chain) : ("" as const), head: headAfter(events), events }
 }
 
 /** A driver may return views into a buffer of many rows. A small payload that is kept would keep the whole buffer. */

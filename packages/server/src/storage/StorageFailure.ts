@@ -2,10 +2,11 @@
  * One rule for every storage: is a failed statement an outage or a defect?
  *
  * An outage may pass while the code and the data stay as they are, so the caller gets `StorageUnavailable` and may try again.
- * A defect is a fault of this project's code or damaged data; another try would fail as well, so the fiber dies.
+ * A defect is a fault of this project's code or damaged data; another try would fail as well, so the fiber dies. Of damaged data
+ * it dies with `LogDamaged`.
  */
 import { type Duration, Effect } from "effect"
-import { StorageUnavailable } from "../ports/EventLog.ts"
+import { LogDamaged, StorageUnavailable } from "../ports/EventLog.ts"
 
 /** The rule. A failure of a kind that is not known counts as an outage. */
 const RULE = {
@@ -62,6 +63,7 @@ export const makeUnavailable =
     const mapped = Effect.catch(effect, (error: FailedStatement | StorageUnavailable) => {
       if (error instanceof StorageUnavailable) return Effect.fail(error)
       const kind = KINDS[error.reason._tag] ?? kindOf(error.reason.cause)
+      if (kind === "damage") return Effect.die(damagedBy(operation, rootCauseOf(error)))
       return kind !== undefined && RULE[kind] === "defect"
         ? Effect.die(error)
         : Effect.fail(new StorageUnavailable({ operation, cause: rootCauseOf(error) }))
@@ -72,6 +74,11 @@ export const makeUnavailable =
       orElse: () => Effect.fail(new StorageUnavailable({ operation, cause: new Error("the database does not answer") }))
     })
   }
+
+const damagedBy = (operation: string, cause: unknown): LogDamaged =>
+  new LogDamaged({ detail: `the database failed to ${operation}: ${messageOf(cause)}`, cause })
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 /**
  * Reports every failure as `StorageUnavailable`. For opening, migrating and inspecting a database: there an operator reads the

@@ -13,7 +13,9 @@ export {
   type PlacedEventRow,
   placedEventOf,
   type StreamRow,
-  streamSummaryOf
+  streamSummaryOf,
+  type TailRow,
+  tailOf
 } from "./EventCodec.ts"
 export {
   type AppliedMigration,

@@ -128,7 +128,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         assert.deepStrictEqual(yield* log.heads([unknown, known, unknown]), [emptyHead, head, emptyHead])
         assert.deepStrictEqual(yield* log.heads([]), [])
         assert.deepStrictEqual(yield* log.read(unknown, { after: 0 }), [])
-        assert.deepStrictEqual(yield* log.tail(unknown), { head: emptyHead, events: [] })
+        assert.deepStrictEqual(yield* log.tail(unknown), { before: "", head: emptyHead, events: [] })
       })
     )
 
@@ -307,10 +307,12 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const log = yield* EventLog
         const key = randomKey()
         const first = yield* appendAll(key, emptyHead, [update(bytes("before"))])
+        const whole = yield* log.tail(key)
         assert.deepStrictEqual(
-          (yield* log.tail(key)).events.map(({ event }) => event.version),
+          whole.events.map(({ event }) => event.version),
           [1]
         )
+        assert.strictEqual(whole.before, "")
         const { append, head } = after(key, first, [
           snapshot("a"),
           update(bytes("1")),
@@ -319,7 +321,8 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
           update(bytes("3"))
         ])
         yield* log.append([append])
-        assert.deepStrictEqual(yield* log.tail(key), { head, events: append.events.slice(2) })
+        const before = append.events[1]!.event.chain
+        assert.deepStrictEqual(yield* log.tail(key), { before, head, events: append.events.slice(2) })
         const bare = yield* log.tail(key, { payloads: false })
         assert.deepStrictEqual(
           bare.events.map(({ event }) => event),

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { emptyHead, type NewEvent, place } from "../../src/domain/Stream.ts"
-import { type Append, type Appended, EventLog, type StorageUnavailable } from "../../src/ports/EventLog.ts"
+import { type Append, type Appended, EventLog, LogDamaged, type StorageUnavailable } from "../../src/ports/EventLog.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
 
 const event: NewEvent = { type: "Stored", data: {}, payloadHash: "", checkpoint: false }
@@ -153,3 +153,26 @@ it.effect("an append to a stream that another writer holds for 8 seconds fails, 
 )
 
 const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+it.effect("streams that a damaged page concerns fail, and the others of their transaction commit", () =>
+  withCommitter(
+    (log) => ({
+      ...log,
+      append: (batch, options) =>
+        batch.some(({ key }) => key.streamId.startsWith("damaged"))
+          ? Effect.die(new LogDamaged({ detail: "database disk image is malformed" }))
+          : log.append(batch, options)
+    }),
+    (committer) =>
+      Effect.gen(function* () {
+        const names = ["a", "damaged 1", "b", "c", "damaged 2", "d"]
+        const exits = yield* Effect.forEach(names, (name) => commit(committer, name), { concurrency: "unbounded" })
+        assert.deepStrictEqual(
+          names.filter((_, i) => Exit.isSuccess(exits[i]!)),
+          ["a", "b", "c", "d"]
+        )
+        assert.isTrue(exits.every((exit) => Exit.isSuccess(exit) || Exit.hasDies(exit)))
+        assert.isFalse(committer.failing())
+      })
+  )
+)

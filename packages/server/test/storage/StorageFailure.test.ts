@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit } from "effect"
-import { StorageUnavailable } from "../../src/ports/EventLog.ts"
+import { LogDamaged, StorageUnavailable } from "../../src/ports/EventLog.ts"
 import { type FailureKind, makeUnavailable } from "../../src/storage/StorageFailure.ts"
 
 const unavailable = makeUnavailable((cause) => (cause as { readonly kind?: FailureKind }).kind)
@@ -45,6 +45,16 @@ describe("a failed statement", () => {
       })
     )
   }
+
+  it.effect("dies of LogDamaged if the database found damage, with the operation and the innermost cause", () =>
+    Effect.gen(function* () {
+      const cause = Object.assign(new Error("disk image is malformed"), { kind: "damage" })
+      const exit = yield* Effect.exit(unavailable("append")(Effect.fail({ reason: { _tag: "UnknownError", cause } })))
+      const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      assert.instanceOf(defect, LogDamaged)
+      assert.match(String(defect), /the database failed to append/)
+    })
+  )
 
   it.effect("becomes StorageUnavailable with the operation and the innermost cause", () =>
     Effect.gen(function* () {

@@ -2,7 +2,8 @@
  * - `GET /livez`: 200 while the process answers at all. A supervisor restarts a process that does not.
  * - `GET /readyz`: 200 while the storage can be read, commits succeed, and commands are answered; otherwise 503 with the
  *   reason. A load balancer sends no clients to a server that is not ready.
- * - `GET /healthz`: the same, for a probe that knows one path.
+ * - `GET /healthz`: the same, for a probe that knows one path. Its 200 carries a warning if the log is damaged somewhere: the
+ *   clients of that stream are closed, and the others need this server.
  */
 import { Clock, Effect, Layer, Option } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
@@ -13,6 +14,7 @@ import { EventLog } from "../../ports/EventLog.ts"
 import { DocumentRooms } from "../../protocols/secsync/Rooms.ts"
 import { LibraryRooms } from "../../protocols/verdant/Rooms.ts"
 import { Committer } from "../../rooms/Committer.ts"
+import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
 
 /** The paths of probes, which need no token. */
@@ -28,13 +30,16 @@ const STALL_MILLIS = 10_000
 /** How long one answer of the storage holds. Requests need no token, so that many of them must not reach the storage. */
 const PROBE_TTL = "1 second"
 
-export type Health = { readonly status: "ok" } | { readonly status: "unhealthy"; readonly reason: string }
+export type Health =
+  /** `warning`: all streams are served but some, whose data is damaged. */
+  { readonly status: "ok"; readonly warning?: string } | { readonly status: "unhealthy"; readonly reason: string }
 
 /** Makes the look at the server's health. Many looks at a time are one at the storage. */
 export const makeHealth = Effect.gen(function* () {
   const log = yield* EventLog
   const committer = yield* Committer
   const epoch = yield* LogEpoch
+  const damage = yield* Damage
   const rooms = [yield* DocumentRooms, yield* LibraryRooms]
   const heads = Effect.suspend(() => log.heads([probe]))
   const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
@@ -54,9 +59,12 @@ export const makeHealth = Effect.gen(function* () {
       yield* Effect.logWarning(`${streamName(wait.key)} has not answered since ${new Date(wait.since).toISOString()}`)
       return unhealthy("a room has not answered for 10 seconds; the server log names it")
     }
-    return { status: "ok" } as const
+    return damage.places() === 0 ? ({ status: "ok" } as const) : ({ status: "ok", warning: DAMAGED } as const)
   })
 })
+
+/** The answer is public, so it names no stream. */
+const DAMAGED = "the log is damaged; the server log and `sync-admin doctor` name the streams"
 
 const unhealthy = (reason: string) => ({ status: "unhealthy", reason }) as const
 

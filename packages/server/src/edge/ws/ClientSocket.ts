@@ -12,6 +12,7 @@ import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
+import { damageIn } from "../../rooms/VerifiedEventLog.ts"
 import type { ConnectionLog } from "../ConnectionLog.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
 import type { UserTurns } from "../UserTurns.ts"
@@ -203,6 +204,8 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
         case "AccessUndecided":
           return connection.close(CloseCode.tryAgainLater, error.message)
         case undefined:
+          // The server's log has said so: clients may come back many times.
+          if (damageIn(cause) !== undefined) return connection.close(CloseCode.internalError, "the log is damaged")
           yield* Effect.logError("A connection failed", cause)
           return connection.close(CloseCode.internalError, "internal error")
       }

@@ -4,6 +4,7 @@ import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
+import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
@@ -116,6 +117,7 @@ export class DocumentRooms extends Context.Service<
       Effect.gen(function* () {
         const quotas = yield* Quotas
         const epoch = yield* LogEpoch
+        const damage = yield* Damage
         const countOf = yield* makeDocumentCounts
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
           local.quota = yield* quotas.of(libraryId)
@@ -124,9 +126,9 @@ export class DocumentRooms extends Context.Service<
           local.isReturning = epoch.isReturning
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch })
+        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch, damage })
         yield* showDocuments(rooms.all)
         return DocumentRooms.of(rooms)
       })
-    ).pipe(Layer.provide(LogEpoch.layer))
+    ).pipe(Layer.provide([LogEpoch.layer, Damage.layer]))
 }

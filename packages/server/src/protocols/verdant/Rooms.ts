@@ -13,6 +13,7 @@ import { initial, isNew, type LibraryState } from "../../domain/verdant/State.ts
 import { RandomId } from "../../internal/randomId.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
@@ -125,6 +126,7 @@ export class LibraryRooms extends Context.Service<
         const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
         const quotas = yield* Quotas
         const epoch = yield* LogEpoch
+        const damage = yield* Damage
         const run = yield* FiberSet.makeRuntime<never>()
         // The command that evicted the library may not reach its files, so every process that observes it deletes them.
         const deleteFiles = (libraryId: LibraryId): void => {
@@ -148,9 +150,9 @@ export class LibraryRooms extends Context.Service<
         const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota, epoch })
+        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota, epoch, damage })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })
-    ).pipe(Layer.provide(LogEpoch.layer))
+    ).pipe(Layer.provide([LogEpoch.layer, Damage.layer]))
 }

@@ -22,8 +22,10 @@ import { BlobStore, type BlobStoreUnavailable, type BlobTooLarge } from "../../p
 import { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
+import { Damage } from "../../rooms/Damage.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
+import * as VerifiedEventLog from "../../rooms/VerifiedEventLog.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { newBlobKey } from "./files/BlobKeys.ts"
 import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
@@ -192,7 +194,9 @@ export class VerdantLibraries extends Context.Service<
     VerdantLibraries.layer(files).pipe(
       Layer.provide(VerdantFiles.layer),
       Layer.provide(LibraryRooms.layer()),
-      Layer.provide([Committer.layer, Quotas.layer()])
+      Layer.provide([Committer.layer, Quotas.layer()]),
+      Layer.provide(VerifiedEventLog.layer),
+      Layer.provide(Damage.layer)
     )
 }
 

@@ -11,6 +11,7 @@ import { Signals } from "../../../src/ports/Signals.ts"
 import { DocumentRooms } from "../../../src/protocols/secsync/Rooms.ts"
 import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { Damage } from "../../../src/rooms/Damage.ts"
 import { LogEpoch } from "../../../src/rooms/LogEpoch.ts"
 import { Quotas } from "../../../src/rooms/Quotas.ts"
 
@@ -22,7 +23,7 @@ const start = Effect.fnUntraced(function* (change: (log: EventLog["Service"]) =>
   const services = yield* Layer.build(
     Layer.mergeAll(DocumentRooms.layer(), LibraryRooms.layer()).pipe(
       Layer.provide(Quotas.layer()),
-      Layer.provideMerge([Committer.layer, LogEpoch.layer]),
+      Layer.provideMerge([Committer.layer, LogEpoch.layer, Damage.layer]),
       Layer.provideMerge([Layer.succeed(EventLog, change(log)), Signals.layerNone])
     )
   )
