@@ -14,6 +14,7 @@ import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
+import { Openings } from "../rooms/Openings.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import { SigningKeys } from "../rooms/SigningKeys.ts"
 import { layerWebhooks } from "../webhooks/Webhooks.ts"
@@ -40,6 +41,7 @@ export const provideServices =
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         LogEpoch.layer,
+        Openings.layer(options.limits),
         NodeHttpServer.layerHttpServices
       ]),
       Layer.provide(MeasuredEventLog.layer)

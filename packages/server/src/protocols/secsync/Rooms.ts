@@ -5,6 +5,7 @@ import { noQuota, type Quota } from "../../domain/Quota.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
+import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -115,6 +116,7 @@ export class DocumentRooms extends Context.Service<
       DocumentRooms,
       Effect.gen(function* () {
         const quotas = yield* Quotas
+        const openings = yield* Openings
         const epoch = yield* LogEpoch
         const countOf = yield* makeDocumentCounts
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
@@ -124,7 +126,7 @@ export class DocumentRooms extends Context.Service<
           local.isReturning = epoch.isReturning
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch })
+        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch, openings })
         yield* showDocuments(rooms.all)
         return DocumentRooms.of(rooms)
       })

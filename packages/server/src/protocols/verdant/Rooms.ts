@@ -14,6 +14,7 @@ import { RandomId } from "../../internal/randomId.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
+import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -124,6 +125,7 @@ export class LibraryRooms extends Context.Service<
         const clock = yield* Clock.Clock
         const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
         const quotas = yield* Quotas
+        const openings = yield* Openings
         const epoch = yield* LogEpoch
         const run = yield* FiberSet.makeRuntime<never>()
         // The command that evicted the library may not reach its files, so every process that observes it deletes them.
@@ -148,7 +150,13 @@ export class LibraryRooms extends Context.Service<
         const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota, epoch })
+        const rooms = yield* makeRooms(protocol, {
+          protocol: "verdant",
+          idle: IDLE,
+          prepare: setQuota,
+          epoch,
+          openings
+        })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })

@@ -22,6 +22,7 @@ import { BlobStore, type BlobStoreUnavailable, type BlobTooLarge } from "../../p
 import { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
+import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
@@ -192,7 +193,7 @@ export class VerdantLibraries extends Context.Service<
     VerdantLibraries.layer(files).pipe(
       Layer.provide(VerdantFiles.layer),
       Layer.provide(LibraryRooms.layer()),
-      Layer.provide([Committer.layer, Quotas.layer()])
+      Layer.provide([Committer.layer, Quotas.layer(), Openings.layer()])
     )
 }
 
