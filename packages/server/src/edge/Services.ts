@@ -1,6 +1,7 @@
 /** The services behind the handlers of a server, over the ports. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
+import { layerRisingClock } from "../internal/RisingClock.ts"
 import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
@@ -44,5 +45,6 @@ export const provideServices =
         Openings.layer(options.limits),
         NodeHttpServer.layerHttpServices
       ]),
-      Layer.provide(MeasuredEventLog.layer)
+      Layer.provide(MeasuredEventLog.layer),
+      Layer.provide(layerRisingClock)
     )
