@@ -2,29 +2,16 @@
 import { assert, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { startServer } from "../support/servers/TestServer.ts"
+import { shiftedClock } from "../support/shiftedClock.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClients, untilSame } from "../support/verdant/VerdantClient.ts"
-
-/** A clock that differs from the machine's by so many milliseconds. */
-const differingBy = (clock: Clock.Clock, ahead: number): Clock.Clock => {
-  const millis = () => clock.currentTimeMillisUnsafe() + ahead
-  return {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: () => BigInt(millis()) * 1_000_000n,
-    currentTimeNanos: Effect.sync(() => BigInt(millis()) * 1_000_000n),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    monotonicTimeNanos: clock.monotonicTimeNanos,
-    sleep: (duration) => clock.sleep(duration)
-  }
-}
 
 it.live(
   "clients that are ahead of the server by more than a minute see each other's changes as soon as their time has come",
   () =>
     Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      const behind = differingBy(clock, -63_000)
+      const behind = shiftedClock(clock, () => -63_000)
       const server = yield* Effect.provideService(startServer(), Clock.Clock, behind)
       const library = libraryOn(server)
       // Their tokens are of the server's time.

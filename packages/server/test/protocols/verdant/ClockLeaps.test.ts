@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect } from "effect"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
 import { startMemoryServer } from "#test-support/servers/TestServer"
+import { shiftedClock } from "#test-support/shiftedClock"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
 import { LibraryId } from "../../../src/domain/Ids.ts"
@@ -14,14 +15,7 @@ const HOUR = 3_600_000
 const start = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const machine = { ahead: 0 }
-  const millis = () => clock.currentTimeMillisUnsafe() + machine.ahead
-  const leaping: Clock.Clock = {
-    ...clock,
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
-    sleep: (duration) => clock.sleep(duration)
-  }
+  const leaping = shiftedClock(clock, () => machine.ahead)
   const server = yield* Effect.provideService(startMemoryServer(), Clock.Clock, leaping)
   const library = libraryOn(server)
   const join = Effect.gen(function* () {
