@@ -11,6 +11,8 @@ export interface Soak {
   readonly urls: ReadonlyArray<string>
   /** A promise does not hold. */
   readonly report: (problem: string) => void
+  /** A client was served a document for so many milliseconds that lacked what was acknowledged. */
+  readonly wasBehind: (millis: number) => void
 }
 
 export interface Message {

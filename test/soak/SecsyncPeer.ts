@@ -11,6 +11,8 @@ import { type Message, Peer, type Soak } from "./Peer.ts"
 
 const MAX_IN_FLIGHT = 8
 const UPDATES_PER_SNAPSHOT = 60
+/** How long a document may lack what was acknowledged before that counts as lost. */
+const MAX_BEHIND_MILLIS = 60_000
 
 type Numbers = Readonly<Record<string, number>>
 
@@ -25,6 +27,7 @@ export class SecsyncPeer extends Peer {
   private readonly numbers = new Map<string, number>()
   private readonly snapshotAfter: number
   private acknowledged = 0
+  private behindSince: number | undefined
   private active: SealedSnapshot | undefined
   private clocks = new Map<string, number>()
   private isLoaded = false
@@ -125,8 +128,7 @@ export class SecsyncPeer extends Peer {
       (message) => decode(message)[this.author.pubKey] ?? 0
     )
     const found = Math.max(0, ...stored)
-    if (found < this.acknowledged)
-      this.soak.report(`${this.name} was acknowledged ${this.acknowledged}, and the document holds ${found}`)
+    if (this.isBehind(found)) return
     this.acknowledged = found
     this.active = undefined
     this.clocks = new Map()
@@ -137,6 +139,26 @@ export class SecsyncPeer extends Peer {
     for (const update of updates) this.takeUpdate(update)
     this.isLoaded = true
     this.flush()
+  }
+
+  /**
+   * A process that was cut off from the others or from the database may serve an older document for a while. The client writes
+   * nothing until it has what was acknowledged, because its next number would hide that one was lost.
+   */
+  private isBehind(found: number): boolean {
+    if (found >= this.acknowledged) {
+      if (this.behindSince !== undefined) this.soak.wasBehind(Date.now() - this.behindSince)
+      this.behindSince = undefined
+      return false
+    }
+    this.behindSince ??= Date.now()
+    if (Date.now() - this.behindSince < MAX_BEHIND_MILLIS) {
+      this.cut()
+      return true
+    }
+    this.soak.report(`${this.name} was acknowledged ${this.acknowledged}, and the document holds ${found}`)
+    this.behindSince = undefined
+    return false
   }
 
   private follow(snapshot: SealedSnapshot): void {

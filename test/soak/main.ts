@@ -59,6 +59,10 @@ const report = (problem: string): void => {
   console.log(`${(elapsed() / 1000).toFixed(1)} s: ${problem}`)
   if (problems.length < MAX_PROBLEMS) problems.push(problem)
 }
+let longestBehind = 0
+const wasBehind = (millis: number): void => {
+  longestBehind = Math.max(longestBehind, millis)
+}
 const faults = new Map<string, number>()
 
 const mint = (libraryId: string, userId: string) =>
@@ -129,7 +133,12 @@ const waitUntil = (holds: () => boolean, millis: number) =>
 
 const soak = Effect.gen(function* () {
   const servers = yield* startServers(values.storage as StorageName)
-  const world: Soak = { random, urls: servers.nodes.map(({ network }) => `ws://127.0.0.1:${network.port}`), report }
+  const world: Soak = {
+    random,
+    urls: servers.nodes.map(({ network }) => `ws://127.0.0.1:${network.port}`),
+    report,
+    wasBehind
+  }
   const clock = yield* Clock.Clock
   const earlier = shiftedClock(clock, () => -TOKENS_BEFORE)
   const token = (userId: string) => Effect.provideService(mint("soak", userId), Clock.Clock, earlier)
@@ -211,6 +220,7 @@ const soak = Effect.gen(function* () {
   console.log(
     `${values.storage}, ${minutes} minutes, seed ${seed}: ${numbers} numbers written, ${connections} connections, ${happened}. ` +
       `Memory of the servers: ${middle.toFixed(0)} MiB in the middle third, ${last.toFixed(0)} MiB in the last. ` +
+      `A document was behind for ${(longestBehind / 1000).toFixed(1)} s at most. ` +
       (problems.length === 0 ? "No problem." : `${problems.length} problems.`)
   )
 }).pipe(Effect.scoped)
