@@ -43,7 +43,7 @@ export abstract class Peer {
     return this.newest
   }
 
-  /** What it holds: equal for all peers of one document or library in the end. */
+  /** Its content, which is equal for all peers of one document or library in the end. */
   abstract get content(): string
   /** Whether the server has acknowledged everything. */
   abstract get isSettled(): boolean
