@@ -17,7 +17,7 @@ const slow = [
   "packages/server/test/domain/verdant/{LargeObjects,ManyOperations}.test.ts",
   "packages/server/test/edge/MemoryBudget.test.ts",
   "packages/server/test/edge/http/files/FileRoutes.test.ts",
-  "packages/server/test/edge/ws/{ArrivingMessage,ClosedByServer,FrameQueue,HostileFrames,SlowClients}.test.ts",
+  "packages/server/test/edge/ws/{ArrivingMessage,Churn,ClosedByServer,FrameQueue,HostileFrames,SlowClients}.test.ts",
   "packages/server/test/protocols/JsonBudget.test.ts",
   "packages/server/test/protocols/verdant/{Bounds,LargeLibraries}.test.ts"
 ]

@@ -15,6 +15,7 @@ export interface ServerProcess {
   /** ws://127.0.0.1:PORT */
   readonly url: string
   readonly port: number
+  readonly pid: number
   /** Sends SIGKILL, and waits until the process is gone. */
   readonly kill: Effect.Effect<void>
   /** Sends SIGTERM, and waits until the process has finished its work and is gone. */
@@ -59,7 +60,8 @@ export const spawnServer = (
         child.on("exit", () => resume(Effect.void))
         child.kill(signal)
       })
-    return { url: `ws://127.0.0.1:${listening}`, port: listening, kill: end("SIGKILL"), stop: end("SIGTERM") }
+    const url = `ws://127.0.0.1:${listening}`
+    return { url, port: listening, pid: child.pid!, kill: end("SIGKILL"), stop: end("SIGTERM") }
   })
 
 /** Runs a `sync-admin` command with `--json`. */

@@ -181,7 +181,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       limits: {
         ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
         ...(connections === undefined ? {} : { maxConnections: connections }),
-        ...(memory === undefined ? {} : { messageMemory: memory * MIB })
+        ...(memory === undefined ? {} : { messageMemory: memory * MIB }),
+        ...openingsFor(flags["database-connections"])
       },
       ...(host === undefined ? {} : { host }),
       secsync: {
@@ -296,3 +297,7 @@ Look into the log:
   npx -y pnpm@12.21.0 exec sync-admin library list
 
 The token grants access to the library "${DEV_LIBRARY}" for 30 days. Stop with Ctrl-C.`
+
+/** Commits and the reads of served clients keep a fifth of the connections to the database, and one at least. */
+const openingsFor = (connections: number | undefined) =>
+  connections === undefined ? {} : { maxOpenings: Math.max(1, Math.floor(connections * 0.8)) }

@@ -68,6 +68,17 @@ export interface SocketLimits {
    */
   readonly handshakeTimeout: Duration.Input
   /**
+   * Reads by which documents and libraries are opened, of all clients together. Default: 8, which leaves two of Postgres' ten
+   * connections to commits; four fifths of `--database-connections`. The documents of further clients wait, the oldest first.
+   */
+  readonly maxOpenings: number
+  /**
+   * Documents and libraries that wait for such a read. Default: 1,000. A further one is not opened: its client is closed with
+   * 1013 and can connect again, and a poll is answered with 503. A document stays in the line for some seconds after its client
+   * has gone, so that the client finds it opened when it comes back.
+   */
+  readonly maxWaitingOpenings: number
+  /**
    * Time from a request's head to the end of its body, except for file uploads. Default: 30 seconds. After it the request
    * is answered with 408 Request Timeout, if it has no answer yet, and its connection ends.
    */
@@ -93,6 +104,8 @@ export const defaultLimits: SocketLimits = {
   maxChangeStreamsPerLibrary: 20,
   maxBufferedBytes: 16 * 1024 * 1024,
   messageMemory: Math.min(256 * MIB, Math.max(64 * MIB, getHeapStatistics().heap_size_limit / 4)),
+  maxOpenings: 8,
+  maxWaitingOpenings: 1000,
   handshakeTimeout: "10 seconds",
   bodyTimeout: "30 seconds",
   heartbeat: "30 seconds"

@@ -1,6 +1,7 @@
 /** The services behind the handlers of a server, over the ports. */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
+import { layerRisingClock } from "../internal/RisingClock.ts"
 import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
@@ -15,6 +16,7 @@ import { Committer } from "../rooms/Committer.ts"
 import { Damage } from "../rooms/Damage.ts"
 import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
+import { Openings } from "../rooms/Openings.ts"
 import { Quotas } from "../rooms/Quotas.ts"
 import { layerScrub } from "../rooms/Scrub.ts"
 import { SigningKeys } from "../rooms/SigningKeys.ts"
@@ -43,9 +45,11 @@ export const provideServices =
         Quotas.layer(options.quota, options.quotaOf),
         Committer.layer,
         LogEpoch.layer,
+        Openings.layer(options.limits),
         NodeHttpServer.layerHttpServices
       ]),
       Layer.provide(MeasuredEventLog.layer),
       Layer.provide(VerifiedEventLog.layer),
-      Layer.provide(Damage.layer)
+      Layer.provide(Damage.layer),
+      Layer.provide(layerRisingClock)
     )

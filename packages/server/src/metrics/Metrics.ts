@@ -92,6 +92,7 @@ export const CLOSE_REASONS = {
     "the token has ended",
     "the token is not valid",
     "the token was revoked",
+    "too many documents wait to be opened",
     "too many events wait behind the document",
     "too many malformed or wrongly signed messages",
     "too much waits for an answer",
@@ -529,6 +530,12 @@ export const rooms = gauge({
   description: "Streams that are open: Secsync documents, and Verdant libraries with their data in memory",
   unit: "streams",
   labels: { protocol: PROTOCOLS }
+})
+
+export const openingsWaiting = gauge({
+  name: "sealog_openings_waiting",
+  description: "Streams that clients have asked for, and that wait until the storage has opened earlier ones",
+  unit: "streams"
 })
 
 export const roomWaitSeconds = gauge({

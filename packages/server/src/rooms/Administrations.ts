@@ -10,11 +10,12 @@ import {
   serverAdministration
 } from "../domain/Administration.ts"
 import type { LibraryId } from "../domain/Ids.ts"
-import { advance, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
+import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeKeyedResource } from "../internal/KeyedResource.ts"
 import { EventLog, type StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { isBehind } from "./isBehind.ts"
+import { makeSharedHeads } from "./SharedHeads.ts"
 
 /** An administrative stream, as far as this process has read it. */
 export interface Administration {
@@ -40,12 +41,15 @@ export class Administrations extends Context.Service<
     Effect.gen(function* () {
       const log = yield* EventLog
       const signals = yield* Signals
+      const readHeads = yield* makeSharedHeads(log)
       const open = new Map<string, OpenStream>()
 
       const openStream = Effect.fnUntraced(function* (libraryId: LibraryId) {
         const key =
           libraryId === serverAdministration.libraryId ? serverAdministration : libraryAdministration(libraryId)
-        const { head, events } = yield* log.tail(key, { payloads: false })
+        // Most libraries have no such stream, and one query says so for all libraries that are opened at a time.
+        const [{ version }] = (yield* readHeads([key])) as [StreamHead]
+        const { head, events } = version === 0 ? noEvents : yield* log.tail(key, { payloads: false })
         const stream = new OpenStream(key, head, fold(events.map(({ event }) => event)))
         return yield* Effect.acquireRelease(
           Effect.sync(() => {
@@ -83,7 +87,7 @@ export class Administrations extends Context.Service<
       const grownOf = Effect.fnUntraced(function* (all: ReadonlyArray<OpenStream>) {
         // Before the query: another read may take events while it is under way.
         const known = all.map(({ head }) => head)
-        const heads = yield* log.heads(all.map(({ key }) => key))
+        const heads = yield* readHeads(all.map(({ key }) => key))
         return all.filter((stream, i) => {
           if (isBehind(heads[i]!, known[i]!)) stream.hasGoneBack = true
           return stream.hasGoneBack || heads[i]!.version > stream.head.version
@@ -125,6 +129,8 @@ export class Administrations extends Context.Service<
 
 /** How long the administrative state of a library is kept in memory after its last use. */
 const IDLE = "30 seconds"
+
+const noEvents = { head: emptyHead, events: [] }
 
 class OpenStream implements Administration {
   readonly key: StreamKey

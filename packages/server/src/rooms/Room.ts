@@ -36,6 +36,7 @@ import type { Committer } from "./Committer.ts"
 import { isBehind } from "./isBehind.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
 import type { Committed, Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
+import type { ReadHeads } from "./SharedHeads.ts"
 import type { TailCache } from "./TailCache.ts"
 
 /** The first byte of a message between the rooms of one stream: an ephemeral frame, or a message of the protocol. */
@@ -64,6 +65,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   start: Tip<State> & { readonly isEvicted: boolean },
   services: {
     readonly log: EventLog["Service"]
+    /** Reads heads together with other rooms. */
+    readonly heads: ReadHeads
     readonly committer: Committer["Service"]
     readonly announce: (key: StreamKey) => void
     readonly broadcast: (message: Uint8Array) => void
@@ -463,7 +466,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
         Effect.sync(() => (isDropped ? failSubscriber(subscriber) : void subscribers.add(subscriber)))
       ),
     tail: Effect.suspend(() => tailAt(queue.committed.head.version)),
-    newestTail: Effect.flatMap(services.log.heads([key]), ([head]) => tailAt(head!.version)),
+    newestTail: Effect.flatMap(services.heads([key]), ([head]) => tailAt(head!.version)),
     relay: (frame, from) => {
       relay(frame, from)
       services.broadcast(Buffer.concat([RELAYED, frame]))

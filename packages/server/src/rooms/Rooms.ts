@@ -2,7 +2,7 @@
  * The open rooms of one protocol. A room opens with the first session of its stream, and closes a while after the last.
  * Signals from other processes reach a room through here.
  */
-import { Array as Arr, Cause, Clock, type Duration, Effect, FiberSet, type Scope, Stream } from "effect"
+import { Array as Arr, Cause, Clock, type Duration, Effect, FiberSet, Function, type Scope, Stream } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { EVICTED, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { makeFrameLog } from "../internal/FrameLog.ts"
@@ -16,8 +16,10 @@ import type { Damage } from "./Damage.ts"
 import { foldTail } from "./foldTail.ts"
 import { isBehind } from "./isBehind.ts"
 import type { LogEpoch } from "./LogEpoch.ts"
+import type { InTurn, Openings } from "./Openings.ts"
 import { makeRoom, roomMetricsOf } from "./Room.ts"
 import type { Room, RoomProtocol } from "./RoomProtocol.ts"
+import { makeSharedHeads } from "./SharedHeads.ts"
 import { makeTailCache } from "./TailCache.ts"
 import { damageIn, wrongHead } from "./VerifiedEventLog.ts"
 
@@ -46,6 +48,7 @@ const COMPARISON = "2 seconds"
  * @param options.idle how long a room stays open after its last session
  * @param options.epoch where the rooms report that the log was restored, and hear of it. Default: nowhere, for tests
  * @param options.damage where the rooms report what they find when they open. Default: nowhere, for tests
+ * @param options.openings the line in which streams wait to be read. Default: none, for tests
  * @param options.prepare runs when a room opens, before its first command; its scope closes with the room
  */
 export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, Local, Context>(
@@ -54,6 +57,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     damage,
     epoch,
     idle,
+    openings,
     prepare,
     protocol: protocolName
   }: {
@@ -61,6 +65,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     readonly idle: Duration.Input
     readonly epoch?: LogEpoch["Service"]
     readonly damage?: Damage["Service"]
+    readonly openings?: Openings["Service"]
     readonly prepare?: (key: StreamKey, local: Local) => Effect.Effect<void, StorageUnavailable, Scope.Scope>
   }
 ) {
@@ -69,6 +74,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const signals = yield* Signals
   const clock = yield* Clock.Clock
   const tails = yield* makeTailCache(log)
+  const heads = yield* makeSharedHeads(log)
   const frames = yield* makeFrameLog
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
@@ -90,6 +96,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     function* (name: string) {
       const key = keyOf(name)
       const start = () => protocol.initial(key)
+      const inTurn = openings === undefined ? atOnce : yield* openings.begin
       let isEvicted = false
       const apply = (before: State, { event, payload }: PlacedEvent): State => {
         isEvicted = event.type === EVICTED
@@ -100,15 +107,16 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         }
       }
       const { head, value: state } = protocol.readsPayloads
-        ? yield* foldTail(log, key, start, apply, (before, { event, payload }) =>
+        ? yield* foldTail(readInTurn(log, inTurn), key, start, apply, (before, { event, payload }) =>
             protocol.prepare?.(before, event, payload)
           )
-        : yield* Effect.map(log.tail(key, { payloads: false }), ({ events, head }) => ({
+        : yield* Effect.map(inTurn(tails.open(key)), ({ events, head }) => ({
             head,
             value: events.reduce(apply, start())
           }))
       const services = {
         log,
+        heads,
         committer,
         announce: (key: StreamKey) => {
           for (const listener of listeners) {
@@ -147,6 +155,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     },
     Effect.tapCause((cause) => Effect.sync(() => reportDamage(cause)))
   )
+
   const reportDamage = (cause: Cause.Cause<unknown>) => {
     const found = damageIn(cause)
     if (found !== undefined) damage?.report(found)
@@ -227,6 +236,15 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     all: () => open.values(),
     longestWait
   } satisfies Rooms<State, Command, Refusal, Local>
+})
+
+const atOnce: InTurn = Function.identity
+
+/** The log with the reads of `foldTail` in their turns. */
+const readInTurn = (log: EventLog["Service"], inTurn: InTurn): EventLog["Service"] => ({
+  ...log,
+  read: (key, options) => inTurn(log.read(key, options)),
+  streams: (options) => inTurn(log.streams(options))
 })
 
 /** The inverse of `streamName`: a library's id has no slash. */

@@ -14,6 +14,11 @@ export interface Tail {
 }
 
 export interface TailCache {
+  /**
+   * Returns the tail that the log holds now, for a room that opens. The room's sessions are then served without another read.
+   * Its payloads may be missing.
+   */
+  readonly open: (key: StreamKey) => Effect.Effect<Tail, StorageUnavailable>
   /** Returns a tail that ends at `version` or later. */
   readonly get: (key: StreamKey, version: number) => Effect.Effect<Tail, StorageUnavailable>
   /** Drops what is in memory of a stream, and what is being read, because the log was restored. */
@@ -75,7 +80,18 @@ export const makeTailCache: (log: EventLog["Service"]) => Effect.Effect<TailCach
       return yield* Fiber.join(fiber)
     })
 
+    const open = Effect.fnUntraced(function* (key: StreamKey) {
+      const name = streamName(key)
+      const found = kept.get(name)
+      const tail = yield* log.tail(key, { payloads: found === undefined })
+      if (found === undefined) keep(name, tail)
+      // The log may have been restored while the stream was closed.
+      else if (found.tail.head.chain !== tail.head.chain) forget(name)
+      return tail
+    })
+
     return {
+      open,
       get,
       forget: (key) => {
         forget(streamName(key))

@@ -67,6 +67,30 @@ it("the cache returns the log's tail after any sequence of appends, evictions an
 it("the cache returns the log's tail when more events were appended than one read returns", () =>
   Effect.runPromise(run(["snapshot", "get", ...Array.from({ length: 1500 }, () => "update" as const)])))
 
+it("a room that opens after a restore is not given the tail of before", () =>
+  Effect.runPromise(
+    Effect.gen(function* () {
+      const log = yield* EventLog
+      const [before, after] = [1, 2].map((number) => place(key, emptyHead, eventOf("snapshot", number), "test", 0))
+      yield* log.append([{ key, expectedVersion: 0, events: [{ event: after!, payload: Buffer.from("after") }] }])
+      let isRestored = false
+      const tailOf = (payload: Buffer, event = before!) => ({
+        before: "" as const,
+        head: advance(emptyHead, event),
+        events: [{ event, payload }]
+      })
+      const tails = yield* makeTailCache({
+        ...log,
+        tail: (key, options) => (isRestored ? log.tail(key, options) : Effect.succeed(tailOf(Buffer.from("before"))))
+      })
+      assert.deepStrictEqual((yield* tails.open(key)).events[0]?.event, before)
+      assert.deepStrictEqual((yield* tails.get(key, 1)).events[0]?.event, before)
+      isRestored = true
+      assert.deepStrictEqual((yield* tails.open(key)).events[0]?.event, after)
+      assert.deepStrictEqual(yield* tails.get(key, 1), yield* log.tail(key))
+    }).pipe(Effect.scoped, Effect.provide(layerMemory, { local: true }))
+  ))
+
 it("the cache reads once for a thousand sessions that join at the same time, and for later ones", () =>
   Effect.runPromise(
     Effect.gen(function* () {

@@ -31,7 +31,7 @@ export const isCheckpointDue = ({ bytes, isWhole, tailBytes }: LibraryState): bo
 export const mayBegin = (state: LibraryState, now: number): boolean =>
   !isEmpty(state) &&
   state.batches.restored.length === 0 &&
-  (state.writing === undefined || now - state.writing.at > STALE_MILLIS)
+  (state.writing === undefined || Math.abs(now - state.writing.at) > STALE_MILLIS)
 
 /** The parts of a checkpoint. Each is made when it is asked for. `partLength`: in characters. */
 export const checkpointParts = function* (state: LibraryState, partLength = PART_LENGTH): Generator<Uint8Array> {

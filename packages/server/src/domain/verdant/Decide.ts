@@ -223,7 +223,8 @@ const decideSyncOfNothing = (
 ): Decided => {
   const { replicaId, since } = command
   const { lease } = state
-  const isLeased = lease !== undefined && context.now - lease.at < LEASE_MILLIS
+  // Of another process, whose clock may be far ahead.
+  const isLeased = lease !== undefined && Math.abs(context.now - lease.at) < LEASE_MILLIS
   const brings = command.operations.length + command.baselines.length > 0
   // A replica that synced before the eviction sends only its newest changes, so it is asked for everything.
   if (since !== null && replica === undefined) {

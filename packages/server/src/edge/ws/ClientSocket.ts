@@ -12,6 +12,7 @@ import type { Frame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
+import { TooManyOpenings } from "../../rooms/Openings.ts"
 import { damageIn } from "../../rooms/VerifiedEventLog.ts"
 import type { ConnectionLog } from "../ConnectionLog.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
@@ -199,6 +200,8 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
           // No `unauthorized` frame, which would make the client give up: it can come back once the library is resumed.
           return connection.close(CloseCode.tryAgainLater, "the library is suspended")
         case "StorageUnavailable":
+          if (error instanceof TooManyOpenings)
+            return connection.close(CloseCode.tryAgainLater, "too many documents wait to be opened")
           yield* Effect.logWarning(error.message)
           return connection.close(CloseCode.tryAgainLater, "the storage is not available")
         case "AccessUndecided":

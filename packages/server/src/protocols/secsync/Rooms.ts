@@ -6,6 +6,7 @@ import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
 import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
+import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -116,6 +117,7 @@ export class DocumentRooms extends Context.Service<
       DocumentRooms,
       Effect.gen(function* () {
         const quotas = yield* Quotas
+        const openings = yield* Openings
         const epoch = yield* LogEpoch
         const damage = yield* Damage
         const countOf = yield* makeDocumentCounts
@@ -126,7 +128,7 @@ export class DocumentRooms extends Context.Service<
           local.isReturning = epoch.isReturning
           if (local.isNew) local.documents = yield* countOf(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch, damage })
+        const rooms = yield* makeRooms(protocol, { protocol: "secsync", idle: IDLE, prepare, epoch, damage, openings })
         yield* showDocuments(rooms.all)
         return DocumentRooms.of(rooms)
       })

@@ -15,6 +15,7 @@ import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
+import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
@@ -125,6 +126,7 @@ export class LibraryRooms extends Context.Service<
         const clock = yield* Clock.Clock
         const [log, blobs] = [yield* EventLog, yield* Effect.serviceOption(BlobStore)]
         const quotas = yield* Quotas
+        const openings = yield* Openings
         const epoch = yield* LogEpoch
         const damage = yield* Damage
         const run = yield* FiberSet.makeRuntime<never>()
@@ -150,7 +152,12 @@ export class LibraryRooms extends Context.Service<
         const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
         })
-        const rooms = yield* makeRooms(protocol, { protocol: "verdant", idle: IDLE, prepare: setQuota, epoch, damage })
+        const rooms = yield* makeRooms(protocol, {
+          protocol: "verdant",
+          idle: IDLE,
+          prepare: setQuota,
+          ...{ epoch, damage, openings }
+        })
         yield* showLibraries(rooms.all)
         return LibraryRooms.of(rooms)
       })

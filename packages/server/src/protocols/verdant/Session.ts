@@ -9,7 +9,7 @@ import { isRefused } from "../../domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isUpToDate } from "../../domain/verdant/Missed.ts"
 import type { OwnedOperation } from "../../domain/verdant/model/StoredItems.ts"
-import { isOfPlausibleVersion, isTimely } from "../../domain/verdant/model/Timestamp.ts"
+import { isOfPlausibleVersion } from "../../domain/verdant/model/Timestamp.ts"
 import { isBeingReset } from "../../domain/verdant/Progress.ts"
 import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
 import { isNew, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
@@ -26,6 +26,7 @@ import { InFlight } from "../InFlight.ts"
 import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
 import { AnswersInOrder } from "./AnswersInOrder.ts"
+import { EarlyOperations } from "./EarlyOperations.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
@@ -134,8 +135,7 @@ class LibrarySession implements Session, Subscriber {
   private readonly acknowledgements: Acknowledgements
   private readonly answers: AnswersInOrder
   readonly peers: PresenceFeed
-  /** Timestamp of the first operation that was not taken because its time is too far ahead. */
-  private early: string | undefined
+  private readonly early: EarlyOperations
   /** The time that the client takes for its last sync once it has processed the last answer with content. */
   private offeredAsOf: string | undefined
   private isWaiting = false
@@ -161,6 +161,11 @@ class LibrarySession implements Session, Subscriber {
     this.grant = grant
     this.inFlight = new InFlight(services.inFlight)
     this.isNew = client.isRealtime
+    this.early = new EarlyOperations(services, {
+      // A polling client sends them with its next sync.
+      isGone: () => !client.isRealtime || this.hasLeft || client.isSentAway(),
+      ask: (since) => client.send(Wire.needSince(since))
+    })
     this.acknowledgements = new Acknowledgements(room.state, room.local.progress)
     this.answers = new AnswersInOrder({
       turn: room.local.answering,
@@ -547,7 +552,7 @@ class LibrarySession implements Session, Subscriber {
 
   /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
   private answer(command: Sync, isReset: boolean, isUntaken = false): void {
-    const { client, early, room } = this
+    const { client, room } = this
     const state = room.state()
     const { progress } = room.local
     const replica = state.replicas.get(command.replicaId)
@@ -555,7 +560,7 @@ class LibrarySession implements Session, Subscriber {
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
     this.isAskingAgain = false
     this.answers.answer({
-      steps: syncAnswer(state, command, replica, { isReset, isUntaken, received, early }),
+      steps: syncAnswer(state, command, replica, { isReset, isUntaken, received, early: this.early.since }),
       send: (answer) => {
         if (room.isDropped()) return this.fail()
         // A poll does not hear of an eviction. The content is not the library's any more.
@@ -639,14 +644,13 @@ class LibrarySession implements Session, Subscriber {
     { items, refused }: Wire.Decoded<OwnedOperation>,
     since: string | null | undefined
   ): ReadonlyArray<OwnedOperation> {
-    const now = this.services.now()
-    if (since !== undefined) this.early = undefined
-    const first = items.findIndex(({ timestamp }) => !isTimely(timestamp, now))
-    if (first !== -1) this.early ??= items[first]!.timestamp
-    if (first !== -1) countRefused("TimeAhead")
+    if (since !== undefined) this.early.clear()
+    const timely = this.early.take(items)
+    const isAhead = timely.length < items.length
+    if (isAhead) countRefused("TimeAhead")
     if (refused > 0) countRefused("Malformed")
-    if (first !== -1 || refused > 0) this.client.send(Wire.forbidden)
-    return first === -1 ? items : items.slice(0, first)
+    if (isAhead || refused > 0) this.client.send(Wire.forbidden)
+    return timely
   }
 
   /**
@@ -668,7 +672,7 @@ class LibrarySession implements Session, Subscriber {
       const operations = this.takeTimely(plausible, undefined)
       // Requests of a polling client overtake each other, and some are lost. An acknowledgement would cover older changes of
       // a lost one, which the client would never send again. Its next sync brings all of them, and is acknowledged.
-      const isAcknowledged = client.isRealtime && this.early === undefined
+      const isAcknowledged = client.isRealtime && this.early.since === undefined
       const last = plausible.items.at(-1)?.timestamp
       const length = operations.reduce((sum, { text }) => sum + text.length, 0)
       const command: StoreOperations = {

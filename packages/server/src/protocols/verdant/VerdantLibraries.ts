@@ -23,6 +23,7 @@ import { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
 import { Damage } from "../../rooms/Damage.ts"
+import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import * as VerifiedEventLog from "../../rooms/VerifiedEventLog.ts"
@@ -194,7 +195,7 @@ export class VerdantLibraries extends Context.Service<
     VerdantLibraries.layer(files).pipe(
       Layer.provide(VerdantFiles.layer),
       Layer.provide(LibraryRooms.layer()),
-      Layer.provide([Committer.layer, Quotas.layer()]),
+      Layer.provide([Committer.layer, Quotas.layer(), Openings.layer()]),
       Layer.provide(VerifiedEventLog.layer),
       Layer.provide(Damage.layer)
     )

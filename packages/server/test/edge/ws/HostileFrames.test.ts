@@ -1,5 +1,6 @@
 /** A hostile client is answered or closed whatever it sends, and no other client is affected. */
 import { connect, type Socket } from "node:net"
+import { deflateRawSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Effect, Option } from "effect"
 import fc from "fast-check"
@@ -55,6 +56,25 @@ const answerTo = (client: RawSecsync, frame: Frame): Effect.Effect<string | numb
 const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth)
 
 describe("hostile frames", () => {
+  it.live("compression is off: a client that offers it does without, and a compressed frame closes with 1002", () =>
+    Effect.gen(function* () {
+      const { attack, othersGoOn } = yield* makeScene()
+      // The client offers `permessage-deflate`, as browsers do.
+      const offering = yield* attack
+      assert.strictEqual(offering.socket.extensions, "")
+      // 64 MiB of zeros in 64 KiB: with the bit RSV1, the frame says that it is compressed (RFC 7692 section 6).
+      const bomb = deflateRawSync(Buffer.alloc(64 * 1024 * 1024))
+      const header = Buffer.alloc(8)
+      header.set([0x80 | 0x40 | 0x01, 0x80 | 126])
+      header.writeUInt16BE(Math.min(bomb.length, 0xffff), 2)
+      const before = process.memoryUsage().rss
+      socketOf(offering).write(Buffer.concat([header, bomb]))
+      assert.strictEqual((yield* offering.closed).code, 1002)
+      assert.isBelow(process.memoryUsage().rss - before, 32 * 1024 * 1024)
+      yield* othersGoOn
+    })
+  )
+
   it.live("a frame that is not JSON closes with 1007, and JSON that is not a message with 1008", () =>
     Effect.gen(function* () {
       const { attack, author, docId, othersGoOn } = yield* makeScene()

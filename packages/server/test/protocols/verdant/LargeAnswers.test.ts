@@ -27,6 +27,7 @@ import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.t
 import { openSession } from "../../../src/protocols/verdant/Session.ts"
 import { decodeMessage } from "../../../src/protocols/verdant/Wire.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { Openings } from "../../../src/rooms/Openings.ts"
 import { Quotas } from "../../../src/rooms/Quotas.ts"
 
 const OBJECTS = 4000
@@ -44,7 +45,7 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
   const filled = makeLargeLibrary(key, writer, { userId: "ada", objects, perEvent: 1000, now: Date.now() })
   const services = yield* Layer.build(
     LibraryRooms.layer().pipe(
-      Layer.provide([Committer.layer, Quotas.layer()]),
+      Layer.provide([Committer.layer, Quotas.layer(), Openings.layer()]),
       Layer.provideMerge([MemoryEventLog.layerMemory, Signals.layerNone])
     )
   )

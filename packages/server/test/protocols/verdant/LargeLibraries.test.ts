@@ -17,6 +17,7 @@ import { compactLibrary } from "../../../src/protocols/verdant/LibraryCompaction
 import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.ts"
 import { readLibrary } from "../../../src/protocols/verdant/readLibrary.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { Openings } from "../../../src/rooms/Openings.ts"
 import { Quotas } from "../../../src/rooms/Quotas.ts"
 
 const OBJECTS = 100_000
@@ -33,7 +34,7 @@ it.live("is compacted and written in slices of bounded work, between which other
     })
     const services = yield* Layer.build(
       LibraryRooms.layer().pipe(
-        Layer.provide([Committer.layer, Quotas.layer()]),
+        Layer.provide([Committer.layer, Quotas.layer(), Openings.layer()]),
         Layer.provideMerge([MemoryEventLog.layerMemory, Signals.layerNone])
       )
     )

@@ -7,6 +7,7 @@ import { Signals } from "../../../src/ports/Signals.ts"
 import { makeMaintenance } from "../../../src/protocols/verdant/Maintenance.ts"
 import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { Openings } from "../../../src/rooms/Openings.ts"
 import { Quotas } from "../../../src/rooms/Quotas.ts"
 
 it.effect("goes on with the next library, and comes back to the faulty one when it is used", () =>
@@ -14,7 +15,7 @@ it.effect("goes on with the next library, and comes back to the faulty one when 
     const { layer } = yield* makeTroubledLog
     const services = yield* Layer.build(
       LibraryRooms.layer().pipe(
-        Layer.provide([Committer.layer, Quotas.layer()]),
+        Layer.provide([Committer.layer, Quotas.layer(), Openings.layer()]),
         Layer.provide([layer, Signals.layerNone])
       )
     )

@@ -25,8 +25,11 @@ export const millisOf = (timestamp: Timestamp): number => Number.parseInt(timest
 const MAX_DRIFT_MILLIS = 60_000
 
 /** Whether clients whose clock says `now` accept the timestamp. */
-export const isTimely = (timestamp: string, now: number): boolean =>
-  millisOf(timestamp as Timestamp) <= now + MAX_DRIFT_MILLIS
+export const isTimely = (timestamp: string, now: number): boolean => millisUntilTimely(timestamp, now) <= 0
+
+/** Milliseconds until clients accept the timestamp; 0 or less: they do. */
+export const millisUntilTimely = (timestamp: string, now: number): number =>
+  millisOf(timestamp as Timestamp) - MAX_DRIFT_MILLIS - now
 
 const schemaVersionOf = (timestamp: string): number => Number.parseInt(timestamp.slice(0, TIME_START), RADIX)
 

@@ -9,6 +9,7 @@ import { Signals } from "../../../../src/ports/Signals.ts"
 import { VerdantFiles } from "../../../../src/protocols/verdant/files/FileCatalog.ts"
 import { LibraryRooms } from "../../../../src/protocols/verdant/Rooms.ts"
 import { Committer } from "../../../../src/rooms/Committer.ts"
+import { Openings } from "../../../../src/rooms/Openings.ts"
 import { Quotas } from "../../../../src/rooms/Quotas.ts"
 
 const libraryId = LibraryId.make("notes")
@@ -19,7 +20,7 @@ const startProcess = (log: Effect.Success<typeof makeTroubledLog>["layer"]) =>
     Layer.build(
       VerdantFiles.layer.pipe(
         Layer.provide(Layer.fresh(LibraryRooms.layer())),
-        Layer.provide([Layer.fresh(Committer.layer), Layer.fresh(Quotas.layer())]),
+        Layer.provide([Layer.fresh(Committer.layer), Layer.fresh(Quotas.layer()), Openings.layer()]),
         Layer.provide([log, Signals.layerNone])
       )
     ),
