@@ -1,10 +1,15 @@
 /** Backups of a SQLite file that are put back, as operators do it: copied, made by `VACUUM INTO`, and a file without its `-wal`. */
-import { copyFileSync, rmSync } from "node:fs"
+import { copyFileSync, renameSync, rmSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
+import { updateMessage } from "@sealog/server/testing"
 import { Effect } from "effect"
+import { ask } from "../support/network/uploads.ts"
+import { startDocument } from "../support/secsync/startDocument.ts"
+import { startServer } from "../support/servers/TestServer.ts"
 import { storages } from "../support/storage/databases.ts"
 import { throughRestore } from "../support/storage/throughRestore.ts"
+import { until } from "../support/until.ts"
 
 const [{ fresh }] = storages.filter(({ name }) => name === "SQLite") as [(typeof storages)[number]]
 
@@ -61,3 +66,20 @@ describe("a SQLite file that was put back", () => {
     })
   )
 })
+
+it.live("a SQLite file that is replaced under a server turns health red, and nothing is acknowledged any more", () =>
+  Effect.gen(function* () {
+    const server = yield* startServer({ database: yield* fresh })
+    const { author, client, docId, refSnapshotId } = yield* startDocument(server)
+    const filename = server.database.slice("sqlite:".length)
+    copyFileSync(filename, `${filename}.copy`)
+    renameSync(`${filename}.copy`, filename)
+    client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+    yield* until(
+      "health is red",
+      Effect.map(ask(`http://127.0.0.1:${server.port}/readyz`), ({ status }) => status === 503)
+    )
+    yield* client.next("update-save-failed")
+    assert.isFalse(client.frames.some(({ type }) => type === "update-saved"))
+  })
+)

@@ -40,12 +40,11 @@ export const foldTail = Effect.fnUntraced(function* <A>(
     const stream = yield* newestCheckpoint
     let tail: FoldedTail<A> = { head: emptyHead, value: start() }
     if (stream === undefined) return tail
-    let after = (yield* beginOf(log, key, stream.checkpoint)) - 1
-    let chain = yield* chainAt(log, key, after)
+    let before: Pick<StreamHead, "version" | "chain"> = yield* headBefore(log, key, stream.checkpoint)
     let isOutdated = false
-    while (after < stream.version) {
-      const page = yield* log.read(key, { after, limit: PAGE_EVENTS, maxBytes: PAGE_BYTES })
-      const gap = gapBefore(key, { version: after, chain }, page[0]?.event)
+    while (before.version < stream.version) {
+      const page = yield* log.read(key, { after: before.version, limit: PAGE_EVENTS, maxBytes: PAGE_BYTES })
+      const gap = gapBefore(key, before, page[0]?.event)
       if (gap !== undefined) {
         yield* dieOf(gap, stream)
         isOutdated = true
@@ -63,8 +62,7 @@ export const foldTail = Effect.fnUntraced(function* <A>(
         yield* nextSlice
         begun = monotonicMillis(clock)
       }
-      after = tail.head.version
-      chain = tail.head.chain
+      before = tail.head
     }
     if (isOutdated) continue
     if (tail.head.version !== stream.version || tail.head.chain === stream.chain) return tail
@@ -72,17 +70,16 @@ export const foldTail = Effect.fnUntraced(function* <A>(
   }
 })
 
-const beginOf = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, checkpoint: number) {
-  if (checkpoint === 0) return 1
-  const [found] = yield* log.read(key, { after: checkpoint - 1, limit: 1, payloads: false })
-  return found === undefined ? checkpoint : readsFrom(found.event)
-})
-
-/** The chain value at a version; "" at version 0, and where the event is missing. */
-const chainAt = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, version: number) {
-  if (version === 0) return "" as const
-  const [found] = yield* log.read(key, { after: version - 1, limit: 1, payloads: false })
-  return found?.event.version === version ? found.event.chain : ("" as const)
+/** The head after which the tail begins. "" at version 0, and where the event is missing. */
+const headBefore = Effect.fnUntraced(function* (log: EventLog["Service"], key: StreamKey, checkpoint: number) {
+  if (checkpoint === 0) return { version: 0, chain: "" } as const
+  const found = yield* log.read(key, { after: Math.max(0, checkpoint - 2), limit: 2, payloads: false })
+  const at = found.find(({ event }) => event.version === checkpoint)
+  const version = (at === undefined ? checkpoint : readsFrom(at.event)) - 1
+  if (version === 0) return { version, chain: "" } as const
+  const [before] =
+    version === checkpoint - 1 ? found : yield* log.read(key, { after: version - 1, limit: 1, payloads: false })
+  return { version, chain: before?.event.version === version ? before.event.chain : ("" as const) }
 })
 
 const stepped = <A>(

@@ -2,6 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Stream } from "effect"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
+import { blake2b256 } from "../../../src/domain/Blake2b.ts"
 import { LibraryId } from "../../../src/domain/Ids.ts"
 import { emptyHead, type NewEvent, place, type StreamHead } from "../../../src/domain/Stream.ts"
 import { toNewEvent, VERDANT } from "../../../src/domain/verdant/Events.ts"
@@ -36,8 +37,9 @@ const fill = Effect.fnUntraced(function* (log: EventLog["Service"]) {
       ...{ replicaId: "r1" as never, userId: "ada", type: 0 },
       ...{ operations: 1, baselines: 0, initial: number === 1, wrote: null }
     } as const
-    const event = place(key, head, toNewEvent(stored, "h".repeat(43) as never), "test", number)
-    yield* log.append([{ key, expectedVersion: head.version, events: [{ event, payload: payloadOf(number) }] }])
+    const payload = payloadOf(number)
+    const event = place(key, head, toNewEvent(stored, blake2b256(payload)), "test", number)
+    yield* log.append([{ key, expectedVersion: head.version, events: [{ event, payload }] }])
     head = event
   }
 })
