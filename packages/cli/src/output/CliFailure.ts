@@ -54,6 +54,14 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "run the same command again once the file store in --files can be reached; finished steps are kept"
     })
   }
+  if (isTagged(error, "ConfigError") || isTagged(error, "SchemaError")) {
+    return new CliFailure({
+      code: "SETTING_INVALID",
+      message: error.message,
+      exitCode: 2,
+      tryThis: "set the variable that the message names; docs/files.md lists those of S3"
+    })
+  }
   if (isTagged(error, "ListenError") || isTagged(error, "MetricsListenError")) {
     return new CliFailure({
       code: "PORT_UNAVAILABLE",
@@ -112,7 +120,7 @@ export const failureOf = (error: unknown): CliFailure => {
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
 }
 
-/** Errors of a copy or an import, by tag. */
+/** Errors of a copy, a backup or an import, by tag. */
 const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThis: string }>> = {
   StreamDiverged: {
     code: "STREAM_DIVERGED",
@@ -127,6 +135,18 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
     tryThis: "the folder and the key of the checkpoints that were made"
   },
   StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists every problem of the log" },
+  BackupUnusable: {
+    code: "BACKUP_UNUSABLE",
+    tryThis: "`sync-admin backup verify` names every damaged part, and `sync-admin backup list` the other backups"
+  },
+  TargetNotEmpty: {
+    code: "TARGET_NOT_EMPTY",
+    tryThis: "name a new database in --database and an empty place in --files; delete what an interrupted restore left"
+  },
+  FilesNotNamed: {
+    code: "FILES_NOT_NAMED",
+    tryThis: "--files with the place that the servers will use, or --without-files"
+  },
   LineRefused: {
     code: "LINE_REFUSED",
     tryThis: "import the export as it was written; events that are stored already are skipped"
