@@ -54,10 +54,10 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "run the same command again once the file store in --files can be reached; finished steps are kept"
     })
   }
-  if (isTagged(error, "ConfigError") || isTagged(error, "SchemaError")) {
+  if (isConfigError(error)) {
     return new CliFailure({
       code: "SETTING_INVALID",
-      message: error.message,
+      message: `A setting is missing or wrong: ${error.message}`,
       exitCode: 2,
       tryThis: "set the variable that the message names; docs/files.md lists those of S3"
     })
@@ -196,6 +196,10 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
 
 const isTagged = (error: unknown, tag: string): error is Error =>
   error instanceof Error && "_tag" in error && error._tag === tag
+
+/** Effect's error of a variable that is missing or wrong is no instance of `Error`. */
+const isConfigError = (error: unknown): error is { readonly message: string } =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "ConfigError" && "message" in error
 
 /** A shell line that sets a new random secret. */
 export const NEW_SECRET = 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'
