@@ -124,7 +124,8 @@ export const failureOf = (error: unknown): CliFailure => {
 const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThis: string }>> = {
   StreamDiverged: {
     code: "STREAM_DIVERGED",
-    tryThis: "use an empty database, or one that holds a copy of the same log; the two logs were not mixed"
+    tryThis:
+      "use an empty database or place of backups, or one that holds a copy of the same log; the two logs were not mixed"
   },
   LogNotContinued: {
     code: "LOG_NOT_CONTINUED",
@@ -146,6 +147,15 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
   FilesNotNamed: {
     code: "FILES_NOT_NAMED",
     tryThis: "--files with the place that the servers will use, or --without-files"
+  },
+  LogIsReplica: {
+    code: "LOG_IS_REPLICA",
+    tryThis: "`sync-admin promote` makes it writable; first make sure that no server writes to the log that it copies"
+  },
+  NotAReplica: {
+    code: "NOT_A_REPLICA",
+    tryThis:
+      "an empty database for --to. A log that was promoted is not copied into any more; `sync-admin demote` makes a log a replica"
   },
   LineRefused: {
     code: "LINE_REFUSED",

@@ -37,7 +37,10 @@ const PAGE = 200
  * On success, every copied stream has the same version, generation and chain value in both logs. Fails at the first stream
  * that is damaged in the source (`StreamDamaged`) or that differs in the target (`StreamDiverged`).
  */
-export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | Signals>, options: CopyOptions = {}) {
+export const copy = Effect.fn("copy")(function* <E = never, R = never>(
+  to: Context.Context<EventLog | Signals>,
+  options: CopyIntoOptions<E, R> = {}
+) {
   return yield* copyInto({ log: named(Context.get(to, EventLog)), signals: Context.get(to, Signals) }, options)
 })
 

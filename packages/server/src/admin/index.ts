@@ -62,6 +62,8 @@ export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
+export { demote, NotAReplica, promote } from "./Replicas.ts"
+export { type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
 export {
   FilesNotNamed,
   type RestoreOptions,

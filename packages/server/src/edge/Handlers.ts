@@ -18,6 +18,7 @@ import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import { defaultFileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import { sweepOrphanedBlobsDaily } from "../protocols/verdant/files/OrphanedBlobs.ts"
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
+import { refuseReplica } from "../rooms/LogEpoch.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
 import { makeBudgets } from "./Budgets.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
@@ -68,6 +69,7 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
   options: EdgeOptions,
   routes: Layer.Layer<never, never, R>
 ) {
+  yield* refuseReplica
   const scope = yield* Effect.scope
   yield* showMetrics
   yield* watchEventLoop
