@@ -14,7 +14,9 @@ const PACKAGES = {
   "swift-object-server": "swift-object",
   prometheus: "prometheus",
   promtool: "prometheus",
-  pgbouncer: "pgbouncer"
+  pgbouncer: "pgbouncer",
+  psql: "postgresql-client",
+  curl: "curl"
 } as const
 export type Program = keyof typeof PACKAGES
 
