@@ -230,7 +230,7 @@ describe("backup", () => {
     })
   )
 
-  it.effect("holds what a stream gains while it is read, and no payload that an eviction takes meanwhile", () =>
+  it.effect("holds what a stream gains while it is read, and no payload that an eviction takes in between", () =>
     Effect.gen(function* () {
       for (const page of [1, 2, 3, 4]) {
         const [log, { place }] = [yield* memory, yield* freshPlace]

@@ -1,10 +1,10 @@
-/** Replicas of logs in memory: what they take, when they refuse, and how they end. */
+/** Standbys of logs in memory: what they take, when they refuse, and how they end. */
 import { assert, describe, it } from "@effect/vitest"
 import { layerMemory as layerMemoryBlobs } from "@sealog/server/adapters/MemoryBlobStore"
 import { replay } from "@sealog/server/admin/Replay"
-import { demote, promote } from "@sealog/server/admin/Replicas"
 import { type ReplicateOptions, type ReplicationStatus, replicate } from "@sealog/server/admin/Replicate"
 import { logEpoch, markRestored } from "@sealog/server/admin/Restored"
+import { demote, promote } from "@sealog/server/admin/Standby"
 import { FileId, LibraryId, UserId } from "@sealog/server/domain/Ids"
 import { emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { toNewEvent, VERDANT } from "@sealog/server/domain/verdant/Events"
@@ -12,14 +12,14 @@ import { BlobStore } from "@sealog/server/ports/BlobStore"
 import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
 import { newBlobKey } from "@sealog/server/protocols/verdant/files/BlobKeys"
-import { refuseReplica } from "@sealog/server/rooms/LogEpoch"
+import { refuseStandby } from "@sealog/server/rooms/LogEpoch"
 import { Context, Effect, Fiber, Layer, PubSub, Stream } from "effect"
 import { until } from "../support/until.ts"
 import { append, changed, document, holdings, key, type Log, memory, on, snapshot, update } from "./support.ts"
 
 const replicated = (from: Log, to: Log, options?: ReplicateOptions) => on(from, replicate(to, options))
 
-/** The streams without the log's own, which says that it is a replica. */
+/** The streams without the log's own, which says that it is a standby. */
 const streamsOf = (log: Log) =>
   Effect.map(on(log, holdings), (held) => held.filter(({ streamId }) => streamId !== "@log"))
 
@@ -89,7 +89,7 @@ describe("replicate", () => {
 
   it.live("waits while either storage is away, and goes on", () =>
     Effect.gen(function* () {
-      for (const side of ["source", "replica"] as const) {
+      for (const side of ["source", "standby"] as const) {
         const [from, to] = [yield* memory, yield* memory]
         yield* on(from, append(key, document(3)))
         let isAway = false
@@ -112,18 +112,18 @@ describe("replicate", () => {
     })
   )
 
-  it.live("refuses a log that is neither empty nor a replica, and leaves it alone", () =>
+  it.live("refuses a log that is neither empty nor a standby, and leaves it alone", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
       yield* on(to, append(key, document(1)))
       const held = yield* on(to, holdings)
-      assert.deepInclude(yield* Effect.flip(replicated(from, to)), { _tag: "NotAReplica" })
+      assert.deepInclude(yield* Effect.flip(replicated(from, to)), { _tag: "NotAStandby" })
       assert.deepStrictEqual(yield* on(to, holdings), held)
     })
   )
 
-  it.live("ends once the replica is promoted", () =>
+  it.live("ends once the standby is promoted", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, document(3)))
@@ -131,7 +131,7 @@ describe("replicate", () => {
       yield* until("it has the events", () => last()?.events === 4)
       yield* on(to, promote())
       yield* on(from, append(key, [update(3)]))
-      assert.deepInclude(yield* Effect.flip(Fiber.join(fiber)), { _tag: "NotAReplica" })
+      assert.deepInclude(yield* Effect.flip(Fiber.join(fiber)), { _tag: "NotAStandby" })
       assert.strictEqual((yield* streamsOf(to))[0]?.version, 4)
     })
   )
@@ -173,24 +173,24 @@ describe("replicate", () => {
   )
 })
 
-describe("a replica", () => {
+describe("a standby", () => {
   it.live("is refused by servers, and by `restored`, until it is promoted", () =>
     Effect.gen(function* () {
       const [from, to] = [yield* memory, yield* memory]
       yield* on(from, append(key, [update(0)]))
       yield* replicated(from, to)
-      assert.deepInclude(yield* Effect.flip(on(to, refuseReplica)), { _tag: "LogIsReplica" })
-      assert.deepInclude(yield* Effect.flip(on(to, markRestored())), { _tag: "LogIsReplica" })
+      assert.deepInclude(yield* Effect.flip(on(to, refuseStandby)), { _tag: "LogIsStandby" })
+      assert.deepInclude(yield* Effect.flip(on(to, markRestored())), { _tag: "LogIsStandby" })
       assert.deepInclude(yield* on(to, promote({ operator: "ada" as never })), { epoch: 2 })
-      yield* on(to, refuseReplica)
-      assert.deepInclude(yield* on(to, logEpoch()), { number: 2, isReplica: false })
-      assert.deepInclude(yield* Effect.flip(on(to, promote())), { _tag: "NotAReplica" })
+      yield* on(to, refuseStandby)
+      assert.deepInclude(yield* on(to, logEpoch()), { number: 2, isStandby: false })
+      assert.deepInclude(yield* Effect.flip(on(to, promote())), { _tag: "NotAStandby" })
       const problems = (yield* on(to, replay())).problems.filter(({ streamId }) => streamId === "@log")
       assert.deepStrictEqual(problems, [])
     })
   )
 
-  it.live("is made of a log whose replica was promoted, and then takes what that one has more", () =>
+  it.live("is made of a log whose standby was promoted, and then takes what that one has more", () =>
     Effect.gen(function* () {
       const [old, promoted] = [yield* memory, yield* memory]
       yield* on(old, append(key, document(3)))
@@ -198,7 +198,7 @@ describe("a replica", () => {
       yield* on(promoted, promote())
       yield* on(old, demote())
       yield* on(old, demote())
-      assert.deepInclude(yield* Effect.flip(on(old, refuseReplica)), { _tag: "LogIsReplica" })
+      assert.deepInclude(yield* Effect.flip(on(old, refuseStandby)), { _tag: "LogIsStandby" })
       yield* on(promoted, append(key, [update(3)]))
       assert.deepInclude(yield* replicated(promoted, old), { events: 1 })
       yield* requireEqual(promoted, old)

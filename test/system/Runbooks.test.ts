@@ -100,29 +100,29 @@ describe("the runbooks", () => {
     })
   )
 
-  it.live("failover.md goes on with the replica of a primary that was killed", () =>
+  it.live("failover.md goes on with the standby of a primary that was killed", () =>
     Effect.gen(function* () {
       const port = yield* Effect.promise(freePort)
-      const replica = yield* freshDatabase
+      const standby = yield* freshDatabase
       const page = yield* openFor("failover.md", port, {
         database: "sqlite:FOLDER/data/sealog.db",
-        units: { "sealog-replica": `sync-admin replicate --to ${replica} --follow` },
-        variables: () => ({ REPLICA: replica })
+        units: { "sealog-standby": `sync-admin replicate --to ${standby} --follow` },
+        variables: () => ({ STANDBY: standby })
       })
-      yield* page.run("systemctl start sealog-replica")
+      yield* page.run("systemctl start sealog-standby")
       const { a, clients, options } = yield* clientsOf(page.url)
       for (let item = 1; item <= 20; item++) a.write(String(item))
       yield* untilHave(clients, 20)
-      yield* until("it replicates", () => /s behind/.test(page.logOf("sealog-replica")))
+      yield* until("it replicates", () => /s behind/.test(page.logOf("sealog-standby")))
       kill(page.pidOf("sealog"))
-      // The disk of the primary is gone as well: the replica is all that there is.
+      // The disk of the primary is gone as well: the standby is all that there is.
       yield* page.run('mv "$DATA" "$DATA.gone"')
       a.write("while it is gone")
       const output = yield* page.rest
       assert.include(output, "Promoted: this is epoch 2")
       yield* untilHave(clients, 21)
       yield* newcomerHas(options, 21)
-      yield* page.run(`sync-admin replay --database ${replica}`)
+      yield* page.run(`sync-admin replay --database ${standby}`)
     })
   )
 

@@ -49,6 +49,6 @@ export {
   VerdantLibraries,
   WriteRefused
 } from "./protocols/verdant/VerdantLibraries.ts"
-export { LogIsReplica } from "./rooms/LogEpoch.ts"
+export { LogIsStandby } from "./rooms/LogEpoch.ts"
 export { Signatures } from "./signatures/Signatures.ts"
 export type { WebhookOptions } from "./webhooks/WebhookOptions.ts"

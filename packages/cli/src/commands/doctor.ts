@@ -59,9 +59,17 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
   private async epoch(database: string): Promise<Finding> {
     const { logEpoch } = await import("@sealog/server/admin")
     const { ago } = await import("../output/format.ts")
-    const { logId, number, restored } = await this.executeOn(database, logEpoch())
+    const { isStandby, logId, number, restored } = await this.executeOn(database, logEpoch())
     const name = logId === undefined ? "no server has named it yet" : logId
     const since = restored === undefined ? "never restored" : `restored ${ago(restored.at)}`
+    if (isStandby) {
+      return {
+        check: "log",
+        state: "warn",
+        detail: "a standby of another log, which servers refuse",
+        tryThis: "sync-admin promote, once no server writes to the other log"
+      }
+    }
     return { check: "log", state: "ok", detail: `epoch ${number}, ${since}; ${name}` }
   }
 

@@ -3,11 +3,11 @@ import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 
 export default class Promote extends BaseCommand<RestoredReport> {
-  static override summary = "Make a replica writable, so that servers can start on it."
+  static override summary = "Make a standby writable, so that servers can start on it."
   static override description =
     `First make sure that no server writes to the log that was copied: two logs that both go on cannot be joined again. docs/standby.md says how. Stop \`sync-admin replicate\`; one that still runs stops by itself.
 
-The log begins a new epoch, as after \`sync-admin restored\`: clients that know more than the replica holds are asked for it.`
+The log begins a new epoch, as after \`sync-admin restored\`: clients that know more than the standby holds are asked for it.`
   static override examples = [
     '<%= config.bin %> promote --database postgres://sealog@standby/sealog --reason "the primary\'s disk failed"'
   ]

@@ -5,7 +5,7 @@ import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
 interface ReplicateResult extends ReplicationStatus {
-  /** The URL of the replica, without its password. */
+  /** The URL of the standby, without its password. */
   readonly to: string
 }
 
@@ -13,22 +13,22 @@ interface ReplicateResult extends ReplicationStatus {
 const PRINT_MILLIS = 60_000
 
 export default class Replicate extends BaseCommand<ReplicateResult> {
-  static override summary = "Copy the log into a replica, and go on with all that is written."
+  static override summary = "Copy the log into a standby, and go on with all that is written."
   static override description =
-    `The source is --database, and its servers keep running. The replica is an empty, migrated database, or one that this command has copied into before: SQLite or Postgres, whichever the source is. Servers refuse a replica until \`sync-admin promote\`.
+    `The source is --database, and its servers keep running. The standby is an empty, migrated database, or one that this command has copied into before: SQLite or Postgres, whichever the source is. Servers refuse a standby until \`sync-admin promote\`.
 
 Without --follow the command copies what is there, and ends. With it the command goes on: it waits while one of the databases is away, and resumes. On SIGTERM or SIGINT it copies the rest and ends; a second signal ends it at once.
 
---metrics-port serves sealog_replica_behind_seconds: the time since the replica last held everything. While nothing is wrong it stays below some seconds.`
+--metrics-port serves sealog_standby_behind_seconds: the time since the standby last held everything. While nothing is wrong it stays below some seconds.`
   static override examples = [
-    "<%= config.bin %> replicate --to sqlite:./replica.db",
+    "<%= config.bin %> replicate --to sqlite:./standby.db",
     "<%= config.bin %> replicate --to postgres://sealog@standby/sealog --follow --metrics-port 9465",
     "<%= config.bin %> replicate --to env:STANDBY_URL --follow --files ./data/files --files-to ./standby-files"
   ]
   static override flags = {
     to: Flags.string({
       description:
-        "replica: sqlite:PATH, postgres://…, or env:NAME to read the URL from a variable and hide its password",
+        "standby: sqlite:PATH, postgres://…, or env:NAME to read the URL from a variable and hide its password",
       required: true
     }),
     follow: Flags.boolean({ description: "go on until a signal stops the command", default: false }),
@@ -36,7 +36,7 @@ Without --follow the command copies what is there, and ends. With it the command
       description: "where the servers keep uploaded files: a directory, or s3 (default: files are not copied)",
       dependsOn: ["files-to"]
     }),
-    "files-to": Flags.string({ description: "directory for the replica's files", dependsOn: ["files"] }),
+    "files-to": Flags.string({ description: "directory for the standby's files", dependsOn: ["files"] }),
     ...metricsFlags
   }
 

@@ -148,14 +148,14 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
     code: "FILES_NOT_NAMED",
     tryThis: "--files with the place that the servers will use, or --without-files"
   },
-  LogIsReplica: {
-    code: "LOG_IS_REPLICA",
+  LogIsStandby: {
+    code: "LOG_IS_STANDBY",
     tryThis: "`sync-admin promote` makes it writable; first make sure that no server writes to the log that it copies"
   },
-  NotAReplica: {
-    code: "NOT_A_REPLICA",
+  NotAStandby: {
+    code: "NOT_A_STANDBY",
     tryThis:
-      "an empty database for --to. A log that was promoted is not copied into any more; `sync-admin demote` makes a log a replica"
+      "an empty database for --to. A log that was promoted is not copied into any more; `sync-admin demote` makes a log a standby"
   },
   LineRefused: {
     code: "LINE_REFUSED",

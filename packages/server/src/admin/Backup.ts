@@ -67,7 +67,7 @@ export interface BackupReport {
   readonly problems: ReadonlyArray<Problem>
 }
 
-/** How often files that are gone are looked for in events that were written meanwhile. */
+/** The most times that a stream is read again because a file that it names is gone. */
 const ROUNDS = 5
 const MAX_NAMED = 100
 

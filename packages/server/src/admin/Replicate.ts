@@ -1,4 +1,4 @@
-/** Copies a log into a replica, again and again: whatever its servers write is there moments later. */
+/** Copies a log into a standby, again and again: whatever its servers write is there moments later. */
 import { Clock, type Context, Effect, Latch, Stream } from "effect"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
 import { isVerdant } from "../domain/verdant/Events.ts"
@@ -10,7 +10,7 @@ import { makeFilesFold } from "../protocols/verdant/files/EvictedFiles.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { copyFile } from "./backup/BackedUpFiles.ts"
 import { copy } from "./Copy.ts"
-import { beginReplica, requireReplica } from "./Replicas.ts"
+import { beginStandby, requireStandby } from "./Standby.ts"
 
 export interface ReplicateOptions {
   /** The stores of files of both logs. Default: files are not copied. */
@@ -27,7 +27,7 @@ export interface ReplicationStatus {
   readonly files: number
   /** Files whose bytes the source's store did not hold: replaced or deleted since, or lost. */
   readonly filesMissing: number
-  /** The replica holds everything that was acknowledged before this time, milliseconds since 1970; null: not yet. */
+  /** The standby holds everything that was acknowledged before this time, milliseconds since 1970; null: not yet. */
   readonly inStepAt: number | null
   /** Why the last round failed; null: it did not. */
   readonly failure: string | null
@@ -39,18 +39,18 @@ const SWEEP_MILLIS = 5000
 const RETRY = "1 second"
 
 /**
- * Copies the log into a replica, which is an empty log, or one that this has copied into before. With `follow` it goes on while either
- * storage is away, and when it is interrupted, it copies the rest before it ends. Fails if the replica was promoted (`NotAReplica`), has
+ * Copies the log into a standby, which is an empty log, or one that this has copied into before. With `follow` it goes on while either
+ * storage is away, and when it is interrupted, it copies the rest before it ends. Fails if the standby was promoted (`NotAStandby`), has
  * other events than the source (`StreamDiverged`), or the source is damaged (`StreamDamaged`).
  */
 export const replicate = Effect.fn("replicate")(
   function* (to: Context.Context<EventLog | Signals>, { files, follow = false, onRound }: ReplicateOptions = {}) {
-    yield* beginReplica(to)
+    yield* beginStandby(to)
     const clock = yield* Clock.Clock
     const startedAt = clock.currentTimeMillisUnsafe()
     let status: ReplicationStatus = { events: 0, files: 0, filesMissing: 0, inStepAt: null, failure: null }
     const behind = () => (clock.currentTimeMillisUnsafe() - (status.inStepAt ?? startedAt)) / 1000
-    yield* Metrics.replicaBehindSeconds.at({}).read(behind)
+    yield* Metrics.standbyBehindSeconds.at({}).read(behind)
 
     /** The file has to be there before the event that names it. */
     const copyFiles = (key: StreamKey, page: ReadonlyArray<PlacedEvent>) => {
@@ -73,9 +73,9 @@ export const replicate = Effect.fn("replicate")(
     /** One round over all streams, or over some of them. */
     const round = Effect.fnUntraced(function* (keys?: ReadonlyArray<StreamKey>) {
       const began = clock.currentTimeMillisUnsafe()
-      yield* requireReplica(to)
+      yield* requireStandby(to)
       const { written } = yield* copy(to, { beforePage: copyFiles, ...(keys && { keys }) })
-      Metrics.replicaEvents.at({}).add(written)
+      Metrics.standbyEvents.at({}).add(written)
       const inStepAt = keys === undefined ? began : status.inStepAt
       status = { ...status, events: status.events + written, inStepAt, failure: null }
       onRound?.(status)
@@ -103,7 +103,7 @@ export const replicate = Effect.fn("replicate")(
     /** The stores and the storages may come back. */
     const failed = (error: { readonly message: string }) =>
       Effect.gen(function* () {
-        Metrics.replicaFailures.at({}).add()
+        Metrics.standbyFailures.at({}).add()
         isAll = true
         status = { ...status, failure: error.message }
         onRound?.(status)

@@ -5,7 +5,7 @@ import type { Attribution } from "../domain/Administration.ts"
 import { evolve, firstEpoch, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { listLibraries } from "../ports/listLibraries.ts"
-import { LogIsReplica } from "../rooms/LogEpoch.ts"
+import { LogIsStandby } from "../rooms/LogEpoch.ts"
 import { appendDecided } from "./appendDecision.ts"
 
 export interface RestoredReport {
@@ -27,10 +27,10 @@ export const logEpoch = Effect.fn("logEpoch")(function* () {
 
 /**
  * Marks that the log was restored from a backup. Within seconds every server closes its clients, opens the streams as the log
- * holds them, and asks the clients that know more for what they have. Fails if the log is a replica (`LogIsReplica`).
+ * holds them, and asks the clients that know more for what they have. Fails if the log is a standby (`LogIsStandby`).
  */
 export const markRestored = Effect.fn("markRestored")((by: Attribution = {}) =>
-  beginEpoch("sync-admin restored", by, ({ isReplica }) => (isReplica ? new LogIsReplica() : undefined))
+  beginEpoch("sync-admin restored", by, ({ isStandby }) => (isStandby ? new LogIsStandby() : undefined))
 )
 
 /** Begins an epoch, unless `refusal` finds a reason not to. */

@@ -62,7 +62,6 @@ export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
-export { demote, NotAReplica, promote } from "./Replicas.ts"
 export { type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
 export {
   FilesNotNamed,
@@ -84,6 +83,7 @@ export {
   proveCheckpoint,
   type SignedCheckpoint
 } from "./SignedCheckpoints.ts"
+export { demote, NotAStandby, promote } from "./Standby.ts"
 export { type Statistics, statistics } from "./Statistics.ts"
 export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"
 export {

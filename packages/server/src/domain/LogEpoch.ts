@@ -24,7 +24,7 @@ export const LogEpochEvent = Schema.Union([
     reason: Schema.optionalKey(Reason)
   }),
   /** From here on another log is copied into this one, and no server serves it. The next `LogRestored` promotes it. */
-  Schema.TaggedStruct("LogReplicates", {
+  Schema.TaggedStruct("LogStandsBy", {
     operator: Schema.optionalKey(Operator),
     reason: Schema.optionalKey(Reason)
   })
@@ -55,16 +55,16 @@ export interface LogEpoch {
   readonly number: number
   /** The last restore; undefined: there was none. */
   readonly restored: Restore | undefined
-  /** The log is a replica of another one: servers refuse it until it is promoted. */
-  readonly isReplica: boolean
+  /** The log is a standby of another one: servers refuse it until it is promoted. */
+  readonly isStandby: boolean
 }
 
-export const firstEpoch: LogEpoch = { logId: undefined, number: 1, restored: undefined, isReplica: false }
+export const firstEpoch: LogEpoch = { logId: undefined, number: 1, restored: undefined, isStandby: false }
 
 export const evolve = (epoch: LogEpoch, event: StreamEvent): LogEpoch => {
   const decoded = fromStreamEvent(event)
   if (decoded._tag === "LogNamed") return { ...epoch, logId: decoded.logId }
-  if (decoded._tag === "LogReplicates") return { ...epoch, isReplica: true }
+  if (decoded._tag === "LogStandsBy") return { ...epoch, isStandby: true }
   const { mark, noticed } = decoded
-  return { ...epoch, number: epoch.number + 1, restored: { mark, at: event.recordedAt, noticed }, isReplica: false }
+  return { ...epoch, number: epoch.number + 1, restored: { mark, at: event.recordedAt, noticed }, isStandby: false }
 }

@@ -11,22 +11,22 @@ import { counter, gauge, histogram } from "./Family.ts"
 export const PROTOCOLS = ["secsync", "verdant"] as const
 export type ProtocolName = (typeof PROTOCOLS)[number]
 
-// ------------------------------------------------------------------------------------------------------------ replicas
+// ------------------------------------------------------------------------------------------------------------ standbys
 
-export const replicaBehindSeconds = gauge({
-  name: "sealog_replica_behind_seconds",
+export const standbyBehindSeconds = gauge({
+  name: "sealog_standby_behind_seconds",
   description: "Time since the copy last held all that its source held, by `sync-admin replicate`; 0 on a server",
   unit: "seconds"
 })
 
-export const replicaEvents = counter({
-  name: "sealog_replica_events_total",
+export const standbyEvents = counter({
+  name: "sealog_standby_events_total",
   description: "Events that `sync-admin replicate` copied",
   unit: "events"
 })
 
-export const replicaFailures = counter({
-  name: "sealog_replica_failures_total",
+export const standbyFailures = counter({
+  name: "sealog_standby_failures_total",
   description: "Rounds of `sync-admin replicate` that failed, because one of the two databases was away",
   unit: "rounds"
 })

@@ -27,18 +27,18 @@ const MAX_NAMED = 20
 
 const ORIGIN = "server"
 
-/** The log is a replica of another one. A server that wrote to it would divide the two. */
-export class LogIsReplica extends Schema.TaggedError<LogIsReplica>()("LogIsReplica", {}) {
+/** The log is a standby of another one. A server that wrote to it would divide the two. */
+export class LogIsStandby extends Schema.TaggedError<LogIsStandby>()("LogIsStandby", {}) {
   override get message(): string {
-    return "The log is a replica of another one, and no server may write to it before it is promoted."
+    return "The log is a standby of another one, and no server may write to it before it is promoted."
   }
 }
 
-/** Fails if the log is a replica. A storage that cannot be read is no reason: the server waits for it. */
-export const refuseReplica = Effect.gen(function* () {
+/** Fails if the log is a standby. A storage that cannot be read is no reason: the server waits for it. */
+export const refuseStandby = Effect.gen(function* () {
   const events = yield* Effect.orElseSucceed((yield* EventLog).read(Domain.logEpochKey, { after: 0 }), () => [])
-  const { isReplica } = events.reduce((epoch, { event }) => Domain.evolve(epoch, event), Domain.firstEpoch)
-  if (isReplica) return yield* new LogIsReplica()
+  const { isStandby } = events.reduce((epoch, { event }) => Domain.evolve(epoch, event), Domain.firstEpoch)
+  if (isStandby) return yield* new LogIsStandby()
 })
 
 export class LogEpoch extends Context.Service<

@@ -200,7 +200,7 @@ export const readManifest = Effect.fnUntraced(function* (store: BlobStore["Servi
 export const writeManifest = Effect.fnUntraced(function* (store: BlobStore["Service"], manifest: Manifest) {
   const name = manifestKey(manifest.number)
   if ((yield* store.stat(name)) !== undefined) {
-    return yield* damaged(name, "another backup was written meanwhile; one backup at a time uses a place")
+    return yield* damaged(name, "another backup has just been written; one backup at a time uses a place")
   }
   yield* writePart(store, name, Buffer.from(`${JSON.stringify(manifest, undefined, 1)}\n`))
 })
