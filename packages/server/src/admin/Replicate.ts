@@ -121,8 +121,7 @@ export const replicate = Effect.fn("replicate")(
       yield* Effect.raceFirst(Effect.sleep(left), some.await)
       if (clock.currentTimeMillisUnsafe() >= sweptAt + SWEEP_MILLIS) isAll = true
     }).pipe(Effect.catchTags({ StorageUnavailable: failed, BlobStoreUnavailable: failed }))
-    yield* Effect.onInterrupt(Effect.forever(next), () => Effect.catch(round(), failed))
-    return status
+    return yield* Effect.onInterrupt(Effect.forever(next), () => Effect.catch(round(), failed))
   },
   Effect.provide(Signatures.layerInline),
   Effect.scoped
