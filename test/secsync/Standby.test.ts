@@ -1,13 +1,12 @@
 /** A standby by the built binary: under load, after the primary was killed, and when a log moves with its clients connected. */
-import { type ChildProcess, spawn } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Effect } from "effect"
 import { vi } from "vitest"
-import { freePort } from "../support/network/freePort.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
-import { mintToken, runCommand, spawnServer, syncAdmin } from "../support/servers/ServerProcess.ts"
+import { startReplicating } from "../support/servers/Replicating.ts"
+import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage, storages } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
@@ -19,46 +18,6 @@ const succeed = Effect.fnUntraced(function* (database: string, ...args: Readonly
   const { exitCode, stdout, stderr } = yield* runCommand(database, ...args)
   assert.strictEqual(exitCode, 0, stdout + stderr)
   return JSON.parse(stdout)
-})
-
-interface Replicating {
-  readonly child: ChildProcess
-  /** The value of a metric, as Prometheus reads it. */
-  readonly metric: (name: string) => Effect.Effect<number>
-  /** Sends a signal, and returns the exit code and the output. */
-  readonly end: (signal: NodeJS.Signals) => Effect.Effect<{ readonly code: number | null; readonly output: string }>
-}
-
-/** Starts `replicate --follow`, and waits until it has metrics. */
-const startReplicating = Effect.fnUntraced(function* (database: string, to: string) {
-  const port = yield* Effect.promise(freePort)
-  const args = ["replicate", "--database", database, "--to", to, "--follow", "--metrics-port", String(port)]
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn(process.execPath, [syncAdmin, ...args], { stdio: ["ignore", "pipe", "pipe"] })),
-    (child) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-  let output = ""
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += String(data)))
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve))
-  const metric = (name: string) =>
-    Effect.promise(() =>
-      fetch(`http://127.0.0.1:${port}/metrics`).then(
-        async (response) =>
-          Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(await response.text())?.[1] ?? Number.NaN),
-        () => Number.NaN
-      )
-    )
-  yield* until(
-    "it serves metrics",
-    Effect.map(metric("sealog_standby_behind_seconds"), (value) => !Number.isNaN(value)),
-    () => output
-  )
-  const end = (signal: NodeJS.Signals) =>
-    Effect.promise(async () => {
-      child.kill(signal)
-      return { code: await ended, output }
-    })
-  return { child, metric, end } satisfies Replicating
 })
 
 describe.each(storages)("a standby on $name", ({ fresh }) => {
