@@ -19,10 +19,10 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   protocols: ["internal", "metrics", "domain", "ports", "signatures", "rooms"],
   webhooks: ["internal", "metrics", "domain", "ports", "rooms", "protocols"],
   edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols", "webhooks"],
-  admin: ["internal", "domain", "ports", "checkpoints", "signatures", "rooms", "protocols", "webhooks"],
+  admin: ["internal", "metrics", "domain", "ports", "checkpoints", "signatures", "rooms", "protocols", "webhooks"],
   testing: ["domain", "ports", "storage"],
   node: ["domain", "ports", "adapters", "protocols", "webhooks", "edge", "admin"],
-  index: ["internal", "domain", "ports", "adapters", "signatures", "protocols", "webhooks", "edge"]
+  index: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols", "webhooks", "edge"]
 }
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]

@@ -15,7 +15,9 @@ const PACKAGES = {
   prometheus: "prometheus",
   promtool: "prometheus",
   pgbouncer: "pgbouncer",
-  pg_dump: "postgresql"
+  pg_dump: "postgresql",
+  psql: "postgresql-client",
+  curl: "curl"
 } as const
 export type Program = keyof typeof PACKAGES
 

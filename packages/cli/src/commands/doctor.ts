@@ -65,9 +65,17 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
     const { ago } = await import("../output/format.ts")
     const found = await this.executeOn(database, logEpoch()).catch((error: unknown) => unreachable(error))
     if ("check" in found) return { ...found, check: "log" }
-    const { logId, number, restored } = found
+    const { isStandby, logId, number, restored } = found
     const name = logId === undefined ? "no server has named it yet" : logId
     const since = restored === undefined ? "never restored" : `restored ${ago(restored.at)}`
+    if (isStandby) {
+      return {
+        check: "log",
+        state: "warn",
+        detail: "a standby of another log, which servers refuse",
+        tryThis: "sync-admin promote, once no server writes to the other log"
+      }
+    }
     return { check: "log", state: "ok", detail: `epoch ${number}, ${since}; ${name}` }
   }
 

@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core"
 import type { ReplayOptions, Until } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
+import { targetOf } from "../input/copyTarget.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
 import { shellWord } from "../output/shellWord.ts"
@@ -166,8 +167,6 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
     return { report, copy: { to: backend.label, written: report.written, present: report.present } }
   }
 }
-
-const targetOf = (to: string): string => (to.startsWith("env:") ? (process.env[to.slice("env:".length)] ?? "") : to)
 
 const migrateAdvice = (label: string): string => `sync-admin migrate --database ${label}`
 

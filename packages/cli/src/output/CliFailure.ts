@@ -54,6 +54,14 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "run the same command again once the file store in --files can be reached; finished steps are kept"
     })
   }
+  if (isConfigError(error)) {
+    return new CliFailure({
+      code: "SETTING_INVALID",
+      message: `A setting is missing or wrong: ${error.message}`,
+      exitCode: 2,
+      tryThis: "set the variable that the message names; docs/files.md lists those of S3"
+    })
+  }
   if (isTagged(error, "ListenError") || isTagged(error, "MetricsListenError")) {
     return new CliFailure({
       code: "PORT_UNAVAILABLE",
@@ -112,11 +120,12 @@ export const failureOf = (error: unknown): CliFailure => {
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
 }
 
-/** Errors of a copy or an import, by tag. */
+/** Errors of a copy, a backup or an import, by tag. */
 const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThis: string }>> = {
   StreamDiverged: {
     code: "STREAM_DIVERGED",
-    tryThis: "use an empty database, or one that holds a copy of the same log; the two logs were not mixed"
+    tryThis:
+      "use an empty database or place of backups, or one that holds a copy of the same log; the two logs were not mixed"
   },
   LogNotContinued: {
     code: "LOG_NOT_CONTINUED",
@@ -127,6 +136,27 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
     tryThis: "the folder and the key of the checkpoints that were made"
   },
   StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists every problem of the log" },
+  BackupUnusable: {
+    code: "BACKUP_UNUSABLE",
+    tryThis: "`sync-admin backup verify` names every damaged part, and `sync-admin backup list` the other backups"
+  },
+  TargetNotEmpty: {
+    code: "TARGET_NOT_EMPTY",
+    tryThis: "name a new database in --database and an empty place in --files; delete what an interrupted restore left"
+  },
+  FilesNotNamed: {
+    code: "FILES_NOT_NAMED",
+    tryThis: "--files with the place that the servers will use, or --without-files"
+  },
+  LogIsStandby: {
+    code: "LOG_IS_STANDBY",
+    tryThis: "`sync-admin promote` makes it writable; first make sure that no server writes to the log that it copies"
+  },
+  NotAStandby: {
+    code: "NOT_A_STANDBY",
+    tryThis:
+      "an empty database for --to. A log that was promoted is not copied into any more; `sync-admin demote` makes a log a standby"
+  },
   LineRefused: {
     code: "LINE_REFUSED",
     tryThis: "import the export as it was written; events that are stored already are skipped"
@@ -177,6 +207,10 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
 
 const isTagged = (error: unknown, tag: string): error is Error =>
   error instanceof Error && "_tag" in error && error._tag === tag
+
+/** Effect's error of a variable that is missing or wrong is no instance of `Error`. */
+const isConfigError = (error: unknown): error is { readonly message: string } =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "ConfigError" && "message" in error
 
 /** A shell line that sets a new random secret. */
 export const NEW_SECRET = 'TOKEN_SECRET=$(node -p \'require("crypto").randomBytes(32).toString("hex")\')'

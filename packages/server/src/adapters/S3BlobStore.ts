@@ -39,29 +39,39 @@ export const layerS3 = ({
   )
 }
 
+/** The store that the settings describe, in this bucket and below this prefix. */
+const layerConfig = (place: { readonly bucket: Config.Config<string>; readonly prefix: Config.Config<string> }) =>
+  Layer.unwrap(
+    Effect.map(
+      Config.all({
+        endpoint: Config.URL("S3_ENDPOINT"),
+        region: Config.NonEmptyString("S3_REGION").pipe(Config.withDefault("us-east-1")),
+        accessKeyId: Config.option(Config.Redacted("S3_ACCESS_KEY_ID")),
+        secretAccessKey: Config.option(Config.Redacted("S3_SECRET_ACCESS_KEY")),
+        pathStyle: Config.Boolean("S3_PATH_STYLE").pipe(Config.withDefault(true)),
+        ...place
+      }),
+      ({ accessKeyId, endpoint, secretAccessKey, ...options }) =>
+        layerS3({
+          ...{ ...options, endpoint: endpoint.href },
+          ...(Option.isSome(accessKeyId) && { accessKeyId: accessKeyId.value }),
+          ...(Option.isSome(secretAccessKey) && { secretAccessKey: secretAccessKey.value })
+        })
+    )
+  )
+
 /**
  * From `S3_ENDPOINT`, `S3_BUCKET`, `S3_REGION`, `S3_PREFIX`, `S3_PATH_STYLE`, and `S3_ACCESS_KEY_ID` with `S3_SECRET_ACCESS_KEY`,
  * or else as the AWS SDK finds credentials.
  */
-export const layerS3Config = Layer.unwrap(
-  Effect.map(
-    Config.all({
-      endpoint: Config.URL("S3_ENDPOINT"),
-      bucket: Config.NonEmptyString("S3_BUCKET"),
-      region: Config.NonEmptyString("S3_REGION").pipe(Config.withDefault("us-east-1")),
-      accessKeyId: Config.option(Config.Redacted("S3_ACCESS_KEY_ID")),
-      secretAccessKey: Config.option(Config.Redacted("S3_SECRET_ACCESS_KEY")),
-      prefix: Config.String("S3_PREFIX").pipe(Config.withDefault("")),
-      pathStyle: Config.Boolean("S3_PATH_STYLE").pipe(Config.withDefault(true))
-    }),
-    ({ accessKeyId, endpoint, secretAccessKey, ...options }) =>
-      layerS3({
-        ...{ ...options, endpoint: endpoint.href },
-        ...(Option.isSome(accessKeyId) && { accessKeyId: accessKeyId.value }),
-        ...(Option.isSome(secretAccessKey) && { secretAccessKey: secretAccessKey.value })
-      })
-  )
-)
+export const layerS3Config = layerConfig({
+  bucket: Config.NonEmptyString("S3_BUCKET"),
+  prefix: Config.String("S3_PREFIX").pipe(Config.withDefault(""))
+})
+
+/** The same, in another bucket or below another prefix than `S3_BUCKET` and `S3_PREFIX` name. */
+export const layerS3ConfigAt = ({ bucket, prefix }: { readonly bucket: string; readonly prefix: string }) =>
+  layerConfig({ bucket: Config.succeed(bucket), prefix: Config.succeed(prefix) })
 
 const make = (options: S3ClientOptions & Pick<S3BlobStoreOptions, "prefix">): BlobStore["Service"] => {
   const s3 = makeS3Client(options)

@@ -2,7 +2,7 @@
 import { Context, Effect } from "effect"
 import { isLogEpoch } from "../domain/LogEpoch.ts"
 import { emptyHead, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { EventLog, StorageUnavailable, type StreamSummary } from "../ports/EventLog.ts"
+import { EventLog, type PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { type ReplayOptions, type ReplayReport, rulesOf } from "./Replay.ts"
 import { makeWriter, StreamDiverged, type Target } from "./transfer/Writer.ts"
@@ -37,23 +37,45 @@ const PAGE = 200
  * On success, every copied stream has the same version, generation and chain value in both logs. Fails at the first stream
  * that is damaged in the source (`StreamDamaged`) or that differs in the target (`StreamDiverged`).
  */
-export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | Signals>, options: CopyOptions = {}) {
+export const copy = Effect.fn("copy")(function* <E = never, R = never>(
+  to: Context.Context<EventLog | Signals>,
+  options: CopyIntoOptions<E, R> = {}
+) {
+  return yield* copyInto({ log: named(Context.get(to, EventLog)), signals: Context.get(to, Signals) }, options)
+})
+
+export interface CopyIntoOptions<E, R> extends CopyOptions {
+  /** Copy only these streams, instead of all streams in the scope. */
+  readonly keys?: ReadonlyArray<StreamKey>
+  /** Runs before the events of a page are written to the target. The events are verified. */
+  readonly beforePage?: (key: StreamKey, page: ReadonlyArray<PlacedEvent>) => Effect.Effect<void, E, R>
+}
+
+/** `copy` into any log: a database, or a backup. */
+export const copyInto = Effect.fnUntraced(function* <E = never, R = never>(
+  target: Target,
+  options: CopyIntoOptions<E, R>
+) {
   const source = yield* EventLog
-  const target: Target = { log: named(Context.get(to, EventLog)), signals: Context.get(to, Signals) }
-  const { onProgress, until, verify = false } = options
+  const { beforePage, keys, onProgress, until, verify = false } = options
   const problems = makeProblems()
-  let total = yield* countEvents(options, until)
+  let total = onProgress === undefined ? 0 : yield* countEvents(options, until)
   let [streams, events, payloads, written, present] = [0, 0, 0, 0, 0]
   const writer = makeWriter(target, (count) => {
     written += count
   })
 
   /** Copies one stream, and returns the head that the copy reached. */
-  const copyStream = Effect.fnUntraced(function* (stream: StreamSummary, held: StreamHead) {
+  const copyStream = Effect.fnUntraced(function* (stream: StreamHead & { readonly key: StreamKey }, held: StreamHead) {
     const { key } = stream
-    yield* requirePrefix(target.log, key, held, until)
+    const isHeld = !verify && until === undefined && held.version > 0 && isSame(stream, held)
+    if (!isHeld) yield* requirePrefix(target.log, key, held, until)
     present += held.version
     if (!verify) total -= held.version
+    if (isHeld) {
+      streams += 1
+      return held
+    }
     const end = yield* eachVerifiedPage(
       stream,
       {
@@ -63,6 +85,7 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
         onMissing: problems.add
       },
       Effect.fnUntraced(function* (page) {
+        if (beforePage !== undefined) yield* beforePage(key, page)
         for (const placed of page) {
           if (placed.payload !== null) payloads += 1
           if (placed.event.version > held.version) yield* writer.add(key, placed)
@@ -75,18 +98,35 @@ export const copy = Effect.fn("copy")(function* (to: Context.Context<EventLog | 
     return end
   })
 
-  let after: StreamKey | undefined
-  while (true) {
-    const read = yield* source.streams({ limit: PAGE, ...filterOf(options), ...(after && { after }) })
+  const copyPage = Effect.fnUntraced(function* (page: ReadonlyArray<StreamHead & { readonly key: StreamKey }>) {
     // The copy is a log of its own.
-    const page = read.filter(({ key }) => !isLogEpoch(key))
-    const keys = page.map(({ key }) => key)
+    const copied = page.filter(({ key }) => !isLogEpoch(key))
+    const keys = copied.map(({ key }) => key)
     const held = yield* target.log.heads(keys)
-    const ends = yield* Effect.forEach(page, (stream, i) => copyStream(stream, held[i] ?? emptyHead))
+    const ends = yield* Effect.forEach(copied, (stream, i) => copyStream(stream, held[i] ?? emptyHead))
     yield* writer.flush
     yield* requireEnds(target.log, keys, ends)
-    after = read.at(-1)?.key
-    if (read.length < PAGE) break
+  })
+
+  if (keys === undefined) {
+    let after: StreamKey | undefined
+    while (true) {
+      const page = yield* source.streams({
+        limit: PAGE,
+        payloads: false,
+        ...filterOf(options),
+        ...(after && { after })
+      })
+      yield* copyPage(page)
+      after = page.at(-1)?.key
+      if (page.length < PAGE) break
+    }
+  } else {
+    for (let from = 0; from < keys.length; from += PAGE) {
+      const named = keys.slice(from, from + PAGE)
+      const heads = yield* source.heads(named)
+      yield* copyPage(named.map((key, i) => ({ key, ...heads[i]! })).filter(({ version }) => version > 0))
+    }
   }
   return { streams, events, payloads, written, present, ...problems.found() } satisfies CopyReport
 })

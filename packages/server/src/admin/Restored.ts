@@ -5,6 +5,7 @@ import type { Attribution } from "../domain/Administration.ts"
 import { evolve, firstEpoch, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { listLibraries } from "../ports/listLibraries.ts"
+import { LogIsStandby } from "../rooms/LogEpoch.ts"
 import { appendDecided } from "./appendDecision.ts"
 
 export interface RestoredReport {
@@ -26,12 +27,25 @@ export const logEpoch = Effect.fn("logEpoch")(function* () {
 
 /**
  * Marks that the log was restored from a backup. Within seconds every server closes its clients, opens the streams as the log
- * holds them, and asks the clients that know more for what they have.
+ * holds them, and asks the clients that know more for what they have. Fails if the log is a standby (`LogIsStandby`).
  */
-export const markRestored = Effect.fn("markRestored")(function* (by: Attribution = {}) {
+export const markRestored = Effect.fn("markRestored")((by: Attribution = {}) =>
+  beginEpoch("sync-admin restored", by, ({ isStandby }) => (isStandby ? new LogIsStandby() : undefined))
+)
+
+/** Begins an epoch, unless `refusal` finds a reason not to. */
+export const beginEpoch = Effect.fnUntraced(function* <Refusal>(
+  origin: string,
+  by: Attribution,
+  refusal: (epoch: LogEpoch) => Refusal | undefined
+) {
   const libraries = (yield* listLibraries()).filter(({ libraryId }) => !libraryId.startsWith("@"))
   const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, ...by })
-  yield* appendDecided(logEpochKey, { origin: "sync-admin restored" }, () => Result.succeed({ event }))
+  const decided = yield* appendDecided(logEpochKey, { origin }, (events) => {
+    const refused = refusal(events.reduce<LogEpoch>((epoch, { event }) => evolve(epoch, event), firstEpoch))
+    return refused === undefined ? Result.succeed({ event }) : Result.fail(refused)
+  })
+  yield* Effect.fromResult(decided)
   const { logId, number } = yield* logEpoch()
   return {
     epoch: number,

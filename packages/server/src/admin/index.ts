@@ -18,6 +18,16 @@ export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
 export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 export { WebhookId, WebhookUrl } from "../domain/webhooks/Events.ts"
 export { Signatures } from "../signatures/Signatures.ts"
+export {
+  type BackupOptions,
+  type BackupPlace,
+  type BackupReport,
+  BackupUnusable,
+  backup,
+  type ListedBackup,
+  listBackups,
+  type MissingFile
+} from "./Backup.ts"
 export { type CopyOptions, type CopyReport, copy } from "./Copy.ts"
 export { type Creation, createDocument } from "./Creation.ts"
 export { allowAgain, type DeletionTarget, deleteForGood } from "./Deletion.ts"
@@ -53,6 +63,17 @@ export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type PrunedDocument, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
+export { type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
+export {
+  FilesNotNamed,
+  type RestoreOptions,
+  type RestoreReport,
+  restore,
+  TargetNotEmpty,
+  type VerifyOptions,
+  type VerifyReport,
+  verifyBackup
+} from "./Restore.ts"
 export { logEpoch, markRestored, type RestoredReport } from "./Restored.ts"
 export { forgetKeys, isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
 export {
@@ -63,6 +84,7 @@ export {
   proveCheckpoint,
   type SignedCheckpoint
 } from "./SignedCheckpoints.ts"
+export { demote, NotAStandby, promote } from "./Standby.ts"
 export { type Statistics, statistics } from "./Statistics.ts"
 export { type VerdantRow, type VerdantTables, VerdantUnreadable } from "./transfer/VerdantRows.ts"
 export {

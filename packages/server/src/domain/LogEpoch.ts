@@ -22,6 +22,11 @@ export const LogEpochEvent = Schema.Union([
     noticed: Schema.Boolean,
     operator: Schema.optionalKey(Operator),
     reason: Schema.optionalKey(Reason)
+  }),
+  /** From here on another log is copied into this one, and no server serves it. The next `LogRestored` promotes it. */
+  Schema.TaggedStruct("LogStandsBy", {
+    operator: Schema.optionalKey(Operator),
+    reason: Schema.optionalKey(Reason)
   })
 ])
 export type LogEpochEvent = typeof LogEpochEvent.Type
@@ -50,17 +55,16 @@ export interface LogEpoch {
   readonly number: number
   /** The last restore; undefined: there was none. */
   readonly restored: Restore | undefined
+  /** The log is a standby of another one: servers refuse it until it is promoted. */
+  readonly isStandby: boolean
 }
 
-export const firstEpoch: LogEpoch = { logId: undefined, number: 1, restored: undefined }
+export const firstEpoch: LogEpoch = { logId: undefined, number: 1, restored: undefined, isStandby: false }
 
 export const evolve = (epoch: LogEpoch, event: StreamEvent): LogEpoch => {
   const decoded = fromStreamEvent(event)
-  return decoded._tag === "LogNamed"
-    ? { ...epoch, logId: decoded.logId }
-    : {
-        ...epoch,
-        number: epoch.number + 1,
-        restored: { mark: decoded.mark, at: event.recordedAt, noticed: decoded.noticed }
-      }
+  if (decoded._tag === "LogNamed") return { ...epoch, logId: decoded.logId }
+  if (decoded._tag === "LogStandsBy") return { ...epoch, isStandby: true }
+  const { mark, noticed } = decoded
+  return { ...epoch, number: epoch.number + 1, restored: { mark, at: event.recordedAt, noticed }, isStandby: false }
 }

@@ -19,6 +19,7 @@ import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import { defaultFileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import { sweepOrphanedBlobsDaily } from "../protocols/verdant/files/OrphanedBlobs.ts"
 import { LibraryRooms } from "../protocols/verdant/Rooms.ts"
+import { refuseStandby } from "../rooms/LogEpoch.ts"
 import { makeAddressLimits } from "./AddressLimits.ts"
 import { makeBudgets } from "./Budgets.ts"
 import { parseTrustedProxies } from "./ClientAddress.ts"
@@ -69,6 +70,7 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
   options: EdgeOptions,
   routes: Layer.Layer<never, never, R>
 ) {
+  yield* refuseStandby
   const scope = yield* Effect.scope
   yield* showMetrics
   yield* watchEventLoop

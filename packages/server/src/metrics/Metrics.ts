@@ -11,6 +11,26 @@ import { counter, gauge, histogram } from "./Family.ts"
 export const PROTOCOLS = ["secsync", "verdant"] as const
 export type ProtocolName = (typeof PROTOCOLS)[number]
 
+// ------------------------------------------------------------------------------------------------------------ standbys
+
+export const standbyBehindSeconds = gauge({
+  name: "sealog_standby_behind_seconds",
+  description: "Time since the copy last held all that its source held, by `sync-admin replicate`; 0 on a server",
+  unit: "seconds"
+})
+
+export const standbyEvents = counter({
+  name: "sealog_standby_events_total",
+  description: "Events that `sync-admin replicate` copied",
+  unit: "events"
+})
+
+export const standbyFailures = counter({
+  name: "sealog_standby_failures_total",
+  description: "Rounds of `sync-admin replicate` that failed, because one of the two databases was away",
+  unit: "rounds"
+})
+
 /** A list whose values the caller may not know at compile time. A value that is not in it counts as `other`. */
 const open = (...values: ReadonlyArray<string>): ReadonlyArray<string> => values
 

@@ -7,7 +7,7 @@
  * back, and are asked for what they have.
  */
 import { randomUUID } from "node:crypto"
-import { Cause, Clock, Context, Effect, FiberSet, Latch, Layer, type Scope } from "effect"
+import { Cause, Clock, Context, Effect, FiberSet, Latch, Layer, Schema, type Scope } from "effect"
 import * as Domain from "../domain/LogEpoch.ts"
 import { emptyHead, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import * as Metrics from "../metrics/Metrics.ts"
@@ -26,6 +26,20 @@ const MARK_AGAIN_MILLIS = 60_000
 const MAX_NAMED = 20
 
 const ORIGIN = "server"
+
+/** The log is a standby of another one. A server that wrote to it would divide the two. */
+export class LogIsStandby extends Schema.TaggedError<LogIsStandby>()("LogIsStandby", {}) {
+  override get message(): string {
+    return "The log is a standby of another one, and no server may write to it before it is promoted."
+  }
+}
+
+/** Fails if the log is a standby. A storage that cannot be read is no reason: the server waits for it. */
+export const refuseStandby = Effect.gen(function* () {
+  const events = yield* Effect.orElseSucceed((yield* EventLog).read(Domain.logEpochKey, { after: 0 }), () => [])
+  const { isStandby } = events.reduce((epoch, { event }) => Domain.evolve(epoch, event), Domain.firstEpoch)
+  if (isStandby) return yield* new LogIsStandby()
+})
 
 export class LogEpoch extends Context.Service<
   LogEpoch,

@@ -3,51 +3,24 @@
  * disk. It stands for the wire protocol, not for Amazon's service.
  */
 import { spawn } from "node:child_process"
-import { mkdtemp, rm } from "node:fs/promises"
 import { createServer, request, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
-import S3rver from "@20minutes/s3rver"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
+import { BUCKET, S3_KEY, startS3 } from "#test-support/servers/S3Server"
 import { until } from "#test-support/until"
 import { layerS3, layerS3Config, type S3BlobStoreOptions } from "../../src/adapters/S3BlobStore.ts"
 import { s3Bucket } from "../../src/node/stores.ts"
 import { BlobKey, BlobStore, BlobStoreUnavailable } from "../../src/ports/BlobStore.ts"
 import { blobStoreSuite } from "../../src/testing/BlobStoreSuite.ts"
 
-const BUCKET = "files"
-
-/** The secret of s3rver's only account. */
-const SECRET = "S3RVER"
-
-const startS3 = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const directory = await mkdtemp(join(tmpdir(), "sealog-s3-"))
-    const server = new S3rver({
-      address: "127.0.0.1",
-      port: 0,
-      silent: true,
-      directory,
-      configureBuckets: [{ name: BUCKET }]
-    })
-    const { port } = await server.run()
-    return { server, directory, endpoint: `http://127.0.0.1:${port}` }
-  }),
-  ({ server, directory }) =>
-    Effect.promise(async () => {
-      await server.close()
-      await rm(directory, { recursive: true, force: true })
-    })
-)
-
 const optionsFor = (endpoint: string): S3BlobStoreOptions => ({
   endpoint,
   bucket: BUCKET,
   region: "us-east-1",
-  accessKeyId: Redacted.make("S3RVER"),
-  secretAccessKey: Redacted.make(SECRET),
+  accessKeyId: Redacted.make(S3_KEY),
+  secretAccessKey: Redacted.make(S3_KEY),
   prefix: "sealog/",
   pathStyle: true
 })
@@ -201,8 +174,8 @@ describe("files on S3", () => {
       const env = {
         S3_ENDPOINT: endpoint,
         S3_BUCKET: BUCKET,
-        S3_ACCESS_KEY_ID: "S3RVER",
-        S3_SECRET_ACCESS_KEY: SECRET
+        S3_ACCESS_KEY_ID: S3_KEY,
+        S3_SECRET_ACCESS_KEY: S3_KEY
       }
       const layer = layerS3Config.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
       const blobs = yield* Effect.provide(BlobStore, layer)
@@ -214,7 +187,7 @@ describe("files on S3", () => {
   it.live("are stored in the bucket that an app names", () =>
     Effect.gen(function* () {
       const { endpoint } = yield* startS3
-      const bucket = s3Bucket({ endpoint, bucket: BUCKET, accessKeyId: "S3RVER", secretAccessKey: SECRET })
+      const bucket = s3Bucket({ endpoint, bucket: BUCKET, accessKeyId: "S3RVER", secretAccessKey: S3_KEY })
       const blobs = yield* Effect.provide(BlobStore, bucket)
       yield* blobs.put(key, text("hello"), 100)
       assert.deepStrictEqual(yield* blobs.stat(key), { size: 5 })
@@ -232,7 +205,7 @@ describe("files on S3", () => {
             asked += 1
             const Expiration = new Date(Date.now() + 60_000).toISOString()
             response.end(
-              JSON.stringify({ AccessKeyId: "S3RVER", SecretAccessKey: SECRET, Token: "of a role", Expiration })
+              JSON.stringify({ AccessKeyId: S3_KEY, SecretAccessKey: S3_KEY, Token: "of a role", Expiration })
             )
           })
           server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
@@ -268,7 +241,7 @@ describe("files on S3", () => {
 
   it.effect("need both keys or neither", () =>
     Effect.gen(function* () {
-      const env = { S3_ENDPOINT: "http://127.0.0.1:1", S3_BUCKET: BUCKET, S3_ACCESS_KEY_ID: "S3RVER" }
+      const env = { S3_ENDPOINT: "http://127.0.0.1:1", S3_BUCKET: BUCKET, S3_ACCESS_KEY_ID: S3_KEY }
       const layer = layerS3Config.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(env))))
       const error = yield* Effect.flip(Effect.provide(BlobStore, layer))
       assert.match(error.message, /one of S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY is missing; set both, or neither/)

@@ -17,12 +17,12 @@ export const makeLogEpochCheck = (report: Report): Rules => {
     if (isAsWritten && event.payloadHash !== "") {
       report(event.version, "payload-mismatch", "the event names a payload, but events of its type have none")
     }
-    const isRepeated = decoded._tag === "LogNamed" ? isNamed : marks.has(decoded.mark)
+    const isRepeated = decoded._tag === "LogNamed" ? isNamed : decoded._tag === "LogRestored" && marks.has(decoded.mark)
     if (isAsWritten && isRepeated) {
       report(event.version, "rule-broken", "the log has this name, or this mark of a restore, already")
     }
     if (decoded._tag === "LogNamed") isNamed = true
-    else marks.add(decoded.mark)
+    else if (decoded._tag === "LogRestored") marks.add(decoded.mark)
     return true
   }
 

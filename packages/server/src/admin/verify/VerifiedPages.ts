@@ -1,7 +1,7 @@
 /** Reads a stream page by page, and passes a page on only once every event of it is verified. */
 import { Effect } from "effect"
-import { emptyHead, type StreamHead } from "../../domain/Stream.ts"
-import type { PlacedEvent, StreamSummary } from "../../ports/EventLog.ts"
+import { emptyHead, type StreamHead, type StreamKey } from "../../domain/Stream.ts"
+import type { PlacedEvent } from "../../ports/EventLog.ts"
 import { makePendingFindings } from "./PendingFindings.ts"
 import { type Problem, StreamDamaged } from "./Problems.ts"
 import { makeSignatureQueue } from "./SignatureQueue.ts"
@@ -20,7 +20,7 @@ export interface VerifiedPageOptions {
 
 /** Visits a stream's events, and returns the head that it reached. Fails before it visits the page with the first problem. */
 export const eachVerifiedPage = Effect.fnUntraced(function* <E, R>(
-  { key, version: reaches }: StreamSummary,
+  { key, version: reaches }: { readonly key: StreamKey; readonly version: number },
   { from = emptyHead, until, rules, onMissing }: VerifiedPageOptions,
   visit: (page: ReadonlyArray<PlacedEvent>) => Effect.Effect<void, E, R>
 ) {

@@ -48,6 +48,7 @@ export const makeHealth = Effect.gen(function* () {
     if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
     if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
     if (epoch.isUnmarked()) return unhealthy("the log was restored from a backup, and the server opens it again")
+    if (epoch.current().isStandby) return unhealthy("the log is a standby of another one")
     if (committer.failing()) return unhealthy("the last commit failed; the server log has the cause")
     const latest = (yield* Clock.currentTimeMillis) - STALL_MILLIS
     const since = committer.committingSince()

@@ -3,7 +3,7 @@
  * gets a new key. So any process can delete them, at any time.
  */
 import { Effect, Schema } from "effect"
-import type { FileId, LibraryId } from "../../../domain/Ids.ts"
+import type { FileId, Hash, LibraryId } from "../../../domain/Ids.ts"
 import { endsGeneration, type StreamEvent } from "../../../domain/Stream.ts"
 import { FileStored, FilesSwept, VERDANT } from "../../../domain/verdant/Events.ts"
 import { nextSlice } from "../../../internal/nextTurn.ts"
@@ -15,6 +15,7 @@ export interface BlobOfFile {
   readonly fileId: FileId
   readonly blob: BlobKey
   readonly size: number
+  readonly hash: Hash
 }
 
 export interface FilesOfGenerations {
@@ -24,6 +25,34 @@ export interface FilesOfGenerations {
   readonly evicted: ReadonlyArray<ReadonlyArray<BlobOfFile>>
 }
 
+/** The files of a library, to which its events are given in order. `before`: the files that it had before the first of them. */
+export const makeFilesFold = (libraryId: LibraryId, before: Iterable<BlobOfFile> = []) => {
+  const live = new Map(Array.from(before, (file) => [file.fileId, file]))
+  const evicted: Array<ReadonlyArray<BlobOfFile>> = []
+  const group = `${blobGroup(libraryId)}/`
+
+  /** Takes the next event. Returns the file that it adds, if it adds one. */
+  const take = (event: StreamEvent): BlobOfFile | undefined => {
+    const data = { ...event.data, _tag: event.type }
+    if (isFileStored(data)) {
+      const { blob, fileId, hash, size } = data
+      // An imported log could name any blob, but only blobs in the library's own group may be deleted.
+      if (!isBlobKey(blob) || !blob.startsWith(group)) return undefined
+      const file = { fileId, blob, size, hash }
+      live.set(fileId, file)
+      return file
+    }
+    if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
+    else if (endsGeneration(event.type)) {
+      evicted.push(Array.from(live.values()))
+      live.clear()
+    }
+    return undefined
+  }
+
+  return { take, files: (): FilesOfGenerations => ({ live: Array.from(live.values()), evicted }) }
+}
+
 /** Events read at a time: some milliseconds of work, after which other work of the process goes first. */
 const PAGE = 250
 const DELETED_AT_A_TIME = 8
@@ -31,28 +60,14 @@ const DELETED_AT_A_TIME = 8
 /** Reads a library's files from its events alone: an eviction purged the payloads, and a damaged library can be evicted. */
 export const filesOfGenerations = Effect.fn("filesOfGenerations")(function* (libraryId: LibraryId) {
   const log = yield* EventLog
-  const live = new Map<FileId, BlobOfFile>()
-  const evicted: Array<ReadonlyArray<BlobOfFile>> = []
-  const group = `${blobGroup(libraryId)}/`
-  const take = (event: StreamEvent): void => {
-    const data = { ...event.data, _tag: event.type }
-    if (isFileStored(data)) {
-      const { blob, fileId, size } = data
-      // An imported log could name any blob, but only blobs in the library's own group may be deleted.
-      if (isBlobKey(blob) && blob.startsWith(group)) live.set(fileId, { fileId, size, blob })
-    } else if (isFilesSwept(data)) for (const fileId of data.deleted) live.delete(fileId)
-    else if (endsGeneration(event.type)) {
-      evicted.push(Array.from(live.values()))
-      live.clear()
-    }
-  }
+  const fold = makeFilesFold(libraryId)
   let after = 0
   while (true) {
     const page = yield* log.read({ libraryId, streamId: VERDANT }, { after, limit: PAGE, payloads: false })
-    for (const { event } of page) take(event)
+    for (const { event } of page) fold.take(event)
     after += page.length
     yield* nextSlice
-    if (page.length < PAGE) return { live: Array.from(live.values()), evicted } satisfies FilesOfGenerations
+    if (page.length < PAGE) return fold.files()
   }
 })
 

@@ -1,0 +1,36 @@
+import { Flags } from "@oclif/core"
+import type { ListedBackup } from "@sealog/server/admin"
+import { BaseCommand } from "../../BaseCommand.ts"
+
+interface BackupListResult {
+  readonly backups: ReadonlyArray<ListedBackup>
+}
+
+export default class BackupList extends BaseCommand<BackupListResult> {
+  static override summary = "List the complete backups of a place."
+  static override examples = ["<%= config.bin %> backup list --from ./backups"]
+  static override flags = {
+    from: Flags.string({
+      description: "place of the backups: a directory, or s3://BUCKET/PREFIX",
+      env: "SEALOG_BACKUPS",
+      required: true
+    })
+  }
+
+  async run(): Promise<BackupListResult> {
+    const { flags } = await this.parse(BackupList)
+    const { listBackups } = await import("@sealog/server/admin")
+    const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
+    const { bytes, table, time } = await import("../../output/format.ts")
+    const { flatMap, scoped } = await import("effect/Effect")
+    const place = await backupPlaceOf(flags.from, { mustExist: true })
+    const backups = await this.execute(scoped(flatMap(place, listBackups)))
+    const header = ["BACKUP", "STARTED (UTC)", "STREAMS", "EVENTS", "NEW EVENTS", "FILES", "SIZE"]
+    const rows = backups.map((each) => [
+      ...[String(each.number), time(each.startedAt), each.streams, each.events, each.written, each.files],
+      bytes(each.bytes)
+    ])
+    this.print(rows.length === 0 ? `There is no backup in ${flags.from}.` : table(header, rows))
+    return { backups }
+  }
+}

@@ -1,0 +1,108 @@
+import { Flags } from "@oclif/core"
+import type { ReplicationStatus } from "@sealog/server/admin"
+import { BaseCommand } from "../BaseCommand.ts"
+import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
+import { CliFailure } from "../output/CliFailure.ts"
+
+interface ReplicateResult extends ReplicationStatus {
+  /** The URL of the standby, without its password. */
+  readonly to: string
+}
+
+/** How often a command that follows prints where it is, milliseconds. A change of its state is printed at once. */
+const PRINT_MILLIS = 60_000
+
+export default class Replicate extends BaseCommand<ReplicateResult> {
+  static override summary = "Copy the log into a standby, and go on with all that is written."
+  static override description =
+    `The source is --database, and its servers keep running. The standby is an empty, migrated database, or one that this command has copied into before: SQLite or Postgres, whichever the source is. Servers refuse a standby until \`sync-admin promote\`.
+
+Without --follow the command copies what is there, and ends. With it the command goes on: it waits while one of the databases is away, and resumes. On SIGTERM or SIGINT it copies the rest and ends; a second signal ends it at once.
+
+--metrics-port serves sealog_standby_behind_seconds: the time since the standby last held everything. While nothing is wrong it stays below some seconds.`
+  static override examples = [
+    "<%= config.bin %> replicate --to sqlite:./standby.db",
+    "<%= config.bin %> replicate --to postgres://sealog@standby/sealog --follow --metrics-port 9465",
+    "<%= config.bin %> replicate --to env:STANDBY_URL --follow --files ./data/files --files-to ./standby-files"
+  ]
+  static override flags = {
+    to: Flags.string({
+      description:
+        "standby: sqlite:PATH, postgres://…, or env:NAME to read the URL from a variable and hide its password",
+      required: true
+    }),
+    follow: Flags.boolean({ description: "go on until a signal stops the command", default: false }),
+    files: Flags.string({
+      description: "where the servers keep uploaded files: a directory, or s3 (default: files are not copied)",
+      dependsOn: ["files-to"]
+    }),
+    "files-to": Flags.string({ description: "directory for the standby's files", dependsOn: ["files"] }),
+    ...metricsFlags
+  }
+
+  async run(): Promise<ReplicateResult> {
+    const { flags } = await this.parse(Replicate)
+    const { replicate } = await import("@sealog/server/admin")
+    const { serveMetrics, showMetrics } = await import("@sealog/server")
+    const { BlobStore } = await import("@sealog/server/ports")
+    const { backendOf } = await import("../backends/storage.ts")
+    const { blobStoreOf, existingBlobStoreOf } = await import("../backends/blobStore.ts")
+    const { count, time } = await import("../output/format.ts")
+    const { targetOf } = await import("../input/copyTarget.ts")
+    const Effect = await import("effect/Effect")
+    const { build } = await import("effect/Layer")
+    const target = targetOf(flags.to)
+    if (target === flags.database) {
+      throw new CliFailure({
+        code: "SAME_DATABASE",
+        message: "--to names the database that --database names.",
+        exitCode: 2,
+        tryThis: "name another database in --to"
+      })
+    }
+    const [source, backend] = [await backendOf(flags.database), await backendOf(target)]
+    const stores =
+      flags.files === undefined || flags["files-to"] === undefined
+        ? undefined
+        : { from: await existingBlobStoreOf(flags.files), to: await blobStoreOf(flags["files-to"]) }
+    let status: ReplicationStatus = { events: 0, files: 0, filesMissing: 0, inStepAt: null, failure: null }
+    let printed = { at: 0, failure: null as string | null, isInStep: false }
+    const print = (next: ReplicationStatus): void => {
+      status = next
+      if (!flags.follow) return
+      const isInStep = next.inStepAt !== null
+      const isNews = next.failure !== printed.failure || isInStep !== printed.isInStep
+      if (!isNews && Date.now() < printed.at + PRINT_MILLIS) return
+      printed = { at: Date.now(), failure: next.failure, isInStep }
+      this.announce(`${time(Date.now())} UTC ${next.failure ?? describe(next)}`)
+    }
+    const describe = ({ events, inStepAt }: ReplicationStatus): string =>
+      inStepAt === null
+        ? `${count(events, "event")} copied`
+        : `${count(events, "event")} copied, ${((Date.now() - inStepAt) / 1000).toFixed(1)} s behind`
+    const replicating = Effect.gen(function* () {
+      yield* showMetrics
+      yield* serveMetrics(metricsSettings(flags), undefined)
+      const files =
+        stores === undefined
+          ? undefined
+          : {
+              from: yield* Effect.provide(BlobStore, stores.from),
+              to: yield* Effect.provide(BlobStore, stores.to)
+            }
+      return yield* replicate(yield* build(backend.existing), { files, follow: flags.follow, onRound: print })
+    })
+    const running = Effect.scoped(Effect.provide(replicating, source.existing))
+    if (flags.follow) await this.executeUntilStopped(running)
+    else await this.execute(running)
+    if (status.failure !== null) {
+      this.print(`The last round failed: ${status.failure}`)
+      process.exitCode = 1
+    }
+    this.print(`${backend.label}: ${describe(status)}.`)
+    if (status.filesMissing > 0) {
+      this.print(`${count(status.filesMissing, "file")} not copied: replaced or deleted since, or lost by the store.`)
+    }
+    return { ...status, to: backend.label }
+  }
+}

@@ -1,0 +1,128 @@
+/** Copies a log into a standby, again and again: whatever its servers write is there moments later. */
+import { Clock, type Context, Effect, Latch, Stream } from "effect"
+import { type StreamKey, streamName } from "../domain/Stream.ts"
+import { isVerdant } from "../domain/verdant/Events.ts"
+import * as Metrics from "../metrics/Metrics.ts"
+import type { BlobStore } from "../ports/BlobStore.ts"
+import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
+import { makeFilesFold } from "../protocols/verdant/files/EvictedFiles.ts"
+import { Signatures } from "../signatures/Signatures.ts"
+import { copyFile } from "./backup/BackedUpFiles.ts"
+import { copy } from "./Copy.ts"
+import { beginStandby, requireStandby } from "./Standby.ts"
+
+export interface ReplicateOptions {
+  /** The stores of files of both logs. Default: files are not copied. */
+  readonly files?: { readonly from: BlobStore["Service"]; readonly to: BlobStore["Service"] } | undefined
+  /** Go on until interrupted. Default: one round. */
+  readonly follow?: boolean
+  /** Called after every round. */
+  readonly onRound?: (status: ReplicationStatus) => void
+}
+
+export interface ReplicationStatus {
+  /** Events that this call copied. */
+  readonly events: number
+  readonly files: number
+  /** Files whose bytes the source's store did not hold: replaced or deleted since, or lost. */
+  readonly filesMissing: number
+  /** The standby holds everything that was acknowledged before this time, milliseconds since 1970; null: not yet. */
+  readonly inStepAt: number | null
+  /** Why the last round failed; null: it did not. */
+  readonly failure: string | null
+}
+
+/** The longest time between two rounds that compare the heads of all streams: a signal may be lost. */
+const SWEEP_MILLIS = 5000
+/** The pause before a round that failed is tried again. */
+const RETRY = "1 second"
+
+/**
+ * Copies the log into a standby, which is an empty log, or one that this has copied into before. With `follow` it goes on while either
+ * storage is away, and when it is interrupted, it copies the rest before it ends. Fails if the standby was promoted (`NotAStandby`), has
+ * other events than the source (`StreamDiverged`), or the source is damaged (`StreamDamaged`).
+ */
+export const replicate = Effect.fn("replicate")(
+  function* (to: Context.Context<EventLog | Signals>, { files, follow = false, onRound }: ReplicateOptions = {}) {
+    yield* beginStandby(to)
+    const clock = yield* Clock.Clock
+    const startedAt = clock.currentTimeMillisUnsafe()
+    let status: ReplicationStatus = { events: 0, files: 0, filesMissing: 0, inStepAt: null, failure: null }
+    const behind = () => (clock.currentTimeMillisUnsafe() - (status.inStepAt ?? startedAt)) / 1000
+    yield* Metrics.standbyBehindSeconds.at({}).read(behind)
+
+    /** The file has to be there before the event that names it. */
+    const copyFiles = (key: StreamKey, page: ReadonlyArray<PlacedEvent>) => {
+      if (files === undefined || !isVerdant(key)) return Effect.void
+      const fold = makeFilesFold(key.libraryId)
+      const { from, to } = files
+      return Effect.forEach(
+        page.flatMap(({ event }) => fold.take(event) ?? []),
+        Effect.fnUntraced(function* (file) {
+          if ((yield* to.stat(file.blob))?.size === file.size) return
+          const problem = yield* copyFile(from, to, file)
+          const { files, filesMissing } = status
+          status =
+            problem === undefined ? { ...status, files: files + 1 } : { ...status, filesMissing: filesMissing + 1 }
+        }),
+        { discard: true }
+      )
+    }
+
+    /** One round over all streams, or over some of them. */
+    const round = Effect.fnUntraced(function* (keys?: ReadonlyArray<StreamKey>) {
+      const began = clock.currentTimeMillisUnsafe()
+      yield* requireStandby(to)
+      const { written } = yield* copy(to, { beforePage: copyFiles, ...(keys && { keys }) })
+      Metrics.standbyEvents.at({}).add(written)
+      const inStepAt = keys === undefined ? began : status.inStepAt
+      status = { ...status, events: status.events + written, inStepAt, failure: null }
+      onRound?.(status)
+    })
+
+    if (!follow) {
+      yield* round()
+      return status
+    }
+    const grown = new Map<string, StreamKey>()
+    let isAll = true
+    let sweptAt = startedAt
+    const some = yield* Latch.make(true)
+    const signals = yield* Signals
+    yield* Effect.forkScoped(
+      Stream.runForEach(signals.wakeups, (woken) =>
+        Effect.sync(() => {
+          if (woken === "all") isAll = true
+          else for (const key of woken) grown.set(streamName(key), key)
+          some.openUnsafe()
+        })
+      )
+    )
+
+    /** The stores and the storages may come back. */
+    const failed = (error: { readonly message: string }) =>
+      Effect.gen(function* () {
+        Metrics.standbyFailures.at({}).add()
+        isAll = true
+        status = { ...status, failure: error.message }
+        onRound?.(status)
+        yield* Effect.sleep(RETRY)
+      })
+
+    const next = Effect.gen(function* () {
+      const keys = isAll ? undefined : Array.from(grown.values())
+      if (isAll) sweptAt = clock.currentTimeMillisUnsafe()
+      isAll = false
+      grown.clear()
+      some.closeUnsafe()
+      yield* round(keys)
+      const left = Math.max(0, sweptAt + SWEEP_MILLIS - clock.currentTimeMillisUnsafe())
+      yield* Effect.raceFirst(Effect.sleep(left), some.await)
+      if (clock.currentTimeMillisUnsafe() >= sweptAt + SWEEP_MILLIS) isAll = true
+    }).pipe(Effect.catchTags({ StorageUnavailable: failed, BlobStoreUnavailable: failed }))
+    return yield* Effect.onInterrupt(Effect.forever(next), () => Effect.catch(round(), failed))
+  },
+  Effect.provide(Signatures.layerInline),
+  Effect.scoped
+)

@@ -1,0 +1,307 @@
+/** Every page of docs/runbooks: its commands as they stand, with real clients that lose nothing. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { globSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { basename, join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { Access } from "@sealog/server/ports/Access"
+import { Effect, Redacted } from "effect"
+import { vi } from "vitest"
+import { freePort } from "../support/network/freePort.ts"
+import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { mintToken } from "../support/servers/ServerProcess.ts"
+import { randomName, TOKEN_SECRET } from "../support/servers/TestServer.ts"
+import { administer, emptyDatabase, freshDatabase } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
+import { kill, openRunbook, type RunbookOptions } from "./Runbook.ts"
+
+// Each test starts and stops many processes.
+vi.setConfig({ testTimeout: 900_000 })
+
+const TESTED = [
+  ...["failover", "full-disk", "move-to-postgres", "restore", "rolling-upgrade", "rotated-keys", "stuck-commit"]
+]
+
+const serveOn = (port: number) => `sync-admin serve --host 127.0.0.1 --port ${port} --metrics-port 0`
+
+/** Opens a page for one server on a port, and starts it. */
+const openFor = Effect.fnUntraced(function* (
+  page: string,
+  port: number,
+  options: Partial<RunbookOptions> & { readonly database: string }
+) {
+  const { database, settings, units, variables } = options
+  const runbook = yield* openRunbook(page, {
+    units: { sealog: serveOn(port), ...units },
+    settings: { DATABASE_URL: database, SEALOG_FILES: "FOLDER/files", TOKEN_SECRET, ...settings },
+    variables: (folder) => ({ URL: `http://127.0.0.1:${port}`, ...variables?.(folder) })
+  })
+  yield* runbook.run("systemctl start sealog")
+  yield* untilReady(port)
+  return { ...runbook, url: `ws://127.0.0.1:${port}` }
+})
+
+const status = (port: number) =>
+  Effect.promise(() =>
+    fetch(`http://127.0.0.1:${port}/readyz`).then(
+      ({ status }) => status,
+      () => 0
+    )
+  )
+
+const untilReady = (port: number) =>
+  until(
+    "the server is ready",
+    Effect.map(status(port), (found) => found === 200)
+  )
+
+const clientsOf = Effect.fnUntraced(function* (url: string) {
+  const options = { url, documentId: randomName(), token: yield* mintToken(randomName()) }
+  const clients = [yield* connectClient(options), yield* connectClient(options)]
+  return { options, clients, a: clients[0]!, b: clients[1]! }
+})
+
+const untilHave = (clients: ReadonlyArray<SecsyncClient>, count: number) =>
+  untilAll(clients, `all have ${count}`, (client) => client.isSettledOnActive() && client.list().length === count)
+
+/** Waits until a client without anything sees as much. */
+const newcomerHas = Effect.fnUntraced(function* (options: Parameters<typeof connectClient>[0], count: number) {
+  const newcomer = yield* connectClient(options)
+  yield* newcomer.until(`a newcomer has ${count}`, () => newcomer.list().length === count)
+})
+
+describe("the runbooks", () => {
+  it("are all tested", () => {
+    const pages = globSync("docs/runbooks/*.md", { cwd: join(import.meta.dirname, "../..") })
+    const names = pages.map((page) => basename(page, ".md")).filter((name) => name !== "README")
+    assert.sameMembers(names, TESTED)
+  })
+
+  it.live("restore.md brings a lost database back, and clients bring back the rest", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(freePort)
+      const page = yield* openFor("restore.md", port, { database: "sqlite:FOLDER/data/sealog.db" })
+      const { a, b, clients, options } = yield* clientsOf(page.url)
+      a.write("in the backup")
+      yield* untilHave(clients, 1)
+      yield* page.run('set -a; . "$SETTINGS"; set +a; sync-admin backup --to "$BACKUPS"')
+      b.write("after the backup")
+      yield* untilHave(clients, 2)
+      kill(page.pidOf("sealog"))
+      for (const suffix of ["", "-wal", "-shm"]) rmSync(join(page.folder, `data/sealog.db${suffix}`), { force: true })
+      const output = yield* page.rest
+      assert.include(output, "Marked: this is epoch 2")
+      assert.include(output, "Backup 2 in")
+      a.write("after the restore")
+      yield* untilHave(clients, 3)
+      yield* newcomerHas(options, 3)
+      yield* page.run("sync-admin replay --database sqlite:$RESTORED/sealog.db")
+    })
+  )
+
+  it.live("failover.md goes on with the standby of a primary that was killed", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(freePort)
+      const standby = yield* freshDatabase
+      const page = yield* openFor("failover.md", port, {
+        database: "sqlite:FOLDER/data/sealog.db",
+        units: { "sealog-standby": `sync-admin replicate --to ${standby} --follow` },
+        variables: () => ({ STANDBY: standby })
+      })
+      yield* page.run("systemctl start sealog-standby")
+      const { a, clients, options } = yield* clientsOf(page.url)
+      for (let item = 1; item <= 20; item++) a.write(String(item))
+      yield* untilHave(clients, 20)
+      yield* until("it replicates", () => /s behind/.test(page.logOf("sealog-standby")))
+      kill(page.pidOf("sealog"))
+      // The disk of the primary is gone as well: the standby is all that there is.
+      yield* page.run('mv "$DATA" "$DATA.gone"')
+      a.write("while it is gone")
+      const output = yield* page.rest
+      assert.include(output, "Promoted: this is epoch 2")
+      yield* untilHave(clients, 21)
+      yield* newcomerHas(options, 21)
+      yield* page.run(`sync-admin replay --database ${standby}`)
+    })
+  )
+
+  it.live("move-to-postgres.md moves a log with its clients connected", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(freePort)
+      const target = yield* emptyDatabase
+      const page = yield* openFor("move-to-postgres.md", port, {
+        database: "sqlite:FOLDER/data/sealog.db",
+        variables: () => ({ TARGET: target })
+      })
+      const { a, b, clients, options } = yield* clientsOf(page.url)
+      a.write("1")
+      yield* untilHave(clients, 1)
+      yield* page.next
+      yield* page.next
+      b.write("2")
+      yield* page.next
+      a.write("3")
+      yield* untilHave(clients, 3)
+      const connections = clients.map((client) => client.connections())
+      const output = yield* page.rest
+      assert.include(output, "Promoted: this is epoch 2")
+      b.write("4")
+      yield* untilHave(clients, 4)
+      for (const [i, client] of clients.entries()) assert.isAbove(client.connections(), connections[i]!)
+      yield* newcomerHas(options, 4)
+      yield* page.run(`sync-admin replay --database ${target}`)
+      yield* page.run("! sync-admin serve --port 0 --database $OLD")
+    })
+  )
+
+  it.live("full-disk.md makes room, and the server goes on by itself", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(freePort)
+      const disk = yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const folder = join("/tmp", `sealog-disk-${randomName()}`)
+          mkdirSync(folder)
+          const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], { encoding: "utf8" })
+          assert.strictEqual(mounted.status, 0, mounted.stderr)
+          return folder
+        }),
+        (folder) =>
+          Effect.sync(() => {
+            spawnSync("umount", ["--lazy", folder])
+            rmSync(folder, { recursive: true, force: true })
+          })
+      )
+      writeFileSync(join(disk, "reserve"), Buffer.alloc(8 * 1024 * 1024))
+      const page = yield* openFor("full-disk.md", port, {
+        database: `sqlite:${disk}/sealog.db`,
+        variables: () => ({ DATA: disk, RESERVE: "1M" })
+      })
+      const { a, clients, options } = yield* clientsOf(page.url)
+      a.write("before")
+      yield* untilHave(clients, 1)
+      // Everything but the reserve is full.
+      yield* page.run('cat /dev/zero > "$DATA/other" || true')
+      let items = 1
+      while ((yield* status(port)) === 200) {
+        a.write("x".repeat(4000))
+        items += 1
+        yield* Effect.sleep("20 millis")
+      }
+      const output = yield* page.rest
+      assert.include(output, "/reserve")
+      yield* untilHave(clients, items)
+      yield* newcomerHas(options, items)
+      yield* page.run("sync-admin replay")
+    })
+  )
+
+  it.live("stuck-commit.md ends the session that holds the log", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(freePort)
+      const database = yield* freshDatabase
+      const page = yield* openFor("stuck-commit.md", port, { database, variables: () => ({ ADMIN_URL: database }) })
+      const { a, clients, options } = yield* clientsOf(page.url)
+      a.write("before")
+      yield* untilHave(clients, 1)
+      const console = yield* Effect.acquireRelease(
+        Effect.promise(
+          () =>
+            new Promise<ChildProcess>((resolve) => {
+              const env = { ...process.env, PGAPPNAME: "a forgotten console" }
+              const child = spawn("psql", [database, "--no-psqlrc"], { env })
+              child.stdout.on("data", (data) => {
+                if (String(data).includes("it is locked")) resolve(child)
+              })
+              child.stdin.write("BEGIN;\nLOCK TABLE sealog.streams IN ACCESS EXCLUSIVE MODE;\n\\echo it is locked\n")
+            })
+        ),
+        (child) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      let said = ""
+      console.stderr?.on("data", (data) => {
+        said += String(data)
+      })
+      a.write("while it is stuck")
+      yield* until(
+        "the server is not ready",
+        Effect.map(status(port), (found) => found === 503)
+      )
+      const output = yield* page.rest
+      assert.include(output, "a forgotten console")
+      yield* untilHave(clients, 2)
+      yield* newcomerHas(options, 2)
+      console.stdin?.write("COMMIT;\n")
+      yield* until("its session has ended", () => said.includes("terminating connection"))
+    })
+  )
+
+  it.live("rotated-keys.md accepts tokens of both secrets, and then those of the new one alone", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(freePort)
+      const page = yield* openFor("rotated-keys.md", port, { database: "sqlite:FOLDER/data/sealog.db" })
+      const libraryId = LibraryId.make(randomName())
+      const mintWith = (secret: string) =>
+        Effect.flatMap(Access, (access) => access.mint({ userId: "ada", libraryId })).pipe(
+          Effect.provide(JwtAccess.layerTokens([Redacted.make(secret)])),
+          Effect.orDie
+        )
+      const options = { url: page.url, documentId: randomName() }
+      const before = yield* connectClient({ ...options, token: yield* mintWith(TOKEN_SECRET) })
+      before.write("before")
+      yield* untilHave([before], 1)
+      yield* page.next
+      yield* page.next
+      const secret = (yield* page.run('printf %s "$NEW_SECRET"')).trim()
+      const after = yield* connectClient({ ...options, token: yield* mintWith(secret) })
+      before.write("with the old secret")
+      after.write("with the new secret")
+      yield* untilHave([before, after], 3)
+      yield* page.rest
+      after.write("with the new secret alone")
+      yield* untilHave([after], 4)
+      yield* before.until("the old token is refused", () => before.state() === "noAccess")
+    })
+  )
+
+  it.live("rolling-upgrade.md restarts two servers on one database, whose clients lose nothing", () =>
+    Effect.gen(function* () {
+      const ports = [yield* Effect.promise(freePort), yield* Effect.promise(freePort)] as const
+      const database = yield* freshDatabase
+      const page = yield* openRunbook("rolling-upgrade.md", {
+        units: { "sealog@1": serveOn(ports[0]), "sealog@2": serveOn(ports[1]) },
+        settings: { DATABASE_URL: database, SEALOG_FILES: "FOLDER/files", TOKEN_SECRET },
+        variables: () => ({ URLS: ports.map((port) => `http://127.0.0.1:${port}`).join(" ") })
+      })
+      yield* page.run("systemctl start sealog@1 sealog@2")
+      yield* Effect.forEach(ports, untilReady)
+      const { options, clients, a } = yield* clientsOf(`ws://127.0.0.1:${ports[0]}`)
+      const b = yield* connectClient({ ...options, url: `ws://127.0.0.1:${ports[1]}` })
+      const all = [...clients, b]
+      a.write("1")
+      yield* untilHave(all, 1)
+      yield* page.next
+      yield* page.next
+      // As the migrations of a later version would: a column and a table that this one does not know.
+      yield* administer("ALTER TABLE sealog.streams ADD COLUMN later TEXT", database)
+      yield* administer("CREATE TABLE sealog.later (id INTEGER PRIMARY KEY)", database)
+      b.write("2")
+      yield* untilHave(all, 2)
+      yield* page.next
+      const pids = ["sealog@1", "sealog@2"].map(page.pidOf)
+      let items = 2
+      let isDone = false
+      const writing = Effect.gen(function* () {
+        while (!isDone) {
+          all[items % 3]!.write(String(++items))
+          yield* Effect.sleep("50 millis")
+        }
+      })
+      yield* Effect.all([Effect.tap(page.next, () => Effect.sync(() => (isDone = true))), writing], { concurrency: 2 })
+      for (const [i, unit] of ["sealog@1", "sealog@2"].entries()) assert.notStrictEqual(page.pidOf(unit), pids[i])
+      yield* untilHave(all, items)
+      yield* newcomerHas(options, items)
+      assert.include(yield* page.rest, "all as written")
+    })
+  )
+})
