@@ -1,8 +1,11 @@
 /** A network between server and database that swallows all bytes for a while, on connections that stay open. */
 import { assert, describe, it } from "@effect/vitest"
+import { LibraryId } from "@sealog/server/domain/Ids"
+import { emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
+import { EventLog } from "@sealog/server/ports/EventLog"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { PgStorage } from "@sealog/storage-pg"
-import { Effect } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { vi } from "vitest"
 import { connectRaw } from "../support/clients/RawSecsync.ts"
 import { startBlackHole } from "../support/network/BlackHole.ts"
@@ -63,6 +66,43 @@ describe("a server whose network to the database swallows all bytes", () => {
         "the server is ready",
         Effect.map(status("/readyz"), (status) => status === 200)
       )
+    })
+  )
+
+  it.live("gives up a stream that it holds when the end of the transaction is swallowed", () =>
+    Effect.gen(function* () {
+      const cluster = yield* Effect.acquireRelease(
+        Effect.promise(() => makeCluster()),
+        (cluster) => Effect.sync(cluster.remove)
+      )
+      yield* PgStorage.applyMigrations({ url: cluster.url })
+      const url = new URL(cluster.url)
+      const outer = yield* Scope.make()
+      const network = yield* Scope.provide(startBlackHole(Number(url.port)), outer)
+      url.port = String(network.port)
+      // It closes after the network, with which the connection of the transaction ends.
+      const pool = yield* Scope.make()
+      const layer = PgStorage.layerWithoutMigrations({ url: url.href })
+      const log = Context.get(yield* Layer.buildWithScope(layer, pool), EventLog)
+      const key: StreamKey = { libraryId: LibraryId.make("library"), streamId: "stream" }
+      const event = place(
+        key,
+        emptyHead,
+        { type: "Pruned", data: { before: 1 }, payloadHash: "", checkpoint: false },
+        "test",
+        0
+      )
+      yield* log.append([{ key, expectedVersion: 0, events: [{ event, payload: null }] }])
+      const holding = yield* Effect.forkChild(Effect.flip(log.exclusively(key, Effect.sync(network.swallow))))
+      yield* until("it is given up", () => holding.pollUnsafe() !== undefined)
+      assert.strictEqual((yield* Fiber.join(holding))._tag, "StorageUnavailable")
+      network.heal()
+      yield* until(
+        "the log can be read again",
+        Effect.map(Effect.option(log.heads([key])), (heads) => Option.getOrUndefined(heads)?.[0]?.version === 1)
+      )
+      yield* Scope.close(outer, Exit.void)
+      yield* Scope.close(pool, Exit.void)
     })
   )
 })

@@ -1,5 +1,5 @@
 /** The event log in Postgres. Any number of processes may write: the database compares the version of every append. */
-import type { Appended, EventLog, StreamHead, StreamKey } from "@sealog/server/ports"
+import { type Appended, type EventLog, StorageUnavailable, type StreamHead, type StreamKey } from "@sealog/server/ports"
 import {
   type EventRow,
   emptyHead,
@@ -15,7 +15,7 @@ import {
   type TailRow,
   tailOf
 } from "@sealog/server/storage"
-import { Effect } from "effect"
+import { type Duration, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND, APPEND_LEAVING_HELD, type AppendRow, appendParameters } from "./Append.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
@@ -58,6 +58,25 @@ const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::fl
     (SELECT e.version, coalesce(${ofPayload("bytes")}, 0) AS length FROM sealog.events e
      WHERE e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.version > $3::float8::bigint
      ORDER BY e.version LIMIT $4::float8::bigint) AS page) AS sums`
+
+/**
+ * Fails an effect after a time, and does not wait for its end. The end of a transaction cannot be interrupted: if the network has
+ * swallowed it, it ends with its connection, and the room would wait for it as long.
+ */
+const leftBehindAfter =
+  (timeout: Duration.Input) =>
+  <A, R>(effect: Effect.Effect<A, StorageUnavailable, R>): Effect.Effect<A, StorageUnavailable, R> =>
+    Effect.flatMap(Effect.forkDetach(effect), (fiber) => {
+      const leave = Effect.sync(() => fiber.interruptUnsafe())
+      return Fiber.join(fiber).pipe(
+        Effect.onInterrupt(() => leave),
+        Effect.timeoutOrElse({
+          duration: timeout,
+          orElse: () =>
+            new StorageUnavailable({ operation: "hold a stream", cause: new Error("the transaction does not end") })
+        })
+      )
+    })
 
 /** `connections`: the size of the client's pool. */
 export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
@@ -114,7 +133,8 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
       unavailable("hold a stream", TIMEOUT),
       Effect.andThen(use),
       sql.withTransaction,
-      unavailable("hold a stream")
+      unavailable("hold a stream"),
+      leftBehindAfter(TIMEOUT)
     )
 
   const read: EventLog["Service"]["read"] = Effect.fnUntraced(
