@@ -124,7 +124,10 @@ describe("an app with the packages", () => {
       running.push(served)
       const [, devPort = ""] = await served.written(/ws:\/\/localhost:(\d+)/)
       assert.strictEqual(await readiness(devPort, served), 200)
-      await run(["npx", "--no-install", "sync-admin", "document", "create", "notes", "welcome"], { cwd, node })
+      await run(["npx", "--no-install", "sync-admin", "document", "create", "notes", "welcome", "--new-library"], {
+        cwd,
+        node
+      })
       const listed = await run(["npx", "--no-install", "sync-admin", "library", "list", "--json"], { cwd, node })
       assert.deepInclude(JSON.parse(listed).libraries[0], { libraryId: "notes", streams: 1 })
       await served.stop()

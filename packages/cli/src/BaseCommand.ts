@@ -67,19 +67,19 @@ export abstract class BaseCommand<Result> extends Command {
 
   /**
    * Runs an Effect on the log of an existing, migrated database. Fails with `NO_SUCH_LIBRARY` before it runs, if the log holds
-   * nothing of `library`.
+   * nothing of `library`, or of one of several.
    */
   protected async executeOn<A, E>(
     database: string,
     effect: Effect.Effect<A, E, EventLog | Signals>,
-    library?: LibraryId
+    library?: LibraryId | ReadonlyArray<LibraryId>
   ): Promise<A> {
-    const { andThen, provide } = await import("effect/Effect")
+    const { andThen, forEach, provide } = await import("effect/Effect")
     const { backendOf } = await import("./backends/storage.ts")
     const { existing } = await backendOf(database)
     if (library === undefined) return this.execute(provide(effect, existing))
     const { requireLibrary } = await import("./backends/knownLibrary.ts")
-    return this.execute(provide(andThen(requireLibrary(library), effect), existing))
+    return this.execute(provide(andThen(forEach([library].flat(), requireLibrary), effect), existing))
   }
 
   /** Runs an Effect until it ends, or until SIGINT, SIGTERM or SIGHUP stops it, which is a success. */
