@@ -31,12 +31,16 @@ const rangeOf = (name: string): string => {
   return `${name}@${range}`
 }
 
+const EXAMPLES = ["embed-sqlite.ts", "embed-postgres.ts"]
+
 let tarballs: ReadonlyArray<string> = []
 let app = ""
 beforeAll(async () => {
   tarballs = await packAll()
   const peers = ["effect", "@effect/platform-node"].map(rangeOf)
   app = await makeApp([...tarballs, ...peers, "typescript", "@types/node"])
+  const texts = EXAMPLES.map((name) => [`src/${name}`, readFileSync(join(root, "examples", name), "utf8")])
+  writeFiles(app, Object.fromEntries(texts))
 })
 
 describe("a tarball", () => {
@@ -88,14 +92,7 @@ describe("an app with the packages", () => {
       "@sealog/storage-pg",
       "@sealog/storage-sqlite"
     ]
-    const examples = ["embed-sqlite.ts", "embed-postgres.ts"].map((name) => [
-      name,
-      readFileSync(join(root, "examples", name), "utf8")
-    ])
-    writeFiles(app, {
-      "src/entries.ts": imports.map((name, i) => `export * as e${i} from "${name}"\n`).join(""),
-      ...Object.fromEntries(examples.map(([name, text]) => [`src/${name}`, text ?? ""]))
-    })
+    writeFiles(app, { "src/entries.ts": imports.map((name, i) => `export * as e${i} from "${name}"\n`).join("") })
     const common = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--target", "es2024", "--types", "node"]
     for (const [module, resolution] of [
       ["nodenext", "nodenext"],
@@ -104,7 +101,7 @@ describe("an app with the packages", () => {
       await run(
         [
           ...["npx", "--no-install", "tsc", ...common, "--module", module, "--moduleResolution", resolution],
-          ...["src/entries.ts", ...examples.map(([name]) => `src/${name}`)]
+          ...["src/entries.ts", ...EXAMPLES.map((name) => `src/${name}`)]
         ],
         { cwd: app }
       )
