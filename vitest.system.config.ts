@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config"
 import base from "./vitest.config.ts"
 
-/** Tests that need programs of Debian packages. `pnpm test` needs npm alone. */
+/** Tests that need programs of Debian packages, or other packages of npm's registry. `pnpm test` needs neither. */
 export default defineConfig({
   ...base,
   test: {
@@ -15,7 +15,8 @@ export default defineConfig({
           provide: { storage: "Postgres" },
           include: ["test/system/**/*.test.ts"]
         }
-      }
+      },
+      { extends: true, test: { name: "packages", include: ["test/packages/**/*.test.ts"] } }
     ]
   }
 })

@@ -56,7 +56,7 @@ const licences = [...new Set(bundled.map((file) => packageOf(file.replace(/^\0/,
     const [file] = globSync("{LICENSE,LICENCE,License,license}*", { cwd: folder })
     return `${name} ${version} (${license})\n\n${file === undefined ? "" : readFileSync(join(folder, file), "utf8").trim()}\n`
   })
-const driver = readFileSync("packages/storage-sqlite/driver/LICENSE", "utf8").trim()
+const driver = readFileSync("packages/storage-sqlite/driver/SqliteClient.LICENSE", "utf8").trim()
 licences.push(`@effect/sql-sqlite-node, patched (MIT)\n\n${driver}\n`)
 writeFileSync(join(fresh, "LICENSES.txt"), licences.join(`\n${"-".repeat(80)}\n\n`))
 rmSync(out, { recursive: true, force: true })

@@ -10,7 +10,7 @@ const to = "packages/storage-sqlite/driver"
 
 rmSync(to, { recursive: true, force: true })
 mkdirSync(to, { recursive: true })
-cpSync(join(from, "LICENSE"), join(to, "LICENSE"))
+cpSync(join(from, "LICENSE"), join(to, "SqliteClient.LICENSE"))
 for (const file of ["SqliteClient.js", "SqliteClient.d.ts"]) {
   // Drops the address of the source map, because the map describes the driver before the patch.
   const text = readFileSync(join(from, "dist", file), "utf8").replace(/\n\/\/# sourceMappingURL=.*/, "")

@@ -140,7 +140,7 @@ describe("deletion for good", () => {
       const token = yield* mintToken(library)
       const early = yield* connectClient({ url: urls[0]!, documentId, token })
       yield* early.until("it is refused", () => early.state() === "noAccess")
-      assert.deepStrictEqual(yield* run(database, "document", "create", library, documentId), {
+      assert.deepStrictEqual(yield* run(database, "document", "create", library, documentId, "--new-library"), {
         ...{ libraryId: library, documentId, created: true }
       })
       const clients = yield* writeOn(urls, documentId, token)

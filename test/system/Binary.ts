@@ -8,6 +8,7 @@ const PACKAGES = {
   haproxy: "haproxy",
   nginx: "nginx-light",
   zsh: "zsh",
+  fish: "fish",
   "swift-proxy-server": "swift-proxy",
   "swift-account-server": "swift-account",
   "swift-container-server": "swift-container",
@@ -62,7 +63,11 @@ export const runProgram = (
     let output = ""
     child.stdout?.on("data", (data) => (output += data))
     child.stderr?.on("data", (data) => (output += data))
+    const exited = Effect.callback<never>((resume) => {
+      child.once("close", () => resume(Effect.die(new Error(`${program} ended: ${output}`))))
+    })
     yield* untilListening(port).pipe(
+      Effect.raceFirst(exited),
       Effect.timeoutOrElse({
         duration: "2 minutes",
         orElse: () => Effect.die(new Error(`${program} does not listen: ${output}`))

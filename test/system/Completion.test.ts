@@ -1,4 +1,4 @@
-/** Completion in a real zsh. The tests of the CLI cover bash. */
+/** Completion in a real zsh and a real fish. The tests of the CLI cover bash. */
 import { execFile, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -33,5 +33,25 @@ describe("shell completion", () => {
       env
     })
     assert.include(stdout, "List the libraries.")
+  })
+  it("fish completes commands, flags and values", () => {
+    const made = spawnSync(process.execPath, [syncAdmin, "completion", "fish"], { env, cwd: home })
+    assert.strictEqual(made.status, 0, made.stderr.toString())
+    const script = join(home, "sync-admin.fish")
+    writeFileSync(script, made.stdout)
+    const completed = (typed: string) => {
+      const { stderr, stdout } = spawnSync("fish", ["--no-config", "-c", `source ${script}; complete -C '${typed}'`], {
+        env,
+        encoding: "utf8"
+      })
+      assert.strictEqual(stderr, "")
+      return stdout
+    }
+    assert.match(completed("sync-admin lib"), /^library\tList libraries, or show one\.$/m)
+    assert.match(completed("sync-admin library "), /^show\tShow one library/m)
+    assert.notMatch(completed("sync-admin library "), /^serve/m)
+    assert.match(completed("sync-admin library show --data"), /^--database\t/m)
+    assert.match(completed("sync-admin serve --port 1 --log-level "), /^warning/m)
+    assert.match(completed("sync-admin token keys "), /^jwks\t/m)
   })
 })

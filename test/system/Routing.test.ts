@@ -1,60 +1,27 @@
 /** The shipped load balancer configurations send all clients of a document to one server, and fail over to another. */
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { vi } from "vitest"
-import { freePort } from "../support/network/freePort.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
-import { type Program, runProgram } from "./Binary.ts"
+import { balancers, connectionsTo, startBalancer } from "./balancers.ts"
 
 // Each test runs 24 real clients.
 vi.setConfig({ testTimeout: 600_000 })
 
-const deploy = join(import.meta.dirname, "../../deploy")
-
-/** Writes a shipped configuration with other ports, and returns its path. */
-const configure = (file: string, ports: Readonly<Record<number, number>>): string => {
-  const folder = mkdtempSync(join(tmpdir(), "sealog-deploy-"))
-  const text = readFileSync(join(deploy, file), "utf8").replace(/(?<=:|listen )400\d/g, (port) => {
-    const other = ports[Number(port)]
-    assert.isDefined(other, port)
-    return String(other)
-  })
-  writeFileSync(join(folder, file), text)
-  return join(folder, file)
-}
-
-const balancers: ReadonlyArray<{
-  readonly program: Program
-  readonly args: (file: string) => ReadonlyArray<string>
-  readonly file: string
-}> = [
-  { program: "haproxy", file: "haproxy.cfg", args: (file) => ["-W", "-db", "-f", file] },
-  {
-    program: "nginx",
-    file: "nginx.conf",
-    // nginx deletes its pid file when it ends, so it gets one of its own.
-    args: (file) => ["-c", file, "-g", `daemon off; pid ${file}.pid; error_log stderr;`]
-  }
-]
-
-for (const { program, args, file } of balancers) {
-  describe(program, () => {
+for (const balancer of balancers) {
+  describe(balancer.program, () => {
     it.live(
       "the balancer sends a document's clients to one server, fails over when it is gone, and loses nothing",
       () =>
         Effect.gen(function* () {
           const database = yield* freshStorage
           const [one, two] = yield* Effect.all([spawnServer(database), spawnServer(database)], { concurrency: 2 })
-          const port = yield* Effect.promise(freePort)
-          yield* runProgram(program, args(configure(file, { 4000: port, 4001: one.port, 4002: two.port })), port)
+          const { port } = yield* startBalancer(balancer, [one, two])
           const url = `ws://127.0.0.1:${port}`
           const token = yield* mintToken(randomName())
 
@@ -111,16 +78,3 @@ for (const { program, args, file } of balancers) {
     )
   })
 }
-
-/** The number of established connections to each port, as the kernel counts them. */
-const connectionsTo = (ports: ReadonlyArray<number>) =>
-  Effect.sync(() => {
-    const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) =>
-      readFileSync(file, "utf8").trim().split("\n").slice(1)
-    )
-    const remote = rows
-      .map((row) => row.trim().split(/\s+/))
-      .filter(([, , , state]) => state === "01")
-      .map(([, , address]) => Number.parseInt(address?.split(":").at(-1) ?? "", 16))
-    return ports.map((port) => remote.filter((other) => other === port).length)
-  })

@@ -1,9 +1,12 @@
 /** The base of every command: its database flag, its output rules, and how an Effect ends as an exit code. */
+import { existsSync } from "node:fs"
 import { Command, Flags } from "@oclif/core"
 import type { EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
+import { settingsOf } from "./input/settings.ts"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
 import { escapeControls, jsonText } from "./output/format.ts"
+import { nearest } from "./output/nearest.ts"
 
 export abstract class BaseCommand<Result> extends Command {
   static override enableJsonFlag = true
@@ -13,7 +16,33 @@ export abstract class BaseCommand<Result> extends Command {
       env: "DATABASE_URL",
       default: "sqlite:./data/sealog.db",
       helpGroup: "GLOBAL"
+    }),
+    config: Flags.string({
+      description:
+        "file of settings: TOML, whose keys are the flags of `serve` (default: ./sealog.toml, if it is there)",
+      env: "SEALOG_CONFIG",
+      helpGroup: "GLOBAL"
     })
+  }
+
+  /** The variables whose values come from the file of settings. */
+  protected fromFile: ReadonlySet<string> = new Set()
+  /** The file of settings; undefined if there is none. */
+  protected settingsFile: string | undefined
+
+  protected override async init(): Promise<void> {
+    await super.init()
+    const settings = settingsOf(this.config.findCommand("serve")?.flags ?? {})
+    // A file with Windows line ends leaves a carriage return at the end of each variable.
+    for (const { variable } of settings) {
+      const value = process.env[variable]
+      if (value !== undefined) process.env[variable] = value.trim()
+    }
+    this.settingsFile = flagIn(this.argv, "--config") ?? process.env["SEALOG_CONFIG"]
+    if (this.settingsFile === undefined && existsSync(SETTINGS_FILE)) this.settingsFile = SETTINGS_FILE
+    if (this.settingsFile === undefined) return
+    const { useSettingsFile } = await import("./input/settingsFile.ts")
+    this.fromFile = useSettingsFile(this.settingsFile, settings)
   }
 
   /** Does the command's work. The result is the command's `--json` output. */
@@ -38,19 +67,19 @@ export abstract class BaseCommand<Result> extends Command {
 
   /**
    * Runs an Effect on the log of an existing, migrated database. Fails with `NO_SUCH_LIBRARY` before it runs, if the log holds
-   * nothing of `library`.
+   * nothing of `library`, or of one of several.
    */
   protected async executeOn<A, E>(
     database: string,
     effect: Effect.Effect<A, E, EventLog | Signals>,
-    library?: LibraryId
+    library?: LibraryId | ReadonlyArray<LibraryId>
   ): Promise<A> {
-    const { andThen, provide } = await import("effect/Effect")
+    const { andThen, forEach, provide } = await import("effect/Effect")
     const { backendOf } = await import("./backends/storage.ts")
     const { existing } = await backendOf(database)
     if (library === undefined) return this.execute(provide(effect, existing))
     const { requireLibrary } = await import("./backends/knownLibrary.ts")
-    return this.execute(provide(andThen(requireLibrary(library), effect), existing))
+    return this.execute(provide(andThen(forEach([library].flat(), requireLibrary), effect), existing))
   }
 
   /** Runs an Effect until it ends, or until SIGINT, SIGTERM or SIGHUP stops it, which is a success. */
@@ -80,11 +109,19 @@ export abstract class BaseCommand<Result> extends Command {
   protected override async catch(error: unknown): Promise<void> {
     // oclif ends --help and --version by throwing an error with exit code 0.
     if (error instanceof Error && "oclif" in error && isExitZero(error.oclif)) throw error
-    const failure = failureOf(error)
+    const failure = mistypedFlag(error, Object.keys({ ...this.ctor.flags, ...this.ctor.baseFlags })) ?? failureOf(error)
     process.exitCode = failure.exitCode
     if (this.jsonEnabled()) this.logJson(failure.toJSON())
     else process.stderr.write(escapeControls(failure.toText()))
   }
+}
+
+const SETTINGS_FILE = "./sealog.toml"
+
+/** The value of a flag that must be known before oclif reads the flags. */
+const flagIn = (argv: ReadonlyArray<string>, flag: string): string | undefined => {
+  const given = argv.findIndex((arg) => arg === flag || arg.startsWith(`${flag}=`))
+  return argv[given] === flag ? argv[given + 1] : argv[given]?.slice(flag.length + 1)
 }
 
 /** A terminal that closes sends SIGHUP. */
@@ -104,6 +141,14 @@ const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A
   const exit = await runPromiseExit(logged, { signal: controller.signal })
   for (const signal of STOPPING) process.off(signal, stop)
   return exit
+}
+
+/** The failure for a flag that the command does not have, with the nearest one that it has. */
+const mistypedFlag = (error: unknown, names: ReadonlyArray<string>): CliFailure | undefined => {
+  const [, typed = ""] = /^Nonexistent flag: --([\w-]+)/.exec(error instanceof Error ? error.message : "") ?? []
+  const meant = typed === "" ? undefined : nearest(typed, names)
+  if (meant === undefined) return undefined
+  return new CliFailure({ code: "USAGE", message: `There is no flag --${typed}.`, exitCode: 2, tryThis: `--${meant}` })
 }
 
 const isExitZero = (oclif: unknown): boolean =>

@@ -17,36 +17,59 @@ const withDocument = async (): Promise<string> => {
   return cwd
 }
 
+/** Every command that names a library, with one that the log does not hold. */
+const WITH_TYPO: ReadonlyArray<ReadonlyArray<string>> = [
+  ["suspend", "typo"],
+  ["resume", "typo"],
+  ["evict", "typo", "--yes"],
+  ["evict", "typo", "--suspend", "--yes"],
+  ["delete", "typo", "--yes"],
+  ["delete", "typo", "--dry-run"],
+  ["delete", "typo", "--allow-again"],
+  ["prune", "typo", "--yes"],
+  ["stats", "--library", "typo"],
+  ["library", "quota", "typo"],
+  ["library", "quota", "typo", "--objects", "5"],
+  ["token", "revoke", "--library", "typo"],
+  ["token", "revoke", "--user", "ada", "--library", "typo"],
+  ["token", "keys", "forget", "typo", "ada"],
+  ["library", "show", "typo"],
+  ["document", "create", "typo", "welcome"],
+  ["webhook", "add", "https://app.example.org", "--library", "notes", "--library", "typo"],
+  ["webhook", "replay", "0a1b2c3d4e5f", "--library", "typo"],
+  ["document", "list", "typo"],
+  ["document", "show", "typo", "welcome"],
+  ["replica", "list", "typo"],
+  ["replica", "truant", "typo", "a-replica"],
+  ["events", "typo"],
+  ["events", "typo", "welcome"],
+  ["replay", "--library", "typo"],
+  ["replay", "--library", "typo", "--document", "welcome"],
+  ["document", "show", "typo", "item/1"],
+  ["export", "--library", "typo", "--output", "typo.jsonl"]
+]
+
+/** These make a library, or need no log. */
+const MAKES_ONE = ["import secsync", "import verdant", "token mint", "checkpoint prove"]
+
 describe("a mistyped library", () => {
+  it("is tried with every command that names one", () => {
+    const surface: Record<string, { readonly args: ReadonlyArray<string>; readonly flags: ReadonlyArray<string> }> =
+      JSON.parse(readFileSync(new URL("../command-surface.json", import.meta.url), "utf8"))
+    const naming = Object.entries(surface).filter(
+      ([, { args, flags }]) => args.includes("libraryId") || flags.some((flag) => flag.startsWith("--library "))
+    )
+    const tried = WITH_TYPO.map((words) => words.join(" "))
+    assert.deepStrictEqual(
+      naming.map(([name]) => name).filter((name) => !tried.some((words) => words.startsWith(`${name} `))),
+      MAKES_ONE.toSorted()
+    )
+  })
+
   it("is refused by every command, the same way, and leaves nothing behind", async () => {
     const cwd = await withDocument()
     const before = jsonOf("stats", await run(["stats", "--json"], { cwd }))
-    for (const args of [
-      ["suspend", "typo"],
-      ["resume", "typo"],
-      ["evict", "typo", "--yes"],
-      ["evict", "typo", "--suspend", "--yes"],
-      ["delete", "typo", "--yes"],
-      ["delete", "typo", "--dry-run"],
-      ["delete", "typo", "--allow-again"],
-      ["prune", "typo", "--yes"],
-      ["stats", "--library", "typo"],
-      ["library", "quota", "typo"],
-      ["library", "quota", "typo", "--objects", "5"],
-      ["token", "revoke", "--library", "typo"],
-      ["token", "revoke", "--user", "ada", "--library", "typo"],
-      ["token", "keys", "forget", "typo", "ada"],
-      ["document", "list", "typo"],
-      ["document", "show", "typo", "welcome"],
-      ["replica", "list", "typo"],
-      ["replica", "truant", "typo", "a-replica"],
-      ["events", "typo"],
-      ["events", "typo", "welcome"],
-      ["replay", "--library", "typo"],
-      ["replay", "--library", "typo", "--document", "welcome"],
-      ["document", "show", "typo", "item/1"],
-      ["export", "--library", "typo", "--output", "typo.jsonl"]
-    ]) {
+    for (const args of WITH_TYPO) {
       const ran = await run([...args, "--json"], { cwd })
       assert.deepStrictEqual(
         [ran.code, errorOf(ran)],

@@ -82,9 +82,7 @@ const startOn: <E>(
   const access = allows === undefined ? tokens : Layer.provide(Access.layerWithPolicy(allows), tokens)
   // Tests wait for certain reads of the log, which a scrub would make as well.
   const defaults = { port: 0, host: "127.0.0.1", scrub: { bytesPerSecond: 0 } }
-  const layer = SyncServer.layerWithAccess({ ...defaults, ...options }).pipe(
-    Layer.provideMerge([storage, access])
-  )
+  const layer = SyncServer.layerWithAccess({ ...defaults, ...options }).pipe(Layer.provideMerge([storage, access]))
   const files = Layer.mergeAll(blobs, FileLinks.layerTokens(secrets))
   const services = yield* Effect.orDie(Layer.build(hasFiles ? Layer.provide(layer, files) : layer))
   const { mint } = Context.get(services, Access)

@@ -2,7 +2,7 @@
 import type { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
 import type { Finding, MigrationStatus } from "@sealog/server/storage"
 import type { Effect, Layer } from "effect"
-import { databaseOf } from "../input/databaseUrl.ts"
+import { databaseOf, withoutCredentials } from "../input/databaseUrl.ts"
 
 export interface Backend {
   readonly kind: "sqlite" | "postgres"
@@ -50,7 +50,7 @@ const postgres = async (url: string, connections: number | undefined): Promise<B
   const served = { url, ...(connections === undefined ? {} : { maxConnections: connections }) }
   return {
     kind: "postgres",
-    label: withoutPassword(url),
+    label: withoutCredentials(url),
     existing: PgStorage.layerWithoutMigrations(served),
     migrated: PgStorage.layer(served),
     applyMigrations: PgStorage.applyMigrations({ url }),
@@ -59,12 +59,4 @@ const postgres = async (url: string, connections: number | undefined): Promise<B
     size: PgStorage.size({ url }),
     grant: (role) => PgStorage.grant({ url }, role)
   }
-}
-
-const withoutPassword = (url: string): string => {
-  const parsed = new URL(url)
-  parsed.password = ""
-  // A password can also be a parameter, and other parameters can hold private paths.
-  parsed.search = ""
-  return parsed.href
 }

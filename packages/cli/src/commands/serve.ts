@@ -2,7 +2,7 @@ import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { checkpointFlags, checkpointsOf } from "../input/serveCheckpoints.ts"
-import { verdantFlags, verdantSettings } from "../input/serveSettings.ts"
+import { exportedFlags, exportFlags, verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
@@ -36,12 +36,20 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
   static override flags = {
     port: Flags.integer({
       description: "port to listen on; 0 chooses a free port",
+      env: "SEALOG_PORT",
       default: 4000,
       min: 0,
       max: 65_535
     }),
-    host: Flags.string({ description: "address to listen on (default: all addresses; with --dev 127.0.0.1)" }),
-    migrate: Flags.boolean({ description: "migrate a Postgres database first (SQLite: always)", default: false }),
+    host: Flags.string({
+      description: "address to listen on (default: all addresses; with --dev 127.0.0.1)",
+      env: "SEALOG_HOST"
+    }),
+    migrate: Flags.boolean({
+      description: "migrate a Postgres database first (SQLite: always)",
+      env: "SEALOG_MIGRATE",
+      default: false
+    }),
     signals: Flags.string({
       description: "Redis that carries signals between servers: redis://… (default: the database carries them)",
       env: "SEALOG_SIGNALS"
@@ -53,20 +61,24 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     }),
     "max-frame": Flags.integer({
       description: "largest message of a client in MiB; a snapshot is one message (default: 32)",
+      env: "SEALOG_MAX_FRAME",
       min: 1,
       max: 256
     }),
     "max-connections": Flags.integer({
       description: "most WebSockets at a time; more are refused (default: 10,000)",
+      env: "SEALOG_MAX_CONNECTIONS",
       min: 1
     }),
     "database-connections": Flags.integer({
       description: "most connections to Postgres, and one more for signals (default: 10)",
+      env: "SEALOG_DATABASE_CONNECTIONS",
       min: 1
     }),
     "message-memory": Flags.integer({
       description:
         "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
+      env: "SEALOG_MESSAGE_MEMORY",
       min: 1
     }),
     ...checkpointFlags,
@@ -78,12 +90,14 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     "create-documents": Flags.boolean({
       description:
         "let clients make Secsync documents; with --no-create-documents, `sync-admin document create` or the app makes them",
+      env: "SEALOG_CREATE_DOCUMENTS",
       default: true,
       allowNo: true
     }),
     "keys-per-user": Flags.integer({
       description:
         "bind each user of a library to so many Secsync signing keys, those that the server sees first (default: any keys)",
+      env: "SEALOG_KEYS_PER_USER",
       min: 1,
       max: 100
     }),
@@ -95,6 +109,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     quota: Flags.string({
       description:
         "a part of the quota of every library, such as objects=50000 or bytes=32MiB; `sync-admin library quota` sets other ones for single libraries",
+      env: "SEALOG_QUOTA",
       multiple: true
     }),
     "trusted-proxy": Flags.string({
@@ -116,6 +131,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       default: true,
       allowNo: true
     }),
+    ...exportedFlags,
     ...verdantFlags,
     ...tokenFlags,
     ...metricsFlags,
@@ -142,6 +158,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
 
   async run(): Promise<ServeResult> {
     const { flags } = await this.parse(Serve)
+    exportFlags(flags)
     const { DEV_SECRET, devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } = await import(
       "../input/secrets.ts"
     )
@@ -161,15 +178,12 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
     const { scrubOf } = await import("../input/scrub.ts")
-    const quota = quotaOf(flags.quota ?? [])
+    const quota = quotaOf(listOf(flags.quota))
     const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const [frame, connections, memory] = [flags["max-frame"], flags["max-connections"], flags["message-memory"]]
-    // oclif does not split the variables: from there, the value is one text.
-    const listOf = (texts: ReadonlyArray<string> | string | undefined) =>
-      [texts ?? []].flat().flatMap((text) => text.split(","))
     const origins = listOf(flags.origin)
     const options = {
       port: flags.port,
@@ -269,6 +283,10 @@ const redisSignals = async (url: string) => {
   const [{ RedisSignals }, Redacted] = await Promise.all([import("@sealog/server/adapters"), import("effect/Redacted")])
   return RedisSignals.layer({ url: Redacted.make(url) })
 }
+
+/** oclif does not split the variables: from there, the value is one text. */
+const listOf = (texts: ReadonlyArray<string> | string | undefined): ReadonlyArray<string> =>
+  [texts ?? []].flat().flatMap((text) => text.split(",").flatMap((part) => part.trim() || []))
 
 const hostInUrl = (host: string | undefined): string => {
   if (host === undefined || host === "127.0.0.1") return "localhost"

@@ -67,5 +67,16 @@ const postgres = (url: string, password: string | undefined): Database => {
   )
 }
 
+/** A URL without its password and parameters, to show to people. Another text stays as it is. */
+export const withoutCredentials = (text: string): string => {
+  if (!/^[\w+.-]+:\/\/.*[@?]/s.test(text)) return text
+  const parsed = URL.parse(text)
+  if (parsed === null) return text.replace(/\/\/.*@/s, "//…@")
+  parsed.password = ""
+  // A password can also be a parameter, and other parameters can hold private paths.
+  parsed.search = ""
+  return parsed.href
+}
+
 const invalid = (message: string, tryThis: string): CliFailure =>
   new CliFailure({ code: "DATABASE_URL_INVALID", message, exitCode: 2, tryThis })

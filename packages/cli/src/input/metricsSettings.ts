@@ -14,7 +14,7 @@ export const metricsFlags = {
   }),
   "metrics-token-file": Flags.string({
     description:
-      "file with the token that a scraper sends; without --metrics-port, /metrics is then on the server's own port (default: SEALOG_METRICS_TOKEN)",
+      "file with the token that a scraper sends, in place of SEALOG_METRICS_TOKEN; without --metrics-port, /metrics is then on the server's own port",
     env: "SEALOG_METRICS_TOKEN_FILE"
   })
 }

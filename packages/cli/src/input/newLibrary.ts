@@ -9,8 +9,8 @@ export const newLibraryFlag = {
   })
 }
 
-/** The library that the log must hold; undefined if the operator insists on a new one. */
-export const mustExist = <Id extends LibraryId | undefined>(
-  libraryId: Id,
+/** The library or libraries that the log must hold; undefined if the operator insists on new ones. */
+export const mustExist = <Ids extends LibraryId | ReadonlyArray<LibraryId> | undefined>(
+  libraries: Ids,
   flags: { readonly "new-library": boolean }
-): Id | undefined => (flags["new-library"] ? undefined : libraryId)
+): Ids | undefined => (flags["new-library"] ? undefined : libraries)

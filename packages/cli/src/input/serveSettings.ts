@@ -23,6 +23,43 @@ export const verdantFlags = {
   })
 }
 
+/** Settings that adapters and other commands read from the environment alone. */
+export const exportedFlags = {
+  "s3-endpoint": Flags.string({
+    description: "URL of the object store, for --files s3: https://s3.eu-central-1.amazonaws.com",
+    env: "S3_ENDPOINT"
+  }),
+  "s3-bucket": Flags.string({ description: "bucket of uploaded files, for --files s3", env: "S3_BUCKET" }),
+  "s3-region": Flags.string({ description: "region of the bucket (default: us-east-1)", env: "S3_REGION" }),
+  "s3-prefix": Flags.string({
+    description: "beginning of every key in the bucket (default: none)",
+    env: "S3_PREFIX"
+  }),
+  "s3-path-style": Flags.option({ options: ["true", "false"] as const })({
+    description: "whether the bucket's name is in the path of URLs, or in their host (default: true)",
+    env: "S3_PATH_STYLE"
+  }),
+  "token-secret-file": Flags.string({
+    description: "file with the secrets that sign and verify tokens, in place of TOKEN_SECRET",
+    env: "TOKEN_SECRET_FILE"
+  }),
+  "link-secret-file": Flags.string({
+    description: "file with the secrets that sign links to files, in place of LINK_SECRET",
+    env: "LINK_SECRET_FILE"
+  })
+}
+
+/** Gives the flags that were set to the environment. */
+export const exportFlags = (
+  flags: { readonly [name in keyof typeof exportedFlags]?: string | undefined },
+  env: NodeJS.ProcessEnv = process.env
+): void => {
+  for (const [name, { env: variable = "" }] of Object.entries(exportedFlags)) {
+    const value = flags[name as keyof typeof exportedFlags]
+    if (value !== undefined) env[variable] = value
+  }
+}
+
 type VerdantFlags = { readonly [name in keyof typeof verdantFlags]?: string | undefined }
 
 /** Fails with `DURATION_INVALID`, `COMPACT_AFTER_INVALID` or `PUBLIC_URL_INVALID`. */

@@ -1,5 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { shellWord } from "../../output/shellWord.ts"
 
@@ -14,18 +15,27 @@ export default class DocumentCreate extends BaseCommand<DocumentCreateResult> {
   static override summary = "Make an empty Secsync document."
   static override description =
     `Servers with --no-create-documents serve only documents that were made: by this command, or by the app's own endpoint. Other servers make a document when a client sends its first snapshot.`
-  static override examples = ["<%= config.bin %> document create notes welcome"]
+  static override examples = [
+    "<%= config.bin %> document create notes welcome",
+    "<%= config.bin %> document create notes welcome --new-library"
+  ]
   static override args = {
     libraryId: Args.string({ description: "name of the library", required: true }),
     documentId: Args.string({ description: "name of the document", required: true })
   }
+
+  static override flags = newLibraryFlag
 
   async run(): Promise<DocumentCreateResult> {
     const { args, flags } = await this.parse(DocumentCreate)
     const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
     const { createDocument } = await import("@sealog/server/admin")
     const [libraryId, documentId] = [libraryIdOf(args.libraryId), documentIdOf(args.documentId)]
-    const outcome = await this.executeOn(flags.database, createDocument(libraryId, documentId))
+    const outcome = await this.executeOn(
+      flags.database,
+      createDocument(libraryId, documentId),
+      mustExist(libraryId, flags)
+    )
     if (outcome === "deleted") {
       throw new CliFailure({
         code: "DOCUMENT_DELETED",

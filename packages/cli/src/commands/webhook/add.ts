@@ -1,5 +1,6 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
@@ -23,6 +24,7 @@ The servers open connections to the URL from where they run, also to private add
   static override args = { url: Args.string({ description: "http: or https: URL of the receiver", required: true }) }
   static override flags = {
     ...operatorFlags,
+    ...newLibraryFlag,
     library: Flags.string({
       description: "deliver the changes of this library only (can be repeated, at most 100; default: all libraries)",
       multiple: true
@@ -58,7 +60,7 @@ The servers open connections to the URL from where they run, also to private add
       from: flags["from-start"] ? "start" : "now"
     } as const
     const by = await attributionOf(flags)
-    const { id, secret } = await this.executeOn(flags.database, addWebhook(webhook, by))
+    const { id, secret } = await this.executeOn(flags.database, addWebhook(webhook, by), mustExist(libraries, flags))
     this.print(`Added webhook ${id}. Its secret, which is not shown again:\n${secret}`)
     return { id, secret }
   }

@@ -1,4 +1,5 @@
 import { Args, Flags } from "@oclif/core"
+import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
@@ -44,11 +45,13 @@ export default class WebhookReplay extends BaseCommand<WebhookReplayResult> {
     const { replayWebhook } = await import("@sealog/server/admin")
     const { catchTag, fail } = await import("effect/Effect")
     const id = webhookIdOf(args.webhookId)
-    const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
+    const scope: { readonly libraryId?: LibraryId } =
+      flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const by = await attributionOf(flags)
     const libraries = await this.executeOn(
       flags.database,
-      catchTag(replayWebhook(id, { ...scope, skip: flags.skip }, by), "NoSuchWebhook", () => fail(noSuchWebhook(id)))
+      catchTag(replayWebhook(id, { ...scope, skip: flags.skip }, by), "NoSuchWebhook", () => fail(noSuchWebhook(id))),
+      scope.libraryId
     )
     this.print(libraries.length === 0 ? "Nothing waits for a replay." : `Goes on: ${libraries.join(", ")}`)
     return { id, libraries }

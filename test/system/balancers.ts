@@ -1,0 +1,84 @@
+/** The shipped load balancer configurations, started with other ports and a certificate of their own. */
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { getCACertificates, setDefaultCACertificates } from "node:tls"
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import { generate } from "selfsigned"
+import { freePort } from "../support/network/freePort.ts"
+import type { ServerProcess } from "../support/servers/ServerProcess.ts"
+import { type Program, runProgram } from "./Binary.ts"
+
+const deploy = join(import.meta.dirname, "../../deploy")
+
+export interface BalancerProgram {
+  readonly program: Program
+  readonly args: (file: string) => ReadonlyArray<string>
+  readonly file: string
+}
+
+export const balancers: ReadonlyArray<BalancerProgram> = [
+  { program: "haproxy", file: "haproxy.cfg", args: (file) => ["-W", "-db", "-f", file] },
+  {
+    program: "nginx",
+    file: "nginx.conf",
+    // nginx deletes its pid file when it ends, so it gets one of its own.
+    args: (file) => ["-c", file, "-g", `daemon off; pid ${file}.pid; error_log stderr;`]
+  }
+]
+
+/** A certificate for localhost that every client of this process trusts. */
+const makeCertificate = async () => {
+  const certificate = await generate([{ name: "commonName", value: "localhost" }], {
+    extensions: [{ name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] }]
+  })
+  setDefaultCACertificates([...getCACertificates("default"), certificate.cert])
+  return certificate
+}
+
+// One for all balancers: a client would take any of the same name for the issuer of the others.
+let certificate: ReturnType<typeof makeCertificate> | undefined
+
+const writeCertificate = async (folder: string): Promise<void> => {
+  certificate ??= makeCertificate()
+  const { cert, private: key } = await certificate
+  writeFileSync(join(folder, "fullchain.pem"), cert)
+  writeFileSync(join(folder, "privkey.pem"), key)
+  writeFileSync(join(folder, "sealog.pem"), `${cert}\n${key}`)
+}
+
+/** Starts a balancer with its shipped configuration in front of two servers. */
+export const startBalancer = (
+  { args, file, program }: BalancerProgram,
+  [one, two]: readonly [ServerProcess, ServerProcess]
+) =>
+  Effect.gen(function* () {
+    const folder = mkdtempSync(join(tmpdir(), "sealog-deploy-"))
+    yield* Effect.promise(() => writeCertificate(folder))
+    const [port, tlsPort] = [yield* Effect.promise(freePort), yield* Effect.promise(freePort)]
+    const ports: Readonly<Record<string, number>> = { 4000: port, 443: tlsPort, 4001: one.port, 4002: two.port }
+    const text = readFileSync(join(deploy, file), "utf8")
+      .replace(/(?<=:|listen )(400\d|443)\b/g, (shipped) => {
+        const other = ports[shipped]
+        assert.isDefined(other, shipped)
+        return String(other)
+      })
+      .replaceAll("/etc/ssl/sealog", folder)
+    writeFileSync(join(folder, file), text)
+    yield* runProgram(program, args(join(folder, file)), port)
+    return { port, tlsPort }
+  })
+
+/** The number of established connections to each port, as the kernel counts them. */
+export const connectionsTo = (ports: ReadonlyArray<number>) =>
+  Effect.sync(() => {
+    const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) =>
+      readFileSync(file, "utf8").trim().split("\n").slice(1)
+    )
+    const remote = rows
+      .map((row) => row.trim().split(/\s+/))
+      .filter(([, , , state]) => state === "01")
+      .map(([, , address]) => Number.parseInt(address?.split(":").at(-1) ?? "", 16))
+    return ports.map((port) => remote.filter((other) => other === port).length)
+  })
