@@ -48,7 +48,7 @@ export const explained = <A, E extends { readonly _tag: string; readonly message
           code: "SERVER_UNREACHABLE",
           message: `${url} did not answer as a server with --admin does: ${error.message.split("\n")[0]}`,
           exitCode: 3,
-          tryThis: "compare --server with the server's address, and start the server with --admin"
+          tryThis: "compare --server with the server's address and the hosts in its --origin, and start it with --admin"
         })
     }
   })
