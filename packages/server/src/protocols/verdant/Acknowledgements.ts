@@ -25,6 +25,8 @@ export class Acknowledgements {
   private last = 0
   private cut: number | undefined
   private resetEnd: string | undefined
+  /** The answer had content, and the client has acknowledged neither that nor anything after it. */
+  private isAwaited = false
 
   constructor(state: () => LibraryState, progress: ReplicaProgress) {
     this.state = state
@@ -41,11 +43,19 @@ export class Acknowledgements {
     return this.resetEnd !== undefined
   }
 
-  /** `resetEnd`: the client acknowledges with this timestamp once it is reset; undefined: the answer was not a reset. */
-  answered(replicaId: ReplicaId, version: number, resetEnd: string | undefined): void {
+  /**
+   * `resetEnd`: the client acknowledges with this timestamp once it is reset; undefined: the answer was not a reset.
+   * `isAwaited`: the client acknowledges the answer by its nonce.
+   */
+  answered(
+    replicaId: ReplicaId,
+    version: number,
+    { isAwaited, resetEnd }: { readonly resetEnd: string | undefined; readonly isAwaited: boolean }
+  ): void {
     this.replicaId = replicaId
     this.cut = version
     this.resetEnd = resetEnd
+    this.isAwaited = isAwaited
     this.outstanding = []
     this.last = version
   }
@@ -61,7 +71,7 @@ export class Acknowledgements {
   /** The event of this version holds nothing for the client, so the client has it along with everything before it. */
   skipped(version: number): void {
     this.last = version
-    if (this.outstanding.length === 0) this.receiveUpTo(version)
+    if (this.outstanding.length === 0 && !this.isAwaited) this.receiveUpTo(version)
   }
 
   /** The client left: it is sent nothing until its next sync is answered. */
@@ -84,7 +94,11 @@ export class Acknowledgements {
     progress.hear(replicaId, now)
     if (nonce !== undefined) {
       const version = versionOf(nonce, state.generation)
-      if (version !== undefined && version <= state.version) progress.receive(state, replica, version)
+      if (version === undefined || version > state.version) return
+      progress.receive(state, replica, version)
+      if (this.cut === undefined || version < this.cut) return
+      this.isAwaited = false
+      if (this.outstanding.length === 0) this.receiveUpTo(this.last)
     } else if (timestamp !== undefined) {
       if (this.resetEnd !== undefined && timestamp >= this.resetEnd) {
         this.resetEnd = undefined
@@ -102,6 +116,7 @@ export class Acknowledgements {
     const found = this.outstanding.findIndex((sent) => sent.timestamp === timestamp)
     if (found === -1) return undefined
     this.outstanding.splice(0, found + 1)
+    this.isAwaited = false
     const next = this.outstanding[0]
     return next === undefined ? this.last : next.version - 1
   }

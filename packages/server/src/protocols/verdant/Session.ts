@@ -615,7 +615,10 @@ class LibrarySession implements Session, Subscriber {
     }
     correctPeers()
     if (client.isRealtime) services.run(Effect.delay(Effect.sync(correctPeers), CORRECTION))
-    this.acknowledgements.answered(replica.id, state.version, answer.resetEnd)
+    this.acknowledgements.answered(replica.id, state.version, {
+      resetEnd: answer.resetEnd,
+      isAwaited: nonce !== undefined
+    })
     services.touch(room)
   }
 
