@@ -6,7 +6,7 @@ import type { ReplicaId } from "../../domain/verdant/Events.ts"
 import { isOfPlausibleVersion } from "../../domain/verdant/model/Timestamp.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"
 import type { ReplicaProgress } from "./ReplicaProgress.ts"
-import { versionOf } from "./Wire.ts"
+import { answerOf } from "./Wire.ts"
 
 /** Messages that a client may leave unacknowledged before older ones are forgotten. */
 const MAX_OUTSTANDING = 10_000
@@ -82,7 +82,8 @@ export class Acknowledgements {
   /** Whether a client acknowledges an answer with events that the state does not have. */
   isAhead({ nonce }: Acknowledgement): boolean {
     const { generation, version } = this.state()
-    return nonce !== undefined && (versionOf(nonce, generation) ?? 0) > version
+    const answer = nonce === undefined ? undefined : answerOf(nonce)
+    return answer !== undefined && answer.generation === generation && answer.version > version
   }
 
   /** Takes a client's acknowledgement. */
@@ -93,8 +94,10 @@ export class Acknowledgements {
     if (replica === undefined) return
     progress.hear(replicaId, now)
     if (nonce !== undefined) {
-      const version = versionOf(nonce, state.generation)
-      if (version === undefined || version > state.version) return
+      const answer = answerOf(nonce)
+      if (answer === undefined || answer.generation !== state.generation || answer.version > state.version) return
+      const { asOf, isReset, version } = answer
+      progress.recall(state, replica, { asOf, isReset, at: now })
       progress.receive(state, replica, version)
       if (this.cut === undefined || version < this.cut) return
       this.isAwaited = false

@@ -142,6 +142,23 @@ export class ReplicaProgress {
     })
   }
 
+  /**
+   * The replica acknowledges an answer. If another process sent it, this one takes it for its own offer: the replica's next sync
+   * tells whether it has stored the answer. `before` is what this process is sure of.
+   */
+  recall(state: LibraryState, replica: Replica, answer: Pick<Offer, "asOf" | "at" | "isReset">): void {
+    const { offer: pending, received } = this.replicas.get(replica.id) ?? nothing
+    if (pending !== undefined && pending.asOf >= answer.asOf) return
+    // The other process would not have sent less than everything to a replica that had not stored its reset.
+    const known = pending?.isReset ? (received ?? replica.joinedAt) : pending?.before
+    const before = answer.isReset ? null : (known ?? this.receivedBy(state, replica))
+    this.update(replica.id, {
+      offer: { ...answer, isSettled: false, before, ripensIn: undefined },
+      offeredAt: answer.at,
+      isUnanswered: false
+    })
+  }
+
   /** The replica was reset, and its connection was gone before the answer. */
   miss(replicaId: ReplicaId): void {
     this.update(replicaId, { isUnanswered: true })

@@ -65,12 +65,13 @@ export const syncAnswer = function* (
   // seen in it. So while it takes the answer it is told that it has synced, at a time before everything. A connected client
   // with a nonce to answer would not hear that, so it gets none and acknowledges the last operation.
   const hasNeverSynced = command.since === null && isReset && contents.operations.length > 0
+  const asOf = ackedTimestamp ?? command.timestamp
   const hasNonce = hasContent && (command.isPolling || !hasNeverSynced)
   return {
     ...{ contents, isReset, hasContent, ackedTimestamp },
-    asOf: ackedTimestamp ?? command.timestamp,
+    asOf,
     promised: command.isPolling || isUntaken ? ackedTimestamp : command.timestamp,
-    nonce: hasNonce ? nonceOf(state.generation, state.version) : undefined,
+    nonce: hasNonce ? nonceOf({ generation: state.generation, version: state.version, asOf, isReset }) : undefined,
     syncedAs: hasNeverSynced ? beforeAll({ sameVersionAs: command.timestamp as Timestamp }) : undefined,
     resetEnd: isReset ? ((yield* lastTimestampOfAll(state, command.userId)) ?? "") : undefined
   }

@@ -50,6 +50,8 @@ export type ClientMessage =
   | { readonly _tag: "NotJson" }
   | { readonly _tag: "Malformed"; readonly reason: string }
 
+/** Characters of a nonce. A longer one is none of this server. */
+const MAX_NONCE = 128
 /** Size limit of a presence, which every peer is sent: characters of its JSON. */
 const MAX_PRESENCE = 32 * 1024
 
@@ -105,7 +107,7 @@ export const decodeMessage = (json: unknown, userId: string): ClientMessage => {
         _tag: "Ack",
         replicaId,
         timestamp: isTimestamp(timestamp) ? timestamp : undefined,
-        nonce: typeof nonce === "string" && nonce.length <= 64 ? nonce : undefined
+        nonce: typeof nonce === "string" && nonce.length <= MAX_NONCE ? nonce : undefined
       }
     }
     case "presence-update": {
@@ -206,12 +208,24 @@ export const syncResponse = (content: {
 const globalAckField = (watermark: string | undefined): string =>
   watermark === undefined ? "" : `,"globalAckTimestamp":"${watermark}"`
 
-/** Makes a nonce of a version. It is opaque to the client, which sends it back to acknowledge an answer. */
-export const nonceOf = (generation: number, version: number): string =>
-  Buffer.from(`${generation}.${version}`).toString("base64url")
+/** An answer, as its nonce names it to any process. */
+export interface AnswerName {
+  readonly generation: number
+  readonly version: number
+  /** The time that the client takes for its last sync once it has stored the answer. */
+  readonly asOf: string
+  /** The answer held the whole library, in place of what the client had. */
+  readonly isReset: boolean
+}
 
-/** The version that a nonce stands for; undefined: it is invalid, or of another generation. */
-export const versionOf = (nonce: string, generation: number): number | undefined => {
-  const [, of, version] = /^(\d{1,15})\.(\d{1,15})$/.exec(Buffer.from(nonce, "base64url").toString()) ?? []
-  return Number(of) === generation ? Number(version) : undefined
+/** Makes the nonce of an answer. It is opaque to the client, which sends it back to acknowledge the answer. */
+export const nonceOf = ({ asOf, generation, isReset, version }: AnswerName): string =>
+  Buffer.from(`${generation}.${version}.${asOf}${isReset ? ".reset" : ""}`).toString("base64url")
+
+/** The answer that a nonce names; undefined: it names none. */
+export const answerOf = (nonce: string): AnswerName | undefined => {
+  const [, generation, version, asOf, reset] =
+    /^(\d{1,15})\.(\d{1,15})\.(\w{1,60})(\.reset)?$/.exec(Buffer.from(nonce, "base64url").toString()) ?? []
+  if (!isTimestamp(asOf)) return undefined
+  return { generation: Number(generation), version: Number(version), asOf, isReset: reset !== undefined }
 }

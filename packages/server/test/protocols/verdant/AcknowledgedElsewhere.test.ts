@@ -13,27 +13,48 @@ const timestampsOf = (answer: Answer): ReadonlyArray<string> => {
   return operations.map(({ timestamp }) => timestamp)
 }
 
-describe("an answer of another process", () => {
-  it.live("is acknowledged to a process that has not heard of its content, and is not sent again", () =>
-    Effect.gen(function* () {
-      const { layer } = yield* makeTroubledLog
-      const [one, other] = [
-        libraryOn(yield* startMemoryServer({}, layer), "shared"),
-        libraryOn(yield* startMemoryServer({}, layer), "shared")
-      ]
-      const token = yield* one.token({ userId: "ada" })
-      const [writer, reader] = [makeReplica(), makeReplica()]
-      yield* post(one, token, [writer.sync({ operations: [writer.operation("item/x", initialize({}))] })])
-      const joined = syncResponse(yield* post(one, token, [reader.sync({ resyncAll: true })]))
-      yield* post(one, token, [reader.ack({ nonce: joined?.["ackThisNonce"] })])
+/** Two processes on one log that hear nothing of each other, and a reader that polled the other one for what it lacked. */
+const polled = Effect.gen(function* () {
+  const { layer } = yield* makeTroubledLog
+  const [one, other] = [
+    libraryOn(yield* startMemoryServer({}, layer), "shared"),
+    libraryOn(yield* startMemoryServer({}, layer), "shared")
+  ]
+  const token = yield* one.token({ userId: "ada" })
+  const [writer, reader] = [makeReplica(), makeReplica()]
+  yield* post(one, token, [writer.sync({ operations: [writer.operation("item/x", initialize({}))] })])
+  const joined = syncResponse(yield* post(one, token, [reader.sync({ resyncAll: true })]))
+  yield* post(one, token, [reader.ack({ nonce: joined?.["ackThisNonce"] })])
+  const written = writer.operation("item/x", set("n", 1))
+  yield* post(other, token, [writer.op(written)])
+  const since = joined?.["ackedTimestamp"]
+  const answer = yield* post(other, token, [reader.sync({ since })])
+  assert.include(timestampsOf(answer), written.timestamp)
+  yield* post(one, token, [reader.ack({ nonce: syncResponse(answer)?.["ackThisNonce"] })])
+  return {
+    written,
+    since,
+    storedSince: syncResponse(answer)?.["ackedTimestamp"],
+    poll: (since: unknown) => post(one, token, [reader.sync({ since })]),
+    acknowledge: (answer: Answer) => post(one, token, [reader.ack({ nonce: syncResponse(answer)?.["ackThisNonce"] })])
+  }
+})
 
-      const written = writer.operation("item/x", set("n", 1))
-      yield* post(other, token, [writer.op(written)])
-      const since = joined?.["ackedTimestamp"]
-      const answer = yield* post(other, token, [reader.sync({ since })])
-      assert.include(timestampsOf(answer), written.timestamp)
-      yield* post(one, token, [reader.ack({ nonce: syncResponse(answer)?.["ackThisNonce"] })])
-      const next = yield* post(one, token, [reader.sync({ since: syncResponse(answer)?.["ackedTimestamp"] })])
+describe("an answer of another process that is acknowledged", () => {
+  it.live("is not sent again", () =>
+    Effect.gen(function* () {
+      const { poll, storedSince } = yield* polled
+      assert.deepStrictEqual(timestampsOf(yield* poll(storedSince)), [])
+    })
+  )
+
+  it.live("is sent again if the client ended before it had stored it", () =>
+    Effect.gen(function* () {
+      const { acknowledge, poll, since, written } = yield* polled
+      const again = yield* poll(since)
+      assert.deepStrictEqual(timestampsOf(again), [written.timestamp])
+      yield* acknowledge(again)
+      const next = yield* poll(syncResponse(again)?.["ackedTimestamp"])
       assert.deepStrictEqual(timestampsOf(next), [])
     })
   )

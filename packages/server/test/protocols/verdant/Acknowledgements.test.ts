@@ -42,7 +42,7 @@ describe("an answer with content", () => {
 
   it("counts with what came after it once its nonce is acknowledged", () => {
     const { acknowledgements, content, reader, recordable, state } = answered()
-    const nonce = nonceOf(state().generation, content)
+    const nonce = nonceOf({ generation: state().generation, version: content, asOf: stamp(5), isReset: false })
     acknowledgements.acknowledge(reader.id, { nonce, timestamp: undefined }, NOW)
     assert.strictEqual(recordable(), state().version)
   })
