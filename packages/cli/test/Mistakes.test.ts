@@ -49,8 +49,15 @@ const WITH_TYPO: ReadonlyArray<ReadonlyArray<string>> = [
   ["export", "--library", "typo", "--output", "typo.jsonl"]
 ]
 
-/** These make a library, or need no log. */
-const MAKES_ONE = ["import secsync", "import verdant", "token mint", "checkpoint prove"]
+/** These make a library, need no log, or ask a server about its connections alone. */
+const WITHOUT_REFUSAL = [
+  "import secsync",
+  "import verdant",
+  "token mint",
+  "checkpoint prove",
+  "connections",
+  "disconnect"
+]
 
 describe("a mistyped library", () => {
   it("is tried with every command that names one", () => {
@@ -62,7 +69,7 @@ describe("a mistyped library", () => {
     const tried = WITH_TYPO.map((words) => words.join(" "))
     assert.deepStrictEqual(
       naming.map(([name]) => name).filter((name) => !tried.some((words) => words.startsWith(`${name} `))),
-      MAKES_ONE.toSorted()
+      WITHOUT_REFUSAL.toSorted()
     )
   })
 
@@ -228,7 +235,7 @@ describe("a name that a shell would act on", () => {
     const cwd = freshFolder()
     const [library, document] = ["it's;notes", '$(id) `id` a"b']
     await run(["migrate"], { cwd })
-    await run(["document", "create", library, document], { cwd })
+    await run(["document", "create", library, document, "--new-library"], { cwd })
     await run(["delete", library, "--document", document, "--yes"], { cwd })
     const refused = await run(["document", "create", library, document, "--json"], { cwd })
     const advice = String(JSON.parse(refused.stdout).error.try)

@@ -36,7 +36,10 @@ export class LogIsStandby extends Schema.TaggedError<LogIsStandby>()("LogIsStand
 
 /** Fails if the log is a standby. A storage that cannot be read is no reason: the server waits for it. */
 export const refuseStandby = Effect.gen(function* () {
-  const events = yield* Effect.orElseSucceed((yield* EventLog).read(Domain.logEpochKey, { after: 0 }), () => [])
+  const events = yield* Effect.orElseSucceed(
+    (yield* EventLog).read(Domain.logEpochKey, { after: 0, payloads: false }),
+    () => []
+  )
   const { isStandby } = events.reduce((epoch, { event }) => Domain.evolve(epoch, event), Domain.firstEpoch)
   if (isStandby) return yield* new LogIsStandby()
 })
@@ -80,7 +83,7 @@ export class LogEpoch extends Context.Service<
       const noticed = yield* Latch.make()
       yield* Metrics.logEpoch.at({}).read(() => epoch.number)
 
-      const read = Effect.map(log.read(Domain.logEpochKey, { after: 0 }), (placed) => {
+      const read = Effect.map(log.read(Domain.logEpochKey, { after: 0, payloads: false }), (placed) => {
         const events = placed.map(({ event }) => event)
         return {
           head: events.reduce<StreamHead>(
