@@ -21,7 +21,7 @@ export interface RestoredReport {
 
 /** The log's identity and epoch. */
 export const logEpoch = Effect.fn("logEpoch")(function* () {
-  const events = yield* (yield* EventLog).read(logEpochKey, { after: 0 })
+  const events = yield* (yield* EventLog).read(logEpochKey, { after: 0, payloads: false })
   return events.reduce<LogEpoch>((epoch, { event }) => evolve(epoch, event), firstEpoch)
 })
 

@@ -34,7 +34,8 @@ export const knownMore = Effect.fnUntraced(function* (
   const { snapshot } = documentOf(tail)
   if (snapshot?.snapshotId === snapshotId) return beyond(clocks, clocksOf(tail))
   const later = yield* snapshotsAfter(log, key, snapshotId)
-  if (later === undefined) return { _tag: "snapshot" } as const
+  // Another client may have brought the child back since the tail was read: then it comes after the tail, as an event.
+  if (later === undefined || (later[0]?.version ?? 0) > tail.head.version) return { _tag: "snapshot" } as const
   const [next] = later.map(Secsync.fromStreamEvent)
   // A document that began again does not follow from the content of the client.
   if (next?._tag !== "SnapshotStored" || next.parentSnapshotId !== snapshotId) return level
