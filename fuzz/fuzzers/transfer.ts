@@ -173,7 +173,9 @@ export const importedFile: Fuzzer = {
     input: (random) => oneOf(random, [() => mutate(random, [EXPORT]), () => Buffer.from(lying(random))])(),
     feed: (input) =>
       Effect.gen(function* () {
-        const exit = yield* Effect.exit(importLog(Stream.make(input)))
+        // The rules refuse nearly every input, so half of them are judged by their shape alone.
+        const isJudged = input.length % 2 === 0
+        const exit = yield* Effect.exit(importLog(Stream.make(input), { verify: isJudged, withAccess: !isJudged }))
         // Replay reports any problem of the content; it fails for none.
         yield* replay()
         yield* exportLog(() => Effect.void)

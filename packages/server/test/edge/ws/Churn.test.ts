@@ -16,7 +16,7 @@ const CLIENTS = 100
 /** How much faster time passes for the server, so that idle rooms close at once. */
 const TIMES_FASTER = 50
 /** Bytes that a client of a round may leave behind, on average: much less than a connection takes (docs/limits.md). */
-const LEFT_BY_CLIENT = 4000
+const LEFT_BY_CLIENT = 8000
 
 setFlagsFromString("--expose-gc")
 const collectGarbage: () => void = runInNewContext("gc")
