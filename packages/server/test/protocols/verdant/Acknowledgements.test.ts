@@ -1,4 +1,4 @@
-/** What a connection tells about a replica's progress, from the client's acknowledgements. */
+/** The progress of a replica, as a connection knows it from the client's acknowledgements. */
 import { assert, describe, it } from "@effect/vitest"
 import { recordableReceived } from "../../../src/domain/verdant/Progress.ts"
 import { Acknowledgements } from "../../../src/protocols/verdant/Acknowledgements.ts"
