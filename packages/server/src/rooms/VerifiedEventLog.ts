@@ -5,7 +5,9 @@
 import { Cause, Effect, Layer, Result } from "effect"
 import { blake2b256 } from "../domain/Blake2b.ts"
 import type { Hash } from "../domain/Ids.ts"
+import { allAtOnce, type Steps } from "../domain/Steps.ts"
 import { chainOf, purgesBefore, type StreamEvent, type StreamKey } from "../domain/Stream.ts"
+import { inTurns } from "../internal/inTurns.ts"
 import { EventLog, LogDamaged, type PlacedEvent } from "../ports/EventLog.ts"
 import { Damage } from "./Damage.ts"
 
@@ -31,16 +33,12 @@ export const layer: Layer.Layer<EventLog, never, EventLog | Damage> = Layer.effe
       exclusively: log.exclusively,
       heads: (keys) => watched(() => log.heads(keys), keys.length === 1 ? keys[0] : undefined),
       read: (key, options) =>
-        watched(
-          () => Effect.tap(log.read(key, options), (events) => Effect.sync(() => requireIntact(key, events))),
-          key
-        ),
+        watched(() => Effect.tap(log.read(key, options), (events) => requireIntact(key, events)), key),
       tail: (key, options) =>
         watched(
           () =>
             Effect.tap(log.tail(key, options), ({ before, events }) =>
-              Effect.sync(() => {
-                requireIntact(key, events, before)
+              Effect.map(requireIntact(key, events, before), () => {
                 if (options?.payloads !== false) requirePayloads(key, events)
               })
             ),
@@ -67,15 +65,32 @@ const placedIn = ({ libraryId, streamId }: StreamKey, damage: LogDamaged): LogDa
     : damage
 
 /**
- * Throws `LogDamaged` at the first event that is not as it was written. `before`: the chain value that the first event follows;
- * undefined: it is not known, and the first event's own fields are not verified.
+ * Dies of `LogDamaged` at the first event that is not as it was written. Many bytes are compared in turns. `before`: the chain
+ * value that the first event follows; undefined: it is not known, and the first event's own fields are not verified.
  */
-export const requireIntact = (key: StreamKey, events: ReadonlyArray<PlacedEvent>, before?: Hash | ""): void => {
+const requireIntact = (key: StreamKey, events: ReadonlyArray<PlacedEvent>, before?: Hash | ""): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const bytes = events.reduce((sum, { payload }) => sum + EVENT_BYTES + (payload?.length ?? 0), 0)
+    const steps = compare(key, events, before)
+    return bytes > AT_ONCE ? inTurns(steps) : Effect.sync(() => allAtOnce(steps))
+  })
+
+/** Bytes that are compared at once: some two milliseconds. */
+const AT_ONCE = 256 * 1024
+/** The hash of an event without its payload takes as long as that of so many bytes, as measured. */
+const EVENT_BYTES = 1024
+
+const compare = function* (
+  key: StreamKey,
+  events: ReadonlyArray<PlacedEvent>,
+  before: Hash | "" | undefined
+): Steps<void> {
   let chain = before
   for (const { event, payload } of events) {
     if (chain !== undefined && !follows(key, chain, event)) throw damaged(key, event, CHAIN)
     chain = event.chain
     if (payload !== null && blake2b256(payload) !== event.payloadHash) throw damaged(key, event, PAYLOAD)
+    yield
   }
 }
 

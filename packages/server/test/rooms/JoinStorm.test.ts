@@ -14,6 +14,8 @@ import { makeAuthor, updateMessage } from "../../src/testing/SealedMessages.ts"
 const DELAY = 500
 const CONNECTIONS = 10
 const NEWCOMERS = 100
+/** Places by which the order of the reads may differ from that of the clients. */
+const NEIGHBOURS = 10
 
 /** A server whose log was slow from its start, and documents that an earlier server stored. */
 const start = Effect.fnUntraced(function* (documents: number, limits?: OpeningLimits) {
@@ -59,10 +61,10 @@ describe("a join storm on a slow database", () => {
           concurrency: "unbounded"
         })
         assert.isTrue(firsts.every(({ snapshot }) => snapshot !== undefined))
-        assert.deepStrictEqual(
-          reads(),
-          documents.map(({ name }) => name)
-        )
+        // Tokens are checked at the same time, so neighbours may change places.
+        const read = reads()
+        assert.lengthOf(read, NEWCOMERS)
+        for (const [i, { name }] of documents.entries()) assert.approximately(read.indexOf(name), i, NEIGHBOURS, name)
         assert.isBelow(callsOf("heads").length, NEWCOMERS)
       })
   )
