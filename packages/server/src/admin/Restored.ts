@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto"
 import { Effect, Result } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
-import { evolve, firstEpoch, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
+import { fold, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { listLibraries } from "../ports/listLibraries.ts"
 import { LogIsStandby } from "../rooms/LogEpoch.ts"
@@ -21,8 +21,7 @@ export interface RestoredReport {
 
 /** The log's identity and epoch. */
 export const logEpoch = Effect.fn("logEpoch")(function* () {
-  const events = yield* (yield* EventLog).read(logEpochKey, { after: 0, payloads: false })
-  return events.reduce<LogEpoch>((epoch, { event }) => evolve(epoch, event), firstEpoch)
+  return fold(yield* (yield* EventLog).read(logEpochKey, { after: 0, payloads: false }))
 })
 
 /**
@@ -42,7 +41,7 @@ export const beginEpoch = Effect.fnUntraced(function* <Refusal>(
   const libraries = (yield* listLibraries()).filter(({ libraryId }) => !libraryId.startsWith("@"))
   const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, ...by })
   const decided = yield* appendDecided(logEpochKey, { origin }, (events) => {
-    const refused = refusal(events.reduce<LogEpoch>((epoch, { event }) => evolve(epoch, event), firstEpoch))
+    const refused = refusal(fold(events))
     return refused === undefined ? Result.succeed({ event }) : Result.fail(refused)
   })
   yield* Effect.fromResult(decided)

@@ -1,7 +1,7 @@
 /** Makes a log a standby of another one, which servers refuse, and promotes it. */
 import { Context, Effect, Result, Schema } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
-import { evolve, firstEpoch, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
+import { fold, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import type { Signals } from "../ports/Signals.ts"
 import { appendDecided } from "./appendDecision.ts"
@@ -21,10 +21,9 @@ export const demote = Effect.fn("demote")(function* (by: Attribution = {}) {
 
 const becomeStandby = Effect.fnUntraced(function* (origin: string, by: Attribution) {
   const event = toNewEvent({ _tag: "LogStandsBy", ...by })
-  yield* appendDecided(logEpochKey, { origin }, (events) => {
-    const epoch = events.reduce<LogEpoch>((epoch, { event }) => evolve(epoch, event), firstEpoch)
-    return epoch.isStandby ? Result.fail("it is one" as const) : Result.succeed({ event })
-  })
+  yield* appendDecided(logEpochKey, { origin }, (events) =>
+    fold(events).isStandby ? Result.fail("it is one" as const) : Result.succeed({ event })
+  )
 })
 
 /**

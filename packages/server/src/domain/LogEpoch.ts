@@ -68,3 +68,7 @@ export const evolve = (epoch: LogEpoch, event: StreamEvent): LogEpoch => {
   const { mark, noticed } = decoded
   return { ...epoch, number: epoch.number + 1, restored: { mark, at: event.recordedAt, noticed }, isStandby: false }
 }
+
+/** The epoch that a log's own events give. */
+export const fold = (events: ReadonlyArray<{ readonly event: StreamEvent }>): LogEpoch =>
+  events.reduce((epoch, { event }) => evolve(epoch, event), firstEpoch)

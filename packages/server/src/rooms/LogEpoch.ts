@@ -40,7 +40,7 @@ export const refuseStandby = Effect.gen(function* () {
     (yield* EventLog).read(Domain.logEpochKey, { after: 0, payloads: false }),
     () => []
   )
-  const { isStandby } = events.reduce((epoch, { event }) => Domain.evolve(epoch, event), Domain.firstEpoch)
+  const { isStandby } = Domain.fold(events)
   if (isStandby) return yield* new LogIsStandby()
 })
 
