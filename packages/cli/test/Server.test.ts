@@ -1,8 +1,11 @@
 /** Commands that ask a running server. */
+import { spawn } from "node:child_process"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { Effect, Exit, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { connectRaw } from "#test-support/clients/RawSecsync"
-import { errorOf, freshFolder, jsonOf, run, serve } from "./support.ts"
+import { binary, errorOf, freshFolder, jsonOf, run, serve } from "./support.ts"
 
 describe("a server with --admin", () => {
   const scope = Scope.makeUnsafe()
@@ -49,6 +52,23 @@ describe("a server with --admin", () => {
     const figures = jsonOf("top", await sealog("top", "--interval", "1", "--json"))
     assert.deepStrictEqual(figures["connections"], { secsync: 1, verdant: 0 })
     assert.match((await sealog("top", "--interval", "1")).stdout, /slowest commit/)
+  })
+
+  it("clears a terminal before each interval, until it is stopped", async () => {
+    const seen = await new Promise<string>((resolve, reject) => {
+      const terminal = join(cwd, "terminal.cjs")
+      writeFileSync(terminal, "Object.assign(process.stdout, { isTTY: true, getWindowSize: () => [100, 50] })")
+      const args = ["--require", terminal, binary, "top", "--interval", "1"]
+      const child = spawn(process.execPath, args, { cwd, env: { PATH: process.env["PATH"], HOME: cwd, ...env } })
+      let stdout = ""
+      child.stdout.on("data", (data) => {
+        stdout += data
+        if (stdout.split("slowest commit").length > 2) child.kill("SIGINT")
+      })
+      child.stderr.on("data", (data) => reject(new Error(String(data))))
+      child.on("error", reject).on("close", () => resolve(stdout))
+    })
+    assert.isAtLeast(seen.split("\u001b[2J\u001b[H").length, 3)
   })
 
   it("says what is wrong: no token, a client's token, a server without the API, and no server", async () => {

@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
-import type { Reading } from "../output/samples.ts"
+import { quantileOf, type Reading, readMetrics, sumOf } from "../output/samples.ts"
 
 interface TopResult {
   readonly connections: { readonly secsync: number; readonly verdant: number }
@@ -40,7 +40,7 @@ export default class Top extends BaseCommand<TopResult> {
     const address = await serverOf(flags)
     const { adminClient, explained } = await import("../backends/adminApi.ts")
     const Effect = await import("effect/Effect")
-    const { readMetrics } = await import("../output/samples.ts")
+    const format = await import("../output/format.ts")
     const isLive = process.stdout.isTTY === true && !this.jsonEnabled()
     let last: TopResult | undefined
     const watching = Effect.gen({ self: this }, function* () {
@@ -51,9 +51,10 @@ export default class Top extends BaseCommand<TopResult> {
       do {
         yield* Effect.sleep(flags.interval * 1000)
         const after = yield* read
-        last = yield* Effect.promise(() => figuresOf(before, after, flags.interval))
-        last = { ...last, largestLibraries }
-        this.print((isLive ? CLEAR : "") + (yield* Effect.promise(() => textOf(last!))))
+        last = { ...figuresOf(before, after, flags.interval), largestLibraries }
+        // Past `print`, which escapes what a terminal would obey.
+        if (isLive) process.stdout.write(CLEAR)
+        this.print(textOf(last, format))
         before = after
       } while (isLive)
     })
@@ -63,8 +64,7 @@ export default class Top extends BaseCommand<TopResult> {
   }
 }
 
-const figuresOf = async (before: Reading, after: Reading, seconds: number): Promise<TopResult> => {
-  const { quantileOf, sumOf } = await import("../output/samples.ts")
+const figuresOf = (before: Reading, after: Reading, seconds: number): Omit<TopResult, "largestLibraries"> => {
   const rate = (name: string) => Math.max(0, sumOf(after, name) - sumOf(before, name)) / seconds
   const millis = (share: number) => {
     const bound = quantileOf(before, after, "sealog_commit_seconds", share)
@@ -83,19 +83,14 @@ const figuresOf = async (before: Reading, after: Reading, seconds: number): Prom
       refusals: rate("sealog_refusals_total")
     },
     commitMillis: { half: millis(0.5), slowest: millis(1) },
-    heapBytes: sumOf(after, "sealog_heap_used_bytes"),
-    largestLibraries: []
+    heapBytes: sumOf(after, "sealog_heap_used_bytes")
   }
 }
 
-const textOf = async ({
-  commitMillis,
-  connections,
-  heapBytes,
-  largestLibraries,
-  rates
-}: TopResult): Promise<string> => {
-  const { bytes, number, table } = await import("../output/format.ts")
+const textOf = (
+  { commitMillis, connections, heapBytes, largestLibraries, rates }: TopResult,
+  { bytes, number, table }: typeof import("../output/format.ts")
+): string => {
   const perSecond = (value: number) => `${number(Math.round(value * 10) / 10)} a second`
   const below = (value: number | null) => {
     if (value === null) return "none"
