@@ -12,8 +12,10 @@ export interface Network {
   readonly received: Array<Message>
   /** The statuses of all responses, in order. */
   readonly statuses: Array<number>
-  /** The number of requests without a response yet. */
+  /** The number of requests without a response yet, and of tokens that the app has not answered yet. */
   readonly underWay: () => number
+  /** Asks the app for a token. */
+  readonly askApp: (ask: () => Promise<string>) => Promise<string>
   /** The number of files that were uploaded successfully. */
   readonly uploads: () => number
   /** The number of sockets that the client has opened. */
@@ -68,6 +70,14 @@ export const makeNetwork = (cookie?: string): Network => {
     received,
     statuses,
     underWay: () => underWay,
+    askApp: async (ask) => {
+      underWay += 1
+      try {
+        return await ask()
+      } finally {
+        underWay -= 1
+      }
+    },
     uploads: () => uploads,
     connections: () => connections,
     cut: () => {

@@ -260,8 +260,8 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
   }
   const sync = {
     fetchAuth: async () => ({
-      accessToken: await Effect.runPromise(
-        library.token({ userId: user, type, ...(tokensLast && { expiresIn: tokensLast }) })
+      accessToken: await network.askApp(() =>
+        Effect.runPromise(library.token({ userId: user, type, ...(tokensLast && { expiresIn: tokensLast }) }))
       )
     }),
     initialPresence: {},
