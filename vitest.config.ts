@@ -62,7 +62,14 @@ export default defineConfig({
           globalSetup: ["test/support/storage/postgresForAll.ts"],
           provide: { storage: "SQLite" },
           include: ["packages/!(server|storage-sqlite)/test/**/*.test.ts", ...slow, "test/**/*.test.ts"],
-          exclude: ["test/postgres/**", "test/processes/**", "test/system/**", "test/packages/**", ...longRun]
+          exclude: [
+            "test/postgres/**",
+            "test/processes/**",
+            "test/system/**",
+            "test/packages/**",
+            "test/container/**",
+            ...longRun
+          ]
         }
       },
       {

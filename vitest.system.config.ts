@@ -16,7 +16,8 @@ export default defineConfig({
           include: ["test/system/**/*.test.ts"]
         }
       },
-      { extends: true, test: { name: "packages", include: ["test/packages/**/*.test.ts"] } }
+      { extends: true, test: { name: "packages", include: ["test/packages/**/*.test.ts"] } },
+      { extends: true, test: { name: "container", include: ["test/container/**/*.test.ts"] } }
     ]
   }
 })
