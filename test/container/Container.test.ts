@@ -95,7 +95,11 @@ const serve = (port: number): { readonly child: ChildProcess; readonly output: (
   writeFileSync(path, JSON.stringify(spec))
   const child = spawn("runc", ["run", "--bundle", BUNDLE, CONTAINER], { stdio: ["ignore", "pipe", "pipe"] })
   let text = ""
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => void (text += data))
+  const add = (data: Buffer) => {
+    text += data
+  }
+  child.stdout.on("data", add)
+  child.stderr.on("data", add)
   return { child, output: () => text }
 }
 
