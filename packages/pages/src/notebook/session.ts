@@ -22,6 +22,8 @@ export const notebookOf = (sodium: Sodium): NotebookAddress => {
 }
 
 export interface Person {
+  /** The window's own user for Verdant: two people may have one name. */
+  readonly id: string
   readonly name: string
   readonly color: string
 }
@@ -36,7 +38,8 @@ const pick = <A>(from: ReadonlyArray<A>): A => from[Math.floor(Math.random() * f
 export const personOf = (storage: Storage): Person => {
   const known = storage.getItem("person")
   if (known !== null) return JSON.parse(known)
-  const person: Person = { name: pick(NAMES), color: pick(COLORS) }
+  const name = pick(NAMES)
+  const person: Person = { id: `${name.toLowerCase()}-${crypto.randomUUID().slice(0, 6)}`, name, color: pick(COLORS) }
   storage.setItem("person", JSON.stringify(person))
   return person
 }

@@ -1,4 +1,5 @@
 /** The buttons that put the promises to the test, and the last result. */
+import { useEffect, useRef } from "preact/hooks"
 import { useValue } from "../../shared/Value.ts"
 import type { SealedDocument } from "./sealedDocument.ts"
 import type { Trials } from "./trials.ts"
@@ -7,6 +8,10 @@ export const Bench = ({ document: sealed, trials }: { readonly document: SealedD
   const { connection } = useValue(sealed.status)
   const result = useValue(trials.result)
   const isBusy = result?.state === "working"
+  const shown = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    if (result !== undefined) shown.current?.scrollIntoView({ block: "nearest" })
+  }, [result])
   const isOffline = connection === "offline"
   const deeds = [
     {
@@ -55,7 +60,7 @@ export const Bench = ({ document: sealed, trials }: { readonly document: SealedD
           </li>
         ))}
       </ul>
-      <div class={`result ${result?.state ?? "none"}`} role="status">
+      <div class={`result ${result?.state ?? "none"}`} role="status" ref={shown}>
         {result === undefined ? (
           <p class="muted">The results appear here.</p>
         ) : (

@@ -89,8 +89,7 @@ const Event = ({
       </p>
     )}
     <p class="chain mono muted">
-      <span class="visually-hidden">Chain </span>
-      {chain.slice(0, 16)}
+      chain {chain.slice(0, 16)}
       {isDamaged && <strong class="mark"> does not verify in the copy</strong>}
     </p>
   </li>

@@ -43,7 +43,7 @@ export const openDocument = async (
   const doc = new Y.Doc()
   const awareness = new awarenessProtocol.Awareness(doc)
   const signatureKeyPair = Secsync.createSignatureKeyPair(sodium)
-  const { accessToken } = await (await fetch(authEndpoint(person.name))).json()
+  const { accessToken } = await (await fetch(authEndpoint(person.id))).json()
 
   const actor = createActor(Secsync.createSyncMachine(), {
     input: {

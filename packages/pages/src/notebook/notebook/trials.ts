@@ -27,6 +27,12 @@ interface Report {
   readonly problems: ReadonlyArray<{ readonly version: number; readonly problem: string; readonly detail: string }>
 }
 
+interface Tampered {
+  readonly author: { readonly version: number }
+  readonly ciphertext: { readonly version: number }
+  readonly report: Report
+}
+
 /** Problems of a report that are named. */
 const NAMED = 4
 
@@ -54,7 +60,7 @@ export const makeTrials = (
     return JSON.parse(text || "null")
   }
   const linesOf = ({ problemCount, problems }: Report): ReadonlyArray<string> => [
-    ...problems.slice(0, NAMED).map(({ detail, problem, version }) => `Version ${version}: ${problem}. ${detail}`),
+    ...problems.slice(0, NAMED).map(({ detail, problem, version }) => `Version ${version}, ${problem}: ${detail}.`),
     ...(problemCount > NAMED ? [`${problemCount - NAMED} more, which follow from these.`] : [])
   ]
 
@@ -107,11 +113,12 @@ export const makeTrials = (
       }),
     tamper: () =>
       attempt("Tamper", async () => {
-        const { author, ciphertext, report } = await ask<{
-          readonly author: { readonly version: number }
-          readonly ciphertext: { readonly version: number }
-          readonly report: Report
-        }>("tamper")
+        const found = await ask<Tampered | null>("tamper")
+        if (found === null) {
+          const nothing = "The log holds no sealed message of this notebook to change."
+          return result.set({ title: "Nothing to tamper with", lines: [nothing], state: "good" })
+        }
+        const { author, ciphertext, report } = found
         const done = `In a copy of the log, the author of version ${author.version} and one bit of the ciphertext of version ${ciphertext.version} were changed. The copy is deleted; the log is untouched.`
         result.set({
           title: `Verification found ${counted(report.problemCount, "problem")} in the copy`,
