@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { accessibilityProblems, type Browser, type Page, shoot, startBrowser } from "../support/browser/Browser.ts"
 import { startDevServer } from "../support/browser/DevServer.ts"
 
-/** What the browser itself says while a server is down. */
+/** The messages of the browser itself while a server is down. */
 const SERVER_DOWN =
   /WebSocket connection to .* failed|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET/
 /** Verdant's store asks for a picture that is not uploaded yet, and asks again. */

@@ -23,7 +23,7 @@ export default class Serve extends BaseCommand<ServeResult> {
 
 On SIGINT or SIGTERM the server accepts no more connections, commits and answers the changes that it has received, and ends.
 
-With --dev the server makes a secret, listens on this machine only, answers only pages of this machine (localhost), prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. It does not use TOKEN_SECRET or --origin, and no other server accepts its tokens. Never use --dev in production.
+With --dev the server makes a secret, listens on this machine only, answers only pages of this machine (localhost), shows a page that tries it out, prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. It does not use TOKEN_SECRET or --origin, and no other server accepts its tokens. Never use --dev in production.
 
 Log lines go to stderr. --log-level debug adds a line for each connection, refusal and stage of a frame. SIGUSR2 changes the level to debug while the server runs, and a second one back.
 

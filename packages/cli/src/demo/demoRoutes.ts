@@ -1,5 +1,5 @@
 /**
- * What the page of `serve --dev` asks of the server besides sync: the events of its document, and deeds of an operator. Each
+ * The page of `serve --dev` asks these routes for the events of its document, and for deeds of an operator. Each
  * calls the function behind the command of the same name. Everybody who reaches a server in dev mode may call them.
  */
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"

@@ -51,7 +51,7 @@ const change = (filename: string): Omit<Tampered, "report"> | undefined => {
   payload[payload.length - 1]! ^= 1
   database.prepare("UPDATE payloads SET payload = ? WHERE position = ?").run(payload, last["position"]!)
   const data = JSON.parse(String(first["data"]))
-  // Triggers keep everybody from changing events. Who owns the file can drop them.
+  // Triggers keep everybody from changing events. The owner of the file can drop them.
   database.exec("DROP TRIGGER events_are_not_changed")
   database
     .prepare("UPDATE events SET data = ? WHERE position = ?")

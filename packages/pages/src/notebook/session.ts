@@ -1,25 +1,7 @@
-/** The notebook that the address names, and the person in this window. */
-import type { Sodium } from "./notebook/sealedDocument.ts"
+/** The person in this window, and the token that the server gives everybody. */
 
 /** The library of the server in dev mode. */
 export const LIBRARY = "playground"
-
-export interface NotebookAddress {
-  readonly documentId: string
-  readonly key: Uint8Array
-}
-
-/**
- * Reads the notebook from the fragment of the address, `#DOCUMENT.KEY`, or makes a new one. A browser does not send the fragment
- * to the server.
- */
-export const notebookOf = (sodium: Sodium): NotebookAddress => {
-  const [, documentId, key] = /^#([\w-]{8,64})\.([\w-]{43})$/.exec(location.hash) ?? []
-  if (documentId !== undefined && key !== undefined) return { documentId, key: sodium.from_base64(key) }
-  const made = { documentId: sodium.to_base64(sodium.randombytes_buf(9)), key: sodium.randombytes_buf(32) }
-  history.replaceState(null, "", `#${made.documentId}.${sodium.to_base64(made.key)}`)
-  return made
-}
 
 export interface Person {
   /** The window's own user for Verdant: two people may have one name. */
@@ -28,8 +10,8 @@ export interface Person {
   readonly color: string
 }
 
-/** Dark enough for white text on them. */
-const COLORS = ["#a33b12", "#1d5fa6", "#7b2f8f", "#0d6a58", "#a01d4d", "#5c5a10"] as const
+/** Dark enough for white text on them, and light enough for a dark page. */
+const COLORS = ["#b8501f", "#2a6fc0", "#9a4fb5", "#15806b", "#c03a6b", "#7a7420"] as const
 const NAMES = ["Ada", "Barbara", "Edith", "Frances", "Grace", "Hedy", "Joan", "Katherine", "Margaret", "Radia"] as const
 
 const pick = <A>(from: ReadonlyArray<A>): A => from[Math.floor(Math.random() * from.length)]!

@@ -21,7 +21,7 @@ export const Bench = ({ document: sealed, trials }: { readonly document: SealedD
     },
     {
       name: "Restart the server",
-      text: "Closes sockets, rooms and storage for four seconds. What you write then is kept here.",
+      text: "Closes sockets, rooms and storage for four seconds. Text that you write then is kept here.",
       run: trials.restart
     },
     {

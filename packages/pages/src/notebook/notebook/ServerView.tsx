@@ -89,8 +89,8 @@ const Event = ({
       </p>
     )}
     <p class="chain mono muted">
-      chain {chain.slice(0, 16)}
-      {isDamaged && <strong class="mark"> does not verify in the copy</strong>}
+      chain {chain.slice(0, 22)}
+      {isDamaged && <strong class="mark">does not verify in the copy</strong>}
     </p>
   </li>
 )

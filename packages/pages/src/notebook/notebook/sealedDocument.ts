@@ -1,19 +1,12 @@
 /** A Yjs text that the unmodified `secsync` client keeps in sync, end-to-end encrypted, with the cursors of its writers. */
-import libsodium from "libsodium-wrappers"
 import * as Secsync from "secsync"
 import { createActor } from "xstate"
 import * as awarenessProtocol from "y-protocols/awareness"
 import * as Y from "yjs"
 import { makeValue, type Value } from "../../shared/Value.ts"
-import { authEndpoint, type NotebookAddress, type Person } from "../session.ts"
-
-export type Sodium = typeof import("libsodium-wrappers")
-
-export const loadSodium = async (): Promise<Sodium> => {
-  await libsodium.ready
-  // The types of secsync name the whole module, of which the functions are the default export.
-  return libsodium as unknown as Sodium
-}
+import { authEndpoint, type Person } from "../session.ts"
+import type { NotebookAddress } from "./notebookAddress.ts"
+import type { Sodium } from "./sodium.ts"
 
 export interface Status {
   readonly connection: "connecting" | "online" | "offline" | "refused"
