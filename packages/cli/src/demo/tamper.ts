@@ -8,7 +8,6 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { copy, type ReplayReport, replay } from "@sealog/server/admin"
 import type { DocumentId, EventLog, LibraryId, Signals } from "@sealog/server/ports"
-import { SqliteStorage } from "@sealog/storage-sqlite"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -30,6 +29,8 @@ export const tamper = Effect.fnUntraced(function* (scope: {
     (made) => Effect.promise(() => rm(made, { recursive: true, force: true }))
   )
   const filename = join(folder, "copy.db")
+  // The log may be on Postgres, and the server then loads no other storage.
+  const { SqliteStorage } = yield* Effect.promise(() => import("@sealog/storage-sqlite"))
   yield* Effect.scoped(
     Effect.gen(function* () {
       const target: Context.Context<EventLog | Signals> = yield* Layer.build(SqliteStorage.layer({ filename }))
