@@ -76,6 +76,10 @@ describe("the pages of a server", () => {
       for (const path of ["/", "/admin", "/assets/x.js"]) {
         assert.strictEqual((yield* get(plain.url.replace("ws", "http"), path)).status, 404, path)
       }
+      for (const path of ["/demo/evict", "/demo/verify", "/demo/tamper", "/demo/restart"]) {
+        const { status } = yield* get(plain.url.replace("ws", "http"), `${path}?document=welcome`, { method: "POST" })
+        assert.strictEqual(status, 404, path)
+      }
       const admin = yield* spawnServer(yield* freshStorage, { args: ["--migrate", "--admin"] })
       const url = admin.url.replace("ws", "http")
       assert.strictEqual((yield* get(url, "/")).status, 404)
