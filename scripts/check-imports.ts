@@ -56,7 +56,7 @@ interface Import {
 }
 
 const main = (root: string): void => {
-  const files = globSync("packages/*/src/**/*.ts", { cwd: root }).map((file) => file.replaceAll("\\", "/"))
+  const files = globSync("packages/*/src/**/*.{ts,tsx}", { cwd: root }).map((file) => file.replaceAll("\\", "/"))
   const imports = files.flatMap((file) => importsOf(root, file))
   const violations = [...imports.flatMap(violationsOf), ...cyclesIn(imports)]
   for (const { file, line, rule } of violations) console.error(`${file}:${line}: ${rule}`)

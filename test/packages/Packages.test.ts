@@ -121,6 +121,7 @@ describe("an app with the packages", () => {
       running.push(served)
       const [, devPort = ""] = await served.written(/ws:\/\/localhost:(\d+)/)
       assert.strictEqual(await readiness(devPort, served), 200)
+      assert.include(await (await fetch(`http://localhost:${devPort}/`)).text(), "<title>Sealog</title>")
       await run(["npx", "--no-install", "sync-admin", "document", "create", "notes", "welcome", "--new-library"], {
         cwd,
         node

@@ -39,9 +39,24 @@ export const freshFolder = (): string => mkdtempSync(join(tmpdir(), "sealog-pack
 /** Packs every package of the workspace. Returns the paths of the tarballs. */
 export const packAll = async (): Promise<ReadonlyArray<string>> => {
   const folder = freshFolder()
-  await run(["npx", "-y", packageManager, "-r", "--filter", "./packages/*", "pack", "--pack-destination", folder], {
-    cwd: root
-  })
+  await run(
+    [
+      "npx",
+      "-y",
+      packageManager,
+      "-r",
+      "--filter",
+      "./packages/*",
+      "--filter",
+      "!@sealog/pages",
+      "pack",
+      "--pack-destination",
+      folder
+    ],
+    {
+      cwd: root
+    }
+  )
   return readdirSync(folder).map((name) => join(folder, name))
 }
 

@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
@@ -6,7 +7,6 @@ import { exportedFlags, exportFlags, verdantFlags, verdantSettings } from "../in
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
-const DEV_LIBRARY = "playground"
 const MIB = 1024 * 1024
 const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
 const LOG_FORMATS = ["logfmt", "json", "pretty"] as const
@@ -23,7 +23,7 @@ export default class Serve extends BaseCommand<ServeResult> {
 
 On SIGINT or SIGTERM the server accepts no more connections, commits and answers the changes that it has received, and ends.
 
-With --dev the server makes a secret, listens on this machine only, answers only pages of this machine (localhost), prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. It does not use TOKEN_SECRET or --origin, and no other server accepts its tokens. Never use --dev in production.
+With --dev the server makes a secret, listens on this machine only, answers only pages of this machine (localhost), shows a page that tries it out, prints how to connect, and returns a token to every request for GET /auth/LIBRARY?user=USER&type=TYPE. It does not use TOKEN_SECRET or --origin, and no other server accepts its tokens. Never use --dev in production.
 
 Log lines go to stderr. --log-level debug adds a line for each connection, refusal and stage of a frame. SIGUSR2 changes the level to debug while the server runs, and a second one back.
 
@@ -167,7 +167,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { tokenSettings } = await import("../input/tokenSettings.ts")
     const tokens = tokenSettings(flags, secrets)
     if (secrets.length === 0 && tokens.jwks === undefined) throwNoSecret()
-    const { Access, FileLinks, JwtAccess, LibraryId, SyncServer } = await import("@sealog/server")
+    const { Access, FileLinks, JwtAccess, SyncServer } = await import("@sealog/server")
     const Context = await import("effect/Context")
     const Duration = await import("effect/Duration")
     const Effect = await import("effect/Effect")
@@ -178,6 +178,9 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
     const { scrubOf } = await import("../input/scrub.ts")
+    const { pageRoutes } = await import("../pages/pageRoutes.ts")
+    const pages = join(this.config.root, "pages")
+    const demo = flags.dev ? (await import("../demo/demo.ts")).makeDemo(join(pages, "notebook")) : undefined
     const quota = quotaOf(listOf(flags.quota))
     const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
@@ -207,7 +210,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       trustedProxies: listOf(flags["trusted-proxy"]),
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       routes: Layer.mergeAll(
-        flags.dev ? (await import("../devAuth.ts")).DevAuthRoute : Layer.empty,
+        demo?.routes ?? Layer.empty,
+        flags.admin ? pageRoutes({ folder: join(pages, "admin"), path: "/admin" }) : Layer.empty,
         flags.admin
           ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(JwtAccess.layerAdmin(tokens)))
           : Layer.empty
@@ -219,24 +223,27 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
             Effect.logWarning("Files are not served: set LINK_SECRET (32 bytes or more) to sign the links to them.")
           )
         : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
-    const layer = Layer.merge(SyncServer.layerWithAccess(options), await checkpointsOf(flags)).pipe(
-      Layer.provideMerge(JwtAccess.layer(tokens)),
-      Layer.provide([fileLinks, await blobStoreOf(flags.files)]),
-      Layer.provide(storage)
-    )
+    const [checkpoints, blobs] = [await checkpointsOf(flags), await blobStoreOf(flags.files)]
+    const layerOn = (port: number) =>
+      Layer.merge(SyncServer.layerWithAccess({ ...options, port }), checkpoints).pipe(
+        Layer.provideMerge(JwtAccess.layer(tokens)),
+        Layer.provide([fileLinks, blobs]),
+        Layer.provide(storage)
+      )
     let port = flags.port
     const running = Effect.gen({ self: this }, function* () {
       yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
+      const layer = layerOn(port)
       const services = yield* Layer.build(exporter === undefined ? layer : Layer.merge(layer, exporter))
       const { metricsPort } = Context.get(services, SyncServer)
       port = Context.get(services, SyncServer).port
       const url = `ws://${hostInUrl(host)}:${port}`
-      if (flags.dev) {
-        const request = { userId: "dev", libraryId: LibraryId.make(DEV_LIBRARY), expiresIn: Duration.days(30) }
-        const token = yield* Context.get(services, Access).mint(request)
-        this.announce(devText(url, token, backend.label))
-      } else {
+      if (demo === undefined) {
         this.announce(`Listening on ${url}, log in ${backend.label}`)
+      } else if (demo.isFirstStart()) {
+        const request = { userId: "dev", libraryId: demo.library, expiresIn: Duration.days(30) }
+        const token = yield* Context.get(services, Access).mint(request)
+        this.announce(devText(url, demo.library, token, backend.label))
       }
       const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database: backend.label })
       yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
@@ -244,7 +251,9 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     })
     const { layerLog } = await import("../output/logger.ts")
     const lines = layerLog({ format: flags["log-format"], level: flags["log-level"] })
-    await this.executeUntilStopped(Effect.provide(Effect.scoped(running), lines))
+    await this.executeUntilStopped(
+      Effect.provide(demo?.withRestarts(Effect.scoped(running)) ?? Effect.scoped(running), lines)
+    )
     return { port, dev: flags.dev }
   }
 }
@@ -293,7 +302,14 @@ const hostInUrl = (host: string | undefined): string => {
   return host.includes(":") ? `[${host}]` : host
 }
 
-const devText = (url: string, token: string, database: string): string => `Sealog is running, log in ${database}
+const devText = (
+  url: string,
+  library: string,
+  token: string,
+  database: string
+): string => `Sealog is running, log in ${database}
+
+Open ${url.replace("ws", "http")}/ in a browser: a notebook that the server cannot read, and what the server sees of it.
 
   websocketEndpoint    ${url}
   websocketSessionKey  ${token}
@@ -305,7 +321,7 @@ Sync a document with it, in two terminals:
 Or sync a Verdant app with it. The endpoint returns a token for any library and user:
 
   sync: {
-    authEndpoint: "${url.replace("ws", "http")}/auth/${DEV_LIBRARY}?user=ada",
+    authEndpoint: "${url.replace("ws", "http")}/auth/${library}?user=ada",
     initialPresence: {},
     defaultProfile: {}
   }
@@ -314,7 +330,7 @@ Look into the log:
 
   npx -y pnpm@12.21.0 exec sync-admin library list
 
-The token grants access to the library "${DEV_LIBRARY}" for 30 days. Stop with Ctrl-C.`
+The token grants access to the library "${library}" for 30 days. Stop with Ctrl-C.`
 
 /** Commits and the reads of served clients keep a fifth of the connections to the database, and one at least. */
 const openingsFor = (connections: number | undefined) =>
