@@ -12,7 +12,7 @@ import { personOf } from "./session.ts"
 const open = async () => {
   const sodium = await loadSodium()
   const address = notebookOf(sodium)
-  const person = personOf(sessionStorage)
+  const person = personOf()
   const sealed = await openDocument(sodium, address, person)
   const events = followEvents(address.documentId)
   const trials = makeTrials(address.documentId, sealed, events)

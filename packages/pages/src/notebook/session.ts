@@ -14,15 +14,16 @@ export interface Person {
 const COLORS = ["#b8501f", "#2a6fc0", "#9a4fb5", "#15806b", "#c03a6b", "#7a7420"] as const
 const NAMES = ["Ada", "Barbara", "Edith", "Frances", "Grace", "Hedy", "Joan", "Katherine", "Margaret", "Radia"] as const
 
-const pick = <A>(from: ReadonlyArray<A>): A => from[Math.floor(Math.random() * from.length)]!
-
-/** The window's person, who stays when the page is loaded again. */
-export const personOf = (storage: Storage): Person => {
-  const known = storage.getItem("person")
+/** The person of a window, who stays when the page is loaded again. The next window of the browser is the next person. */
+export const personOf = (): Person => {
+  const known = sessionStorage.getItem("person")
   if (known !== null) return JSON.parse(known)
-  const name = pick(NAMES)
-  const person: Person = { id: `${name.toLowerCase()}-${crypto.randomUUID().slice(0, 6)}`, name, color: pick(COLORS) }
-  storage.setItem("person", JSON.stringify(person))
+  const last = localStorage.getItem("last person")
+  const next = last === null ? Math.floor(Math.random() * NAMES.length * COLORS.length) : Number(last) + 1
+  localStorage.setItem("last person", String(next))
+  const [name, color] = [NAMES[next % NAMES.length]!, COLORS[next % COLORS.length]!]
+  const person: Person = { id: `${name.toLowerCase()}-${crypto.randomUUID().slice(0, 6)}`, name, color }
+  sessionStorage.setItem("person", JSON.stringify(person))
   return person
 }
 
