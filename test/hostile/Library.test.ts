@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { makeAuthor, snapshotMessage } from "@sealog/server/testing"
 import { Effect } from "effect"
-import { inject, vi } from "vitest"
+import { vi } from "vitest"
 import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
 import { connectVerdant, post, refusedUpgrade } from "../support/clients/RawVerdant.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
@@ -70,12 +70,6 @@ const nameNobody = Effect.fnUntraced(function* ({ library, server }: Battle) {
 describe("a user of one library does not hurt another library", () => {
   it.live("with an object that becomes too large", () => withstands({ attack: fillObject }))
 
-  // A second process on one SQLite file is refused.
-  it.live.runIf(inject("storage") === "Postgres")(
-    "with an object that becomes too large, when the other library is on another process",
-    () => withstands({ attack: fillObject, isBesideAnotherProcess: true })
-  )
-
   it.live("with a list of 60,000 items that are far apart", () =>
     withstands({
       attack: (battle) =>
@@ -109,6 +103,21 @@ describe("a user of one library does not hurt another library", () => {
           yield* Effect.scoped(writeReadOnly(battle))
           yield* Effect.scoped(jumpAhead(battle))
           yield* Effect.scoped(nameNobody(battle))
+        })
+    })
+  )
+
+  it.live("with 150,000 new objects", () =>
+    withstands({
+      attack: (battle) =>
+        Effect.gen(function* () {
+          const attacker = yield* attackerOf(battle)
+          const { connection, replica } = attacker
+          for (let round = 0; round < 150; round++) {
+            const made = Array.from({ length: 1000 }, (_, i) => replica.operation(`item/${round}-${i}`, initialize({})))
+            connection.send(replica.op(...made))
+            yield* handled(attacker)
+          }
         })
     })
   )
