@@ -29,7 +29,7 @@ export const isMemoryShort = (): boolean => {
 
 /**
  * Calls the listener with the bytes of the heap each time that a full garbage collection leaves it nearly full, until the
- * scope closes. What is in use between collections may be garbage.
+ * scope closes. Between collections, garbage counts as in use.
  */
 export const onMemoryCritical = (listener: (used: number) => void): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(
