@@ -485,10 +485,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     tell: (message) => services.broadcast(Buffer.concat([TOLD, message])),
     receive: (message) => {
       const content = message.subarray(1)
-      if (message[0] === RELAYED[0]) return relay(content, undefined)
-      if (message[0] !== TOLD[0]) return
       try {
-        protocol.hear(local, content)
+        if (message[0] === RELAYED[0] && (protocol.relays?.(local, content) ?? true)) relay(content, undefined)
+        if (message[0] === TOLD[0]) protocol.hear(local, content)
       } catch (defect) {
         report("Taking a message of another process", defect)
       }

@@ -31,6 +31,8 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly local: (state: State, key: StreamKey, version: number) => Local
   /** Called with every durable event, in version order, before any subscriber. */
   readonly observe: (local: Local, event: StreamEvent) => void
+  /** Whether an ephemeral frame that another process relayed is passed on. Default: always. */
+  readonly relays?: (local: Local, frame: Uint8Array) => boolean
   /** Called with a message that the same stream's room on another process sent with `tell`. */
   readonly hear: (local: Local, message: Uint8Array) => void
 }

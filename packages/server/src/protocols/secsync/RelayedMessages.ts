@@ -1,5 +1,5 @@
 /**
- * The ephemeral messages that a document's room relayed last, by their signatures. A message that comes again is a replay:
+ * The ephemeral messages that a document's room relayed last, on any process, by their signatures. A message that comes again is a replay:
  * no client sends the same one twice, and its receivers could not tell it from a new one.
  */
 
