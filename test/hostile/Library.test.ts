@@ -175,18 +175,19 @@ describe("a user of one library does not hurt another library", () => {
     )
   )
 
-  it.live("with 150,000 new objects", () =>
+  it.live("with twice as many new objects as its quota", () =>
     withstands({
-      heap: 512,
+      args: ["--quota", "objects=20000"],
       attack: (battle) =>
         Effect.gen(function* () {
           const attacker = yield* attackerOf(battle)
           const { connection, replica } = attacker
-          for (let round = 0; round < 150; round++) {
+          for (let round = 0; round < 40; round++) {
             const made = Array.from({ length: 1000 }, (_, i) => replica.operation(`item/${round}-${i}`, initialize({})))
             connection.send(replica.op(...made))
             yield* handled(attacker)
           }
+          assert.isTrue(connection.messages.some(({ type }) => type === "forbidden"))
         })
     })
   )
