@@ -1,11 +1,16 @@
 /** Attacks by users of one library: they have its tokens, and none for any other. */
 import { randomBytes } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { makeAuthor, snapshotMessage } from "@sealog/server/testing"
-import { Effect } from "effect"
-import { inject, vi } from "vitest"
+import { Effect, type Scope } from "effect"
+import { vi } from "vitest"
 import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
-import { connectVerdant, post, refusedUpgrade } from "../support/clients/RawVerdant.ts"
+import { connectVerdant, post, refusedUpgrade, registerReplica } from "../support/clients/RawVerdant.ts"
+import { ask, BOUNDARY, bearer, formHeaders } from "../support/network/uploads.ts"
+import { runCommand } from "../support/servers/ServerProcess.ts"
 import { initialize, makeReplica, set } from "../support/verdant/Replica.ts"
 import { attackerOf, handled, sendOperations, signed, untilCompacted } from "./attackers.ts"
 import { type Battle, withstands } from "./UnderAttack.ts"
@@ -13,6 +18,14 @@ import { type Battle, withstands } from "./UnderAttack.ts"
 vi.setConfig({ testTimeout: 300_000 })
 
 const megabytes = (count: number): string => "x".repeat(count * 1024 * 1024)
+
+/** Runs with a folder for files, which is removed afterwards. */
+const withFolder = <A>(use: (folder: string) => Effect.Effect<A, never, Scope.Scope>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "sealog-hostile-"))),
+    use,
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  )
 
 /** Fills an object to the limit and beyond, and has it compacted. */
 const fillObject = (battle: Battle) =>
@@ -55,6 +68,52 @@ const jumpAhead = Effect.fnUntraced(function* (battle: Battle) {
   assert.notInclude(JSON.stringify(yield* connection.next("sync-resp")), "zzzz")
 })
 
+/** Syncs as another user's replica before and after an eviction. Its owner comes back all the same. */
+const takeReplica = Effect.fnUntraced(function* (battle: Battle) {
+  const { database, library } = battle
+  const owner = yield* connectVerdant(library, yield* library.token({ userId: "ada" }))
+  const replica = makeReplica()
+  yield* registerReplica(owner, replica)
+  owner.send(replica.op(replica.operation("item/ada", initialize({}))))
+  yield* owner.next("server-ack")
+  yield* owner.close
+  const takeOver = Effect.gen(function* () {
+    const { connection } = yield* attackerOf(battle)
+    connection.send(makeReplica(replica.id).sync({ resyncAll: true }))
+    yield* connection.next("forbidden")
+  })
+  yield* takeOver
+  const evicted = yield* runCommand(database, "evict", library.id, "--yes")
+  assert.strictEqual(evicted.exitCode, 0, evicted.stderr)
+  yield* takeOver
+  const again = yield* connectVerdant(library, yield* library.token({ userId: "ada" }))
+  yield* registerReplica(again, replica)
+})
+
+/** Uploads under the id of another user's file, reads it, and sends forms and links that are malformed. */
+const takeFile = Effect.fnUntraced(function* ({ library }: Battle) {
+  const url = `${library.endpoint}/files/${crypto.randomUUID()}`
+  const [ada, mallory] = [yield* library.token({ userId: "ada" }), yield* library.token({ userId: "mallory" })]
+  const upload = (token: string, body: BodyInit, headers = {}) =>
+    ask(url, { method: "POST", headers: { ...bearer(token), ...headers }, body })
+  const form = (text: string) => {
+    const form = new FormData()
+    form.append("file", new File([text], "diary.txt"))
+    return form
+  }
+  assert.strictEqual((yield* upload(ada, form("of ada"))).status, 200)
+  assert.strictEqual((yield* upload(mallory, form("of mallory"))).status, 403)
+  assert.strictEqual((yield* ask(url, { headers: bearer(mallory) })).status, 404)
+  assert.strictEqual((yield* ask(`${url}/content`, { headers: bearer(mallory) })).status, 404)
+  const noBlankLine = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n--${BOUNDARY}--\r\n`
+  assert.strictEqual((yield* upload(ada, noBlankLine, formHeaders)).status, 400)
+  const link = ((yield* ask(url, { headers: bearer(ada) })).json as { readonly url: string }).url
+  for (const other of [`${link}=`, `${link}&library=${library.id}`, link.replace("expires=", "expires=%2B")]) {
+    assert.strictEqual((yield* ask(other)).status, 401, other)
+  }
+  assert.strictEqual((yield* ask(link)).bytes.toString(), "of ada")
+})
+
 /** Connects with tokens that the app signed for users whose ids are no text. */
 const nameNobody = Effect.fnUntraced(function* ({ library, server }: Battle) {
   const exp = Math.floor(Date.now() / 1000) + 600
@@ -69,12 +128,6 @@ const nameNobody = Effect.fnUntraced(function* ({ library, server }: Battle) {
 
 describe("a user of one library does not hurt another library", () => {
   it.live("with an object that becomes too large", () => withstands({ attack: fillObject }))
-
-  // A second process on one SQLite file is refused.
-  it.live.runIf(inject("storage") === "Postgres")(
-    "with an object that becomes too large, when the other library is on another process",
-    () => withstands({ attack: fillObject, isBesideAnotherProcess: true })
-  )
 
   it.live("with a list of 60,000 items that are far apart", () =>
     withstands({
@@ -109,6 +162,32 @@ describe("a user of one library does not hurt another library", () => {
           yield* Effect.scoped(writeReadOnly(battle))
           yield* Effect.scoped(jumpAhead(battle))
           yield* Effect.scoped(nameNobody(battle))
+        })
+    })
+  )
+
+  it.live("with the replica and the file of another user, malformed uploads and altered links", () =>
+    withFolder((folder) =>
+      withstands({
+        args: ["--files", folder],
+        attack: (battle) => Effect.andThen(Effect.scoped(takeReplica(battle)), takeFile(battle))
+      })
+    )
+  )
+
+  it.live("with twice as many new objects as its quota", () =>
+    withstands({
+      args: ["--quota", "objects=20000"],
+      attack: (battle) =>
+        Effect.gen(function* () {
+          const attacker = yield* attackerOf(battle)
+          const { connection, replica } = attacker
+          for (let round = 0; round < 40; round++) {
+            const made = Array.from({ length: 1000 }, (_, i) => replica.operation(`item/${round}-${i}`, initialize({})))
+            connection.send(replica.op(...made))
+            yield* handled(attacker)
+          }
+          assert.isTrue(connection.messages.some(({ type }) => type === "forbidden"))
         })
     })
   )

@@ -5,6 +5,7 @@ import { vi } from "vitest"
 import { connectVerdant, type RawVerdant } from "../support/clients/RawVerdant.ts"
 import { spawnServer, syncAdmin } from "../support/servers/ServerProcess.ts"
 import { freshStorage } from "../support/storage/databases.ts"
+import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica, type Replica } from "../support/verdant/Replica.ts"
 
@@ -15,21 +16,30 @@ vi.setConfig({ testTimeout: 300_000 })
 const HEAP = 192
 const OBJECTS = 3000
 const MAX_LIBRARIES = 200
+/** Libraries that grow at the same time in a smaller heap, and the objects of each at most: more than it has room for. */
+const GROWING = 3
+const SMALL_HEAP = 128
+const MAX_OBJECTS = 60_000
 
-const objectsOf = (replica: Replica) =>
-  replica.op(...Array.from({ length: OBJECTS }, (_, i) => replica.operation(`item/${i}`, initialize({}))))
+const objectsOf = (replica: Replica, from = 0) =>
+  replica.op(...Array.from({ length: OBJECTS }, (_, i) => replica.operation(`item/${from + i}`, initialize({}))))
+
+/** Connects to a library of its own. Dies when the server refuses the connection. */
+const joinLibrary = Effect.fnUntraced(function* (server: { readonly url: string }) {
+  const library = libraryOn(server)
+  const connection = yield* connectVerdant(library, yield* library.token({ userId: "somebody" }))
+  const replica = makeReplica()
+  connection.send(replica.sync({ resyncAll: true }))
+  yield* connection.next("sync-resp")
+  return { connection, replica }
+})
 
 /** Joins a library of its own and fills it; undefined when the server refuses the connection. */
 const fillLibrary = Effect.fnUntraced(function* (server: { readonly url: string }) {
-  const library = libraryOn(server)
-  const token = yield* library.token({ userId: "somebody" })
-  const connected = yield* Effect.exit(connectVerdant(library, token))
-  if (Exit.isFailure(connected)) return undefined
-  const replica = makeReplica()
-  connected.value.send(replica.sync({ resyncAll: true }))
-  yield* connected.value.next("sync-resp")
-  yield* write(connected.value, objectsOf(replica))
-  return { connection: connected.value, replica }
+  const joined = yield* Effect.exit(joinLibrary(server))
+  if (Exit.isFailure(joined)) return undefined
+  yield* write(joined.value.connection, objectsOf(joined.value.replica))
+  return joined.value
 })
 
 /** Sends operations, and waits until they are stored. */
@@ -54,6 +64,33 @@ describe("a server whose memory is nearly full", () => {
       for (const { connection, replica } of filled) {
         yield* write(connection, replica.op(replica.operation("item/last", initialize({ id: "last" }))))
       }
+    })
+  )
+
+  it.live("closes the largest libraries when those that are open grow, and stores what all others write", () =>
+    Effect.gen(function* () {
+      const server = yield* spawnServer(yield* freshStorage, {
+        program: [`--max-old-space-size=${SMALL_HEAP}`, syncAdmin]
+      })
+      const small = yield* joinLibrary(server)
+      const growing = yield* Effect.forEach(Array.from({ length: GROWING }), () => joinLibrary(server))
+      let isClosed = false
+      for (let at = 0; at < MAX_OBJECTS && !isClosed; at += OBJECTS) {
+        for (const { connection, replica } of growing) {
+          connection.send(objectsOf(replica, at))
+          yield* Effect.raceFirst(connection.settled, Effect.asVoid(connection.closed))
+        }
+        yield* write(small.connection, small.replica.op(small.replica.operation("item/small", initialize({ at }))))
+        isClosed = growing.some(({ connection }) => !connection.isOpen())
+      }
+      assert.isTrue(isClosed)
+      for (const { connection } of growing) {
+        if (!connection.isOpen()) assert.strictEqual((yield* connection.closed).code, 1013)
+      }
+      yield* until(
+        "a client is admitted again",
+        Effect.map(Effect.exit(Effect.scoped(joinLibrary(server))), Exit.isSuccess)
+      )
     })
   )
 })

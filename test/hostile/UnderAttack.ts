@@ -9,6 +9,7 @@ import { assert } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Effect, Fiber, type Scope } from "effect"
+import { inject } from "vitest"
 import { connectRaw, openRaw, type ServerFrame } from "../support/clients/RawSecsync.ts"
 import { connectVerdant, registerReplica } from "../support/clients/RawVerdant.ts"
 import { mintToken, runCommand, type ServerProcess, spawnServer } from "../support/servers/ServerProcess.ts"
@@ -44,8 +45,6 @@ export interface Battle {
 export interface Attack {
   /** Runs for a bounded amount of work. */
   readonly attack: (battle: Battle) => Effect.Effect<void, never, Scope.Scope>
-  /** The writer and the reader are on another process of the same database. Default: on the attacked one. */
-  readonly isBesideAnotherProcess?: boolean
   /** The server's heap in MiB. Default: 256. */
   readonly heap?: number
   /** More arguments of `serve`. */
@@ -54,33 +53,29 @@ export interface Attack {
   readonly maxMemory?: number
 }
 
-/** Fails when the server ended, lost a write, wrote a log that does not verify, or kept the writer waiting. */
-export const withstands = ({ attack, isBesideAnotherProcess = false, heap = HEAP, args = [], maxMemory }: Attack) =>
+/**
+ * Fails when the server ended, lost a write, wrote a log that does not verify, or kept the writer waiting. On Postgres, another
+ * process has a writer as well. On SQLite there is none, because a file takes one server.
+ */
+export const withstands = ({ attack, heap = HEAP, args = [], maxMemory }: Attack) =>
   Effect.gen(function* () {
     const database = yield* freshStorage
     const peak = yield* peakMemory
     const start = spawnServer(database, { args, program: [`--max-old-space-size=${heap}`, ...peak.program, syncAdmin] })
     const server = yield* start
-    const other = isBesideAnotherProcess ? yield* spawnServer(database) : server
-    const bystander = randomName()
-    const writer = yield* beginWriting(other, bystander)
-    yield* writer.write(CALM_UPDATES)
-    const usual = Math.max(SHORTEST_WAIT, median(writer.takeWaits()))
+    const others = inject("storage") === "Postgres" ? [yield* spawnServer(database)] : []
+    const bystanders = yield* Effect.forEach([server, ...others], beginWatching)
     const library = libraryOn(server, randomName())
 
-    const writing = yield* Effect.forkChild(writer.writeUntilStopped)
+    const writing = yield* Effect.forkChild(Effect.forEach(bystanders, ({ writer }) => writer.writeUntilStopped, ALL))
     const startedAt = performance.now()
     yield* Effect.scoped(attack({ server, library, database }))
-    const lasted = performance.now() - startedAt
-    yield* assertHealthy(server)
+    const lasted = Math.round(performance.now() - startedAt)
+    for (const { server } of bystanders) yield* assertHealthy(server)
     yield* assertOpens(library)
-    writer.stop()
+    for (const { writer } of bystanders) writer.stop()
     yield* Fiber.join(writing)
-    const waited = Math.max(...writer.takeWaits())
-    const figures = `${Math.round(waited)} ms in an attack of ${Math.round(lasted)} ms, and usually ${Math.round(usual)} ms`
-    console.log(`The writer waited at most ${figures}, for ${writer.acknowledged()} updates`)
-    assert.isAtMost(waited / usual, PATIENCE, `the writer waited at most ${figures}`)
-    assert.strictEqual(writer.received(), writer.acknowledged(), "the reader has every acknowledged update")
+    for (const bystander of bystanders) assertUnharmed(bystander, lasted)
 
     yield* server.stop
     const memory = yield* peak.ofEnded
@@ -89,11 +84,32 @@ export const withstands = ({ attack, isBesideAnotherProcess = false, heap = HEAP
       assert.isAtMost(memory, maxMemory, "the process took no more than the sum of the limits")
     const again = yield* start
     yield* assertOpens(libraryOn(again, library.id))
-    yield* assertKept(again, bystander, writer.acknowledged())
+    for (const { libraryId, writer } of bystanders) yield* assertKept(again, libraryId, writer.acknowledged())
     yield* again.stop
     const { exitCode, stdout, stderr } = yield* runCommand(database, "replay")
     assert.strictEqual(exitCode, 0, stdout + stderr)
   })
+
+const ALL = { concurrency: "unbounded", discard: true } as const
+
+/** A writer in a library of its own, and how long it usually waits, in milliseconds. */
+const beginWatching = Effect.fnUntraced(function* (server: ServerProcess) {
+  const libraryId = randomName()
+  const writer = yield* beginWriting(server, libraryId)
+  yield* writer.write(CALM_UPDATES)
+  return { server, libraryId, writer, usual: Math.max(SHORTEST_WAIT, median(writer.takeWaits())) }
+})
+
+type Bystander = Effect.Success<ReturnType<typeof beginWatching>>
+
+/** `lasted`: the milliseconds of the attack. */
+const assertUnharmed = ({ server, usual, writer }: Bystander, lasted: number): void => {
+  const waited = Math.max(...writer.takeWaits())
+  const figures = `${Math.round(waited)} ms in an attack of ${lasted} ms, and usually ${Math.round(usual)} ms`
+  console.log(`The writer at ${server.port} waited at most ${figures}, for ${writer.acknowledged()} updates`)
+  assert.isAtMost(waited / usual, PATIENCE, `the writer waited at most ${figures}`)
+  assert.strictEqual(writer.received(), writer.acknowledged(), "the reader has every acknowledged update")
+}
 
 /** Arguments of Node with which a process records the most memory that it took, and that memory in MiB once it has ended. */
 const peakMemory = Effect.gen(function* () {

@@ -116,6 +116,17 @@ for (const count of [2, 3]) {
           }
           assert.isFalse(client.frames.some((frame) => authorOf(frame) === authors[i]!.pubKey))
         }
+        // A replay on another process is not relayed either.
+        const [first, second] = [clients[0]!, clients[1]!]
+        const [sent, last] = [0, 1].map((i) => ephemeralMessage(authors[i]!, { docId: documentId }))
+        const arrival = (client: RawSecsync, { signature }: { readonly signature: string }) =>
+          client.next("ephemeral-message", (frame) => frame["signature"] === signature)
+        first.send(sent!)
+        yield* arrival(second, sent!)
+        second.send(sent!)
+        second.send(last!)
+        yield* arrival(first, last!)
+        assert.isFalse(first.frames.some((frame) => frame["signature"] === sent!.signature))
       })
     )
 

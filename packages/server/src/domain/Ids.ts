@@ -11,6 +11,9 @@ export type LibraryId = typeof LibraryId.Type
 export const UserId = Schema.String.check(Schema.isMaxLength(200), Schema.isPattern(/^[^\p{Cc}\p{Cs}]+$/u))
 export type UserId = typeof UserId.Type
 
+/** A text that an issuer chooses, such as a role: up to 200 characters of well-formed Unicode, no control characters. */
+export const ClaimText = Schema.String.check(Schema.isMaxLength(200), Schema.isPattern(/^[^\p{Cc}\p{Cs}]*$/u))
+
 /**
  * A character that the URL parsers of clients encode in a path (WHATWG URL, path percent-encode set): a space, one of
  * `"<>^`{}`, or one beyond ASCII.

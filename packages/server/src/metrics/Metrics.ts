@@ -107,6 +107,7 @@ export const CLOSE_REASONS = {
     "the path names no document",
     "the replica must be reset",
     "the schema version of a timestamp is far above the library's",
+    "the server has too little memory",
     "the server is too busy",
     "the storage is not available",
     "the token has ended",

@@ -3,7 +3,7 @@
  * without a policy; an app that has its own users or its own rights supplies its own layer.
  */
 import { Context, type Duration, Effect, Layer, Schema } from "effect"
-import { DocumentId, type FileId, LibraryId, PublicKey, UserId } from "../domain/Ids.ts"
+import { ClaimText, DocumentId, type FileId, LibraryId, PublicKey, UserId } from "../domain/Ids.ts"
 import type { StorageUnavailable } from "./EventLog.ts"
 
 /** Verdant's replica types by number. */
@@ -30,13 +30,13 @@ export const Grant = Schema.Struct({
   /** Verdant's number of the replica type. */
   replicaType: Schema.Int,
   /** The claim `role`, for the app: it is in the changes of the user. The server does not look at it. */
-  role: Schema.optional(Schema.String.check(Schema.isMaxLength(200))),
+  role: Schema.optional(ClaimText),
   /** Whether the bearer is a backend of the app that receives the changes of every user (`GET /changes`). */
   changes: Schema.optional(Schema.Boolean),
   /** Seconds since 1970. */
   expiresAt: Schema.Finite,
   /** The claim `jti`, by which a token can be revoked. */
-  tokenId: Schema.UndefinedOr(Schema.String),
+  tokenId: Schema.UndefinedOr(ClaimText),
   /** Seconds since 1970, with fractions. A token without it counts as older than any revocation. */
   issuedAt: Schema.UndefinedOr(Schema.Finite)
 })

@@ -234,6 +234,12 @@ export class OptimisticQueue<State, Command, Refusal> {
     return all
   }
 
+  /** Lets go of the state, which may be large. Call when the room decides nothing any more. */
+  forget(state: State): void {
+    this.committed = { ...this.committed, state }
+    this.tip = this.committed
+  }
+
   // -------------------------------------------------------------------------------------------------------- reading
 
   beginRead(): void {

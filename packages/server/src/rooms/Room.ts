@@ -35,7 +35,7 @@ import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from
 import type { Committer } from "./Committer.ts"
 import { isBehind } from "./isBehind.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
-import type { Committed, Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
+import type { Committed, FailReason, Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
 import type { ReadHeads } from "./SharedHeads.ts"
 import type { TailCache } from "./TailCache.ts"
 
@@ -305,7 +305,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     services.run(Effect.logError(`${what} failed in ${streamName(key)}`, Cause.die(defect)))
   }
 
-  const failSubscriber = (subscriber: Subscriber, why: "defect" | "restored" = "defect"): void => {
+  const failSubscriber = (subscriber: Subscriber, why: FailReason = "defect"): void => {
     subscribers.delete(subscriber)
     try {
       subscriber.fail(why)
@@ -314,7 +314,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     }
   }
 
-  const failSubscribers = (why?: "restored"): void => {
+  const failSubscribers = (why?: FailReason): void => {
     for (const subscriber of subscribers) failSubscriber(subscriber, why)
   }
 
@@ -337,12 +337,23 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** Ends the room, because the log was restored. Its commands are not answered: clients send them again. */
   const leaveLog = (found?: StreamHead): void => {
     if (isDropped) return
+    leave("restored")
+    if (found !== undefined) services.wentBack(queue.committed.head, found)
+  }
+
+  const giveWay = (): void => {
+    if (isDropped) return
+    leave("memory")
+    // Its sessions hold the room until their clients have closed.
+    queue.forget(protocol.initial(key))
+  }
+
+  const leave = (why: FailReason): void => {
     isDropped = true
     const unanswered = queue.fail().slice(confirmed)
     services.tails.forget(key)
     services.dropped()
-    if (found !== undefined) services.wentBack(queue.committed.head, found)
-    failSubscribers("restored")
+    failSubscribers(why)
     for (const pending of unanswered) answer(pending, { _tag: "Unavailable" })
   }
 
@@ -474,10 +485,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     tell: (message) => services.broadcast(Buffer.concat([TOLD, message])),
     receive: (message) => {
       const content = message.subarray(1)
-      if (message[0] === RELAYED[0]) return relay(content, undefined)
-      if (message[0] !== TOLD[0]) return
       try {
-        protocol.hear(local, content)
+        if (message[0] === RELAYED[0] && (protocol.relays?.(local, content) ?? true)) relay(content, undefined)
+        if (message[0] === TOLD[0]) protocol.hear(local, content)
       } catch (defect) {
         report("Taking a message of another process", defect)
       }
@@ -488,6 +498,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     isIdle: () => queue.isEmpty(),
     waitingSince: () => (queue.isEmpty() ? undefined : movedAt),
     leaveLog,
+    hasSubscribers: () => subscribers.size > 0,
+    giveWay,
     isDropped: () => isDropped
   }
 }

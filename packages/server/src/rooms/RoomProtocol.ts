@@ -31,6 +31,8 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly local: (state: State, key: StreamKey, version: number) => Local
   /** Called with every durable event, in version order, before any subscriber. */
   readonly observe: (local: Local, event: StreamEvent) => void
+  /** Whether an ephemeral frame that another process relayed is passed on. Default: always. */
+  readonly relays?: (local: Local, frame: Uint8Array) => boolean
   /** Called with a message that the same stream's room on another process sent with `tell`. */
   readonly hear: (local: Local, message: Uint8Array) => void
 }
@@ -62,6 +64,8 @@ export interface Committed {
   readonly frame: Uint8Array | undefined
 }
 
+export type FailReason = "defect" | "restored" | "memory"
+
 export interface Subscriber {
   /** The `origin` of this subscriber's commands. It is in their events, so that the subscriber knows its own. */
   readonly id: string
@@ -72,8 +76,9 @@ export interface Subscriber {
   /**
    * Ends the session, which the room has removed. "defect": in the subscriber or in the room; the client is closed with 1011.
    * "restored": the log was restored from a backup, and the room has ended; the client is closed with 1013 and comes back.
+   * "memory": the room has ended, because the process has too little memory; the client is closed with 1013 as well.
    */
-  readonly fail: (why: "defect" | "restored") => void
+  readonly fail: (why: FailReason) => void
 }
 
 export interface Room<State, Command, Refusal, Local> {
@@ -116,8 +121,15 @@ export interface Room<State, Command, Refusal, Local> {
    * stream's head in the log, if that tells it.
    */
   readonly leaveLog: (found?: StreamHead) => void
+  /** Whether any session is sent what happens in the room. */
+  readonly hasSubscribers: () => boolean
   /**
-   * True after a defect that leaves the state in doubt, or after `leaveLog`. The room does nothing any more; the stream opens
+   * Ends the room and forgets its state, because the process has too little memory. The stream opens in a new room, for
+   * clients that come back once there is room.
+   */
+  readonly giveWay: () => void
+  /**
+   * True after a defect that leaves the state in doubt, after `leaveLog`, or after `giveWay`. The room does nothing any more; the stream opens
    * in a new one.
    */
   readonly isDropped: () => boolean

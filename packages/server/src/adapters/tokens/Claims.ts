@@ -1,7 +1,7 @@
 /** The claims of a token: decodes them, checks them against the settings, and names the claims that are wrong. */
 import { Option, Result, Schema, SchemaTransformation } from "effect"
 import { Operator } from "../../domain/Administration.ts"
-import { DocumentId, decodeDocumentId, LibraryId, PublicKey } from "../../domain/Ids.ts"
+import { ClaimText, DocumentId, decodeDocumentId, LibraryId, PublicKey } from "../../domain/Ids.ts"
 import { Grant, ReplicaType, TokenRefused } from "../../ports/Access.ts"
 import type { Administrator } from "../../ports/AdminAccess.ts"
 
@@ -33,7 +33,7 @@ const Claims = Schema.Struct({
   nbf: Schema.optionalKey(Schema.Finite),
   docs: Schema.optionalKey(Schema.Array(ClaimedDocument).check(Schema.isMaxLength(1000))),
   keys: Schema.optionalKey(Schema.Array(PublicKey).check(Schema.isMaxLength(100))),
-  jti: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
+  jti: Schema.optionalKey(ClaimText),
   // An issuer of another kind may have claims of these names with another meaning.
   role: Schema.optionalKey(Schema.Unknown),
   changes: Schema.optionalKey(Schema.Unknown)
@@ -96,7 +96,7 @@ export const administratorOf = (
   return Result.succeed({ name: claims.sub, tokenId: claims.jti, issuedAt: claims.iat, expiresAt: claims.exp })
 }
 
-const isRole = (role: unknown): role is string => typeof role === "string" && role.length <= 200
+const isRole = Schema.is(ClaimText)
 
 const refused = (faults: ReadonlyArray<string>) => Result.fail(refusalOf(faults))
 
@@ -176,6 +176,15 @@ const textFault = (value: unknown, max: number): string | undefined => {
   return Array.from(value).length > max ? `is longer than ${max} characters` : undefined
 }
 
+const claimTextFault = (value: unknown): string | undefined => {
+  const fault = textFault(value, 200)
+  if (fault !== undefined) return fault
+  const text = String(value)
+  if (/\p{Cc}/u.test(text)) return "holds a control character"
+  if (/\p{Cs}/u.test(text)) return "is not well-formed Unicode"
+  return text.length > 200 ? "is longer than 200 characters" : undefined
+}
+
 const numberFault = (value: unknown): string | undefined =>
   typeof value === "number" && Number.isFinite(value) ? undefined : "is not a number of seconds since 1970"
 
@@ -196,14 +205,7 @@ const isReplicaType = (value: unknown): boolean =>
   (typeof value === "number" || typeof value === "string") && /^[0-5]$/.test(`${value}`)
 
 const checks: Readonly<Record<string, (value: unknown) => string | undefined>> = {
-  sub: (value) => {
-    const fault = textFault(value, 200)
-    if (fault !== undefined) return fault
-    const text = String(value)
-    if (/\p{Cc}/u.test(text)) return "holds a control character"
-    if (/\p{Cs}/u.test(text)) return "is not well-formed Unicode"
-    return text.length > 200 ? "is longer than 200 characters" : undefined
-  },
+  sub: claimTextFault,
   lib: (value) => {
     const fault = textFault(value, 200)
     if (fault !== undefined || isLibraryId(value)) return fault
@@ -218,5 +220,5 @@ const checks: Readonly<Record<string, (value: unknown) => string | undefined>> =
   nbf: numberFault,
   docs: (value) => listFault(value, isDocumentId, 1000, "the id of a document"),
   keys: (value) => listFault(value, isPublicKey, 100, "a public key of 43 base64url characters"),
-  jti: (value) => (value === "" ? undefined : textFault(value, 200))
+  jti: (value) => (value === "" ? undefined : claimTextFault(value))
 }

@@ -23,7 +23,7 @@ import { fromStreamEvent } from "../../domain/secsync/Events.ts"
 import type { DocumentState } from "../../domain/secsync/State.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
-import type { Committed, Subscriber } from "../../rooms/RoomProtocol.ts"
+import type { Committed, FailReason, Subscriber } from "../../rooms/RoomProtocol.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import type { Frame } from "../Frame.ts"
@@ -191,7 +191,8 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
     if (this.heldBack === undefined) this.connection.sendVolatile(frame)
   }
 
-  fail(why: "defect" | "restored"): void {
+  fail(why: FailReason): void {
+    if (why === "memory") return this.connection.close(CloseCode.tryAgainLater, "the server has too little memory")
     if (why === "restored") return this.connection.close(CloseCode.tryAgainLater, "the log was restored")
     this.connection.close(CloseCode.internalError, "internal error")
   }

@@ -1,6 +1,6 @@
 /**
- * The ephemeral messages that a document's room relayed last, by their signatures. A message that comes again is a replay:
- * no client sends the same one twice, and its receivers could not tell it from a new one.
+ * The ephemeral messages that a document's room relayed last, on any process, by their signatures. A message that comes again
+ * is a replay: no client sends the same one twice, and its receivers could not tell it from a new one.
  */
 
 /** Messages that a room remembers. At ten messages a second from ten clients, these are ten seconds. */

@@ -15,7 +15,7 @@ import { showDocuments } from "./DocumentMetrics.ts"
 import { OwedSnapshots, receiveOwed } from "./OwedSnapshots.ts"
 import { RelayedMessages } from "./RelayedMessages.ts"
 import { makeRestoreCoordinator, type RestoreCoordinator } from "./RestoreCoordinator.ts"
-import { snapshotFrame, updateFrame } from "./Wire.ts"
+import { signatureOf, snapshotFrame, updateFrame } from "./Wire.ts"
 import { makeWriteReservations, receiveReservation, type WriteReservations } from "./WriteReservations.ts"
 
 type Command =
@@ -98,6 +98,7 @@ const protocol: RoomProtocol<
     if (decoded._tag === "SnapshotStored") owedSnapshots.bring(decoded.pubKey)
     restoreCoordinator.restored()
   },
+  relays: ({ relayed }, frame) => relayed.add(signatureOf(frame)),
   hear: ({ owedSnapshots, reservations }, message) => {
     receiveReservation(reservations, message)
     receiveOwed(owedSnapshots, message)

@@ -65,6 +65,9 @@ export interface PublicDataSchemas {
   readonly ephemeralMessage?: Schema.Decoder<unknown>
 }
 
+/** Characters of a signature. */
+const SIGNATURE_LENGTH = 86
+
 const base64url = (characters?: number) =>
   Schema.String.check(Schema.isPattern(characters ? new RegExp(`^[A-Za-z0-9_-]{${characters}}$`) : /^[A-Za-z0-9_-]+$/))
 
@@ -72,7 +75,7 @@ const message = <Fields extends Schema.Struct.Fields>(publicData: Fields) =>
   Schema.Struct({
     ciphertext: base64url(),
     nonce: base64url(32),
-    signature: base64url(86),
+    signature: base64url(SIGNATURE_LENGTH),
     publicData: Schema.Struct({ docId: Schema.String, pubKey: PublicKey, ...publicData }),
     additionalServerData: Schema.optionalKey(Schema.Unknown)
   })
@@ -238,6 +241,10 @@ export const snapshotFrame = (payload: Uint8Array): Frame => textFrame(['{"type"
 export const updateFrame = (payload: Uint8Array): Frame => withType("update", payload)
 
 export const ephemeralFrame = (payload: Uint8Array): Frame => withType("ephemeral-message", payload)
+
+/** The signature of an ephemeral message, with which its frame ends. */
+export const signatureOf = (ephemeralFrame: Uint8Array): string =>
+  Buffer.from(ephemeralFrame.slice(-SIGNATURE_LENGTH - 2, -2)).toString("latin1")
 
 /** The part of a document that one client is sent. Payloads are JSON as it is stored: they are copied, not parsed. */
 export interface DocumentContent {

@@ -21,6 +21,7 @@ import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../rooms/Rooms.ts"
 import { deleteEvictedFiles, filesOfGenerations } from "./files/EvictedFiles.ts"
 import { showLibraries } from "./LibraryMetrics.ts"
+import { closeLibrariesForMemory } from "./MemoryRelief.ts"
 import { Presence, type PresenceServices } from "./Presence.ts"
 import { ReplicaProgress } from "./ReplicaProgress.ts"
 
@@ -159,6 +160,7 @@ export class LibraryRooms extends Context.Service<
           ...{ epoch, damage, openings }
         })
         yield* showLibraries(rooms.all)
+        yield* closeLibrariesForMemory(rooms.all, (effect) => void run(effect))
         return LibraryRooms.of(rooms)
       })
     ).pipe(Layer.provide([LogEpoch.layer, Damage.layer]))

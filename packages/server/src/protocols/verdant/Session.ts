@@ -20,7 +20,7 @@ import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Ask } from "../../rooms/AccessControl.ts"
-import type { Committed, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
+import type { Committed, FailReason, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { InFlight } from "../InFlight.ts"
 import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
@@ -231,7 +231,8 @@ class LibrarySession implements Session, Subscriber {
 
   relay(): void {}
 
-  fail(why: "defect" | "restored" = "defect"): void {
+  fail(why: FailReason = "defect"): void {
+    if (why === "memory") return this.client.close(CloseCode.tryAgainLater, "the server has too little memory")
     if (why === "restored") return this.client.close(CloseCode.tryAgainLater, "the log was restored")
     this.client.close(CloseCode.internalError, "internal error")
   }

@@ -55,12 +55,25 @@ describe("the claims of a token", () => {
         ],
         [{ keys: Array.from({ length: 101 }, () => "k".repeat(43)) }, "The claim keys has more than 100 entries."],
         [{ jti: 5 }, "The claim jti is not text."],
+        [{ jti: "a\u0000" }, "The claim jti holds a control character."],
+        [{ jti: "\ud800" }, "The claim jti is not well-formed Unicode."],
         [{ iat: "now" }, "The claim iat is not a number of seconds since 1970."]
       ] as const) {
         const refused = yield* refusal(claims)
         assert.deepStrictEqual([refused.reason, refused.message], ["claims", message])
       }
     })
+  )
+
+  it.effect("a role that no event could hold is left out of the grant", () =>
+    withAccess(
+      Effect.gen(function* () {
+        for (const role of ["\ud800", "editor\u001b[2J", "x".repeat(201), 7]) {
+          assert.isUndefined((yield* verify({ role })).role)
+        }
+        assert.strictEqual((yield* verify({ role: "éditeur" })).role, "éditeur")
+      })
+    )
   )
 
   it.effect("a claim that is too deep to be made a text is named like any other", () =>

@@ -443,4 +443,13 @@ describe("a timestamp of a schema version that no app has", () => {
     isEvent(first, { operations: 1 })
     isRefused(given(sync("writer", 1)).when(write("writer", of(10_000, 2))), "NothingNew")
   })
+
+  it("is not reached by steps", () => {
+    const at = (version: number, n: number) => `${version.toString(36).padStart(4, "0")}${stamp(n).slice(4)}`
+    const of = (version: number, n: number) => ({ ...operation(n), timestamp: at(version, n) as never })
+    const library = twoReplicas()
+    for (let i = 1; i <= 9; i++) isEvent(library.when(write("writer", of(1 + i * 1000, 4 + i))), { operations: 1 })
+    isEvent(library.when(write("writer", of(9999, 20))), { operations: 1 })
+    isRefused(library.when(write("writer", of(10_000, 21))), "NothingNew")
+  })
 })

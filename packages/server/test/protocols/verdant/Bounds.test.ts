@@ -63,22 +63,36 @@ describe("a Verdant library", () => {
   )
 })
 
-describe("a token with a user id that is no text", () => {
+describe("a token with a claim that is no text", () => {
   const sign = (claims: object): string => {
     const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url")
     const signed = `${encode({ alg: "HS256", typ: "JWT" })}.${encode(claims)}`
     return `${signed}.${createHmac("sha256", TOKEN_SECRET).update(signed).digest("base64url")}`
   }
 
-  it.live.each(["\ud800", "", "ada\u001b[2J"])("is refused by both protocols, and others go on (%j)", (sub) =>
+  it.live.each(["\ud800", "", "ada\u001b[2J"])(
+    "as its user is refused by both protocols, and others go on (%j)",
+    (sub) =>
+      Effect.gen(function* () {
+        const server = yield* startMemoryServer()
+        const library = libraryOn(server)
+        const token = sign({ sub, lib: library.id, type: 0, exp: Math.floor(Date.now() / 1000) + 600 })
+        assert.strictEqual(yield* refusedUpgrade(library, ["Bearer", token]), 401)
+        const secsync = yield* openSocket(`${server.url}/document?sessionKey=${token}`)
+        yield* secsync.closed
+        yield* connect(library)
+      })
+  )
+
+  it.live("as its role writes as without a role", () =>
     Effect.gen(function* () {
-      const server = yield* startMemoryServer()
-      const library = libraryOn(server)
-      const token = sign({ sub, lib: library.id, type: 0, exp: Math.floor(Date.now() / 1000) + 600 })
-      assert.strictEqual(yield* refusedUpgrade(library, ["Bearer", token]), 401)
-      const secsync = yield* openSocket(`${server.url}/document?sessionKey=${token}`)
-      yield* secsync.closed
-      yield* connect(library)
+      const library = libraryOn(yield* startMemoryServer())
+      const exp = Math.floor(Date.now() / 1000) + 600
+      const connection = yield* connectVerdant(library, sign({ sub: "ada", lib: library.id, role: "\ud800", exp }))
+      const replica = makeReplica()
+      yield* registerReplica(connection, replica)
+      connection.send(replica.op(replica.operation("notes/a", initialize({}))))
+      yield* connection.next("server-ack")
     })
   )
 })

@@ -33,8 +33,11 @@ export const millisUntilTimely = (timestamp: string, now: number): number =>
 
 const schemaVersionOf = (timestamp: string): number => Number.parseInt(timestamp.slice(0, TIME_START), RADIX)
 
-/** The greatest schema version of a library's first content, and how much greater than that of its content others may be. */
-const MAX_FIRST_VERSION = 9999
+/**
+ * The greatest schema version, and how much greater than that of a library's content others may be. Only an import brings
+ * greater versions.
+ */
+const MAX_VERSION = 9999
 const MAX_VERSION_STEP = 1000
 
 /**
@@ -42,7 +45,8 @@ const MAX_VERSION_STEP = 1000
  * ever. `newest`: the greatest timestamp of the library's content; null: it has none.
  */
 export const isOfPlausibleVersion = (timestamp: string, newest: string | null): boolean => {
-  const greatest = newest === null ? MAX_FIRST_VERSION : schemaVersionOf(newest) + MAX_VERSION_STEP
+  const seen = newest === null ? MAX_VERSION : schemaVersionOf(newest)
+  const greatest = seen > MAX_VERSION ? seen + MAX_VERSION_STEP : Math.min(seen + MAX_VERSION_STEP, MAX_VERSION)
   return !(schemaVersionOf(timestamp) > greatest)
 }
 
