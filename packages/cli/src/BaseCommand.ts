@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import { Command, Flags } from "@oclif/core"
 import type { EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
+import type { Administration } from "./backends/administration/Administration.ts"
 import { settingsOf } from "./input/settings.ts"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
 import { escapeControls, jsonText } from "./output/format.ts"
@@ -82,6 +83,45 @@ export abstract class BaseCommand<Result> extends Command {
     return this.execute(provide(andThen(forEach([library].flat(), requireLibrary), effect), existing))
   }
 
+  /**
+   * Runs deeds of an operator: through the API of the server that --server or SEALOG_SERVER names, else on the database. A
+   * --database in the command goes before SEALOG_SERVER.
+   */
+  protected async administer<A, E>(
+    flags: Administered,
+    use: (administration: Administration) => Effect.Effect<A, E>,
+    run: (effect: Effect.Effect<A, unknown>) => Promise<A> = (effect) => this.execute(effect)
+  ): Promise<A> {
+    const { flatMap, provide } = await import("effect/Effect")
+    const server = this.serverOf(flags)
+    if (server !== undefined) {
+      const { serverOf } = await import("./input/server.ts")
+      const { onServer } = await import("./backends/administration/onServer.ts")
+      return run(flatMap(onServer(await serverOf({ server })), use))
+    }
+    const { backendOf } = await import("./backends/storage.ts")
+    const { onLog } = await import("./backends/administration/onLog.ts")
+    const { existing, size } = await backendOf(flags.database)
+    const files = flags.files === undefined ? undefined : await existingFiles(flags.files)
+    return run(provide(flatMap(onLog({ files, size }), use), existing))
+  }
+
+  /** The server that the command works through; undefined: it works on the database. */
+  private serverOf({ server }: Administered): string | undefined {
+    const isTyped = (flag: string) => this.argv.some((arg) => arg === flag || arg.startsWith(`${flag}=`))
+    if (server === undefined || (isTyped("--database") && !isTyped("--server"))) return undefined
+    for (const flag of ["--database", "--files", "--as"]) {
+      if (!isTyped(flag)) continue
+      throw new CliFailure({
+        code: "USAGE",
+        message: `${flag} and --server exclude each other: the server has a database and files of its own, and its token names you.`,
+        exitCode: 2,
+        tryThis: `the same command without ${flag}, or with --database in place of --server`
+      })
+    }
+    return server
+  }
+
   /** Runs an Effect until it ends, or until SIGINT, SIGTERM or SIGHUP stops it, which is a success. */
   protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
     const Cause = await import("effect/Cause")
@@ -116,6 +156,15 @@ export abstract class BaseCommand<Result> extends Command {
   }
 }
 
+interface Administered {
+  readonly database: string
+  readonly server: string | undefined
+  /** Where uploaded files are, for commands that delete them. */
+  readonly files?: string | undefined
+}
+
+const existingFiles = async (files: string) => (await import("./backends/blobStore.ts")).existingBlobStoreOf(files)
+
 const SETTINGS_FILE = "./sealog.toml"
 
 /** The value of a flag that must be known before oclif reads the flags. */
@@ -146,6 +195,14 @@ const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A
 /** The failure for a flag that the command does not have, with the nearest one that it has. */
 const mistypedFlag = (error: unknown, names: ReadonlyArray<string>): CliFailure | undefined => {
   const [, typed = ""] = /^Nonexistent flag: --([\w-]+)/.exec(error instanceof Error ? error.message : "") ?? []
+  if (typed === "server") {
+    return new CliFailure({
+      code: "NOT_BY_SERVER",
+      message: "This command works on the database and the files of this machine, so a server cannot do it for you.",
+      exitCode: 2,
+      tryThis: "the same command with --database, on a machine that reaches the database"
+    })
+  }
   const meant = typed === "" ? undefined : nearest(typed, names)
   if (meant === undefined) return undefined
   return new CliFailure({ code: "USAGE", message: `There is no flag --${typed}.`, exitCode: 2, tryThis: `--${meant}` })

@@ -182,6 +182,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
+    // One layer for clients and operators: it loads the public keys once.
+    const access = JwtAccess.layerWithAdmin(tokens)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const [frame, connections, memory] = [flags["max-frame"], flags["max-connections"], flags["message-memory"]]
     const origins = listOf(flags.origin)
@@ -209,7 +211,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       routes: Layer.mergeAll(
         flags.dev ? (await import("../devAuth.ts")).DevAuthRoute : Layer.empty,
         flags.admin
-          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(JwtAccess.layerAdmin(tokens)))
+          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), { diskBytes: backend.size })
           : Layer.empty
       )
     }
@@ -220,7 +222,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
           )
         : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
     const layer = Layer.merge(SyncServer.layerWithAccess(options), await checkpointsOf(flags)).pipe(
-      Layer.provideMerge(JwtAccess.layer(tokens)),
+      Layer.provideMerge(access),
       Layer.provide([fileLinks, await blobStoreOf(flags.files)]),
       Layer.provide(storage)
     )

@@ -3,8 +3,9 @@ export {
   ADMIN_API_PATH,
   AdminApi,
   Authorization,
+  LibraryDamaged,
   NotAdministrator,
   NotInLog,
   Unavailable
 } from "./AdminApi.ts"
-export { adminRoutes } from "./adminRoutes.ts"
+export { type AdminRoutesOptions, adminRoutes } from "./adminRoutes.ts"
