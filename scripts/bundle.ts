@@ -5,6 +5,7 @@
 import { globSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { type OutputChunk, rolldown } from "rolldown"
+import { licencesOf } from "./licences.ts"
 
 const cli = "packages/cli"
 const out = join(cli, "bundle")
@@ -42,22 +43,11 @@ if (pool === undefined || dirname(pool.fileName) !== "chunks") {
   throw new Error(`The pool of verifiers is in ${pool?.fileName}, so it does not find its thread in chunks.`)
 }
 
-/** The folder of a bundled file's package. */
-const packageOf = (file: string): string => {
-  const folder = dirname(file)
-  return /node_modules\/(@[^/]+\/)?[^/]+$/.test(folder) ? folder : packageOf(folder)
-}
-
-const bundled = chunks.flatMap(({ moduleIds }) => moduleIds).filter((id) => id.includes("node_modules/"))
-const licences = [...new Set(bundled.map((file) => packageOf(file.replace(/^\0/, "").replace(/\?.*/, ""))))]
-  .sort()
-  .map((folder) => {
-    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
-    const [file] = globSync("{LICENSE,LICENCE,License,license}*", { cwd: folder })
-    return `${name} ${version} (${license})\n\n${file === undefined ? "" : readFileSync(join(folder, file), "utf8").trim()}\n`
-  })
 const driver = readFileSync("packages/storage-sqlite/driver/SqliteClient.LICENSE", "utf8").trim()
-licences.push(`@effect/sql-sqlite-node, patched (MIT)\n\n${driver}\n`)
-writeFileSync(join(fresh, "LICENSES.txt"), licences.join(`\n${"-".repeat(80)}\n\n`))
+const licences = licencesOf(
+  chunks.flatMap(({ moduleIds }) => moduleIds),
+  [`@effect/sql-sqlite-node, patched (MIT)\n\n${driver}\n`]
+)
+writeFileSync(join(fresh, "LICENSES.txt"), licences)
 rmSync(out, { recursive: true, force: true })
 renameSync(fresh, out)

@@ -18,7 +18,8 @@ const PACKAGES = {
   pgbouncer: "pgbouncer",
   pg_dump: "postgresql",
   psql: "postgresql-client",
-  curl: "curl"
+  curl: "curl",
+  chromium: "chromium"
 } as const
 export type Program = keyof typeof PACKAGES
 

@@ -1,3 +1,4 @@
+import { join } from "node:path"
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
@@ -178,6 +179,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
     const { scrubOf } = await import("../input/scrub.ts")
+    const { pageRoutes } = await import("../pages/pageRoutes.ts")
+    const pages = join(this.config.root, "pages")
     const quota = quotaOf(listOf(flags.quota))
     const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
@@ -210,6 +213,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       ...(flags.dev ? { origins: "this-machine" as const } : origins.length > 0 ? { origins } : {}),
       routes: Layer.mergeAll(
         flags.dev ? (await import("../devAuth.ts")).DevAuthRoute : Layer.empty,
+        flags.dev ? pageRoutes({ folder: join(pages, "notebook"), path: "/", inlineStyles: true }) : Layer.empty,
+        flags.admin ? pageRoutes({ folder: join(pages, "admin"), path: "/admin" }) : Layer.empty,
         flags.admin
           ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), { diskBytes: backend.size })
           : Layer.empty
@@ -296,6 +301,8 @@ const hostInUrl = (host: string | undefined): string => {
 }
 
 const devText = (url: string, token: string, database: string): string => `Sealog is running, log in ${database}
+
+Open ${url.replace("ws", "http")}/ in a browser: a notebook that the server cannot read, and what the server sees of it.
 
   websocketEndpoint    ${url}
   websocketSessionKey  ${token}
