@@ -33,6 +33,14 @@ export abstract class BaseCommand<Result> extends Command {
 
   protected override async init(): Promise<void> {
     await super.init()
+    if (this.isTyped("--server") && this.ctor.flags["server"] === undefined) {
+      throw new CliFailure({
+        code: "NOT_BY_SERVER",
+        message: "This command works on the database and the files of this machine, so a server cannot do it for you.",
+        exitCode: 2,
+        tryThis: "the same command with --database, on a machine that reaches the database"
+      })
+    }
     const settings = settingsOf(this.config.findCommand("serve")?.flags ?? {})
     // A file with Windows line ends leaves a carriage return at the end of each variable.
     for (const { variable } of settings) {
@@ -106,12 +114,15 @@ export abstract class BaseCommand<Result> extends Command {
     return run(provide(flatMap(onLog({ files, size }), use), existing))
   }
 
+  private isTyped(flag: string): boolean {
+    return this.argv.some((arg) => arg === flag || arg.startsWith(`${flag}=`))
+  }
+
   /** The server that the command works through; undefined: it works on the database. */
   private serverOf({ server }: Administered): string | undefined {
-    const isTyped = (flag: string) => this.argv.some((arg) => arg === flag || arg.startsWith(`${flag}=`))
-    if (server === undefined || (isTyped("--database") && !isTyped("--server"))) return undefined
+    if (server === undefined || (this.isTyped("--database") && !this.isTyped("--server"))) return undefined
     for (const flag of ["--database", "--files", "--as"]) {
-      if (!isTyped(flag)) continue
+      if (!this.isTyped(flag)) continue
       throw new CliFailure({
         code: "USAGE",
         message: `${flag} and --server exclude each other: the server has a database and files of its own, and its token names you.`,
@@ -195,14 +206,6 @@ const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A
 /** The failure for a flag that the command does not have, with the nearest one that it has. */
 const mistypedFlag = (error: unknown, names: ReadonlyArray<string>): CliFailure | undefined => {
   const [, typed = ""] = /^Nonexistent flag: --([\w-]+)/.exec(error instanceof Error ? error.message : "") ?? []
-  if (typed === "server") {
-    return new CliFailure({
-      code: "NOT_BY_SERVER",
-      message: "This command works on the database and the files of this machine, so a server cannot do it for you.",
-      exitCode: 2,
-      tryThis: "the same command with --database, on a machine that reaches the database"
-    })
-  }
   const meant = typed === "" ? undefined : nearest(typed, names)
   if (meant === undefined) return undefined
   return new CliFailure({ code: "USAGE", message: `There is no flag --${typed}.`, exitCode: 2, tryThis: `--${meant}` })

@@ -70,7 +70,7 @@ describe("the API of operators", () => {
         events.map(({ type, version, chain }) => ({ type, version, chain })),
         [{ type: "UpdateStored", version: 2, chain: document.chain }]
       )
-      assert.deepInclude(yield* client.server.statistics({}), { libraries: 1, documents: 1, evictedDocuments: 0 })
+      assert.deepInclude(yield* client.server.statistics({ query: {} }), { libraries: 1, documents: 1, evictedDocuments: 0 })
       assert.include(yield* client.server.metrics({}), "sealog_connections")
     })
   )
@@ -87,11 +87,11 @@ describe("the API of operators", () => {
       const params = { libraryId: notes }
       assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1 })
       assert.deepStrictEqual(
-        (yield* client.libraries.evict({ params, payload: { dryRun: true } })).map(({ documentId }) => documentId),
+        (yield* client.libraries.evict({ params, payload: { dryRun: true } })).documents.map(({ documentId }) => documentId),
         ["@verdant"]
       )
       assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1 })
-      assert.lengthOf(yield* client.libraries.evict({ params, payload: {} }), 1)
+      assert.lengthOf((yield* client.libraries.evict({ params, payload: {} })).documents, 1)
       yield* until(
         "the library is empty",
         Effect.map(Effect.result(client.libraries.verdant({ params })), Result.isFailure)
