@@ -468,3 +468,19 @@ export class AdminApi extends HttpApi.make("sealog-admin")
       description: "Everything is asked with a token that `sync-admin token mint --admin` makes."
     })
   ) {}
+
+/** The answers as JSON, for clients without Effect. */
+export interface AdminAnswers {
+  readonly Library: typeof Library.Encoded
+  readonly LibraryDetails: typeof LibraryDetails.Encoded
+  readonly QuotaDetails: typeof QuotaDetails.Encoded
+  readonly VerdantDetails: typeof VerdantDetails.Encoded
+  readonly Document: typeof Document.Encoded
+  readonly DocumentDetails: typeof DocumentDetails.Encoded
+  readonly Event: typeof Event.Encoded
+  readonly LoggedEvent: typeof LoggedEvent.Encoded
+  readonly Connection: typeof Connection.Encoded
+  readonly Statistics: typeof Statistics.Encoded
+  readonly Revocations: typeof Revocations.Encoded
+  readonly Deleted: typeof Deleted.Encoded
+}
