@@ -1,6 +1,6 @@
 /** One library: its size and quota, documents, connections, replicas, and what operators did to it. */
 import { useState } from "preact/hooks"
-import { type Answers, get, getLines, part, Refusal } from "./api.ts"
+import { type Answers, get, part } from "./api.ts"
 import { ConnectionTable } from "./Connections.tsx"
 import { DeedButton } from "./deeds.tsx"
 import { ago, bytes, count, number, time } from "./format.ts"
@@ -24,20 +24,10 @@ type Logged = Answers["LoggedEvent"]
 
 const PAGE = 100
 
-const orUndefined = async <Answer,>(asked: Promise<Answer>): Promise<Answer | undefined> =>
-  asked.catch((error) => {
-    if (error instanceof Refusal && error.status === 404) return undefined
-    throw error
-  })
-
 export const LibraryView = ({ libraryId }: { readonly libraryId: string }) => {
   const path = `/libraries/${part(libraryId)}`
   const details = usePolled(`library ${libraryId}`, () => get<Details>(path))
-  const log = usePolled(`administration ${libraryId}`, () =>
-    orUndefined(getLines<Logged>(`/events?libraryId=${part(libraryId)}&streamId=${part("@library")}&last=50`)).then(
-      (lines) => lines ?? []
-    )
-  )
+  const log = usePolled(`administration ${libraryId}`, () => get<ReadonlyArray<Logged>>(`${path}/administration`))
   const deeds = log.data?.filter(({ data }) => (data as { operator?: string }).operator !== undefined) ?? []
   const isDeleted = stateOf(deeds) === "deleted"
   const library = details.data
@@ -181,7 +171,7 @@ const Connections = ({ libraryId }: { readonly libraryId: string }) => {
 
 const Verdant = ({ libraryId }: { readonly libraryId: string }) => {
   const verdant = usePolled(`verdant ${libraryId}`, async () => ({
-    details: await orUndefined(get<Answers["VerdantDetails"]>(`/libraries/${part(libraryId)}/verdant`))
+    details: await get<Answers["VerdantDetails"] | null>(`/libraries/${part(libraryId)}/verdant`)
   }))
   if (verdant.error !== undefined) {
     return (
@@ -191,7 +181,7 @@ const Verdant = ({ libraryId }: { readonly libraryId: string }) => {
     )
   }
   const details = verdant.data?.details
-  if (details === undefined) return null
+  if (details == null) return null
   const files = details.files.reduce((sum, { size }) => sum + size, 0)
   return (
     <Panel

@@ -42,12 +42,6 @@ const request = async (path: string, init: RequestInit = {}, token = heldToken()
 
 export const get = async <Answer>(path: string): Promise<Answer> => (await request(path)).json()
 export const getText = async (path: string): Promise<string> => (await request(path)).text()
-/** An answer of one JSON value on each line. */
-export const getLines = async <Line>(path: string): Promise<ReadonlyArray<Line>> =>
-  (await getText(path))
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line))
 export const post = async <Answer>(path: string, body: object): Promise<Answer> =>
   (await request(path, { method: "POST", body: JSON.stringify(body) })).json()
 

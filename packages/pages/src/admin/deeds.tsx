@@ -108,6 +108,7 @@ const DeedDialog = ({ deed, onEnd }: { readonly deed: Deed; readonly onEnd: (lin
         {deed.fields && (
           <div class={deed.fields.length > 3 ? "fields many" : "fields"}>
             {deed.fields.map((field) => (
+              // biome-ignore lint/a11y/noLabelWithoutControl: the input is one of the two inside
               <label key={field.name}>
                 <span>{field.label}</span>
                 {field.type === "number" ? (

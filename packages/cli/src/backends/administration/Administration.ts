@@ -64,8 +64,8 @@ export interface Deletion {
 /** A deed about a library that the log does not hold fails with `NO_SUCH_LIBRARY`. */
 export interface Administration {
   readonly libraries: Deed<ReadonlyArray<LibrarySummary>>
-  /** `verdant`: undefined if the library has no Verdant data. */
   readonly library: (libraryId: LibraryId) => Deed<LibraryDetails & { readonly suspended: boolean }>
+  /** undefined: the library has no Verdant data. */
   readonly verdant: (libraryId: LibraryId) => Deed<VerdantInfo | undefined>
   readonly verdantDocument: (libraryId: LibraryId, collection: string, id: string) => Deed<unknown>
   readonly truant: (libraryId: LibraryId, replicaId: ReplicaId) => Deed<boolean>

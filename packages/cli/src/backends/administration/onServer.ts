@@ -16,7 +16,7 @@ const PAGE = 1000
 
 export const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
   Effect.map(adminClient(address), ({ documents, libraries, server }): Administration => {
-    /** Asks about a library. undefined: it has no such document, or no Verdant data. */
+    /** Asks about a library. undefined: it has no such document. */
     const find = <A, E extends ApiError>(libraryId: string, call: Effect.Effect<A, E>) =>
       explained(
         Effect.catch(call, (error): Effect.Effect<undefined, E | CliFailure> => {
@@ -44,7 +44,8 @@ export const onServer = (address: ServerAddress): Effect.Effect<Administration> 
       ),
       library: (libraryId) =>
         Effect.map(about(libraryId, libraries.show({ params: { libraryId } })), ({ quota: _, ...details }) => details),
-      verdant: (libraryId) => find(libraryId, libraries.verdant({ params: { libraryId } })),
+      verdant: (libraryId) =>
+        Effect.map(about(libraryId, libraries.verdant({ params: { libraryId } })), (info) => info ?? undefined),
       verdantDocument: (libraryId, collection, id) =>
         Effect.map(
           find(libraryId, libraries.verdantDocument({ params: { libraryId }, query: { collection, id } })),

@@ -26,10 +26,10 @@ export class NotAdministrator extends Schema.TaggedError<NotAdministrator>()(
   { httpApiStatus: 401 }
 ) {}
 
-/** The log has no such library or document, or the library has no Verdant data. */
+/** The log has no such library or document. */
 export class NotInLog extends Schema.TaggedError<NotInLog>()(
   "NotInLog",
-  { message: Schema.String, what: Schema.Literals(["library", "document", "verdant"]) },
+  { message: Schema.String, what: Schema.Literals(["library", "document"]) },
   { httpApiStatus: 404 }
 ) {}
 
@@ -284,7 +284,8 @@ const libraries = HttpApiGroup.make("libraries")
     HttpApiEndpoint.get("show", "/libraries/:libraryId", { params: library, success: LibraryDetails, error: missing }),
     HttpApiEndpoint.get("verdant", "/libraries/:libraryId/verdant", {
       params: library,
-      success: VerdantDetails,
+      /** null: the library has no Verdant data. */
+      success: Schema.NullOr(VerdantDetails),
       error: damaged
     }),
     HttpApiEndpoint.get("verdantDocument", "/libraries/:libraryId/verdant/document", {
@@ -353,6 +354,11 @@ const libraries = HttpApiGroup.make("libraries")
       params: library,
       payload: Schema.Struct({ ...Why.fields, userId: UserId }),
       success: Change,
+      error: missing
+    }),
+    HttpApiEndpoint.get("administration", "/libraries/:libraryId/administration", {
+      params: library,
+      success: Schema.Array(LoggedEvent),
       error: missing
     }),
     HttpApiEndpoint.get("quota", "/libraries/:libraryId/quota", {

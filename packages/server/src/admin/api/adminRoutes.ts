@@ -6,7 +6,13 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer, Option, Queue, Redacted, type Schema, Stream } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
-import { type Attribution, fold, isRevoked, serverAdministration } from "../../domain/Administration.ts"
+import {
+  type Attribution,
+  fold,
+  isRevoked,
+  libraryAdministration,
+  serverAdministration
+} from "../../domain/Administration.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
 import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
@@ -26,6 +32,7 @@ import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from ".
 import { statistics } from "../Statistics.ts"
 import {
   ADMIN_API_PATH,
+  type AdminAnswers,
   AdminApi,
   Authorization,
   CurrentOperator,
@@ -38,6 +45,8 @@ import {
 const PAGE = 100
 /** Events without `last` or `after`. */
 const LAST = 50
+/** The events of operators about a library that are listed. */
+const DEEDS = 100
 
 export interface AdminRoutesOptions {
   /** The size of the log on disk, in bytes. Default: the API answers that it does not know it. */
@@ -99,9 +108,7 @@ const libraries = HttpApiBuilder.group(AdminApi, "libraries", (handlers) =>
     }),
     verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
       yield* knownLibrary(libraryId)
-      const info = yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))
-      if (info !== undefined) return info
-      return yield* new NotInLog({ what: "verdant", message: `The library ${libraryId} has no Verdant data.` })
+      return (yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))) ?? null
     }),
     verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
       yield* knownLibrary(libraryId)
@@ -153,6 +160,16 @@ const libraries = HttpApiBuilder.group(AdminApi, "libraries", (handlers) =>
     }),
     forgetKeys: ({ params: { libraryId }, payload: { userId, ...why } }) =>
       changeLibrary("signing keys forgotten", libraryId, why, (_, by) => forgetKeys(libraryId, userId, by)),
+    administration: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+      yield* knownLibrary(libraryId)
+      const events: Array<AdminAnswers["LoggedEvent"]> = []
+      const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
+        Effect.sync(() => void events.push(...page.map(asJson)))
+      )
+      // A library that no operator did anything to has no such stream.
+      yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
+      return events
+    }),
     quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
       yield* knownLibrary(libraryId)
       const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
@@ -225,7 +242,7 @@ const server = ({ diskBytes }: AdminRoutesOptions) =>
               Effect.andThen(Queue.end(queue))
             ),
           { bufferSize: PAGE }
-        ).pipe(Stream.map((event) => ({ ...event, data: event.data as Schema.Json })))
+        ).pipe(Stream.map(asJson))
       }),
       prune: Effect.fnUntraced(function* ({ payload }) {
         const { libraryId } = payload
@@ -286,6 +303,8 @@ const changeLibrary = Effect.fnUntraced(function* <R>(
   if (changed) yield* noteDone(done, { libraryId })
   return { changed }
 })
+
+const asJson = (event: LoggedEvent) => ({ ...event, data: event.data as Schema.Json })
 
 const attributionOf = ({ reason }: { readonly reason?: string }): Effect.Effect<Attribution, never, CurrentOperator> =>
   Effect.map(CurrentOperator, (operator) => ({ operator, ...(reason !== undefined && { reason }) }))

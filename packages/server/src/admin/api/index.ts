@@ -1,6 +1,7 @@
 /** The HTTP API of operators: its definition, for typed clients, and the routes that serve it. */
 export {
   ADMIN_API_PATH,
+  type AdminAnswers,
   AdminApi,
   Authorization,
   LibraryDamaged,
