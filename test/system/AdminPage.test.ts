@@ -38,6 +38,13 @@ const start = Effect.gen(function* () {
   yield* dan.put({ content: "milk", tags: [], comments: [] })
   yield* eve.until("it has the item", (items) => items.length === 1)
   yield* until("dan has said all", () => dan.isSettled())
+  // Another device of dan's goes away, so its promise stays where it is.
+  const phone = yield* openClient({ library, user: "dan" })
+  yield* phone.put({ content: "bread", tags: [], comments: [] })
+  yield* until("the phone has said all", () => phone.isSettled())
+  yield* phone.goOffline
+  yield* eve.put({ content: "coffee", tags: [], comments: [] })
+  yield* until("eve has said all", () => eve.isSettled())
   const { mintAdmin } = yield* Effect.orDie(JwtAccess.makeVerifier({ secrets: [Redacted.make(TOKEN_SECRET)] }))
   return { ...{ server, ada, bob, dan, eve }, token: yield* mintAdmin({ name: "grace" }) }
 })
@@ -86,9 +93,19 @@ describe("the operator's page", () => {
           await signIn(page, token)
           assert.notInclude(page.url(), token)
           assert.deepStrictEqual(await page.evaluate("[localStorage.length, document.cookie]"), [0, ""])
+        })
 
-          // The charts need some readings.
-          await page.locator(".chart .line[d*=L]").nth(3).waitFor()
+        // The charts need readings of a server that works.
+        const line = page.locator(".chart").nth(2).locator(".line").first()
+        for (let round = 1; round <= 6; round++) {
+          ada.write(...Array.from({ length: round * 2 }, (_, i) => `live ${round} ${i}`))
+          const readings = Effect.promise(async () => (await line.getAttribute("d"))?.split("L").length ?? 0)
+          yield* until(
+            "the page has another reading",
+            Effect.map(readings, (count) => count > round + 1)
+          )
+        }
+        yield* Effect.promise(async () => {
           await page.getByRole("link", { name: "atelier" }).waitFor()
           await page
             .getByText(/connections/i)
@@ -100,6 +117,7 @@ describe("the operator's page", () => {
           assert.strictEqual(await page.getByRole("link", { name: "atelier" }).count(), 0)
           await page.getByRole("link", { name: "groceries" }).click()
           await page.getByText("holds the watermark").waitFor()
+          await page.getByText(/Held down by dan/).waitFor()
           await look("replicas")
           await page.goBack()
 
@@ -118,6 +136,7 @@ describe("the operator's page", () => {
           await look("connections")
           await page.getByRole("link", { name: "Server" }).click()
           await page.locator(".chart").nth(9).waitFor()
+          await page.getByRole("rowheader", { name: DOCUMENT }).waitFor()
           await look("server")
         })
 
@@ -145,7 +164,7 @@ describe("the operator's page", () => {
           await look("quota")
           await page.getByRole("dialog").getByRole("button", { name: "Set quota" }).click()
           await told(page, "Set the quota of atelier.")
-          await page.getByRole("cell", { name: "500", exact: true }).waitFor()
+          await page.getByRole("row", { name: "Documents" }).getByRole("cell", { name: "500", exact: true }).waitFor()
 
           await page.getByRole("button", { name: "Revoke tokens…" }).click()
           await page.getByRole("dialog").getByLabel("User").fill("carol")

@@ -147,7 +147,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       default: "logfmt"
     }),
     admin: Flags.boolean({
-      description: "serve the HTTP API of operators at /admin/api, for tokens of `sync-admin token mint --admin`",
+      description:
+        "serve the page of operators at /admin and their HTTP API at /admin/api, for tokens of `sync-admin token mint --admin`",
       env: "SEALOG_ADMIN",
       default: false
     }),
@@ -216,7 +217,10 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         flags.dev ? pageRoutes({ folder: join(pages, "notebook"), path: "/", inlineStyles: true }) : Layer.empty,
         flags.admin ? pageRoutes({ folder: join(pages, "admin"), path: "/admin" }) : Layer.empty,
         flags.admin
-          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), { diskBytes: backend.size })
+          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), {
+              diskBytes: backend.size,
+              quota
+            })
           : Layer.empty
       )
     }

@@ -23,11 +23,13 @@ const Chart = ({ series, show, times, title }: ChartProps) => {
   const top = Math.max(1e-9, ...known) * 1.15
   const x = (i: number) => (times.length < 2 ? WIDTH : (i / (times.length - 1)) * WIDTH)
   const y = (value: number) => HEIGHT - (value / top) * (HEIGHT - 4) - 1
-  const shownAt = at ?? times.length - 1
+  /** Under the pointer, or the last that was observed. */
+  const shownOf = (points: Series["points"]) =>
+    at === undefined ? points.findLast((point) => point !== undefined) : points[at]
   const text = (value: number | undefined) => (value === undefined ? "–" : show(value))
   const lines = series.map(({ points }) => pathOf(points, x, y))
   const first = lines[0] ?? { line: "", area: "" }
-  const spoken = series.map(({ label, points }) => `${label} ${text(points.at(-1))}`).join(", ")
+  const spoken = series.map(({ label, points }) => `${label} ${text(shownOf(points))}`).join(", ")
   return (
     <figure class="chart">
       <figcaption>
@@ -37,7 +39,7 @@ const Chart = ({ series, show, times, title }: ChartProps) => {
       <p class="values">
         {series.map(({ label, points }, i) => (
           <span key={label} class={`value series-${i}`}>
-            <strong class="number">{text(points[shownAt])}</strong>
+            <strong class="number">{text(shownOf(points))}</strong>
             <span class="small">{label}</span>
           </span>
         ))}

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks"
 import { type Answers, get, part } from "./api.ts"
 import { ConnectionTable } from "./Connections.tsx"
 import { DeedButton } from "./deeds.tsx"
-import { ago, bytes, count, number, time } from "./format.ts"
+import { ago, bytes, count, minute, number, time } from "./format.ts"
 import {
   allowAgainDeed,
   deleteDeed,
@@ -65,7 +65,7 @@ export const LibraryView = ({ libraryId }: { readonly libraryId: string }) => {
               ["evicted", number(library.evictedDocuments)],
               ["events", number(library.events)],
               ["payloads", `${number(library.payloads)}, ${bytes(library.payloadBytes)}`],
-              ["created", `${time(library.createdAt)} UTC`],
+              ["created (UTC)", minute(library.createdAt)],
               ["last activity", ago(library.updatedAt)]
             ]}
           />
@@ -74,8 +74,8 @@ export const LibraryView = ({ libraryId }: { readonly libraryId: string }) => {
           <Connections libraryId={libraryId} />
           <div class="columns">
             <Quota libraryId={libraryId} />
-            <Panel title="What operators did">
-              <Table caption="What operators did" head={["When", "Deed", "By", "Reason"]} empty="Nothing yet.">
+            <Panel title="Deeds of operators">
+              <Table caption="Deeds of operators" head={["When", "Deed", "By", "Reason"]} empty="Nothing yet.">
                 {deeds.toReversed().map(({ data, recordedAt, type, version }) => {
                   const { operator, reason, userId, tokenId, documentId } = data as Record<string, string | undefined>
                   return (
@@ -211,18 +211,19 @@ const Quota = ({ libraryId }: { readonly libraryId: string }) => {
       {shown === undefined ? (
         <Loading of={quota} />
       ) : (
-        <Table caption={`Quota of ${libraryId}`} head={["Part", "In use#", "At most#", "Share"]} empty="">
+        <Table caption={`Quota of ${libraryId}`} head={["Part", "In use#", "At most#", "Share", "Set by"]} empty="">
           {QUOTA_PARTS.map(([name, label]) => {
             const text = isSize(name) ? bytes : number
             const used = (shown.use as Partial<Record<string, number>>)[name]
-            const most = shown.quota[name]
+            const most = shown.atMost[name]
+            const isOwn = shown.quota[name] !== undefined
             return (
               <tr key={name}>
                 <th scope="row">{label}</th>
                 <td class="right number">{used === undefined ? "" : text(used)}</td>
-                <td class="right number">{most === undefined ? <span class="muted">server’s</span> : text(most)}</td>
+                <td class="right number">{isOwn ? <strong>{text(most)}</strong> : text(most)}</td>
                 <td>
-                  {used !== undefined && most !== undefined && (
+                  {used !== undefined && (
                     <meter
                       aria-label={`${label} in use`}
                       min={0}
@@ -233,6 +234,7 @@ const Quota = ({ libraryId }: { readonly libraryId: string }) => {
                     />
                   )}
                 </td>
+                <td class="muted">{isOwn ? "an operator" : "the server"}</td>
               </tr>
             )
           })}

@@ -71,7 +71,7 @@ export const Replicas = ({ libraryId, verdant }: { readonly libraryId: string; r
   )
 }
 
-const [WIDTH, ROW, LABEL, RIGHT] = [720, 24, 150, 20]
+const [WIDTH, ROW, LABEL, RIGHT] = [720, 24, 96, 12]
 
 /** A row for each replica, on an axis of time: a dot where its promise is, and a line through all of them at the watermark. */
 const Drawing = ({
@@ -107,7 +107,7 @@ const Drawing = ({
           return (
             <g key={id} class={kind}>
               <text x={LABEL - 12} y={y + 4} text-anchor="end">
-                {short(userId, 18)}
+                {short(userId, 12)}
               </text>
               <line class="track" x1={LABEL} x2={at === undefined ? LABEL : x(at)} y1={y} y2={y} />
               <line class="ahead" x1={at === undefined ? LABEL : x(at)} x2={WIDTH - RIGHT} y1={y} y2={y} />

@@ -2,7 +2,7 @@
 import { type Answers, get, post } from "./api.ts"
 import { Charts } from "./Charts.tsx"
 import { DeedButton, reasonOf } from "./deeds.tsx"
-import { bytes, time } from "./format.ts"
+import { bytes, minute, time } from "./format.ts"
 import { gauge, type Samples } from "./metrics.ts"
 import { Facts, Loading, Panel, Table } from "./parts.tsx"
 import { hrefOf, usePolled } from "./state.ts"
@@ -18,7 +18,7 @@ export const ServerView = ({ samples }: { readonly samples: Samples }) => {
       <h1>Server</h1>
       <Facts
         facts={[
-          ["started", started === undefined ? "…" : `${time(started * 1000)} UTC`],
+          ["started (UTC)", started === undefined ? "…" : minute(started * 1000)],
           ["damaged streams", damaged === 0 ? "none" : String(damaged)],
           ["appends waiting", String(now("sealog_appends_waiting") ?? "…")],
           ["heap limit", bytes(now("sealog_heap_limit_bytes") ?? 0)],

@@ -169,7 +169,7 @@ export const reasonOf = ({ reason }: Readonly<Record<string, string>>): { readon
 export const DeedButton = ({ deed, label }: { readonly deed: Deed; readonly label?: string }) => {
   const ask = useAsk()
   return (
-    <button type="button" class={deed.isDangerous ? "button danger" : "button"} onClick={() => ask(deed)}>
+    <button type="button" class={deed.typed === undefined ? "button" : "button danger"} onClick={() => ask(deed)}>
       {label ?? deed.action}
     </button>
   )

@@ -4,7 +4,7 @@ const UNITS = ["B", "kB", "MB", "GB", "TB"]
 export const bytes = (count: number): string => {
   const power = count < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(count) / 3))
   const value = count / 1000 ** power
-  return `${power === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`
 }
 
 export const number = (value: number): string => value.toLocaleString("en")
@@ -16,6 +16,9 @@ export const figure = (value: number): string =>
 export const count = (value: number, noun: string): string => `${number(value)} ${noun}${value === 1 ? "" : "s"}`
 
 export const time = (millis: number): string => new Date(millis).toISOString().replace("T", " ").slice(0, 19)
+
+/** A time without its seconds. */
+export const minute = (millis: number): string => time(millis).slice(0, 16)
 
 export const clock = (millis: number): string => new Date(millis).toISOString().slice(11, 19)
 

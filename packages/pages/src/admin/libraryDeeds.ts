@@ -71,7 +71,7 @@ export const quotaDeed = (libraryId: string, quota: Answers["QuotaDetails"]["quo
     const wanted = Object.entries(values).filter(([, value]) => value !== "")
     const isLess = Object.keys(quota).some((name) => !values[name])
     const path = `${pathOf(libraryId)}/quota`
-    // The API sets parts. A part that goes back to the server's own needs all of them set anew.
+    // The API sets parts. To give one back to the server, all are given back, and the others are set again.
     const cleared = isLess && (await post<Changed>(path, { quota: "default", ...reasonOf({ reason }) })).changed
     const parts = Object.fromEntries(wanted.map(([name, value]) => [name, Number(value)]))
     const isSet = wanted.length > 0 && (await post<Changed>(path, { quota: parts, ...reasonOf({ reason }) })).changed

@@ -11,13 +11,13 @@ export const Panel = ({
   readonly aside?: ComponentChildren
   readonly children: ComponentChildren
 }) => (
-  <section class="panel" aria-label={title}>
+  <div class="panel">
     <header>
       <h2>{title}</h2>
       {aside}
     </header>
     {children}
-  </section>
+  </div>
 )
 
 /** A table that scrolls by itself if the window is too narrow for it. */

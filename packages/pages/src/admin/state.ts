@@ -1,4 +1,4 @@
-/** What components share: answers that are asked for again and again, the address, and that an operator changed something. */
+/** State that components share: answers that are asked for at intervals, the address, and the news of a change. */
 import { useEffect, useRef, useState } from "preact/hooks"
 import { Refusal } from "./api.ts"
 
@@ -15,7 +15,7 @@ export interface Polled<Answer> {
   readonly error: Refusal | undefined
 }
 
-/** Asks now, after each change, and every few seconds while the tab is visible. `key`: asks anew when it changes. */
+/** Asks now, after each change, and every few seconds while the tab is visible. `key`: asks again when it changes. */
 export const usePolled = <Answer>(
   key: string,
   ask: () => Promise<Answer>,

@@ -168,6 +168,8 @@ const VerdantDetails = Schema.Struct({
 const QuotaDetails = Schema.Struct({
   /** The parts that an operator set. The others are those of each server. */
   quota: QuotaParts,
+  /** The quota in force on this server: the operator's parts, and the server's own for the others. */
+  atMost: Quota,
   /** The use of the library's Verdant data, and the number of its documents. */
   use: Schema.Struct({
     objects: Count,
