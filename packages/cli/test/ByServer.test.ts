@@ -88,7 +88,7 @@ describe("a command through a server's API", () => {
   ]
   for (const [schema, ...command] of reading) {
     it(`${command.join(" ")} prints what it prints on the database`, async () => {
-      const [there, here] = [await byServer(...command, "--json"), await onDatabase(...command, "--json")]
+      const [there, here] = await Promise.all([byServer(...command, "--json"), onDatabase(...command, "--json")])
       assert.strictEqual(here.code, 0, here.stderr)
       assert.deepStrictEqual(JSON.parse(there.stdout), JSON.parse(here.stdout))
       assert.strictEqual(schemaErrors(schema, JSON.parse(there.stdout)), "")
@@ -101,7 +101,8 @@ describe("a command through a server's API", () => {
       ["events", "first", "--last", "3"],
       ["events", "first", "welcome"]
     ]) {
-      assert.deepStrictEqual(plain(await byServer(...command)), plain(await onDatabase(...command)))
+      const [there, here] = await Promise.all([byServer(...command), onDatabase(...command)])
+      assert.deepStrictEqual(plain(there), plain(here))
     }
   })
 
@@ -133,7 +134,7 @@ describe("a command through a server's API", () => {
   ]
   for (const command of missing) {
     it(`${command.join(" ")} fails as it does on the database`, async () => {
-      const [there, here] = [await byServer(...command, "--json"), await onDatabase(...command, "--json")]
+      const [there, here] = await Promise.all([byServer(...command, "--json"), onDatabase(...command, "--json")])
       assert.notStrictEqual(here.code, 0)
       const { try: ofServer, ...expected } = errorOf(there)
       const { try: ofDatabase, ...found } = errorOf(here)
@@ -171,13 +172,13 @@ describe("a command through a server's API", () => {
     ["delete", "LIBRARY", "--yes", "--reason", "account closed"],
     ["delete", "LIBRARY", "--allow-again"]
   ]
-  it("does each deed as it does it on the database", { timeout: 180_000 }, async () => {
+  it("does each deed as it does it on the database", { timeout: 600_000 }, async () => {
     const deletes = (deed: ReadonlyArray<string>) => deed.includes("--yes") && deed[0] !== "prune"
     for (const deed of deeds) {
       const argsFor = (library: string) =>
         deed.map((arg) => arg.replace("LIBRARY", library).replace("REPLICA", replicas.get(library) ?? ""))
       const local = [...argsFor("first"), "--json", ...(deletes(deed) ? ["--files", files] : [])]
-      const [here, there] = [await onDatabase(...local), await byServer(...argsFor("other"), "--json")]
+      const [here, there] = await Promise.all([onDatabase(...local), byServer(...argsFor("other"), "--json")])
       assert.deepStrictEqual(plain(there), plain(here), deed.join(" "))
     }
   })

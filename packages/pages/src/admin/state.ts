@@ -58,7 +58,7 @@ export const usePolled = <Answer>(
 
 /** The parts of the address after `#/`, decoded. Only names are in it, never the token. */
 export const useRoute = (): ReadonlyArray<string> => {
-  const read = () => location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decodeURIComponent)
+  const read = () => location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decoded)
   const [route, setRoute] = useState(read)
   useEffect(() => {
     const update = () => setRoute(read())
@@ -66,6 +66,15 @@ export const useRoute = (): ReadonlyArray<string> => {
     return () => removeEventListener("hashchange", update)
   }, [])
   return route
+}
+
+/** The part as it is, if a hand wrote it that did not encode it. */
+const decoded = (part: string): string => {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
 }
 
 export const hrefOf = (...parts: ReadonlyArray<string>): string => `#/${parts.map(encodeURIComponent).join("/")}`
