@@ -7,7 +7,6 @@ import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
-import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
 import * as JwtAccess from "../../server/src/adapters/JwtAccess.ts"
@@ -198,16 +197,8 @@ describe("a command through a server's API", () => {
       env,
       signalAtStdout: { signal: "SIGINT", fits: /DocumentCreated[\s\S]*LibrarySuspended/ }
     })
-    await Effect.runPromise(
-      until(
-        "the command follows",
-        Effect.promise(async () => {
-          await byServer("suspend", "other-new")
-          await byServer("resume", "other-new")
-          return (await Promise.race([following, Promise.resolve(undefined)])) !== undefined
-        })
-      )
-    )
+    // Whether the command follows already does not matter: it begins with the last events.
+    await byServer("suspend", "other-new")
     assert.strictEqual((await following).code, 0)
   })
 
@@ -223,7 +214,7 @@ describe("a command through a server's API", () => {
   })
 
   it("says of other commands that no server can do them", async () => {
-    for (const command of [["migrate"], ["replay"], ["backup", "./copies"], ["export"], ["promote"]]) {
+    for (const command of [["migrate"], ["replay"], ["backup", "verify"], ["export"], ["promote"]]) {
       const ran = await byServer(...command, "--server", env["SEALOG_SERVER"]!, "--json")
       assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "NOT_BY_SERVER"], command.join(" "))
     }

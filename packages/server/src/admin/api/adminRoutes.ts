@@ -19,7 +19,7 @@ import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
 import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 import { Connections } from "../../ports/Connections.ts"
 import { EventLog, type StorageUnavailable, type StreamSummary } from "../../ports/EventLog.ts"
-import type { Signals } from "../../ports/Signals.ts"
+import { Signals } from "../../ports/Signals.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
 import { type Creation, createDocument } from "../Creation.ts"
 import { allowAgain, deleteForGood } from "../Deletion.ts"
@@ -46,6 +46,8 @@ import {
 const PAGE = 100
 /** Events without `last` or `after`. */
 const LAST = 50
+/** How often a client that follows events is told of those of this process. */
+const LOOK = "1 second"
 /** The events of operators about a library that are listed. */
 const DEEDS = 100
 
@@ -238,9 +240,14 @@ const server = ({ diskBytes }: AdminRoutesOptions) =>
         if (found.length === 0) return yield* noSuchDocument(scope.libraryId, streamId ?? "")
         const from = after === undefined ? { last } : { after }
         const services = yield* Effect.context<EventLog | Signals>()
+        const signals = yield* Signals
+        // Signals tell what other processes write. What this one writes is found by looking.
+        const looks = Stream.map(Stream.tick(LOOK), () => "all" as const)
+        const watching = { ...signals, wakeups: Stream.merge(signals.wakeups, looks) }
         return Stream.callback<LoggedEvent>(
           (queue) =>
             eachEvent(scope, { from, follow: follow === "true" }, (page) => Queue.offerAll(queue, page)).pipe(
+              Effect.provideService(Signals, watching),
               Effect.provide(services),
               Effect.orDie,
               Effect.andThen(Queue.end(queue))
