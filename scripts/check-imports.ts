@@ -27,6 +27,9 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]
 
+/** Pages have the types of the HTTP API, and nothing else of the server. */
+const pagesMayImport = ["admin"]
+
 /** The domain computes: it may use the modules of Effect that make values, and none that runs an Effect. */
 const domainPackages = ["libsodium-wrappers", "canonicalize", "node:module"]
 const domainEffectModules = [
@@ -110,7 +113,8 @@ const violationsOf = ({ file, line, specifier, names, target }: Import): Readonl
   if (target !== undefined) {
     const imported = partOf(target)
     if (part === "cli" || imported === part) return []
-    const allowed = file.startsWith("packages/server/") ? mayImport[part] : storageMayImport
+    const ofOthers = part === "pages" ? pagesMayImport : storageMayImport
+    const allowed = file.startsWith("packages/server/") ? mayImport[part] : ofOthers
     if (allowed === undefined) return violate(`${part} is no folder of the server that this check knows`)
     if (allowed.includes(imported)) return []
     return violate(`${part} may import ${["itself", ...allowed].join(", ")}`)

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs"
 import { Command, Flags } from "@oclif/core"
 import type { EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
+import type { Administration } from "./backends/administration/Administration.ts"
 import { settingsOf } from "./input/settings.ts"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
 import { escapeControls, jsonText } from "./output/format.ts"
@@ -32,6 +33,14 @@ export abstract class BaseCommand<Result> extends Command {
 
   protected override async init(): Promise<void> {
     await super.init()
+    if (this.isTyped("--server") && this.ctor.flags["server"] === undefined) {
+      throw new CliFailure({
+        code: "NOT_BY_SERVER",
+        message: "This command works on the database and the files of this machine, so a server cannot do it for you.",
+        exitCode: 2,
+        tryThis: "the same command with --database, on a machine that reaches the database"
+      })
+    }
     const settings = settingsOf(this.config.findCommand("serve")?.flags ?? {})
     // A file with Windows line ends leaves a carriage return at the end of each variable.
     for (const { variable } of settings) {
@@ -82,6 +91,48 @@ export abstract class BaseCommand<Result> extends Command {
     return this.execute(provide(andThen(forEach([library].flat(), requireLibrary), effect), existing))
   }
 
+  /**
+   * Runs deeds of an operator: through the API of the server that --server or SEALOG_SERVER names, else on the database. A
+   * --database in the command goes before SEALOG_SERVER.
+   */
+  protected async administer<A, E>(
+    flags: Administered,
+    use: (administration: Administration) => Effect.Effect<A, E>,
+    run: (effect: Effect.Effect<A, unknown>) => Promise<A> = (effect) => this.execute(effect)
+  ): Promise<A> {
+    const { flatMap, provide } = await import("effect/Effect")
+    const server = this.serverOf(flags)
+    if (server !== undefined) {
+      const { serverOf } = await import("./input/server.ts")
+      const { onServer } = await import("./backends/administration/onServer.ts")
+      return run(flatMap(onServer(await serverOf({ server })), use))
+    }
+    const { backendOf } = await import("./backends/storage.ts")
+    const { onLog } = await import("./backends/administration/onLog.ts")
+    const { existing, size } = await backendOf(flags.database)
+    const files = flags.files === undefined ? undefined : await existingFiles(flags.files)
+    return run(provide(flatMap(onLog({ files, size }), use), existing))
+  }
+
+  private isTyped(flag: string): boolean {
+    return this.argv.some((arg) => arg === flag || arg.startsWith(`${flag}=`))
+  }
+
+  /** The server that the command works through; undefined: it works on the database. */
+  private serverOf({ server }: Administered): string | undefined {
+    if (server === undefined || (this.isTyped("--database") && !this.isTyped("--server"))) return undefined
+    for (const flag of ["--database", "--files", "--as"]) {
+      if (!this.isTyped(flag)) continue
+      throw new CliFailure({
+        code: "USAGE",
+        message: `${flag} and --server exclude each other: the server has a database and files of its own, and its token names you.`,
+        exitCode: 2,
+        tryThis: `the same command without ${flag}, or with --database in place of --server`
+      })
+    }
+    return server
+  }
+
   /** Runs an Effect until it ends, or until SIGINT, SIGTERM or SIGHUP stops it, which is a success. */
   protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
     const Cause = await import("effect/Cause")
@@ -115,6 +166,15 @@ export abstract class BaseCommand<Result> extends Command {
     else process.stderr.write(escapeControls(failure.toText()))
   }
 }
+
+interface Administered {
+  readonly database: string
+  readonly server: string | undefined
+  /** Where uploaded files are, for commands that delete them. */
+  readonly files?: string | undefined
+}
+
+const existingFiles = async (files: string) => (await import("./backends/blobStore.ts")).existingBlobStoreOf(files)
 
 const SETTINGS_FILE = "./sealog.toml"
 

@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly node?: string
   /** Streams that look like a terminal to the command. */
   readonly terminal?: ReadonlyArray<"stdin" | "stdout" | "stderr">
+  /** The command is sent this signal when its stdout matches. */
+  readonly signalAtStdout?: { readonly signal: NodeJS.Signals; readonly fits: RegExp }
   /** The command sends itself this signal when it writes a matching text to stderr, so in the middle of its work. */
   readonly signalAtStderr?: { readonly signal: NodeJS.Signals; readonly fits: RegExp }
 }
@@ -77,8 +79,10 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
   new Promise((resolve, reject) => {
     const child = start(args, options)
     let [stdout, stderr] = ["", ""]
+    const { signalAtStdout: awaited } = options
     child.stdout?.on("data", (data) => {
       stdout += data
+      if (awaited?.fits.test(stdout)) child.kill(awaited.signal)
     })
     child.stderr?.on("data", (data) => {
       stderr += data

@@ -20,35 +20,41 @@ export const adminClient = ({ token, url }: ServerAddress): Effect.Effect<AdminC
     )
   )
 
-/** Turns an error of the API, or of the way to it, into one that says what to try. */
-export const explained = <A, E extends { readonly _tag: string; readonly message: string }>(
+/** An error of the API, or of the way to it. */
+export interface ApiError {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** Turns an error of a call into one that says what to try. A `CliFailure` stays as it is. */
+export const explained = <A, E extends ApiError | CliFailure>(
   call: Effect.Effect<A, E>,
-  { url }: ServerAddress
+  address: ServerAddress
 ): Effect.Effect<A, CliFailure> =>
-  Effect.mapError(call, (error) => {
-    switch (error._tag) {
-      case "NotAdministrator":
-        return new CliFailure({
-          code: "NOT_ADMINISTRATOR",
-          message: `${url} refused the token: ${error.message}`,
-          exitCode: 1,
-          tryThis: "sync-admin token mint --admin --user YOUR_NAME, with the secret of the server"
-        })
-      case "Unavailable":
-        return new CliFailure({
-          code: "STORAGE_UNAVAILABLE",
-          message: `The storage of ${url} did not answer: ${error.message}`,
-          exitCode: 3,
-          tryThis: "run the same command again once the database can be reached"
-        })
-      case "NotInLog":
-        return new CliFailure({ code: "NOT_FOUND", message: error.message, exitCode: 1 })
-      default:
-        return new CliFailure({
-          code: "SERVER_UNREACHABLE",
-          message: `${url} did not answer as a server with --admin does: ${error.message.split("\n")[0]}`,
-          exitCode: 3,
-          tryThis: "compare --server with the server's address and the hosts in its --origin, and start it with --admin"
-        })
-    }
-  })
+  Effect.mapError(call, (error) => (error instanceof CliFailure ? error : explanationOf(error, address)))
+
+export const explanationOf = ({ _tag, message }: ApiError, { url }: ServerAddress): CliFailure => {
+  switch (_tag) {
+    case "NotAdministrator":
+      return new CliFailure({
+        code: "NOT_ADMINISTRATOR",
+        message: `${url} refused the token: ${message}`,
+        exitCode: 1,
+        tryThis: "sync-admin token mint --admin --user YOUR_NAME, with the secret of the server"
+      })
+    case "Unavailable":
+      return new CliFailure({
+        code: "STORAGE_UNAVAILABLE",
+        message: `The storage of ${url} did not answer: ${message}`,
+        exitCode: 3,
+        tryThis: "run the same command again once the database can be reached"
+      })
+    default:
+      return new CliFailure({
+        code: "SERVER_UNREACHABLE",
+        message: `${url} did not answer as a server with --admin does: ${message.split("\n")[0]}`,
+        exitCode: 3,
+        tryThis: "compare --server with the server's address and the hosts in its --origin, and start it with --admin"
+      })
+  }
+}

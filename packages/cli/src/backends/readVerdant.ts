@@ -17,12 +17,13 @@ export const millisOf = (timestamp: string | null): number | null =>
 /** Reports a defect as a damaged library: reading Verdant data decodes every payload, and a damaged one does not decode. */
 export const orLibraryDamaged = <A, E, R>(libraryId: LibraryId, effect: Effect.Effect<A, E, R>) =>
   Effect.catchDefect(effect, (defect) =>
-    Effect.fail(
-      new CliFailure({
-        code: "LIBRARY_DAMAGED",
-        message: `The Verdant data of ${libraryId} is damaged and cannot be read: ${defect instanceof Error ? defect.message : String(defect)}`,
-        exitCode: 1,
-        tryThis: `sync-admin replay --library ${shellWord(libraryId)}`
-      })
-    )
+    Effect.fail(libraryDamaged(libraryId, defect instanceof Error ? defect.message : String(defect)))
   )
+
+export const libraryDamaged = (libraryId: string, problem: string): CliFailure =>
+  new CliFailure({
+    code: "LIBRARY_DAMAGED",
+    message: `The Verdant data of ${libraryId} is damaged and cannot be read: ${problem}`,
+    exitCode: 1,
+    tryThis: `sync-admin replay --library ${shellWord(libraryId)}`
+  })

@@ -1,7 +1,8 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { mustExist, newLibraryFlag } from "../input/newLibrary.ts"
+import { newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { targetFlags } from "../input/server.ts"
 import type { Deleted } from "../output/deleted.ts"
 
 interface DeleteResult extends Deleted {
@@ -25,6 +26,7 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
+    ...targetFlags,
     ...operatorFlags,
     ...newLibraryFlag,
     document: Flags.string({ description: "delete only this Secsync document" }),
@@ -44,15 +46,13 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
   async run(): Promise<DeleteResult> {
     const { args, flags } = await this.parse(Delete)
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { allowAgain, deleteForGood } = await import("@sealog/server/admin")
     const { describeDeleted, filesLeft, sumsOf } = await import("../output/deleted.ts")
     const { confirm } = await import("../output/confirm.ts")
-    const by = await attributionOf(flags)
+    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
     const libraryId = libraryIdOf(args.libraryId)
     const documentId = flags.document === undefined ? undefined : documentIdOf(flags.document)
     const target = { libraryId, ...(documentId === undefined ? {} : { documentId }) }
     const name = documentId ?? libraryId
-    const known = mustExist(libraryId, flags)
     const summarise = (documents: DeleteResult["documents"], done: Partial<DeleteResult>): DeleteResult => ({
       ...{ libraryId, dryRun: false, documents, ...sumsOf(documents), filesDeleted: false, allowedAgain: false },
       ...done
@@ -60,29 +60,25 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
     const describe = (deleted: DeleteResult): string =>
       deleted.documents.length === 0 ? "nothing stored" : describeDeleted(deleted)
     if (flags["allow-again"]) {
-      await this.executeOn(flags.database, allowAgain(target, by), known)
+      await this.administer(flags, ({ allowAgain }) => allowAgain(target, change))
       this.print(`Clients can make ${name} again.`)
       return summarise([], { allowedAgain: true })
     }
-    const { provide } = await import("effect/Effect")
-    const { existingBlobStoreOf } = await import("../backends/blobStore.ts")
-    const store = flags.files === undefined ? undefined : await existingBlobStoreOf(flags.files)
+    const run = async (dryRun: boolean): Promise<DeleteResult> => {
+      const { documents, filesDeleted } = await this.administer(flags, (administration) =>
+        administration.delete(target, { ...change, dryRun })
+      )
+      return summarise(documents, { dryRun, filesDeleted })
+    }
     if (flags["dry-run"] || !flags.yes) {
-      const planned = await this.executeOn(flags.database, deleteForGood(target, { dryRun: true }), known)
-      const plan = summarise(planned, { dryRun: true })
+      const plan = await run(true)
       if (flags["dry-run"]) {
         this.print(`Would delete ${name} for good: ${describe(plan)}.`)
         return plan
       }
       await confirm(`delete ${name} for good: ${describe(plan)}`, name)
     }
-    const deleting = deleteForGood(target, { by })
-    const documents = await this.executeOn(
-      flags.database,
-      store === undefined ? deleting : provide(deleting, store),
-      known
-    )
-    const done = summarise(documents, { filesDeleted: store !== undefined })
+    const done = await run(false)
     this.print(`Deleted ${name} for good: ${describe(done)}.`)
     const left = filesLeft(done)
     if (left !== undefined) this.print(left)

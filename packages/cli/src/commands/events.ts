@@ -1,10 +1,9 @@
 import { Args, Flags } from "@oclif/core"
 import type { EventsScope, LoggedEvent } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
+import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import { escapeControls } from "../output/format.ts"
-import { noSuchDocument, noSuchLibrary } from "../output/notFound.ts"
-import { shellWord } from "../output/shellWord.ts"
 
 const LAST = 50
 
@@ -33,6 +32,7 @@ With --follow the command prints new events of every server and command until yo
     documentId: Args.string({ description: "only this document, @library or @verdant" })
   }
   static override flags = {
+    ...targetFlags,
     last: Flags.integer({ description: `show the last N events (default: ${LAST})`, min: 0, max: 10_000 }),
     after: Flags.integer({
       description: "show all events of the document after this version, instead of the last",
@@ -58,10 +58,7 @@ With --follow the command prints new events of every server and command until yo
       })
     }
     const Effect = await import("effect/Effect")
-    const { eachEvent } = await import("@sealog/server/admin")
-    const { requireLibrary } = await import("../backends/knownLibrary.ts")
-    const { backendOf } = await import("../backends/storage.ts")
-    const { writeLines } = await import("../output/stream.ts")
+    const { OutputClosed, writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
     const lineOf = this.jsonEnabled() ? (event: LoggedEvent) => JSON.stringify(event) : await textOf()
     const show = (page: ReadonlyArray<LoggedEvent>) =>
@@ -73,14 +70,14 @@ With --follow the command prints new events of every server and command until yo
             follow
           )
     const from = after === undefined ? { last } : { after }
-    const showing = eachEvent(scope, { from, follow }, show).pipe(
-      Effect.catchTag("OutputClosed", (error) => (error.byReader ? Effect.void : Effect.die(error))),
-      Effect.catchTag("NoSuchStream", () =>
-        Effect.andThen(requireLibrary(scope.libraryId), Effect.fail(notFound(args.libraryId, args.documentId)))
-      ),
-      Effect.provide((await backendOf(flags.database)).existing)
+    await this.administer(
+      flags,
+      ({ eachEvent }) =>
+        Effect.catch(eachEvent(scope, { from, follow }, show), (error) =>
+          error instanceof OutputClosed && error.byReader ? Effect.void : Effect.fail(error)
+        ),
+      (showing) => (follow ? this.executeUntilStopped(showing) : this.execute(showing))
     )
-    await (follow ? this.executeUntilStopped(showing) : this.execute(showing))
     return follow ? undefined : { libraryId: scope.libraryId, events }
   }
 
@@ -103,11 +100,6 @@ const scopeOf = async (libraryId: string, documentId: string | undefined): Promi
   const isReserved = documentId === libraryAdministration(library).streamId || documentId === VERDANT
   return { libraryId: library, streamId: isReserved ? documentId : documentIdOf(documentId) }
 }
-
-const notFound = (libraryId: string, documentId: string | undefined): CliFailure =>
-  documentId === undefined
-    ? noSuchLibrary(libraryId)
-    : noSuchDocument(libraryId, documentId, `sync-admin document list ${shellWord(libraryId)}`)
 
 /** Prints an event as one line. The document column widens with the longest name so far. */
 const textOf = async () => {

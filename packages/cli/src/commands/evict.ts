@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import type { Deleted } from "../output/deleted.ts"
 
@@ -24,6 +25,7 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
+    ...targetFlags,
     ...operatorFlags,
     document: Flags.string({ description: "evict only this document" }),
     suspend: Flags.boolean({
@@ -42,7 +44,6 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
   async run(): Promise<EvictResult> {
     const { args, flags } = await this.parse(Evict)
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { evict, suspend } = await import("@sealog/server/admin")
     const { describeDeleted, filesLeft, filesOf, namesOf, sumsOf } = await import("../output/deleted.ts")
     const { bytes } = await import("../output/format.ts")
     const { confirm } = await import("../output/confirm.ts")
@@ -59,25 +60,14 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
       libraryId: libraryIdOf(args.libraryId),
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
-    const { provide } = await import("effect/Effect")
-    const { existingBlobStoreOf } = await import("../backends/blobStore.ts")
-    const store = flags.files === undefined ? undefined : await existingBlobStoreOf(flags.files)
-    const run = (dryRun: boolean) => {
-      const evicting = evict({ ...target, dryRun })
-      const effect = store === undefined || dryRun ? evicting : provide(evicting, store)
-      return this.executeOn(flags.database, effect, target.libraryId)
+    const run = async (dryRun: boolean): Promise<EvictResult> => {
+      const { documents, filesDeleted } = await this.administer(flags, ({ evict }) => evict(target, { dryRun }))
+      const suspended = flags.suspend && !dryRun
+      return { ...{ libraryId: target.libraryId, dryRun, documents }, ...sumsOf(documents), filesDeleted, suspended }
     }
-    const summarise = (documents: EvictResult["documents"], dryRun: boolean): EvictResult => ({
-      libraryId: target.libraryId,
-      dryRun,
-      documents,
-      ...sumsOf(documents),
-      filesDeleted: store !== undefined && !dryRun,
-      suspended: flags.suspend && !dryRun
-    })
     const nothing = `Nothing to evict in ${target.libraryId}.`
     if (flags["dry-run"] || !flags.yes) {
-      const planned = summarise(await run(true), true)
+      const planned = await run(true)
       const scope = describeDeleted(planned)
       if ((planned.documents.length === 0 && !flags.suspend) || flags["dry-run"]) {
         this.print(planned.documents.length === 0 ? nothing : `Would evict ${scope}.`)
@@ -85,8 +75,8 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
       }
       await confirm(`evict ${scope}`, target.libraryId)
     }
-    if (flags.suspend) await this.executeOn(flags.database, suspend(target.libraryId, by), target.libraryId)
-    const done = summarise(await run(false), false)
+    if (flags.suspend) await this.administer(flags, ({ suspend }) => suspend(target.libraryId, { by }))
+    const done = await run(false)
     const { documents, payloadBytes } = done
     const freed = `${bytes(payloadBytes)}${filesOf(done)}`
     if (flags.suspend) this.print(`Suspended ${target.libraryId}.`)

@@ -1,5 +1,6 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
 interface PruneResult {
@@ -30,6 +31,7 @@ Every event stays, and with it the proofs that clients and \`sync-admin replay\`
   ]
   static override args = { libraryId: Args.string({ description: "name of the library" }) }
   static override flags = {
+    ...targetFlags,
     all: Flags.boolean({ description: "prune every library", default: false }),
     document: Flags.string({ description: "prune only this document", exclusive: ["all"] }),
     "keep-snapshots": Flags.integer({
@@ -56,7 +58,6 @@ Every event stays, and with it the proofs that clients and \`sync-admin replay\`
       })
     }
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { prune } = await import("@sealog/server/admin")
     const { bytes, count, table } = await import("../output/format.ts")
     const { timestampOf } = await import("../input/timestamps.ts")
     const { confirm } = await import("../output/confirm.ts")
@@ -68,7 +69,7 @@ Every event stays, and with it the proofs that clients and \`sync-admin replay\`
       ...(flags.document === undefined ? {} : { documentId: documentIdOf(flags.document) })
     }
     const run = async (dryRun: boolean): Promise<PruneResult> => {
-      const documents = await this.executeOn(flags.database, prune({ ...options, dryRun }), libraryId)
+      const documents = await this.administer(flags, ({ prune }) => prune({ ...options, dryRun }))
       return {
         dryRun,
         documents,

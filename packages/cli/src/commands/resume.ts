@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { targetFlags } from "../input/server.ts"
 
 interface ResumeResult {
   readonly libraryId: string
@@ -13,15 +14,14 @@ export default class Resume extends BaseCommand<ResumeResult> {
   static override description = "Its clients reconnect by themselves."
   static override examples = ["<%= config.bin %> resume notes"]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
-  static override flags = operatorFlags
+  static override flags = { ...targetFlags, ...operatorFlags }
 
   async run(): Promise<ResumeResult> {
     const { args, flags } = await this.parse(Resume)
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { resume } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
     const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, resume(libraryId, by), libraryId)
+    const changed = await this.administer(flags, ({ resume }) => resume(libraryId, { by }))
     this.print(changed ? `Resumed ${libraryId}.` : `${libraryId} was not suspended.`)
     return { libraryId, changed }
   }

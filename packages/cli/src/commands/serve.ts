@@ -146,7 +146,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       default: "logfmt"
     }),
     admin: Flags.boolean({
-      description: "serve the HTTP API of operators at /admin/api, for tokens of `sync-admin token mint --admin`",
+      description:
+        "serve the page of operators at /admin and their HTTP API at /admin/api, for tokens of `sync-admin token mint --admin`",
       env: "SEALOG_ADMIN",
       default: false
     }),
@@ -185,6 +186,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const backend = await backendOf(flags.database, flags["database-connections"])
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
+    // One layer for clients and operators: it loads the public keys once.
+    const access = JwtAccess.layerWithAdmin(tokens)
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const [frame, connections, memory] = [flags["max-frame"], flags["max-connections"], flags["message-memory"]]
     const origins = listOf(flags.origin)
@@ -213,7 +216,10 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         demo?.routes ?? Layer.empty,
         flags.admin ? pageRoutes({ folder: join(pages, "admin"), path: "/admin" }) : Layer.empty,
         flags.admin
-          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(JwtAccess.layerAdmin(tokens)))
+          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), {
+              diskBytes: backend.size,
+              quota
+            })
           : Layer.empty
       )
     }
@@ -226,7 +232,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const [checkpoints, blobs] = [await checkpointsOf(flags), await blobStoreOf(flags.files)]
     const layerOn = (port: number) =>
       Layer.merge(SyncServer.layerWithAccess({ ...options, port }), checkpoints).pipe(
-        Layer.provideMerge(JwtAccess.layer(tokens)),
+        Layer.provideMerge(access),
         Layer.provide([fileLinks, blobs]),
         Layer.provide(storage)
       )

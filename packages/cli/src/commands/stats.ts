@@ -1,6 +1,6 @@
 import { Flags } from "@oclif/core"
-import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../BaseCommand.ts"
+import { targetFlags } from "../input/server.ts"
 
 interface StatsResult {
   readonly libraries: number
@@ -9,8 +9,8 @@ interface StatsResult {
   readonly events: number
   readonly payloads: number
   readonly payloadBytes: number
-  /** The size of the whole log on disk, in bytes. */
-  readonly diskBytes: number
+  /** The size of the whole log on disk, in bytes; null if the server in --server does not know it. */
+  readonly diskBytes: number | null
   /** Milliseconds since 1970. */
   readonly createdAt: number | null
   readonly updatedAt: number | null
@@ -25,25 +25,21 @@ interface StatsResult {
 export default class Stats extends BaseCommand<StatsResult> {
   static override summary = "Count libraries, documents, events and payloads, and list the largest."
   static override examples = ["<%= config.bin %> stats", "<%= config.bin %> stats --library notes --json"]
-  static override flags = { library: Flags.string({ description: "count only this library" }) }
+  static override flags = { ...targetFlags, library: Flags.string({ description: "count only this library" }) }
 
   async run(): Promise<StatsResult> {
     const { flags } = await this.parse(Stats)
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { statistics } = await import("@sealog/server/admin")
-    const { backendOf } = await import("../backends/storage.ts")
     const { ago, bytes, number, table } = await import("../output/format.ts")
-    const filter: { readonly libraryId?: LibraryId } =
-      flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
-    const found = await this.executeOn(flags.database, statistics(filter), filter.libraryId)
-    const diskBytes = await this.execute((await backendOf(flags.database)).size)
+    const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
+    const found = await this.administer(flags, ({ statistics }) => statistics(libraryId))
     const evicted = found.evictedDocuments === 0 ? "" : `, of which ${number(found.evictedDocuments)} evicted`
     const facts = [
       ["libraries", number(found.libraries)],
       ["documents", `${number(found.documents)}${evicted}`],
       ["events", number(found.events)],
       ["payloads", `${number(found.payloads)}, ${bytes(found.payloadBytes)}`],
-      ["on disk", bytes(diskBytes)],
+      ["on disk", found.diskBytes === null ? "not known" : bytes(found.diskBytes)],
       ["first event", found.createdAt === null ? "none" : ago(found.createdAt)],
       ["last change", found.updatedAt === null ? "none" : ago(found.updatedAt)]
     ]
@@ -57,6 +53,6 @@ export default class Stats extends BaseCommand<StatsResult> {
       ])
       this.print(`\n${table(["LARGEST DOCUMENTS", "SIZE"], documents)}`)
     }
-    return { ...found, diskBytes }
+    return found
   }
 }

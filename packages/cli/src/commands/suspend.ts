@@ -1,7 +1,8 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
-import { mustExist, newLibraryFlag } from "../input/newLibrary.ts"
+import { newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { targetFlags } from "../input/server.ts"
 
 interface SuspendResult {
   readonly libraryId: string
@@ -18,15 +19,14 @@ export default class Suspend extends BaseCommand<SuspendResult> {
     '<%= config.bin %> suspend notes --as ada --reason "a leaked token"'
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
-  static override flags = { ...operatorFlags, ...newLibraryFlag }
+  static override flags = { ...targetFlags, ...operatorFlags, ...newLibraryFlag }
 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)
     const { libraryIdOf } = await import("../input/ids.ts")
-    const { suspend } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
-    const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, suspend(libraryId, by), mustExist(libraryId, flags))
+    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const changed = await this.administer(flags, ({ suspend }) => suspend(libraryId, change))
     this.print(changed ? `Suspended ${libraryId}.` : `${libraryId} was suspended before.`)
     return { libraryId, changed }
   }

@@ -46,7 +46,7 @@ export default class Top extends BaseCommand<TopResult> {
     const watching = Effect.gen({ self: this }, function* () {
       const client = yield* adminClient(address)
       const read = Effect.map(explained(client.server.metrics({}), address), readMetrics)
-      const { largestLibraries } = yield* explained(client.server.statistics({}), address)
+      const { largestLibraries } = yield* explained(client.server.statistics({ query: {} }), address)
       let before = yield* read
       do {
         yield* Effect.sleep(flags.interval * 1000)

@@ -10,6 +10,15 @@ export const serverFlags = {
   })
 }
 
+/** For commands that work on the database, or through a server's API. */
+export const targetFlags = {
+  server: Flags.string({
+    description:
+      "URL of a server that runs with --admin: the command works through its API, as the operator of the token in ADMIN_TOKEN or ADMIN_TOKEN_FILE (default: on the database)",
+    env: "SEALOG_SERVER"
+  })
+}
+
 export interface ServerAddress {
   readonly url: string
   readonly token: string

@@ -2,7 +2,7 @@
  * Access by signed tokens (JWT, RFC 7519). The claims are those of Verdant's tokens, so one token serves both protocols.
  * Tokens are signed with a secret (HS256), or with a private key whose public key the server has (EdDSA, ES256, RS256).
  */
-import { Clock, Config, Duration, Effect, Layer, Option, Redacted } from "effect"
+import { Clock, Config, Context, Duration, Effect, Layer, Option, Redacted } from "effect"
 import { type JWTPayload, SignJWT } from "jose"
 import { Access, type Grant, ReplicaType, type TokenRequest } from "../ports/Access.ts"
 import { AdminAccess } from "../ports/AdminAccess.ts"
@@ -50,6 +50,14 @@ export const layerAdmin = (options: JwtAccessOptions) =>
   Layer.effect(
     AdminAccess,
     Effect.map(makeVerifier(options), ({ admin }) => admin)
+  )
+
+/** Both, with one verifier: it loads public keys once. Fails as `layer` does. */
+export const layerWithAdmin = (options: JwtAccessOptions) =>
+  Layer.effectContext(
+    Effect.map(makeVerifier(options), ({ access, admin }) =>
+      Context.make(Access, access).pipe(Context.add(AdminAccess, admin))
+    )
   )
 
 /**

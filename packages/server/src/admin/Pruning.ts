@@ -24,18 +24,18 @@ export interface PrunedDocument {
   readonly payloadBytes: number
 }
 
+export interface PruneOptions extends PruningRule {
+  readonly libraryId?: LibraryId
+  readonly documentId?: DocumentId
+  readonly dryRun?: boolean
+}
+
 /**
  * Prunes the documents of all libraries, of one library, or one document, and returns the documents that lost payloads.
  * Servers may keep running. An interrupted pruning resumes when it is called again. With `dryRun` it changes nothing, and
  * returns the documents that would lose payloads.
  */
-export const prune = Effect.fn("prune")(function* (
-  options: PruningRule & {
-    readonly libraryId?: LibraryId
-    readonly documentId?: DocumentId
-    readonly dryRun?: boolean
-  }
-) {
+export const prune = Effect.fn("prune")(function* (options: PruneOptions) {
   const { libraryId, documentId, dryRun = false, ...rule } = options
   const pruned: Array<PrunedDocument> = []
   yield* eachStream(

@@ -30,6 +30,27 @@ export const isSuspended = Effect.fn("isSuspended")(function* (libraryId: Librar
   return fold(events.map(({ event }) => event)).isSuspended
 })
 
+export interface Revocations {
+  /** The `jti` of single tokens. */
+  readonly tokens: ReadonlyArray<string>
+  /** Tokens of these users that were issued at `before` or earlier are revoked. Milliseconds since 1970. */
+  readonly users: ReadonlyArray<{ readonly userId: string; readonly before: number }>
+  /** All tokens that were issued at this time or earlier; null: none. */
+  readonly before: number | null
+}
+
+/** The tokens that are revoked in one library; without a library, those that are revoked in every library. */
+export const revocations = Effect.fn("revocations")(function* (libraryId?: LibraryId) {
+  const key = libraryId === undefined ? serverAdministration : libraryAdministration(libraryId)
+  const { events } = yield* (yield* EventLog).tail(key, { payloads: false })
+  const { before, tokens, users } = fold(events.map(({ event }) => event))
+  return {
+    tokens: Array.from(tokens),
+    users: Array.from(users, ([userId, until]) => ({ userId, before: until })),
+    before: Number.isFinite(before) ? before : null
+  } satisfies Revocations
+})
+
 export type Revocation =
   /** One token, by its `jti`; for every library unless one is named. */
   | { readonly tokenId: string; readonly libraryId?: LibraryId }

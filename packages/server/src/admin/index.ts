@@ -61,7 +61,7 @@ export {
 } from "./Inspect.ts"
 export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
 export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
-export { type PrunedDocument, prune } from "./Pruning.ts"
+export { type PrunedDocument, type PruneOptions, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
 export { type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
 export {
@@ -75,7 +75,16 @@ export {
   verifyBackup
 } from "./Restore.ts"
 export { logEpoch, markRestored, type RestoredReport } from "./Restored.ts"
-export { forgetKeys, isSuspended, type Revocation, resume, revoke, suspend } from "./Revocation.ts"
+export {
+  forgetKeys,
+  isSuspended,
+  type Revocation,
+  type Revocations,
+  resume,
+  revocations,
+  revoke,
+  suspend
+} from "./Revocation.ts"
 export {
   type CheckpointProof,
   checkSince,

@@ -16,6 +16,14 @@ export interface OpenConnection {
   readonly openedAt: number
   /** Bytes that the client was sent and has not taken. */
   readonly waitingBytes: number
+  /** When the client's token ends, milliseconds since 1970. The connection ends with it, unless the client sends a new token. */
+  readonly endsAt: number
+  /**
+   * - `live`: the client has taken all that it was sent.
+   * - `behind`: it has not yet.
+   * - `leaving`: the server closes the connection, and answers what it has received.
+   */
+  readonly state: "live" | "behind" | "leaving"
 }
 
 export class Connections extends Context.Service<

@@ -1,6 +1,6 @@
 /** The HTTP API of operators, asked by its typed client over HTTP. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Redacted, Result } from "effect"
+import { Duration, Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import { WebSocket } from "ws"
@@ -15,6 +15,7 @@ import { AdminApi, Authorization, adminRoutes } from "../../src/admin/api/index.
 import { revoke } from "../../src/admin/Revocation.ts"
 import { libraryAdministration } from "../../src/domain/Administration.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
+import { defaultQuota } from "../../src/domain/Quota.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
@@ -70,7 +71,11 @@ describe("the API of operators", () => {
         events.map(({ type, version, chain }) => ({ type, version, chain })),
         [{ type: "UpdateStored", version: 2, chain: document.chain }]
       )
-      assert.deepInclude(yield* client.server.statistics({}), { libraries: 1, documents: 1, evictedDocuments: 0 })
+      assert.deepInclude(yield* client.server.statistics({ query: {} }), {
+        libraries: 1,
+        documents: 1,
+        evictedDocuments: 0
+      })
       assert.include(yield* client.server.metrics({}), "sealog_connections")
     })
   )
@@ -85,16 +90,18 @@ describe("the API of operators", () => {
       connected.send(replica.op(replica.operation("item/x", initialize({}))))
       yield* connected.next("server-ack")
       const params = { libraryId: notes }
-      assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1 })
+      assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1, heldBy: replica.id })
       assert.deepStrictEqual(
-        (yield* client.libraries.evict({ params, payload: { dryRun: true } })).map(({ documentId }) => documentId),
+        (yield* client.libraries.evict({ params, payload: { dryRun: true } })).documents.map(
+          ({ documentId }) => documentId
+        ),
         ["@verdant"]
       )
       assert.deepInclude(yield* client.libraries.verdant({ params }), { operations: 1 })
-      assert.lengthOf(yield* client.libraries.evict({ params, payload: {} }), 1)
+      assert.lengthOf((yield* client.libraries.evict({ params, payload: {} })).documents, 1)
       yield* until(
         "the library is empty",
-        Effect.map(Effect.result(client.libraries.verdant({ params })), Result.isFailure)
+        Effect.map(client.libraries.verdant({ params }), (info) => info === null)
       )
 
       const payload = { reason: "unpaid" }
@@ -109,6 +116,17 @@ describe("the API of operators", () => {
         changed: true
       })
       assert.deepInclude((yield* client.libraries.show({ params })).quota, { objects: 5 })
+      const { atMost, quota, use } = yield* client.libraries.quota({ params })
+      assert.deepStrictEqual(quota, { objects: 5 })
+      assert.deepInclude(atMost, { objects: 5, documents: defaultQuota.documents })
+      assert.strictEqual(use.objects, 0)
+      const revoked = yield* client.libraries.revocations({ params })
+      assert.deepInclude(revoked, { tokens: [], before: null })
+      assert.deepStrictEqual(
+        revoked.users.map(({ userId }) => userId),
+        ["ada"]
+      )
+      assert.lengthOf(yield* client.libraries.administration({ params }), 4)
       const events = yield* server.log.read(libraryAdministration(notes), { after: 0, limit: 10 })
       assert.deepStrictEqual(
         events.map(({ event: { data, type } }) => [type, (data as { operator?: string }).operator]),
@@ -136,6 +154,8 @@ describe("the API of operators", () => {
             { documentId: "plans", protocol: "secsync", userId: "bob" }
           ]
         )
+        assert.strictEqual(listed[0]?.state, "live")
+        assert.isAbove(listed[0]?.endsAt ?? 0, Date.now())
         assert.deepStrictEqual(yield* client.server.connections({ query: { userId: "nobody" } }), [])
         assert.deepStrictEqual(yield* client.server.disconnect({ payload: { id: listed[1]!.id } }), { disconnected: 1 })
         assert.strictEqual((yield* bob.closed).code, 1013)

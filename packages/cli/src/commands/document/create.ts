@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
+import { newLibraryFlag } from "../../input/newLibrary.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { shellWord } from "../../output/shellWord.ts"
 
@@ -24,17 +25,14 @@ export default class DocumentCreate extends BaseCommand<DocumentCreateResult> {
     documentId: Args.string({ description: "name of the document", required: true })
   }
 
-  static override flags = newLibraryFlag
+  static override flags = { ...targetFlags, ...newLibraryFlag }
 
   async run(): Promise<DocumentCreateResult> {
     const { args, flags } = await this.parse(DocumentCreate)
     const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
-    const { createDocument } = await import("@sealog/server/admin")
     const [libraryId, documentId] = [libraryIdOf(args.libraryId), documentIdOf(args.documentId)]
-    const outcome = await this.executeOn(
-      flags.database,
-      createDocument(libraryId, documentId),
-      mustExist(libraryId, flags)
+    const outcome = await this.administer(flags, ({ createDocument }) =>
+      createDocument(libraryId, documentId, { newLibrary: flags["new-library"] })
     )
     if (outcome === "deleted") {
       throw new CliFailure({

@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { noSuchLibrary } from "../../output/notFound.ts"
+import { targetFlags } from "../../input/server.ts"
 
 const ORDERS = ["changed", "size", "events", "name"] as const
 
@@ -31,6 +31,7 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
+    ...targetFlags,
     sort: Flags.option({ options: ORDERS })({
       description: "order: latest change, largest, most events first, or by name",
       default: "changed"
@@ -41,15 +42,12 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
   async run(): Promise<DocumentListResult> {
     const { args, flags } = await this.parse(DocumentList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { listDocuments } = await import("@sealog/server/admin")
     const { ago, bytes, table } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const found = await this.executeOn(flags.database, listDocuments(libraryId))
-    if (found === undefined) throw noSuchLibrary(libraryId)
+    const found = await this.administer(flags, ({ documents }) => documents(libraryId))
     const all = found.map(
-      ({ key, version, generation, payloads, payloadBytes, createdAt, updatedAt }): Document => ({
-        documentId: key.streamId,
-        ...{ version, generation, evicted: payloads === 0, payloads, payloadBytes, createdAt, updatedAt }
+      ({ documentId, version, generation, payloads, payloadBytes, createdAt, updatedAt }): Document => ({
+        ...{ documentId, version, generation, evicted: payloads === 0, payloads, payloadBytes, createdAt, updatedAt }
       })
     )
     const documents = all.toSorted(comparisons[flags.sort]).slice(0, flags.limit)

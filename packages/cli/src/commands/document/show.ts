@@ -1,7 +1,8 @@
 import { Args } from "@oclif/core"
-import type { DocumentDetails } from "@sealog/server/admin"
-import type { DocumentId, LibraryId } from "@sealog/server/ports"
+import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
+import type { Document } from "../../backends/administration/Administration.ts"
+import { targetFlags } from "../../input/server.ts"
 import type { VerdantName } from "../../input/verdantIds.ts"
 import { noSuchDocument } from "../../output/notFound.ts"
 import { shellWord } from "../../output/shellWord.ts"
@@ -33,6 +34,8 @@ interface VerdantDocument {
   readonly snapshot: unknown
 }
 
+type Flags = { readonly database: string; readonly server: string | undefined }
+
 export default class DocumentShow extends BaseCommand<DocumentShowResult | VerdantDocument> {
   static override summary = "Show one document."
   static override description =
@@ -50,33 +53,27 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
       required: true
     })
   }
+  static override flags = targetFlags
 
   async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
     const { documentIdOf, libraryIdOf, possibleDocumentId } = await import("../../input/ids.ts")
     const { verdantNameOf } = await import("../../input/verdantIds.ts")
-    const { showDocument } = await import("@sealog/server/admin")
     const libraryId = libraryIdOf(args.libraryId)
     const documentId = possibleDocumentId(args.documentId)
     const shown =
       documentId === undefined
         ? undefined
-        : await this.executeOn(flags.database, showDocument(libraryId, documentId), libraryId)
-    if (documentId !== undefined && shown !== undefined) return this.printSecsync(libraryId, documentId, shown)
+        : await this.administer(flags, ({ document }) => document(libraryId, documentId))
+    if (documentId !== undefined && shown !== undefined) return this.printSecsync(libraryId, shown)
     const name = verdantNameOf(args.documentId)
-    if (name !== undefined) return this.showVerdant(flags.database, libraryId, name)
-    throw noSuchDocument(libraryId, documentIdOf(args.documentId), `sync-admin document list ${shellWord(libraryId)}`)
+    if (name !== undefined) return this.showVerdant(flags, libraryId, name)
+    throw noSuchDocument(libraryId, documentIdOf(args.documentId))
   }
 
-  private async showVerdant(database: string, libraryId: LibraryId, { collection, id }: VerdantName) {
-    const { documentSnapshot } = await import("@sealog/server/admin")
-    const { orLibraryDamaged } = await import("../../backends/readVerdant.ts")
+  private async showVerdant(flags: Flags, libraryId: LibraryId, { collection, id }: VerdantName) {
     const { jsonText } = await import("../../output/format.ts")
-    const snapshot = await this.executeOn(
-      database,
-      orLibraryDamaged(libraryId, documentSnapshot(libraryId, collection, id)),
-      libraryId
-    )
+    const snapshot = await this.administer(flags, ({ verdantDocument }) => verdantDocument(libraryId, collection, id))
     if (snapshot === undefined) {
       throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${shellWord(libraryId)}`)
     }
@@ -84,10 +81,10 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
     return { libraryId, collection, documentId: id, snapshot }
   }
 
-  private async printSecsync(libraryId: LibraryId, documentId: DocumentId, shown: DocumentDetails) {
+  private async printSecsync(libraryId: LibraryId, { documentId, ...shown }: Document) {
     const { bytes, time } = await import("../../output/format.ts")
     const state =
-      shown.activeSnapshotId === undefined
+      shown.activeSnapshotId === null
         ? `evicted at snapshot ${shown.evictedSnapshotId}`
         : `snapshot ${shown.activeSnapshotId}`
     this.print(
@@ -109,8 +106,8 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
       version: shown.version,
       generation: shown.generation,
       chain: shown.chain,
-      activeSnapshotId: shown.activeSnapshotId ?? null,
-      evictedSnapshotId: shown.evictedSnapshotId ?? null,
+      activeSnapshotId: shown.activeSnapshotId,
+      evictedSnapshotId: shown.evictedSnapshotId,
       updates: shown.updates,
       clocks: shown.clocks,
       payloads: shown.payloads,

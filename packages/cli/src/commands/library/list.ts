@@ -1,4 +1,5 @@
 import { BaseCommand } from "../../BaseCommand.ts"
+import { targetFlags } from "../../input/server.ts"
 
 interface LibraryListResult {
   readonly libraries: ReadonlyArray<{
@@ -14,12 +15,12 @@ interface LibraryListResult {
 export default class LibraryList extends BaseCommand<LibraryListResult> {
   static override summary = "List the libraries."
   static override examples = ["<%= config.bin %> library list"]
+  static override flags = targetFlags
 
   async run(): Promise<LibraryListResult> {
     const { flags } = await this.parse(LibraryList)
-    const { listLibraries } = await import("@sealog/server/ports")
     const { ago, bytes, table } = await import("../../output/format.ts")
-    const all = await this.executeOn(flags.database, listLibraries())
+    const all = await this.administer(flags, ({ libraries }) => libraries)
     // Names that start with @ hold the server's own administration.
     const libraries = all.filter(({ libraryId }) => !libraryId.startsWith("@"))
     const rows = libraries.map(({ libraryId, streams, events, payloadBytes, updatedAt }) => [

@@ -1,10 +1,10 @@
 import { Args, Flags } from "@oclif/core"
 import type { LibraryUse, Quota, QuotaChange } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
+import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
-import { noSuchLibrary } from "../../output/notFound.ts"
 
 interface LibraryQuotaResult {
   readonly libraryId: string
@@ -31,6 +31,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
   ]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
   static override flags = {
+    ...targetFlags,
     ...operatorFlags,
     ...newLibraryFlag,
     objects: Flags.integer({ description: "objects and lists in Verdant documents (default: 100,000)", min: 0 }),
@@ -60,10 +61,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
     const { libraryIdOf } = await import("../../input/ids.ts")
     const { isSize } = await import("../../input/quotas.ts")
     const { sizeOf } = await import("../../input/sizes.ts")
-    const { orLibraryDamaged } = await import("../../backends/readVerdant.ts")
-    const { QUOTA_PARTS, defaultQuota, quotaOf, quotaUse, resetQuota, setQuota, showLibrary } = await import(
-      "@sealog/server/admin"
-    )
+    const { QUOTA_PARTS, defaultQuota } = await import("@sealog/server/admin")
     const { gen } = await import("effect/Effect")
     const libraryId = libraryIdOf(args.libraryId)
     const size = (text: string | undefined) => (text === undefined ? undefined : sizeOf(text))
@@ -79,7 +77,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
       documentAuthors: flags["document-authors"],
       events: flags.events
     })
-    const by = await attributionOf(flags)
+    const written = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
     const isSet = Object.keys(change).length > 0
     if (isSet && flags.default) {
       throw new CliFailure({
@@ -89,23 +87,16 @@ A Verdant client is not told which of its changes were refused, and does not sen
         tryThis: "first --default, then the parts that shall differ"
       })
     }
-    const { changed, own, shown, use } = await this.executeOn(
-      flags.database,
-      gen(function* () {
-        const changed = isSet
-          ? yield* setQuota(libraryId, change, by)
-          : flags.default
-            ? yield* resetQuota(libraryId, by)
-            : false
-        const shown = yield* showLibrary(libraryId)
-        return {
-          ...{ changed, shown, own: yield* quotaOf(libraryId) },
-          use: yield* orLibraryDamaged(libraryId, quotaUse(libraryId))
-        }
-      }),
-      mustExist(libraryId, flags)
+    const wanted = isSet ? change : flags.default ? ("default" as const) : undefined
+    const { changed, own, use } = await this.administer(
+      { database: flags.database, server: flags.server },
+      ({ quota, setQuota }) =>
+        gen(function* () {
+          const changed = wanted === undefined ? false : yield* setQuota(libraryId, wanted, written)
+          const shown = yield* quota(libraryId)
+          return { changed, own: shown.quota, use: shown.use }
+        })
     )
-    if (shown === undefined) throw noSuchLibrary(libraryId)
     const { bytes, number, table } = await import("../../output/format.ts")
     const text = (part: keyof Quota, value: number) => (isSize(part) ? bytes(value) : number(value))
     const used: Partial<Quota> = use

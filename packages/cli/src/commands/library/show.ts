@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { noSuchLibrary } from "../../output/notFound.ts"
+import { targetFlags } from "../../input/server.ts"
 
 interface LibraryShowResult {
   readonly libraryId: string
@@ -39,24 +39,22 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
   static override summary = "Show one library: documents, events, payloads and Verdant data."
   static override examples = ["<%= config.bin %> library show notes"]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
+  static override flags = targetFlags
 
   async run(): Promise<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { isSuspended, libraryInfo, showLibrary } = await import("@sealog/server/admin")
-    const { millisOf, orLibraryDamaged } = await import("../../backends/readVerdant.ts")
+    const { millisOf } = await import("../../backends/readVerdant.ts")
     const { bytes, count, number, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const { all } = await import("effect/Effect")
-    const [shown, suspended, info] = await this.executeOn(
-      flags.database,
-      all([showLibrary(libraryId), isSuspended(libraryId), orLibraryDamaged(libraryId, libraryInfo(libraryId))])
+    const [shown, info] = await this.administer(flags, ({ library, verdant }) =>
+      all([library(libraryId), verdant(libraryId)])
     )
-    if (shown === undefined) throw noSuchLibrary(libraryId)
     const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted`
     this.print(
       [
-        suspended ? `${libraryId} (suspended)` : libraryId,
+        shown.suspended ? `${libraryId} (suspended)` : libraryId,
         `documents   ${shown.documents}${evicted}`,
         `events      ${shown.events}`,
         `payloads    ${shown.payloads}, ${bytes(shown.payloadBytes)}`,
@@ -91,6 +89,6 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
         ].join("\n")
       )
     }
-    return { ...shown, suspended, verdant }
+    return { ...shown, verdant }
   }
 }

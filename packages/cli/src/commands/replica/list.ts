@@ -1,6 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { noSuchLibrary } from "../../output/notFound.ts"
+import { targetFlags } from "../../input/server.ts"
 
 interface ReplicaListResult {
   readonly libraryId: string
@@ -29,20 +29,15 @@ PROMISE (UTC): the replica sends no operation older than this. Servers compact t
 truant: the server does not wait for this replica, because it was away for 7 days or \`sync-admin replica truant\` named it.`
   static override examples = ["<%= config.bin %> replica list notes", "<%= config.bin %> replica list notes --json"]
   static override args = { libraryId: Args.string({ description: "name of the library", required: true }) }
+  static override flags = targetFlags
 
   async run(): Promise<ReplicaListResult> {
     const { args, flags } = await this.parse(ReplicaList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { libraryInfo, showLibrary } = await import("@sealog/server/admin")
-    const { all } = await import("effect/Effect")
-    const { millisOf, orLibraryDamaged, replicaTypeOf } = await import("../../backends/readVerdant.ts")
+    const { millisOf, replicaTypeOf } = await import("../../backends/readVerdant.ts")
     const { ago, table, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const [library, info] = await this.executeOn(
-      flags.database,
-      all([showLibrary(libraryId), orLibraryDamaged(libraryId, libraryInfo(libraryId))])
-    )
-    if (library === undefined) throw noSuchLibrary(libraryId)
+    const info = await this.administer(flags, ({ verdant }) => verdant(libraryId))
     const replicas = (info?.replicas ?? [])
       .map(({ id, type, promise, ...replica }) => ({
         ...{ replicaId: id, type: replicaTypeOf(type), promise, promisedAt: millisOf(promise) },

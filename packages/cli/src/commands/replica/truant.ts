@@ -1,7 +1,7 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
-import { noSuchLibrary } from "../../output/notFound.ts"
 import { shellWord } from "../../output/shellWord.ts"
 
 interface ReplicaTruantResult {
@@ -21,20 +21,14 @@ If the replica returns after all and lacks operations that were compacted, the s
     libraryId: Args.string({ description: "name of the library", required: true }),
     replicaId: Args.string({ description: "id of the replica, as `sync-admin replica list` shows it", required: true })
   }
+  static override flags = targetFlags
 
   async run(): Promise<ReplicaTruantResult> {
     const { args, flags } = await this.parse(ReplicaTruant)
     const { libraryIdOf } = await import("../../input/ids.ts")
     const { replicaIdOf } = await import("../../input/verdantIds.ts")
-    const { forceTruant, libraryInfo, showLibrary } = await import("@sealog/server/admin")
-    const { orLibraryDamaged } = await import("../../backends/readVerdant.ts")
-    const { all } = await import("effect/Effect")
     const [libraryId, replicaId] = [libraryIdOf(args.libraryId), replicaIdOf(args.replicaId)]
-    const [library, info] = await this.executeOn(
-      flags.database,
-      all([showLibrary(libraryId), orLibraryDamaged(libraryId, libraryInfo(libraryId))])
-    )
-    if (library === undefined) throw noSuchLibrary(libraryId)
+    const info = await this.administer(flags, ({ verdant }) => verdant(libraryId))
     if (!info?.replicas.some(({ id }) => id === replicaId)) {
       throw new CliFailure({
         code: "NO_SUCH_REPLICA",
@@ -43,7 +37,7 @@ If the replica returns after all and lacks operations that were compacted, the s
         tryThis: `sync-admin replica list ${shellWord(libraryId)}`
       })
     }
-    const changed = await this.executeOn(flags.database, forceTruant(libraryId, replicaId))
+    const changed = await this.administer(flags, ({ truant }) => truant(libraryId, replicaId))
     this.print(changed ? `${replicaId} is truant.` : `${replicaId} was marked as truant before.`)
     return { libraryId, replicaId, changed }
   }

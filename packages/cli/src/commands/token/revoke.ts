@@ -1,8 +1,9 @@
 import { Args, Flags } from "@oclif/core"
 import type { Revocation } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
+import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface RevokeResult {
@@ -28,6 +29,7 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
     tokenId: Args.string({ description: "id of the token (claim `jti`, as `sync-admin token inspect` shows it)" })
   }
   static override flags = {
+    ...targetFlags,
     ...operatorFlags,
     ...newLibraryFlag,
     user: Flags.string({ description: "revoke every token of this user that was issued until now" }),
@@ -39,11 +41,10 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
   async run(): Promise<RevokeResult> {
     const { args, flags } = await this.parse(TokenRevoke)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { revoke } = await import("@sealog/server/admin")
     const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const revocation = revocationOf(args.tokenId, flags.user, scope)
-    const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, revoke(revocation, by), mustExist(scope.libraryId, flags))
+    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const changed = await this.administer(flags, ({ revoke }) => revoke(revocation, change))
     const where = scope.libraryId === undefined ? "" : ` in ${scope.libraryId}`
     const revoked = args.tokenId
       ? `token ${args.tokenId}${where}`

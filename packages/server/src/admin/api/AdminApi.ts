@@ -2,7 +2,7 @@
  * The HTTP API of operators: its paths, parameters, answers and errors, without the server's side. `HttpApiClient.make(AdminApi)`
  * makes a typed client of it, and `GET /admin/api/openapi.json` describes it to others.
  */
-import { Context, Schema } from "effect"
+import { Context, Schema, Struct } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -15,6 +15,7 @@ import {
 import { Reason } from "../../domain/Administration.ts"
 import { DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
 import { Quota } from "../../domain/Quota.ts"
+import { ReplicaId } from "../../domain/verdant/Events.ts"
 
 // ------------------------------------------------------------------------------------------------------------- errors
 
@@ -28,8 +29,15 @@ export class NotAdministrator extends Schema.TaggedError<NotAdministrator>()(
 /** The log has no such library or document. */
 export class NotInLog extends Schema.TaggedError<NotInLog>()(
   "NotInLog",
-  { message: Schema.String },
+  { message: Schema.String, what: Schema.Literals(["library", "document"]) },
   { httpApiStatus: 404 }
+) {}
+
+/** The library's Verdant data cannot be read. `sync-admin replay` names what is damaged. */
+export class LibraryDamaged extends Schema.TaggedError<LibraryDamaged>()(
+  "LibraryDamaged",
+  { message: Schema.String },
+  { httpApiStatus: 500 }
 ) {}
 
 /** The storage did not answer. The same request may succeed later. */
@@ -38,6 +46,10 @@ export class Unavailable extends Schema.TaggedError<Unavailable>()(
   { message: Schema.String },
   { httpApiStatus: 503 }
 ) {}
+
+const QuotaParts = Quota.mapFields(Struct.map(Schema.optionalKey))
+/** A claim of tokens that a revocation names: `jti` or `sub`. */
+const Claim = Schema.NonEmptyString.check(Schema.isMaxLength(200))
 
 /** The name of the operator who asks. */
 export class CurrentOperator extends Context.Service<CurrentOperator, string>()(
@@ -62,7 +74,10 @@ const Time = Schema.Finite
 
 const Library = Schema.Struct({
   libraryId: LibraryId,
-  payloadBytes: Count
+  streams: Count,
+  events: Count,
+  payloadBytes: Count,
+  updatedAt: Time
 })
 
 const LibraryDetails = Schema.Struct({
@@ -82,6 +97,7 @@ const LibraryDetails = Schema.Struct({
 const Document = Schema.Struct({
   documentId: Schema.String,
   version: Count,
+  generation: Count,
   payloads: Count,
   payloadBytes: Count,
   createdAt: Time,
@@ -112,6 +128,20 @@ const Event = Schema.Struct({
   data: Schema.Json
 })
 
+/** An event of any stream, as `sync-admin events` shows it. */
+const LoggedEvent = Schema.Struct({
+  streamId: Schema.String,
+  version: Count,
+  generation: Count,
+  type: Schema.String,
+  data: Schema.Json,
+  origin: Schema.String,
+  recordedAt: Time,
+  /** null: the event has no payload, or its payload was purged. */
+  payloadBytes: Schema.NullOr(Count),
+  purged: Schema.Boolean
+})
+
 const Replica = Schema.Struct({
   id: Schema.String,
   userId: Schema.String,
@@ -127,8 +157,54 @@ const VerdantDetails = Schema.Struct({
   generation: Count,
   operations: Count,
   baselines: Count,
+  /** Operations that are older than this may be compacted. A Verdant timestamp. */
   watermark: Schema.NullOr(Schema.String),
-  replicas: Schema.Array(Replica)
+  /** The id of the replica that holds the watermark down. */
+  heldBy: Schema.NullOr(Schema.String),
+  replicas: Schema.Array(Replica),
+  files: Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, size: Count, orphaned: Schema.Boolean }))
+})
+
+const QuotaDetails = Schema.Struct({
+  /** The parts that an operator set. The others are those of each server. */
+  quota: QuotaParts,
+  /** The quota in force on this server: the operator's parts, and the server's own for the others. */
+  atMost: Quota,
+  /** The use of the library's Verdant data, and the number of its documents. */
+  use: Schema.Struct({
+    objects: Count,
+    operations: Count,
+    bytes: Count,
+    replicas: Count,
+    files: Count,
+    fileBytes: Count,
+    events: Count,
+    documents: Count
+  })
+})
+
+const Revocations = Schema.Struct({
+  /** Ids of single tokens (`jti`). */
+  tokens: Schema.Array(Schema.String),
+  /** Tokens of these users that were issued at `before` or earlier. */
+  users: Schema.Array(Schema.Struct({ userId: Schema.String, before: Time })),
+  /** All tokens that were issued at this time or earlier; null: none. */
+  before: Schema.NullOr(Time)
+})
+
+const Deleted = Schema.Struct({
+  documents: Schema.Array(
+    Schema.Struct({
+      /** `@verdant` stands for the library's Verdant data. */
+      documentId: Schema.String,
+      events: Count,
+      payloadBytes: Count,
+      files: Count,
+      fileBytes: Count
+    })
+  ),
+  /** True if the bytes of uploaded files are deleted as well; false if a server will delete them. */
+  filesDeleted: Schema.Boolean
 })
 
 const Connection = Schema.Struct({
@@ -139,7 +215,9 @@ const Connection = Schema.Struct({
   documentId: Schema.NullOr(Schema.String),
   tokenId: Schema.NullOr(Schema.String),
   openedAt: Time,
-  waitingBytes: Count
+  waitingBytes: Count,
+  endsAt: Time,
+  state: Schema.Literals(["live", "behind", "leaving"])
 })
 
 const Statistics = Schema.Struct({
@@ -149,8 +227,24 @@ const Statistics = Schema.Struct({
   events: Count,
   payloads: Count,
   payloadBytes: Count,
+  /** null: the log is empty. */
+  createdAt: Schema.NullOr(Time),
+  updatedAt: Schema.NullOr(Time),
   /** By the size of their payloads, the largest first. */
-  largestLibraries: Schema.Array(Schema.Struct({ libraryId: LibraryId, payloadBytes: Count }))
+  largestLibraries: Schema.Array(Schema.Struct({ libraryId: LibraryId, payloadBytes: Count })),
+  largestDocuments: Schema.Array(
+    Schema.Struct({ libraryId: LibraryId, documentId: Schema.String, payloadBytes: Count })
+  ),
+  /** The size of the log on disk; null: the server does not know it. */
+  diskBytes: Schema.NullOr(Count)
+})
+
+const Pruned = Schema.Struct({
+  libraryId: LibraryId,
+  documentId: Schema.String,
+  before: Count,
+  payloads: Count,
+  payloadBytes: Count
 })
 
 /** `changed`: false if there was nothing to do. */
@@ -158,6 +252,9 @@ const Change = Schema.Struct({ changed: Schema.Boolean })
 
 /** The reason, which stays in the event. The operator is the token's `sub`. */
 const Why = Schema.Struct({ reason: Schema.optionalKey(Reason) })
+
+/** For deeds that a library may be the subject of before its first client comes. Without it, an unknown name is a typo. */
+const WhyAndNew = Schema.Struct({ ...Why.fields, newLibrary: Schema.optionalKey(Schema.Boolean) })
 
 /** At least one field, so that an empty request does not concern everybody. */
 const aboutSome = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
@@ -167,12 +264,15 @@ const aboutSome = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
     })
   )
 
-const PageSize = Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 1, maximum: 1000 }))
-const Version = Schema.FiniteFromString.check(Schema.isInt(), Schema.isGreaterThanOrEqualTo(0))
+const Integer = Schema.FiniteFromString.check(Schema.isInt())
+const PageSize = Integer.check(Schema.isBetween({ minimum: 1, maximum: 1000 }))
+const Version = Integer.check(Schema.isGreaterThanOrEqualTo(0))
+const optionalFlag = Schema.optional(Schema.Literals(["true", "false"]))
 
 const library = { libraryId: LibraryId }
 const document = { libraryId: LibraryId, documentId: DocumentId }
 const missing = [NotInLog, Unavailable]
+const damaged = [NotInLog, Unavailable, LibraryDamaged]
 
 // ---------------------------------------------------------------------------------------------------------- endpoints
 
@@ -186,7 +286,19 @@ const libraries = HttpApiGroup.make("libraries")
     HttpApiEndpoint.get("show", "/libraries/:libraryId", { params: library, success: LibraryDetails, error: missing }),
     HttpApiEndpoint.get("verdant", "/libraries/:libraryId/verdant", {
       params: library,
-      success: VerdantDetails,
+      /** null: the library has no Verdant data. */
+      success: Schema.NullOr(VerdantDetails),
+      error: damaged
+    }),
+    HttpApiEndpoint.get("verdantDocument", "/libraries/:libraryId/verdant/document", {
+      params: library,
+      query: { collection: Schema.String, id: Schema.String },
+      success: Schema.Struct({ snapshot: Schema.Json }),
+      error: damaged
+    }),
+    HttpApiEndpoint.post("truant", "/libraries/:libraryId/replicas/:replicaId/truant", {
+      params: { ...library, replicaId: ReplicaId },
+      success: Change,
       error: missing
     }),
     HttpApiEndpoint.post("evict", "/libraries/:libraryId/evict", {
@@ -195,20 +307,28 @@ const libraries = HttpApiGroup.make("libraries")
         documentId: Schema.optionalKey(DocumentId),
         dryRun: Schema.optionalKey(Schema.Boolean)
       }),
-      success: Schema.Array(
-        Schema.Struct({
-          documentId: Schema.String,
-          events: Count,
-          payloadBytes: Count,
-          files: Count,
-          fileBytes: Count
-        })
-      ),
+      success: Deleted,
+      error: missing
+    }),
+    HttpApiEndpoint.post("delete", "/libraries/:libraryId/delete", {
+      params: library,
+      payload: Schema.Struct({
+        ...WhyAndNew.fields,
+        documentId: Schema.optionalKey(DocumentId),
+        dryRun: Schema.optionalKey(Schema.Boolean)
+      }),
+      success: Deleted,
+      error: missing
+    }),
+    HttpApiEndpoint.post("allowAgain", "/libraries/:libraryId/allow-again", {
+      params: library,
+      payload: Schema.Struct({ ...WhyAndNew.fields, documentId: Schema.optionalKey(DocumentId) }),
+      success: Change,
       error: missing
     }),
     HttpApiEndpoint.post("suspend", "/libraries/:libraryId/suspend", {
       params: library,
-      payload: Why,
+      payload: WhyAndNew,
       success: Change,
       error: missing
     }),
@@ -221,20 +341,36 @@ const libraries = HttpApiGroup.make("libraries")
     HttpApiEndpoint.post("revoke", "/libraries/:libraryId/revoke", {
       params: library,
       payload: Schema.Struct({
-        ...Why.fields,
-        whose: aboutSome({ userId: Schema.optionalKey(UserId), tokenId: Schema.optionalKey(Schema.String) })
+        ...WhyAndNew.fields,
+        whose: aboutSome({ userId: Schema.optionalKey(Claim), tokenId: Schema.optionalKey(Claim) })
       }),
       success: Change,
       error: missing
     }),
+    HttpApiEndpoint.get("revocations", "/libraries/:libraryId/revocations", {
+      params: library,
+      success: Revocations,
+      error: missing
+    }),
+    HttpApiEndpoint.post("forgetKeys", "/libraries/:libraryId/forget-keys", {
+      params: library,
+      payload: Schema.Struct({ ...Why.fields, userId: UserId }),
+      success: Change,
+      error: missing
+    }),
+    HttpApiEndpoint.get("administration", "/libraries/:libraryId/administration", {
+      params: library,
+      success: Schema.Array(LoggedEvent),
+      error: missing
+    }),
+    HttpApiEndpoint.get("quota", "/libraries/:libraryId/quota", {
+      params: library,
+      success: QuotaDetails,
+      error: damaged
+    }),
     HttpApiEndpoint.post("setQuota", "/libraries/:libraryId/quota", {
       params: library,
-      payload: Schema.Struct({
-        ...Why.fields,
-        quota: Schema.Struct(
-          Object.fromEntries(Object.entries(Quota.fields).map(([name, part]) => [name, Schema.optionalKey(part)]))
-        )
-      }),
+      payload: Schema.Struct({ ...WhyAndNew.fields, quota: Schema.Union([QuotaParts, Schema.Literal("default")]) }),
       success: Change,
       error: missing
     })
@@ -247,6 +383,12 @@ const documents = HttpApiGroup.make("documents")
       params: library,
       query: { after: Schema.optional(DocumentId), limit: Schema.optional(PageSize) },
       success: Schema.Array(Document),
+      error: missing
+    }),
+    HttpApiEndpoint.post("create", "/libraries/:libraryId/documents", {
+      params: library,
+      payload: Schema.Struct({ documentId: DocumentId, newLibrary: Schema.optionalKey(Schema.Boolean) }),
+      success: Schema.Struct({ outcome: Schema.Literals(["created", "present", "deleted"]) }),
       error: missing
     }),
     HttpApiEndpoint.get("show", "/libraries/:libraryId/documents/:documentId", {
@@ -265,7 +407,45 @@ const documents = HttpApiGroup.make("documents")
 
 const server = HttpApiGroup.make("server")
   .add(
-    HttpApiEndpoint.get("statistics", "/statistics", { success: Statistics, error: Unavailable }),
+    HttpApiEndpoint.get("statistics", "/statistics", {
+      query: { libraryId: Schema.optional(LibraryId) },
+      success: Statistics,
+      error: missing
+    }),
+    HttpApiEndpoint.get("events", "/events", {
+      query: {
+        /** A library, or `@server` for what holds for all of them. */
+        libraryId: Schema.Union([LibraryId, Schema.Literal("@server")]),
+        streamId: Schema.optional(Schema.String),
+        /** The last so many events, or those after a version of one stream. Default: the last 50. */
+        last: Schema.optional(Integer.check(Schema.isBetween({ minimum: 0, maximum: 10_000 }))),
+        after: Schema.optional(Version),
+        follow: optionalFlag
+      },
+      success: HttpApiSchema.StreamNdjson({ schema: LoggedEvent }),
+      error: missing
+    }),
+    HttpApiEndpoint.post("prune", "/prune", {
+      payload: Schema.Struct({
+        libraryId: Schema.optionalKey(LibraryId),
+        documentId: Schema.optionalKey(DocumentId),
+        keepSnapshots: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
+        /** Deletes only payloads that were recorded until then, milliseconds since 1970. */
+        recordedUntil: Time,
+        dryRun: Schema.optionalKey(Schema.Boolean)
+      }),
+      success: Schema.Array(Pruned),
+      error: missing
+    }),
+    HttpApiEndpoint.post("revoke", "/revoke", {
+      payload: Schema.Struct({
+        ...Why.fields,
+        whose: Schema.Union([Schema.Struct({ userId: Claim }), Schema.Struct({ tokenId: Claim })])
+      }),
+      success: Change,
+      error: Unavailable
+    }),
+    HttpApiEndpoint.get("revocations", "/revocations", { success: Revocations, error: Unavailable }),
     HttpApiEndpoint.get("metrics", "/metrics", { success: Schema.String.pipe(HttpApiSchema.asText()) }),
     HttpApiEndpoint.get("connections", "/connections", {
       query: { libraryId: Schema.optional(LibraryId), userId: Schema.optional(Schema.String) },
@@ -296,3 +476,19 @@ export class AdminApi extends HttpApi.make("sealog-admin")
       description: "Everything is asked with a token that `sync-admin token mint --admin` makes."
     })
   ) {}
+
+/** The answers as JSON, for clients without Effect. */
+export interface AdminAnswers {
+  readonly Library: typeof Library.Encoded
+  readonly LibraryDetails: typeof LibraryDetails.Encoded
+  readonly QuotaDetails: typeof QuotaDetails.Encoded
+  readonly VerdantDetails: typeof VerdantDetails.Encoded
+  readonly Document: typeof Document.Encoded
+  readonly DocumentDetails: typeof DocumentDetails.Encoded
+  readonly Event: typeof Event.Encoded
+  readonly LoggedEvent: typeof LoggedEvent.Encoded
+  readonly Connection: typeof Connection.Encoded
+  readonly Statistics: typeof Statistics.Encoded
+  readonly Revocations: typeof Revocations.Encoded
+  readonly Deleted: typeof Deleted.Encoded
+}

@@ -3,38 +3,65 @@
  * name, so that an operator may do neither more nor less than with `sync-admin` on the database.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Effect, Layer, Redacted, type Schema } from "effect"
+import { Effect, Layer, Option, Queue, Redacted, type Schema, Stream } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
-import { type Attribution, fold, isRevoked, serverAdministration } from "../../domain/Administration.ts"
+import {
+  type Attribution,
+  fold,
+  isRevoked,
+  libraryAdministration,
+  serverAdministration
+} from "../../domain/Administration.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
-import type { QuotaChange } from "../../domain/Quota.ts"
+import { defaultQuota, type QuotaChange } from "../../domain/Quota.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
-import type { BlobStoreUnavailable } from "../../ports/BlobStore.ts"
+import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 import { Connections } from "../../ports/Connections.ts"
 import { EventLog, type StorageUnavailable, type StreamSummary } from "../../ports/EventLog.ts"
+import { Signals } from "../../ports/Signals.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
+import { type Creation, createDocument } from "../Creation.ts"
+import { allowAgain, deleteForGood } from "../Deletion.ts"
+import { eachEvent, type LoggedEvent } from "../Events.ts"
 import { evict } from "../Eviction.ts"
 import { showDocument, showLibrary } from "../Inspect.ts"
-import { quotaOf, setQuota } from "../LibraryQuota.ts"
-import { isSuspended, resume, revoke, suspend } from "../Revocation.ts"
+import { documentSnapshot, forceTruant } from "../InspectVerdant.ts"
+import { quotaOf, quotaUse, resetQuota, setQuota } from "../LibraryQuota.ts"
+import { prune } from "../Pruning.ts"
+import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from "../Revocation.ts"
 import { statistics } from "../Statistics.ts"
 import {
   ADMIN_API_PATH,
+  type AdminAnswers,
   AdminApi,
   Authorization,
   CurrentOperator,
+  LibraryDamaged,
   NotAdministrator,
   NotInLog,
   Unavailable
 } from "./AdminApi.ts"
 
 const PAGE = 100
+/** Events without `last` or `after`. */
+const LAST = 50
+/** How often a client that follows events is told of those of this process. */
+const LOOK = "1 second"
+/** The events of operators about a library that are listed. */
+const DEEDS = 100
+
+export interface AdminRoutesOptions {
+  /** The size of the log on disk, in bytes. Default: the API answers that it does not know it. */
+  readonly diskBytes?: Effect.Effect<number, StorageUnavailable>
+  /** The server's own quota, as in `SyncServerOptions`. Default: `defaultQuota`. */
+  readonly quota?: QuotaChange
+}
 
 /** Routes for `SyncServerOptions.routes`. They need an `AdminAccess`, for example `JwtAccess.layerAdminConfig`. */
-export const adminRoutes = <E, R>(access: Layer.Layer<AdminAccess, E, R>) =>
+export const adminRoutes = <E, R>(access: Layer.Layer<AdminAccess, E, R>, options: AdminRoutesOptions = {}) =>
   HttpApiBuilder.layer(AdminApi, { openapiPath: `${ADMIN_API_PATH}/openapi.json` }).pipe(
-    Layer.provide([libraries, documents, server]),
+    Layer.provide([libraries(options), documents, server(options)]),
     Layer.provide(authorization),
     Layer.provide([access, NodeHttpServer.layerHttpServices])
   )
@@ -72,42 +99,94 @@ const isTokenRevoked = Effect.fnUntraced(function* (
 
 // ----------------------------------------------------------------------------------------------------------- handlers
 
-const libraries = HttpApiBuilder.group(AdminApi, "libraries", (handlers) =>
-  handlers.handleAll({
-    list: ({ query: { after, limit = PAGE } }) =>
-      EventLog.use((log) => orUnavailable(log.libraries({ limit, ...(after !== undefined && { after }) }))).pipe(
-        Effect.map((page) => page.filter(({ libraryId }) => !libraryId.startsWith("@")))
-      ),
-    show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-      const details = yield* knownLibrary(libraryId)
-      const [suspended, quota] = yield* orUnavailable(Effect.all([isSuspended(libraryId), quotaOf(libraryId)]))
-      return { ...details, suspended, quota }
-    }),
-    verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-      const info = yield* VerdantLibraries.use((all) => orUnavailable(all.info(libraryId)))
-      return info ?? (yield* new NotInLog({ message: `The library ${libraryId} has no Verdant data.` }))
-    }),
-    evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
-      yield* knownLibrary(libraryId)
-      const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
-      const evicted = yield* orUnavailable(evict(target))
-      if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })
-      return evicted
-    }),
-    suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
-    resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),
-    revoke: ({ params: { libraryId }, payload: { whose, ...why } }) =>
-      changeLibrary("revoked", libraryId, why, (_, by) => {
-        const { tokenId, userId } = whose
-        return revoke(
-          { libraryId, ...(tokenId !== undefined ? { tokenId } : userId !== undefined ? { userId } : {}) },
-          by
-        )
+const libraries = (options: AdminRoutesOptions) =>
+  HttpApiBuilder.group(AdminApi, "libraries", (handlers) =>
+    handlers.handleAll({
+      list: ({ query: { after, limit = PAGE } }) =>
+        EventLog.use((log) => orUnavailable(log.libraries({ limit, ...(after !== undefined && { after }) }))).pipe(
+          Effect.map((page) => page.filter(({ libraryId }) => !libraryId.startsWith("@")))
+        ),
+      show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        const details = yield* orUnavailable(showLibrary(libraryId))
+        if (details === undefined) return yield* noSuchLibrary(libraryId)
+        const [suspended, quota] = yield* orUnavailable(Effect.all([isSuspended(libraryId), quotaOf(libraryId)]))
+        return { ...details, suspended, quota }
       }),
-    setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
-      changeLibrary("quota set", libraryId, why, (_, by) => setQuota(libraryId, quota as QuotaChange, by))
-  })
-)
+      verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        return (yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))) ?? null
+      }),
+      verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
+        yield* knownLibrary(libraryId)
+        const snapshot = yield* orDamaged(orUnavailable(documentSnapshot(libraryId, collection, id)))
+        if (snapshot === undefined) return yield* noSuchDocument(libraryId, `${collection}/${id}`)
+        return { snapshot: snapshot as Schema.Json }
+      }),
+      truant: Effect.fnUntraced(function* ({ params: { libraryId, replicaId } }) {
+        yield* knownLibrary(libraryId)
+        const changed = yield* orUnavailable(forceTruant(libraryId, replicaId))
+        if (changed) yield* noteDone("replica marked as truant", { libraryId, replicaId })
+        return { changed }
+      }),
+      evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
+        yield* knownLibrary(libraryId)
+        const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
+        const evicted = yield* orUnavailable(evict(target))
+        if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })
+        return { documents: evicted, filesDeleted: !dryRun && (yield* hasFiles) }
+      }),
+      delete: Effect.fnUntraced(function* ({ params: { libraryId }, payload }) {
+        const { documentId, dryRun = false } = payload
+        if (payload.newLibrary !== true) yield* knownLibrary(libraryId)
+        const target = { libraryId, ...(documentId !== undefined && { documentId }) }
+        const deleted = yield* orUnavailable(deleteForGood(target, { dryRun, by: yield* attributionOf(payload) }))
+        if (!dryRun) yield* noteDone("deleted", { libraryId, documentId, documents: deleted.length })
+        return { documents: deleted, filesDeleted: !dryRun && (yield* hasFiles) }
+      }),
+      allowAgain: ({ params: { libraryId }, payload }) => {
+        const { documentId } = payload
+        const target = { libraryId, ...(documentId !== undefined && { documentId }) }
+        return changeLibrary("allowed again", libraryId, payload, (_, by) =>
+          Effect.map(allowAgain(target, by), (streams) => streams > 0)
+        )
+      },
+      suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
+      resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),
+      revoke: ({ params: { libraryId }, payload: { whose, ...why } }) =>
+        changeLibrary("revoked", libraryId, why, (_, by) => {
+          const { tokenId, userId } = whose
+          return revoke(
+            { libraryId, ...(tokenId !== undefined ? { tokenId } : userId !== undefined ? { userId } : {}) },
+            by
+          )
+        }),
+      revocations: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        return yield* orUnavailable(revocations(libraryId))
+      }),
+      forgetKeys: ({ params: { libraryId }, payload: { userId, ...why } }) =>
+        changeLibrary("signing keys forgotten", libraryId, why, (_, by) => forgetKeys(libraryId, userId, by)),
+      administration: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        const events: Array<AdminAnswers["LoggedEvent"]> = []
+        const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
+          Effect.sync(() => void events.push(...page.map(asJson)))
+        )
+        // A library that no operator did anything to has no such stream.
+        yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
+        return events
+      }),
+      quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
+        return { quota, atMost: { ...defaultQuota, ...options.quota, ...quota }, use }
+      }),
+      setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
+        changeLibrary("quota set", libraryId, why, (_, by) =>
+          quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by)
+        )
+    })
+  )
 
 const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
   handlers.handleAll({
@@ -120,7 +199,14 @@ const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
       )
       return page.filter(({ key }) => !key.streamId.startsWith("@")).map(summaryOf)
     }),
+    create: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, newLibrary } }) {
+      if (newLibrary !== true) yield* knownLibrary(libraryId)
+      const outcome: Creation = yield* orUnavailable(createDocument(libraryId, documentId))
+      if (outcome === "created") yield* noteDone("document created", { libraryId, documentId })
+      return { outcome }
+    }),
     show: Effect.fnUntraced(function* ({ params: { documentId, libraryId } }) {
+      yield* knownLibrary(libraryId)
       const found = yield* orUnavailable(showDocument(libraryId, documentId))
       if (found === undefined) return yield* noSuchDocument(libraryId, documentId)
       const { activeSnapshotId = null, chain, clocks, evictedSnapshotId = null, updates } = found
@@ -139,53 +225,109 @@ const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
   })
 )
 
-const server = HttpApiBuilder.group(AdminApi, "server", (handlers) =>
-  handlers.handleAll({
-    statistics: () => orUnavailable(statistics({})),
-    metrics: () => PrometheusMetrics.format(),
-    connections: ({ query: { libraryId, userId } }) =>
-      Connections.useSync(({ list }) =>
-        list()
-          .filter((each) => libraryId === undefined || each.libraryId === libraryId)
-          .filter((each) => userId === undefined || each.userId === userId)
-          .map(({ documentId = null, tokenId = null, ...rest }) => ({ ...rest, documentId, tokenId }))
-      ),
-    disconnect: Effect.fnUntraced(function* ({ payload: { id, libraryId, userId } }) {
-      const { disconnect } = yield* Connections
-      const disconnected = disconnect(
-        (each) =>
-          (id === undefined || each.id === id) &&
-          (libraryId === undefined || each.libraryId === libraryId) &&
-          (userId === undefined || each.userId === userId)
-      )
-      yield* noteDone("disconnected", { connections: disconnected, id, libraryId, userId })
-      return { disconnected }
+const server = ({ diskBytes }: AdminRoutesOptions) =>
+  HttpApiBuilder.group(AdminApi, "server", (handlers) =>
+    handlers.handleAll({
+      statistics: Effect.fnUntraced(function* ({ query: { libraryId } }) {
+        if (libraryId !== undefined) yield* knownLibrary(libraryId)
+        const found = yield* orUnavailable(statistics(libraryId === undefined ? {} : { libraryId }))
+        return { ...found, diskBytes: diskBytes === undefined ? null : yield* orUnavailable(diskBytes) }
+      }),
+      events: Effect.fnUntraced(function* ({ query: { after, follow, last = LAST, libraryId, streamId } }) {
+        const scope = { libraryId: libraryId as LibraryId, ...(streamId !== undefined && { streamId }) }
+        const found = yield* EventLog.use((log) => orUnavailable(log.streams({ ...scope, limit: 1 })))
+        if (found.length === 0 && streamId === undefined) return yield* noSuchLibrary(libraryId)
+        if (found.length === 0) return yield* noSuchDocument(scope.libraryId, streamId ?? "")
+        const from = after === undefined ? { last } : { after }
+        const services = yield* Effect.context<EventLog | Signals>()
+        const signals = yield* Signals
+        // Signals tell what other processes write. What this one writes is found by looking.
+        const looks = Stream.map(Stream.tick(LOOK), () => "all" as const)
+        const watching = { ...signals, wakeups: Stream.merge(signals.wakeups, looks) }
+        return Stream.callback<LoggedEvent>(
+          (queue) =>
+            eachEvent(scope, { from, follow: follow === "true" }, (page) => Queue.offerAll(queue, page)).pipe(
+              Effect.provideService(Signals, watching),
+              Effect.provide(services),
+              Effect.orDie,
+              Effect.andThen(Queue.end(queue))
+            ),
+          { bufferSize: PAGE }
+        ).pipe(Stream.map(asJson))
+      }),
+      prune: Effect.fnUntraced(function* ({ payload }) {
+        const { libraryId } = payload
+        if (libraryId !== undefined) yield* knownLibrary(libraryId)
+        const pruned = yield* orUnavailable(prune(payload))
+        if (payload.dryRun !== true) yield* noteDone("pruned", { libraryId, documents: pruned.length })
+        return pruned
+      }),
+      revoke: Effect.fnUntraced(function* ({ payload: { whose, ...why } }) {
+        const changed = yield* orUnavailable(revoke(whose, yield* attributionOf(why)))
+        if (changed) yield* noteDone("revoked in every library", whose)
+        return { changed }
+      }),
+      revocations: () => orUnavailable(revocations()),
+      metrics: () => PrometheusMetrics.format(),
+      connections: ({ query: { libraryId, userId } }) =>
+        Connections.useSync(({ list }) =>
+          list()
+            .filter((each) => libraryId === undefined || each.libraryId === libraryId)
+            .filter((each) => userId === undefined || each.userId === userId)
+            .map(({ documentId = null, tokenId = null, ...rest }) => ({ ...rest, documentId, tokenId }))
+        ),
+      disconnect: Effect.fnUntraced(function* ({ payload: { id, libraryId, userId } }) {
+        const { disconnect } = yield* Connections
+        const disconnected = disconnect(
+          (each) =>
+            (id === undefined || each.id === id) &&
+            (libraryId === undefined || each.libraryId === libraryId) &&
+            (userId === undefined || each.userId === userId)
+        )
+        yield* noteDone("disconnected", { connections: disconnected, id, libraryId, userId })
+        return { disconnected }
+      })
     })
-  })
-)
+  )
 
 // ------------------------------------------------------------------------------------------------------------- shared
 
 const knownLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
-  const details = yield* orUnavailable(showLibrary(libraryId))
-  return details ?? (yield* new NotInLog({ message: `The log has no library ${libraryId}.` }))
+  const streams = yield* EventLog.use((log) => orUnavailable(log.countStreams(libraryId)))
+  if (streams === 0) return yield* noSuchLibrary(libraryId)
 })
 
+const noSuchLibrary = (libraryId: string) =>
+  new NotInLog({ what: "library", message: `The log has no library ${libraryId}.` })
+
 const noSuchDocument = (libraryId: LibraryId, documentId: string) =>
-  new NotInLog({ message: `The library ${libraryId} has no document ${documentId}.` })
+  new NotInLog({ what: "document", message: `The library ${libraryId} has no document ${documentId}.` })
 
 const changeLibrary = Effect.fnUntraced(function* <R>(
   done: string,
   libraryId: LibraryId,
-  { reason }: { readonly reason?: string },
+  why: { readonly reason?: string; readonly newLibrary?: boolean },
   change: (libraryId: LibraryId, by: Attribution) => Effect.Effect<boolean, StorageUnavailable, R>
 ) {
-  yield* knownLibrary(libraryId)
-  const by = { operator: yield* CurrentOperator, ...(reason !== undefined && { reason }) }
-  const changed = yield* orUnavailable(change(libraryId, by))
+  if (why.newLibrary !== true) yield* knownLibrary(libraryId)
+  const changed = yield* orUnavailable(change(libraryId, yield* attributionOf(why)))
   if (changed) yield* noteDone(done, { libraryId })
   return { changed }
 })
+
+const asJson = (event: LoggedEvent) => ({ ...event, data: event.data as Schema.Json })
+
+const attributionOf = ({ reason }: { readonly reason?: string }): Effect.Effect<Attribution, never, CurrentOperator> =>
+  Effect.map(CurrentOperator, (operator) => ({ operator, ...(reason !== undefined && { reason }) }))
+
+/** True if the process has a store of files: the deeds that delete files delete their bytes in it. */
+const hasFiles = Effect.map(Effect.serviceOption(BlobStore), Option.isSome)
+
+/** Reading Verdant data decodes every payload, and a damaged one does not decode, which is a defect. */
+const orDamaged = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LibraryDamaged, R> =>
+  Effect.catchDefect(effect, (defect) =>
+    Effect.fail(new LibraryDamaged({ message: defect instanceof Error ? defect.message : String(defect) }))
+  )
 
 /** A line for each deed of an operator, since an eviction and a disconnection leave no event that names the operator. */
 const noteDone = Effect.fnUntraced(function* (done: string, fields: Readonly<Record<string, unknown>>) {
@@ -194,8 +336,8 @@ const noteDone = Effect.fnUntraced(function* (done: string, fields: Readonly<Rec
   yield* Effect.annotateLogs(Effect.logInfo(`operator: ${done}`), { operator, ...known })
 })
 
-const summaryOf = ({ createdAt, key, payloadBytes, payloads, updatedAt, version }: StreamSummary) => ({
-  ...{ documentId: key.streamId, version, payloads, payloadBytes, createdAt, updatedAt }
+const summaryOf = ({ createdAt, generation, key, payloadBytes, payloads, updatedAt, version }: StreamSummary) => ({
+  ...{ documentId: key.streamId, version, generation, payloads, payloadBytes, createdAt, updatedAt }
 })
 
 const orUnavailable = <A, R>(

@@ -1,10 +1,12 @@
 /** The HTTP API of operators: its definition, for typed clients, and the routes that serve it. */
 export {
   ADMIN_API_PATH,
+  type AdminAnswers,
   AdminApi,
   Authorization,
+  LibraryDamaged,
   NotAdministrator,
   NotInLog,
   Unavailable
 } from "./AdminApi.ts"
-export { adminRoutes } from "./adminRoutes.ts"
+export { type AdminRoutesOptions, adminRoutes } from "./adminRoutes.ts"

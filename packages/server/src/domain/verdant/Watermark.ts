@@ -18,6 +18,19 @@ const LAST_WAITED_TYPE = 1
 /** Whether the watermark waits for the promises of replicas of a type: not for passive and read-only ones. */
 export const isWaitedFor = ({ type }: { readonly type: number }): boolean => type <= LAST_WAITED_TYPE
 
+/**
+ * The replica with the oldest promise among those that the watermark waits for, so the one that holds it down; undefined: it waits for
+ * none. A replica that has promised nothing yet comes before all others.
+ */
+export const heldBy = (state: LibraryState, context: DecisionContext): Replica | undefined => {
+  let oldest: Replica | undefined
+  for (const replica of state.replicas.values()) {
+    if (!isWaitedFor(replica) || isTruant(replica, context)) continue
+    if (oldest === undefined || (replica.promise ?? "") < (oldest.promise ?? "")) oldest = replica
+  }
+  return oldest
+}
+
 /** How much older the log's time of the last word of a replica may be than what is known, as a part of the truancy time. */
 const SEEN_PART = 1 / 100
 

@@ -330,8 +330,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
 
   const describe = (client: ClientSocket): OpenConnection => {
     const { documentId, held, openedAt } = admitted.get(client)!
-    const { libraryId, tokenId, userId } = held.grant
+    const { expiresAt, libraryId, tokenId, userId } = held.grant
     const waitingBytes = client.ws.bufferedAmount
+    const isLeaving = client.connection.isSentAway()
     return {
       id: client.connection.id,
       protocol: client.protocol,
@@ -340,7 +341,9 @@ export const makeWebSockets = Effect.fnUntraced(function* (
       documentId,
       tokenId,
       openedAt,
-      waitingBytes
+      waitingBytes,
+      endsAt: expiresAt * 1000,
+      state: isLeaving ? "leaving" : waitingBytes > 0 ? "behind" : "live"
     }
   }
   const connections = Connections.of({

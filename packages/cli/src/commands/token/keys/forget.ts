@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../../../input/operator.ts"
+import { targetFlags } from "../../../input/server.ts"
 
 interface KeysForgetResult {
   readonly libraryId: string
@@ -18,15 +19,14 @@ export default class TokenKeysForget extends BaseCommand<KeysForgetResult> {
     libraryId: Args.string({ description: "name of the library", required: true }),
     userId: Args.string({ description: "user, as tokens name it (claim `sub`)", required: true })
   }
-  static override flags = operatorFlags
+  static override flags = { ...targetFlags, ...operatorFlags }
 
   async run(): Promise<KeysForgetResult> {
     const { args, flags } = await this.parse(TokenKeysForget)
     const { libraryIdOf, userIdOf } = await import("../../../input/ids.ts")
-    const { forgetKeys } = await import("@sealog/server/admin")
     const [libraryId, userId] = [libraryIdOf(args.libraryId), userIdOf(args.userId)]
     const by = await attributionOf(flags)
-    const changed = await this.executeOn(flags.database, forgetKeys(libraryId, userId, by), libraryId)
+    const changed = await this.administer(flags, ({ forgetKeys }) => forgetKeys(libraryId, userId, { by }))
     this.print(changed ? `Forgot the keys of ${userId} in ${libraryId}.` : `${userId} is bound to no keys there.`)
     return { libraryId, userId, changed }
   }

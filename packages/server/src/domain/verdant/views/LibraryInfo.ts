@@ -2,6 +2,7 @@
 import type { DecisionContext } from "../Context.ts"
 import { isTruant, receivedBy } from "../Progress.ts"
 import type { LibraryState, Replica } from "../State.ts"
+import { heldBy } from "../Watermark.ts"
 
 export interface ReplicaInfo {
   readonly id: string
@@ -26,6 +27,8 @@ export interface VerdantInfo {
   readonly baselines: number
   /** The watermark: operations older than this may be compacted; null: not known yet. */
   readonly watermark: string | null
+  /** The id of the replica that holds the watermark down, because no other promised less; null: no replica does. */
+  readonly heldBy: string | null
   readonly files: ReadonlyArray<{
     readonly id: string
     readonly name: string
@@ -40,6 +43,7 @@ export const libraryInfo = (state: LibraryState, context: DecisionContext): Verd
   if (state.replicas.size === 0 && operations + baselines === 0) return undefined
   return {
     ...{ version, generation, operations, baselines, watermark },
+    heldBy: heldBy(state, context)?.id ?? null,
     replicas: Array.from(state.replicas.values(), (replica) => infoOf(state, replica, context)),
     files: Array.from(state.files.values(), ({ fileId, name, orphanedAt, size }) => ({
       ...{ id: fileId, name, size },

@@ -1,0 +1,95 @@
+/**
+ * The deeds of an operator: each command calls one, and it runs on the database (`onLog.ts`) or through the HTTP API of a server
+ * (`onServer.ts`). The results are the same, and so are the errors for a name that the log does not hold.
+ */
+import type {
+  Attribution,
+  Creation,
+  EventsOptions,
+  EventsScope,
+  EvictedDocument,
+  LibraryDetails,
+  LibraryUse,
+  LoggedEvent,
+  PrunedDocument,
+  PruneOptions,
+  Quota,
+  QuotaChange,
+  ReplicaId,
+  Revocation,
+  Statistics,
+  VerdantInfo
+} from "@sealog/server/admin"
+import type { DocumentId, LibraryId, LibrarySummary } from "@sealog/server/ports"
+import type * as Effect from "effect/Effect"
+
+type Deed<A> = Effect.Effect<A, unknown>
+
+export interface DocumentSummary {
+  readonly documentId: string
+  readonly version: number
+  readonly generation: number
+  readonly payloads: number
+  readonly payloadBytes: number
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+export interface Document extends DocumentSummary {
+  readonly chain: string
+  readonly activeSnapshotId: string | null
+  readonly evictedSnapshotId: string | null
+  readonly updates: number
+  readonly clocks: Readonly<Record<string, number>>
+}
+
+/** A library, or one Secsync document of it. */
+export interface Target {
+  readonly libraryId: LibraryId
+  readonly documentId?: DocumentId
+}
+
+/** `newLibrary`: the library need not exist yet. */
+export interface Change {
+  readonly by?: Attribution
+  readonly newLibrary?: boolean
+}
+
+export interface Deletion {
+  readonly documents: ReadonlyArray<EvictedDocument>
+  /** True if the bytes of the files are deleted; false if a server will delete them. */
+  readonly filesDeleted: boolean
+}
+
+/** A deed about a library that the log does not hold fails with `NO_SUCH_LIBRARY`. */
+export interface Administration {
+  readonly libraries: Deed<ReadonlyArray<LibrarySummary>>
+  readonly library: (libraryId: LibraryId) => Deed<LibraryDetails & { readonly suspended: boolean }>
+  /** undefined: the library has no Verdant data. */
+  readonly verdant: (libraryId: LibraryId) => Deed<VerdantInfo | undefined>
+  readonly verdantDocument: (libraryId: LibraryId, collection: string, id: string) => Deed<unknown>
+  readonly truant: (libraryId: LibraryId, replicaId: ReplicaId) => Deed<boolean>
+  readonly documents: (libraryId: LibraryId) => Deed<ReadonlyArray<DocumentSummary>>
+  readonly document: (libraryId: LibraryId, documentId: DocumentId) => Deed<Document | undefined>
+  readonly createDocument: (libraryId: LibraryId, documentId: DocumentId, change: Change) => Deed<Creation>
+  readonly eachEvent: <E>(
+    scope: EventsScope,
+    options: EventsOptions,
+    visit: (page: ReadonlyArray<LoggedEvent>) => Effect.Effect<void, E>
+  ) => Effect.Effect<void, unknown>
+  readonly evict: (target: Target, options: { readonly dryRun: boolean }) => Deed<Deletion>
+  readonly delete: (target: Target, options: Change & { readonly dryRun: boolean }) => Deed<Deletion>
+  readonly allowAgain: (target: Target, change: Change) => Deed<void>
+  readonly prune: (options: PruneOptions) => Deed<ReadonlyArray<PrunedDocument>>
+  readonly suspend: (libraryId: LibraryId, change: Change) => Deed<boolean>
+  readonly resume: (libraryId: LibraryId, change: Change) => Deed<boolean>
+  readonly revoke: (revocation: Revocation, change: Change) => Deed<boolean>
+  readonly forgetKeys: (libraryId: LibraryId, userId: string, change: Change) => Deed<boolean>
+  readonly quota: (libraryId: LibraryId) => Deed<{
+    readonly quota: QuotaChange
+    readonly use: LibraryUse & Pick<Quota, "documents">
+  }>
+  readonly setQuota: (libraryId: LibraryId, quota: QuotaChange | "default", change: Change) => Deed<boolean>
+  /** `diskBytes`: null if it is not known. */
+  readonly statistics: (libraryId: LibraryId | undefined) => Deed<Statistics & { readonly diskBytes: number | null }>
+}

@@ -1,0 +1,136 @@
+/** The deeds of an operator on the database. */
+import {
+  allowAgain,
+  createDocument,
+  deleteForGood,
+  documentSnapshot,
+  eachEvent,
+  evict,
+  forceTruant,
+  forgetKeys,
+  isSuspended,
+  libraryInfo,
+  listDocuments,
+  prune,
+  quotaOf,
+  quotaUse,
+  resetQuota,
+  resume,
+  revoke,
+  setQuota,
+  showDocument,
+  showLibrary,
+  statistics,
+  suspend
+} from "@sealog/server/admin"
+import type { BlobStore, EventLog, LibraryId, Signals } from "@sealog/server/ports"
+import { listLibraries } from "@sealog/server/ports"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { noSuchDocument, noSuchLibrary } from "../../output/notFound.ts"
+import { requireLibrary } from "../knownLibrary.ts"
+import { orLibraryDamaged } from "../readVerdant.ts"
+import type { Administration, Change } from "./Administration.ts"
+
+interface Options<E> {
+  /** The store of uploaded files; undefined: servers delete the files. */
+  readonly files: Layer.Layer<BlobStore, E> | undefined
+  /** The size of the log on disk. */
+  readonly size: Effect.Effect<number, unknown>
+}
+
+export const onLog = <E>({ files, size }: Options<E>) =>
+  Effect.map(Effect.context<EventLog | Signals>(), (services): Administration => {
+    const on = <A, Failure>(deed: Effect.Effect<A, Failure, EventLog | Signals>): Effect.Effect<A, unknown> =>
+      Effect.provide(deed, services)
+    const onKnown = <A, Failure>(
+      libraryId: LibraryId | undefined,
+      deed: Effect.Effect<A, Failure, EventLog | Signals>,
+      { newLibrary = false }: Change = {}
+    ) => on(libraryId === undefined || newLibrary ? deed : Effect.andThen(requireLibrary(libraryId), deed))
+    const withFiles = <A, Failure>(
+      deed: Effect.Effect<A, Failure, EventLog | Signals>,
+      dryRun: boolean
+    ): Effect.Effect<A, Failure | E, EventLog | Signals> =>
+      files === undefined || dryRun ? deed : Effect.provide(deed, files)
+    const deletionOf = (dryRun: boolean) => ({ filesDeleted: files !== undefined && !dryRun })
+
+    return {
+      libraries: on(listLibraries()),
+      library: (libraryId) =>
+        on(
+          Effect.gen(function* () {
+            const details = yield* showLibrary(libraryId)
+            if (details === undefined) return yield* Effect.fail(noSuchLibrary(libraryId))
+            return { ...details, suspended: yield* isSuspended(libraryId) }
+          })
+        ),
+      verdant: (libraryId) => onKnown(libraryId, orLibraryDamaged(libraryId, libraryInfo(libraryId))),
+      verdantDocument: (libraryId, collection, id) =>
+        onKnown(libraryId, orLibraryDamaged(libraryId, documentSnapshot(libraryId, collection, id))),
+      truant: (libraryId, replicaId) => onKnown(libraryId, forceTruant(libraryId, replicaId)),
+      documents: (libraryId) =>
+        on(
+          Effect.gen(function* () {
+            const streams = yield* listDocuments(libraryId)
+            if (streams === undefined) return yield* Effect.fail(noSuchLibrary(libraryId))
+            return streams.map(({ key, ...summary }) => ({ documentId: key.streamId, ...summary }))
+          })
+        ),
+      document: (libraryId, documentId) =>
+        onKnown(
+          libraryId,
+          Effect.map(showDocument(libraryId, documentId), (found) => {
+            if (found === undefined) return undefined
+            const { activeSnapshotId = null, evictedSnapshotId = null, key: _, ...details } = found
+            return { documentId, ...details, activeSnapshotId, evictedSnapshotId }
+          })
+        ),
+      createDocument: (libraryId, documentId, change) =>
+        onKnown(libraryId, createDocument(libraryId, documentId), change),
+      eachEvent: (scope, options, visit) =>
+        on(
+          Effect.catchTag(eachEvent(scope, options, visit), "NoSuchStream", () =>
+            Effect.andThen(
+              requireLibrary(scope.libraryId),
+              Effect.fail(noSuchDocument(scope.libraryId, scope.streamId ?? ""))
+            )
+          )
+        ),
+      evict: (target, { dryRun }) =>
+        onKnown(
+          target.libraryId,
+          Effect.map(withFiles(evict({ ...target, dryRun }), dryRun), (documents) => ({
+            documents,
+            ...deletionOf(dryRun)
+          }))
+        ),
+      delete: (target, { by = {}, dryRun, newLibrary = false }) =>
+        onKnown(
+          target.libraryId,
+          Effect.map(withFiles(deleteForGood(target, { dryRun, by }), dryRun), (documents) => ({
+            documents,
+            ...deletionOf(dryRun)
+          })),
+          { newLibrary }
+        ),
+      allowAgain: (target, { by, ...change }) =>
+        onKnown(target.libraryId, Effect.asVoid(allowAgain(target, by)), change),
+      prune: (options) => onKnown(options.libraryId, prune(options)),
+      suspend: (libraryId, { by, ...change }) => onKnown(libraryId, suspend(libraryId, by), change),
+      resume: (libraryId, { by, ...change }) => onKnown(libraryId, resume(libraryId, by), change),
+      revoke: (revocation, { by, ...change }) => onKnown(revocation.libraryId, revoke(revocation, by), change),
+      forgetKeys: (libraryId, userId, { by }) => onKnown(libraryId, forgetKeys(libraryId, userId, by)),
+      quota: (libraryId) =>
+        onKnown(
+          libraryId,
+          Effect.all({ quota: quotaOf(libraryId), use: orLibraryDamaged(libraryId, quotaUse(libraryId)) })
+        ),
+      setQuota: (libraryId, quota, { by, ...change }) =>
+        onKnown(libraryId, quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by), change),
+      statistics: (libraryId) =>
+        Effect.all([onKnown(libraryId, statistics(libraryId === undefined ? {} : { libraryId })), size]).pipe(
+          Effect.map(([found, diskBytes]) => ({ ...found, diskBytes }))
+        )
+    }
+  })

@@ -1,0 +1,130 @@
+/** The deeds of an operator through the HTTP API of a server. Its token names the operator, so `by` carries the reason alone. */
+import type { LoggedEvent } from "@sealog/server/admin"
+import { LibraryDamaged, NotInLog } from "@sealog/server/admin/api"
+import type { DocumentId, LibraryId } from "@sealog/server/ports"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { ServerAddress } from "../../input/server.ts"
+import type { CliFailure } from "../../output/CliFailure.ts"
+import { noSuchDocument, noSuchLibrary } from "../../output/notFound.ts"
+import { type ApiError, adminClient, explained, explanationOf } from "../adminApi.ts"
+import { libraryDamaged } from "../readVerdant.ts"
+import type { Administration, Change } from "./Administration.ts"
+
+/** The largest page of the API. */
+const PAGE = 1000
+
+export const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
+  Effect.map(adminClient(address), ({ documents, libraries, server }): Administration => {
+    /** Asks about a library. undefined: it has no such document. */
+    const find = <A, E extends ApiError>(libraryId: string, call: Effect.Effect<A, E>) =>
+      explained(
+        Effect.catch(call, (error): Effect.Effect<undefined, E | CliFailure> => {
+          if (error instanceof LibraryDamaged) return Effect.fail(libraryDamaged(libraryId, error.message))
+          if (!(error instanceof NotInLog)) return Effect.fail(error)
+          return error.what === "library" ? Effect.fail(noSuchLibrary(libraryId, "--server")) : Effect.undefined
+        }),
+        address
+      )
+    const about = <A, E extends ApiError>(libraryId: string, call: Effect.Effect<A, E>): Effect.Effect<A, CliFailure> =>
+      Effect.flatMap(find(libraryId, call), (found) =>
+        found === undefined ? Effect.fail(noSuchLibrary(libraryId, "--server")) : Effect.succeed(found)
+      )
+    const changed = <E extends ApiError>(
+      libraryId: LibraryId,
+      call: Effect.Effect<{ readonly changed: boolean }, E>
+    ): Effect.Effect<boolean, CliFailure> => Effect.map(about(libraryId, call), (answer) => answer.changed)
+
+    return {
+      libraries: explained(
+        allPages((last?: { readonly libraryId: LibraryId }) =>
+          libraries.list({ query: { limit: PAGE, after: last?.libraryId } })
+        ),
+        address
+      ),
+      library: (libraryId) =>
+        Effect.map(about(libraryId, libraries.show({ params: { libraryId } })), ({ quota: _, ...details }) => details),
+      verdant: (libraryId) =>
+        Effect.map(about(libraryId, libraries.verdant({ params: { libraryId } })), (info) => info ?? undefined),
+      verdantDocument: (libraryId, collection, id) =>
+        Effect.map(
+          find(libraryId, libraries.verdantDocument({ params: { libraryId }, query: { collection, id } })),
+          (found) => found?.snapshot
+        ),
+      truant: (libraryId, replicaId) => changed(libraryId, libraries.truant({ params: { libraryId, replicaId } })),
+      documents: (libraryId) =>
+        about(
+          libraryId,
+          allPages((last?: { readonly documentId: string }) =>
+            documents.list({
+              params: { libraryId },
+              query: { limit: PAGE, after: last?.documentId as DocumentId | undefined }
+            })
+          )
+        ),
+      document: (libraryId, documentId) => find(libraryId, documents.show({ params: { libraryId, documentId } })),
+      createDocument: (libraryId, documentId, { newLibrary = false }) =>
+        Effect.map(
+          about(libraryId, documents.create({ params: { libraryId }, payload: { documentId, newLibrary } })),
+          ({ outcome }) => outcome
+        ),
+      eachEvent: ({ libraryId, streamId }, { follow, from }, visit) =>
+        Effect.gen(function* () {
+          const query = { libraryId, streamId, ...from, ...(follow && { follow: "true" as const }) }
+          const events = yield* find(libraryId, server.events({ query }))
+          if (events === undefined) return yield* Effect.fail(noSuchDocument(libraryId, streamId ?? ""))
+          const explainedEvents = Stream.mapError(events, (error) => explanationOf(error, address))
+          yield* Stream.runForEachArray(explainedEvents, (page) => visit(page as ReadonlyArray<LoggedEvent>))
+        }),
+      evict: ({ libraryId, ...target }, { dryRun }) =>
+        about(libraryId, libraries.evict({ params: { libraryId }, payload: { ...target, dryRun } })),
+      delete: ({ libraryId, ...target }, { dryRun, ...change }) => {
+        const payload = { ...target, dryRun, ...payloadOf(change) }
+        return about(libraryId, libraries.delete({ params: { libraryId }, payload }))
+      },
+      allowAgain: ({ libraryId, ...target }, change) => {
+        const payload = { ...target, ...payloadOf(change) }
+        return Effect.asVoid(about(libraryId, libraries.allowAgain({ params: { libraryId }, payload })))
+      },
+      prune: (options) => about(options.libraryId ?? "", server.prune({ payload: options })),
+      suspend: (libraryId, change) =>
+        changed(libraryId, libraries.suspend({ params: { libraryId }, payload: payloadOf(change) })),
+      resume: (libraryId, change) =>
+        changed(libraryId, libraries.resume({ params: { libraryId }, payload: reasonOf(change) })),
+      revoke: ({ libraryId, ...named }, change) => {
+        if (libraryId !== undefined) {
+          const whose = Object.keys(named).length === 0 ? { all: true as const } : named
+          return changed(
+            libraryId,
+            libraries.revoke({ params: { libraryId }, payload: { whose, ...payloadOf(change) } })
+          )
+        }
+        const whose = named as { readonly userId: string } | { readonly tokenId: string }
+        const call = server.revoke({ payload: { whose, ...reasonOf(change) } })
+        return Effect.map(explained(call, address), (answer) => answer.changed)
+      },
+      forgetKeys: (libraryId, userId, change) =>
+        changed(libraryId, libraries.forgetKeys({ params: { libraryId }, payload: { userId, ...reasonOf(change) } })),
+      quota: (libraryId) => about(libraryId, libraries.quota({ params: { libraryId } })),
+      setQuota: (libraryId, quota, change) =>
+        changed(libraryId, libraries.setQuota({ params: { libraryId }, payload: { quota, ...payloadOf(change) } })),
+      statistics: (libraryId) => about(libraryId ?? "", server.statistics({ query: { libraryId } }))
+    }
+  })
+
+const reasonOf = ({ by }: Change): { readonly reason?: string } =>
+  by?.reason === undefined ? {} : { reason: by.reason }
+
+const payloadOf = (change: Change) => ({ ...reasonOf(change), newLibrary: change.newLibrary ?? false })
+
+/** All entries of a list. A page may have fewer than it may, because the server leaves out its own streams: an empty one is the end. */
+const allPages = Effect.fnUntraced(function* <A, E>(
+  pageAfter: (last: A | undefined) => Effect.Effect<ReadonlyArray<A>, E>
+) {
+  const all: Array<A> = []
+  while (true) {
+    const page = yield* pageAfter(all.at(-1))
+    if (page.length === 0) return all as ReadonlyArray<A>
+    all.push(...page)
+  }
+})

@@ -1,0 +1,140 @@
+/** All libraries, and how the server does. */
+import { useState } from "preact/hooks"
+import { type Answers, get, part } from "./api.ts"
+import { Charts } from "./Charts.tsx"
+import { ago, bytes, number } from "./format.ts"
+import type { Samples } from "./metrics.ts"
+import { Facts, Loading, Panel, Problem, Table } from "./parts.tsx"
+import { hrefOf, usePolled } from "./state.ts"
+
+type Library = Answers["Library"]
+
+const PAGE = 1000
+const SHOWN = 100
+
+const orders = {
+  changed: { label: "last activity", compare: (a: Library, b: Library) => b.updatedAt - a.updatedAt },
+  size: { label: "size", compare: (a: Library, b: Library) => b.payloadBytes - a.payloadBytes },
+  events: { label: "events", compare: (a: Library, b: Library) => b.events - a.events },
+  name: { label: "name", compare: (a: Library, b: Library) => (a.libraryId < b.libraryId ? -1 : 1) }
+} as const
+
+/** The first thousand. A longer list is reached by name. */
+const readLibraries = () => get<ReadonlyArray<Library>>(`/libraries?limit=${PAGE}`)
+
+export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
+  const statistics = usePolled("statistics", () => get<Answers["Statistics"]>("/statistics"), { every: 10_000 })
+  const libraries = usePolled("libraries", readLibraries, { every: 5000 })
+  const connections = usePolled("connections", () => get<ReadonlyArray<Answers["Connection"]>>("/connections"))
+  const [filter, setFilter] = useState("")
+  const [order, setOrder] = useState<keyof typeof orders>("changed")
+  const connected = new Map<string, number>()
+  for (const { libraryId } of connections.data ?? []) connected.set(libraryId, (connected.get(libraryId) ?? 0) + 1)
+  const found = (libraries.data ?? [])
+    .filter(({ libraryId }) => libraryId.toLowerCase().includes(filter.toLowerCase()))
+    .toSorted(orders[order].compare)
+  const totals = statistics.data
+  return (
+    <>
+      <h1>Libraries</h1>
+      <Problem of={libraries} />
+      {totals && (
+        <Facts
+          facts={[
+            ["libraries", number(totals.libraries)],
+            ["documents", number(totals.documents)],
+            ["events", number(totals.events)],
+            ["payloads", bytes(totals.payloadBytes)],
+            ["on disk", totals.diskBytes === null ? "not known" : bytes(totals.diskBytes)],
+            ["connections", number(connections.data?.length ?? 0)]
+          ]}
+        />
+      )}
+      <Charts names={["events", "commits", "connections", "memory"]} samples={samples} />
+      <Panel
+        title="All libraries"
+        aside={
+          <div class="tools">
+            <input
+              type="search"
+              placeholder="Filter by name"
+              aria-label="Filter by name"
+              value={filter}
+              onInput={(event) => setFilter(event.currentTarget.value)}
+            />
+            <label class="inline">
+              <span>by</span>
+              <select
+                aria-label="Order"
+                value={order}
+                onChange={(event) => setOrder(event.currentTarget.value as keyof typeof orders)}
+              >
+                {Object.entries(orders).map(([name, { label }]) => (
+                  <option key={name} value={name}>
+                    {label}
+                  </option>
+                ))}
+              </select>
+            </label>
+          </div>
+        }
+      >
+        {libraries.data === undefined ? (
+          <Loading of={libraries} />
+        ) : (
+          <Table
+            caption="All libraries"
+            head={["Library", "Size#", "Events#", "Streams#", "Connections#", "Last activity"]}
+            empty={
+              filter === "" ? "No library yet. The first client of a library makes it." : "No library has such a name."
+            }
+          >
+            {found.slice(0, SHOWN).map(({ events, libraryId, payloadBytes, streams, updatedAt }) => (
+              <tr key={libraryId}>
+                <th scope="row">
+                  <a href={hrefOf("libraries", libraryId)}>{libraryId}</a>
+                </th>
+                <td class="right number">{bytes(payloadBytes)}</td>
+                <td class="right number">{number(events)}</td>
+                <td class="right number">{number(streams)}</td>
+                <td class="right number">{connected.get(libraryId) ?? ""}</td>
+                <td>{ago(updatedAt)}</td>
+              </tr>
+            ))}
+          </Table>
+        )}
+        <More
+          shown={Math.min(found.length, SHOWN)}
+          of={found.length}
+          isCut={(libraries.data?.length ?? 0) >= PAGE - 1}
+          name={filter}
+        />
+      </Panel>
+    </>
+  )
+}
+
+const More = ({
+  isCut,
+  name,
+  of,
+  shown
+}: {
+  readonly shown: number
+  readonly of: number
+  readonly isCut: boolean
+  readonly name: string
+}) => {
+  if (shown === of && !isCut) return null
+  return (
+    <p class="more">
+      {shown < of && `${number(of - shown)} more match. `}
+      {isCut && name !== "" && (
+        <a href={`#/libraries/${part(name)}`}>
+          Open the library <code>{name}</code>
+        </a>
+      )}
+      {isCut && name === "" && "The list ends at the first thousand names. Type a name to open another library."}
+    </p>
+  )
+}
