@@ -147,16 +147,16 @@ const decideUpdate = (
   // A client that is refused a snapshot rests. A client that is refused an update would send it again at once.
   if (events >= quota.events) return refuse({ _tag: "SnapshotDue" })
   if (isCrowded || isLarge || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
-  return Result.succeed({
-    _tag: "UpdateStored",
-    refSnapshotId: command.refSnapshotId,
-    pubKey: command.pubKey,
-    clock: command.clock,
-    ...sizeOf(command)
-  })
+  const { clock, payloadBytes, pubKey, refSnapshotId } = command
+  // In the order of canonical JSON, of which the chain is made: keys that are in order need no sorting.
+  return Result.succeed(
+    payloadBytes === undefined
+      ? { _tag: "UpdateStored", clock, pubKey, refSnapshotId }
+      : { _tag: "UpdateStored", clock, payloadBytes, pubKey, refSnapshotId }
+  )
 }
 
-const sizeOf = ({ payloadBytes }: StoreSnapshot | StoreUpdate): Pick<UpdateStored, "payloadBytes"> =>
+const sizeOf = ({ payloadBytes }: StoreSnapshot): Pick<SnapshotStored, "payloadBytes"> =>
   payloadBytes === undefined ? {} : { payloadBytes }
 
 const refuse = (refusal: DocumentRefusal): Result.Result<never, DocumentRefusal> => Result.fail(refusal)

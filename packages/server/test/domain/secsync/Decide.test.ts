@@ -88,7 +88,8 @@ describe("a document with many authors", () => {
       const event = { _tag: "UpdateStored", refSnapshotId: SnapshotId.make("s"), pubKey, clock: 0 } as const
       states.push(Secsync.evolve(states.at(-1)!, event, pubKey))
     }
-    for (const [i, state] of states.entries()) {
+    for (const i of [0, 1, 500, 999, 1000]) {
+      const state = states[i]!
       const known = authors.filter((pubKey) => Secsync.authorClock(state, pubKey)?.payloadHash === pubKey)
       assert.deepStrictEqual(known, authors.slice(0, i))
     }
