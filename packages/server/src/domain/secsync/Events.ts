@@ -89,7 +89,9 @@ export const fromStreamEvent = (event: StreamEvent): DocumentEvent =>
   (event.type === "UpdateStored" ? asUpdate(event.data) : undefined) ?? decodeEvent({ ...event.data, _tag: event.type })
 
 /** An update's data as its event, checked by hand as strictly as by the schema; else undefined. Most events are updates. */
-const asUpdate = (data: object): UpdateStored | undefined => {
+const asUpdate = (data: object | null): UpdateStored | undefined => {
+  // The data of a damaged event may be any JSON.
+  if (data === null) return undefined
   const { clock, payloadBytes, pubKey, refSnapshotId } = data as Partial<UpdateStored>
   if (!isSnapshotId(refSnapshotId) || !isPublicKey(pubKey) || !isNatural(clock)) return undefined
   if (isNatural(payloadBytes)) return { _tag: "UpdateStored", refSnapshotId, pubKey, clock, payloadBytes }

@@ -82,11 +82,16 @@ describe("a stored update", () => {
     const decodeBySchema = Schema.decodeUnknownSync(DocumentEvent)
     const key = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
     const { clock, pubKey, refSnapshotId } = update.publicData
+    const sized = { refSnapshotId, pubKey, clock, payloadBytes: 400 }
+    // A damaged row may hold any JSON.
+    const anyData = fc.oneof(
+      { weight: 9, arbitrary: anyChanges.map((changes) => objectText(sized, changes)) },
+      { weight: 1, arbitrary: fc.constantFrom("null", "1", "true", '"text"', "[]", "[1]") }
+    )
     const seen = new Set<boolean>()
     fc.assert(
-      fc.property(anyChanges, fc.boolean(), (changes, isSized) => {
-        const fields = { refSnapshotId, pubKey, clock, ...(isSized && { payloadBytes: 400 }) }
-        const data: object = JSON.parse(objectText(fields, changes))
+      fc.property(anyData, (text) => {
+        const data: object = JSON.parse(text)
         const event = place(
           key,
           emptyHead,
@@ -97,8 +102,9 @@ describe("a stored update", () => {
         const expected = Result.try(() => decodeBySchema({ ...data, _tag: event.type }))
         const decoded = Result.try(() => fromStreamEvent({ ...event, data }))
         seen.add(Result.isSuccess(decoded))
-        assert.strictEqual(Result.isSuccess(decoded), Result.isSuccess(expected))
-        if (Result.isSuccess(expected)) assert.deepStrictEqual(Result.getOrThrow(decoded), expected.success)
+        if (Result.isFailure(expected)) {
+          assert.strictEqual(String(Result.isFailure(decoded) && decoded.failure), String(expected.failure))
+        } else assert.deepStrictEqual(Result.getOrThrow(decoded), expected.success)
       }),
       { numRuns: 3000 }
     )
