@@ -7,10 +7,12 @@ import type { Append, StreamEvent, StreamHead } from "@sealog/server/ports"
 import { hashBytes, headAfter, type PayloadCodec } from "@sealog/server/storage"
 import { Result } from "effect"
 
-/** A row of the statement's result, in the order of the batch. */
+/** A row of a statement's result. */
 export interface AppendRow {
+  /** The append's position in the batch, from 1. */
+  readonly i: number
   readonly committed: boolean
-  /** The stream's version when the statement looked for it; null if the stream did not exist. */
+  /** The stream's version when the statement looked for it; null if the statement found no such stream. */
   readonly actual: number | null
   /** Whether an event's unique key belongs to another event of the stream or of the same append. */
   readonly key_taken: boolean
@@ -86,21 +88,35 @@ const PAYLOADS: ReadonlyArray<Column<PayloadInput>> = [
 
 const APPEND_OF: Column<EventInput> = { name: "i", type: "int4", value: ({ i }) => i }
 
-const INPUTS = [APPENDS, [APPEND_OF, ...EVENTS], [APPEND_OF, ...PAYLOADS]] as const
+const INPUTS: Inputs = [APPENDS, [APPEND_OF, ...EVENTS], [APPEND_OF, ...PAYLOADS]] as const
 
 const names = (columns: ReadonlyArray<{ readonly name: string }>, prefix = "") =>
   columns.map(({ name }) => prefix + name).join(", ")
 
-/** `unnest($5::text[], …)`: the parameters of one of the `INPUTS` as rows. */
-const unnest = (input: 0 | 1 | 2): string => {
-  const before = INPUTS.slice(0, input).reduce((count, { length }) => count + length, 0)
-  return `unnest(${INPUTS[input].map(({ type }, i) => `$${before + i + 1}::${type}[]`).join(", ")})`
+type Inputs = readonly [
+  ReadonlyArray<Column<AppendInput>>,
+  ReadonlyArray<Column<EventInput>>,
+  ReadonlyArray<Column<PayloadInput>>
+]
+
+/** `unnest($5::text[], …)`: the parameters of one of the inputs as rows. */
+const unnest = (inputs: Inputs, input: 0 | 1 | 2): string => {
+  const before = inputs.slice(0, input).reduce((count, { length }) => count + length, 0)
+  return `unnest(${inputs[input].map(({ type }, i) => `$${before + i + 1}::${type}[]`).join(", ")})`
 }
+
+const selected = (columns: Inputs[0]): string =>
+  columns.map(({ name, type }) => (type === "float8" ? `t.${name}::bigint` : `t.${name}`)).join(", ")
+
+/** Makes this transaction's commit wait for the disk, if the session is set to wait for less. */
+const DURABLE = `durable AS MATERIALIZED (
+  SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+    THEN set_config('synchronous_commit', 'on', true) END
+)`
 
 /**
  * - `found` locks the rows of streams in one order, so that two batches never deadlock. A row that another transaction has just
  *   moved is read as that transaction left it.
- * - `durable` makes this transaction's commit wait for the disk, if the session is set to wait for less.
  * - `made` leaves a new stream to another transaction that is creating it at the same moment. It also creates none whose number
  *   its library has already; the writer then tries again with another number.
  * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. Therefore the statement
@@ -108,10 +124,9 @@ const unnest = (input: 0 | 1 | 2): string => {
  */
 const appendStatement = (whenLocked: "" | "SKIP LOCKED") => `
 WITH input AS MATERIALIZED (
-  SELECT ${APPENDS.map(({ name, type }) => (type === "float8" ? `${name}::bigint` : name)).join(", ")}, i
-  FROM ${unnest(0)} WITH ORDINALITY AS t (${names(APPENDS)}, i)
+  SELECT ${selected(APPENDS)}, i FROM ${unnest(INPUTS, 0)} WITH ORDINALITY AS t (${names(APPENDS)}, i)
 ), event AS MATERIALIZED (
-  SELECT * FROM ${unnest(1)} WITH ORDINALITY AS t (${names(INPUTS[1])}, n)
+  SELECT * FROM ${unnest(INPUTS, 1)} WITH ORDINALITY AS t (${names(INPUTS[1])}, n)
 ), found AS MATERIALIZED (
   SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s ${whenLocked}
@@ -145,28 +160,105 @@ WITH input AS MATERIALIZED (
 ), held AS (
   INSERT INTO sealog.payloads (library_id, stream_number, ${names(PAYLOADS)})
   SELECT a.library_id, a.stream_number, ${names(PAYLOADS, "p.")}
-  FROM ${unnest(2)} AS p (${names(INPUTS[2])}) JOIN accepted a USING (i)
+  FROM ${unnest(INPUTS, 2)} AS p (${names(INPUTS[2])}) JOIN accepted a USING (i)
 ), purged AS (
   DELETE FROM sealog.payloads p USING accepted a
   WHERE a.purge_before > 0 AND p.library_id = a.library_id AND p.stream_number = a.stream_number AND p.version < a.purge_before
-), durable AS MATERIALIZED (
-  SELECT CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
-    THEN set_config('synchronous_commit', 'on', true) END
-)
-SELECT accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
+), ${DURABLE}
+SELECT i::int4, accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
   NOT input.has_distinct_keys OR i IN (SELECT i FROM taken) AS key_taken
-FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable ORDER BY i`
+FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable`
 
+/** The statement for any batch; it waits for locked rows. */
 export const APPEND = appendStatement("")
 
-/** The same, but it finds no row that another transaction has locked. */
-export const APPEND_LEAVING_HELD = appendStatement("SKIP LOCKED")
+const isNamed =
+  (...names: ReadonlyArray<string>) =>
+  ({ name }: { readonly name: string }): boolean =>
+    names.includes(name)
+const isConstantInUpdates = isNamed(
+  "checkpoint",
+  "created_at",
+  "purge_before",
+  "has_distinct_keys",
+  "new_number",
+  "snapshot_id"
+)
+
+/** The `INPUTS` without the columns that are the same in every update to a stream that exists. */
+const UPDATES: Inputs = [
+  APPENDS.filter((column) => !isConstantInUpdates(column)),
+  INPUTS[1].filter((column) => !isConstantInUpdates(column)),
+  INPUTS[2]
+]
+
+/**
+ * The same for streams that exist, and for events that are no checkpoints, have no unique key and purge nothing: most batches
+ * are updates. It locks rows in the same order. It returns no row for a stream that it did not find.
+ */
+const updatesStatement = (whenLocked: "" | "SKIP LOCKED") => `
+WITH found AS MATERIALIZED (
+  SELECT ${selected(UPDATES[0])}, i, s.version AS actual, s.stream_number
+  FROM ${unnest(UPDATES, 0)} WITH ORDINALITY AS t (${names(UPDATES[0])}, i)
+  JOIN sealog.streams s ON s.library_id = t.library_id AND s.stream_id = t.stream_id
+  ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s ${whenLocked}
+), moved AS (
+  UPDATE sealog.streams s SET version = found.version, generation = found.generation, chain = found.chain,
+    updated_at = found.updated_at
+  FROM found
+  WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
+    AND found.actual = found.expected AND (found.expected_chain IS NULL OR s.chain = found.expected_chain)
+  RETURNING found.i, found.library_id, found.stream_number
+), written AS (
+  INSERT INTO sealog.events (library_id, stream_number, checkpoint, ${names(UPDATES[1].slice(1))})
+  SELECT a.library_id, a.stream_number, false, ${names(UPDATES[1].slice(1), "e.")}
+  FROM ${unnest(UPDATES, 1)} WITH ORDINALITY AS e (${names(UPDATES[1])}, n) JOIN moved a USING (i) ORDER BY e.n
+), held AS (
+  INSERT INTO sealog.payloads (library_id, stream_number, ${names(PAYLOADS)})
+  SELECT a.library_id, a.stream_number, ${names(PAYLOADS, "p.")}
+  FROM ${unnest(UPDATES, 2)} AS p (${names(UPDATES[2])}) JOIN moved a USING (i)
+), ${DURABLE}
+SELECT i::int4, moved.i IS NOT NULL AS committed, found.actual::float8 AS actual, false AS key_taken
+FROM found LEFT JOIN moved USING (i) CROSS JOIN durable`
+
+/** Whether `updatesStatement` can append a batch. */
+const isUpdates = (batch: ReadonlyArray<Append>): boolean =>
+  batch.every(
+    ({ events, expectedVersion, purgeBefore }) =>
+      expectedVersion > 0 &&
+      purgeBefore === undefined &&
+      events.every(({ event }) => !event.checkpoint && event.uniqueKey === undefined)
+  )
+
+/** The statements by whether they find rows that another transaction has locked. */
+const [WAITING, LEAVING_HELD] = (["", "SKIP LOCKED"] as const).map((whenLocked) => ({
+  all: appendStatement(whenLocked),
+  updates: updatesStatement(whenLocked)
+})) as [Statements, Statements]
+
+interface Statements {
+  readonly all: string
+  readonly updates: string
+}
+
+/** Returns the statement that appends a batch, with its parameters. `leaveHeld`: it finds no row that another transaction has locked. */
+export const appendOf = (
+  codec: PayloadCodec,
+  batch: ReadonlyArray<Append>,
+  leaveHeld: boolean
+): readonly [statement: string, parameters: ReadonlyArray<unknown>] => {
+  const statements = leaveHeld ? LEAVING_HELD : WAITING
+  return isUpdates(batch)
+    ? [statements.updates, parametersOf(UPDATES, codec, batch)]
+    : [statements.all, appendParameters(codec, batch)]
+}
 
 /** A number for a stream that may be new: the statement creates no stream whose number its library has already. */
 const randomNumber = (): number => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
 
-/** The parameters of `APPEND`: one array for each column of the `INPUTS`. */
-export const appendParameters = (
+/** One array for each column of the inputs. */
+const parametersOf = (
+  inputs: Inputs,
   codec: PayloadCodec,
   batch: ReadonlyArray<Append>,
   newNumber: () => number = randomNumber
@@ -178,8 +270,12 @@ export const appendParameters = (
       payload === null ? [] : [{ i: i + 1, event, bytes: payload.length, packed: codec.pack(key, event, payload) }]
     )
   )
-  return [...arraysOf(INPUTS[0], appends), ...arraysOf(INPUTS[1], events), ...arraysOf(INPUTS[2], payloads)]
+  return [...arraysOf(inputs[0], appends), ...arraysOf(inputs[1], events), ...arraysOf(inputs[2], payloads)]
 }
+
+/** The parameters of `APPEND`. */
+export const appendParameters = (codec: PayloadCodec, batch: ReadonlyArray<Append>, newNumber?: () => number) =>
+  parametersOf(INPUTS, codec, batch, newNumber)
 
 const arraysOf = <Row>(columns: ReadonlyArray<Column<Row>>, rows: ReadonlyArray<Row>): ReadonlyArray<unknown> =>
   columns.map(({ type, value }) => Result.getOrThrow(PgTypes.array(rows.map(value), TYPES[type])))

@@ -17,7 +17,7 @@ import {
 } from "@sealog/server/storage"
 import { type Duration, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
-import { APPEND, APPEND_LEAVING_HELD, type AppendRow, appendParameters } from "./Append.ts"
+import { type AppendRow, appendOf } from "./Append.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
 import { unavailable } from "./Unavailable.ts"
 
@@ -78,6 +78,9 @@ const leftBehindAfter =
       )
     })
 
+/** The result for a stream of which a statement has no row. */
+const NOT_FOUND: Omit<AppendRow, "i"> = { committed: false, actual: null, key_taken: false }
+
 /** `connections`: the size of the client's pool. */
 export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
   const sql = yield* SqlClient.SqlClient
@@ -102,17 +105,17 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(
     function* (batch, { leaveHeld = false } = {}) {
-      const statement = leaveHeld ? APPEND_LEAVING_HELD : APPEND
-      const rows = yield* sql.unsafe<AppendRow>(statement, appendParameters(codec, batch))
-      return yield* Effect.forEach(rows, ({ committed, actual, key_taken }, i) => {
+      const rows = yield* sql.unsafe<AppendRow>(...appendOf(codec, batch, leaveHeld))
+      const found = new Map(rows.map((row) => [row.i, row]))
+      return yield* Effect.forEach(batch, ({ expectedVersion, key }, i) => {
+        const { actual, committed, key_taken } = found.get(i + 1) ?? NOT_FOUND
         if (committed) return Effect.succeed<Appended>({ _tag: "Committed" })
-        const { expectedVersion, key } = batch[i]!
         if (key_taken && (actual ?? 0) === expectedVersion) return Effect.succeed<Appended>({ _tag: "UniqueKeyTaken" })
         if (leaveHeld && actual === null && expectedVersion > 0) return Effect.succeed<Appended>({ _tag: "Held" })
         // Another transaction created the stream while this one looked for it.
         const isNew = actual === null && expectedVersion === 0
-        const found = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
-        return Effect.map(found, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
+        const version = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
+        return Effect.map(version, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
       })
     },
     Effect.tapError(endReadOnlySessions),

@@ -35,13 +35,19 @@ describe("a new stream's number", () => {
           appendParameters(codec, [append], () => number)
         )
       const [first, second] = [firstUpdate("first"), firstUpdate("second")]
-      assert.deepStrictEqual(yield* appendNumbered(first, 7), [{ committed: true, actual: null, key_taken: false }])
-      assert.deepStrictEqual(yield* appendNumbered(second, 7), [{ committed: false, actual: null, key_taken: false }])
+      assert.deepStrictEqual(yield* appendNumbered(first, 7), [
+        { i: 1, committed: true, actual: null, key_taken: false }
+      ])
+      assert.deepStrictEqual(yield* appendNumbered(second, 7), [
+        { i: 1, committed: false, actual: null, key_taken: false }
+      ])
       assert.deepStrictEqual(yield* appendNumbered(second, Number.MAX_SAFE_INTEGER), [
-        { committed: true, actual: null, key_taken: false }
+        { i: 1, committed: true, actual: null, key_taken: false }
       ])
       const elsewhere = { ...first, key: { ...first.key, libraryId: LibraryId.make("other") } }
-      assert.deepStrictEqual(yield* appendNumbered(elsewhere, 7), [{ committed: true, actual: null, key_taken: false }])
+      assert.deepStrictEqual(yield* appendNumbered(elsewhere, 7), [
+        { i: 1, committed: true, actual: null, key_taken: false }
+      ])
       const held = yield* sql`SELECT library_id, stream_number::float8 AS number FROM sealog.payloads ORDER BY 1, 2`
       assert.deepStrictEqual(held, [
         { library_id: "notes", number: 7 },

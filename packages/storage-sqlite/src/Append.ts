@@ -1,14 +1,16 @@
-/** Appends a batch in one transaction: compares every stream's version, then inserts all rows with few statements. */
+/**
+ * Appends a batch in one transaction: compares every stream's version, then inserts all rows with few statements. Plain calls of
+ * prepared statements, because Effect's statements take several times as long (docs/decisions/0065-plain-statements-for-appends.md).
+ */
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
 import type { Append, Appended, StreamKey } from "@sealog/server/ports"
 import { hashBytes, hashText, headAfter, PayloadCodec } from "@sealog/server/storage"
 import { Effect } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqliteClient } from "#driver"
 import { unavailable } from "./Unavailable.ts"
 
 /** Rows of one INSERT. Few sizes, so that few statements are prepared, and each of them once. */
 const CHUNKS = [64, 16, 4, 1] as const
-
-type Row = ReadonlyArray<unknown>
 
 interface Table {
   readonly name: string
@@ -56,41 +58,128 @@ const STREAMS: Table = {
     checkpoint = max(checkpoint, excluded.checkpoint), updated_at = excluded.updated_at`
 }
 
-export const makeAppend = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  const codec = yield* PayloadCodec
+/** Inserts rows, whose values follow one another. */
+type Insert = (values: ReadonlyArray<SQLInputValue>) => void
 
-  const insert = Effect.fnUntraced(function* ({ name, columns, onConflict = "" }: Table, rows: ReadonlyArray<Row>) {
+const prepareInsert = (database: DatabaseSync, { columns, name, onConflict = "" }: Table): Insert => {
+  const row = `(${columns.map(() => "?").join(", ")})`
+  const chunks = CHUNKS.map((size) => ({
+    length: size * columns.length,
+    statement: database.prepare(
+      `INSERT INTO ${name} (${columns.join(", ")}) VALUES ${Array(size).fill(row).join(", ")} ${onConflict}`
+    )
+  }))
+  return (values) => {
     let from = 0
-    for (const size of CHUNKS) {
-      while (rows.length - from >= size) {
-        const row = `(${columns.map(() => "?").join(", ")})`
-        const text = `INSERT INTO ${name} (${columns.join(", ")}) VALUES ${Array(size).fill(row).join(", ")} ${onConflict}`
-        yield* sql.unsafe(text, rows.slice(from, from + size).flat())
-        from += size
+    for (const { length, statement } of chunks) {
+      for (; values.length - from >= length; from += length) {
+        statement.run(...(length === values.length ? values : values.slice(from, from + length)))
       }
     }
+  }
+}
+
+interface Statements {
+  /** The last position and stream number of the log. */
+  readonly last: StatementSync
+  /** The end of a stream by its library and id. */
+  readonly end: StatementSync
+  readonly keyOwner: StatementSync
+  readonly insertEvents: Insert
+  readonly insertPayloads: Insert
+  readonly upsertStreams: Insert
+}
+
+const prepare = (database: DatabaseSync): Statements => ({
+  last: database.prepare(
+    `SELECT (SELECT coalesce(max(position), 0) FROM events) AS position,
+       (SELECT coalesce(max(stream_number), 0) FROM streams) AS number`
+  ),
+  end: database.prepare("SELECT stream_number, version, chain FROM streams WHERE library_id = ? AND stream_id = ?"),
+  keyOwner: database.prepare("SELECT version FROM events WHERE stream_number = ? AND snapshot_id = ?"),
+  insertEvents: prepareInsert(database, EVENTS),
+  insertPayloads: prepareInsert(database, PAYLOADS),
+  upsertStreams: prepareInsert(database, STREAMS)
+})
+
+/** An append to a stream that is where the writer takes it to be. */
+interface Accepted {
+  readonly item: Append
+  readonly streamNumber: number
+}
+
+interface Judged {
+  readonly results: ReadonlyArray<Appended>
+  readonly accepted: ReadonlyArray<Accepted>
+  /** The log's last position before the batch. */
+  readonly position: number
+}
+
+const judge = ({ end, keyOwner, last }: Statements, batch: ReadonlyArray<Append>): Judged => {
+  const { number, position } = last.get() as unknown as { readonly number: number; readonly position: number }
+  let lastNumber = number
+  const accepted: Array<Accepted> = []
+  const results = batch.map((item): Appended => {
+    const { expectedVersion, key } = item
+    const found = end.get(key.libraryId, key.streamId) as unknown as End | undefined
+    const actualVersion = found?.version ?? 0
+    if (actualVersion !== expectedVersion || !isExpectedChain(item, found)) return { _tag: "Conflict", actualVersion }
+    const streamNumber = found?.stream_number ?? lastNumber + 1
+    if (isKeyTaken(keyOwner, streamNumber, item)) return { _tag: "UniqueKeyTaken" }
+    lastNumber = Math.max(lastNumber, streamNumber)
+    accepted.push({ item, streamNumber })
+    return { _tag: "Committed" }
   })
+  return { results, accepted, position }
+}
 
-  /** Reads the streams' numbers and versions in the order of the batch, with the log's last position and stream number. */
-  const readEnds = (batch: ReadonlyArray<Append>) =>
-    sql.unsafe<End>(
-      `SELECT s.stream_number, s.version, s.chain, (SELECT coalesce(max(position), 0) FROM events) AS last_position,
-         (SELECT coalesce(max(stream_number), 0) FROM streams) AS last_number
-       FROM json_each(?) k LEFT JOIN streams s
-       ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
-      [keysJson(batch.map(({ key }) => key))]
-    )
+/** Whether an event's unique key belongs to another event of the stream or of the same append. */
+const isKeyTaken = (keyOwner: StatementSync, streamNumber: number, { events }: Append): boolean => {
+  const keys = new Set<string>()
+  for (const { event } of events) {
+    if (event.uniqueKey === undefined) continue
+    if (keys.has(event.uniqueKey) || keyOwner.get(streamNumber, event.uniqueKey) !== undefined) return true
+    keys.add(event.uniqueKey)
+  }
+  return false
+}
 
-  /** Whether an event's unique key belongs to another event of the stream or of the same append. */
-  const isKeyTaken = (streamNumber: number, { events }: Append) => {
-    const uniqueKeys = events.flatMap(({ event }) => event.uniqueKey ?? [])
-    if (uniqueKeys.length === 0) return Effect.succeed(false)
-    if (new Set(uniqueKeys).size < uniqueKeys.length) return Effect.succeed(true)
-    return Effect.map(
-      sql`SELECT 1 FROM events WHERE stream_number = ${streamNumber} AND snapshot_id IN ${sql.in(uniqueKeys)}`,
-      (rows) => rows.length > 0
-    )
+const insert = (statements: Statements, codec: PayloadCodec, judged: Judged): void => {
+  let { position } = judged
+  const [events, payloads, streams]: [Array<SQLInputValue>, Array<SQLInputValue>, Array<SQLInputValue>] = [[], [], []]
+  for (const { item, streamNumber } of judged.accepted) {
+    for (const { event, payload } of item.events) {
+      position += 1
+      events.push(
+        position,
+        streamNumber,
+        event.version,
+        event.generation,
+        event.type,
+        JSON.stringify(event.data),
+        hashBytes(event.payloadHash),
+        hashBytes(event.chain),
+        event.origin,
+        event.recordedAt,
+        event.checkpoint ? 1 : 0,
+        event.uniqueKey ?? null
+      )
+      if (payload !== null) payloads.push(position, payload.length, codec.pack(item.key, event, payload))
+    }
+    pushStream(streams, streamNumber, item)
+  }
+  statements.insertEvents(events)
+  statements.insertPayloads(payloads)
+  statements.upsertStreams(streams)
+}
+
+export const makeAppend = Effect.gen(function* () {
+  const sql = yield* SqliteClient
+  const codec = yield* PayloadCodec
+  let prepared: Statements | undefined
+  const statementsOf = (database: DatabaseSync): Statements => {
+    prepared ??= prepare(database)
+    return prepared
   }
 
   /** Deletes payloads in slices. Other work of the process, though not of the database, goes on between two of them. */
@@ -109,54 +198,32 @@ export const makeAppend = Effect.gen(function* () {
     }
   })
 
-  return Effect.fnUntraced(
-    function* (batch: ReadonlyArray<Append>) {
-      const ends = yield* readEnds(batch)
-      let { last_position: position = 0, last_number: lastNumber = 0 } = ends[0] ?? {}
-      const results: Array<Appended> = []
-      const [events, payloads, streams]: [Array<Row>, Array<Row>, Array<Row>] = [[], [], []]
-      for (const [i, item] of batch.entries()) {
-        const actualVersion = ends[i]?.version ?? 0
-        const streamNumber = ends[i]?.stream_number ?? lastNumber + 1
-        if (actualVersion !== item.expectedVersion || !isExpectedChain(item, ends[i]?.chain ?? null)) {
-          results.push({ _tag: "Conflict", actualVersion })
-          continue
-        }
-        if (yield* isKeyTaken(streamNumber, item)) {
-          results.push({ _tag: "UniqueKeyTaken" })
-          continue
-        }
-        lastNumber = Math.max(lastNumber, streamNumber)
-        if (item.purgeBefore !== undefined) yield* purge(streamNumber, item.purgeBefore, item.purgeFrom ?? 0)
-        for (const { event, payload } of item.events) {
-          position += 1
-          events.push([
-            position,
-            streamNumber,
-            event.version,
-            event.generation,
-            event.type,
-            JSON.stringify(event.data),
-            hashBytes(event.payloadHash),
-            hashBytes(event.chain),
-            event.origin,
-            event.recordedAt,
-            event.checkpoint ? 1 : 0,
-            event.uniqueKey ?? null
-          ])
-          if (payload !== null) payloads.push([position, payload.length, codec.pack(item.key, event, payload)])
-        }
-        streams.push(streamRow(streamNumber, item))
-        results.push({ _tag: "Committed" })
-      }
-      yield* insert(EVENTS, events)
-      yield* insert(PAYLOADS, payloads)
-      yield* insert(STREAMS, streams)
-      return results
-    },
-    sql.withTransaction,
-    unavailable("append")
-  )
+  const appendInTurns = Effect.fnUntraced(function* (batch: ReadonlyArray<Append>) {
+    const judged = yield* sql.withDatabase((database) => judge(statementsOf(database), batch))
+    for (const { item, streamNumber } of judged.accepted) {
+      if (item.purgeBefore !== undefined) yield* purge(streamNumber, item.purgeBefore, item.purgeFrom ?? 0)
+    }
+    yield* sql.withDatabase((database) => insert(statementsOf(database), codec, judged))
+    return judged.results
+  }, sql.withTransaction)
+
+  const appendAtOnce = (batch: ReadonlyArray<Append>) =>
+    sql.transact((database) => {
+      const statements = statementsOf(database)
+      const judged = judge(statements, batch)
+      insert(statements, codec, judged)
+      return judged.results
+    })
+
+  return (batch: ReadonlyArray<Append>) =>
+    Effect.serviceOption(sql.transactionService).pipe(
+      Effect.flatMap((transaction) =>
+        transaction._tag === "Some" || batch.some(({ purgeBefore }) => purgeBefore !== undefined)
+          ? appendInTurns(batch)
+          : appendAtOnce(batch)
+      ),
+      unavailable("append")
+    )
 })
 
 /** Payloads that one slice of a purge deletes, and their bytes; a larger one is a slice of its own. Some milliseconds. */
@@ -183,28 +250,26 @@ const sliceOf = (found: ReadonlyArray<Purged>): ReadonlyArray<Purged> => {
   return end === -1 ? found : found.slice(0, end)
 }
 
-/** The end of one stream, null if it does not exist, and the end of the log. */
+/** The end of one stream. */
 interface End {
-  readonly stream_number: number | null
-  readonly version: number | null
-  readonly chain: Uint8Array | null
-  readonly last_position: number
-  readonly last_number: number
+  readonly stream_number: number
+  readonly version: number
+  readonly chain: Uint8Array
 }
 
-const isExpectedChain = ({ expectedChain }: Append, chain: Uint8Array | null): boolean =>
-  expectedChain === undefined || expectedChain === (chain === null ? "" : hashText(chain))
+const isExpectedChain = ({ expectedChain }: Append, end: End | undefined): boolean =>
+  expectedChain === undefined || expectedChain === (end === undefined ? "" : hashText(end.chain))
 
 /** Streams as a parameter that `json_each` reads. */
 export const keysJson = (keys: ReadonlyArray<StreamKey>): string =>
   JSON.stringify(keys.map(({ libraryId, streamId }) => [libraryId, streamId]))
 
-const streamRow = (streamNumber: number, { key, events }: Append): Row => {
+const pushStream = (values: Array<SQLInputValue>, streamNumber: number, { events, key }: Append): void => {
   const head = headAfter(events)
   const checkpoint = events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0
   const first = events[0].event.recordedAt
   const last = events.at(-1)?.event.recordedAt ?? first
-  return [
+  values.push(
     streamNumber,
     key.libraryId,
     key.streamId,
@@ -214,5 +279,5 @@ const streamRow = (streamNumber: number, { key, events }: Append): Row => {
     checkpoint,
     first,
     last
-  ]
+  )
 }

@@ -76,9 +76,8 @@ export const size = ({ filename }: SqliteStorageOptions) =>
 /** Provides the SQL client alone, for tools and tests. */
 export const layerClient = (
   options: SqliteStorageOptions & { readonly mustExist?: boolean }
-): Layer.Layer<SqlClient.SqlClient, StorageUnavailable> =>
-  Layer.effect(
-    SqlClient.SqlClient,
+): Layer.Layer<SqlClient.SqlClient | SqliteClient.SqliteClient, StorageUnavailable> =>
+  Layer.effectContext(
     Effect.gen(function* () {
       yield* Effect.try(() => prepareFile(options.filename, options.mustExist === true))
       const context = yield* Layer.build(
@@ -87,7 +86,7 @@ export const layerClient = (
       const sql = Context.get(context, SqlClient.SqlClient)
       yield* sql`PRAGMA synchronous = FULL`
       yield* sql`PRAGMA foreign_keys = ON`
-      return sql
+      return context
     }).pipe(asUnavailable(`open ${options.filename}`))
   )
 
@@ -97,7 +96,7 @@ const requireMigrations = Effect.gen(function* () {
 })
 
 const layerServices = <E>(
-  prepare: Effect.Effect<unknown, E, SqlClient.SqlClient | Scope.Scope>,
+  prepare: Effect.Effect<unknown, E, SqlClient.SqlClient | SqliteClient.SqliteClient | Scope.Scope>,
   { filename }: Pick<SqliteStorageOptions, "filename">
 ) =>
   Layer.effectContext(

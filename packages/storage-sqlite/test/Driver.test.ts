@@ -6,8 +6,7 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Latch, Layer, References } from "effect"
-import { SqlClient } from "effect/sql"
+import { Cause, Context, Effect, Exit, Fiber, Latch, Layer, References } from "effect"
 import * as SqliteClient from "#driver"
 import { SqliteStorage } from "../src/index.ts"
 
@@ -15,7 +14,7 @@ const freshFile = () => join(mkdtempSync(join(tmpdir(), "sealog-driver-")), "tes
 
 const client = (filename: string, busyTimeout = 0) =>
   Effect.map(Layer.build(SqliteClient.layer({ filename, busyTimeout })), (context) =>
-    Context.get(context, SqlClient.SqlClient)
+    Context.get(context, SqliteClient.SqliteClient)
   )
 
 /** Lets other fibers run after this many steps of a fiber. With fewer than three, the fiber makes no progress. */
@@ -43,6 +42,52 @@ describe("the SQLite driver", () => {
       yield* sql.withTransaction(sql`INSERT INTO parent VALUES (2)`)
       assert.strictEqual((yield* sql`SELECT * FROM parent`).length, 1)
       assert.strictEqual((yield* sql`SELECT * FROM child`).length, 0)
+    })
+  )
+
+  it.effect(
+    "commits a plain transaction, or rolls it back when it throws, when SQLite fails, or when its COMMIT fails",
+    () =>
+      Effect.gen(function* () {
+        const sql = yield* client(freshFile())
+        yield* sql`PRAGMA foreign_keys = ON`
+        yield* sql`CREATE TABLE parent (id INTEGER PRIMARY KEY)`
+        yield* sql`CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)`
+        const insert = (row: string) =>
+          sql.transact((database) => {
+            database.exec("INSERT INTO parent VALUES (7)")
+            database.exec(row)
+            if (row.startsWith("--")) throw new Error("not of the database")
+            return database.isTransaction
+          })
+        const thrown = yield* Effect.exit(insert("-- nothing"))
+        assert.isTrue(Exit.isFailure(thrown) && Cause.hasDies(thrown.cause), "an error of the caller is a defect")
+        for (const row of ["INSERT INTO nowhere VALUES (1)", "INSERT INTO child VALUES (1)"]) {
+          assert.strictEqual((yield* Effect.flip(insert(row)))._tag, "SqlError")
+          assert.strictEqual((yield* sql`SELECT * FROM parent`).length, 0)
+        }
+        assert.isTrue(yield* insert("INSERT INTO child VALUES (7)"))
+        assert.strictEqual((yield* sql`SELECT * FROM parent`).length, 1)
+      })
+  )
+
+  it.effect("begins a plain transaction after another fiber's transaction", () =>
+    Effect.gen(function* () {
+      const sql = yield* client(freshFile())
+      yield* sql`CREATE TABLE t (n INTEGER)`
+      const begun = yield* Latch.make()
+      const mayEnd = yield* Latch.make()
+      const first = yield* Effect.forkChild(
+        sql.withTransaction(Effect.all([sql`INSERT INTO t VALUES (1)`, begun.open, mayEnd.await]))
+      )
+      yield* begun.await
+      const second = yield* Effect.forkChild(
+        sql.transact((database) => database.prepare("SELECT count(*) AS count FROM t").get()?.["count"])
+      )
+      yield* Effect.yieldNow
+      yield* mayEnd.open
+      yield* Fiber.join(first)
+      assert.strictEqual(yield* Fiber.join(second), 1)
     })
   )
 

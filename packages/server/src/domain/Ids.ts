@@ -54,7 +54,8 @@ export const DocumentId = Schema.String.check(
 export type DocumentId = typeof DocumentId.Type
 
 /** 32 bytes in URL-safe base64 without padding: BLAKE2b-256 digests and Ed25519 public keys. */
-const base64url32 = Schema.isPattern(/^[A-Za-z0-9_-]{43}$/)
+const BASE64URL_32 = /^[A-Za-z0-9_-]{43}$/
+const base64url32 = Schema.isPattern(BASE64URL_32)
 
 /** BLAKE2b-256, URL-safe base64 without padding. */
 export const Hash = Schema.String.check(base64url32).pipe(Schema.brand("Hash"))
@@ -64,11 +65,16 @@ export type Hash = typeof Hash.Type
 export const PublicKey = Schema.String.check(base64url32).pipe(Schema.brand("PublicKey"))
 export type PublicKey = typeof PublicKey.Type
 
+/** The schema's check, without the schema: most messages are updates, which are checked by hand. */
+export const isPublicKey = (value: unknown): value is PublicKey => typeof value === "string" && BASE64URL_32.test(value)
+
+const SNAPSHOT_ID = /^[A-Za-z0-9_-]{1,64}$/
 /** A snapshot's id, chosen by its author. */
-export const SnapshotId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,64}$/)).pipe(
-  Schema.brand("SnapshotId")
-)
+export const SnapshotId = Schema.String.check(Schema.isPattern(SNAPSHOT_ID)).pipe(Schema.brand("SnapshotId"))
 export type SnapshotId = typeof SnapshotId.Type
+
+export const isSnapshotId = (value: unknown): value is SnapshotId =>
+  typeof value === "string" && SNAPSHOT_ID.test(value)
 
 /** A file, chosen by the client that uploads it (Verdant makes cuids). */
 export const FileId = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_-]{1,128}$/)).pipe(Schema.brand("FileId"))
@@ -76,6 +82,10 @@ export type FileId = typeof FileId.Type
 
 /** Position of an update among one author's updates to one snapshot: 0, 1, 2 … */
 export const UpdateClock = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
+
+/** An update's clock, or a size. */
+export const isNatural = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
 
 /**
  * Clocks by author. Not a Record with branded keys: that drops malformed keys instead of refusing them, and the server would

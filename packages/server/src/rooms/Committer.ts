@@ -74,6 +74,8 @@ export class Committer extends Context.Service<
 
       let lastMillis = 0
       let growth = 0
+      /** `growth` when the first of the waiting appends was queued. */
+      let firstGrowth = 0
       let committingSince: number | undefined
       let begun = 0
       const underWay = () => (committingSince === undefined ? 0 : (elapsed() - begun) / 1000)
@@ -82,11 +84,14 @@ export class Committer extends Context.Service<
 
       /**
        * Lets frames that have arrived, or whose signatures are being checked, share this transaction. It waits while each
-       * turn of the event loop brings more, and for less time than those frames would wait for the next transaction.
+       * turn of the event loop brings more, and for less time than those frames would wait for the next transaction. The fiber
+       * wakes a turn after the first append was queued, so it does not wait for another one when that turn brought nothing.
        */
       const gather = Effect.gen(function* () {
+        const sleeps = waiting.length === 0 && held.length === 0
         yield* held.length === 0 ? some.await : Effect.raceFirst(some.await, Effect.sleep(HELD_AGAIN_MILLIS))
         const until = elapsed() + lastMillis * PATIENCE
+        if (sleeps && growth === firstGrowth) return
         let before: number
         do {
           before = growth
@@ -206,6 +211,7 @@ export class Committer extends Context.Service<
         submit: (take, done) => {
           waiting.push({ take, done })
           growth += 1
+          if (waiting.length === 1) firstGrowth = growth
           some.openUnsafe()
         },
         grown: () => {

@@ -64,11 +64,16 @@ const pruned = (before: number): [NewEvent, null] => [
 ]
 
 /** Events placed after a head, as one append, and the head after them. */
+interface After {
+  readonly append: Append
+  readonly head: StreamHead
+}
+
 const after = (
   key: StreamKey,
   head: StreamHead,
   events: NonEmptyReadonlyArray<[NewEvent, Uint8Array | null]>
-): { readonly append: Append; readonly head: StreamHead } => {
+): After => {
   let end = head
   const placed = events.map(([event, payload], i): PlacedEvent => {
     const at = place(key, end, event, "suite", 1_700_000_000_000 + end.version + i)
@@ -176,6 +181,61 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
           assert.deepStrictEqual(yield* log.heads([key]), [head])
           assert.deepStrictEqual(yield* log.append([{ ...next, expectedChain: head.chain }]), [{ _tag: "Committed" }])
         })
+    )
+
+    it.effect("commits updates to streams that exist, and reports those whose stream is elsewhere", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const keys = [randomKey(), randomKey(), randomKey(), randomKey(), randomKey()] as const
+        const heads = yield* Effect.forEach(keys, (key) => appendAll(key, emptyHead, [update(bytes("first"))]))
+        const [current, stale, other, several] = heads.map((head, i) =>
+          after(keys[i]!, head, [update(bytes(`${i}`)), update(null)])
+        ) as [After, After, After, After]
+        const moved = yield* appendAll(keys[1], heads[1]!, [update(bytes("moved"))])
+        const missing = after(randomKey(), heads[4]!, [update(bytes("missing"))])
+        const results = yield* log.append([
+          current.append,
+          stale.append,
+          { ...other.append, expectedChain: hashOf("another history") },
+          missing.append,
+          { ...several.append, expectedChain: heads[3]!.chain }
+        ])
+        assert.deepStrictEqual(results, [
+          { _tag: "Committed" },
+          { _tag: "Conflict", actualVersion: 2 },
+          { _tag: "Conflict", actualVersion: 1 },
+          { _tag: "Conflict", actualVersion: 0 },
+          { _tag: "Committed" }
+        ])
+        assert.deepStrictEqual(yield* log.heads(keys), [current.head, moved, heads[2]!, several.head, heads[4]!])
+        assert.deepStrictEqual(yield* log.read(keys[0], { after: 1 }), current.append.events)
+        assert.deepStrictEqual(yield* log.read(keys[3], { after: 1 }), several.append.events)
+        assert.strictEqual((yield* log.read(keys[1], { after: 0 })).length, 2)
+        assert.strictEqual((yield* log.read(missing.append.key, { after: 0 })).length, 0)
+      })
+    )
+
+    it.effect("commits batches that name the same streams in different orders, each version once", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const keys = Array.from({ length: 20 }, randomKey)
+        let heads = yield* Effect.forEach(keys, (key) => appendAll(key, emptyHead, [update(bytes("first"))]))
+        for (let round = 0; round < 10; round++) {
+          const appends = keys.map((key, i) => after(key, heads[i]!, [update(bytes(`${round}`))]))
+          const batches = Array.from({ length: 8 }, (_, n) => {
+            const [first, ...rest] = [...appends.slice(n), ...appends.slice(0, n)].map(({ append }) => append)
+            const batch: NonEmptyReadonlyArray<Append> = [first!, ...(n % 2 === 0 ? rest : rest.toReversed())]
+            return batch
+          })
+          const results = yield* Effect.forEach(batches, (batch) => log.append(batch), {
+            concurrency: "unbounded"
+          })
+          const committed = results.flat().filter(({ _tag }) => _tag === "Committed")
+          assert.strictEqual(committed.length, keys.length)
+          heads = appends.map(({ head }) => head)
+        }
+        assert.deepStrictEqual(yield* log.heads(keys), heads)
+      })
     )
 
     it.effect("stores large batches and many events of one stream", () =>

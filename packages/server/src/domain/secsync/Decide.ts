@@ -5,14 +5,14 @@
  * Source: the wire protocol of the `secsync` client 0.5.0.
  */
 
-import { Result } from "effect"
+import { HashMap, Result } from "effect"
 import type { PublicKey } from "../Ids.ts"
 import { noQuota, type Quota } from "../Quota.ts"
 import { ALLOWED_AGAIN, DELETED, EVICTED } from "../Stream.ts"
 import type { DocumentCommand, DocumentRefusal, StoreSnapshot, StoreUpdate } from "./Commands.ts"
 import type { DocumentEvent, SnapshotProof, SnapshotStored, UpdateStored } from "./Events.ts"
 import { covers, nextProof, proofOf } from "./Proofs.ts"
-import { type AuthorClock, type DocumentState, lastClocks } from "./State.ts"
+import { type AuthorClock, authorClock, type DocumentState, lastClocks } from "./State.ts"
 
 /** The parts of a quota that a document is held to, and the use that it and its library make of them. */
 export interface DocumentContext {
@@ -115,7 +115,8 @@ const hasClocksOf = (
     : sameClocks(clocks, parentSnapshotUpdateClocks))
 
 const sameClocks = (clocks: DocumentState["clocks"], claimed: ReadonlyMap<PublicKey, number>): boolean =>
-  clocks.size === claimed.size && Array.from(clocks).every(([key, author]) => claimed.get(key) === author.clock)
+  HashMap.size(clocks) === claimed.size &&
+  Array.from(clocks).every(([key, author]) => claimed.get(key) === author.clock)
 
 /**
  * Whether a client may bring back a snapshot that a restored log does not hold: while no client has written since the restore,
@@ -135,27 +136,27 @@ const decideUpdate = (
   if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
   if (state.active === undefined) return refuse({ _tag: "NoSnapshot" })
   if (command.refSnapshotId !== state.active.snapshotId) return refuse({ _tag: "UpdateOutdated" })
-  const author = state.clocks.get(command.pubKey)
+  const author = authorClock(state, command.pubKey)
   const expected = author === undefined ? 0 : author.clock + 1
   if (command.clock < expected) {
     return refuse(isRepeat(author, command) ? { _tag: "AlreadyStored" } : { _tag: "ClockTaken", expected })
   }
   if (command.clock > expected) return refuse({ _tag: "ClockAhead", expected })
-  const isCrowded = author === undefined && state.clocks.size >= quota.documentAuthors
+  const isCrowded = author === undefined && HashMap.size(state.clocks) >= quota.documentAuthors
   const isLarge = state.bytes + (command.payloadBytes ?? 0) > quota.documentBytes
   // A client that is refused a snapshot rests. A client that is refused an update would send it again at once.
   if (events >= quota.events) return refuse({ _tag: "SnapshotDue" })
   if (isCrowded || isLarge || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
-  return Result.succeed({
-    _tag: "UpdateStored",
-    refSnapshotId: command.refSnapshotId,
-    pubKey: command.pubKey,
-    clock: command.clock,
-    ...sizeOf(command)
-  })
+  const { clock, payloadBytes, pubKey, refSnapshotId } = command
+  // In the order of canonical JSON, of which the chain is made: keys that are in order need no sorting.
+  return Result.succeed(
+    payloadBytes === undefined
+      ? { _tag: "UpdateStored", clock, pubKey, refSnapshotId }
+      : { _tag: "UpdateStored", clock, payloadBytes, pubKey, refSnapshotId }
+  )
 }
 
-const sizeOf = ({ payloadBytes }: StoreSnapshot | StoreUpdate): Pick<UpdateStored, "payloadBytes"> =>
+const sizeOf = ({ payloadBytes }: StoreSnapshot): Pick<SnapshotStored, "payloadBytes"> =>
   payloadBytes === undefined ? {} : { payloadBytes }
 
 const refuse = (refusal: DocumentRefusal): Result.Result<never, DocumentRefusal> => Result.fail(refusal)

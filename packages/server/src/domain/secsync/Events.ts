@@ -1,6 +1,6 @@
 /** The events of a Secsync document, as the log stores them. */
 import { Schema } from "effect"
-import { Hash, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../Ids.ts"
+import { Hash, isNatural, isPublicKey, isSnapshotId, PublicKey, SnapshotId, UpdateClock, UpdateClocks } from "../Ids.ts"
 import { ALLOWED_AGAIN, DELETED, EVICTED, type NewEvent, PRUNED, type StreamEvent } from "../Stream.ts"
 
 /** The fields of a snapshot from which the proof of its child is made. */
@@ -85,4 +85,15 @@ export const withUniqueKey = (event: StreamEvent): StreamEvent =>
 const decodeEvent = Schema.decodeUnknownSync(DocumentEvent)
 
 /** Decodes a stream's event. Throws when it is not a document's event: a damaged log is not served. */
-export const fromStreamEvent = (event: StreamEvent): DocumentEvent => decodeEvent({ ...event.data, _tag: event.type })
+export const fromStreamEvent = (event: StreamEvent): DocumentEvent =>
+  (event.type === "UpdateStored" ? asUpdate(event.data) : undefined) ?? decodeEvent({ ...event.data, _tag: event.type })
+
+/** An update's data as its event, checked by hand as strictly as by the schema; else undefined. Most events are updates. */
+const asUpdate = (data: object | null): UpdateStored | undefined => {
+  // The data of a damaged event may be any JSON.
+  if (data === null) return undefined
+  const { clock, payloadBytes, pubKey, refSnapshotId } = data as Partial<UpdateStored>
+  if (!isSnapshotId(refSnapshotId) || !isPublicKey(pubKey) || !isNatural(clock)) return undefined
+  if (isNatural(payloadBytes)) return { _tag: "UpdateStored", refSnapshotId, pubKey, clock, payloadBytes }
+  return "payloadBytes" in data ? undefined : { _tag: "UpdateStored", refSnapshotId, pubKey, clock }
+}

@@ -1,4 +1,5 @@
 /** The state of a Secsync document, folded from its events. */
+import { HashMap, Option } from "effect"
 import type { DocumentId, PublicKey } from "../Ids.ts"
 import { ALLOWED_AGAIN, DELETED, EVICTED, PRUNED, type StreamEvent } from "../Stream.ts"
 import { type DocumentEvent, type Evicted, fromStreamEvent, type SnapshotProof } from "./Events.ts"
@@ -13,7 +14,8 @@ export interface AuthorClock {
 export interface DocumentState {
   readonly documentId: DocumentId
   readonly active: (SnapshotProof & { readonly payloadHash: string }) | undefined
-  readonly clocks: ReadonlyMap<PublicKey, AuthorClock>
+  /** Persistent: an update costs the same whatever the number of authors (docs/decisions/0064-clocks-that-share-their-past.md). */
+  readonly clocks: HashMap.HashMap<PublicKey, AuthorClock>
   /** The number of updates to the active snapshot. */
   readonly updates: number
   /** Bytes of the active snapshot and its updates, as far as their events say it. */
@@ -31,7 +33,7 @@ export interface DocumentState {
 export const initial = (documentId: DocumentId): DocumentState => ({
   documentId,
   active: undefined,
-  clocks: new Map(),
+  clocks: HashMap.empty(),
   updates: 0,
   bytes: 0,
   evicted: undefined,
@@ -55,8 +57,8 @@ export const evolve = (
       return { ...initial(state.documentId), active, bytes, writtenAt, isCreated: true }
     }
     case "UpdateStored": {
-      const previous = state.clocks.get(event.pubKey)
-      const clocks = new Map(state.clocks).set(event.pubKey, { clock: event.clock, payloadHash, previous })
+      const previous = authorClock(state, event.pubKey)
+      const clocks = HashMap.set(state.clocks, event.pubKey, { clock: event.clock, payloadHash, previous })
       return { ...state, clocks, writtenAt, updates: state.updates + 1, bytes: state.bytes + (event.payloadBytes ?? 0) }
     }
     case EVICTED:
@@ -78,6 +80,10 @@ export const fold = (documentId: DocumentId, events: Iterable<StreamEvent>): Doc
   for (const event of events) state = evolve(state, fromStreamEvent(event), event.payloadHash, event.recordedAt)
   return state
 }
+
+/** An author's last update to the active snapshot; undefined: the author has none. */
+export const authorClock = ({ clocks }: Pick<DocumentState, "clocks">, pubKey: PublicKey): AuthorClock | undefined =>
+  Option.getOrUndefined(HashMap.get(clocks, pubKey))
 
 /** Each author's last clock. */
 export const lastClocks = (clocks: DocumentState["clocks"]): Record<PublicKey, number> =>

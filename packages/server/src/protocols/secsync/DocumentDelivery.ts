@@ -20,7 +20,7 @@ import type { SnapshotId } from "../../domain/Ids.ts"
 import { DELETED, type StreamEvent } from "../../domain/Stream.ts"
 import { mayComeBack } from "../../domain/secsync/Decide.ts"
 import { fromStreamEvent } from "../../domain/secsync/Events.ts"
-import type { DocumentState } from "../../domain/secsync/State.ts"
+import { authorClock, type DocumentState } from "../../domain/secsync/State.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Committed, FailReason, Subscriber } from "../../rooms/RoomProtocol.ts"
@@ -333,6 +333,6 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
 }
 
 /** Whether a document is at the snapshot that a client knows, and holds every update that the client knows. */
-const contains = ({ active, clocks }: DocumentState, known: Known): boolean =>
-  active?.snapshotId === known.snapshotId &&
-  Array.from(known.clocks).every(([pubKey, clock]) => (clocks.get(pubKey)?.clock ?? -1) >= clock)
+const contains = (state: DocumentState, known: Known): boolean =>
+  state.active?.snapshotId === known.snapshotId &&
+  Array.from(known.clocks).every(([pubKey, clock]) => (authorClock(state, pubKey)?.clock ?? -1) >= clock)

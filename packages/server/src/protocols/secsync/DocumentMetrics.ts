@@ -1,5 +1,5 @@
 /** Shows how many open documents are near their quotas. Each scrape looks at all of them. */
-import { Effect, type Scope } from "effect"
+import { Effect, HashMap, type Scope } from "effect"
 import { NEAR_QUOTA, type Quota } from "../../domain/Quota.ts"
 import type { DocumentState } from "../../domain/secsync/index.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
@@ -14,7 +14,7 @@ type Part = (typeof Metrics.DOCUMENT_QUOTA_PARTS)[number]
 
 const useOf = ({ local, state }: OpenDocument): Pick<Quota, Part> => {
   const { bytes, clocks } = state()
-  return { documentBytes: bytes, documentAuthors: clocks.size, events: local.events }
+  return { documentBytes: bytes, documentAuthors: HashMap.size(clocks), events: local.events }
 }
 
 /** Shows the documents until the scope closes. */

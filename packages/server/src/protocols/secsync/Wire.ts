@@ -6,6 +6,9 @@ import {
   decodeDocumentId,
   type Hash,
   Hash as HashSchema,
+  isNatural,
+  isPublicKey,
+  isSnapshotId,
   PublicKey,
   SnapshotId,
   UpdateClock,
@@ -89,6 +92,7 @@ const decodeSnapshot = Schema.decodeUnknownOption(
   })
 )
 const decodeUpdate = Schema.decodeUnknownOption(message({ refSnapshotId: SnapshotId, clock: UpdateClock }))
+type DecodedUpdate = Option.Option.Value<ReturnType<typeof decodeUpdate>>
 const decodeEphemeral = Schema.decodeUnknownOption(message({}))
 
 /** Most values in a frame (see `hasFewValues`). A snapshot has one clock for each author, besides the app's own fields. */
@@ -113,7 +117,9 @@ export const makeDecoder = (schemas: PublicDataSchemas = {}) => {
     }
     const publicData = fieldOf(json, "publicData")
     if (fieldOf(publicData, "snapshotId") !== undefined) return asSnapshot(json, publicData, accepts.snapshot)
-    if (fieldOf(publicData, "refSnapshotId") !== undefined) return asUpdate(json, publicData, accepts.update)
+    if (fieldOf(publicData, "refSnapshotId") !== undefined) {
+      return asPlainUpdate(json, accepts.update) ?? asUpdate(json, publicData, accepts.update)
+    }
     return asEphemeral(json, publicData, accepts.ephemeralMessage)
   }
 }
@@ -152,6 +158,37 @@ const asUpdate = (json: unknown, publicData: unknown, accepts: (data: unknown) =
   return { _tag: "Update", ...sealed("secsync_update", decoded.value, publicData), refSnapshotId, clock }
 }
 
+const [BASE64URL, NONCE, SIGNATURE] = [/^[A-Za-z0-9_-]+$/, /^[A-Za-z0-9_-]{32}$/, /^[A-Za-z0-9_-]{86}$/]
+
+/**
+ * An update that has its known fields and no other, checked by hand as strictly as by `asUpdate`: most frames are such updates.
+ * Undefined for any other frame, on which `asUpdate` decides.
+ */
+const asPlainUpdate = (json: unknown, accepts: (data: unknown) => boolean): UpdateMessage | undefined => {
+  const { ciphertext, nonce, publicData, signature } = json as Partial<DecodedUpdate>
+  const { clock, docId, pubKey, refSnapshotId } = publicData as Partial<DecodedUpdate["publicData"]>
+  const isPlain =
+    hasFourFields(json as object) &&
+    hasFourFields(publicData as object) &&
+    isText(ciphertext, BASE64URL) &&
+    isText(nonce, NONCE) &&
+    isText(signature, SIGNATURE) &&
+    typeof docId === "string" &&
+    docId.isWellFormed() &&
+    isPublicKey(pubKey) &&
+    isSnapshotId(refSnapshotId) &&
+    isNatural(clock) &&
+    accepts(publicData)
+  if (!isPlain) return undefined
+  const canonical = `{"clock":${clock},"docId":${JSON.stringify(docId)},"pubKey":"${pubKey}","refSnapshotId":"${refSnapshotId}"}`
+  const sealed = sealedAs("secsync_update", { ciphertext, nonce, signature, docId, pubKey, canonical })
+  return { _tag: "Update", ...sealed, refSnapshotId, clock }
+}
+
+const isText = (value: unknown, pattern: RegExp): value is string => typeof value === "string" && pattern.test(value)
+
+const hasFourFields = (value: object): boolean => Object.keys(value).length === 4
+
 const asEphemeral = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
   const decoded = decodeEphemeral(json)
   if (Option.isNone(decoded) || !isCanonical(publicData) || !accepts(publicData)) return { _tag: "NotAMessage" }
@@ -174,15 +211,30 @@ const sealed = (
   publicData: unknown
 ): Sealed => {
   const { ciphertext, nonce, signature } = message
+  const { docId, pubKey } = message.publicData
   const canonical = canonicalJson(publicData as object)
+  return sealedAs(domain, { ciphertext, nonce, signature, docId, pubKey, canonical })
+}
+
+interface SealedParts {
+  readonly ciphertext: string
+  readonly nonce: string
+  readonly signature: string
+  readonly docId: string
+  readonly pubKey: PublicKey
+  /** The canonical JSON of the public data. */
+  readonly canonical: string
+}
+
+const sealedAs = (domain: string, { ciphertext, nonce, signature, docId, pubKey, canonical }: SealedParts): Sealed => {
   const encoded = Buffer.from(canonical).toString("base64url")
   return {
-    documentId: decodeDocumentId(message.publicData.docId),
-    pubKey: message.publicData.pubKey,
+    documentId: decodeDocumentId(docId),
+    pubKey,
     signed: {
       text: `${domain}{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":"${encoded}"}`,
       signature,
-      pubKey: message.publicData.pubKey
+      pubKey
     },
     payload: Buffer.from(
       `{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":${canonical},"signature":"${signature}"}`

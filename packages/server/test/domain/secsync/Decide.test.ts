@@ -1,6 +1,6 @@
 /** The rules of a Secsync document, one by one: given a history, when a message arrives, then an event or a refusal. */
 import { assert, describe, it } from "@effect/vitest"
-import { Result } from "effect"
+import { HashMap, Result } from "effect"
 import { DocumentId, Hash, LibraryId, PublicKey, SnapshotId } from "../../../src/domain/Ids.ts"
 import { noQuota, type QuotaChange } from "../../../src/domain/Quota.ts"
 import { emptyHead, place, type StreamEvent } from "../../../src/domain/Stream.ts"
@@ -80,6 +80,22 @@ describe("a document that is made or deleted", () => {
   })
 })
 
+describe("a document with many authors", () => {
+  it("keeps each author's clock, in each of its states", () => {
+    const authors = Array.from({ length: 1000 }, (_, i) => PublicKey.make(`${i}`.padStart(43, "A")))
+    const states = [Secsync.initial(docId)]
+    for (const pubKey of authors) {
+      const event = { _tag: "UpdateStored", refSnapshotId: SnapshotId.make("s"), pubKey, clock: 0 } as const
+      states.push(Secsync.evolve(states.at(-1)!, event, pubKey))
+    }
+    for (const i of [0, 1, 500, 999, 1000]) {
+      const state = states[i]!
+      const known = authors.filter((pubKey) => Secsync.authorClock(state, pubKey)?.payloadHash === pubKey)
+      assert.deepStrictEqual(known, authors.slice(0, i))
+    }
+  })
+})
+
 describe("an empty document", () => {
   it("begins with a snapshot without a parent", () => {
     assert.deepStrictEqual(given().when(s1), storedSnapshot(s1))
@@ -90,7 +106,7 @@ describe("an empty document", () => {
       parentSnapshotProof: childProof(undefined),
       payloadHash: payloadHashOf(s1)
     })
-    assert.strictEqual(state.clocks.size + state.updates, 0)
+    assert.strictEqual(HashMap.size(state.clocks) + state.updates, 0)
   })
 
   it("refuses a first snapshot with any proof but the empty one", () => {
@@ -131,7 +147,7 @@ describe("a snapshot", () => {
     assert.deepStrictEqual(given(s1, a0, b0, a1).when(s2), storedSnapshot(s2))
     const state = stateAfter(s1, a0, b0, a1, s2)
     assert.strictEqual(state.active?.snapshotId, s2.publicData.snapshotId)
-    assert.strictEqual(state.clocks.size, 0)
+    assert.strictEqual(HashMap.size(state.clocks), 0)
     assert.strictEqual(state.updates, 0)
   })
 
@@ -302,7 +318,7 @@ describe("an eviction", () => {
     assert.deepStrictEqual(given(s1, a0, b0, a1).when(evict), Result.succeed(evicted))
     const state = stateAfter(s1, a0, b0, a1, evict)
     assert.isUndefined(state.active)
-    assert.strictEqual(state.clocks.size, 0)
+    assert.strictEqual(HashMap.size(state.clocks), 0)
     assert.strictEqual(state.updates, 0)
     assert.deepStrictEqual(state.evicted, evicted)
   })
