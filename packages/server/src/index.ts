@@ -49,6 +49,7 @@ export {
   VerdantLibraries,
   WriteRefused
 } from "./protocols/verdant/VerdantLibraries.ts"
+export { FrameTracer, type TraceOptions } from "./rooms/FrameTraces.ts"
 export { LogIsStandby } from "./rooms/LogEpoch.ts"
 export { Signatures } from "./signatures/Signatures.ts"
 export type { WebhookOptions } from "./webhooks/WebhookOptions.ts"

@@ -29,18 +29,25 @@ export interface ServerProcessOptions {
   readonly args?: ReadonlyArray<string>
   /** A program that Node runs in place of `sync-admin`, with the same arguments. */
   readonly program?: ReadonlyArray<string>
+  /** More variables of its environment. */
+  readonly variables?: Readonly<Record<string, string>>
 }
 
 /** Starts a server process, and waits until it listens. */
 export const spawnServer = (
   database: string,
-  { port, args = [], program = [syncAdmin] }: ServerProcessOptions = {}
+  { port, args = [], program = [syncAdmin], variables = {} }: ServerProcessOptions = {}
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
     const free = port ?? (yield* Effect.promise(freePort))
     const serve = ["serve", "--port", String(free), "--host", "127.0.0.1", "--database", database, ...args]
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, [...program, ...serve], { env, stdio: ["ignore", "pipe", "pipe"] })),
+      Effect.sync(() =>
+        spawn(process.execPath, [...program, ...serve], {
+          env: { ...env, ...variables },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+      ),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     let output = ""

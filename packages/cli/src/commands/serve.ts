@@ -4,6 +4,7 @@ import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { checkpointFlags, checkpointsOf } from "../input/serveCheckpoints.ts"
 import { exportedFlags, exportFlags, verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
+import { throwNoCollector, traceFlags, traceRatioOf } from "../input/traceSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
 const DEV_LIBRARY = "playground"
@@ -27,7 +28,7 @@ With --dev the server makes a secret, listens on this machine only, answers only
 
 Log lines go to stderr. --log-level debug adds a line for each connection, refusal and stage of a frame. SIGUSR2 changes the level to debug while the server runs, and a second one back.
 
-With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves metrics for Prometheus. With OTEL_EXPORTER_OTLP_ENDPOINT it sends them to an OpenTelemetry collector.`
+With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves metrics for Prometheus. With OTEL_EXPORTER_OTLP_ENDPOINT it sends them to an OpenTelemetry collector, and with --trace-ratio also the traces of frames.`
   static override examples = [
     "<%= config.bin %> serve --dev",
     "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db",
@@ -135,6 +136,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     ...verdantFlags,
     ...tokenFlags,
     ...metricsFlags,
+    ...traceFlags,
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -173,7 +175,9 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const Effect = await import("effect/Effect")
     const Layer = await import("effect/Layer")
     const metrics = metricsSettings(flags)
-    const exporter = await (await import("../backends/otlp.ts")).otlpMetrics()
+    const sampleRatio = traceRatioOf(flags["trace-ratio"])
+    const otlp = await (await import("../backends/otlp.ts")).otlpLayers(sampleRatio > 0)
+    if (sampleRatio > 0 && otlp.traces === undefined) throwNoCollector()
     const { backendOf } = await import("../backends/storage.ts")
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
@@ -189,6 +193,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       port: flags.port,
       quota,
       metrics,
+      traces: { sampleRatio },
       webhooks: { deliver: flags.webhooks },
       ...(flags.scrub === undefined ? {} : { scrub: scrubOf(flags.scrub) }),
       ...verdantSettings(flags),
@@ -221,13 +226,13 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
     const layer = Layer.merge(SyncServer.layerWithAccess(options), await checkpointsOf(flags)).pipe(
       Layer.provideMerge(JwtAccess.layer(tokens)),
-      Layer.provide([fileLinks, await blobStoreOf(flags.files)]),
+      Layer.provide([fileLinks, await blobStoreOf(flags.files), otlp.traces ?? Layer.empty]),
       Layer.provide(storage)
     )
     let port = flags.port
     const running = Effect.gen({ self: this }, function* () {
       yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
-      const services = yield* Layer.build(exporter === undefined ? layer : Layer.merge(layer, exporter))
+      const services = yield* Layer.build(otlp.metrics === undefined ? layer : Layer.merge(layer, otlp.metrics))
       const { metricsPort } = Context.get(services, SyncServer)
       port = Context.get(services, SyncServer).port
       const url = `ws://${hostInUrl(host)}:${port}`

@@ -4,6 +4,7 @@ import type { AccessOptions } from "../ports/Access.ts"
 import type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
+import type { TraceOptions } from "../rooms/FrameTraces.ts"
 import type { QuotaPolicy } from "../rooms/Quotas.ts"
 import type { ScrubOptions } from "../rooms/Scrub.ts"
 import type { WebhookOptions } from "../webhooks/WebhookOptions.ts"
@@ -40,6 +41,8 @@ export interface EdgeOptions {
   readonly quotaOf?: QuotaPolicy
   /** Where the metrics are served (docs/metrics.md). Default: nowhere. In the server of an app they need a port of their own. */
   readonly metrics?: MetricsOptions
+  /** Which frames become spans of Effect's tracer (docs/operations.md). Default: none. */
+  readonly traces?: TraceOptions
   /** How fast and how often the server compares the whole log with its hashes. Defaults: see `ScrubOptions`. */
   readonly scrub?: Partial<ScrubOptions>
   /** For the webhooks that `sync-admin webhook add` makes. Defaults: see `WebhookOptions`. */

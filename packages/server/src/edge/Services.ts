@@ -14,6 +14,7 @@ import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { Damage } from "../rooms/Damage.ts"
+import { layerFrameTraces } from "../rooms/FrameTraces.ts"
 import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Openings } from "../rooms/Openings.ts"
@@ -51,5 +52,6 @@ export const provideServices =
       Layer.provide(MeasuredEventLog.layer),
       Layer.provide(VerifiedEventLog.layer),
       Layer.provide(Damage.layer),
+      Layer.provide(layerFrameTraces(options.traces)),
       Layer.provide(layerRisingClock)
     )
