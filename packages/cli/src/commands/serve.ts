@@ -1,5 +1,6 @@
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { durationOf } from "../input/durations.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { checkpointFlags, checkpointsOf } from "../input/serveCheckpoints.ts"
 import { exportedFlags, exportFlags, verdantFlags, verdantSettings } from "../input/serveSettings.ts"
@@ -87,6 +88,11 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       description:
         "how much of the log is compared with its hashes in a second while the server runs, to find damage: 512KiB, 4MiB, off (default: 1MiB)",
       env: "SEALOG_SCRUB"
+    }),
+    canary: Flags.string({
+      description:
+        "how often the server writes to a document of its own, by which the metrics know the lag from one end to the other: 30s, 5m; the log keeps each write (default: never)",
+      env: "SEALOG_CANARY"
     }),
     "create-documents": Flags.boolean({
       description:
@@ -194,6 +200,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       quota,
       metrics,
       traces: { sampleRatio },
+      ...(flags.canary === undefined ? {} : { canary: { every: durationOf(flags.canary) } }),
       webhooks: { deliver: flags.webhooks },
       ...(flags.scrub === undefined ? {} : { scrub: scrubOf(flags.scrub) }),
       ...verdantSettings(flags),

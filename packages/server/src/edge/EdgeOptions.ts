@@ -1,6 +1,7 @@
 /** The settings of a server's edge and of what is behind it, for a server of its own and for the server of an app. */
 import type { QuotaChange } from "../domain/Quota.ts"
 import type { AccessOptions } from "../ports/Access.ts"
+import type { CanaryOptions } from "../protocols/secsync/Canary.ts"
 import type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
@@ -43,6 +44,8 @@ export interface EdgeOptions {
   readonly metrics?: MetricsOptions
   /** Which frames become spans of Effect's tracer (docs/operations.md). Default: none. */
   readonly traces?: TraceOptions
+  /** The server's own document, by which the metrics know the lag from one end to the other. Default: none. */
+  readonly canary?: CanaryOptions
   /** How fast and how often the server compares the whole log with its hashes. Defaults: see `ScrubOptions`. */
   readonly scrub?: Partial<ScrubOptions>
   /** For the webhooks that `sync-admin webhook add` makes. Defaults: see `WebhookOptions`. */

@@ -3,6 +3,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
 import { layerRisingClock } from "../internal/RisingClock.ts"
 import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
+import { layerCanary } from "../protocols/secsync/Canary.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -29,7 +30,7 @@ import type { EdgeOptions } from "./EdgeOptions.ts"
 export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-    Layer.mergeAll(layer, layerWebhooks(options.webhooks), layerScrub(options.scrub)).pipe(
+    Layer.mergeAll(layer, layerWebhooks(options.webhooks), layerScrub(options.scrub), layerCanary(options.canary)).pipe(
       Layer.provide(GrownStreams.layer),
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
       Layer.provideMerge(SecsyncDocuments.layer),
