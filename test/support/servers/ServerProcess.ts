@@ -71,16 +71,21 @@ export const spawnServer = (
     return { url, port: listening, pid: child.pid!, kill: end("SIGKILL"), stop: end("SIGTERM") }
   })
 
-/** Runs a `sync-admin` command with `--json`. */
-export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
-  Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
-    const options = { env, maxBuffer: 64 * 1024 * 1024 }
-    const all = [syncAdmin, ...args, "--json", "--database", database]
-    execFile(process.execPath, all, options, (error, stdout, stderr) => {
-      const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1
-      resume(Effect.succeed({ exitCode, stdout, stderr }))
+/** Runs a command of another build of `sync-admin` with `--json`. */
+export const runCommandOf =
+  (program: string) =>
+  (database: string, ...args: ReadonlyArray<string>) =>
+    Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
+      const options = { env, maxBuffer: 64 * 1024 * 1024 }
+      const all = [program, ...args, "--json", "--database", database]
+      execFile(process.execPath, all, options, (error, stdout, stderr) => {
+        const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1
+        resume(Effect.succeed({ exitCode, stdout, stderr }))
+      })
     })
-  })
+
+/** Runs a `sync-admin` command with `--json`. */
+export const runCommand = runCommandOf(syncAdmin)
 
 /** Signs a token that every test server accepts. */
 export const mintToken = (libraryId: string, userId = "somebody") =>
