@@ -7,7 +7,7 @@ import { Effect, type Scope } from "effect"
 const cli = join(import.meta.dirname, "../../packages/cli")
 
 /** The migration that the next version has, and this one does not. */
-export const NEXT_MIGRATION = "0003_of_the_next_version"
+export const NEXT_MIGRATION = "of_the_next_version"
 
 const STATEMENTS = [
   "ALTER TABLE sealog.streams ADD COLUMN later text",
@@ -39,7 +39,7 @@ const addMigration = (chunks: string): void => {
     const body = STATEMENTS.map((statement) => `yield* sql.unsafe(${JSON.stringify(statement)});`).join(" ")
     writeFileSync(
       file,
-      text.replace(last, (found) => `${found}, "${NEXT_MIGRATION}": ${head} ${body} })`)
+      text.replace(last, (found) => `${found}, "0003_${NEXT_MIGRATION}": ${head} ${body} })`)
     )
     return
   }
