@@ -70,7 +70,9 @@ const startPrometheus: (metricsPort: number) => Effect.Effect<Prometheus, never,
 const start = Effect.gen(function* () {
   const database = yield* freshStorage
   const metricsPort = yield* Effect.promise(freePort)
-  const server = yield* spawnServer(database, { args: ["--metrics-port", String(metricsPort)] })
+  const server = yield* spawnServer(database, {
+    args: ["--metrics-port", String(metricsPort), "--canary", "1s"]
+  })
   const token = yield* mintToken(randomName())
   const [author, docId] = [makeAuthor(), randomName()]
   const connect = connectRaw({ url: server.url, documentId: docId, token })
@@ -146,6 +148,10 @@ describe("the files for Prometheus and Grafana", () => {
         "the alert fires",
         Effect.map(prometheus.firing, (alerts) => alerts.includes("SealogCommitHeldUp"))
       )
+      yield* until(
+        "so does that of the canary",
+        Effect.map(prometheus.firing, (alerts) => alerts.includes("SealogCanaryLate"))
+      )
       yield* release
       // The server may have given the commit up, and closed its author.
       const again = yield* connect
@@ -153,7 +159,7 @@ describe("the files for Prometheus and Grafana", () => {
       yield* again.next("update-saved")
       yield* until(
         "the alert ends",
-        Effect.map(prometheus.firing, (alerts) => !alerts.includes("SealogCommitHeldUp"))
+        Effect.map(prometheus.firing, (alerts) => alerts.length === 0)
       )
     })
   )

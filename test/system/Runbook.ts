@@ -55,6 +55,8 @@ export interface Runbook {
   readonly next: Effect.Effect<string>
   /** Runs all blocks that are left, and asserts that there were some. */
   readonly rest: Effect.Effect<string>
+  /** Puts another build of `sync-admin` in the place of this one: commands and units that start from now on use it. */
+  readonly install: (program: string) => void
   /** Runs commands that are on no page. */
   readonly run: (commands: string) => Effect.Effect<string>
   /** The process of a unit; undefined: it does not run. */
@@ -93,7 +95,8 @@ export const openRunbook = Effect.fnUntraced(function* (page: string, { settings
   const bin = join(folder, "bin")
   for (const name of ["bin", "units", "data", "backups"]) mkdirSync(join(folder, name))
   const script = (name: string, text: string) => writeFileSync(join(bin, name), text, { mode: 0o755 })
-  script("sync-admin", `#!/bin/sh\nexec node "${syncAdmin}" "$@"\n`)
+  const install = (program: string) => script("sync-admin", `#!/bin/sh\nexec node "${program}" "$@"\n`)
+  install(syncAdmin)
   script("systemctl", SYSTEMCTL)
   symlinkSync(process.execPath, join(bin, "node"))
   const file = join(folder, "env")
@@ -148,7 +151,7 @@ export const openRunbook = Effect.fnUntraced(function* (page: string, { settings
     return existsSync(path) ? Number(readFileSync(path, "utf8")) : undefined
   }
   const logOf = (unit: string): string => readFileSync(join(folder, "units", `${unit}.log`), "utf8")
-  return { folder, next, rest, run, pidOf, logOf } satisfies Runbook
+  return { folder, next, rest, install, run, pidOf, logOf } satisfies Runbook
 })
 
 export const kill = (pid: number | undefined): void => {

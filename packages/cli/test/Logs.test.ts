@@ -98,6 +98,13 @@ describe("the metrics", () => {
     await server.stop("SIGTERM")
   })
 
+  it("and traces need a ratio that is one, and a collector", async () => {
+    const wrong = await run(["serve", "--port", "0", "--trace-ratio", "2", "--json"], { cwd: freshFolder() })
+    assert.deepStrictEqual([wrong.code, errorOf(wrong).code], [2, "TRACE_RATIO_INVALID"])
+    const nowhere = await run(["serve", "--port", "0", "--trace-ratio", "0.5", "--json"], { cwd: freshFolder() })
+    assert.deepStrictEqual([nowhere.code, errorOf(nowhere).code], [2, "NO_COLLECTOR"])
+  })
+
   it("go to an OpenTelemetry collector, if the variables name one", async () => {
     const bodies: Array<Buffer> = []
     const collector = createServer((request, response) => {

@@ -28,6 +28,7 @@ export { ClientRefused, type Transport, Transports } from "./edge/Transports.ts"
 export { CurrentLogThreshold, LogThreshold } from "./internal/LogThreshold.ts"
 export { showMetrics } from "./metrics/Family.ts"
 export * from "./ports/index.ts"
+export type { CanaryOptions } from "./protocols/secsync/Canary.ts"
 export { DocumentRefused, SecsyncDocuments } from "./protocols/secsync/SecsyncDocuments.ts"
 export type { SecsyncOptions } from "./protocols/secsync/Sessions.ts"
 export type {
@@ -49,6 +50,7 @@ export {
   VerdantLibraries,
   WriteRefused
 } from "./protocols/verdant/VerdantLibraries.ts"
+export { FrameTracer, type TraceOptions } from "./rooms/FrameTraces.ts"
 export { LogIsStandby } from "./rooms/LogEpoch.ts"
 export { Signatures } from "./signatures/Signatures.ts"
 export type { WebhookOptions } from "./webhooks/WebhookOptions.ts"

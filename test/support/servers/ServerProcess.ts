@@ -29,18 +29,25 @@ export interface ServerProcessOptions {
   readonly args?: ReadonlyArray<string>
   /** A program that Node runs in place of `sync-admin`, with the same arguments. */
   readonly program?: ReadonlyArray<string>
+  /** More variables of its environment. */
+  readonly variables?: Readonly<Record<string, string>>
 }
 
 /** Starts a server process, and waits until it listens. */
 export const spawnServer = (
   database: string,
-  { port, args = [], program = [syncAdmin] }: ServerProcessOptions = {}
+  { port, args = [], program = [syncAdmin], variables = {} }: ServerProcessOptions = {}
 ): Effect.Effect<ServerProcess, never, Scope.Scope> =>
   Effect.gen(function* () {
     const free = port ?? (yield* Effect.promise(freePort))
     const serve = ["serve", "--port", String(free), "--host", "127.0.0.1", "--database", database, ...args]
     const child = yield* Effect.acquireRelease(
-      Effect.sync(() => spawn(process.execPath, [...program, ...serve], { env, stdio: ["ignore", "pipe", "pipe"] })),
+      Effect.sync(() =>
+        spawn(process.execPath, [...program, ...serve], {
+          env: { ...env, ...variables },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+      ),
       (child) => Effect.sync(() => child.kill("SIGKILL"))
     )
     let output = ""
@@ -64,16 +71,21 @@ export const spawnServer = (
     return { url, port: listening, pid: child.pid!, kill: end("SIGKILL"), stop: end("SIGTERM") }
   })
 
-/** Runs a `sync-admin` command with `--json`. */
-export const runCommand = (database: string, ...args: ReadonlyArray<string>) =>
-  Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
-    const options = { env, maxBuffer: 64 * 1024 * 1024 }
-    const all = [syncAdmin, ...args, "--json", "--database", database]
-    execFile(process.execPath, all, options, (error, stdout, stderr) => {
-      const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1
-      resume(Effect.succeed({ exitCode, stdout, stderr }))
+/** Runs a command of another build of `sync-admin` with `--json`. */
+export const runCommandOf =
+  (program: string) =>
+  (database: string, ...args: ReadonlyArray<string>) =>
+    Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
+      const options = { env, maxBuffer: 64 * 1024 * 1024 }
+      const all = [program, ...args, "--json", "--database", database]
+      execFile(process.execPath, all, options, (error, stdout, stderr) => {
+        const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1
+        resume(Effect.succeed({ exitCode, stdout, stderr }))
+      })
     })
-  })
+
+/** Runs a `sync-admin` command with `--json`. */
+export const runCommand = runCommandOf(syncAdmin)
 
 /** Signs a token that every test server accepts. */
 export const mintToken = (libraryId: string, userId = "somebody") =>

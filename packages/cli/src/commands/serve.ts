@@ -1,10 +1,12 @@
 import { join } from "node:path"
 import { Flags } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
+import { durationOf } from "../input/durations.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { checkpointFlags, checkpointsOf } from "../input/serveCheckpoints.ts"
 import { exportedFlags, exportFlags, verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
+import { throwNoCollector, traceFlags, traceRatioOf } from "../input/traceSettings.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 
 const MIB = 1024 * 1024
@@ -27,7 +29,7 @@ With --dev the server makes a secret, listens on this machine only, answers only
 
 Log lines go to stderr. --log-level debug adds a line for each connection, refusal and stage of a frame. SIGUSR2 changes the level to debug while the server runs, and a second one back.
 
-With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves metrics for Prometheus. With OTEL_EXPORTER_OTLP_ENDPOINT it sends them to an OpenTelemetry collector.`
+With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves metrics for Prometheus. With OTEL_EXPORTER_OTLP_ENDPOINT it sends them to an OpenTelemetry collector, and with --trace-ratio also the traces of frames.`
   static override examples = [
     "<%= config.bin %> serve --dev",
     "<%= config.bin %> serve --port 8080 --database sqlite:/var/lib/sealog/log.db",
@@ -87,6 +89,11 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         "how much of the log is compared with its hashes in a second while the server runs, to find damage: 512KiB, 4MiB, off (default: 1MiB)",
       env: "SEALOG_SCRUB"
     }),
+    canary: Flags.string({
+      description:
+        "how often the server writes to a document of its own, by which the metrics know the lag from one end to the other: 30s, 5m; the log keeps each write (default: never)",
+      env: "SEALOG_CANARY"
+    }),
     "create-documents": Flags.boolean({
       description:
         "let clients make Secsync documents; with --no-create-documents, `sync-admin document create` or the app makes them",
@@ -135,6 +142,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     ...verdantFlags,
     ...tokenFlags,
     ...metricsFlags,
+    ...traceFlags,
     "log-level": Flags.option({ options: LOG_LEVELS })({
       description: "least severe log lines to write",
       env: "LOG_LEVEL",
@@ -174,7 +182,9 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const Effect = await import("effect/Effect")
     const Layer = await import("effect/Layer")
     const metrics = metricsSettings(flags)
-    const exporter = await (await import("../backends/otlp.ts")).otlpMetrics()
+    const sampleRatio = traceRatioOf(flags["trace-ratio"])
+    const otlp = await (await import("../backends/otlp.ts")).otlpLayers(sampleRatio > 0)
+    if (sampleRatio > 0 && otlp.traces === undefined) throwNoCollector()
     const { backendOf } = await import("../backends/storage.ts")
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { quotaOf } = await import("../input/quotas.ts")
@@ -195,6 +205,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       port: flags.port,
       quota,
       metrics,
+      traces: { sampleRatio },
+      ...(flags.canary === undefined ? {} : { canary: { every: durationOf(flags.canary) } }),
       webhooks: { deliver: flags.webhooks },
       ...(flags.scrub === undefined ? {} : { scrub: scrubOf(flags.scrub) }),
       ...verdantSettings(flags),
@@ -233,14 +245,14 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const layerOn = (port: number) =>
       Layer.merge(SyncServer.layerWithAccess({ ...options, port }), checkpoints).pipe(
         Layer.provideMerge(access),
-        Layer.provide([fileLinks, blobs]),
+        Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty]),
         Layer.provide(storage)
       )
     let port = flags.port
     const running = Effect.gen({ self: this }, function* () {
       yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
       const layer = layerOn(port)
-      const services = yield* Layer.build(exporter === undefined ? layer : Layer.merge(layer, exporter))
+      const services = yield* Layer.build(otlp.metrics === undefined ? layer : Layer.merge(layer, otlp.metrics))
       const { metricsPort } = Context.get(services, SyncServer)
       port = Context.get(services, SyncServer).port
       const url = `ws://${hostInUrl(host)}:${port}`

@@ -1,9 +1,11 @@
 /** The settings of a server's edge and of what is behind it, for a server of its own and for the server of an app. */
 import type { QuotaChange } from "../domain/Quota.ts"
 import type { AccessOptions } from "../ports/Access.ts"
+import type { CanaryOptions } from "../protocols/secsync/Canary.ts"
 import type { SecsyncOptions } from "../protocols/secsync/Sessions.ts"
 import type { FileOptions } from "../protocols/verdant/files/FileOptions.ts"
 import type { VerdantOptions } from "../protocols/verdant/Sessions.ts"
+import type { TraceOptions } from "../rooms/FrameTraces.ts"
 import type { QuotaPolicy } from "../rooms/Quotas.ts"
 import type { ScrubOptions } from "../rooms/Scrub.ts"
 import type { WebhookOptions } from "../webhooks/WebhookOptions.ts"
@@ -40,6 +42,10 @@ export interface EdgeOptions {
   readonly quotaOf?: QuotaPolicy
   /** Where the metrics are served (docs/metrics.md). Default: nowhere. In the server of an app they need a port of their own. */
   readonly metrics?: MetricsOptions
+  /** Which frames become spans of Effect's tracer (docs/operations.md). Default: none. */
+  readonly traces?: TraceOptions
+  /** The server's own document, by which the metrics know the lag from one end to the other. Default: none. */
+  readonly canary?: CanaryOptions
   /** How fast and how often the server compares the whole log with its hashes. Defaults: see `ScrubOptions`. */
   readonly scrub?: Partial<ScrubOptions>
   /** For the webhooks that `sync-admin webhook add` makes. Defaults: see `WebhookOptions`. */

@@ -3,6 +3,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
 import { layerRisingClock } from "../internal/RisingClock.ts"
 import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
+import { layerCanary } from "../protocols/secsync/Canary.ts"
 import { DocumentRooms } from "../protocols/secsync/Rooms.ts"
 import { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
@@ -14,6 +15,7 @@ import { AccessControl } from "../rooms/AccessControl.ts"
 import { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { Committer } from "../rooms/Committer.ts"
 import { Damage } from "../rooms/Damage.ts"
+import { layerFrameTraces } from "../rooms/FrameTraces.ts"
 import { LogEpoch } from "../rooms/LogEpoch.ts"
 import * as MeasuredEventLog from "../rooms/MeasuredEventLog.ts"
 import { Openings } from "../rooms/Openings.ts"
@@ -28,7 +30,7 @@ import type { EdgeOptions } from "./EdgeOptions.ts"
 export const provideServices =
   (options: EdgeOptions) =>
   <A, E, R>(layer: Layer.Layer<A, E, R>) =>
-    Layer.mergeAll(layer, layerWebhooks(options.webhooks), layerScrub(options.scrub)).pipe(
+    Layer.mergeAll(layer, layerWebhooks(options.webhooks), layerScrub(options.scrub), layerCanary(options.canary)).pipe(
       Layer.provide(GrownStreams.layer),
       Layer.provide([SecsyncSessions.layer(options.secsync), VerdantSessions.layer(options.verdant)]),
       Layer.provideMerge(SecsyncDocuments.layer),
@@ -51,5 +53,6 @@ export const provideServices =
       Layer.provide(MeasuredEventLog.layer),
       Layer.provide(VerifiedEventLog.layer),
       Layer.provide(Damage.layer),
+      Layer.provide(layerFrameTraces(options.traces)),
       Layer.provide(layerRisingClock)
     )

@@ -529,6 +529,21 @@ export const fanOutSeconds = histogram({
   boundaries: SECONDS
 })
 
+export const canarySeconds = histogram({
+  name: "sealog_canary_seconds",
+  description:
+    "Time from a write of the canary until it was fanned out in this process: its own writes, or those of other processes, by the clocks of both",
+  unit: "seconds",
+  labels: { writer: ["own", "other"] },
+  boundaries: SECONDS
+})
+
+export const canaryWaitingSeconds = gauge({
+  name: "sealog_canary_waiting_seconds",
+  description: "Age of the write of the canary that is not fanned out yet; 0 if there is none, or no canary",
+  unit: "seconds"
+})
+
 export const signalLagSeconds = histogram({
   name: "sealog_signal_lag_seconds",
   description:

@@ -13,6 +13,7 @@ import { isReadonlyArrayNonEmpty } from "effect/Array"
 import { advance, place, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { type BatchLimits, takeBatch } from "../internal/takeBatch.ts"
 import type { Append, PlacedEvent } from "../ports/EventLog.ts"
+import type { Arrival } from "./FrameTraces.ts"
 import type { Committed, Decision, Outcome } from "./RoomProtocol.ts"
 
 /** Limits of one append. They bound how much a conflict throws away, and how long one transaction takes. */
@@ -41,8 +42,12 @@ export interface Pending<Command, Refusal> {
   readonly origin: string
   /** The room calls this, exactly once; the queue never does. */
   readonly respond: (outcome: Outcome<Refusal>) => void
-  /** When the room took the command, by the frame log's clock. */
+  /** When the room took the command, by the clock of the frame log and the traces. */
   readonly takenAt: number
+  /** When its frame arrived; undefined: nothing is traced, or the command is the server's own. */
+  readonly arrival: Arrival | undefined
+  /** When the room accepted the command, by the clock of the traces. */
+  decidedAt: number
   /** The number of appends with this command's event that met a conflict. */
   conflicts: number
 }
@@ -114,8 +119,14 @@ export class OptimisticQueue<State, Command, Refusal> {
     return this.isDurable() && this.waiting.length === 0
   }
 
-  add(command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void, takenAt = 0): void {
-    this.waiting.push({ command, origin, respond, takenAt, conflicts: 0 })
+  add(
+    command: Command,
+    origin: string,
+    respond: (outcome: Outcome<Refusal>) => void,
+    takenAt = 0,
+    arrival?: Arrival
+  ): void {
+    this.waiting.push({ command, origin, respond, takenAt, arrival, decidedAt: 0, conflicts: 0 })
   }
 
   /** Makes the room read the log before it decides the next command, because another process has written to it. */

@@ -33,6 +33,7 @@ import type { Counter, Histogram } from "../metrics/Family.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import type { Append, Appended, EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import type { Committer } from "./Committer.ts"
+import type { FrameTraces } from "./FrameTraces.ts"
 import { isBehind } from "./isBehind.ts"
 import { appendOf, type Decided, OptimisticQueue, outcomeOf, type Pending, type Tip } from "./OptimisticQueue.ts"
 import type { Committed, FailReason, Outcome, Room, RoomProtocol, Subscriber } from "./RoomProtocol.ts"
@@ -76,6 +77,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     readonly run: (effect: Effect.Effect<void>) => void
     readonly tails: TailCache
     readonly frames: FrameLog
+    readonly traces: FrameTraces
     readonly metrics: RoomMetrics
     /** The room is dropped: it must not be found any more. */
     readonly dropped: () => void
@@ -94,7 +96,10 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   let isDropped = false
   let isEvicted = start.isEvicted
 
-  const { frames, metrics } = services
+  /** When the transaction that is under way took the room's append, and when the read that is under way began; for traces. */
+  let [committingAt, readingAt] = [0, 0]
+
+  const { frames, metrics, traces } = services
   const follow = (stage: Stage, pending: Pending<Command, Refusal>, fields: StageFields): void => {
     const who = { library: key.libraryId, stream: key.streamId, session: pending.origin }
     frames.stage(stage, { ...who, ...fields, ms: since(frames, pending.takenAt) })
@@ -186,6 +191,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
       const result = protocol.decide(queue.tip.state, pending.command, protocol.context(local))
       if (Result.isSuccess(result)) {
         const event = queue.accept(result.success, services.now(), subscribers.size > 0)
+        if (traces.isOn) pending.decidedAt = traces.now()
         if (frames.isOn) follow("decided", pending, { version: event.version, type: event.type })
         return true
       }
@@ -209,7 +215,10 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     return verdict !== "held back"
   }
 
-  const answer = (pending: Pending<Command, Refusal>, outcome: Outcome<Refusal>): void => {
+  const answer = (
+    pending: Pick<Pending<Command, Refusal>, "command" | "origin" | "respond">,
+    outcome: Outcome<Refusal>
+  ): void => {
     try {
       pending.respond(outcome)
     } catch (defect) {
@@ -235,6 +244,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
 
   /** Takes the oldest decisions into a commit. Answers them and returns undefined when they need none. */
   const takeAppend = (): Append | undefined => {
+    if (traces.isOn) committingAt = traces.now()
     for (let batch = queue.takeBatch(); batch.length > 0; batch = queue.takeBatch()) {
       const append = appendOf(key, queue.committed.head, batch)
       if (append !== undefined) return append
@@ -270,6 +280,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** Answers a batch that is durable, and delivers its events. A session may submit its next command from its answer. */
   const confirm = (batch: ReadonlyArray<Decided<State, Command, Refusal>>): void => {
     movedAt = services.now()
+    const durableAt = traces.isOn ? traces.now() : 0
     for (const decided of batch) {
       queue.confirm(decided)
       confirmed += 1
@@ -279,10 +290,18 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
       answer(decided.pending, outcomeOf(decided))
       if (decided._tag === "Accepted") deliver(decided.placed.event, decided.placed.payload, decided.announcement)
       if (isDropped) return
+      if (traces.isOn) trace(decided, durableAt)
     }
     confirmed = 0
     observeFanOut(batch)
     queue.endCommit()
+  }
+
+  const trace = (decided: Decided<State, Command, Refusal>, durableAt: number): void => {
+    if (decided._tag !== "Accepted" || !traces.samples(decided.placed.event)) return
+    const { arrival, decidedAt, takenAt } = decided.pending
+    const sessions = subscribers.size
+    traces.stored(key, decided.placed.event, { arrival, takenAt, decidedAt, committingAt, durableAt, sessions })
   }
 
   const observeFanOut = (batch: ReadonlyArray<Decided<State, Command, Refusal>>): void => {
@@ -362,6 +381,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** Takes over a page of what other processes wrote. Returns true when the page was the last one. */
   const readPage = Effect.gen(function* () {
     const { head } = queue.committed
+    if (traces.isOn) readingAt = traces.now()
     const events = yield* services.log.read(key, { after: head.version, limit: READ_PAGE })
     if (isDropped) return true
     if (!(yield* continues(head, events[0]?.event))) return true
@@ -406,6 +426,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
       return drop(`Applying ${nameOf(placed.event)}`, defect)
     }
     deliver(placed.event, placed.payload)
+    if (traces.isOn && subscribers.size > 0 && traces.samples(placed.event)) {
+      traces.heard(key, placed.event, readingAt, subscribers.size)
+    }
   }
 
   const read = (): void => {
@@ -465,10 +488,10 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     key,
     local,
     state: () => queue.committed.state,
-    submit: (command, origin, respond) => {
-      if (isDropped) return answer({ command, origin, respond, takenAt: 0, conflicts: 0 }, { _tag: "Failed" })
+    submit: (command, origin, respond, arrival) => {
+      if (isDropped) return answer({ command, origin, respond }, { _tag: "Failed" })
       if (queue.isEmpty()) movedAt = services.now()
-      queue.add(command, origin, respond, frames.now())
+      queue.add(command, origin, respond, traces.isOn ? traces.now() : frames.now(), arrival)
       pump()
     },
     subscribe: (subscriber) =>

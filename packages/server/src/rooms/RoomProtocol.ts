@@ -5,6 +5,7 @@
 import type { Effect, Result, Scope } from "effect"
 import type { NewEvent, StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
+import type { Arrival } from "./FrameTraces.ts"
 import type { Tail } from "./TailCache.ts"
 
 /** A protocol: its pure rules, and the frames and the memory that go with them. */
@@ -89,9 +90,14 @@ export interface Room<State, Command, Refusal, Local> {
   /**
    * Decides commands in their order. `respond` is called once for each, in the same order for one origin. When it says
    * "Stored", `state` is the state right after that event. `respond` may submit again. If it throws, the subscriber with
-   * this origin fails.
+   * this origin fails. `arrival`: when the command's frame arrived, for its trace.
    */
-  readonly submit: (command: Command, origin: string, respond: (outcome: Outcome<Refusal>) => void) => void
+  readonly submit: (
+    command: Command,
+    origin: string,
+    respond: (outcome: Outcome<Refusal>) => void,
+    arrival?: Arrival
+  ) => void
   /** Adds a subscriber until the scope closes. It fails at once if the room was dropped. */
   readonly subscribe: (subscriber: Subscriber) => Effect.Effect<void, never, Scope.Scope>
   /** The stream's tail, up to the room's version or later. Callers at one version share one read. */

@@ -13,6 +13,7 @@ import { EventLog, type PlacedEvent, type StorageUnavailable } from "../ports/Ev
 import { Signals } from "../ports/Signals.ts"
 import { Committer } from "./Committer.ts"
 import type { Damage } from "./Damage.ts"
+import { CurrentFrameTraces } from "./FrameTraces.ts"
 import { foldTail } from "./foldTail.ts"
 import { isBehind } from "./isBehind.ts"
 import type { LogEpoch } from "./LogEpoch.ts"
@@ -76,6 +77,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const tails = yield* makeTailCache(log)
   const heads = yield* makeSharedHeads(log)
   const frames = yield* makeFrameLog
+  const traces = yield* CurrentFrameTraces
   const run = yield* FiberSet.makeRuntime<never>()
   const open = new Map<string, Room<State, Command, Refusal, Local>>()
   const listeners = new Set<(key: StreamKey) => void>()
@@ -134,6 +136,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         run: (effect: Effect.Effect<void>) => void run(effect),
         tails,
         frames,
+        traces,
         metrics,
         dropped: () => {
           // A room that has closed may have a successor.

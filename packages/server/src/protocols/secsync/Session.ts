@@ -18,6 +18,7 @@ import * as Metrics from "../../metrics/Metrics.ts"
 import { type Action, type Grant, maySignWith } from "../../ports/Access.ts"
 import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { AccessUndecided, Ask } from "../../rooms/AccessControl.ts"
+import type { Arrival, FrameTraces } from "../../rooms/FrameTraces.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { SigningKeys } from "../../rooms/SigningKeys.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
@@ -53,6 +54,7 @@ export interface Services {
   readonly now: () => number
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   readonly frames: FrameLog
+  readonly traces: FrameTraces
   readonly hooks: StoredHooks
   /** undefined: users are not bound to keys. */
   readonly claimKey: SigningKeys["Service"]["claim"]
@@ -111,6 +113,8 @@ class DocumentSession implements ProtocolSession {
   private hasWarned = false
   /** The last key that was found to be the user's. */
   private claimedKey: PublicKey | undefined
+  /** Of the messages that are being handled; undefined: nothing is traced. */
+  private arrival: Arrival | undefined
   /** Undefined until the first ephemeral message, because most connections idle. */
   private ephemerals: TokenBucket | undefined
 
@@ -146,11 +150,12 @@ class DocumentSession implements ProtocolSession {
   receive(texts: ReadonlyArray<string>): Effect.Effect<void, Unavailable> {
     const messages = texts.map(this.services.decode)
     return Effect.gen({ self: this }, function* () {
-      const { frames } = this.services
-      const receivedAt = frames.now()
+      const { frames, traces } = this.services
+      const receivedAt = traces.isOn ? traces.now() : frames.now()
       if (frames.isOn) followReceived(frames, this.sender, texts, messages)
       const genuine = yield* this.verifyAll(messages)
       if (frames.isOn) followVerified(frames, this.sender, messages, genuine, receivedAt)
+      if (traces.isOn) this.arrival = { receivedAt, verifiedAt: traces.now() }
       for (const [i, message] of messages.entries()) {
         if (this.connection.isSentAway()) return
         if (genuine[i] === true) this.invalidInARow = 0
@@ -344,7 +349,7 @@ class DocumentSession implements ProtocolSession {
       inFlight.begin(message.payload.length)
       const { frames } = this.services
       const submittedAt = frames.now()
-      room.submit(command, connection.id, (outcome) => {
+      const respond = (outcome: Outcome<DocumentRefusal>) => {
         try {
           if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
           replies.answer(message, outcome, delivery)
@@ -353,7 +358,8 @@ class DocumentSession implements ProtocolSession {
         } finally {
           inFlight.end(message.payload.length)
         }
-      })
+      }
+      room.submit(command, connection.id, respond, this.arrival)
       yield* inFlight.belowLimit
     })
   }
@@ -395,11 +401,12 @@ class DocumentSession implements ProtocolSession {
       const refusal = yield* Effect.callback<DocumentRefusal | undefined>((resume) => {
         // The room calls this before it fans out the next event. The acknowledgement goes out here, because that event may
         // be another client's update to this very snapshot.
-        room.submit(command, connection.id, (outcome) => {
+        const respond = (outcome: Outcome<DocumentRefusal>) => {
           if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
           resume(evaluateNow(() => this.answerSnapshot(message.snapshotId, outcome)))
           if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
-        })
+        }
+        room.submit(command, connection.id, respond, this.arrival)
       })
       if (refusal === undefined) return
       if (!bringsContent(refusal)) return connection.send(Wire.snapshotSaveFailed)

@@ -8,6 +8,7 @@ import * as Metrics from "../../metrics/Metrics.ts"
 import { reachesDocument } from "../../ports/Access.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
+import { CurrentFrameTraces } from "../../rooms/FrameTraces.ts"
 import { SigningKeys } from "../../rooms/SigningKeys.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import type { Connection } from "../Connection.ts"
@@ -82,6 +83,7 @@ export class SecsyncSessions extends Context.Service<
           now,
           run,
           frames: yield* makeFrameLog,
+          traces: yield* CurrentFrameTraces,
           hooks: yield* makeStoredHooks(options),
           claimKey: (yield* SigningKeys).claim
         }

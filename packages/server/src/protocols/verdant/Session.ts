@@ -20,6 +20,7 @@ import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Ask } from "../../rooms/AccessControl.ts"
+import type { Arrival, FrameTraces } from "../../rooms/FrameTraces.ts"
 import type { Committed, FailReason, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
 import { InFlight } from "../InFlight.ts"
@@ -73,6 +74,7 @@ export interface Services extends PresenceFeedServices {
   /** The library needs maintenance soon. */
   readonly touch: (room: LibraryRoom) => void
   readonly frames: FrameLog
+  readonly traces: FrameTraces
 }
 
 /** How often a waiting session checks whether another client has restored the library. */
@@ -146,6 +148,8 @@ class LibrarySession implements Session, Subscriber {
   private askAgainMillis = 100
   /** When the last sync arrived, by the frame log's clock. */
   private syncReceivedAt = 0
+  /** Of the messages that are being handled; undefined: nothing is traced. */
+  private arrival: Arrival | undefined
   /** The user's presence, until the client's first sync is answered. */
   private heldPresence: Present | undefined
   /** A sync of the client will be answered, and none was: its peers must not act on its presence before it has the answer. */
@@ -254,7 +258,8 @@ class LibrarySession implements Session, Subscriber {
 
   receive(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<void> {
     const { client } = this
-    const { ask } = this.services
+    const { ask, traces } = this.services
+    if (traces.isOn) this.arrival = { receivedAt: traces.now() }
     if (!client.isRealtime) this.isNew = messages.some(({ _tag }) => _tag === "Sync")
     const handle = (message: Wire.ClientMessage) => {
       if (client.isSentAway()) return Effect.void
@@ -382,14 +387,15 @@ class LibrarySession implements Session, Subscriber {
 
   private submit(command: LibraryCommand): Effect.Effect<Outcome<LibraryRefusal>> {
     return Effect.callback((resume) => {
-      this.room.submit(command, this.client.id, (outcome) => {
+      const respond = (outcome: Outcome<LibraryRefusal>) => {
         // In the same turn, so that later events are sent after the answer.
         const answered =
           command._tag === "Sync"
             ? evaluateNow(() => this.answers.run(() => this.answerSync(command, outcome)))
             : Effect.void
         resume(Effect.as(answered, outcome))
-      })
+      }
+      this.room.submit(command, this.client.id, respond, this.arrival)
     })
   }
 
@@ -688,7 +694,7 @@ class LibrarySession implements Session, Subscriber {
         operations
       }
       inFlight.begin(length)
-      room.submit(command, client.id, (outcome) => {
+      const respond = (outcome: Outcome<LibraryRefusal>) => {
         try {
           // A sync that waited for a restoration may be answered at this moment.
           this.answers.run(() => {
@@ -701,7 +707,8 @@ class LibrarySession implements Session, Subscriber {
           // A heartbeat that waits for this is answered afterwards.
           inFlight.end(length)
         }
-      })
+      }
+      room.submit(command, client.id, respond, this.arrival)
       return client.isRealtime ? inFlight.belowLimit : inFlight.none
     })
   }

@@ -7,6 +7,7 @@ import type { Grant } from "../../ports/Access.ts"
 import { BlobStore } from "../../ports/BlobStore.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { AccessControl, type AccessUndecided } from "../../rooms/AccessControl.ts"
+import { CurrentFrameTraces } from "../../rooms/FrameTraces.ts"
 import type { Connection } from "../Connection.ts"
 import { MANY_BYTES_IN_FLIGHT } from "../InFlight.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
@@ -80,7 +81,8 @@ export class VerdantSessions extends Context.Service<
           inFlight,
           profileOf: yield* makeProfileCache,
           touch: maintenance.touch,
-          frames: yield* makeFrameLog
+          frames: yield* makeFrameLog,
+          traces: yield* CurrentFrameTraces
         }
         const upkeep = Effect.andThen(Effect.sleep(interval), Effect.sync(maintenance.tick))
         yield* Effect.forkScoped(Effect.forever(upkeep))

@@ -27,6 +27,7 @@ import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.t
 import { openSession } from "../../../src/protocols/verdant/Session.ts"
 import { decodeMessage } from "../../../src/protocols/verdant/Wire.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
+import { CurrentFrameTraces } from "../../../src/rooms/FrameTraces.ts"
 import { Openings } from "../../../src/rooms/Openings.ts"
 import { Quotas } from "../../../src/rooms/Quotas.ts"
 
@@ -53,6 +54,7 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
   yield* Context.get(services, EventLog).append([{ key, expectedVersion: 0, events: [first!, ...rest] }])
   const room = yield* Context.get(services, LibraryRooms).get(key)
   const frames = yield* makeFrameLog
+  const traces = yield* CurrentFrameTraces
   const failures: Array<unknown> = []
   const run = (effect: Effect.Effect<void>): void => {
     Effect.runFork(Effect.tapCause(effect, (cause) => Effect.sync(() => void failures.push(cause))))
@@ -90,7 +92,8 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
     const scope = yield* Scope.fork(yield* Effect.scope)
     const session = yield* openSession(
       {
-        ...{ ask: undefined, presenceTtl: 1000, touch: () => {}, frames, run, inFlight: new SharedBytes(1024 * 1024) },
+        ...{ ask: undefined, presenceTtl: 1000, touch: () => {}, run, inFlight: new SharedBytes(1024 * 1024) },
+        ...{ frames, traces },
         ...{ now: () => Date.now(), profileOf: () => Effect.succeed({}) }
       },
       room,

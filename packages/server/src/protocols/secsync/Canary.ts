@@ -1,0 +1,136 @@
+/**
+ * The canary: a document in the server's own library, to which each process writes at an interval, on the way of a client's
+ * update: decoded, verified, decided, committed and fanned out. So the metrics say how long that takes, and that it happens at
+ * all, also while no client writes (docs/decisions/0068-a-canary-document.md).
+ */
+import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
+import { Cause, Clock, Duration, Effect, Layer } from "effect"
+import { serverAdministration } from "../../domain/Administration.ts"
+import { blake2b256 } from "../../domain/Blake2b.ts"
+import { canonicalJson } from "../../domain/CanonicalJson.ts"
+import { PublicKey, SnapshotId } from "../../domain/Ids.ts"
+import type { StreamKey } from "../../domain/Stream.ts"
+import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
+import { nextProof } from "../../domain/secsync/Proofs.ts"
+import { type DocumentState, lastClocks } from "../../domain/secsync/State.ts"
+import { monotonicMillis } from "../../internal/monotonicMillis.ts"
+import * as Metrics from "../../metrics/Metrics.ts"
+import type { Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
+import { Signatures } from "../../signatures/Signatures.ts"
+import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
+import * as Wire from "./Wire.ts"
+
+export interface CanaryOptions {
+  /**
+   * How often each process writes to the canary. The log keeps its events for good, some 0.5 KB each: 0.5 GB a year for each
+   * process at 30 seconds. Default: never.
+   */
+  readonly every?: Duration.Input
+}
+
+/** No client reaches it: the library of a token never begins with `@`. */
+const KEY: StreamKey = { libraryId: serverAdministration.libraryId, streamId: "canary" }
+
+/** Updates, and authors, of a snapshot after which the canary writes the next snapshot: a room that opens reads few events. */
+const [MAX_UPDATES, MAX_AUTHORS] = [1000, 500] as const
+/** Attempts to write, one after the other: another process may have written the snapshot first. */
+const ATTEMPTS = 3
+
+const own = Metrics.canarySeconds.at({ writer: "own" })
+const other = Metrics.canarySeconds.at({ writer: "other" })
+
+export const layerCanary = ({ every }: CanaryOptions = {}): Layer.Layer<never, never, DocumentRooms | Signatures> =>
+  every === undefined ? Layer.empty : Layer.effectDiscard(singEvery(Duration.fromInputUnsafe(every)))
+
+const singEvery = Effect.fnUntraced(function* (every: Duration.Duration) {
+  const rooms = yield* DocumentRooms
+  const signatures = yield* Signatures
+  const clock = yield* Clock.Clock
+  const now = () => monotonicMillis(clock)
+  const author = makeAuthor()
+  const id = `@canary-${randomBytes(9).toString("base64url")}`
+  const decode = Wire.makeDecoder()
+  /** When the update that is under way was written; undefined: the last one was fanned out. */
+  let writtenAt: number | undefined
+  yield* Metrics.canaryWaitingSeconds.at({}).read(() => (writtenAt === undefined ? 0 : (now() - writtenAt) / 1000))
+
+  const deliver: Subscriber["deliver"] = ({ event }) => {
+    if (event.origin !== id) {
+      return other.observe(Math.max(0, clock.currentTimeMillisUnsafe() - event.recordedAt) / 1000)
+    }
+    if (writtenAt !== undefined) own.observe((now() - writtenAt) / 1000)
+    writtenAt = undefined
+  }
+
+  /** Returns whether it was stored. By then it is fanned out as well. */
+  const write = Effect.fnUntraced(function* (room: DocumentRoom) {
+    const message = decode(nextMessage(author, room.state()))
+    if (message._tag !== "Snapshot" && message._tag !== "Update") return yield* Effect.die(new Error(message._tag))
+    yield* signatures.verify([message.signed])
+    const stored = { ...message, payloadHash: blake2b256(message.payload), payloadBytes: message.payload.length }
+    const command =
+      stored._tag === "Snapshot"
+        ? ({ ...stored, _tag: "StoreSnapshot", used: false, sentEverything: true } as const)
+        : ({ ...stored, _tag: "StoreUpdate", snapshotDueAfter: Number.POSITIVE_INFINITY } as const)
+    const outcome = yield* Effect.callback<Outcome<DocumentRefusal>>((resume) =>
+      room.submit(command, id, (outcome) => resume(Effect.succeed(outcome)))
+    )
+    return outcome._tag === "Stored"
+  })
+
+  /** Sings until its room ends. */
+  const sing = Effect.gen(function* () {
+    writtenAt ??= now()
+    const room = yield* rooms.get(KEY)
+    yield* room.subscribe({ id, deliver, relay: () => {}, fail: () => {} })
+    while (!room.isDropped()) {
+      writtenAt ??= now()
+      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) if (yield* write(room)) break
+      yield* Effect.sleep(every)
+    }
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) => Effect.logDebug("The canary waits", error)),
+    Effect.catchDefect((defect) => Effect.logError("The canary failed", Cause.die(defect)))
+  )
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(sing, Effect.sleep(every))))
+})
+
+interface Author {
+  readonly pubKey: PublicKey
+  readonly sign: (text: string) => string
+}
+
+const makeAuthor = (): Author => {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519")
+  return {
+    pubKey: PublicKey.make(String(publicKey.export({ format: "jwk" }).x)),
+    sign: (text) => sign(null, Buffer.from(text), privateKey).toString("base64url")
+  }
+}
+
+/** The text of the author's next update, or of a snapshot when one is due. */
+const nextMessage = (author: Author, { active, clocks, updates }: DocumentState): string => {
+  const common = { docId: KEY.streamId, pubKey: author.pubKey }
+  if (active === undefined || updates >= MAX_UPDATES || clocks.size >= MAX_AUTHORS) {
+    return seal(author, "secsync_snapshot", {
+      ...common,
+      snapshotId: SnapshotId.make(randomText()),
+      parentSnapshotId: active?.snapshotId ?? "",
+      parentSnapshotProof: nextProof(active),
+      parentSnapshotUpdateClocks: lastClocks(clocks)
+    })
+  }
+  const clock = (clocks.get(author.pubKey)?.clock ?? -1) + 1
+  return seal(author, "secsync_update", { ...common, refSnapshotId: active.snapshotId, clock })
+}
+
+const randomText = (): string => randomBytes(24).toString("base64url")
+
+const seal = (author: Author, domain: string, publicData: object): string => {
+  // No client reads it, so there is nothing to encrypt.
+  const [ciphertext, nonce] = ["AA", randomText()]
+  const encoded = Buffer.from(canonicalJson(publicData)).toString("base64url")
+  const signature = author.sign(domain + canonicalJson({ ciphertext, nonce, publicData: encoded }))
+  return JSON.stringify({ ciphertext, nonce, publicData, signature })
+}
