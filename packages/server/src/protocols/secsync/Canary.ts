@@ -4,7 +4,7 @@
  * all, also while no client writes (docs/decisions/0068-a-canary-document.md).
  */
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
-import { Cause, Clock, Duration, Effect, Layer } from "effect"
+import { Cause, Clock, Duration, Effect, HashMap, Layer } from "effect"
 import { serverAdministration } from "../../domain/Administration.ts"
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import { canonicalJson } from "../../domain/CanonicalJson.ts"
@@ -12,7 +12,7 @@ import { PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { nextProof } from "../../domain/secsync/Proofs.ts"
-import { type DocumentState, lastClocks } from "../../domain/secsync/State.ts"
+import { authorClock, type DocumentState, lastClocks } from "../../domain/secsync/State.ts"
 import { monotonicMillis } from "../../internal/monotonicMillis.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
@@ -110,9 +110,10 @@ const makeAuthor = (): Author => {
 }
 
 /** The text of the author's next update, or of a snapshot when one is due. */
-const nextMessage = (author: Author, { active, clocks, updates }: DocumentState): string => {
+const nextMessage = (author: Author, state: DocumentState): string => {
+  const { active, clocks, updates } = state
   const common = { docId: KEY.streamId, pubKey: author.pubKey }
-  if (active === undefined || updates >= MAX_UPDATES || clocks.size >= MAX_AUTHORS) {
+  if (active === undefined || updates >= MAX_UPDATES || HashMap.size(clocks) >= MAX_AUTHORS) {
     return seal(author, "secsync_snapshot", {
       ...common,
       snapshotId: SnapshotId.make(randomText()),
@@ -121,7 +122,7 @@ const nextMessage = (author: Author, { active, clocks, updates }: DocumentState)
       parentSnapshotUpdateClocks: lastClocks(clocks)
     })
   }
-  const clock = (clocks.get(author.pubKey)?.clock ?? -1) + 1
+  const clock = (authorClock(state, author.pubKey)?.clock ?? -1) + 1
   return seal(author, "secsync_update", { ...common, refSnapshotId: active.snapshotId, clock })
 }
 
