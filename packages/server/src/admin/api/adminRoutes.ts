@@ -46,7 +46,7 @@ import {
 const PAGE = 100
 /** Events without `last` or `after`. */
 const LAST = 50
-/** The time until a follower is told of events of this process. */
+/** The time between two looks for events of this process. */
 const LOOK = "1 second"
 /** The events of operators about a library that are listed. */
 const DEEDS = 100
