@@ -46,7 +46,7 @@ import {
 const PAGE = 100
 /** Events without `last` or `after`. */
 const LAST = 50
-/** How often a client that follows events is told of those of this process. */
+/** The time between two looks for events of this process. */
 const LOOK = "1 second"
 /** The events of operators about a library that are listed. */
 const DEEDS = 100
@@ -241,7 +241,7 @@ const server = ({ diskBytes }: AdminRoutesOptions) =>
         const from = after === undefined ? { last } : { after }
         const services = yield* Effect.context<EventLog | Signals>()
         const signals = yield* Signals
-        // Signals tell what other processes write. What this one writes is found by looking.
+        // Signals name the streams that other processes write. The looks find the events of this process.
         const looks = Stream.map(Stream.tick(LOOK), () => "all" as const)
         const watching = { ...signals, wakeups: Stream.merge(signals.wakeups, looks) }
         return Stream.callback<LoggedEvent>(
