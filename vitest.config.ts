@@ -38,7 +38,7 @@ export default defineConfig({
     hookTimeout: 180_000,
     teardownTimeout: 120_000,
     // Tests spend half of their time waiting for processes and databases.
-    maxWorkers: 2,
+    maxWorkers: 3,
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
     server: { deps: { inline: [/@sealog\//, /@verdant-web/] } },
