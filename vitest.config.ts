@@ -25,6 +25,12 @@ const slow = [
 /** Tests that hold on every storage, and so run on each. */
 const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts", "test/hostile/**/*.test.ts"]
 
+/** Those of them whose subject is the client, the token or the wire: the storage makes no difference, so they run on SQLite. */
+const onOneStorage = [
+  "test/secsync/{Access,DocumentIds,Refresh,SigningKeys}.test.ts",
+  "test/verdant/{Clocks,Embedding,Fuzz,LocalOnly,Migration,Presence,RealWorld,Rebasing,Schema,Tokens,Versions}.test.ts"
+]
+
 /** Takes an hour, and runs only when `TEST_OPERATIONS` is set. */
 const longRun = process.env["TEST_OPERATIONS"] === undefined ? ["test/verdant/LongRun.test.ts"] : []
 
@@ -79,7 +85,7 @@ export default defineConfig({
           globalSetup: ["test/support/storage/postgresForAll.ts"],
           provide: { storage: "Postgres" },
           include: [...onEachStorage, "test/postgres/**/*.test.ts", "test/processes/**/*.test.ts"],
-          exclude: longRun
+          exclude: [...onOneStorage, ...longRun]
         }
       }
     ]

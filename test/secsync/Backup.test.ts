@@ -60,8 +60,9 @@ describe("backup", () => {
         assert.isBelow(report.written, round === 1 ? report.events + 1 : report.events)
       }
       yield* server.stop
+      // The last backup goes to each storage, and the first one to the first.
       for (const { fresh, name } of storages) {
-        for (const number of [1, 3]) {
+        for (const number of name === "SQLite" ? [1, 3] : [3]) {
           const restored = yield* fresh
           const args = ["--from", folder, "--backup", String(number), "--without-files", "--as", "ada"]
           assert.deepInclude(yield* succeed(restored, "restore", ...args), { epoch: 2, problemCount: 0 })

@@ -484,12 +484,14 @@ describe("every command", () => {
     const cwd = freshFolder()
     const surface: object = JSON.parse(readFileSync(new URL("../command-surface.json", import.meta.url), "utf8"))
     for (const command of Object.keys(surface)) {
-      const ran = (flag: string) => run([...command.split(" "), flag], { cwd })
-      const [help, wrong] = await Promise.all([ran("--help"), ran("--no-such-flag")])
+      const help = await run([...command.split(" "), "--help"], { cwd })
       assert.strictEqual(help.code, 0, command)
       assert.include(help.stdout, `$ sync-admin ${command}`, command)
-      assert.strictEqual(wrong.code, 2, command)
-      assert.strictEqual(wrong.stdout, "", command)
+    }
+    // One class, from which each command is made, refuses flags.
+    for (const command of ["serve", "token mint", "library list"]) {
+      const wrong = await run([...command.split(" "), "--no-such-flag"], { cwd })
+      assert.deepStrictEqual([wrong.code, wrong.stdout], [2, ""], command)
     }
     const unknown = await run(["token", "steal", "--json"], { cwd })
     assert.deepStrictEqual([unknown.code, errorOf(unknown).code], [2, "USAGE"])
