@@ -94,6 +94,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   /** The commands of the batch under confirmation that are answered. */
   let confirmed = 0
   let isDropped = false
+  /** Why it was dropped: a session or a command that comes too late hears the same as the others. */
+  let droppedFor: FailReason = "defect"
   let isEvicted = start.isEvicted
 
   /** When the transaction that is under way took the room's append, and when the read that is under way began; for traces. */
@@ -369,6 +371,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
 
   const leave = (why: FailReason): void => {
     isDropped = true
+    droppedFor = why
     const unanswered = queue.fail().slice(confirmed)
     services.tails.forget(key)
     services.dropped()
@@ -489,7 +492,9 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     local,
     state: () => queue.committed.state,
     submit: (command, origin, respond, arrival) => {
-      if (isDropped) return answer({ command, origin, respond }, { _tag: "Failed" })
+      if (isDropped) {
+        return answer({ command, origin, respond }, { _tag: droppedFor === "defect" ? "Failed" : "Unavailable" })
+      }
       if (queue.isEmpty()) movedAt = services.now()
       queue.add(command, origin, respond, traces.isOn ? traces.now() : frames.now(), arrival)
       pump()
@@ -497,7 +502,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     subscribe: (subscriber) =>
       Effect.andThen(
         onScopeClose(() => subscribers.delete(subscriber)),
-        Effect.sync(() => (isDropped ? failSubscriber(subscriber) : void subscribers.add(subscriber)))
+        Effect.sync(() => (isDropped ? failSubscriber(subscriber, droppedFor) : void subscribers.add(subscriber)))
       ),
     tail: Effect.suspend(() => tailAt(queue.committed.head.version)),
     newestTail: Effect.flatMap(services.heads([key]), ([head]) => tailAt(head!.version)),

@@ -7,7 +7,7 @@ import { type NewEvent, place, type StreamEvent, type StreamKey } from "../../sr
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
-import type { Committed, Outcome, Room, RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
+import type { Committed, FailReason, Outcome, Room, RoomProtocol } from "../../src/rooms/RoomProtocol.ts"
 import { makeRooms, type Rooms } from "../../src/rooms/Rooms.ts"
 
 type Place = "decide" | "place" | "evolve" | "frame" | "observe" | "hear"
@@ -70,6 +70,7 @@ const makeSession = (id: string, throws: "deliver" | "relay" | undefined = undef
     delivered: [] as Array<number>,
     relayed: 0,
     failures: 0,
+    failedFor: undefined as FailReason | undefined,
     deliver: ({ event, frame }: Committed) => {
       if (throws === "deliver") throw new Error("made to fail")
       assert.deepStrictEqual(frame, Uint8Array.of(numberOf(event)))
@@ -79,8 +80,9 @@ const makeSession = (id: string, throws: "deliver" | "relay" | undefined = undef
       if (throws === "relay") throw new Error("made to fail")
       session.relayed += 1
     },
-    fail: () => {
+    fail: (why: FailReason) => {
       session.failures += 1
+      session.failedFor = why
     }
   }
   return session
@@ -133,6 +135,27 @@ const makeWakeups = Effect.gen(function* () {
 
 const storedIn = (log: EventLog["Service"]) =>
   Effect.map(log.read(key, { after: 0 }), (events) => events.map(({ event }) => numberOf(event)))
+
+describe("a room that has ended without a defect", () => {
+  for (const [why, end] of [
+    ["memory", (room: NumbersRoom) => room.giveWay()],
+    ["restored", (room: NumbersRoom) => room.leaveLog()]
+  ] as const) {
+    it.effect(`tells a command and a session that come too late that they may come back (${why})`, () =>
+      withRooms((rooms) =>
+        Effect.gen(function* () {
+          const room = yield* rooms.get(key)
+          end(room)
+          const session = makeSession("late")
+          yield* room.subscribe(session)
+          assert.strictEqual(session.failedFor, why)
+          assert.strictEqual((yield* submit(room, 1))._tag, "Unavailable")
+          assert.strictEqual((yield* submit(yield* rooms.get(key), 1))._tag, "Stored")
+        })
+      )
+    )
+  }
+})
 
 describe("a command for which the rules throw", () => {
   for (const place of ["decide", "place", "evolve", "frame"] as const) {
