@@ -128,7 +128,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     } catch (defect) {
       // The event is durable, so its subscribers would miss it. They read it when they come back.
       report(`Making the frame of ${nameOf(event)}`, defect)
-      return failSubscribers()
+      return failSubscribers("defect")
     }
     for (const subscriber of subscribers) {
       try {
@@ -335,7 +335,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     }
   }
 
-  const failSubscribers = (why?: FailReason): void => {
+  const failSubscribers = (why: FailReason): void => {
     for (const subscriber of subscribers) failSubscriber(subscriber, why)
   }
 
@@ -343,40 +343,32 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   const drop = (what: string, defect: unknown): void => {
     if (isDropped) return
     report(`${what}, and so the room,`, defect)
-    end("Failed")
+    end("defect", "Failed")
   }
 
-  /** Answers everything that the room holds, and ends its sessions. The stream opens in a new room. */
-  const end = (outcome: "Failed" | "Unavailable"): void => {
+  /** Ends the sessions, and answers everything that the room holds. The stream opens in a new room. */
+  const end = (why: FailReason, outcome: "Failed" | "Unavailable"): void => {
     isDropped = true
+    droppedFor = why
     const unanswered = queue.fail().slice(confirmed)
+    if (why !== "defect") services.tails.forget(key)
     services.dropped()
-    failSubscribers()
+    failSubscribers(why)
     for (const pending of unanswered) answer(pending, { _tag: outcome })
   }
 
   /** Ends the room, because the log was restored. Its commands are not answered: clients send them again. */
   const leaveLog = (found?: StreamHead): void => {
     if (isDropped) return
-    leave("restored")
+    end("restored", "Unavailable")
     if (found !== undefined) services.wentBack(queue.committed.head, found)
   }
 
   const giveWay = (): void => {
     if (isDropped) return
-    leave("memory")
+    end("memory", "Unavailable")
     // Its sessions hold the room until their clients have closed.
     queue.forget(protocol.initial(key))
-  }
-
-  const leave = (why: FailReason): void => {
-    isDropped = true
-    droppedFor = why
-    const unanswered = queue.fail().slice(confirmed)
-    services.tails.forget(key)
-    services.dropped()
-    failSubscribers(why)
-    for (const pending of unanswered) answer(pending, { _tag: "Unavailable" })
   }
 
   // -------------------------------------------------------------------------------------------------------- reading
@@ -391,7 +383,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     if (protocol.readsPayloads && events.some(isPurged)) {
       // Another process has written a checkpoint since, from which the next room reads.
       yield* Effect.logInfo(`${streamName(key)} was purged before this process read it, and is opened again`)
-      end("Unavailable")
+      end("defect", "Unavailable")
       return true
     }
     if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
