@@ -21,15 +21,20 @@ const DOCUMENT = "diary"
 /** Documents that are opened at once, so that the server has all its connections to the database. */
 const DOCUMENTS = 60
 
+/** The URL of a cluster of its own, which is migrated. */
+const migratedCluster = Effect.gen(function* () {
+  const cluster = yield* Effect.acquireRelease(
+    Effect.promise(() => makeCluster()),
+    (cluster) => Effect.sync(cluster.remove)
+  )
+  yield* PgStorage.applyMigrations({ url: cluster.url })
+  return new URL(cluster.url)
+})
+
 describe("a server whose network to the database swallows all bytes", () => {
   it.live("is not ready, gives its commit up, and goes on after the network is back", () =>
     Effect.gen(function* () {
-      const cluster = yield* Effect.acquireRelease(
-        Effect.promise(() => makeCluster()),
-        (cluster) => Effect.sync(cluster.remove)
-      )
-      yield* PgStorage.applyMigrations({ url: cluster.url })
-      const url = new URL(cluster.url)
+      const url = yield* migratedCluster
       const network = yield* startBlackHole(Number(url.port))
       url.port = String(network.port)
       const server = yield* spawnServer(url.href)
@@ -69,14 +74,25 @@ describe("a server whose network to the database swallows all bytes", () => {
     })
   )
 
+  it.live("ends when it is told to, whether the network heals or not", () =>
+    Effect.gen(function* () {
+      const url = yield* migratedCluster
+      const network = yield* startBlackHole(Number(url.port))
+      url.port = String(network.port)
+      const server = yield* spawnServer(url.href)
+      const options = { url: server.url, documentId: DOCUMENT, token: yield* mintToken(randomName()) }
+      const author = makeAuthor()
+      const writer = yield* connectRaw(options)
+      network.swallow()
+      writer.send(snapshotMessage(author, { docId: DOCUMENT }))
+      yield* server.stop
+      assert.strictEqual(writer.frames.filter(({ type }) => type === "snapshot-saved").length, 0)
+    })
+  )
+
   it.live("gives up a stream that it holds when the end of the transaction is swallowed", () =>
     Effect.gen(function* () {
-      const cluster = yield* Effect.acquireRelease(
-        Effect.promise(() => makeCluster()),
-        (cluster) => Effect.sync(cluster.remove)
-      )
-      yield* PgStorage.applyMigrations({ url: cluster.url })
-      const url = new URL(cluster.url)
+      const url = yield* migratedCluster
       const outer = yield* Scope.make()
       const network = yield* Scope.provide(startBlackHole(Number(url.port)), outer)
       url.port = String(network.port)

@@ -10,6 +10,7 @@ import { asUnavailable, type MigrationStatus, missingMigrations, rootCauseOf } f
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
+import { endInTime } from "./EndInTime.ts"
 import { grantTo, migrate, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals, makeSweeps } from "./PgSignals.ts"
@@ -121,4 +122,4 @@ const layerServices = <E>(
       const log = EventLog.of(yield* makeEventLog(poolSize(options)))
       return Context.make(EventLog, log).pipe(Context.add(Signals, yield* isPooled ? makeSweeps : makeSignals))
     })
-  ).pipe(Layer.provide(layerClient(options)))
+  ).pipe(Layer.provide(layerClient(options)), endInTime)
