@@ -63,8 +63,7 @@ export abstract class Device {
 
   goOffline(): void {
     this.isOffline = true
-    this.link?.close()
-    this.end()
+    this.hangUp()
   }
 
   /** The network between the device and the server breaks. The device notices after a while. */
@@ -101,6 +100,12 @@ export abstract class Device {
       (text) => world.sent(this, `${this.name}.${number}`, text)
     )
     return this.link !== undefined
+  }
+
+  /** Ends the connection. The device connects again later, unless it is offline. */
+  protected hangUp(): void {
+    this.link?.close()
+    this.end()
   }
 
   protected send(message: object): void {

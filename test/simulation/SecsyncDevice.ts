@@ -27,7 +27,7 @@ interface UpdateInFlight {
   readonly signature: string
 }
 
-/** Refused snapshots in a row after which the real client tries no more, until it has another change. */
+/** Refused snapshots in a row after which the real client ends its connection and opens another. */
 const MAX_FAILURES = 5
 
 export const encodeTexts = (texts: ReadonlyArray<string>): string => Buffer.from(texts.join(" ")).toString("base64url")
@@ -231,7 +231,7 @@ export class SecsyncDevice extends Device {
     this.pending = [...(this.snapshotInFlight?.texts ?? []), ...this.pending]
     this.snapshotInFlight = undefined
     if (this.failures < MAX_FAILURES) this.sendSnapshot()
-    else this.flush()
+    else this.hangUp()
   }
 
   private updateSaved(snapshotId: string, clock: number): void {
