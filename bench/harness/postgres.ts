@@ -1,7 +1,9 @@
 /** One real Postgres for a run of the bench, with its default durability; every server gets its own database. */
-
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import pg from "pg"
 import { makeCluster, type PostgresCluster } from "../../test/support/storage/PostgresCluster.ts"
+import { cpuSecondsOfTree } from "./processes.ts"
 
 let cluster: Promise<PostgresCluster> | undefined
 
@@ -10,6 +12,13 @@ const startCluster = async () => {
   process.once("exit", made.remove)
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
   return made
+}
+
+/** User and system time of Postgres with all of its processes, also those that have ended, in seconds. */
+export const postgresCpuSeconds = async (): Promise<number> => {
+  const { folder } = await cluster!
+  const [pid = ""] = readFileSync(join(folder, "data", "postmaster.pid"), "utf8").split("\n")
+  return cpuSecondsOfTree(Number(pid))
 }
 
 /** Runs one statement on its own connection, and returns the first row. */

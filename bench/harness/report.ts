@@ -1,19 +1,20 @@
-/** Prints results as a table beside the committed baseline, and writes them as JSON. */
+/** Prints figures as tables, beside the committed baseline, and writes them as JSON. */
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
+import { median } from "./statistics.ts"
 
-/** One line of a table. Text columns and those named in `keys` name the variant; the other columns are its figures. */
+/** One line of a table. Text columns and the scenario's keys name the variant; the other columns are its figures. */
 export type Row = Readonly<Record<string, string | number>>
 
-export interface Result {
+export interface Report {
   readonly scenario: string
   readonly title: string
   /** Columns that name the variant. */
   readonly keys: ReadonlyArray<string>
-  readonly rounds: number
   readonly seconds: number
-  readonly rows: ReadonlyArray<Row>
+  /** The rows of each round. */
+  readonly rounds: ReadonlyArray<ReadonlyArray<Row>>
 }
 
 const show = (value: string | number | undefined): string => {
@@ -22,11 +23,54 @@ const show = (value: string | number | undefined): string => {
   return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)
 }
 
-const printTable = (rows: ReadonlyArray<Row>): void => {
+/** A row as one line. */
+export const shortly = (row: Row): string =>
+  Object.entries(row)
+    .map(([name, value]) => `${name} ${show(value)}`)
+    .join(", ")
+
+export const printTable = (rows: ReadonlyArray<Row>): void => {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   console.log(`| ${columns.join(" | ")} |\n|${columns.map(() => " --- |").join("")}`)
   for (const row of rows) console.log(`| ${columns.map((column) => show(row[column])).join(" | ")} |`)
 }
+
+const isSame = (keys: ReadonlyArray<string>, row: Row, other: Row): boolean =>
+  keys.every((key) => row[key] === other[key])
+
+/** Makes one row of the rows that several rounds have of one variant. */
+const combine = (
+  { keys, rounds }: Pick<Report, "keys" | "rounds">,
+  figure: (values: ReadonlyArray<number>) => number
+): ReadonlyArray<Row> =>
+  (rounds[0] ?? []).map((first) => {
+    const same = rounds.flatMap((rows) => rows.filter((row) => isSame(keys, row, first)))
+    const entries = Object.entries(first).map(([name, value]) => {
+      if (keys.includes(name) || typeof value === "string") return [name, value]
+      return [name, figure(same.map((row) => Number(row[name])))]
+    })
+    return Object.fromEntries(entries)
+  })
+
+/** The median of each figure over the rounds. */
+export const medians = (report: Pick<Report, "keys" | "rounds">): ReadonlyArray<Row> => combine(report, median)
+
+/** Divides each figure by that of the same variant in other rows. A figure that is missing on either side has no ratio. */
+export const ratios = (
+  keys: ReadonlyArray<string>,
+  rows: ReadonlyArray<Row>,
+  others: ReadonlyArray<Row>
+): ReadonlyArray<Row> =>
+  rows.flatMap((row) => {
+    const other = others.find((other) => isSame(keys, other, row))
+    if (other === undefined) return []
+    const entries = Object.entries(row).map(([name, value]) => {
+      if (keys.includes(name) || typeof value === "string") return [name, value]
+      const divisor = other[name]
+      return [name, typeof divisor === "number" && divisor !== 0 ? value / divisor : Number.NaN]
+    })
+    return [Object.fromEntries(entries)]
+  })
 
 const versionOf = (name: string): string =>
   JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8")).version
@@ -39,36 +83,54 @@ const conditions = () => ({
   )
 })
 
-const baselineOf = (scenario: string): ReadonlyArray<Row> | undefined => {
-  const file = `bench/baseline/${scenario}.json`
-  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).rows : undefined
+export interface Baseline {
+  readonly commit: string
+  readonly machine: { readonly cpu: string; readonly cores: number }
+  readonly rounds: number
+  readonly rows: ReadonlyArray<Row>
 }
 
-/** Divides each figure by the baseline's figure for the same variant. */
-const ratios = ({ keys, rows }: Result, baseline: ReadonlyArray<Row>): ReadonlyArray<Row> =>
-  rows.flatMap((row) => {
-    const before = baseline.find((other) => keys.every((key) => other[key] === row[key]))
-    if (before === undefined) return []
-    const entries = Object.entries(row).map(([name, value]) => {
-      const old = before[name]
-      const isKey = keys.includes(name) || typeof value === "string" || typeof old !== "number"
-      return [name, isKey ? value : `${(value / old).toFixed(2)} ×`]
-    })
-    return [Object.fromEntries(entries)]
-  })
+export const baselineOf = (scenario: string): Baseline | undefined => {
+  const file = `bench/baseline/${scenario}.json`
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined
+}
 
-export const report = (result: Result, options: { readonly saveBaseline: boolean }): void => {
-  console.log(`\n### ${result.title}\n`)
-  printTable(result.rows)
-  const baseline = baselineOf(result.scenario)
-  if (baseline !== undefined && !options.saveBaseline) {
-    console.log("\nAgainst the baseline:\n")
-    printTable(ratios(result, baseline))
-  }
-  const folder = options.saveBaseline ? "bench/baseline" : "bench/results"
-  mkdirSync(folder, { recursive: true })
-  const stamp = options.saveBaseline ? "" : `${new Date().toISOString().replaceAll(":", "-")}-`
-  const file = `${folder}/${stamp}${result.scenario}.json`
-  writeFileSync(file, `${JSON.stringify({ ...conditions(), ...result }, null, 2)}\n`)
-  console.log(`\nWritten to ${file}.`)
+const started = new Date().toISOString().replaceAll(":", "-")
+
+/** Writes all rounds so far, and returns the file. It is written after each round, so that an interrupted run keeps its figures. */
+export const keep = (report: Report, build: string): string => {
+  mkdirSync("bench/results", { recursive: true })
+  const name = build === "" ? report.scenario : `${report.scenario}-${build.replaceAll("/", "-")}`
+  const file = `bench/results/${started}-${name}.json`
+  writeFileSync(file, `${JSON.stringify({ ...conditions(), ...report, medians: medians(report) }, null, 2)}\n`)
+  return file
+}
+
+export const saveBaseline = (report: Report): void => {
+  const { rounds, ...rest } = report
+  const baseline = { ...conditions(), ...rest, rounds: rounds.length, rows: medians(report) }
+  writeFileSync(`bench/baseline/${report.scenario}.json`, `${JSON.stringify(baseline, null, 2)}\n`)
+}
+
+/** Prints the medians of all rounds, and their ratios to the baseline. */
+export const print = (report: Report): void => {
+  const rows = medians(report)
+  console.log(`\n### ${report.title}: medians of ${report.rounds.length} rounds\n`)
+  printTable(rows)
+  const baseline = baselineOf(report.scenario)
+  if (baseline === undefined) return
+  const { commit, machine } = baseline
+  console.log(`\nDivided by the baseline, of ${commit} on ${machine.cores} cores of ${machine.cpu}:\n`)
+  printTable(ratios(report.keys, rows, baseline.rows))
+}
+
+/** Prints the figures of two builds, and the medians of their ratios round by round. */
+export const printComparison = (report: Report, other: Report, name: string): void => {
+  const { keys, rounds, title } = report
+  console.log(`\n### ${title}: this build`)
+  printTable(medians(report))
+  console.log(`\n### ${title}: ${name}`)
+  printTable(medians(other))
+  console.log(`\n### ${title}: this build, divided by ${name}; medians of ${rounds.length} rounds`)
+  printTable(medians({ keys, rounds: rounds.map((rows, i) => ratios(keys, rows, other.rounds[i] ?? [])) }))
 }

@@ -1,6 +1,7 @@
 /** Starts the servers under test, each in a process of its own on a fresh database. */
 import { spawn } from "node:child_process"
 import { createHmac } from "node:crypto"
+import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -14,9 +15,22 @@ export type ServerName =
   | "sealog, not verifying"
   | "secsync-server"
   | "secsync-server, bare SQL"
+  | Rung
   | "hocuspocus"
   | "y-websocket"
   | "verdant"
+
+/** Servers with one part of the work of a sync server more than the one before. */
+export type Rung = "ws" | "ws, insert" | "ws, insert, verify"
+
+/** Servers that npm installs for the bench. */
+const PEERS: ReadonlySet<ServerName> = new Set([
+  "secsync-server",
+  "secsync-server, bare SQL",
+  "hocuspocus",
+  "y-websocket",
+  "verdant"
+])
 
 export interface BenchServer {
   readonly name: ServerName
@@ -27,6 +41,8 @@ export interface BenchServer {
   readonly cpuSeconds: () => number
   readonly rssBytes: () => number
   readonly peakRssBytes: () => number
+  /** The longest block of the event loop since the last call, in milliseconds. NaN for servers of others. */
+  readonly longestBlock: () => Promise<number>
   /** Ends the process; the database stays until `remove`. */
   readonly stop: () => Promise<void>
   readonly remove: () => Promise<void>
@@ -46,11 +62,19 @@ export const tokenFor = (userId: string): string => {
 
 export const token = tokenFor("bench")
 
+let build = "."
+
+/** Runs servers and commands from now on from the build in a folder. */
+export const useBuild = (folder: string): void => {
+  build = folder
+}
+
 export const cli = (...args: ReadonlyArray<string>): ReadonlyArray<string> => [
-  "packages/cli/bin/sync-admin.js",
+  join(build, "packages/cli/bin/sync-admin.js"),
   ...args
 ]
 
+const BLOCKS = new URL("./blocks.ts", import.meta.url).href
 const UNLIMITED = ["--trusted-proxy", "127.0.0.1"]
 
 const commandOf = (name: ServerName, database: string): ReadonlyArray<string> => {
@@ -64,6 +88,10 @@ const commandOf = (name: ServerName, database: string): ReadonlyArray<string> =>
       return [`bench/peers/${database.startsWith("sqlite:") ? "secsync.ts" : "secsyncPrisma.mjs"}`, database]
     case "secsync-server, bare SQL":
       return ["bench/peers/secsync.ts", database]
+    case "ws":
+    case "ws, insert":
+    case "ws, insert, verify":
+      return ["bench/harness/rung.ts", database, name]
     case "hocuspocus":
       return ["bench/peers/hocuspocus.mjs", database]
     case "y-websocket":
@@ -88,18 +116,20 @@ export const startServer = async (
   name: ServerName,
   on: { readonly storage: Storage } | { readonly database: string }
 ): Promise<BenchServer> => {
-  if (!name.startsWith("sealog")) installPeers()
+  if (PEERS.has(name)) installPeers()
   const database = "database" in on ? { url: on.database, remove: async () => {} } : await freshDatabase(on.storage)
   // For profiles: BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/profiles".
   const flags = process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? []
-  const child = spawn(process.execPath, [...flags, ...commandOf(name, database.url)], {
+  const isOurs = name.startsWith("sealog")
+  const observed = isOurs ? ["--import", BLOCKS] : []
+  const child = spawn(process.execPath, [...flags, ...observed, ...commandOf(name, database.url)], {
     env: { ...process.env, TOKEN_SECRET: SECRET },
-    stdio: ["ignore", "pipe", "inherit"]
+    stdio: ["ignore", "pipe", "inherit", isOurs ? "ipc" : "ignore"]
   })
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()))
   const pid = child.pid ?? 0
   const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.on("data", (data) => {
+    child.stdout?.on("data", (data) => {
       const found = /ws:\/\/\S+:\d+/.exec(data.toString())?.[0]
       if (found !== undefined) resolve(found.replace("localhost", "127.0.0.1"))
     })
@@ -117,6 +147,12 @@ export const startServer = async (
     cpuSeconds: () => cpuSeconds(pid),
     rssBytes: () => rssBytes(pid),
     peakRssBytes: () => peakRssBytes(pid),
+    longestBlock: async () => {
+      if (!isOurs) return Number.NaN
+      child.send("block")
+      const [milliseconds] = await once(child, "message")
+      return milliseconds
+    },
     stop,
     remove: async () => {
       await stop()

@@ -1,4 +1,9 @@
-export const median = (numbers: ReadonlyArray<number>): number => quantile(numbers, 0.5)
+/** The median of all that is not NaN; NaN if nothing is left. */
+export const median = (numbers: ReadonlyArray<number>): number =>
+  quantile(
+    numbers.filter((number) => !Number.isNaN(number)),
+    0.5
+  )
 
 /** Returns the quantile `q` (0 to 1) of numbers in any order; NaN for an empty list. */
 export const quantile = (numbers: ReadonlyArray<number>, q: number): number => {

@@ -2,7 +2,7 @@
 import { once } from "node:events"
 import type { WebSocket } from "ws"
 import { runCli } from "../harness/command.ts"
-import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario } from "../harness/scenario.ts"
 import { freshDatabase, LIBRARY, type Storage, startServer, tokenFor } from "../harness/servers.ts"
 import { quantile } from "../harness/statistics.ts"
 import { begin, connect } from "../loads/client.ts"
@@ -68,24 +68,21 @@ const measure = async (
 export const scenario: Scenario = {
   title: `An operator's command reaches ${2 * CLIENTS} clients on each process`,
   keys: ["command", "storage", "processes"],
-  run: async (bench) => {
+  rounds: eachRound((bench) => {
     const actions = Object.keys(ACTIONS) as ReadonlyArray<Action>
     const variants = bench.storages.flatMap((storage) => actions.map((action) => ({ storage, action })))
-    const measured = await inTurns(bench, variants, ({ storage, action }) => measure(storage, action))
-    return measured.map(([{ storage, action }, rounds]) => {
-      const all = rounds.flat()
+    return inTurns(bench, variants, async ({ storage, action }) => {
+      const all = await measure(storage, action)
       const started = all.map(({ started }) => started)
+      const ended = all.map(({ ended }) => ended)
       return {
         command: action,
         storage,
         processes: PROCESSES[storage],
         "last client told, ms after the command's start, p50": quantile(started, 0.5),
         "… worst": quantile(started, 1),
-        "… worst, ms after its end": quantile(
-          all.map(({ ended }) => ended),
-          1
-        )
+        "… worst, ms after its end": quantile(ended, 1)
       }
     })
-  }
+  })
 }

@@ -2,9 +2,8 @@
 import { statSync } from "node:fs"
 import { generate } from "../harness/generator.ts"
 import { query } from "../harness/postgres.ts"
-import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario } from "../harness/scenario.ts"
 import { type ServerName, type Storage, startServer, token } from "../harness/servers.ts"
-import { median } from "../harness/statistics.ts"
 
 const [DOCUMENTS, EACH] = [50, 400] as const
 
@@ -23,12 +22,12 @@ const bytesOf = async (storage: Storage, database: string): Promise<number> => {
 export const scenario: Scenario = {
   title: "Disk",
   keys: ["server", "storage", "ciphertext bytes"],
-  run: async (bench) => {
+  rounds: eachRound(async (bench) => {
     const servers: ReadonlyArray<ServerName> = ["sealog", "secsync-server"]
     const variants = bench.storages.flatMap((storage) =>
       [100, 1000].flatMap((ciphertext) => servers.map((server) => ({ server, storage, ciphertext })))
     )
-    const measured = await inTurns(bench, variants, async ({ ciphertext, server, storage }) => {
+    const rows = await inTurns(bench, variants, async ({ ciphertext, server, storage }) => {
       const started = await startServer(server, { storage })
       // The process checkpoints the write-ahead log when it ends.
       const load = { documents: DOCUMENTS, inFlight: 1, readers: 0, each: EACH, ciphertext, seconds: 0 }
@@ -36,14 +35,8 @@ export const scenario: Scenario = {
       await started.stop()
       const bytes = await bytesOf(storage, started.database)
       await started.remove()
-      return bytes / (DOCUMENTS * EACH)
+      return { server, storage, "ciphertext bytes": ciphertext, "bytes/update": bytes / (DOCUMENTS * EACH) }
     })
-    const rows = measured.map(([{ ciphertext, server, storage }, results]) => ({
-      server,
-      storage,
-      "ciphertext bytes": ciphertext,
-      "bytes/update": median(results)
-    }))
     return rows.map((row) => {
       const peer = rows.find(
         (other) =>
@@ -53,5 +46,5 @@ export const scenario: Scenario = {
       )
       return { ...row, "% of peer": (100 * row["bytes/update"]) / (peer?.["bytes/update"] ?? Number.NaN) }
     })
-  }
+  })
 }

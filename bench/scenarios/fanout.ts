@@ -1,8 +1,7 @@
 /** One writer sends 20 updates a second to many readers. */
-import { startLoad } from "../harness/generator.ts"
-import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, token } from "../harness/servers.ts"
-import { median, sum } from "../harness/statistics.ts"
+import { cpuFigures, underLoad } from "../harness/underLoad.ts"
 import type { FanoutDone } from "../loads/fanout.ts"
 
 const PER_SECOND = 20
@@ -11,39 +10,30 @@ const MIN_SECONDS = 5
 export const scenario: Scenario = {
   title: "Fan-out",
   keys: ["server", "storage", "readers"],
-  run: async (bench) => {
+  rounds: eachRound((bench) => {
     const variants = bench.storages.flatMap((storage) => [
       ...[1, 100, 1000].map((readers) => ({ server: "sealog" as ServerName, storage, readers })),
       { server: "secsync-server" as ServerName, storage, readers: 1000 }
     ])
-    const measured = await inTurns(bench, variants, ({ readers, server, storage }) =>
-      withServer(server, storage, async ({ cpuSeconds, url }) => {
-        const load = startLoad<FanoutDone>("fanout", {
-          url,
-          token,
-          readers,
-          perSecond: PER_SECOND,
-          seconds: Math.max(bench.seconds, MIN_SECONDS)
-        })
-        await load.ready
-        const before = cpuSeconds()
-        load.go()
-        const done = await load.done
-        return { ...done, cpuSeconds: cpuSeconds() - before }
+    return inTurns(bench, variants, ({ readers, server, storage }) =>
+      withServer(server, storage, async (started) => {
+        const seconds = Math.max(bench.seconds, MIN_SECONDS)
+        const load = { token, readers, perSecond: PER_SECOND, seconds }
+        const { cpu, delivered, deliveryP50, deliveryP99, longestBlock, sent } = await underLoad<FanoutDone>(
+          started,
+          "fanout",
+          load
+        )
+        return {
+          ...{ server, storage, readers },
+          "delivery p50 ms": deliveryP50,
+          "delivery p99 ms": deliveryP99,
+          ...cpuFigures(cpu, "µs", "update", sent),
+          "server CPU µs/update and reader": (cpu.server * 1e6) / sent / readers,
+          "longest block ms": longestBlock,
+          "delivered %": (100 * delivered) / (sent * readers)
+        }
       })
     )
-    return measured.map(([{ readers, server, storage }, results]) => ({
-      server,
-      storage,
-      readers,
-      "delivery p50 ms": median(results.map(({ deliveryP50 }) => deliveryP50)),
-      "delivery p99 ms": median(results.map(({ deliveryP99 }) => deliveryP99)),
-      "server CPU µs/update": median(results.map(({ cpuSeconds, sent }) => (cpuSeconds * 1e6) / sent)),
-      "server CPU µs/update and reader": median(
-        results.map(({ cpuSeconds, sent }) => (cpuSeconds * 1e6) / sent / readers)
-      ),
-      "delivered %":
-        (100 * sum(results.map(({ delivered }) => delivered))) / sum(results.map(({ sent }) => sent * readers))
-    }))
-  }
+  })
 }

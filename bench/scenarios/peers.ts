@@ -1,8 +1,7 @@
 /** Measures updates until a reader has them, beside servers that see the contents and verify no signatures. */
-import { startLoad } from "../harness/generator.ts"
-import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, type Storage, token } from "../harness/servers.ts"
-import { median } from "../harness/statistics.ts"
+import { cpuFigures, underLoad } from "../harness/underLoad.ts"
 import type { Delivery, DeliveryDone } from "../loads/delivery.ts"
 
 interface Peer {
@@ -31,34 +30,25 @@ const DOCUMENTS = 50
 export const scenario: Scenario = {
   title: "Beside servers that verify nothing",
   keys: ["server", "verifies", "keeps", "in flight"],
-  run: async (bench) => {
+  rounds: eachRound((bench) => {
     const variants = PEERS.flatMap((peer) => [1, 16].map((inFlight) => ({ ...peer, inFlight })))
-    const measured = await inTurns(bench, variants, ({ inFlight, protocol, server, storage }) =>
-      withServer(server, storage, async ({ cpuSeconds, url }) => {
-        const load = startLoad<DeliveryDone>("delivery", {
-          url,
-          token,
-          protocol,
-          documents: DOCUMENTS,
-          inFlight,
-          seconds: bench.seconds
-        })
-        await load.ready
-        const before = cpuSeconds()
-        load.go()
-        const done = await load.done
-        return { ...done, cpuSeconds: cpuSeconds() - before }
+    return inTurns(bench, variants, ({ inFlight, keeps, protocol, server, storage, verifies }) =>
+      withServer(server, storage, async (started) => {
+        const load = { token, protocol, documents: DOCUMENTS, inFlight, seconds: bench.seconds }
+        const { cpu, delivered, longestBlock, p50, p99, seconds } = await underLoad<DeliveryDone>(
+          started,
+          "delivery",
+          load
+        )
+        return {
+          ...{ server, verifies, keeps, "in flight": inFlight },
+          "delivered/s": delivered / seconds,
+          "delivery p50 ms": p50,
+          "delivery p99 ms": p99,
+          ...cpuFigures(cpu, "µs", "update", delivered),
+          "longest block ms": longestBlock
+        }
       })
     )
-    return measured.map(([{ inFlight, keeps, server, verifies }, results]) => ({
-      server,
-      verifies,
-      keeps,
-      "in flight": inFlight,
-      "delivered/s": median(results.map(({ delivered, seconds }) => delivered / seconds)),
-      "delivery p50 ms": median(results.map(({ p50 }) => p50)),
-      "delivery p99 ms": median(results.map(({ p99 }) => p99)),
-      "server CPU µs/update": median(results.map(({ cpuSeconds, delivered }) => (cpuSeconds * 1e6) / delivered))
-    }))
-  }
+  })
 }

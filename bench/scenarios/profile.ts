@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Row } from "../harness/report.ts"
-import { type Scenario, withServer } from "../harness/scenario.ts"
+import { eachRound, type Scenario, withServer } from "../harness/scenario.ts"
 import { measureUpdates } from "./updates.ts"
 
 const LOAD = { documents: 50, inFlight: 16, readers: 2 } as const
@@ -48,7 +48,7 @@ const largest = (all: ReadonlyArray<readonly [CallFrame, number]>): ReadonlyArra
 export const scenario: Scenario = {
   title: `Profile: ${LOAD.documents} documents, ${LOAD.inFlight} in flight`,
   keys: ["storage", "of", "place"],
-  run: async ({ seconds, storages }) => {
+  rounds: eachRound(async ({ seconds, storages }) => {
     const rows: Array<Row> = []
     for (const storage of storages) {
       const folder = mkdtempSync(join(tmpdir(), "sealog-profile-"))
@@ -76,5 +76,5 @@ export const scenario: Scenario = {
     }
     delete process.env["BENCH_NODE_FLAGS"]
     return rows
-  }
+  })
 }

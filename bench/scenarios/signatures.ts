@@ -4,9 +4,8 @@ import { setImmediate as nextTurn } from "node:timers/promises"
 import { loadImplementations, sodium } from "#server/domain/sodium"
 import { makeVerifierPool } from "#server/signatures/VerifierPool"
 import { verifyWith } from "#server/signatures/verifySignature"
-import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario } from "../harness/scenario.ts"
 import { signedUpdate, verifiedPerSecond } from "../harness/signatures.ts"
-import { median } from "../harness/statistics.ts"
 
 /** OpenSSL's, with a new key object per signature, because most authors write seldom. It decides edge cases differently. */
 const nodeCrypto = verifyWith({
@@ -47,16 +46,22 @@ const pooledPerSecond = async (milliseconds: number): Promise<number> => {
 export const scenario: Scenario = {
   title: "Signatures verified by one core",
   keys: ["implementation"],
-  run: async (bench) => {
+  rounds: eachRound(async (bench) => {
     const milliseconds = bench.seconds * 1000
-    const variants: ReadonlyArray<readonly [name: string, rate: () => number | Promise<number>]> = [
-      ...Object.entries(await loadImplementations()).map(
-        ([name, implementation]) => [name, () => verifiedPerSecond(milliseconds, verifyWith(implementation))] as const
+    const rates: Readonly<Record<string, () => number | Promise<number>>> = {
+      ...Object.fromEntries(
+        Object.entries(await loadImplementations()).map(([name, implementation]) => [
+          name,
+          () => verifiedPerSecond(milliseconds, verifyWith(implementation))
+        ])
       ),
-      ["node:crypto", () => verifiedPerSecond(milliseconds, nodeCrypto)],
-      ["one thread of the pool", () => pooledPerSecond(milliseconds)]
-    ]
-    const measured = await inTurns(bench, variants, async ([, rate]) => rate())
-    return measured.map(([[implementation], rates]) => ({ implementation, "verified/s": median(rates) }))
-  }
+      "node:crypto": () => verifiedPerSecond(milliseconds, nodeCrypto),
+      "one thread of the pool": () => pooledPerSecond(milliseconds)
+    }
+    const variants = Object.keys(rates).map((implementation) => ({ implementation }))
+    return inTurns(bench, variants, async ({ implementation }) => ({
+      implementation,
+      "verified/s": await rates[implementation]!()
+    }))
+  })
 }

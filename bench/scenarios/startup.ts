@@ -2,7 +2,6 @@
 import { runNode } from "../harness/command.ts"
 import { inTurns, type Scenario } from "../harness/scenario.ts"
 import { cli, freshDatabase, LIBRARY, startServer } from "../harness/servers.ts"
-import { median } from "../harness/statistics.ts"
 
 const BARE = "node --eval 0"
 const COMMANDS: Readonly<Record<string, ReadonlyArray<string>>> = {
@@ -34,7 +33,7 @@ const measure = async (command: string, database: string) => {
 export const scenario: Scenario = {
   title: "The start of commands",
   keys: ["command", "storage"],
-  run: async (bench) => {
+  rounds: async function* (bench) {
     const databases = await Promise.all(bench.storages.map(freshDatabase))
     for (const { url } of databases) await runNode(cli("migrate"), { DATABASE_URL: url })
     const variants = bench.storages.flatMap((storage, i) =>
@@ -42,21 +41,23 @@ export const scenario: Scenario = {
     )
     // Fills the compile cache.
     for (const { command, database } of variants) await measure(command, database)
-    const measured = await inTurns(bench, variants, ({ command, database }) => measure(command, database))
-    for (const { remove } of databases) await remove()
-    const rows = measured.map(([{ command, storage }, results]) => ({
-      command,
-      storage,
-      ms: median(results.map(({ seconds }) => seconds * 1000)),
-      "CPU ms": median(results.map(({ cpuSeconds }) => cpuSeconds * 1000))
-    }))
-    return rows.map((row) => {
-      const bare = rows.find(({ command, storage }) => command === BARE && storage === row.storage)!
-      return {
-        ...row,
-        "× bare Node": row.ms / bare.ms,
-        "CPU, × bare Node": row["CPU ms"] / bare["CPU ms"]
+    try {
+      while (true) {
+        const rows = await inTurns(bench, variants, async ({ command, database, storage }) => {
+          const { cpuSeconds, seconds } = await measure(command, database)
+          return { command, storage, ms: seconds * 1000, "CPU ms": cpuSeconds * 1000 }
+        })
+        yield rows.map((row) => {
+          const bare = rows.find(({ command, storage }) => command === BARE && storage === row.storage)
+          return {
+            ...row,
+            "× bare Node": row.ms / (bare?.ms ?? Number.NaN),
+            "CPU, × bare Node": row["CPU ms"] / (bare?.["CPU ms"] ?? Number.NaN)
+          }
+        })
       }
-    })
+    } finally {
+      for (const { remove } of databases) await remove()
+    }
   }
 }

@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises"
 import { runCli } from "../harness/command.ts"
 import { generate } from "../harness/generator.ts"
-import { inTurns, type Scenario } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario } from "../harness/scenario.ts"
 import { freshDatabase, LIBRARY, startServer, token } from "../harness/servers.ts"
-import { median } from "../harness/statistics.ts"
 import type { TouchDone } from "../loads/touch.ts"
 
 const DOCUMENTS = 100_000
@@ -14,8 +13,9 @@ const ROOMS_IDLE = 20_000
 export const scenario: Scenario = {
   title: "100,000 documents touched once",
   keys: ["storage"],
-  run: async (bench) => {
-    const measured = await inTurns(bench, bench.storages, async (storage) => {
+  rounds: eachRound((bench) => {
+    const variants = bench.storages.map((storage) => ({ storage }))
+    return inTurns(bench, variants, async ({ storage }) => {
       const database = await freshDatabase(storage)
       await runCli(database.url, "migrate")
       await generate("fill", { database: database.url, libraryId: LIBRARY, documents: DOCUMENTS, events: 2 })
@@ -31,14 +31,13 @@ export const scenario: Scenario = {
       const [peak, after] = [server.peakRssBytes(), server.rssBytes()]
       await server.remove()
       await database.remove()
-      return { before, peak, after, seconds }
+      return {
+        storage,
+        "opened/s": DOCUMENTS / seconds,
+        "RSS before MB": before / 1e6,
+        "peak RSS MB": peak / 1e6,
+        "RSS 20 s later MB": after / 1e6
+      }
     })
-    return measured.map(([storage, results]) => ({
-      storage,
-      "opened/s": median(results.map(({ seconds }) => DOCUMENTS / seconds)),
-      "RSS before MB": median(results.map(({ before }) => before / 1e6)),
-      "peak RSS MB": median(results.map(({ peak }) => peak / 1e6)),
-      "RSS 20 s later MB": median(results.map(({ after }) => after / 1e6))
-    }))
-  }
+  })
 }

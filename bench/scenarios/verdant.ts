@@ -1,8 +1,8 @@
 /** Measures operations of one Verdant library beside Verdant's own server, and the messages to clients for each. */
-import { startLoad } from "../harness/generator.ts"
-import { inTurns, type Scenario, withServer } from "../harness/scenario.ts"
+import { eachRound, inTurns, type Scenario, withServer } from "../harness/scenario.ts"
 import { type ServerName, type Storage, tokenFor } from "../harness/servers.ts"
-import { median, sum } from "../harness/statistics.ts"
+import { sum } from "../harness/statistics.ts"
+import { cpuFigures, underLoad } from "../harness/underLoad.ts"
 import type { VerdantOperationsDone } from "../loads/verdantOperations.ts"
 
 const LOADS = [
@@ -15,43 +15,35 @@ const LOADS = [
 export const scenario: Scenario = {
   title: "Verdant: operations of one library",
   keys: ["server", "storage", "clients", "writers", "in flight"],
-  run: async (bench) => {
+  rounds: eachRound((bench) => {
     const servers: ReadonlyArray<{ readonly server: ServerName; readonly storage: Storage }> = [
       ...bench.storages.map((storage) => ({ server: "sealog" as const, storage })),
       { server: "verdant", storage: "sqlite" }
     ]
     const variants = LOADS.flatMap((load) => servers.map((server) => ({ ...server, ...load })))
-    const measured = await inTurns(bench, variants, ({ clients, inFlight, server, storage, writers }) =>
-      withServer(server, storage, async ({ cpuSeconds, url }) => {
+    return inTurns(bench, variants, ({ clients, inFlight, server, storage, writers }) =>
+      withServer(server, storage, async (started) => {
         const tokens = Array.from({ length: clients }, (_, i) => tokenFor(`user-${i}`))
-        const load = startLoad<VerdantOperationsDone>("verdantOperations", {
-          ...{ url, tokens, writers, inFlight },
-          seconds: bench.seconds
-        })
-        await load.ready
-        const before = cpuSeconds()
-        load.go()
-        const done = await load.done
-        return { ...done, cpuSeconds: cpuSeconds() - before }
+        const load = { tokens, writers, inFlight, seconds: bench.seconds }
+        const done = await underLoad<VerdantOperationsDone>(started, "verdantOperations", load)
+        const { operations, received } = done
+        const messages = sum(Object.values(received).map(({ messages }) => messages))
+        const bytes = sum(Object.values(received).map(({ bytes }) => bytes))
+        return {
+          ...{ server, storage, clients, writers, "in flight": inFlight },
+          "operations/s": operations / done.seconds,
+          "ack p50 ms": done.ackP50,
+          "ack p99 ms": done.ackP99,
+          "delivery p50 ms": done.deliveryP50,
+          "delivery p99 ms": done.deliveryP99,
+          ...cpuFigures(done.cpu, "µs", "op", operations),
+          "longest block ms": done.longestBlock,
+          "messages/op": messages / operations,
+          "messages/op and client": messages / operations / clients,
+          "bytes/op and client": bytes / operations / clients,
+          "global-acks/op and client": (received["global-ack"]?.messages ?? 0) / operations / clients
+        }
       })
     )
-    return measured.map(([{ clients, inFlight, server, storage, writers }, results]) => {
-      const perOperation = (count: (done: VerdantOperationsDone) => number) =>
-        median(results.map((done) => count(done) / done.operations))
-      const each = (count: (done: VerdantOperationsDone) => number) => perOperation(count) / clients
-      return {
-        ...{ server, storage, clients, writers, "in flight": inFlight },
-        "operations/s": median(results.map(({ operations, seconds }) => operations / seconds)),
-        "ack p50 ms": median(results.map(({ ackP50 }) => ackP50)),
-        "ack p99 ms": median(results.map(({ ackP99 }) => ackP99)),
-        "delivery p50 ms": median(results.map(({ deliveryP50 }) => deliveryP50)),
-        "delivery p99 ms": median(results.map(({ deliveryP99 }) => deliveryP99)),
-        "server CPU µs/op": median(results.map(({ cpuSeconds, operations }) => (cpuSeconds * 1e6) / operations)),
-        "messages/op": perOperation((done) => sum(Object.values(done.received).map(({ messages }) => messages))),
-        "messages/op and client": each((done) => sum(Object.values(done.received).map(({ messages }) => messages))),
-        "bytes/op and client": each((done) => sum(Object.values(done.received).map(({ bytes }) => bytes))),
-        "global-acks/op and client": each(({ received }) => received["global-ack"]?.messages ?? 0)
-      }
-    })
-  }
+  })
 }
