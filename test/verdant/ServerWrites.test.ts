@@ -173,7 +173,7 @@ describe("the server as a writer", () => {
       yield* Effect.forEach(
         writers,
         (libraries, n) =>
-          // The writers share one thread. One that waits for the file holds up the one that writes, and then gives up.
+          // The writers share one thread: a writer that waits for the file holds up the other, and then gives up.
           Effect.forEach(Array.range(1, 4), (round) =>
             libraries
               .update(library.id as LibraryId, "item", id, { set: { counts: { [`${n}-${round}`]: 1 } } })
