@@ -27,8 +27,8 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
 /** Any package other than the server and the CLI is a storage. It may import the server's entries for storages. */
 const storageMayImport = ["ports", "storage", "testing"]
 
-/** Pages have the types of the HTTP API, and nothing else of the server. */
-const pagesMayImport = ["admin"]
+/** Pages have the types of the HTTP API and the readings of metrics, and nothing else of the server. */
+const pagesMayImport = ["admin", "metrics"]
 
 /** The domain computes: it may use the modules of Effect that make values, and none that runs an Effect. */
 const domainPackages = ["libsodium-wrappers", "canonicalize", "node:module"]

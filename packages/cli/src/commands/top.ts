@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core"
+import { quantileOf, type Reading, readMetrics, sumOf } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
-import { quantileOf, type Reading, readMetrics, sumOf } from "../output/samples.ts"
 
 interface TopResult {
   readonly connections: { readonly secsync: number; readonly verdant: number }

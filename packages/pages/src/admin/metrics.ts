@@ -1,8 +1,7 @@
 /** Figures of the server's process over the last minutes, from readings of the metrics that `/metrics` serves. */
 import { useEffect, useState } from "preact/hooks"
+import { quantileOf, type Reading, readMetrics, sumOf } from "../../../server/src/metrics/Readings.ts"
 import { getText, Refusal } from "./api.ts"
-
-type Reading = ReadonlyMap<string, number>
 
 interface Sample {
   readonly at: number
@@ -12,16 +11,6 @@ interface Sample {
 const INTERVAL = 2000
 /** Five minutes of readings. */
 const SAMPLES = 150
-
-const readMetrics = (text: string): Reading => {
-  const series = new Map<string, number>()
-  for (const line of text.split("\n")) {
-    if (line === "" || line.startsWith("#")) continue
-    const end = line.lastIndexOf(" ")
-    series.set(line.slice(0, end), Number(line.slice(end + 1)))
-  }
-  return series
-}
 
 /** Reads the metrics every two seconds, as long as the page is open. */
 export const useSamples = (isOn: boolean): ReadonlyArray<Sample> => {
@@ -48,14 +37,6 @@ export const useSamples = (isOn: boolean): ReadonlyArray<Sample> => {
   return samples
 }
 
-const sumOf = (reading: Reading, name: string, label = ""): number => {
-  let sum = 0
-  for (const [series, value] of reading) {
-    if (series === name || (series.startsWith(`${name}{`) && series.includes(label))) sum += value
-  }
-  return sum
-}
-
 type Point = number | undefined
 
 /** The value of a gauge at each reading. */
@@ -70,28 +51,7 @@ export const rate = (samples: ReadonlyArray<Sample>, name: string, label?: strin
 
 /** The value in seconds below which a share of a histogram's observations lies; undefined: there were none. */
 export const quantile = (samples: ReadonlyArray<Sample>, name: string, share: number): ReadonlyArray<Point> =>
-  between(samples, (before, after) => {
-    const buckets = new Map<number, number>()
-    for (const [series, value] of after) {
-      const bound = series.startsWith(`${name}_bucket{`) ? /le="([^"]+)"/.exec(series)?.[1] : undefined
-      if (bound === undefined) continue
-      const key = bound === "+Inf" ? Number.POSITIVE_INFINITY : Number(bound)
-      buckets.set(key, (buckets.get(key) ?? 0) + value - (before.get(series) ?? 0))
-    }
-    const sorted = Array.from(buckets).sort(([a], [b]) => a - b)
-    const all = sorted.at(-1)?.[1] ?? 0
-    if (all <= 0) return undefined
-    const wanted = all * share
-    let [low, below] = [0, 0]
-    for (const [bound, count] of sorted) {
-      if (count >= wanted) {
-        if (!Number.isFinite(bound) || count === below) return low
-        return low + ((bound - low) * (wanted - below)) / (count - below)
-      }
-      ;[low, below] = [bound, count]
-    }
-    return low
-  })
+  between(samples, (before, after) => quantileOf(before, after, name, share))
 
 const between = (
   samples: ReadonlyArray<Sample>,

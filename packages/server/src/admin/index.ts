@@ -17,6 +17,7 @@ export { rootOid } from "../domain/verdant/model/Oid.ts"
 export * as Timestamp from "../domain/verdant/model/Timestamp.ts"
 export type { ReplicaInfo, VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
 export { WebhookId, WebhookUrl } from "../domain/webhooks/Events.ts"
+export { quantileOf, type Reading, readMetrics, sumOf } from "../metrics/Readings.ts"
 export { Signatures } from "../signatures/Signatures.ts"
 export {
   type BackupOptions,

@@ -1,4 +1,4 @@
-/** Figures of a server from two readings of its metrics. */
+/** Figures of a server from readings of the metrics that `/metrics` serves. The operator's page and `sync-admin top` show them. */
 
 /** The series of one reading: the metric's name with its labels, and its value. */
 export type Reading = ReadonlyMap<string, number>
@@ -23,18 +23,30 @@ export const sumOf = (reading: Reading, name: string, label = ""): number => {
   return sum
 }
 
-/** The smallest bound of a histogram below which a share of what was observed between two readings lies, in its unit. */
+/**
+ * The value below which a share of a histogram's observations between two readings lies, in the histogram's unit. It is
+ * interpolated within its bucket. Undefined: nothing was observed.
+ */
 export const quantileOf = (before: Reading, after: Reading, name: string, share: number): number | undefined => {
-  const buckets: Array<{ readonly bound: number; readonly count: number }> = []
+  const buckets = new Map<number, number>()
   for (const [series, value] of after) {
     const bound = series.startsWith(`${name}_bucket{`) ? /le="([^"]+)"/.exec(series)?.[1] : undefined
     if (bound === undefined) continue
-    buckets.push({
-      bound: bound === "+Inf" ? Number.POSITIVE_INFINITY : Number(bound),
-      count: value - (before.get(series) ?? 0)
-    })
+    const key = bound === "+Inf" ? Number.POSITIVE_INFINITY : Number(bound)
+    buckets.set(key, (buckets.get(key) ?? 0) + value - (before.get(series) ?? 0))
   }
-  buckets.sort((a, b) => a.bound - b.bound)
-  const all = buckets.at(-1)?.count ?? 0
-  return all === 0 ? undefined : buckets.find(({ count }) => count >= all * share)?.bound
+  const sorted = Array.from(buckets).sort(([a], [b]) => a - b)
+  const all = sorted.at(-1)?.[1] ?? 0
+  if (all <= 0) return undefined
+  const wanted = all * share
+  let [low, below] = [0, 0]
+  for (const [bound, count] of sorted) {
+    if (count >= wanted) {
+      // The last bucket has no upper bound.
+      if (!Number.isFinite(bound) || count === below) return low
+      return low + ((bound - low) * (wanted - below)) / (count - below)
+    }
+    ;[low, below] = [bound, count]
+  }
+  return low
 }
