@@ -324,6 +324,27 @@ describe("a room whose state is in doubt", () => {
     )
   )
 
+  it.effect("closes its sessions when the frame of another process's event cannot be made, and goes on", () =>
+    withRooms((rooms, trouble, log) =>
+      Effect.gen(function* () {
+        const room = yield* rooms.get(key)
+        const session = makeSession("a")
+        yield* room.subscribe(session)
+        yield* appendForeign(log, 13)
+        trouble.place = "frame"
+        assert.strictEqual((yield* submit(room, 1))._tag, "Stored")
+        assert.deepStrictEqual([session.failures, session.failedFor, session.delivered], [1, "defect", []])
+        assert.deepStrictEqual([room.state(), room.isDropped()], [14, false])
+        yield* Effect.yieldNow
+        const late = makeSession("late")
+        yield* room.subscribe(late)
+        assert.strictEqual((yield* submit(room, 2))._tag, "Stored")
+        yield* Effect.yieldNow
+        assert.deepStrictEqual([late.failures, late.delivered], [0, [2]])
+      })
+    )
+  )
+
   it.effect("does not take its successor with it when its last session goes", () =>
     withRooms((rooms, trouble) =>
       Effect.gen(function* () {
