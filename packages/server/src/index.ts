@@ -1,4 +1,8 @@
-/** The server as a library: `SyncServer`, its options, the ports it asks for and the adapters that come with it. */
+/**
+ * The server as a library: `SyncServer`, its options, the ports it asks for and the adapters that come with it.
+ *
+ * @module @sealog/server
+ */
 export * from "./adapters/index.ts"
 export { defaultQuota, type Quota, type QuotaChange } from "./domain/Quota.ts"
 export type { DocumentChange } from "./domain/verdant/DocumentChange.ts"

@@ -1,3 +1,8 @@
+/**
+ * The event log and its signals on Postgres.
+ *
+ * @module @sealog/storage-pg
+ */
 import { layer, type PgStorageOptions } from "./PgStorage.ts"
 
 export type { MigrationStatus } from "@sealog/server/storage"

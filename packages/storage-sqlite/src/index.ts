@@ -1,3 +1,8 @@
+/**
+ * The event log and its signals on one SQLite file.
+ *
+ * @module @sealog/storage-sqlite
+ */
 import { layer, type SqliteStorageOptions } from "./SqliteStorage.ts"
 
 export type { MigrationStatus } from "@sealog/server/storage"

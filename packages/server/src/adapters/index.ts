@@ -1,4 +1,8 @@
-/** Implementations of the ports that the server brings. Databases have packages of their own. */
+/**
+ * Implementations of the ports that the server brings. Databases have packages of their own.
+ *
+ * @module @sealog/server/adapters
+ */
 export * as FileSystemBlobStore from "./FileSystemBlobStore.ts"
 export * as JwtAccess from "./JwtAccess.ts"
 export * as MemoryBlobStore from "./MemoryBlobStore.ts"

@@ -1,4 +1,8 @@
-/** The operations behind `sync-admin`, for programs that administer a log without the CLI. */
+/**
+ * The operations behind `sync-admin`, for programs that administer a log without the CLI.
+ *
+ * @module @sealog/server/admin
+ */
 
 export { CheckpointsUnusable } from "../checkpoints/CheckpointFolder.ts"
 export { makeKeys, parseSigner, parseVerifier, type Signer, type Verifier } from "../checkpoints/SignedNote.ts"

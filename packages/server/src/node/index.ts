@@ -1,4 +1,8 @@
-/** The server as a library for apps that do not use Effect: `createSealog`, its options and its errors. */
+/**
+ * The server as a library for apps that do not use Effect: `createSealog`, its options and its errors.
+ *
+ * @module @sealog/server/node
+ */
 export { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
 export type { DocumentChange } from "../domain/verdant/DocumentChange.ts"
 export type { Changed, Evicted, Imported, LibraryChange, Purged } from "../domain/verdant/views/LibraryChange.ts"

@@ -1,4 +1,8 @@
-/** The ports: services that a server needs, with their ids and events. */
+/**
+ * The ports: services that a server needs, with their ids and events.
+ *
+ * @module @sealog/server/ports
+ */
 export {
   DocumentId,
   decodeDocumentId,

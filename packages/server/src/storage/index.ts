@@ -1,4 +1,8 @@
-/** Everything that the author of a storage needs besides the ports. */
+/**
+ * Everything that the author of a storage needs besides the ports.
+ *
+ * @module @sealog/server/storage
+ */
 export { type Medium, makeTransportSignals } from "../adapters/TransportSignals.ts"
 export { advance, emptyHead, place, purgesBefore } from "../domain/Stream.ts"
 export type { Finding } from "./Diagnosis.ts"

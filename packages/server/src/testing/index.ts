@@ -1,4 +1,8 @@
-/** Conformance suites of the ports, and helpers for those who implement or drive a part of the server. */
+/**
+ * Conformance suites of the ports, and helpers for those who implement or drive a part of the server.
+ *
+ * @module @sealog/server/testing
+ */
 export * from "./BlobStoreSuite.ts"
 export * from "./EventLogSuite.ts"
 export * from "./SealedMessages.ts"

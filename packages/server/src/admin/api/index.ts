@@ -1,4 +1,8 @@
-/** The HTTP API of operators: its definition, for typed clients, and the routes that serve it. */
+/**
+ * The HTTP API of operators: its definition, for typed clients, and the routes that serve it.
+ *
+ * @module @sealog/server/admin/api
+ */
 export {
   ADMIN_API_PATH,
   type AdminAnswers,
