@@ -19,7 +19,7 @@ const word = /\b(?:anew|meanwhile|whoever|in earnest|(?:is|are|was|were|be|been|
 /** Files whose comments begin with a hash. */
 const hashFile = /(?:\.(?:ya?ml|cfg|conf|sh)|^\.ci\/run)$/
 const files = ["**/*.{ts,tsx,mts,mjs,js,md,yaml,yml,cfg,conf,sh}", ".ci/run"]
-const generated = ["node_modules", "dist", "driver", "results", "data", "patches", "pnpm-lock.yaml"]
+const generated = ["node_modules", "dist", "generated", "driver", "results", "data", "patches", "pnpm-lock.yaml"]
 
 /** A paragraph, list item, table cell, comment or string, with the line on which it begins. */
 interface Passage {

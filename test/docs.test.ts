@@ -6,7 +6,7 @@ import { assert, describe, it } from "vitest"
 const root = join(import.meta.dirname, "..")
 const read = (file: string): string => readFileSync(join(root, file), "utf8")
 
-const foreign = ["node_modules", "dist", "driver", "results"]
+const foreign = ["node_modules", "dist", "driver", "results", "generated"]
 const pages = globSync("**/*.md", {
   cwd: root,
   exclude: (name) => name.split("/").some((part) => foreign.includes(part))
@@ -71,6 +71,25 @@ describe("the pages", () => {
       list
     ])
     assert.deepStrictEqual(rows, rules)
+  })
+
+  it.each(pages)("%s shows example files unchanged", (page) => {
+    for (const [, file = "", text] of read(page).matchAll(/^```\w+ file=(examples\/\S+)\n(.*?)^```/gms)) {
+      assert.strictEqual(text, read(file), file)
+    }
+  })
+
+  it("the documentation's index leads to every page, and so does the site's navigation, which is made of it", () => {
+    const index = pages.filter((page) => /^docs\/(\w+\/)?README\.md$/.test(page))
+    const linked = index.flatMap((page) =>
+      Array.from(read(page).matchAll(/\]\(([^)#]+)/g), ([, link = ""]) => normalize(join(dirname(page), link)))
+    )
+    const all = pages.filter((page) => page.startsWith("docs/") && page !== "docs/README.md")
+    assert.isAbove(all.length, 90)
+    assert.deepStrictEqual(
+      all.filter((page) => !linked.includes(page)),
+      []
+    )
   })
 
   it("the index of decisions names every record", () => {
