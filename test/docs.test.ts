@@ -1,6 +1,7 @@
 /** Links in Markdown lead somewhere, and the guides name files that exist. */
 import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
+import { CloseCode } from "@sealog/server/protocols/Connection"
 import { assert, describe, it } from "vitest"
 
 const root = join(import.meta.dirname, "..")
@@ -89,6 +90,14 @@ describe("the pages", () => {
     assert.deepStrictEqual(
       all.filter((page) => !linked.includes(page)),
       []
+    )
+  })
+
+  it("the page of close codes has each code that a server sends", () => {
+    const listed = Array.from(read("docs/http.md").matchAll(/^\| (\d{4}) /gm), ([, code]) => Number(code))
+    assert.deepStrictEqual(
+      listed,
+      Object.values(CloseCode).filter((code) => code !== CloseCode.lost)
     )
   })
 

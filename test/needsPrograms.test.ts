@@ -5,7 +5,7 @@ describe("tests that need Debian packages", () => {
   it("fail without their programs, and name the packages to install", () => {
     assert.throws(
       () => requirePrograms("/nowhere"),
-      "Try: apt-get install --no-install-recommends redis-server haproxy nginx-light zsh fish swift-proxy swift-account swift-container swift-object prometheus"
+      "Try: apt-get install --no-install-recommends redis-server haproxy nginx-light caddy zsh fish swift-proxy swift-account swift-container swift-object prometheus"
     )
   })
 })

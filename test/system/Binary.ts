@@ -7,6 +7,7 @@ const PACKAGES = {
   "redis-server": "redis-server",
   haproxy: "haproxy",
   nginx: "nginx-light",
+  caddy: "caddy",
   zsh: "zsh",
   fish: "fish",
   "swift-proxy-server": "swift-proxy",

@@ -40,7 +40,8 @@ const makeCertificate = async () => {
 // One for all balancers: a client would take any of the same name for the issuer of the others.
 let certificate: ReturnType<typeof makeCertificate> | undefined
 
-const writeCertificate = async (folder: string): Promise<void> => {
+/** Writes the certificate of localhost into a folder, as the balancers read it. */
+export const writeCertificate = async (folder: string): Promise<void> => {
   certificate ??= makeCertificate()
   const { cert, private: key } = await certificate
   writeFileSync(join(folder, "fullchain.pem"), cert)
