@@ -26,6 +26,9 @@ export interface Tutorial {
   readonly left: (page: string) => ReadonlyArray<string>
 }
 
+/** npm asks for no audit and no funding, and takes a package that it has: the same packages, sooner. */
+const QUICK = "export npm_config_audit=false npm_config_fund=false npm_config_prefer_offline=true\n"
+
 /** The port that the pages name. */
 const PORT = "4000"
 
@@ -58,7 +61,7 @@ export const makeTutorial = Effect.fnUntraced(function* (tarballs: ReadonlyArray
   const type = Effect.fnUntraced(function* ({ file, terminal, text }: Block) {
     if (file !== undefined) writeFiles(cwd, { [file]: localized(text) })
     else if (terminal === undefined) {
-      const written = yield* Effect.promise(() => run(["sh", "-ec", `${localized(text)}pwd`], { cwd }))
+      const written = yield* Effect.promise(() => run(["sh", "-ec", `${QUICK}${localized(text)}pwd`], { cwd }))
       cwd = written.trim().split("\n").at(-1) ?? cwd
     } else {
       // Ctrl-C, if a command runs there already.
