@@ -85,6 +85,7 @@ export const makeFaultyLog = (
     readKeyed: (key, after) => call("read by key", log.readKeyed(key, after)),
     held: (key, before) => call("measure", log.held(key, before)),
     streams: (options) => call("list streams", log.streams(options)),
+    use: (libraryId) => call("count payloads", log.use(libraryId)),
     countStreams: (libraryId) => call("count streams", log.countStreams(libraryId)),
     libraries: (options) => call("list libraries", log.libraries(options))
   })

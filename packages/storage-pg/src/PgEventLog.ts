@@ -1,5 +1,12 @@
 /** The event log in Postgres. Any number of processes may write: the database compares the version of every append. */
-import { type Appended, type EventLog, StorageUnavailable, type StreamHead, type StreamKey } from "@sealog/server/ports"
+import {
+  type Appended,
+  type EventLog,
+  type LogUse,
+  StorageUnavailable,
+  type StreamHead,
+  type StreamKey
+} from "@sealog/server/ports"
 import {
   type EventRow,
   emptyHead,
@@ -221,6 +228,14 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
     return row?.streams ?? 0
   }, unavailable("count streams"))
 
+  const use: EventLog["Service"]["use"] = Effect.fnUntraced(function* (libraryId) {
+    const [row] = yield* sql<LogUse>`
+      SELECT
+        (SELECT coalesce(sum(version), 0)::float8 FROM sealog.streams WHERE library_id = ${libraryId}) AS events,
+        (SELECT coalesce(sum(bytes), 0)::float8 FROM sealog.payloads WHERE library_id = ${libraryId}) AS "payloadBytes"`
+    return row ?? { events: 0, payloadBytes: 0 }
+  }, unavailable("measure a library"))
+
   const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
     const rows = yield* sql.unsafe<LibraryRow>(
       `SELECT l.*, p.payload_bytes FROM (
@@ -245,6 +260,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
     held,
     streams,
     countStreams,
+    use,
     libraries,
     exclusively
   } satisfies EventLog["Service"]

@@ -230,7 +230,7 @@ export const makeAppend = Effect.gen(function* () {
 const [PURGED_ROWS, PURGED_BYTES] = [100, 256 * 1024] as const
 
 /** Waits for the next turn of the event loop. */
-const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+export const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const SELECT_PURGED = `SELECT e.version, e.position, p.bytes FROM events e JOIN payloads p ON p.position = e.position
   WHERE e.stream_number = ? AND e.version >= ? AND e.version < ? ORDER BY e.version LIMIT ${PURGED_ROWS}`

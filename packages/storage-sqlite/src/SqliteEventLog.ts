@@ -17,7 +17,8 @@ import {
 } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { keysJson, makeAppend } from "./Append.ts"
+import { keysJson, makeAppend, nextTurn } from "./Append.ts"
+import { COUNTED_STREAMS, type StreamSize, SUM_OF_SLICE, slicesOf } from "./PayloadSlices.ts"
 import { unavailable } from "./Unavailable.ts"
 
 /** The column `snapshot_id` holds the unique key of any event. */
@@ -133,6 +134,24 @@ export const makeEventLog = Effect.gen(function* () {
     return row?.streams ?? 0
   }, unavailable("count streams"))
 
+  const use: EventLog["Service"]["use"] = Effect.fnUntraced(function* (libraryId) {
+    let [events, payloadBytes] = [0, 0]
+    let after = ""
+    while (true) {
+      const page = yield* sql<StreamSize>`
+        SELECT stream_id, stream_number, version FROM streams WHERE library_id = ${libraryId} AND stream_id > ${after}
+        ORDER BY stream_id LIMIT ${COUNTED_STREAMS}`
+      for (const slice of slicesOf(page)) {
+        const [sum] = yield* sql.unsafe<{ bytes: number }>(SUM_OF_SLICE, [JSON.stringify(slice)])
+        payloadBytes += sum?.bytes ?? 0
+        yield* nextTurn
+      }
+      events += page.reduce((sum, { version }) => sum + version, 0)
+      if (page.length < COUNTED_STREAMS) return { events, payloadBytes }
+      after = page.at(-1)!.stream_id
+    }
+  }, unavailable("measure a library"))
+
   const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
     const rows = yield* sql.unsafe<LibraryRow>(
       `SELECT s.library_id, count(*) AS streams, sum(s.version) AS events, max(s.updated_at) AS updated_at,
@@ -153,6 +172,7 @@ export const makeEventLog = Effect.gen(function* () {
     held,
     streams,
     countStreams,
+    use,
     libraries,
     exclusively
   } satisfies EventLog["Service"]

@@ -45,6 +45,7 @@ export const makeSlowLog: (connections: number) => Effect.Effect<SlowLog, never,
         readKeyed: (key, after) => slowly("other", key, log.readKeyed(key, after)),
         held: (key, before) => slowly("other", key, log.held(key, before)),
         streams: (options) => slowly("other", undefined, log.streams(options)),
+        use: (libraryId) => slowly("other", undefined, log.use(libraryId)),
         countStreams: (libraryId) => slowly("other", undefined, log.countStreams(libraryId)),
         libraries: (options) => slowly("other", undefined, log.libraries(options))
       })

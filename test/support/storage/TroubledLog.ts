@@ -66,6 +66,7 @@ export const makeTroubledLog: Effect.Effect<TroubledLog, never, Scope.Scope> = E
       }),
     held: (key, before) => whenUp("measure", log.held(key, before)),
     streams: (options) => whenUp("list streams", log.streams(options)),
+    use: (libraryId) => whenUp("count payloads", log.use(libraryId)),
     countStreams: (libraryId) => whenUp("count streams", log.countStreams(libraryId)),
     libraries: (options) => whenUp("list libraries", log.libraries(options))
   })

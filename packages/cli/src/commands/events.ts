@@ -141,6 +141,7 @@ const NAMES: Readonly<Record<string, string>> = {
   documentBytes: "document bytes",
   documentAuthors: "document authors",
   events: "events",
+  payloadBytes: "payload bytes",
   documentId: "document",
   url: "url",
   libraryId: "library",

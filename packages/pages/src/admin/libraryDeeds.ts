@@ -89,7 +89,8 @@ export const QUOTA_PARTS = [
   ["documents", "Documents"],
   ["documentBytes", "Bytes of a document"],
   ["documentAuthors", "Authors of a document"],
-  ["events", "Events"]
+  ["events", "Events"],
+  ["payloadBytes", "Payload bytes"]
 ] as const
 
 export const evictDeed = (libraryId: string, documentId?: string): Deed => {

@@ -108,6 +108,11 @@ const make = Effect.gen(function* () {
           .map((stored) => ({ ...summary(stored), ...(!payloads && { payloads: 0, payloadBytes: 0 }) }))
       ),
     countStreams: (libraryId) => Effect.sync(() => sorted(libraryId).length),
+    use: (libraryId) =>
+      Effect.sync(() => {
+        const { events, payloadBytes } = librarySummary(libraryId, sorted(libraryId).map(summary))
+        return { events, payloadBytes }
+      }),
     libraries: ({ after, limit }) =>
       Effect.sync(() => {
         const ids = Array.from(new Set(sorted().map(({ key }) => key.libraryId)))

@@ -16,11 +16,12 @@ export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
   return fold(events.map(({ event }) => event)).quota
 })
 
-/** The use that a library's Verdant data and the number of its documents make of its quota. */
+/** The use that a library makes of its quota: its Verdant data, the number of its documents, and the log as a whole. */
 export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
-  const { value: state } = yield* readLibrary(yield* EventLog, { libraryId, streamId: VERDANT })
+  const log = yield* EventLog
+  const { value: state } = yield* readLibrary(log, { libraryId, streamId: VERDANT })
   const documents = yield* countDocuments(libraryId)
-  return { ...useOf(state), documents } satisfies LibraryUse & Pick<Quota, "documents">
+  return { ...useOf(state, yield* log.use(libraryId)), documents } satisfies LibraryUse & Pick<Quota, "documents">
 })
 
 /** Sets some parts of a library's quota; the others stay. Returns whether that changed anything. */

@@ -50,12 +50,19 @@ export const Quota = Schema.Struct({
    */
   documentAuthors: Count.check(Schema.isLessThanOrEqualTo(MAX_AUTHORS)),
   /**
-   * Events of a library's Verdant data, and of each Secsync document, since they began. They stay for good, some 300 bytes each
-   * on disk. Default: 100 million. Further operations are refused with `forbidden`, except for deletions; files with 413. A
-   * further update of a Secsync document is answered with a request for a snapshot, and a snapshot with `snapshot-save-failed`.
-   * Events on their way to the log, and those that the server writes to keep a library in order, may exceed it.
+   * Events of all streams of a library together, since they began. They stay for good, some 300 bytes each on disk. Default:
+   * 100 million. Further operations are refused with `forbidden`, except for deletions; files with 413. A further update of a
+   * Secsync document is answered with a request for a snapshot, and a snapshot with `snapshot-save-failed`. Events on their way
+   * to the log, and those that the server writes to keep a library in order, may exceed it, and so may other processes for
+   * some minutes.
    */
-  events: Count
+  events: Count,
+  /**
+   * Bytes of all payloads that the log holds of a library: of its Verdant data and all its Secsync documents, superseded
+   * snapshots and updates with them. Default: 50 GiB. Beyond it the server refuses as it does for `events`. Pruning and evictions
+   * make room.
+   */
+  payloadBytes: Count
 })
 export type Quota = typeof Quota.Type
 
@@ -69,7 +76,8 @@ export const defaultQuota: Quota = {
   documents: 100_000,
   documentBytes: 64 * 1024 * 1024,
   documentAuthors: MAX_AUTHORS,
-  events: 100_000_000
+  events: 100_000_000,
+  payloadBytes: 50 * 1024 * 1024 * 1024
 }
 
 /** For decisions that were made before, perhaps under another quota. No quota allows more authors. */
@@ -83,8 +91,12 @@ export const noQuota: Quota = {
   documents: Number.POSITIVE_INFINITY,
   documentBytes: Number.POSITIVE_INFINITY,
   documentAuthors: MAX_AUTHORS,
-  events: Number.POSITIVE_INFINITY
+  events: Number.POSITIVE_INFINITY,
+  payloadBytes: Number.POSITIVE_INFINITY
 }
+
+/** The events and payload bytes that the log holds of all streams of a library. */
+export type LogUse = Pick<Quota, "events" | "payloadBytes">
 
 /** The parts of a quota that an operator set for one library; the others are the server's. */
 export type QuotaChange = Partial<Quota>

@@ -594,8 +594,17 @@ export const openLibraryBytes = gauge({
   unit: "bytes"
 })
 
-export const QUOTA_PARTS = ["objects", "operations", "bytes", "replicas", "files", "fileBytes", "events"] as const
-export const DOCUMENT_QUOTA_PARTS = ["documentBytes", "documentAuthors", "events"] as const
+export const QUOTA_PARTS = [
+  "objects",
+  "operations",
+  "bytes",
+  "replicas",
+  "files",
+  "fileBytes",
+  "events",
+  "payloadBytes"
+] as const
+export const DOCUMENT_QUOTA_PARTS = ["documentBytes", "documentAuthors", "events", "payloadBytes"] as const
 
 export const librariesNearQuota = gauge({
   name: "sealog_libraries_near_quota",

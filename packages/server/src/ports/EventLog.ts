@@ -5,6 +5,7 @@
 import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import type { Hash, LibraryId } from "../domain/Ids.ts"
+import type { LogUse } from "../domain/Quota.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
 
 export interface PlacedEvent {
@@ -190,6 +191,12 @@ export class EventLog extends Context.Service<
 
     /** The number of a library's streams. Cheap: it reads no events. */
     readonly countStreams: (libraryId: LibraryId) => Effect.Effect<number, StorageUnavailable>
+
+    /**
+     * The events and the payload bytes of all streams of a library. It looks at every payload that the library holds, so a
+     * server asks seldom. Events and purges at the same time may count or not.
+     */
+    readonly use: (libraryId: LibraryId) => Effect.Effect<LogUse, StorageUnavailable>
 
     /** Libraries in the order of their ids, optionally after a given one. */
     readonly libraries: (options: {

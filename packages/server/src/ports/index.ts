@@ -15,6 +15,7 @@ export {
   UpdateClocks,
   UserId
 } from "../domain/Ids.ts"
+export type { LogUse } from "../domain/Quota.ts"
 export {
   chainOf,
   EVICTED,

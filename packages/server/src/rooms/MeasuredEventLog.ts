@@ -32,6 +32,7 @@ export const layer: Layer.Layer<EventLog, never, EventLog> = Layer.effect(
       held: (key, before) => counted(() => log.held(key, before)),
       streams: (options) => counted(() => log.streams(options)),
       countStreams: (libraryId) => counted(() => log.countStreams(libraryId)),
+      use: (libraryId) => counted(() => log.use(libraryId)),
       libraries: (options) => counted(() => log.libraries(options))
     })
   )

@@ -4,6 +4,7 @@ import type { LibraryId } from "../domain/Ids.ts"
 import { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import { Administrations } from "./Administrations.ts"
+import { makeLogUses, type OpenLogUse } from "./LogUses.ts"
 
 /** The parts of a library's quota that the app sets; undefined: none. See `SyncServerOptions.quotaOf`. */
 export type QuotaPolicy = (libraryId: LibraryId) => QuotaChange | undefined
@@ -18,6 +19,8 @@ export class Quotas extends Context.Service<
   {
     /** Returns a function that tells a library's quota as it is at that moment, until the scope closes. */
     readonly of: (libraryId: LibraryId) => Effect.Effect<() => Quota, StorageUnavailable, Scope.Scope>
+    /** The use that a library makes of the log, until the scope closes. */
+    readonly logUse: (libraryId: LibraryId) => Effect.Effect<OpenLogUse, never, Scope.Scope>
   }
 >()("@sealog/server/Quotas") {
   /** `quota`: of libraries for which neither an operator nor `policy` sets another. Default: `defaultQuota`. */
@@ -29,6 +32,7 @@ export class Quotas extends Context.Service<
         const clock = yield* Clock.Clock
         const ofServer: Quota = { ...defaultQuota, ...quota }
         return Quotas.of({
+          logUse: yield* makeLogUses,
           of: (libraryId) =>
             Effect.map(administrations.get(libraryId), (administration) => {
               let ofOperator: QuotaChange = {}

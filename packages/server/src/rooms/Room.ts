@@ -118,7 +118,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
   const deliver = (event: StreamEvent, payload: Uint8Array | null, announcement?: Committed) => {
     if (event.type === EVICTED || (isEvicted && brings(event))) logEviction(event)
     try {
-      protocol.observe(local, event)
+      protocol.observe(local, event, payload)
     } catch (defect) {
       return drop(`Observing ${nameOf(event)}`, defect)
     }

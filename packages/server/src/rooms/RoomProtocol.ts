@@ -31,7 +31,7 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   /** Makes the protocol's own memory of a room, which is not in the log. `state` and `version`: as the room opens. */
   readonly local: (state: State, key: StreamKey, version: number) => Local
   /** Called with every durable event, in version order, before any subscriber. */
-  readonly observe: (local: Local, event: StreamEvent) => void
+  readonly observe: (local: Local, event: StreamEvent, payload: Uint8Array | null) => void
   /** Whether an ephemeral frame that another process relayed is passed on. Default: always. */
   readonly relays?: (local: Local, frame: Uint8Array) => boolean
   /** Called with a message that the same stream's room on another process sent with `tell`. */

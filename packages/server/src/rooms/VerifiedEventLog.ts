@@ -48,6 +48,7 @@ export const layer: Layer.Layer<EventLog, never, EventLog | Damage> = Layer.effe
       held: (key, before) => watched(() => log.held(key, before), key),
       streams: (options) => watched(() => log.streams(options)),
       countStreams: (libraryId) => watched(() => log.countStreams(libraryId)),
+      use: (libraryId) => watched(() => log.use(libraryId)),
       libraries: (options) => watched(() => log.libraries(options))
     })
   })

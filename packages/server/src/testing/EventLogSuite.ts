@@ -636,6 +636,8 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         )
         assert.strictEqual(yield* log.countStreams(ids[1]!), 3)
         assert.strictEqual(yield* log.countStreams(randomKey().libraryId), 0)
+        assert.deepStrictEqual(yield* log.use(ids[1]!), { events: 6, payloadBytes: 15 })
+        assert.deepStrictEqual(yield* log.use(randomKey().libraryId), { events: 0, payloadBytes: 0 })
         const libraries = yield* log.libraries({ after: LibraryId.make(prefix), limit: 4 })
         assert.deepStrictEqual(
           libraries.map(({ libraryId, streams, events, payloadBytes }) => [libraryId, streams, events, payloadBytes]),

@@ -12,7 +12,7 @@ interface LibraryQuotaResult {
   readonly changed: boolean
   /** null: the server's own, which is the default unless the server was started with another. */
   readonly quota: Readonly<Record<keyof Quota, number | null>>
-  /** The use of the Verdant data, and the number of Secsync documents. Each of these has a quota of its own besides. */
+  /** The use of the Verdant data, the number of Secsync documents, and the events and payloads of all together. */
   readonly use: LibraryUse & Pick<Quota, "documents">
 }
 
@@ -21,7 +21,7 @@ export default class LibraryQuota extends BaseCommand<LibraryQuotaResult> {
   static override description =
     `A library that has reached its quota takes no more, and goes on with reads, changes within it and deletions. Nothing that it holds is deleted. Every server holds a change within a second, and clients stay connected.
 
-Without flags the command shows the quota, and the use of the library's Verdant data and documents. A part that is not set is the server's own.
+Without flags the command shows the quota, and the library's use of it. A part that is not set is the server's own.
 
 A Verdant client is not told which of its changes were refused, and does not send them again. They stay on its device.`
   static override examples = [
@@ -50,8 +50,11 @@ A Verdant client is not told which of its changes were refused, and does not sen
       max: 1000
     }),
     events: Flags.integer({
-      description: "events of the Verdant data, and of each Secsync document, since they began (default: 100,000,000)",
+      description: "events of all streams of the library together, since they began (default: 100,000,000)",
       min: 0
+    }),
+    "payload-bytes": Flags.string({
+      description: "size of all payloads that the log holds of the library, superseded ones too (default: 50GiB)"
     }),
     default: Flags.boolean({ description: "give the library the server's own quota again", default: false })
   }
@@ -75,7 +78,8 @@ A Verdant client is not told which of its changes were refused, and does not sen
       documents: flags.documents,
       documentBytes: size(flags["document-bytes"]),
       documentAuthors: flags["document-authors"],
-      events: flags.events
+      events: flags.events,
+      payloadBytes: size(flags["payload-bytes"])
     })
     const written = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
     const isSet = Object.keys(change).length > 0

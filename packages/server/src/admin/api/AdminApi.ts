@@ -170,7 +170,7 @@ const QuotaDetails = Schema.Struct({
   quota: QuotaParts,
   /** The quota in force on this server: the operator's parts, and the server's own for the others. */
   atMost: Quota,
-  /** The use of the library's Verdant data, and the number of its documents. */
+  /** The use of the library's Verdant data, the number of its documents, and the events and payloads of all together. */
   use: Schema.Struct({
     objects: Count,
     operations: Count,
@@ -179,6 +179,7 @@ const QuotaDetails = Schema.Struct({
     files: Count,
     fileBytes: Count,
     events: Count,
+    payloadBytes: Count,
     documents: Count
   })
 })

@@ -138,6 +138,11 @@ export const makeBackupLog = Effect.fnUntraced(function* (
         return found.map(summaryOf)
       }),
     countStreams: (libraryId) => Effect.sync(() => index.all().filter(({ key }) => key.libraryId === libraryId).length),
+    use: (libraryId) =>
+      Effect.sync(() => {
+        const found = librariesOf(index, undefined).find((library) => library.libraryId === libraryId)
+        return { events: found?.events ?? 0, payloadBytes: found?.payloadBytes ?? 0 }
+      }),
     libraries: ({ after, limit }) => Effect.sync(() => librariesOf(index, after).slice(0, limit))
   })
 })

@@ -80,7 +80,7 @@ export type DocumentRefusal =
   | { readonly _tag: "NoSnapshot" }
   /** The active snapshot has too many updates or authors, or too many bytes with them; a new snapshot is due. */
   | { readonly _tag: "SnapshotDue" }
-  /** The snapshot is larger than the document may be, or the document or its library has as much as its quota allows. */
+  /** The snapshot is larger than the document may be, or the library has as much as its quota allows. */
   | { readonly _tag: "QuotaReached" }
   | { readonly _tag: "NothingToEvict" }
   /** The document was deleted for good. */

@@ -7,7 +7,7 @@
 
 import { HashMap, Result } from "effect"
 import type { PublicKey } from "../Ids.ts"
-import { noQuota, type Quota } from "../Quota.ts"
+import { type LogUse, noQuota, type Quota } from "../Quota.ts"
 import { ALLOWED_AGAIN, DELETED, EVICTED } from "../Stream.ts"
 import type { DocumentCommand, DocumentRefusal, StoreSnapshot, StoreUpdate } from "./Commands.ts"
 import type { DocumentEvent, SnapshotProof, SnapshotStored, UpdateStored } from "./Events.ts"
@@ -16,10 +16,10 @@ import { type AuthorClock, authorClock, type DocumentState, lastClocks } from ".
 
 /** The parts of a quota that a document is held to, and the use that it and its library make of them. */
 export interface DocumentContext {
-  readonly quota: Pick<Quota, "documents" | "documentBytes" | "documentAuthors" | "events">
+  readonly quota: Pick<Quota, "documents" | "documentBytes" | "documentAuthors" | "events" | "payloadBytes">
   readonly documents: number
-  /** The document's events. Default: 0. */
-  readonly events?: number
+  /** The library's. Default: nothing. */
+  readonly logUse?: LogUse
   /** False: a snapshot cannot make a document that does not exist. Default: true. */
   readonly mayCreate?: boolean
   /** When the log was last restored from a backup, milliseconds since 1970. Default: never. */
@@ -63,7 +63,7 @@ const decideSnapshot = (
   command: StoreSnapshot,
   context: DocumentContext
 ): Result.Result<SnapshotStored, DocumentRefusal> => {
-  const { documents, events = 0, mayCreate, quota } = context
+  const { documents, mayCreate, quota } = context
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
   if (mayCreate === false && !state.isCreated) return refuse({ _tag: "DocumentMissing" })
@@ -88,7 +88,7 @@ const decideSnapshot = (
     return refuse({ _tag: "SnapshotProofInvalid" })
   }
   if (!state.isCreated && documents >= quota.documents) return refuse({ _tag: "QuotaReached" })
-  if ((command.payloadBytes ?? 0) > quota.documentBytes || events >= quota.events)
+  if ((command.payloadBytes ?? 0) > quota.documentBytes || isLibraryFull(command, context))
     return refuse({ _tag: "QuotaReached" })
   return Result.succeed({
     _tag: "SnapshotStored",
@@ -114,6 +114,13 @@ const hasClocksOf = (
     ? covers(parentSnapshotUpdateClocks, lastClocks(clocks))
     : sameClocks(clocks, parentSnapshotUpdateClocks))
 
+/** Whether the log holds as much of the library as its quota allows. */
+const isLibraryFull = (
+  { payloadBytes = 0 }: { readonly payloadBytes?: number },
+  { logUse, quota }: DocumentContext
+): boolean =>
+  logUse !== undefined && (logUse.events >= quota.events || logUse.payloadBytes + payloadBytes > quota.payloadBytes)
+
 const sameClocks = (clocks: DocumentState["clocks"], claimed: ReadonlyMap<PublicKey, number>): boolean =>
   HashMap.size(clocks) === claimed.size &&
   Array.from(clocks).every(([key, author]) => claimed.get(key) === author.clock)
@@ -130,8 +137,9 @@ export const mayComeBack = (
 const decideUpdate = (
   state: DocumentState,
   command: StoreUpdate,
-  { events = 0, quota }: DocumentContext
+  context: DocumentContext
 ): Result.Result<UpdateStored, DocumentRefusal> => {
+  const { quota } = context
   if (command.documentId !== state.documentId) return refuse({ _tag: "WrongDocument" })
   if (state.isDeleted) return refuse({ _tag: "DocumentDeleted" })
   if (state.active === undefined) return refuse({ _tag: "NoSnapshot" })
@@ -145,7 +153,7 @@ const decideUpdate = (
   const isCrowded = author === undefined && HashMap.size(state.clocks) >= quota.documentAuthors
   const isLarge = state.bytes + (command.payloadBytes ?? 0) > quota.documentBytes
   // A client that is refused a snapshot rests. A client that is refused an update would send it again at once.
-  if (events >= quota.events) return refuse({ _tag: "SnapshotDue" })
+  if (isLibraryFull(command, context)) return refuse({ _tag: "SnapshotDue" })
   if (isCrowded || isLarge || state.updates >= command.snapshotDueAfter) return refuse({ _tag: "SnapshotDue" })
   const { clock, payloadBytes, pubKey, refSnapshotId } = command
   // In the order of canonical JSON, of which the chain is made: keys that are in order need no sorting.

@@ -2,7 +2,7 @@
  * The context of a decision, besides the state and the command: the time, and what this process knows of its replicas
  * beyond the log. The room makes it at the moment it decides, and it never changes afterwards.
  */
-import { noQuota, type Quota } from "../Quota.ts"
+import { type LogUse, noQuota, type Quota } from "../Quota.ts"
 import type { Cursor, ReplicaId } from "./Events.ts"
 
 export interface DecisionContext {
@@ -11,6 +11,8 @@ export interface DecisionContext {
   /** A replica that was not heard of for longer, in milliseconds, is truant. */
   readonly truancy: number
   readonly quota: Quota
+  /** The use that the library makes of the log. Default: its Verdant data's events, and no payload. */
+  readonly logUse?: LogUse
   /** When the log was last restored from a backup, milliseconds since 1970. Default: never. */
   readonly restoredAt?: number | undefined
   /** By replica; a replica that is missing is known from the log alone. */

@@ -116,7 +116,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
       const { fileId, size, userId } = command.file
       const before = state.files.get(fileId)
       if (before !== undefined && !mayReplace(before, userId)) return refuse("AnothersFile")
-      return size <= roomForFile(state, fileId, context.quota)
+      return size <= roomForFile(state, fileId, context)
         ? plain({ _tag: "FileStored", ...command.file })
         : refuse("QuotaReached")
     }
@@ -207,7 +207,7 @@ const decideAll = (state: LibraryState, command: Sync, context: DecisionContext)
   const operations = lackedOf(state, command)
   const brought = withPayload({ operations, baselines: [] })
   // A reset would discard what there is no room for.
-  if (operations.length > 0 && !hasRoomFor(state, brought, brought.payload.length, context.quota)) {
+  if (operations.length > 0 && !hasRoomFor(state, brought, brought.payload.length, context)) {
     return refuse("QuotaReached")
   }
   const stored = storeOperations(state, command, operations, [], context, true)
@@ -364,11 +364,11 @@ const storeOperations = (
   const brought = withPayload({ operations: allowed, baselines })
   if (isNothing(brought)) return refuse("NothingNew")
   let taken = brought
-  if (!hasRoomFor(state, brought, brought.payload.length, context.quota)) {
+  if (!hasRoomFor(state, brought, brought.payload.length, context)) {
     // Part of a library would replace what the other replicas have, so a client brings all of it or nothing.
     if (command._tag === "Sync" && isNew(state)) return refuse("QuotaReached")
     taken = withPayload({ operations: deletionsIn(state, allowed), baselines: [] })
-    if (isNothing(taken) || !hasRoomForDeletions(state, taken, taken.payload.length, context.quota)) {
+    if (isNothing(taken) || !hasRoomForDeletions(state, taken, taken.payload.length, context)) {
       return refuse("NothingNew")
     }
   }
@@ -427,7 +427,7 @@ export const decideWritten = (
   if (oversized(state, operations, []).size > 0) return refuse("TooLarge")
   const written = withPayload({ operations, baselines: [] })
   const isDeletion = deletionsIn(state, operations).length === operations.length
-  const hasRoom = (isDeletion ? hasRoomForDeletions : hasRoomFor)(state, written, written.payload.length, context.quota)
+  const hasRoom = (isDeletion ? hasRoomForDeletions : hasRoomFor)(state, written, written.payload.length, context)
   return hasRoom ? operationsStored(state, SERVER, written, promisesOf(state, context)) : refuse("QuotaReached")
 }
 

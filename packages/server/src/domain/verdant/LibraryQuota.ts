@@ -1,41 +1,54 @@
 /** The quota of a library's Verdant data: which of a message's operations, which replicas and which files it has room for. */
 import { HashMap } from "effect"
 import type { FileId } from "../Ids.ts"
-import type { Quota } from "../Quota.ts"
+import type { LogUse, Quota } from "../Quota.ts"
+import type { DecisionContext } from "./Context.ts"
 import { onlyTakesAway } from "./model/EntitySize.ts"
 import type { Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
 import type { LibraryState } from "./State.ts"
 
 /** The use that a library makes of its quota. */
-export type LibraryUse = Pick<Quota, "objects" | "operations" | "bytes" | "replicas" | "files" | "fileBytes" | "events">
+export type LibraryUse = Pick<Quota, "objects" | "operations" | "bytes" | "replicas" | "files" | "fileBytes"> & LogUse
 
-export const useOf = (state: LibraryState): LibraryUse => {
-  const { bytes, entities, fileBytes, files, operations, replicas, version } = state
+export const useOf = (state: LibraryState, logUse: LogUse = logUseOf(state, {})): LibraryUse => {
+  const { bytes, entities, fileBytes, files, operations, replicas } = state
   return {
     ...{ objects: HashMap.size(entities), operations, bytes },
-    ...{ replicas: replicas.size, files: files.size, fileBytes, events: version }
+    ...{ replicas: replicas.size, files: files.size, fileBytes, ...logUse }
   }
 }
 
+/** The quota of a decision, and the use of the log beside it. */
+type Bounds = Pick<DecisionContext, "quota" | "logUse">
+
+const logUseOf = ({ version }: LibraryState, { logUse }: Pick<Bounds, "logUse">): LogUse =>
+  logUse ?? { events: version, payloadBytes: 0 }
+
 /**
- * The room that deletions have beyond the quotas of operations, bytes and events, as a part of them. They are stored like other
+ * The room that deletions have beyond the quotas of operations, bytes and the log, as a part of them. They are stored like other
  * operations, and only their compaction makes a library smaller.
  */
 const ROOM_FOR_DELETIONS = 1 / 8
 
 /** Whether a library has room for all these items. `bytes`: of their payload. */
-export const hasRoomFor = (state: LibraryState, items: Items, bytes: number, quota: Quota): boolean =>
-  fits(state, items, bytes, quota, 1) && hasRoomForObjects(state, items, quota)
+export const hasRoomFor = (state: LibraryState, items: Items, bytes: number, bounds: Bounds): boolean =>
+  fits(state, items, bytes, bounds, 1) && hasRoomForObjects(state, items, bounds.quota)
 
 /** Whether a library has room for deletions. `bytes`: of their payload. */
-export const hasRoomForDeletions = (state: LibraryState, deletions: Items, bytes: number, quota: Quota): boolean =>
-  fits(state, deletions, bytes, quota, 1 + ROOM_FOR_DELETIONS)
+export const hasRoomForDeletions = (state: LibraryState, deletions: Items, bytes: number, bounds: Bounds): boolean =>
+  fits(state, deletions, bytes, bounds, 1 + ROOM_FOR_DELETIONS)
 
-const fits = (state: LibraryState, { operations }: Items, bytes: number, quota: Quota, factor: number): boolean =>
-  state.bytes + bytes <= quota.bytes * factor &&
-  state.operations + operations.length <= quota.operations * factor &&
-  state.version < quota.events * factor
+const fits = (state: LibraryState, { operations }: Items, bytes: number, bounds: Bounds, factor: number): boolean => {
+  const { quota } = bounds
+  const { events, payloadBytes } = logUseOf(state, bounds)
+  return (
+    state.bytes + bytes <= quota.bytes * factor &&
+    state.operations + operations.length <= quota.operations * factor &&
+    events < quota.events * factor &&
+    payloadBytes + bytes <= quota.payloadBytes * factor
+  )
+}
 
 const hasRoomForObjects = ({ entities }: LibraryState, { baselines, operations }: Items, quota: Quota): boolean => {
   const room = quota.objects - HashMap.size(entities)
@@ -61,8 +74,10 @@ export const deletionsIn = (
 export const hasRoomForReplica = ({ replicas }: LibraryState, quota: Quota): boolean => replicas.size < quota.replicas
 
 /** The bytes that a file may have, which replaces the one with its id; negative: the library has no room for a file. */
-export const roomForFile = ({ fileBytes, files, version }: LibraryState, fileId: FileId, quota: Quota): number => {
-  if (version >= quota.events) return -1
+export const roomForFile = (state: LibraryState, fileId: FileId, bounds: Bounds): number => {
+  const { quota } = bounds
+  const { fileBytes, files } = state
+  if (logUseOf(state, bounds).events >= quota.events) return -1
   const replaced = files.get(fileId)
   if (replaced === undefined && files.size >= quota.files) return -1
   return quota.fileBytes - fileBytes + (replaced?.size ?? 0)

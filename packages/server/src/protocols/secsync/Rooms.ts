@@ -6,6 +6,7 @@ import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
 import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
+import { type OpenLogUse, unusedLog } from "../../rooms/LogUses.ts"
 import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
@@ -32,8 +33,8 @@ export interface DocumentLocal {
   quota: () => Quota
   /** The library's documents. undefined: the log holds this one, so it does not matter how many there are. */
   documents: DocumentCount | undefined
-  /** The document's durable events. */
-  events: number
+  /** The use that the library makes of the log. */
+  logUse: OpenLogUse
   /** The log holds no event of the document, as far as this process knows. */
   isNew: boolean
   /** Whether a client's first snapshot makes the document. */
@@ -59,10 +60,10 @@ const protocol: RoomProtocol<
       event: Secsync.toNewEvent(event, "payloadHash" in command ? command.payloadHash : ""),
       payload: "payload" in command ? command.payload : null
     })),
-  context: ({ documents, events, mayCreate, quota, restoredAt }) => ({
+  context: ({ documents, logUse, mayCreate, quota, restoredAt }) => ({
     quota: quota(),
     documents: documents?.current() ?? 0,
-    events,
+    logUse: logUse.forDecision(),
     mayCreate,
     restoredAt: restoredAt()
   }),
@@ -73,22 +74,21 @@ const protocol: RoomProtocol<
     if (payload === null) return undefined
     return event.type === "SnapshotStored" ? snapshotFrame(payload) : updateFrame(payload)
   },
-  local: (state, _, version) => ({
+  local: (state) => ({
     restoreCoordinator: makeRestoreCoordinator(state.evicted?.snapshot.snapshotId),
     reservations: makeWriteReservations(),
     relayed: new RelayedMessages(),
     owedSnapshots: new OwedSnapshots(),
     quota: () => noQuota,
     documents: undefined,
-    events: version,
+    logUse: unusedLog,
     isNew: !state.isCreated,
     mayCreate: true,
     restoredAt: () => undefined,
     isReturning: () => false
   }),
-  observe: (local, event) => {
-    const { documents, owedSnapshots, restoreCoordinator, reservations } = local
-    local.events = event.version
+  observe: ({ documents, logUse, owedSnapshots, restoreCoordinator, reservations }, event, payload) => {
+    logUse.add(payload)
     reservations.wrote(event.origin)
     if (event.version === 1) documents?.add()
     // Most events are updates: they are not decoded here.
@@ -124,6 +124,7 @@ export class DocumentRooms extends Context.Service<
         const countOf = yield* makeDocumentCounts
         const prepare = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: DocumentLocal) {
           local.quota = yield* quotas.of(libraryId)
+          local.logUse = yield* quotas.logUse(libraryId)
           local.mayCreate = mayCreate
           local.restoredAt = epoch.restoredAt
           local.isReturning = epoch.isReturning

@@ -1,6 +1,6 @@
 /** Shows how much the open libraries hold, and how many are near their quotas. Each scrape looks at all of them. */
 import { Effect, HashMap, type Scope } from "effect"
-import { NEAR_QUOTA, type Quota } from "../../domain/Quota.ts"
+import { type LogUse, NEAR_QUOTA, type Quota } from "../../domain/Quota.ts"
 import { useOf } from "../../domain/verdant/LibraryQuota.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
@@ -8,7 +8,7 @@ import * as Metrics from "../../metrics/Metrics.ts"
 /** A library that is open. */
 interface OpenLibrary {
   readonly state: () => LibraryState
-  readonly local: { readonly quota: () => Quota }
+  readonly local: { readonly logUse: { readonly known: () => LogUse }; readonly quota: () => Quota }
 }
 
 /** Shows the libraries until the scope closes. */
@@ -21,7 +21,7 @@ export const showLibraries = (all: () => Iterable<OpenLibrary>): Effect.Effect<v
   const isNear =
     (part: (typeof Metrics.QUOTA_PARTS)[number]) =>
     ({ local, state }: OpenLibrary): number => {
-      const use = useOf(state())[part]
+      const use = useOf(state(), local.logUse.known())[part]
       return use > 0 && use >= local.quota()[part] * NEAR_QUOTA ? 1 : 0
     }
   return Effect.gen(function* () {

@@ -15,6 +15,7 @@ import { BlobStore } from "../../ports/BlobStore.ts"
 import { EventLog } from "../../ports/EventLog.ts"
 import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
+import { type OpenLogUse, unusedLog } from "../../rooms/LogUses.ts"
 import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import type { Room, RoomProtocol } from "../../rooms/RoomProtocol.ts"
@@ -34,6 +35,8 @@ export interface LibraryLocal {
   readonly answering: Semaphore.Semaphore
   /** The library's quota at this moment. */
   quota: () => Quota
+  /** The use that the library makes of the log. */
+  logUse: OpenLogUse
   /** Makes the context of a decision at this moment. */
   readonly context: () => DecisionContext
   /** The watermark at the last attempt to compact. Until it rises, or more progress is recorded, another is in vain. */
@@ -87,10 +90,12 @@ const makeProtocol = ({
         presence: new Presence({ process, now, later }),
         answering: Semaphore.makeUnsafe(1),
         quota: () => noQuota,
+        logUse: unusedLog,
         context: () => ({
           now: now(),
           truancy,
           quota: local.quota(),
+          logUse: local.logUse.forDecision(),
           restoredAt: restoredAt(),
           known: progress.snapshot(),
           evictedContent: progress.evictedContent()
@@ -100,8 +105,9 @@ const makeProtocol = ({
       }
       return local
     },
-    observe: (local, event) => {
-      const { libraryId, progress } = local
+    observe: (local, event, payload) => {
+      const { libraryId, logUse, progress } = local
+      logUse.add(payload)
       if (event.type === "CursorsAdvanced") local.compactionTriedAt = null
       if (endsGeneration(event.type)) {
         progress.evict()
@@ -152,6 +158,7 @@ export class LibraryRooms extends Context.Service<
         })
         const setQuota = Effect.fnUntraced(function* ({ libraryId }: StreamKey, local: LibraryLocal) {
           local.quota = yield* quotas.of(libraryId)
+          local.logUse = yield* quotas.logUse(libraryId)
         })
         const rooms = yield* makeRooms(protocol, {
           protocol: "verdant",

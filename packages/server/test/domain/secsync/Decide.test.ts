@@ -450,9 +450,16 @@ describe("a document's quota", () => {
     assert.isTrue(Result.isSuccess(Secsync.decide(evicted, replaces, full)))
   })
 
-  it("asks for a snapshot of a document with as many events as its quota, and refuses the snapshot", () => {
+  it.each([
+    ["events", { events: 3, payloadBytes: 9 }],
+    ["payload bytes", { events: 2, payloadBytes: 10 }]
+  ])("asks for a snapshot in a library with as many %s as its quota, and refuses the snapshot", (_, logUse) => {
     const state = after([s1, 1], [a0, 1], [b0, 1])
-    const [left, full] = [2, 3].map((events) => ({ ...under({ events: 3 }), events }))
+    const context = under({ events: 3, payloadBytes: 10 })
+    const [left, full] = [
+      { ...context, logUse: { events: 2, payloadBytes: 9 } },
+      { ...context, logUse }
+    ]
     assert.isTrue(Result.isSuccess(Secsync.decide(state, storedBytes(a1, 1), left)))
     assert.deepStrictEqual(Secsync.decide(state, storedBytes(a1, 1), full), refused("SnapshotDue"))
     assert.deepStrictEqual(Secsync.decide(state, storedBytes(a0, 1), full), refused("AlreadyStored"))

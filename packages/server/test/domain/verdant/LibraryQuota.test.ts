@@ -195,6 +195,20 @@ it("a quota has a default for every part, which is a whole number", () => {
   for (const part of Object.values(defaultQuota)) assert.isTrue(Number.isSafeInteger(part) && part > 0)
 })
 
+describe("a library with as many payload bytes in the log as its quota", () => {
+  it("takes only deletions, up to an eighth more", () => {
+    const { when } = library()
+    const holding = (payloadBytes: number) => ({
+      ...under({ payloadBytes: 16_000 }),
+      logUse: { events: 1, payloadBytes }
+    })
+    isStored(when(write("writer", set(2, "notes/a")), holding(15_000)), 1)
+    isNothing(when(write("writer", set(3, "notes/a")), holding(16_000)))
+    isStored(when(write("writer", remove(4, "notes/a")), holding(16_000)), 1)
+    isNothing(when(write("writer", remove(5, "notes/b")), holding(18_000)))
+  })
+})
+
 describe("a library with as many events as its quota", () => {
   it("takes deletions up to an eighth more, and goes on to be compacted and joined", () => {
     const { state, when } = library()

@@ -94,7 +94,7 @@ export class VerdantFiles extends Context.Service<
 
       const roomFor = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId) {
         const room = yield* rooms.get(libraryKey(libraryId))
-        const look = () => roomForFile(room.state(), fileId, room.local.quota())
+        const look = () => roomForFile(room.state(), fileId, room.local.context())
         // Another process may have deleted files: read what this room has not seen.
         if (look() < 0) yield* submit(room, { _tag: "Look" })
         const bytes = look()
