@@ -3,13 +3,15 @@
  * a document that no client has is lost.
  */
 import { Clock, Effect, Option, Result, Schema } from "effect"
-import type { DocumentId, LibraryId } from "../domain/Ids.ts"
+import type { DocumentId, FileId, LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import * as Secsync from "../domain/secsync/index.ts"
 import { contextOfLogAlone } from "../domain/verdant/Context.ts"
 import { decide, evicted } from "../domain/verdant/Decide.ts"
 import { isVerdant, LibraryEvent } from "../domain/verdant/Events.ts"
 import { fold } from "../domain/verdant/Evolve.ts"
+import { formerFilesByEvents } from "../domain/verdant/FileOwners.ts"
+import type { FormerOwners } from "../domain/verdant/FormerOwners.ts"
 import { type FormerReplicas, formerByEvents } from "../domain/verdant/ReplicaOwners.ts"
 import { BlobStore } from "../ports/BlobStore.ts"
 import { EventLog } from "../ports/EventLog.ts"
@@ -116,25 +118,25 @@ const evictLibrary = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolea
 
 /** A library that cannot be read is evicted as well: so its clients can restore it. */
 const evictUnreadable = Effect.fnUntraced(function* (key: StreamKey, dryRun: boolean) {
-  const former = yield* formerReplicasOf(key)
+  const { files, replicas } = yield* formerOwnersOf(key)
   yield* appendDecided(key, { origin: ORIGIN, dryRun }, () =>
-    Result.succeed({ ...evicted(former), purgeBefore: "all" as const })
+    Result.succeed({ ...evicted(replicas, files), purgeBefore: "all" as const })
   )
 })
 
-/** The replicas that a library ever had, by its events alone. */
-const formerReplicasOf = Effect.fnUntraced(function* (key: StreamKey) {
+/** The replicas and files that a library ever had, by its events alone. */
+const formerOwnersOf = Effect.fnUntraced(function* (key: StreamKey) {
   const log = yield* EventLog
-  let former: FormerReplicas = new Map()
+  let replicas: FormerReplicas = new Map()
+  let files: FormerOwners<FileId> = new Map()
   let after = 0
   while (true) {
     const page = yield* log.read(key, { after, limit: EVENTS_PAGE, payloads: false })
-    former = formerByEvents(
-      former,
-      page.flatMap(({ event }) => Option.toArray(decodeEvent({ ...event.data, _tag: event.type })))
-    )
+    const events = page.flatMap(({ event }) => Option.toArray(decodeEvent({ ...event.data, _tag: event.type })))
+    replicas = formerByEvents(replicas, events)
+    files = formerFilesByEvents(files, events)
     after += page.length
-    if (page.length < EVENTS_PAGE) return former
+    if (page.length < EVENTS_PAGE) return { replicas, files }
   }
 })
 

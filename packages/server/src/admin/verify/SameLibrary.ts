@@ -18,6 +18,7 @@ export const differenceOf = (a: LibraryState, b: LibraryState): string | undefin
 const aspects: ReadonlyArray<readonly [string, (state: LibraryState) => string]> = [
   ["the replicas", ({ replicas }) => textOf(Array.from(replicas.values(), textOf).sort())],
   ["the former replicas", ({ formerReplicas }) => textOf(Array.from(formerReplicas))],
+  ["the former files", ({ formerFiles }) => textOf(Array.from(formerFiles))],
   ["the files", ({ files }) => textOf(Array.from(files.values(), textOf).sort())],
   ["the references to files", ({ fileReferences }) => textOf(storedReferences(fileReferences))],
   ["the watermark", ({ foldedUpTo, newest, watermark }) => textOf([foldedUpTo, newest, watermark])],

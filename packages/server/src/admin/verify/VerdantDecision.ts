@@ -10,12 +10,12 @@ import {
   decideCompaction,
   decideMerge,
   decideWritten,
-  evicted,
+  evictionOf,
   type LibraryDecision
 } from "../../domain/verdant/Decide.ts"
 import type { LibraryEvent, ReplicaId } from "../../domain/verdant/Events.ts"
 import { decodeFolded, decodeItems, decodeMerged, type FoldedLibrary } from "../../domain/verdant/model/PayloadCodec.ts"
-import { formerAfterEviction, ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
+import { ownerOfReplica } from "../../domain/verdant/ReplicaOwners.ts"
 import { SERVER_REPLICA } from "../../domain/verdant/ServerWrites.ts"
 import { entityOf, isEmpty, type LibraryState, type Replica } from "../../domain/verdant/State.ts"
 import { isWaitedFor, isWorthwhile, type RecordedProgress } from "../../domain/verdant/Watermark.ts"
@@ -63,7 +63,7 @@ export const decideAgain = (
     case "FileStored": {
       const { _tag, ...file } = decoded
       // Until 28 November 2026, version 0.1.0 let a user replace the file of another one.
-      return decide({ ...state, files: new Map() }, { _tag: "StoreFile", file }, context)
+      return decide({ ...state, files: new Map(), formerFiles: new Map() }, { _tag: "StoreFile", file }, context)
     }
     case "FilesSwept":
       return decideOn({ _tag: "SweepFiles", keep: event.recordedAt - lastOrphanedAt(state, decoded) - 1 })
@@ -74,9 +74,7 @@ export const decideAgain = (
     case "Evicted":
       // Until 28 November 2026, `evict` of version 0.1.0 refused only if the stream's last event was an eviction. It so evicted
       // an empty library again, for example while a replica was asked to restore it. That deleted nothing.
-      return state.version > state.checkpoint
-        ? Result.succeed(evicted(formerAfterEviction(state)))
-        : decideOn({ _tag: "EvictLibrary" })
+      return state.version > state.checkpoint ? Result.succeed(evictionOf(state)) : decideOn({ _tag: "EvictLibrary" })
   }
 }
 
@@ -193,8 +191,9 @@ const decideMergeAgain = (
 export const isSameCompaction = (again: Uint8Array | null, written: Uint8Array | null): boolean => {
   if (again === null || written === null) return false
   const [a, b] = [decodeFolded(again), decodeFolded(written)]
-  const { fileReferences, formerReplicas, ...older } = a
+  const { fileReferences, formerFiles, formerReplicas, ...older } = a
   const recent = {
+    ...(b.formerFiles !== undefined && formerFiles !== undefined && { formerFiles }),
     ...(b.formerReplicas !== undefined && formerReplicas !== undefined && { formerReplicas }),
     ...(b.fileReferences !== undefined && fileReferences !== undefined && { fileReferences })
   }
@@ -239,12 +238,10 @@ export const progressProblem = (state: LibraryState, event: LibraryEvent): strin
   return undefined
 }
 
-/** An event's data, without the owners of replicas if the event was written by an older server, which recorded none. */
+/** An event's data, without the owners of replicas and files if the event was written by an older server, which recorded none. */
 export const ownersAsIn = (data: object, { type, data: written }: StreamEvent): object => {
-  const field = type === "Evicted" ? "replicas" : type === "ReplicaForgotten" ? "userId" : undefined
-  if (field === undefined || field in written) return data
-  const { [field]: _, ...older } = data as Readonly<Record<string, unknown>>
-  return older
+  const fields = type === "Evicted" ? ["replicas", "files"] : type === "ReplicaForgotten" ? ["userId"] : []
+  return Object.fromEntries(Object.entries(data).filter(([field]) => !fields.includes(field) || field in written))
 }
 
 export const withoutProgress = (data: object): Readonly<Record<string, unknown>> => {

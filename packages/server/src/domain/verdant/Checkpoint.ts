@@ -54,6 +54,7 @@ const itemsOf = function* (state: LibraryState): Generator<readonly [keyof Libra
   for (const replica of state.replicas.values()) yield ["replicas", JSON.stringify(replica)]
   for (const former of state.formerReplicas) yield ["formerReplicas", JSON.stringify(former)]
   for (const file of state.files.values()) yield ["files", JSON.stringify(file)]
+  for (const former of state.formerFiles) yield ["formerFiles", JSON.stringify(former)]
   for (const { baseline } of HashMap.values(state.entities))
     if (baseline !== undefined) yield ["baselines", baseline.text]
   for (const batch of allBatches(state.batches)) {
@@ -74,7 +75,7 @@ export const openingState = (event: StreamEvent, { library }: typeof CheckpointB
 /** The state with the content of a part. */
 export const withPart = (state: LibraryState, payload: Uint8Array): LibraryState => {
   const part = decodePart(payload)
-  const { baselines = [], formerReplicas = [] } = part
+  const { baselines = [], formerFiles = [], formerReplicas = [] } = part
   const replicas = (part.replicas ?? []) as ReadonlyArray<Replica>
   const files = (part.files ?? []) as ReadonlyArray<StoredFile>
   const added = batchesOf(part)
@@ -96,6 +97,7 @@ export const withPart = (state: LibraryState, payload: Uint8Array): LibraryState
       state.files,
       files.map((file) => [file.fileId, file])
     ),
+    formerFiles: extended(state.formerFiles, formerFiles),
     fileBytes: files.reduce((sum, { size }) => sum + size, state.fileBytes),
     entities,
     batches: added.reduce(withContinuation, state.batches),

@@ -80,6 +80,7 @@ export const compact = (state: LibraryState, { portion, ...options }: Compaction
     replicas: Array.from(state.replicas.values()),
     ...(state.formerReplicas.size > 0 && { formerReplicas: Array.from(state.formerReplicas) }),
     files: Array.from(state.files.values()),
+    ...(state.formerFiles.size > 0 && { formerFiles: Array.from(state.formerFiles) }),
     ...(HashMap.size(state.fileReferences) > 0 && { fileReferences: storedReferences(state.fileReferences) }),
     baselines,
     operations

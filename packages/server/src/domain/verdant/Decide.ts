@@ -1,6 +1,7 @@
 /** The rules of a Verdant library: which commands become events. Pure: the same arguments give the same decision. */
 import { Result } from "effect"
 import { blake2b256 } from "../Blake2b.ts"
+import type { FileId } from "../Ids.ts"
 import type { NewEvent } from "../Stream.ts"
 import { mayBegin } from "./Checkpoint.ts"
 import type { Author, ChangeDocument, LibraryCommand, LibraryRefusal, StoreOperations, Sync } from "./Commands.ts"
@@ -8,7 +9,9 @@ import { type CompactionOptions, compact, type Portion, slice } from "./Compacti
 import type { DecisionContext } from "./Context.ts"
 import { oversized } from "./EntityBounds.ts"
 import { type LibraryEvent, type OperationsStored, toNewEvent } from "./Events.ts"
-import { mayReplace, sweepFiles } from "./Files.ts"
+import { formerFilesAfterEviction, mayUpload } from "./FileOwners.ts"
+import { sweepFiles } from "./Files.ts"
+import type { FormerOwners } from "./FormerOwners.ts"
 import { deletionsIn, hasRoomFor, hasRoomForDeletions, hasRoomForReplica, roomForFile } from "./LibraryQuota.ts"
 import type { MergeOptions } from "./Mergeable.ts"
 import { mergeSlice } from "./Merging.ts"
@@ -114,8 +117,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
         : refuse("NothingToDo")
     case "StoreFile": {
       const { fileId, size, userId } = command.file
-      const before = state.files.get(fileId)
-      if (before !== undefined && !mayReplace(before, userId)) return refuse("AnothersFile")
+      if (!mayUpload(state, fileId, userId)) return refuse("AnothersFile")
       return size <= roomForFile(state, fileId, context)
         ? plain({ _tag: "FileStored", ...command.file })
         : refuse("QuotaReached")
@@ -129,7 +131,7 @@ export const decide = (state: LibraryState, command: LibraryCommand, context: De
     case "EvictLibrary":
       return isEmpty(state) && state.replicas.size === 0 && state.files.size === 0
         ? refuse("NothingToDo")
-        : Result.succeed({ ...evicted(formerAfterEviction(state)), purgeBefore: state.version + 1 })
+        : Result.succeed({ ...evictionOf(state), purgeBefore: state.version + 1 })
     case "DeleteLibrary":
       return plain({ _tag: "Deleted" })
     case "AllowLibrary":
@@ -152,11 +154,17 @@ const decideOnDeleted = ({ _tag }: LibraryCommand): Decided => {
   }
 }
 
-/** The eviction of a library that holds something. `former`: its replicas until then, and those before. */
-export const evicted = (former: FormerReplicas): LibraryDecision => {
-  const replicas = former.size > 0 && { replicas: Array.from(former) }
-  return { event: toNewEvent({ _tag: "Evicted", ...replicas }, ""), payload: null }
+/** The eviction of a library. `replicas` and `files`: those that it had until then, and those before. */
+export const evicted = (replicas: FormerReplicas, files: FormerOwners<FileId>): LibraryDecision => {
+  const owners = {
+    ...(replicas.size > 0 && { replicas: Array.from(replicas) }),
+    ...(files.size > 0 && { files: Array.from(files) })
+  }
+  return { event: toNewEvent({ _tag: "Evicted", ...owners }, ""), payload: null }
 }
+
+export const evictionOf = (state: LibraryState): LibraryDecision =>
+  evicted(formerAfterEviction(state), formerFilesAfterEviction(state))
 
 const forgetReplica = ({ id, userId }: Replica): Decided => plain({ _tag: "ReplicaForgotten", replicaId: id, userId })
 

@@ -159,7 +159,9 @@ export const Evicted = Schema.TaggedStruct(EVICTED, {
    * The replicas that the library had, with their users: they still belong to them. The one that left first comes first.
    * Absent: there was none, or an older server wrote the event.
    */
-  replicas: Schema.optionalKey(Schema.Array(Schema.Tuple([ReplicaId, UserId])))
+  replicas: Schema.optionalKey(Schema.Array(Schema.Tuple([ReplicaId, UserId]))),
+  /** The files that the library had, with their users, in the same way. */
+  files: Schema.optionalKey(Schema.Array(Schema.Tuple([FileId, UserId])))
 })
 export const Pruned = Schema.TaggedStruct(PRUNED, { before: Version })
 

@@ -8,12 +8,13 @@ import { addOperations } from "./EntityOperations.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
 import { type ReferenceAuthor, UNKNOWN, withoutReferences, withReferences } from "./FileReferences.ts"
 import { mayRead } from "./Files.ts"
+import { withoutFormer } from "./FormerOwners.ts"
 import { withMerged } from "./Merging.ts"
 import { isUpToDate } from "./Missed.ts"
 import { decodeItems, decodeMerged, type Items } from "./model/PayloadCodec.ts"
 import type { StoredBaseline } from "./model/StoredItems.ts"
 import { isTimely, latest } from "./model/Timestamp.ts"
-import { withFormer, withoutFormer } from "./ReplicaOwners.ts"
+import { withFormerReplicas } from "./ReplicaOwners.ts"
 import { SERVER_REPLICA } from "./ServerWrites.ts"
 import { initial, type LaterEvents, type LibraryState, type OpeningCheckpoint, type Replica } from "./State.ts"
 import { withBatch } from "./UnfoldedBatches.ts"
@@ -85,7 +86,7 @@ const evolveWith = (
       replicas.delete(decoded.replicaId)
       const { replicaId: id, userId } = decoded
       if (userId === undefined) return { ...state, replicas }
-      return { ...state, replicas, formerReplicas: withFormer(state.formerReplicas, [{ id, userId }]) }
+      return { ...state, replicas, formerReplicas: withFormerReplicas(state.formerReplicas, [[id, userId]]) }
     }
     case "ReplicaMadeTruant": {
       const replica = state.replicas.get(decoded.replicaId)
@@ -130,7 +131,8 @@ const evolveWith = (
       const files = new Map(state.files)
       files.set(file.fileId, { ...file, storedAt: event.recordedAt, orphanedAt: null })
       const replaced = state.files.get(file.fileId)?.size ?? 0
-      return { ...state, files, fileBytes: state.fileBytes - replaced + file.size }
+      const formerFiles = withoutFormer(state.formerFiles, file.fileId)
+      return { ...state, files, formerFiles, fileBytes: state.fileBytes - replaced + file.size }
     }
     case "FilesSwept": {
       const files = new Map(state.files)
@@ -151,6 +153,7 @@ const evolveWith = (
       return {
         ...initial,
         formerReplicas: new Map(decoded.replicas),
+        formerFiles: new Map(decoded.files),
         purged: event.version,
         purgeable: event.version,
         version: event.version,
@@ -189,7 +192,7 @@ const withReplica = (state: LibraryState, replica: Replica): LibraryState => {
   if (own.length >= MAX_REPLICAS_OF_USER) {
     const oldest = own.reduce((oldest, other) => (other.seen < oldest.seen ? other : oldest))
     replicas.delete(oldest.id)
-    formerReplicas = withFormer(formerReplicas, [oldest])
+    formerReplicas = withFormerReplicas(formerReplicas, [[oldest.id, oldest.userId]])
   }
   return { ...state, replicas: replicas.set(replica.id, replica), formerReplicas }
 }

@@ -1,14 +1,10 @@
-/** The rules of files: who may replace and read them, and which ones are deleted because nothing refers to them. */
+/** The rules of files: who may read them, and which ones are deleted because nothing refers to them. */
 import type { FileId } from "../Ids.ts"
 import { referencesTo } from "./FileReferences.ts"
 import type { LibraryState, StoredFile } from "./State.ts"
 
 /** The user of files that were copied from another server, which did not record their uploaders. They belong to nobody. */
 export const IMPORTER = "@import"
-
-/** Whether a user may replace a file. */
-export const mayReplace = (file: StoredFile, userId: string): boolean =>
-  file.userId === userId || file.userId === IMPORTER
 
 /**
  * Whether a user may read a file: its uploader, and the users who are sent a document that refers to it. A client asks for a

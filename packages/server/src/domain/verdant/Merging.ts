@@ -20,8 +20,9 @@ const MAX_WHOLE_BYTES = 256 * 1024
 const [REPLICA_BYTES, FILE_BYTES] = [256, 512] as const
 
 /** Whether one event can hold the whole library without holding up others. */
-export const fitsOneEvent = ({ bytes, files, formerReplicas, replicas }: LibraryState): boolean =>
-  bytes + (replicas.size + formerReplicas.size) * REPLICA_BYTES + files.size * FILE_BYTES <= MAX_WHOLE_BYTES
+export const fitsOneEvent = ({ bytes, files, formerFiles, formerReplicas, replicas }: LibraryState): boolean =>
+  bytes + (replicas.size + formerReplicas.size) * REPLICA_BYTES + (files.size + formerFiles.size) * FILE_BYTES <=
+  MAX_WHOLE_BYTES
 
 /** Operations of one entity that a slice looks at. */
 const MAX_OPERATIONS = 20_000

@@ -4,6 +4,7 @@ import type { FileId, Hash } from "../Ids.ts"
 import type { StreamEvent } from "../Stream.ts"
 import type { ReplicaId } from "./Events.ts"
 import type { FileReferences } from "./FileReferences.ts"
+import type { FormerOwners } from "./FormerOwners.ts"
 import { type EntitySize, sizeOfBaseline } from "./model/EntitySize.ts"
 import { type Oid, rootOf } from "./model/Oid.ts"
 import type { StoredBaseline, StoredOperation } from "./model/StoredItems.ts"
@@ -77,6 +78,8 @@ export interface LibraryState {
   /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
+  /** Files that were evicted and not uploaded since, with their users. */
+  readonly formerFiles: FormerOwners<FileId>
   /** Bytes of all files together. */
   readonly fileBytes: number
   readonly fileReferences: FileReferences
@@ -130,6 +133,7 @@ export const initial: LibraryState = {
   generation: 0,
   replicas: new Map(),
   formerReplicas: new Map(),
+  formerFiles: new Map(),
   entities: HashMap.empty(),
   batches: noBatches,
   operations: 0,

@@ -23,6 +23,7 @@ type Whole = Pick<
   | "newest"
   | "foldedUpTo"
   | "files"
+  | "formerFiles"
   | "fileBytes"
   | "fileReferences"
 >
@@ -74,6 +75,7 @@ const wholeOf = function* (payload: Uint8Array): Steps<Whole> {
     newest,
     foldedUpTo: folded.foldedUpTo,
     files: new Map(files.map((file) => [file.fileId, file])),
+    formerFiles: new Map(folded.formerFiles),
     fileBytes: files.reduce((sum, { size }) => sum + size, 0),
     fileReferences: leftReferences(fileReferences, folded.fileReferences)
   }

@@ -1,4 +1,4 @@
-/** The rules of files: who may replace and read them. */
+/** The rules of files: who may upload, replace and read them. */
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "../../../src/domain/Blake2b.ts"
 import { FileId } from "../../../src/domain/Ids.ts"
@@ -56,8 +56,23 @@ describe("a file", () => {
     assert.strictEqual(library.state().files.get(fileId)?.userId, "ada")
   })
 
-  it("may be uploaded by any user once an eviction has deleted it", () => {
-    const library = given(store("ada"), { _tag: "EvictLibrary" }, store("grace"))
+  it("is its uploader's after evictions too, however the library was read since", () => {
+    const library = given(store("ada"), writeAs("ada", 1, operation(0)), { _tag: "EvictLibrary" })
+    assert.deepStrictEqual(library.when(store("eve")), { refused: "AnothersFile" })
+    library.when(writeAs("ada", 2, operation(1)))
+    library.when({ _tag: "EvictLibrary" })
+    library.when(writeAs("ada", 3, operation(2)))
+    compactAll(library)
+    assert.deepStrictEqual(library.when(store("eve")), { refused: "AnothersFile" })
+    const tail = fold(library.stored().filter(({ event }) => event.version >= library.state().checkpoint))
+    assert.deepStrictEqual([...tail.formerFiles], [[fileId, "ada"]])
+    library.when(store("ada"))
+    assert.strictEqual(library.state().files.get(fileId)?.userId, "ada")
+    assert.strictEqual(library.state().formerFiles.size, 0)
+  })
+
+  it("is any user's after an eviction if it was copied from another server", () => {
+    const library = given(store(IMPORTER), { _tag: "EvictLibrary" }, store("grace"))
     assert.strictEqual(library.state().files.get(fileId)?.userId, "grace")
   })
 

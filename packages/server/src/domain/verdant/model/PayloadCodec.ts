@@ -1,5 +1,6 @@
 /** Encodes and decodes the payloads of a library's events: JSON with operations and baselines as clients sent them. */
 import { Result } from "effect"
+import type { FileId } from "../../Ids.ts"
 import { allAtOnce, mapped, type Steps } from "../../Steps.ts"
 import type { ReplicaId } from "../Events.ts"
 import type { StoredReferences } from "../FileReferences.ts"
@@ -46,6 +47,8 @@ export interface FoldedLibrary {
   /** Replicas that the library does not hold any more, with their users. Absent: none, or an older server wrote it. */
   readonly formerReplicas?: ReadonlyArray<readonly [ReplicaId, string]>
   readonly files: ReadonlyArray<unknown>
+  /** The same of files. */
+  readonly formerFiles?: ReadonlyArray<readonly [FileId, string]>
   /** The authors of references to files. Absent: there is no reference, or an older server wrote it. */
   readonly fileReferences?: ReadonlyArray<StoredReferences>
   readonly baselines: ReadonlyArray<StoredBaseline>
@@ -164,6 +167,7 @@ export interface LibraryPart {
   readonly replicas?: ReadonlyArray<unknown>
   readonly formerReplicas?: ReadonlyArray<readonly [ReplicaId, string]>
   readonly files?: ReadonlyArray<unknown>
+  readonly formerFiles?: ReadonlyArray<readonly [FileId, string]>
   readonly baselines?: ReadonlyArray<StoredBaseline>
   /** Operations of one event and replica. A batch may go on in the next part. */
   readonly batches?: ReadonlyArray<{

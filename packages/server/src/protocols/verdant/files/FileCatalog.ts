@@ -4,7 +4,8 @@ import { FileId, type Hash, type LibraryId } from "../../../domain/Ids.ts"
 import type { StreamEvent } from "../../../domain/Stream.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../../domain/verdant/Commands.ts"
 import { fromStreamEvent } from "../../../domain/verdant/Events.ts"
-import { mayRead, mayReplace } from "../../../domain/verdant/Files.ts"
+import { mayUpload } from "../../../domain/verdant/FileOwners.ts"
+import { mayRead } from "../../../domain/verdant/Files.ts"
 import { roomForFile } from "../../../domain/verdant/LibraryQuota.ts"
 import type { LibraryState, StoredFile } from "../../../domain/verdant/State.ts"
 import { BlobKey } from "../../../ports/BlobStore.ts"
@@ -138,10 +139,7 @@ export class VerdantFiles extends Context.Service<
 
       const mayRecord = Effect.fnUntraced(function* (libraryId: LibraryId, fileId: FileId, userId: string) {
         const room = yield* rooms.get(libraryKey(libraryId))
-        const isAllowed = () => {
-          const file = room.state().files.get(fileId)
-          return file === undefined || mayReplace(file, userId)
-        }
+        const isAllowed = () => mayUpload(room.state(), fileId, userId)
         if (isAllowed()) return true
         // Another process may have deleted it: read what this room has not seen.
         yield* submit(room, { _tag: "Look" })
