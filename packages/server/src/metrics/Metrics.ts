@@ -116,6 +116,7 @@ export const CLOSE_REASONS = {
     "too many documents wait to be opened",
     "too many events wait behind the document",
     "too many malformed or wrongly signed messages",
+    "too many refused messages",
     "too much waits for an answer",
     "too much waits for the access policy",
     "too much waits for the app's hook"

@@ -17,6 +17,7 @@ import { type Batch, batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
+import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Ask } from "../../rooms/AccessControl.ts"
@@ -120,6 +121,12 @@ export const refuseLibrary = (client: Client): void => {
   client.close(CloseCode.forbidden, "not allowed")
 }
 
+/**
+ * Messages of one connection that are answered with `forbidden`. Above it the connection is closed with 1008. The client of a
+ * user who types without the right to sends ten a second at most. It is never closed: it would come back at once.
+ */
+const REFUSAL_LIMITS: BucketLimits = { perSecond: 10, burst: 1000 }
+
 const clientsAhead = Metrics.clientsAhead.at({ protocol: "verdant", outcome: "asked" })
 const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "verdant", rule }).add()
 const refuseDeleted = (client: Client): void => {
@@ -157,6 +164,7 @@ class LibrarySession implements Session, Subscriber {
   /** The users who were present at the client's last sync. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
+  private readonly refusals: TokenBucket
 
   constructor(services: Services, room: LibraryRoom, client: Client, grant: Grant) {
     this.services = services
@@ -165,6 +173,7 @@ class LibrarySession implements Session, Subscriber {
     this.grant = grant
     this.inFlight = new InFlight(services.inFlight)
     this.isNew = client.isRealtime
+    this.refusals = new TokenBucket(REFUSAL_LIMITS, services.now())
     this.early = new EarlyOperations(services, {
       // A polling client sends them with its next sync.
       isGone: () => !client.isRealtime || this.hasLeft || client.isSentAway(),
@@ -292,7 +301,7 @@ class LibrarySession implements Session, Subscriber {
           countRefused("AccessPolicy")
           if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AccessPolicy")
           if (allowed === NOT_READABLE) refuseLibrary(client)
-          else client.send(Wire.forbidden)
+          else this.forbid()
         })
       }),
       Effect.catchTag("AccessUndecided", ({ message }) =>
@@ -331,7 +340,7 @@ class LibrarySession implements Session, Subscriber {
       return Effect.sync(() => {
         countRefused("AnothersReplica")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AnothersReplica")
-        client.send(Wire.forbidden)
+        this.forbid()
       })
     }
     switch (message._tag) {
@@ -435,7 +444,7 @@ class LibrarySession implements Session, Subscriber {
       const isReadOnly = grant.readOnly && brings(command)
       if (message.baselines.refused > 0) countRefused("Malformed")
       if (isReadOnly) countRefused("ReadOnly")
-      if (message.baselines.refused > 0 || isReadOnly) client.send(Wire.forbidden)
+      if (message.baselines.refused > 0 || isReadOnly) this.forbid()
       const outcome = yield* this.submitSync(command)
       // A connected client goes on to other messages, which wait for the answer themselves.
       if (!client.isRealtime) yield* this.answers.settled
@@ -484,7 +493,7 @@ class LibrarySession implements Session, Subscriber {
           if (!isNew(room.state())) this.tellAhead()
           return this.askForAll()
         case "QuotaReached":
-          client.send(Wire.forbidden)
+          this.forbid()
           // Without an answer, a replica of the library would not hear what others write.
           return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : this.showPresence()
         case "AwaitRestore":
@@ -494,7 +503,7 @@ class LibrarySession implements Session, Subscriber {
         case "AlreadyBeingReset":
           return this.askAgain(command.timestamp)
         default:
-          client.send(Wire.forbidden)
+          this.forbid()
           return this.showPresence()
       }
     }
@@ -506,7 +515,7 @@ class LibrarySession implements Session, Subscriber {
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
     if (isUntaken && !this.grant.readOnly) {
       countRefused("NotTaken")
-      client.send(Wire.forbidden)
+      this.forbid()
     }
     this.answer(command, isReset, isUntaken && !this.grant.readOnly)
   }
@@ -554,7 +563,7 @@ class LibrarySession implements Session, Subscriber {
     const isMissing = (operation: OwnedOperation) => isRefused(state, operation, this.grant.userId)
     if (!operations.some(isMissing)) return
     countRefused("NotTaken")
-    this.client.send(Wire.forbidden)
+    this.forbid()
   }
 
   /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
@@ -563,7 +572,7 @@ class LibrarySession implements Session, Subscriber {
     const state = room.state()
     const { progress } = room.local
     const replica = state.replicas.get(command.replicaId)
-    if (replica === undefined) return client.send(Wire.forbidden)
+    if (replica === undefined) return this.forbid()
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
     this.isAskingAgain = false
     this.answers.answer({
@@ -659,7 +668,7 @@ class LibrarySession implements Session, Subscriber {
     const isAhead = timely.length < items.length
     if (isAhead) countRefused("TimeAhead")
     if (refused > 0) countRefused("Malformed")
-    if (isAhead || refused > 0) this.client.send(Wire.forbidden)
+    if (isAhead || refused > 0) this.forbid()
     return timely
   }
 
@@ -675,7 +684,7 @@ class LibrarySession implements Session, Subscriber {
       if (grant.readOnly) {
         countRefused("ReadOnly")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
-        client.send(Wire.forbidden)
+        this.forbid()
         return Effect.void
       }
       const plausible = this.takePlausible(message.operations)
@@ -743,6 +752,13 @@ class LibrarySession implements Session, Subscriber {
     return true
   }
 
+  /** Tells the client that the server does not take a part of its message, and closes a connection that is told so too often. */
+  private forbid(): void {
+    const { client, refusals, services } = this
+    client.send(Wire.forbidden)
+    if (client.isRealtime && !refusals.take(services.now())) client.close(CloseCode.policy, "too many refused messages")
+  }
+
   private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): void {
     const { client, services } = this
     switch (refusal._tag) {
@@ -761,7 +777,7 @@ class LibrarySession implements Session, Subscriber {
       case "LibraryDeleted":
         return refuseDeleted(client)
       default:
-        return client.send(Wire.forbidden)
+        return this.forbid()
     }
   }
 }

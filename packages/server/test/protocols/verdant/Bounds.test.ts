@@ -44,6 +44,27 @@ describe("a Verdant library", () => {
     })
   )
 
+  it.live("answers a reader who writes a while, and closes the connection with 1008 once the reader floods", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startMemoryServer())
+      const { connection: writer, replica: own } = yield* connect(library)
+      const reader = yield* connectVerdant(library, yield* library.token({ userId: "eve", type: "read-only" }))
+      const replica = makeReplica()
+      yield* registerReplica(reader, replica)
+      const send = () => reader.send(replica.op(replica.operation("notes/a", initialize({}))))
+      for (let n = 0; n < 500; n++) send()
+      yield* reader.settled
+      assert.strictEqual(countOf("forbidden", reader.messages), 500)
+      const flood = Effect.forever(Effect.delay(Effect.sync(send), "1 millis"))
+      for (let n = 0; n < 1000; n++) send()
+      const { code } = yield* Effect.raceFirst(reader.closed, flood)
+      assert.strictEqual(code, 1008)
+      writer.send(own.op(own.operation("notes/a", initialize({}))))
+      yield* writer.settled
+      assert.strictEqual(countOf("forbidden", writer.messages), 0)
+    })
+  )
+
   it.live("closes a connection whose sync has a schema version that no app has, and refuses such operations", () =>
     Effect.gen(function* () {
       const library = libraryOn(yield* startMemoryServer())
