@@ -1,13 +1,14 @@
 /** Clients of many large libraries fill the server's memory: it refuses further clients, and serves the connected ones. */
 import { assert, describe, it } from "@effect/vitest"
+import { defaultQuota } from "@sealog/server/admin"
 import { Effect, Exit } from "effect"
 import { vi } from "vitest"
 import { connectVerdant, type RawVerdant } from "../support/clients/RawVerdant.ts"
 import { spawnServer, syncAdmin } from "../support/servers/ServerProcess.ts"
 import { freshStorage } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
-import { libraryOn } from "../support/verdant/Library.ts"
-import { initialize, makeReplica, type Replica } from "../support/verdant/Replica.ts"
+import { type Library, libraryOn } from "../support/verdant/Library.ts"
+import { initialize, makeReplica, type Replica, set } from "../support/verdant/Replica.ts"
 
 // The server stores a hundred thousand objects.
 vi.setConfig({ testTimeout: 300_000 })
@@ -16,6 +17,8 @@ vi.setConfig({ testTimeout: 300_000 })
 const HEAP = 192
 const OBJECTS = 3000
 const MAX_LIBRARIES = 200
+/** The heap in MiB of a small server, in which one library grows. */
+const SHARED_HEAP = 256
 /** Libraries that grow at the same time in a smaller heap, and the objects of each at most: more than it has room for. */
 const GROWING = 3
 const SMALL_HEAP = 128
@@ -24,9 +27,11 @@ const MAX_OBJECTS = 60_000
 const objectsOf = (replica: Replica, from = 0) =>
   replica.op(...Array.from({ length: OBJECTS }, (_, i) => replica.operation(`item/${from + i}`, initialize({}))))
 
-/** Connects to a library of its own. Dies when the server refuses the connection. */
-const joinLibrary = Effect.fnUntraced(function* (server: { readonly url: string }) {
-  const library = libraryOn(server)
+/** Connects to a library, by default one of its own. Dies when the server refuses the connection. */
+const joinLibrary = Effect.fnUntraced(function* (
+  server: { readonly url: string },
+  library: Library = libraryOn(server)
+) {
   const connection = yield* connectVerdant(library, yield* library.token({ userId: "somebody" }))
   const replica = makeReplica()
   connection.send(replica.sync({ resyncAll: true }))
@@ -49,6 +54,32 @@ const write = (connection: RawVerdant, message: object) =>
     return connection.next("server-ack")
   })
 
+describe("a library that grows until it has reached its quota, in a heap that has no room for that of a large server", () => {
+  it.live("keeps no newcomer out of another library", () =>
+    Effect.gen(function* () {
+      const server = yield* spawnServer(yield* freshStorage, {
+        program: [`--max-old-space-size=${SHARED_HEAP}`, syncAdmin]
+      })
+      const library = libraryOn(server)
+      const { connection, replica } = yield* joinLibrary(server, library)
+      // It acknowledges nothing, so that no operation is compacted.
+      yield* joinLibrary(server, library)
+      const isFull = () => connection.messages.some(({ type }) => type === "forbidden")
+      const value = { text: "x".repeat(150) }
+      for (let at = 0; !isFull() && at < 2 * defaultQuota.objects; at += OBJECTS) {
+        for (const patch of [initialize(value), set("more", 1)])
+          connection.send(
+            replica.op(...Array.from({ length: OBJECTS }, (_, i) => replica.operation(`item/${at + i}`, patch)))
+          )
+        yield* connection.settled
+        yield* Effect.scoped(joinLibrary(server))
+      }
+      assert.isTrue(isFull())
+      assert.isTrue(connection.isOpen())
+    })
+  )
+})
+
 describe("a server whose memory is nearly full", () => {
   it.live("refuses further clients, and goes on to store what the connected ones write", () =>
     Effect.gen(function* () {
@@ -70,6 +101,8 @@ describe("a server whose memory is nearly full", () => {
   it.live("closes the largest libraries when those that are open grow, and stores what all others write", () =>
     Effect.gen(function* () {
       const server = yield* spawnServer(yield* freshStorage, {
+        // By default, a small heap has a small quota.
+        args: ["--quota", "objects=100000", "--quota", "operations=200000", "--quota", "bytes=64MiB"],
         program: [`--max-old-space-size=${SMALL_HEAP}`, syncAdmin]
       })
       const small = yield* joinLibrary(server)

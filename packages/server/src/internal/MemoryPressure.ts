@@ -12,7 +12,6 @@ const CRITICAL = 0.85
 
 interface Heap {
   readonly used: number
-  /** Node's `--max-old-space-size`, by default a part of the machine's memory. */
   readonly limit: number
 }
 
@@ -20,6 +19,9 @@ const heap = (): Heap => {
   const { heap_size_limit, used_heap_size } = getHeapStatistics()
   return { used: used_heap_size, limit: heap_size_limit - YOUNG_BYTES }
 }
+
+/** The bytes of the heap: Node's `--max-old-space-size`, by default a part of the machine's memory. */
+export const heapLimit = (): number => heap().limit
 
 /** Whether the heap is nearly full. */
 export const isMemoryShort = (): boolean => {

@@ -2,6 +2,8 @@
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
 import { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
+import { memoryOf } from "../domain/verdant/LibraryMemory.ts"
+import { heapLimit } from "../internal/MemoryPressure.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import { Administrations } from "./Administrations.ts"
 import { makeLogUses, type OpenLogUse } from "./LogUses.ts"
@@ -10,6 +12,19 @@ import { makeLogUses, type OpenLogUse } from "./LogUses.ts"
 export type QuotaPolicy = (libraryId: LibraryId) => QuotaChange | undefined
 
 const noPolicy: QuotaPolicy = () => undefined
+
+/** The most that one library takes of the heap, as a part of it: the other libraries of the process need the rest. */
+const SHARE_OF_HEAP = 1 / 2
+
+/**
+ * The quota of libraries for which neither an operator nor the app sets another: the server's own parts, and the defaults. In a
+ * heap below 815 MiB, the defaults of the parts that take memory are smaller. `heap`: its bytes.
+ */
+export const quotaOfServer = (own: QuotaChange = {}, heap = heapLimit()): Quota => {
+  const share = Math.min(1, (heap * SHARE_OF_HEAP) / memoryOf(defaultQuota))
+  const part = (name: "objects" | "operations" | "bytes") => ({ [name]: Math.floor(defaultQuota[name] * share) })
+  return { ...defaultQuota, ...part("objects"), ...part("operations"), ...part("bytes"), ...own }
+}
 
 /** How long the app's answer counts, in milliseconds. Every decision asks for the quota. */
 const POLICY_MILLIS = 1000
@@ -23,14 +38,14 @@ export class Quotas extends Context.Service<
     readonly logUse: (libraryId: LibraryId) => Effect.Effect<OpenLogUse, never, Scope.Scope>
   }
 >()("@sealog/server/Quotas") {
-  /** `quota`: of libraries for which neither an operator nor `policy` sets another. Default: `defaultQuota`. */
+  /** `quota`: of libraries for which neither an operator nor `policy` sets another. Default: `quotaOfServer()`. */
   static readonly layer = (quota: QuotaChange = {}, policy: QuotaPolicy = noPolicy) =>
     Layer.effect(
       Quotas,
       Effect.gen(function* () {
         const administrations = yield* Administrations
         const clock = yield* Clock.Clock
-        const ofServer: Quota = { ...defaultQuota, ...quota }
+        const ofServer = quotaOfServer(quota)
         return Quotas.of({
           logUse: yield* makeLogUses,
           of: (libraryId) =>

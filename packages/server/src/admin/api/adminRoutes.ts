@@ -14,13 +14,14 @@ import {
   serverAdministration
 } from "../../domain/Administration.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
-import { defaultQuota, type QuotaChange } from "../../domain/Quota.ts"
+import type { QuotaChange } from "../../domain/Quota.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
 import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 import { Connections } from "../../ports/Connections.ts"
 import { EventLog, type StorageUnavailable, type StreamSummary } from "../../ports/EventLog.ts"
 import { Signals } from "../../ports/Signals.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
+import { quotaOfServer } from "../../rooms/Quotas.ts"
 import { type Creation, createDocument } from "../Creation.ts"
 import { allowAgain, deleteForGood } from "../Deletion.ts"
 import { eachEvent, type LoggedEvent } from "../Events.ts"
@@ -54,7 +55,7 @@ const DEEDS = 100
 export interface AdminRoutesOptions {
   /** The size of the log on disk, in bytes. Default: the API answers that it does not know it. */
   readonly diskBytes?: Effect.Effect<number, StorageUnavailable>
-  /** The server's own quota, as in `SyncServerOptions`. Default: `defaultQuota`. */
+  /** The server's own quota, as in `SyncServerOptions`. Default: `quotaOfServer()`. */
   readonly quota?: QuotaChange
 }
 
@@ -179,7 +180,7 @@ const libraries = (options: AdminRoutesOptions) =>
       quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
         yield* knownLibrary(libraryId)
         const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
-        return { quota, atMost: { ...defaultQuota, ...options.quota, ...quota }, use }
+        return { quota, atMost: { ...quotaOfServer(options.quota), ...quota }, use }
       }),
       setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
         changeLibrary("quota set", libraryId, why, (_, by) =>

@@ -1,0 +1,8 @@
+/** The memory that a library takes while it is open. */
+import type { Quota } from "../Quota.ts"
+
+/** Memory of an object and of an operation, without its text, in bytes. */
+const [OBJECT_BYTES, OPERATION_BYTES] = [2200, 700]
+
+export const memoryOf = ({ bytes, objects, operations }: Pick<Quota, "bytes" | "objects" | "operations">): number =>
+  objects * OBJECT_BYTES + operations * OPERATION_BYTES + bytes
