@@ -2,9 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
-import { connectRaw } from "#test-support/clients/RawSecsync"
+import { connectRaw, openRaw } from "#test-support/clients/RawSecsync"
+import { refusedUpgrade } from "#test-support/clients/RawVerdant"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
+import { libraryOn } from "#test-support/verdant/Library"
 import { layerMemory } from "../../src/adapters/MemoryEventLog.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { SyncServer } from "../../src/edge/SyncServer.ts"
@@ -120,6 +122,40 @@ describe("an embedding app", () => {
       assert.strictEqual((yield* client.closed).code, 4403)
       yield* Deferred.succeed(over, undefined)
       assert.strictEqual((yield* other.closed).code, 4401)
+    })
+  )
+
+  it.live.each([
+    { userId: "\ud800" },
+    { userId: "" },
+    { userId: "ada\u001b[2J" },
+    { userId: 7 },
+    { libraryId: "../notes" },
+    { role: "\u0000" }
+  ])("refuses a grant of its own Access that is malformed: %j", (malformed) =>
+    Effect.gen(function* () {
+      const grant = {
+        ...{ userId: "ada", libraryId: "notes", documents: undefined, readOnly: false, replicaType: 0 },
+        ...{ expiresAt: Number.MAX_SAFE_INTEGER, tokenId: undefined, issuedAt: undefined, ...malformed }
+      } as Grant
+      const access = Access.of({
+        verify: (token) =>
+          Effect.succeed(
+            token === "good" ? { ...grant, userId: "ada", libraryId: LibraryId.make("notes"), role: "r" } : grant
+          ),
+        mint: () => Effect.succeed("any"),
+        ended: () => Effect.never
+      })
+      const services = yield* Layer.build(
+        SyncServer.layerWithAccess({ port: 0, host: "127.0.0.1" }).pipe(
+          Layer.provide([Layer.succeed(Access, access), layerMemory, Signals.layerNone])
+        )
+      )
+      const url = `ws://127.0.0.1:${Context.get(services, SyncServer).port}`
+      const refused = yield* openRaw({ url, documentId: "welcome", token: "any" })
+      assert.strictEqual((yield* refused.closed).code, 4401)
+      assert.strictEqual(yield* refusedUpgrade(libraryOn({ url }), ["Bearer", "any"]), 401)
+      yield* connectRaw({ url, documentId: "welcome", token: "good" })
     })
   )
 

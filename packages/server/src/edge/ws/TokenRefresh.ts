@@ -11,6 +11,7 @@ import { textFrame } from "../../protocols/Frame.ts"
 import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { AdmissionControl } from "../../rooms/AdmissionControl.ts"
+import { verifyToken } from "../authenticate.ts"
 
 /**
  * The grant of a connection. The session, the gate of the policy and the admission all have the same object, so that a
@@ -101,7 +102,7 @@ export class RefreshableSession implements ProtocolSession {
     return Effect.gen({ self: this }, function* () {
       const { access, admission } = this.services
       const { connection, held, mismatchOf, replaced } = this.target
-      const grant = yield* access.verify(token)
+      const grant = yield* verifyToken(access, token)
       const isSame = grant.userId === held.grant.userId && grant.libraryId === held.grant.libraryId
       const mismatch = isSame ? mismatchOf(grant) : "the token is of another user or library"
       if (mismatch !== undefined) return this.refuse(mismatch)
