@@ -35,6 +35,7 @@ const domainPackages = ["libsodium-wrappers", "canonicalize", "node:module"]
 const domainEffectModules = [
   "Array",
   "Brand",
+  "Formatter",
   "HashMap",
   "Option",
   "Order",

@@ -1,7 +1,8 @@
 /** Checks whether a file holds a log that a server can rely on. Changes nothing. */
+
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { type Finding, rootCauseOf } from "@sealog/server/storage"
+import { errorText, type Finding, rootCauseOf } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { leftOverWal } from "./LeftOverWal.ts"
@@ -49,13 +50,11 @@ export const diagnose = Effect.fnUntraced(function* (filename: string, isQuick: 
     const checked = sql<{ integrity_check: string }>`PRAGMA integrity_check(10)`
     // A page that it cannot even read ends the check.
     const lines = Effect.map(checked, (rows) => rows.map((row) => row.integrity_check))
-    findings.push(pages(yield* Effect.catch(lines, (error) => Effect.succeed([String(messageOf(rootCauseOf(error)))]))))
+    findings.push(pages(yield* Effect.catch(lines, (error) => Effect.succeed([errorText(rootCauseOf(error))]))))
   }
   if (filename !== ":memory:") findings.push(wal(filename), disk(filename))
   return findings
 })
-
-const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : cause)
 
 const pages = (lines: ReadonlyArray<string>): Finding => {
   const problems = lines.filter((line) => line !== "ok")

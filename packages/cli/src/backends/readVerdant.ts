@@ -5,6 +5,7 @@ import type { LibraryId } from "@sealog/server/ports"
 import { ReplicaType } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
 import { CliFailure } from "../output/CliFailure.ts"
+import { errorText } from "../output/errorText.ts"
 import { shellWord } from "../output/shellWord.ts"
 
 export const replicaTypeOf = (type: number): string =>
@@ -16,9 +17,7 @@ export const millisOf = (timestamp: string | null): number | null =>
 
 /** Reports a defect as a damaged library: reading Verdant data decodes every payload, and a damaged one does not decode. */
 export const orLibraryDamaged = <A, E, R>(libraryId: LibraryId, effect: Effect.Effect<A, E, R>) =>
-  Effect.catchDefect(effect, (defect) =>
-    Effect.fail(libraryDamaged(libraryId, defect instanceof Error ? defect.message : String(defect)))
-  )
+  Effect.catchDefect(effect, (defect) => Effect.fail(libraryDamaged(libraryId, errorText(defect))))
 
 export const libraryDamaged = (libraryId: string, problem: string): CliFailure =>
   new CliFailure({

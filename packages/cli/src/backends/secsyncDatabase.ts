@@ -1,9 +1,11 @@
 /** The Postgres database of a secsync-server, with the Prisma schema of its setup guide. It is read, never written. */
+
 import { type SecsyncTables, SecsyncUnreadable } from "@sealog/server/admin"
 import { PgStorage } from "@sealog/storage-pg"
 import * as Effect from "effect/Effect"
 import { SqlClient } from "effect/sql"
 import { CliFailure } from "../output/CliFailure.ts"
+import { errorText } from "../output/errorText.ts"
 
 /** Runs `use` with the tables, all read at one moment. */
 export const withSecsyncTables = <A, E, R>(url: string, use: (tables: SecsyncTables) => Effect.Effect<A, E, R>) =>
@@ -51,6 +53,6 @@ const readable = <A>(query: Effect.Effect<A, unknown>): Effect.Effect<A, Secsync
 const unreadable = (error: unknown): Effect.Effect<never, SecsyncUnreadable> => {
   let cause = error
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause
-  const detail = cause instanceof Error ? cause.message : String(cause)
+  const detail = errorText(cause)
   return Effect.fail(new SecsyncUnreadable({ detail: `The secsync-server's database cannot be read: ${detail}` }))
 }

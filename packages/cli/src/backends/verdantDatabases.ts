@@ -1,4 +1,5 @@
 /** The data of a Verdant server: a SQLite file per library, and a folder of uploaded files. They are read, never written. */
+
 import { createReadStream, readdirSync } from "node:fs"
 import { lstat } from "node:fs/promises"
 import { join, resolve, sep } from "node:path"
@@ -13,6 +14,7 @@ import {
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../output/CliFailure.ts"
+import { errorText } from "../output/errorText.ts"
 
 const EXTENSION = ".sqlite"
 
@@ -36,7 +38,7 @@ export const fileNamesIn = (directory: string, setting: string): ReadonlyArray<s
   } catch (error) {
     throw new CliFailure({
       code: "NO_SUCH_DIRECTORY",
-      message: `${directory} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      message: `${directory} cannot be read: ${errorText(error)}`,
       exitCode: 2,
       tryThis: `use the directory that the Verdant server's ${setting} names`
     })
@@ -112,5 +114,4 @@ const tablesOf = (database: DatabaseSync): VerdantTables => {
   }
 }
 
-const unreadable = (error: unknown) =>
-  new VerdantUnreadable({ detail: error instanceof Error ? error.message : String(error) })
+const unreadable = (error: unknown) => new VerdantUnreadable({ detail: errorText(error) })

@@ -1,10 +1,12 @@
 /** Token secrets come from the environment or a file, never from a flag, which every user of the machine can read. */
+
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { parseTokenSecrets, type TokenSecret } from "@sealog/server/ports"
 import { Redacted } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
+import { errorText } from "../output/errorText.ts"
 
 type Secrets = ReadonlyArray<TokenSecret>
 
@@ -75,7 +77,7 @@ export const readSecretFile = (path: string, setting: string): string => {
   } catch (error) {
     throw new CliFailure({
       code: "SECRET_FILE_UNREADABLE",
-      message: `The file that ${setting} names cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      message: `The file that ${setting} names cannot be read: ${errorText(error)}`,
       exitCode: 2,
       tryThis: `set ${setting} to a file that this user can read`
     })

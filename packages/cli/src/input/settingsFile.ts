@@ -1,7 +1,9 @@
 /** The file of settings, `sealog.toml`: its keys are the names of `serve`'s flags, and stand for their variables. */
+
 import { readFileSync } from "node:fs"
 import { parse, TomlError, type TomlValue } from "smol-toml"
 import { CliFailure } from "../output/CliFailure.ts"
+import { errorText } from "../output/errorText.ts"
 import { nearest } from "../output/nearest.ts"
 import type { Setting } from "./settings.ts"
 
@@ -38,7 +40,7 @@ const parsed = (path: string) => {
     if (error instanceof TomlError) throw invalid(`${path} is not TOML: ${error.message}`)
     throw new CliFailure({
       code: "SETTINGS_UNREADABLE",
-      message: `The file of settings cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      message: `The file of settings cannot be read: ${errorText(error)}`,
       exitCode: 2,
       tryThis: "--config with a file that exists and that this user can read"
     })

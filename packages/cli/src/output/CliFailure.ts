@@ -1,4 +1,5 @@
 /** An error for the operator and for scripts: a stable code, a message, advice, and an exit code. */
+import { errorText } from "./errorText.ts"
 
 /** 1: refused, or problems were found. 2: usage or configuration. 3: the storage is not available. */
 export type ExitCode = 1 | 2 | 3
@@ -116,7 +117,7 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "the same command with --help"
     })
   }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  const message = error instanceof Error ? (error.stack ?? error.message) : errorText(error)
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
 }
 

@@ -1,4 +1,5 @@
 /** Output larger than memory: each write waits until the stream has taken the one before. */
+
 import { createWriteStream, statSync } from "node:fs"
 import { rename, rm } from "node:fs/promises"
 import type { Writable } from "node:stream"
@@ -6,6 +7,7 @@ import { finished } from "node:stream/promises"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import { errorText } from "./errorText.ts"
 
 /** The output cannot be written any further. */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {
@@ -52,10 +54,13 @@ export const writeFile = <A, E>(path: string, use: (write: Write) => Effect.Effe
   )
 
 const attempt = (act: () => Promise<void>): Effect.Effect<void, OutputClosed> =>
-  Effect.tryPromise({ try: act, catch: (error) => closedBy(error instanceof Error ? error : new Error(String(error))) })
+  Effect.tryPromise({
+    try: act,
+    catch: (error) => closedBy(error instanceof Error ? error : new Error(errorText(error)))
+  })
 
 const attemptSync = <A>(act: () => A): Effect.Effect<A, OutputClosed> =>
-  Effect.try({ try: act, catch: (error) => closedBy(error instanceof Error ? error : new Error(String(error))) })
+  Effect.try({ try: act, catch: (error) => closedBy(error instanceof Error ? error : new Error(errorText(error))) })
 
 const closedBy = (error: Error): OutputClosed => {
   const code = "code" in error ? error.code : undefined

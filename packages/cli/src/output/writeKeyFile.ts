@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs"
 import { CliFailure } from "./CliFailure.ts"
+import { errorText } from "./errorText.ts"
 
 /** Writes a private key into a new file that its owner alone can read. Fails with `KEY_FILE_EXISTS` or `KEY_FILE_NOT_WRITTEN`. */
 export const writeKeyFile = (file: string, text: string, loss: string): void => {
@@ -9,9 +10,7 @@ export const writeKeyFile = (file: string, text: string, loss: string): void => 
     const exists = error instanceof Error && "code" in error && error.code === "EEXIST"
     throw new CliFailure({
       code: exists ? "KEY_FILE_EXISTS" : "KEY_FILE_NOT_WRITTEN",
-      message: exists
-        ? `${file} exists, and was not changed.`
-        : `The private key was not written: ${error instanceof Error ? error.message : String(error)}`,
+      message: exists ? `${file} exists, and was not changed.` : `The private key was not written: ${errorText(error)}`,
       exitCode: exists ? 1 : 2,
       tryThis: exists ? `another file; ${loss}` : "a folder that this user can write to"
     })

@@ -1,7 +1,9 @@
 /** Signed requests to one bucket (Signature Version 4). Retries while the service is busy or the network fails. */
+
 import { createHash } from "node:crypto"
 import { AwsV4Signer } from "aws4fetch"
 import { type Duration, Effect, Schedule, Schema, type Scope } from "effect"
+import { errorText } from "../domain/errorText.ts"
 import type { S3Credentials } from "./S3Credentials.ts"
 
 export interface S3ClientOptions {
@@ -36,7 +38,7 @@ export class S3Refused extends Schema.TaggedError<S3Refused>()("S3Refused", {
 export class S3Unreachable extends Schema.TaggedError<S3Unreachable>()("S3Unreachable", { cause: Schema.Defect() }) {
   override get message(): string {
     const cause = this.cause instanceof Error && this.cause.cause instanceof Error ? this.cause.cause : this.cause
-    return `S3 cannot be reached: ${cause instanceof Error ? cause.message : String(cause)}`
+    return `S3 cannot be reached: ${errorText(cause)}`
   }
 }
 

@@ -8,10 +8,12 @@
  * An entry is the head that a stream had. A later entry of the same stream takes its place. Entries are never removed, so that each
  * tree continues the one before. One process writes to a folder.
  */
+
 import { mkdir, open, readdir, readFile, rename } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"
 import { canonicalJson } from "../domain/CanonicalJson.ts"
+import { errorText } from "../domain/errorText.ts"
 import { leafHash, rootOf } from "./MerkleTree.ts"
 import { checkpointText, openNote, parseCheckpoint, type Signer, signNote, type Verifier } from "./SignedNote.ts"
 
@@ -118,6 +120,5 @@ const write = async (directory: string, name: string, text: string): Promise<voi
 const attempt = <A>(directory: string, run: () => Promise<A>): Effect.Effect<A, CheckpointsUnusable> =>
   Effect.tryPromise({
     try: run,
-    catch: (cause) =>
-      new CheckpointsUnusable({ directory, detail: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) => new CheckpointsUnusable({ directory, detail: errorText(cause) })
   })

@@ -9,11 +9,13 @@
  * )
  * ```
  */
+
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Context, Effect, Layer, Schema } from "effect"
 import type { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
+import { errorText } from "../domain/errorText.ts"
 import type { Access, AccessChanges } from "../ports/Access.ts"
 import type { Connections } from "../ports/Connections.ts"
 import type { EventLog } from "../ports/EventLog.ts"
@@ -56,7 +58,7 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `Cannot listen on port ${this.port}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `Cannot listen on port ${this.port}: ${errorText(this.cause)}`
   }
 }
 

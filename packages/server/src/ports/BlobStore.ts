@@ -2,8 +2,10 @@
  * The store of files' bytes, under keys that the server makes. A store knows neither the names of files, nor their users, nor
  * references to them. All implementations pass the suite in `@sealog/server/testing`.
  */
+
 import { Context, Effect, Schema, type Scope, Stream } from "effect"
 import { startBlake2b256 } from "../domain/Blake2b.ts"
+import { errorText } from "../domain/errorText.ts"
 import type { Hash } from "../domain/Ids.ts"
 
 /**
@@ -50,7 +52,7 @@ export class BlobStoreUnavailable extends Schema.TaggedError<BlobStoreUnavailabl
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `The file store failed to ${this.operation}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `The file store failed to ${this.operation}: ${errorText(this.cause)}`
   }
 }
 

@@ -2,8 +2,10 @@
  * The append-only event log. A storage compares integers and keys and stores bytes; it decides no rule of a protocol. All
  * implementations pass the suite in `@sealog/server/testing`.
  */
+
 import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
+import { errorText } from "../domain/errorText.ts"
 import type { Hash, LibraryId } from "../domain/Ids.ts"
 import type { LogUse } from "../domain/Quota.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
@@ -93,7 +95,7 @@ export class StorageUnavailable extends Schema.TaggedError<StorageUnavailable>()
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    return `The storage failed to ${this.operation}: ${this.cause instanceof Error ? this.cause.message : String(this.cause)}`
+    return `The storage failed to ${this.operation}: ${errorText(this.cause)}`
   }
 }
 

@@ -5,7 +5,9 @@
  * A defect is a fault of this project's code or damaged data; another try would fail as well, so the fiber dies. Of damaged data
  * it dies with `LogDamaged`.
  */
+
 import { type Duration, Effect } from "effect"
+import { errorText } from "../domain/errorText.ts"
 import { LogDamaged, StorageUnavailable } from "../ports/EventLog.ts"
 
 /** The rule. A failure of a kind that is not known counts as an outage. */
@@ -76,9 +78,7 @@ export const makeUnavailable =
   }
 
 const damagedBy = (operation: string, cause: unknown): LogDamaged =>
-  new LogDamaged({ detail: `the database failed to ${operation}: ${messageOf(cause)}`, cause })
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+  new LogDamaged({ detail: `the database failed to ${operation}: ${errorText(cause)}`, cause })
 
 /**
  * Reports every failure as `StorageUnavailable`. For opening, migrating and inspecting a database: there an operator reads the

@@ -4,6 +4,7 @@
  * @module @sealog/server/storage
  */
 export { type Medium, makeTransportSignals } from "../adapters/TransportSignals.ts"
+export { errorText } from "../domain/errorText.ts"
 export { advance, emptyHead, place, purgesBefore } from "../domain/Stream.ts"
 export type { Finding } from "./Diagnosis.ts"
 export {

@@ -2,9 +2,11 @@
  * The public keys that verify tokens, as a JSON Web Key Set (RFC 7517) in a file or at a URL. One fiber loads them: at the
  * start, at an interval, and when a token names a key that is not there. Through an outage it keeps the keys that it has.
  */
+
 import { readFile, stat } from "node:fs/promises"
 import { Clock, Deferred, Duration, Effect, Queue, Result } from "effect"
 import type { JSONWebKeySet } from "jose"
+import { errorText } from "../../domain/errorText.ts"
 import { TokenKeysError } from "../../ports/TokenSecret.ts"
 import { parseKeySet, type VerificationKey } from "./VerificationKey.ts"
 
@@ -214,7 +216,7 @@ const readText = (path: string): Effect.Effect<string, string> => {
 }
 
 const problemOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return errorText(error)
   // fetch says "fetch failed" alone, and why in the cause.
   return error.cause instanceof Error && error.cause.message !== "" ? error.cause.message : error.message
 }

@@ -2,6 +2,7 @@
  * The server's side of `AdminApi`, as routes for `SyncServer`. Each handler calls the same function as the command of the same
  * name, so that an operator may do neither more nor less than with `sync-admin` on the database.
  */
+
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer, Option, Queue, Redacted, type Schema, Stream } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
@@ -13,6 +14,7 @@ import {
   libraryAdministration,
   serverAdministration
 } from "../../domain/Administration.ts"
+import { errorText } from "../../domain/errorText.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
 import type { QuotaChange } from "../../domain/Quota.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
@@ -326,9 +328,7 @@ const hasFiles = Effect.map(Effect.serviceOption(BlobStore), Option.isSome)
 
 /** Reading Verdant data decodes every payload, and a damaged one does not decode, which is a defect. */
 const orDamaged = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LibraryDamaged, R> =>
-  Effect.catchDefect(effect, (defect) =>
-    Effect.fail(new LibraryDamaged({ message: defect instanceof Error ? defect.message : String(defect) }))
-  )
+  Effect.catchDefect(effect, (defect) => Effect.fail(new LibraryDamaged({ message: errorText(defect) })))
 
 /** A line for each deed of an operator, since an eviction and a disconnection leave no event that names the operator. */
 const noteDone = Effect.fnUntraced(function* (done: string, fields: Readonly<Record<string, unknown>>) {

@@ -8,11 +8,13 @@
  *
  * Nothing that was written is changed. docs/backup.md describes it for operators.
  */
+
 import { randomBytes } from "node:crypto"
 import { promisify } from "node:util"
 import { constants, zstdCompress, zstdDecompress } from "node:zlib"
 import { Effect, Option, Schema, Stream } from "effect"
 import { blake2b256 } from "../../domain/Blake2b.ts"
+import { errorText } from "../../domain/errorText.ts"
 import { FileId, Hash, LibraryId } from "../../domain/Ids.ts"
 import { BlobKey, type BlobStore, BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 
@@ -134,13 +136,11 @@ export const frameOf = (text: string): Effect.Effect<Buffer> =>
 export const textOfFrame = (part: string, frame: Uint8Array): Effect.Effect<string, BackupUnusable> =>
   Effect.tryPromise({
     try: async () => (await decompressFrame(frame, { maxOutputLength: MAX_FRAME_BYTES })).toString(),
-    catch: (cause) => damaged(part, `it was changed after it was written (${messageOf(cause)})`)
+    catch: (cause) => damaged(part, `it was changed after it was written (${errorText(cause)})`)
   })
 
 export const damaged = (part: string, detail: string): BackupUnusable =>
   new BackupUnusable({ part: `log/${part}`, detail })
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 // ------------------------------------------------------------------------------------------------------------ objects
 

@@ -1,5 +1,7 @@
 /** Reads a stream page by page, so that no more than a page is in memory. */
+
 import { Effect, Result } from "effect"
+import { errorText } from "../../domain/errorText.ts"
 import { emptyHead, purgesBefore, type StreamEvent, type StreamHead, type StreamKey } from "../../domain/Stream.ts"
 import { EventLog, type PlacedEvent, type StorageUnavailable } from "../../ports/EventLog.ts"
 
@@ -95,5 +97,5 @@ const readPage = (
 ): Effect.Effect<Result.Result<ReadonlyArray<PlacedEvent>, string>, StorageUnavailable, EventLog> =>
   Effect.flatMap(EventLog, (log) => log.read(key, options)).pipe(
     Effect.map((page) => Result.succeed(page)),
-    Effect.catchDefect((defect) => Effect.succeed(Result.fail(String(defect))))
+    Effect.catchDefect((defect) => Effect.succeed(Result.fail(errorText(defect))))
   )

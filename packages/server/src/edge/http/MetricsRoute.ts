@@ -2,6 +2,7 @@
  * `GET /metrics`: every metric in Prometheus' text format. It is served on a port of its own, or on the server's port to a
  * scraper that sends the token; otherwise it is answered with 404.
  */
+
 import { createHash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -9,6 +10,7 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer, Redacted, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
+import { errorText } from "../../domain/errorText.ts"
 import { bearerOf } from "./BearerToken.ts"
 import { METRICS_PATH } from "./Route.ts"
 
@@ -31,7 +33,7 @@ export class MetricsListenError extends Schema.TaggedError<MetricsListenError>()
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    const reason = errorText(this.cause)
     return `Cannot listen on port ${this.port} for metrics: ${reason}`
   }
 }
