@@ -124,7 +124,7 @@ describe.runIf(inject("storage") === "SQLite")("a page of the SQLite file that h
         const server = yield* startServer()
         const damaged = yield* startDocument(server)
         // Pages of their own: the payloads of the documents between them fill some.
-        for (let i = 0; i < 20; i += 1) yield* startDocument(server)
+        for (let i = 0; i < 40; i += 1) yield* startDocument(server)
         const intact = yield* startDocument(server)
         yield* zeroPage(server.database, damaged.key, 1)
         const newcomer = yield* openRaw(damaged.options)

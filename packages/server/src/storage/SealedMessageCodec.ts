@@ -131,7 +131,8 @@ const publicDataOf = ({ streamId: docId }: StreamKey, { data, type }: StreamEven
     // This is canonical JSON: the keys are in order, and the values are a number and strings.
     return JSON.stringify({ clock, docId, pubKey, refSnapshotId })
   }
-  const { ciphertextHash: _, ...publicData } = data as Partial<SnapshotStored>
+  // Fields that the server adds to the event.
+  const { ciphertextHash: _, parentLost: __, payloadBytes: ___, ...publicData } = data as Partial<SnapshotStored>
   return canonicalJson({ ...publicData, docId })
 }
 

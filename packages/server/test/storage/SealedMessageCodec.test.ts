@@ -66,6 +66,26 @@ describe("the codec of sealed messages", () => {
     }
   })
 
+  it("packs of a snapshot only what its event does not repeat, though the event has fields of its own", () => {
+    const message = snapshotMessage(author, { docId: key.streamId, ciphertext: 3000 })
+    const payload = payloadOf(message)
+    const { docId: _, ...publicData } = message.publicData
+    const data = { ...publicData, ciphertextHash: blake2b256(message.ciphertext) }
+    for (const own of [{}, { payloadBytes: payload.length }, { payloadBytes: payload.length, parentLost: true }]) {
+      const event = placed("SnapshotStored", { ...data, ...own }, payload)
+      assert.lengthOf(packMessage(key, event, payload), 1 + 24 + 64 + 3000)
+      assertKept(event, payload)
+    }
+  })
+
+  it("keeps a field that an app adds under the name of a field of the event", () => {
+    const additional = { payloadBytes: 5, parentLost: true, ciphertextHash: "" }
+    const message = snapshotMessage(author, { docId: key.streamId, ciphertext: 30, additional })
+    const payload = payloadOf(message)
+    const { docId: _, ...data } = message.publicData
+    assertKept(placed("SnapshotStored", data, payload), payload)
+  })
+
   it("keeps the public data that an app adds to an update", () => {
     const { event, payload } = anUpdate(100, { room: "ü", "": { deep: [1, 2, "\u2028"] } })
     assert.isBelow(packMessage(key, event, payload).length, payload.length)
