@@ -266,8 +266,10 @@ const parametersOf = (
   const appends = batch.map((append) => ({ append, head: headAfter(append.events), newNumber: newNumber() }))
   const events = batch.flatMap(({ events }, i) => events.map(({ event }) => ({ i: i + 1, event })))
   const payloads = batch.flatMap(({ events, key }, i) =>
-    events.flatMap(({ event, payload }) =>
-      payload === null ? [] : [{ i: i + 1, event, bytes: payload.length, packed: codec.pack(key, event, payload) }]
+    events.flatMap(({ event, packed, payload }) =>
+      payload === null
+        ? []
+        : [{ i: i + 1, event, bytes: payload.length, packed: codec.pack(key, event, payload, packed) }]
     )
   )
   return [...arraysOf(inputs[0], appends), ...arraysOf(inputs[1], events), ...arraysOf(inputs[2], payloads)]

@@ -148,7 +148,7 @@ const insert = (statements: Statements, codec: PayloadCodec, judged: Judged): vo
   let { position } = judged
   const [events, payloads, streams]: [Array<SQLInputValue>, Array<SQLInputValue>, Array<SQLInputValue>] = [[], [], []]
   for (const { item, streamNumber } of judged.accepted) {
-    for (const { event, payload } of item.events) {
+    for (const { event, packed, payload } of item.events) {
       position += 1
       events.push(
         position,
@@ -164,7 +164,7 @@ const insert = (statements: Statements, codec: PayloadCodec, judged: Judged): vo
         event.checkpoint ? 1 : 0,
         event.uniqueKey ?? null
       )
-      if (payload !== null) payloads.push(position, payload.length, codec.pack(item.key, event, payload))
+      if (payload !== null) payloads.push(position, payload.length, codec.pack(item.key, event, payload, packed))
     }
     pushStream(streams, streamNumber, item)
   }

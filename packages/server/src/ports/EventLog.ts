@@ -9,11 +9,14 @@ import { errorText } from "../domain/errorText.ts"
 import type { Hash, LibraryId } from "../domain/Ids.ts"
 import type { LogUse } from "../domain/Quota.ts"
 import type { StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
+import type { PackedMessage } from "../domain/secsync/PackedMessage.ts"
 
 export interface PlacedEvent {
   readonly event: StreamEvent
   /** The sealed bytes; null if the event has none or they were purged. Never a view into a shared buffer. */
   readonly payload: Uint8Array | null
+  /** The payload as the storage's codec packs it, if it is at hand. Only of an event that is to be appended. */
+  readonly packed?: PackedMessage | undefined
 }
 
 /** Events for one stream, placed after `expectedVersion`. They are stored only if the stream ends there. */

@@ -151,7 +151,7 @@ export class OptimisticQueue<State, Command, Refusal> {
    * fans it out, so that an event without a frame is never stored.
    */
   accept(
-    { event: decision, payload, purgeBefore = 0, purgeFrom = 0 }: Decision,
+    { event: decision, payload, packed, purgeBefore = 0, purgeFrom = 0 }: Decision,
     now: number,
     withFrame = false
   ): StreamEvent {
@@ -165,7 +165,7 @@ export class OptimisticQueue<State, Command, Refusal> {
     this.decided.push({
       _tag: "Accepted",
       pending,
-      placed: { event, payload },
+      placed: packed === undefined ? { event, payload } : { event, payload, packed },
       purgeBefore,
       purgeFrom,
       tip,

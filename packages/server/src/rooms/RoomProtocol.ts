@@ -4,6 +4,7 @@
  */
 import type { Effect, Result, Scope } from "effect"
 import type { NewEvent, StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
+import type { PackedMessage } from "../domain/secsync/PackedMessage.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { Arrival } from "./FrameTraces.ts"
 import type { Tail } from "./TailCache.ts"
@@ -42,6 +43,8 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
 export interface Decision {
   readonly event: NewEvent
   readonly payload: Uint8Array | null
+  /** See `PlacedEvent.packed`. */
+  readonly packed?: PackedMessage | undefined
   /** The append deletes the payloads of the stream's events with a smaller version. Default: 0, none. */
   readonly purgeBefore?: number
   /** See `Append.purgeFrom`. Default: 0. */

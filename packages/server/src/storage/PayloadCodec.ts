@@ -4,11 +4,12 @@
  */
 import { Context } from "effect"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
+import type { PackedMessage } from "../domain/secsync/PackedMessage.ts"
 import { packMessage, unpackMessage } from "./SealedMessageCodec.ts"
 
 export interface PayloadCodec {
-  /** Returns the bytes to store for a payload of `event`. */
-  readonly pack: (key: StreamKey, event: StreamEvent, payload: Uint8Array) => Uint8Array
+  /** Returns the bytes to store for a payload of `event`. `packed`: see `PlacedEvent.packed`; it saves time, and no more. */
+  readonly pack: (key: StreamKey, event: StreamEvent, payload: Uint8Array, packed?: PackedMessage) => Uint8Array
   /**
    * Returns the payload that `pack` was given, byte for byte. Must not throw: of damaged bytes it makes a payload whose hash
    * is not the event's.

@@ -8,21 +8,20 @@ import { Result } from "effect"
 import { canonicalJson } from "../domain/CanonicalJson.ts"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { SnapshotStored, UpdateStored } from "../domain/secsync/Events.ts"
+import {
+  AS_THE_EVENT,
+  NONCE_AT,
+  type PackedMessage,
+  SIGNATURE_AT,
+  SIGNATURE_END
+} from "../domain/secsync/PackedMessage.ts"
 
 /** This byte, then the payload as it is. Used when the payload's own first byte would be taken for a form. */
 const ESCAPED = 0
-/** A message whose `publicData` the event repeats: nonce, signature, ciphertext. */
-const AS_THE_EVENT = 1
 /** Any other message: nonce, signature, length of `publicData`, `publicData` as JSON, ciphertext. */
 const WITH_PUBLIC_DATA = 2
 
-const NONCE_BYTES = 24
-const SIGNATURE_BYTES = 64
 const LENGTH_BYTES = 4
-/** Offsets in the stored bytes. */
-const NONCE_AT = 1
-const SIGNATURE_AT = NONCE_AT + NONCE_BYTES
-const SIGNATURE_END = SIGNATURE_AT + SIGNATURE_BYTES
 const PUBLIC_DATA_AT = SIGNATURE_END + LENGTH_BYTES
 
 /** The text between the fields of a message in canonical JSON. */
@@ -37,9 +36,17 @@ const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, EN
 /** The number of base64 characters, without padding, that stand for this many bytes. */
 const textLength = (bytes: number): number => Math.ceil((bytes * 4) / 3)
 
-/** Returns the bytes to store for a payload. `unpackMessage` returns the payload byte for byte, whatever it holds. */
-export const packMessage = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Uint8Array => {
-  const packed = tryPack(key, event, payload)
+/**
+ * Returns the bytes to store for a payload. `unpackMessage` returns the payload byte for byte, whatever it holds. `message`: the
+ * payload's fields, packed; the bytes are the same without them.
+ */
+export const packMessage = (
+  key: StreamKey,
+  event: StreamEvent,
+  payload: Uint8Array,
+  message?: PackedMessage
+): Uint8Array => {
+  const packed = message === undefined ? tryPack(key, event, payload) : placed(key, event, message)
   if (packed !== undefined) return packed
   const first = payload[0]
   return first !== undefined && first <= WITH_PUBLIC_DATA ? Buffer.concat([Uint8Array.of(ESCAPED), payload]) : payload
@@ -62,6 +69,20 @@ export const unpackMessage = (key: StreamKey, event: StreamEvent, stored: Uint8A
   return messageOf(bytes, publicData, ciphertextAt)
 }
 
+/** The packed message, with its public data if the event does not repeat it. */
+const placed = (key: StreamKey, event: StreamEvent, { bytes, publicData }: PackedMessage): Uint8Array => {
+  const length = Buffer.byteLength(publicData)
+  // Public data that is not ASCII is stored, because `messageOf` takes one character for each byte.
+  if (length === publicData.length && publicData === publicDataOf(key, event)) return bytes
+  const packed = Buffer.allocUnsafe(bytes.length + LENGTH_BYTES + length)
+  packed.set(bytes.subarray(0, SIGNATURE_END))
+  packed[0] = WITH_PUBLIC_DATA
+  packed.writeUInt32LE(length, SIGNATURE_END)
+  packed.write(publicData, PUBLIC_DATA_AT)
+  packed.set(bytes.subarray(SIGNATURE_END), PUBLIC_DATA_AT + length)
+  return packed
+}
+
 /** Undefined unless the payload is a message in canonical JSON whose base64 can be made again from its bytes. */
 const tryPack = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffer | undefined => {
   if (payload[0] !== BEFORE_CIPHERTEXT.charCodeAt(0)) return undefined
@@ -69,10 +90,10 @@ const tryPack = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffe
   const text = asBuffer(payload).toString("latin1")
   const ciphertextEnd = text.indexOf('"', BEFORE_CIPHERTEXT.length)
   const nonceAt = ciphertextEnd + BEFORE_NONCE.length
-  const nonceEnd = nonceAt + textLength(NONCE_BYTES)
+  const nonceEnd = nonceAt + textLength(SIGNATURE_AT - NONCE_AT)
   const publicDataAt = nonceEnd + BEFORE_PUBLIC_DATA.length
   const signatureEnd = text.length - END.length
-  const signatureAt = signatureEnd - textLength(SIGNATURE_BYTES)
+  const signatureAt = signatureEnd - textLength(SIGNATURE_END - SIGNATURE_AT)
   const publicDataEnd = signatureAt - BEFORE_SIGNATURE.length
   const isMessage =
     publicDataAt <= publicDataEnd &&

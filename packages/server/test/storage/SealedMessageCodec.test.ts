@@ -11,11 +11,13 @@ const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome"
 const author = makeAuthor()
 const decode = makeDecoder()
 
-const payloadOf = (message: object): Uint8Array => {
+const decodedOf = (message: object) => {
   const decoded = decode(JSON.stringify(message))
   if (!("payload" in decoded)) throw new Error(decoded._tag)
-  return decoded.payload
+  return decoded
 }
+
+const payloadOf = (message: object): Uint8Array => decodedOf(message).payload
 
 const placed = (type: string, data: object, payload: Uint8Array): StreamEvent =>
   place(key, emptyHead, { type, data, payloadHash: blake2b256(payload), checkpoint: false }, "test", 0)
@@ -90,6 +92,41 @@ describe("the codec of sealed messages", () => {
     const { event, payload } = anUpdate(100, { room: "ü", "": { deep: [1, 2, "\u2028"] } })
     assert.isBelow(packMessage(key, event, payload).length, payload.length)
     assertKept(event, payload)
+  })
+
+  it("packs the decoded fields of a message to the same bytes as its payload", () => {
+    const base64 = fc.stringMatching(/^[A-Za-z0-9_-]+$/)
+    const signature = fc.stringMatching(/^[A-Za-z0-9_-]{86}$/)
+    const docId = fc.constantFrom(key.streamId, "elsewhere", "Grüße", "你好")
+    const additional = fc.constantFrom({}, {}, { title: "Grüße" }, { payloadBytes: 3 }, { parentLost: true })
+    fc.assert(
+      fc.property(
+        base64,
+        signature,
+        docId,
+        additional,
+        fc.boolean(),
+        (ciphertext, signature, docId, extra, isUpdate) => {
+          const options = { docId, ciphertext, additional: extra }
+          const message = {
+            ...(isUpdate
+              ? updateMessage(author, { ...options, refSnapshotId: "first", clock: 7 })
+              : snapshotMessage(author, options)),
+            signature
+          }
+          const { packed, payload } = decodedOf(message)
+          const { docId: _, ...data } = message.publicData
+          const own = isUpdate ? {} : { ciphertextHash: blake2b256(ciphertext), payloadBytes: payload.length }
+          const event = placed(isUpdate ? "UpdateStored" : "SnapshotStored", { ...data, ...own }, payload)
+          for (const place of [key, { ...key, streamId: docId }]) {
+            const plain = packMessage(place, event, payload)
+            assert.deepStrictEqual(Buffer.from(packMessage(place, event, payload, packed)), Buffer.from(plain))
+            assert.deepStrictEqual(Buffer.from(unpackMessage(place, event, plain)), Buffer.from(payload))
+          }
+        }
+      ),
+      { numRuns: 500 }
+    )
   })
 
   it("stores what only looks like a message, byte for byte", () => {

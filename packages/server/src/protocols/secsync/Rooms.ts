@@ -4,6 +4,7 @@ import type { DocumentId, Hash } from "../../domain/Ids.ts"
 import { noQuota, type Quota } from "../../domain/Quota.ts"
 import type { StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
+import type { PackedMessage } from "../../domain/secsync/PackedMessage.ts"
 import { Damage } from "../../rooms/Damage.ts"
 import { LogEpoch } from "../../rooms/LogEpoch.ts"
 import { type OpenLogUse, unusedLog } from "../../rooms/LogUses.ts"
@@ -20,7 +21,12 @@ import { signatureOf, snapshotFrame, updateFrame } from "./Wire.ts"
 import { makeWriteReservations, receiveReservation, type WriteReservations } from "./WriteReservations.ts"
 
 type Command =
-  | ((Secsync.StoreSnapshot | Secsync.StoreUpdate) & { readonly payload: Uint8Array; readonly payloadHash: Hash })
+  | ((Secsync.StoreSnapshot | Secsync.StoreUpdate) & {
+      readonly payload: Uint8Array
+      readonly payloadHash: Hash
+      /** The payload, packed; undefined: its text cannot be made again from its bytes. */
+      readonly packed?: PackedMessage | undefined
+    })
   | Secsync.CreateDocument
 
 /** The state of a document's room in this process that is not in the log. */
@@ -58,7 +64,8 @@ const protocol: RoomProtocol<
   decide: (state, command, context) =>
     Result.map(Secsync.decide(state, command, context), (event) => ({
       event: Secsync.toNewEvent(event, "payloadHash" in command ? command.payloadHash : ""),
-      payload: "payload" in command ? command.payload : null
+      payload: "payload" in command ? command.payload : null,
+      packed: "payload" in command ? command.packed : undefined
     })),
   context: ({ documents, logUse, mayCreate, quota, restoredAt }) => ({
     quota: quota(),

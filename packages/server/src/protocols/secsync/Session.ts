@@ -342,6 +342,7 @@ class DocumentSession implements ProtocolSession {
         pubKey: message.pubKey,
         clock: message.clock,
         payload: message.payload,
+        packed: message.packed,
         payloadHash: blake2b256(message.payload),
         payloadBytes: message.payload.length,
         snapshotDueAfter: this.snapshotDueAfter(message)

@@ -15,6 +15,7 @@ import {
   UpdateClocks
 } from "../../domain/Ids.ts"
 import type { SnapshotProof } from "../../domain/secsync/Events.ts"
+import { type PackedMessage, packFields, type SealedFields } from "../../domain/secsync/PackedMessage.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 import { type Frame, textFrame, textFrameInPieces } from "../Frame.ts"
 import { hasFewValues } from "../JsonBudget.ts"
@@ -29,6 +30,8 @@ export interface Sealed {
   readonly signed: SignedText
   /** The message as it is stored and sent to others: canonical JSON, with every signed field and no other. */
   readonly payload: Uint8Array
+  /** The payload, packed; undefined: its text cannot be made again from its bytes, or the message is not to be stored. */
+  readonly packed: PackedMessage | undefined
 }
 
 export interface SnapshotMessage extends Sealed {
@@ -67,6 +70,9 @@ export interface PublicDataSchemas {
   readonly update?: Schema.Decoder<unknown>
   readonly ephemeralMessage?: Schema.Decoder<unknown>
 }
+
+/** The signed text of an ephemeral message begins with it. */
+const EPHEMERAL = "secsync_ephemeral_message"
 
 /** Characters of a signature. */
 const SIGNATURE_LENGTH = 86
@@ -181,7 +187,7 @@ const asPlainUpdate = (json: unknown, accepts: (data: unknown) => boolean): Upda
     accepts(publicData)
   if (!isPlain) return undefined
   const canonical = `{"clock":${clock},"docId":${JSON.stringify(docId)},"pubKey":"${pubKey}","refSnapshotId":"${refSnapshotId}"}`
-  const sealed = sealedAs("secsync_update", { ciphertext, nonce, signature, docId, pubKey, canonical })
+  const sealed = sealedAs("secsync_update", { ciphertext, nonce, signature, docId, pubKey, publicData: canonical })
   return { _tag: "Update", ...sealed, refSnapshotId, clock }
 }
 
@@ -192,7 +198,7 @@ const hasFourFields = (value: object): boolean => Object.keys(value).length === 
 const asEphemeral = (json: unknown, publicData: unknown, accepts: (data: unknown) => boolean): ClientMessage => {
   const decoded = decodeEphemeral(json)
   if (Option.isNone(decoded) || !isCanonical(publicData) || !accepts(publicData)) return { _tag: "NotAMessage" }
-  return { _tag: "Ephemeral", ...sealed("secsync_ephemeral_message", decoded.value, publicData) }
+  return { _tag: "Ephemeral", ...sealed(EPHEMERAL, decoded.value, publicData) }
 }
 
 /**
@@ -212,22 +218,24 @@ const sealed = (
 ): Sealed => {
   const { ciphertext, nonce, signature } = message
   const { docId, pubKey } = message.publicData
-  const canonical = canonicalJson(publicData as object)
-  return sealedAs(domain, { ciphertext, nonce, signature, docId, pubKey, canonical })
+  return sealedAs(domain, {
+    ciphertext,
+    nonce,
+    signature,
+    docId,
+    pubKey,
+    publicData: canonicalJson(publicData as object)
+  })
 }
 
-interface SealedParts {
-  readonly ciphertext: string
-  readonly nonce: string
-  readonly signature: string
+interface SealedParts extends SealedFields {
   readonly docId: string
   readonly pubKey: PublicKey
-  /** The canonical JSON of the public data. */
-  readonly canonical: string
 }
 
-const sealedAs = (domain: string, { ciphertext, nonce, signature, docId, pubKey, canonical }: SealedParts): Sealed => {
-  const encoded = Buffer.from(canonical).toString("base64url")
+const sealedAs = (domain: string, parts: SealedParts): Sealed => {
+  const { ciphertext, nonce, signature, docId, pubKey, publicData } = parts
+  const encoded = Buffer.from(publicData).toString("base64url")
   return {
     documentId: decodeDocumentId(docId),
     pubKey,
@@ -237,8 +245,9 @@ const sealedAs = (domain: string, { ciphertext, nonce, signature, docId, pubKey,
       pubKey
     },
     payload: Buffer.from(
-      `{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":${canonical},"signature":"${signature}"}`
-    )
+      `{"ciphertext":"${ciphertext}","nonce":"${nonce}","publicData":${publicData},"signature":"${signature}"}`
+    ),
+    packed: domain === EPHEMERAL ? undefined : packFields(parts)
   }
 }
 
