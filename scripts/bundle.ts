@@ -3,7 +3,7 @@
  * of 600, and starts in a third of the time. See docs/decisions/0040-one-bundle-for-the-command-line.md.
  */
 import { globSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { type OutputChunk, rolldown } from "rolldown"
 import { licencesOf } from "./licences.ts"
 
@@ -13,13 +13,18 @@ const out = join(cli, "bundle")
 /** Machine code, and packages that an app may have installed. They are looked up when they are first used. */
 const EXTERNAL = ["sodium-native", "@aws-sdk/credential-providers", "pg-native", "bufferutil", "utf-8-validate"]
 
+const THREADS = [
+  "packages/server/dist/signatures/verifierThread.js",
+  "packages/server/dist/protocols/secsync/decoderThread.js"
+]
+
 const commands = globSync("{commands,hooks}/**/*.js", { cwd: join(cli, "dist") })
 const bundle = await rolldown({
   input: {
     main: join(cli, "dist/main.js"),
     ...Object.fromEntries(commands.map((file) => [file.slice(0, -".js".length), join(cli, "dist", file)])),
-    // The pool of verifiers starts it as a thread, from the file beside its own.
-    "chunks/verifierThread": "packages/server/dist/signatures/verifierThread.js"
+    // Started as threads, from the file beside the one that starts them.
+    ...Object.fromEntries(THREADS.map((file) => [`chunks/${basename(file, ".js")}`, file]))
   },
   platform: "node",
   external: EXTERNAL,
@@ -38,9 +43,11 @@ const { output } = await bundle.write({
 })
 const chunks = output.filter((file): file is OutputChunk => file.type === "chunk")
 
-const pool = chunks.find(({ code }) => code.includes('"./verifierThread.js"'))
-if (pool === undefined || dirname(pool.fileName) !== "chunks") {
-  throw new Error(`The pool of verifiers is in ${pool?.fileName}, so it does not find its thread in chunks.`)
+for (const file of THREADS) {
+  const starter = chunks.find(({ code }) => code.includes(`"./${basename(file)}"`))
+  if (starter === undefined || dirname(starter.fileName) !== "chunks") {
+    throw new Error(`${starter?.fileName} starts ${basename(file)}, so it does not find it in chunks.`)
+  }
 }
 
 const driver = readFileSync("packages/storage-sqlite/driver/SqliteClient.LICENSE", "utf8").trim()

@@ -9,7 +9,7 @@ import type { TokenRefused } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
-import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
+import type { FrameText, ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import { TooManyOpenings } from "../../rooms/Openings.ts"
@@ -19,6 +19,7 @@ import type { MemoryBudget } from "../MemoryBudget.ts"
 import type { UserTurns } from "../UserTurns.ts"
 import { ArrivingMessage, type ArrivingMessageOwner, type ArrivingMessageServices } from "./ArrivingMessage.ts"
 import { FrameQueue, type FrameQueueOwner } from "./FrameQueue.ts"
+import { readLargePayloads } from "./LargePayload.ts"
 import { Liveness } from "./Liveness.ts"
 import { SocketConnection, type SocketConnectionServices } from "./SocketConnection.ts"
 import { SocketReading } from "./SocketReading.ts"
@@ -67,6 +68,7 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
   constructor(ws: WebSocket, socket: Socket, services: ClientSocketServices) {
     this.ws = ws
     this.services = services
+    readLargePayloads(ws)
     this.liveness = new Liveness(socket)
     this.reading = new SocketReading(ws)
     this.frames = new FrameQueue(ws, this, this.reading, services.waitingFrames)
@@ -148,7 +150,7 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     this.services.run(effect)
   }
 
-  handle(texts: ReadonlyArray<string>, length: number): Effect.Effect<void> {
+  handle(texts: ReadonlyArray<FrameText>, length: number): Effect.Effect<void> {
     const { served, services } = this
     if (served === undefined) return Effect.void
     const { session, user } = served

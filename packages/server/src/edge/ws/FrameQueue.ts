@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import type { RawData, WebSocket } from "ws"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
+import { type FrameText, LARGE_FRAME_BYTES } from "../../protocols/ProtocolSession.ts"
 import type { Reservation } from "../ReceiveBudget.ts"
 import { FULL_QUEUE, type SocketReading } from "./SocketReading.ts"
 
@@ -20,8 +21,8 @@ const FRAME_BYTES = 64
 const MAX_FRAMES = 64
 
 export interface FrameQueueOwner {
-  /** Handles text frames of `length` characters together. Completes when the next frames may be handled. */
-  readonly handle: (texts: ReadonlyArray<string>, length: number) => Effect.Effect<void>
+  /** Handles text frames of `length` characters or bytes together. Completes when the next frames may be handled. */
+  readonly handle: (texts: ReadonlyArray<FrameText>, length: number) => Effect.Effect<void>
   readonly run: (effect: Effect.Effect<void>) => void
   /** The connection has ended and no more frames will be handled. May be called more than once. */
   readonly ended: () => void
@@ -39,7 +40,7 @@ export class FrameQueue {
   private readonly owner: FrameQueueOwner
   private readonly reading: SocketReading
   private readonly waitingForAll: SharedBytes
-  private waiting: Array<string> = []
+  private waiting: Array<FrameText> = []
   private waitingBytes = 0
   /** Frames that have arrived, and of these the frames that are handled or dropped. */
   private arrived = 0
@@ -96,7 +97,7 @@ export class FrameQueue {
       this.ws.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
       return this.end()
     }
-    const text = data.toString()
+    const text = Buffer.isBuffer(data) && data.length >= LARGE_FRAME_BYTES ? data : data.toString()
     this.waiting.push(text)
     this.arrived += 1
     if (reservation !== undefined) this.rooms = [...this.rooms, { frame: this.arrived, reservation }]
@@ -141,7 +142,7 @@ export class FrameQueue {
     })
   }
 
-  private take(): { readonly texts: ReadonlyArray<string>; readonly length: number } {
+  private take(): { readonly texts: ReadonlyArray<FrameText>; readonly length: number } {
     const texts = this.waiting.splice(0, MAX_FRAMES)
     let length = 0
     for (const text of texts) length += text.length
@@ -170,7 +171,7 @@ export class FrameQueue {
   }
 }
 
-const bytesOf = (texts: ReadonlyArray<string>, length: number): number => FRAME_BYTES * texts.length + length
+const bytesOf = (texts: ReadonlyArray<FrameText>, length: number): number => FRAME_BYTES * texts.length + length
 
 const releaseAll = (rooms: ReadonlyArray<Room>): Effect.Effect<void> =>
   Effect.sync(() => {

@@ -8,7 +8,7 @@ import type { Access, Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Connection } from "../../protocols/Connection.ts"
 import { textFrame } from "../../protocols/Frame.ts"
-import type { ProtocolSession } from "../../protocols/ProtocolSession.ts"
+import type { FrameText, ProtocolSession } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { AdmissionControl } from "../../rooms/AdmissionControl.ts"
 import { verifyToken } from "../authenticate.ts"
@@ -69,13 +69,13 @@ export class RefreshableSession implements ProtocolSession {
     return this.session.answered
   }
 
-  receive(texts: ReadonlyArray<string>): Effect.Effect<void, StorageUnavailable | AccessUndecided> {
-    if (!texts.some((text) => REFRESH.test(text))) return this.session.receive(texts)
+  receive(texts: ReadonlyArray<FrameText>): Effect.Effect<void, StorageUnavailable | AccessUndecided> {
+    if (!texts.some(isRefresh)) return this.session.receive(texts)
     return Effect.forEach(
       texts,
       (text) => {
         if (this.target.connection.isSentAway()) return Effect.void
-        return REFRESH.test(text) ? this.refresh(text) : this.session.receive([text])
+        return isRefresh(text) ? this.refresh(text) : this.session.receive([text])
       },
       { discard: true }
     )
@@ -123,6 +123,8 @@ export class RefreshableSession implements ProtocolSession {
     this.target.connection.send(textFrame([JSON.stringify(message)]))
   }
 }
+
+const isRefresh = (text: FrameText): text is string => typeof text === "string" && REFRESH.test(text)
 
 const tokenIn = (text: string): string | undefined => {
   try {

@@ -2,6 +2,7 @@
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../../internal/FrameLog.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
+import type { FrameText } from "../ProtocolSession.ts"
 import type { ClientMessage } from "./Wire.ts"
 
 /** The names by which a line says whose frame it follows. */
@@ -14,7 +15,7 @@ export interface Sender {
 export const followReceived = (
   frames: FrameLog,
   sender: Sender,
-  texts: ReadonlyArray<string>,
+  texts: ReadonlyArray<FrameText>,
   messages: ReadonlyArray<ClientMessage>
 ): void => {
   for (const [i, message] of messages.entries()) {

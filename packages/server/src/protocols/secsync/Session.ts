@@ -24,11 +24,12 @@ import type { SigningKeys } from "../../rooms/SigningKeys.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import { InFlight } from "../InFlight.ts"
-import type { ProtocolSession } from "../ProtocolSession.ts"
+import type { FrameText, ProtocolSession } from "../ProtocolSession.ts"
 import type { ClientsAhead } from "./ClientsAhead.ts"
 import type { LoadRequest } from "./DocumentContent.ts"
 import { DocumentDelivery } from "./DocumentDelivery.ts"
 import { followAnswered, followReceived, followRefused, followVerified, type Sender } from "./FrameTrail.ts"
+import type { DecodeLarge } from "./LargeDecoder.ts"
 import type { DocumentRoom } from "./Rooms.ts"
 import { incomingOf, type StoredHooks } from "./StoredHooks.ts"
 import { UpdateReplies } from "./UpdateReplies.ts"
@@ -48,6 +49,7 @@ export interface Services {
   readonly ahead: ClientsAhead
   readonly log: EventLog["Service"]
   readonly decode: (text: string) => Wire.ClientMessage
+  readonly decodeLarge: DecodeLarge
   readonly maxUpdates: number
   /** Bytes of updates that wait for their commit, of all connections together. */
   readonly inFlight: SharedBytes
@@ -147,8 +149,18 @@ class DocumentSession implements ProtocolSession {
 
   // ---- messages
 
-  receive(texts: ReadonlyArray<string>): Effect.Effect<void, Unavailable> {
-    const messages = texts.map(this.services.decode)
+  receive(texts: ReadonlyArray<FrameText>): Effect.Effect<void, Unavailable> {
+    const { decode, decodeLarge } = this.services
+    if (texts.every((text) => typeof text === "string")) return this.receiveAll(texts, texts.map(decode))
+    const decodeOne = (text: FrameText) =>
+      typeof text === "string" ? Effect.sync(() => decode(text)) : decodeLarge(text)
+    return Effect.flatMap(Effect.forEach(texts, decodeOne), (messages) => this.receiveAll(texts, messages))
+  }
+
+  private receiveAll(
+    texts: ReadonlyArray<FrameText>,
+    messages: ReadonlyArray<Wire.ClientMessage>
+  ): Effect.Effect<void, Unavailable> {
     return Effect.gen({ self: this }, function* () {
       const { frames, traces } = this.services
       const receivedAt = traces.isOn ? traces.now() : frames.now()
@@ -180,11 +192,16 @@ class DocumentSession implements ProtocolSession {
 
   /** Verifies the signatures of all messages together; undefined for a message whose signature is not verified. */
   private verifyAll(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean | undefined>> {
-    const signed = messages.flatMap((message) => (this.isVerified(message) ? [message.signed] : []))
-    if (signed.length === 0) return Effect.succeed([])
-    return Effect.map(this.services.signatures.verify(signed), (genuine) => {
+    const signed = messages.flatMap((message) =>
+      this.isVerified(message) && message.isGenuine === undefined ? [message.signed] : []
+    )
+    const verifying = signed.length === 0 ? Effect.succeed([]) : this.services.signatures.verify(signed)
+    return Effect.map(verifying, (genuine) => {
       let next = 0
-      return messages.map((message) => (this.isVerified(message) ? genuine[next++] === true : undefined))
+      return messages.map((message) => {
+        if (!this.isVerified(message)) return undefined
+        return message.isGenuine ?? genuine[next++] === true
+      })
     })
   }
 
@@ -343,7 +360,7 @@ class DocumentSession implements ProtocolSession {
         clock: message.clock,
         payload: message.payload,
         packed: message.packed,
-        payloadHash: blake2b256(message.payload),
+        payloadHash: message.payloadHash ?? blake2b256(message.payload),
         payloadBytes: message.payload.length,
         snapshotDueAfter: this.snapshotDueAfter(message)
       } as const
@@ -390,7 +407,7 @@ class DocumentSession implements ProtocolSession {
       const command = {
         ...message,
         _tag: "StoreSnapshot",
-        payloadHash: blake2b256(message.payload),
+        payloadHash: message.payloadHash ?? blake2b256(message.payload),
         payloadBytes: message.payload.length,
         used,
         knowsMore: this.delivery.knowsMore,

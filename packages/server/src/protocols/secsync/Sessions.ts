@@ -15,6 +15,7 @@ import type { Connection } from "../Connection.ts"
 import { MANY_BYTES_IN_FLIGHT } from "../InFlight.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { makeClientsAhead } from "./ClientsAhead.ts"
+import { makeLargeDecoder } from "./LargeDecoder.ts"
 import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
 import { openSession, refuseAccess, refuseMissing, type SessionRequest } from "./Session.ts"
 import { makeStoredHooks, type StoredHookOptions } from "./StoredHooks.ts"
@@ -78,6 +79,7 @@ export class SecsyncSessions extends Context.Service<
           signatures: yield* Signatures,
           log: yield* EventLog,
           decode: Wire.makeDecoder(options.publicData),
+          decodeLarge: yield* makeLargeDecoder(options.publicData),
           maxUpdates: options.maxUpdatesPerSnapshot ?? Number.POSITIVE_INFINITY,
           inFlight,
           now,

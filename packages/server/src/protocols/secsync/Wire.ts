@@ -32,6 +32,10 @@ export interface Sealed {
   readonly payload: Uint8Array
   /** The payload, packed; undefined: its text cannot be made again from its bytes, or the message is not to be stored. */
   readonly packed: PackedMessage | undefined
+  /** The hash of the payload, if it is known already. */
+  readonly payloadHash?: Hash
+  /** Whether the signature is the author's, if it is verified already: then `signed` has no text. */
+  readonly isGenuine?: boolean
 }
 
 export interface SnapshotMessage extends Sealed {
@@ -106,14 +110,22 @@ export const MAX_VALUES = 100_000
 /** How deep additional fields may nest. Canonical JSON is made by recursion, which deeper values would overflow. */
 const MAX_DEPTH = 32
 
+/** Whether the app accepts the public data of each kind of message. */
+export type Accepts = Readonly<Record<keyof PublicDataSchemas, (publicData: unknown) => boolean>>
+
+export const acceptsOf = ({ ephemeralMessage, snapshot, update }: PublicDataSchemas): Accepts => ({
+  snapshot: acceptsWith(snapshot),
+  update: acceptsWith(update),
+  ephemeralMessage: acceptsWith(ephemeralMessage)
+})
+
 /** Makes the decoder of text frames. It never throws: a frame that is no valid message becomes `Malformed`. */
-export const makeDecoder = (schemas: PublicDataSchemas = {}) => {
-  const accepts = {
-    snapshot: acceptsWith(schemas.snapshot),
-    update: acceptsWith(schemas.update),
-    ephemeralMessage: acceptsWith(schemas.ephemeralMessage)
-  }
-  return (text: string): ClientMessage => {
+export const makeDecoder = (schemas: PublicDataSchemas = {}) => decoderOf(acceptsOf(schemas))
+
+/** The decoder of an app that accepts public data in this way. */
+export const decoderOf =
+  (accepts: Accepts) =>
+  (text: string): ClientMessage => {
     if (!hasFewValues(text, MAX_VALUES)) return { _tag: "NotAMessage" }
     let json: unknown
     try {
@@ -127,6 +139,26 @@ export const makeDecoder = (schemas: PublicDataSchemas = {}) => {
       return asPlainUpdate(json, accepts.update) ?? asUpdate(json, publicData, accepts.update)
     }
     return asEphemeral(json, publicData, accepts.ephemeralMessage)
+  }
+
+type Decoded = SnapshotMessage | UpdateMessage | EphemeralMessage
+
+export const isAccepted = (accepts: Accepts, { _tag }: Decoded, publicData: unknown): boolean =>
+  _tag === "Snapshot"
+    ? accepts.snapshot(publicData)
+    : _tag === "Update"
+      ? accepts.update(publicData)
+      : accepts.ephemeralMessage(publicData)
+
+/** A message whose public data the app does not accept. */
+export const malformedOf = (message: Decoded): Malformed => {
+  switch (message._tag) {
+    case "Snapshot":
+      return { _tag: "MalformedSnapshot" }
+    case "Update":
+      return { _tag: "MalformedUpdate", snapshotId: message.refSnapshotId, clock: message.clock }
+    case "Ephemeral":
+      return { _tag: "NotAMessage" }
   }
 }
 
