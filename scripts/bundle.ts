@@ -15,7 +15,8 @@ const EXTERNAL = ["sodium-native", "@aws-sdk/credential-providers", "pg-native",
 
 const THREADS = [
   "packages/server/dist/signatures/verifierThread.js",
-  "packages/server/dist/protocols/secsync/decoderThread.js"
+  "packages/server/dist/protocols/secsync/decoderThread.js",
+  "packages/storage-sqlite/dist/appendThread.js"
 ]
 
 const commands = globSync("{commands,hooks}/**/*.js", { cwd: join(cli, "dist") })

@@ -11,7 +11,7 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   metrics: [],
   domain: [],
   ports: ["domain"],
-  storage: ["domain", "ports", "adapters"],
+  storage: ["domain", "ports", "adapters", "internal"],
   adapters: ["domain", "ports", "internal"],
   checkpoints: ["domain", "ports"],
   signatures: ["domain", "metrics"],

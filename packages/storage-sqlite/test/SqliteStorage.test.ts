@@ -211,7 +211,7 @@ describe("SqliteStorage", () => {
       const sql = yield* SqlClient.SqlClient
       yield* migrate
       const log = yield* makeEventLog
-      const large = firstEvent({ ...key, streamId: "large" }, new Uint8Array(1024 * 1024))
+      const large = firstEvent({ ...key, streamId: "large" }, new Uint8Array(512 * 1024))
       const [pages] = yield* sql<{ page_count: number }>`PRAGMA page_count`
       yield* sql.unsafe(`PRAGMA max_page_count = ${pages!.page_count + 10}`)
       const error = yield* Effect.flip(log.append([firstEvent(key), large]))

@@ -30,7 +30,7 @@ interface Thread {
 }
 
 /** How long a thread stays without a job, ms. */
-const IDLE_MILLIS = 30_000
+const IDLE_MILLIS = 60_000
 
 /** This message ends a thread. */
 const END = null

@@ -102,7 +102,7 @@ const ownBytes = (bytes: Uint8Array): Uint8Array =>
   bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice()
 
 /** The head that a stream has after its events; the empty head without any. */
-export const headAfter = (events: ReadonlyArray<PlacedEvent>): StreamHead => {
+export const headAfter = (events: ReadonlyArray<Pick<PlacedEvent, "event">>): StreamHead => {
   const last = events.at(-1)?.event
   return last === undefined ? emptyHead : advance({ ...emptyHead, generation: last.generation }, last)
 }
