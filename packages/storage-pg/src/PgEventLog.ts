@@ -16,7 +16,7 @@ import {
   librarySummaryOf,
   PayloadCodec,
   type PlacedEventRow,
-  placedEventOf,
+  placedEventsOf,
   type StreamRow,
   streamSummaryOf,
   type TailRow,
@@ -156,7 +156,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
          ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
         [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
       )
-      return rows.map((row) => placedEventOf(codec, key, row))
+      return yield* placedEventsOf(codec, key, rows)
     },
     unavailable("read events", TIMEOUT)
   )
@@ -173,7 +173,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]
       )
-      return tailOf(codec, key, rows)
+      return yield* tailOf(codec, key, rows)
     },
     unavailable("read a stream's tail", TIMEOUT)
   )

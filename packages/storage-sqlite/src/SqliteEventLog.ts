@@ -9,7 +9,7 @@ import {
   librarySummaryOf,
   PayloadCodec,
   type PlacedEventRow,
-  placedEventOf,
+  placedEventsOf,
   type StreamRow,
   streamSummaryOf,
   type TailRow,
@@ -69,7 +69,7 @@ export const makeEventLog = Effect.gen(function* () {
        ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT ?`,
       isBounded ? [...page.slice(0, 3), maxBytes, ...page, page[3]] : page
     )
-    return rows.map((row) => placedEventOf(codec, key, row))
+    return yield* placedEventsOf(codec, key, rows)
   }, unavailable("read events"))
 
   const tail: EventLog["Service"]["tail"] = Effect.fnUntraced(function* (key, options) {
@@ -82,7 +82,7 @@ export const makeEventLog = Effect.gen(function* () {
        WHERE s.library_id = ? AND s.stream_id = ? ORDER BY e.version`,
       [key.libraryId, key.streamId]
     )
-    return tailOf(codec, key, rows)
+    return yield* tailOf(codec, key, rows)
   }, unavailable("read a stream's tail"))
 
   const readKeyed: EventLog["Service"]["readKeyed"] = Effect.fnUntraced(function* (key, after) {

@@ -3,7 +3,7 @@
  * with the chain. Damaged data is not served: the read dies of `LogDamaged`, which is reported to `Damage`.
  */
 import { Cause, Effect, Layer, Result } from "effect"
-import { blake2b256 } from "../domain/Blake2b.ts"
+import { blake2b256InSteps } from "../domain/Blake2b.ts"
 import type { Hash } from "../domain/Ids.ts"
 import { allAtOnce, type Steps } from "../domain/Steps.ts"
 import { chainOf, purgesBefore, type StreamEvent, type StreamKey } from "../domain/Stream.ts"
@@ -90,7 +90,8 @@ const compare = function* (
   for (const { event, payload } of events) {
     if (chain !== undefined && !follows(key, chain, event)) throw damaged(key, event, CHAIN)
     chain = event.chain
-    if (payload !== null && blake2b256(payload) !== event.payloadHash) throw damaged(key, event, PAYLOAD)
+    if (payload !== null && (yield* blake2b256InSteps(payload)) !== event.payloadHash)
+      throw damaged(key, event, PAYLOAD)
     yield
   }
 }

@@ -1,6 +1,9 @@
 /** Rows of a database and the values of the port: hashes are 32 bytes in a row, and URL-safe base64 everywhere else. */
+import { Effect } from "effect"
 import type { Hash, LibraryId } from "../domain/Ids.ts"
+import type { Steps } from "../domain/Steps.ts"
 import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import { inTurns } from "../internal/inTurns.ts"
 import { type LibrarySummary, LogDamaged, type PlacedEvent, type StreamSummary } from "../ports/EventLog.ts"
 import type { PayloadCodec } from "./PayloadCodec.ts"
 
@@ -77,10 +80,46 @@ const decode = (row: EventRow): StreamEvent => {
   return row.unique_key === null ? event : { ...event, uniqueKey: row.unique_key }
 }
 
-/** Throws `LogDamaged` when the row cannot be decoded. Does not compare the payload with its hash. */
+/** Bytes of payloads that are unpacked at once: a millisecond. */
+const AT_ONCE = 1024 * 1024
+
+/**
+ * The events of rows; in turns of the event loop, if their payloads are large. Dies of `LogDamaged` when a row cannot be decoded.
+ * Does not compare the payloads with their hashes.
+ */
+export const placedEventsOf = (
+  codec: PayloadCodec,
+  key: StreamKey,
+  rows: ReadonlyArray<PlacedEventRow>
+): Effect.Effect<ReadonlyArray<PlacedEvent>> =>
+  Effect.suspend(() => {
+    let bytes = 0
+    for (const { payload } of rows) bytes += payload?.length ?? 0
+    if (bytes <= AT_ONCE) return Effect.succeed(rows.map((row) => placedEventOf(codec, key, row)))
+    return Effect.map(inTurns(placedInSteps(codec, key, rows)), (events) => events!)
+  })
+
+/** Throws `LogDamaged` when the row cannot be decoded. */
 export const placedEventOf = (codec: PayloadCodec, key: StreamKey, row: PlacedEventRow): PlacedEvent => {
   const event = eventOf(key, row)
   return { event, payload: row.payload === null ? null : ownBytes(codec.unpack(key, event, row.payload)) }
+}
+
+const placedInSteps = function* (
+  codec: PayloadCodec,
+  key: StreamKey,
+  rows: ReadonlyArray<PlacedEventRow>
+): Steps<ReadonlyArray<PlacedEvent>> {
+  const events: Array<PlacedEvent> = []
+  for (const row of rows) {
+    if (row.payload === null || codec.unpackInSteps === undefined) events.push(placedEventOf(codec, key, row))
+    else {
+      const event = eventOf(key, row)
+      events.push({ event, payload: ownBytes(yield* codec.unpackInSteps(key, event, row.payload)) })
+    }
+    yield
+  }
+  return events
 }
 
 /** A row of a stream's tail. The first row is the event before the tail, without its payload, if there is one. */
@@ -89,12 +128,15 @@ export interface TailRow extends PlacedEventRow {
   readonly checkpoint_version: number
 }
 
-/** Throws `LogDamaged` when a row cannot be decoded. */
+/** As `placedEventsOf`. */
 export const tailOf = (codec: PayloadCodec, key: StreamKey, rows: ReadonlyArray<TailRow>) => {
   const [first] = rows
   const isBefore = first !== undefined && first.version < first.checkpoint_version
-  const events = (isBefore ? rows.slice(1) : rows).map((row) => placedEventOf(codec, key, row))
-  return { before: isBefore ? hashText(first.chain) : ("" as const), head: headAfter(events), events }
+  return Effect.map(placedEventsOf(codec, key, isBefore ? rows.slice(1) : rows), (events) => ({
+    before: isBefore ? hashText(first.chain) : ("" as const),
+    head: headAfter(events),
+    events
+  }))
 }
 
 /** A driver may return views into a buffer of many rows. A small payload that is kept would keep the whole buffer. */

@@ -3,9 +3,10 @@
  * so it knows no protocol.
  */
 import { Context } from "effect"
+import type { Steps } from "../domain/Steps.ts"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { PackedMessage } from "../domain/secsync/PackedMessage.ts"
-import { packMessage, unpackMessage } from "./SealedMessageCodec.ts"
+import { packMessage, unpackMessage, unpackMessageInSteps } from "./SealedMessageCodec.ts"
 
 export interface PayloadCodec {
   /** Returns the bytes to store for a payload of `event`. `packed`: see `PlacedEvent.packed`; it saves time, and no more. */
@@ -15,6 +16,8 @@ export interface PayloadCodec {
    * is not the event's.
    */
   readonly unpack: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => Uint8Array
+  /** `unpack` in steps of a few milliseconds, for large payloads. Default: `unpack` at once. */
+  readonly unpackInSteps?: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => Steps<Uint8Array>
 }
 
 /**
@@ -22,5 +25,5 @@ export interface PayloadCodec {
  * are. To replace it, provide another codec to the storage's layer; it must read what the database already holds.
  */
 export const PayloadCodec = Context.Reference<PayloadCodec>("@sealog/server/PayloadCodec", {
-  defaultValue: () => ({ pack: packMessage, unpack: unpackMessage })
+  defaultValue: () => ({ pack: packMessage, unpack: unpackMessage, unpackInSteps: unpackMessageInSteps })
 })

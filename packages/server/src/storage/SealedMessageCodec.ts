@@ -6,6 +6,7 @@
  */
 import { Result } from "effect"
 import { canonicalJson } from "../domain/CanonicalJson.ts"
+import type { Steps } from "../domain/Steps.ts"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { SnapshotStored, UpdateStored } from "../domain/secsync/Events.ts"
 import {
@@ -54,20 +55,44 @@ export const packMessage = (
 
 /** Never throws. Of damaged bytes it makes a payload whose hash is not the event's. */
 export const unpackMessage = (key: StreamKey, event: StreamEvent, stored: Uint8Array): Uint8Array => {
-  if (stored[0] === ESCAPED) return stored.slice(1)
+  const packed = readPacked(key, event, stored)
+  return packed === undefined ? unpackOther(stored) : messageOf(packed)
+}
+
+/** `unpackMessage`, in steps of a few milliseconds. */
+export const unpackMessageInSteps = function* (
+  key: StreamKey,
+  event: StreamEvent,
+  stored: Uint8Array
+): Steps<Uint8Array> {
+  const packed = readPacked(key, event, stored)
+  return packed === undefined ? unpackOther(stored) : yield* messageInSteps(packed)
+}
+
+/** A packed message as it is stored. */
+interface Packed {
+  readonly bytes: Buffer
+  /** One character for each byte. */
+  readonly publicData: string
+  readonly ciphertextAt: number
+}
+
+/** undefined: the bytes are no packed message. */
+const readPacked = (key: StreamKey, event: StreamEvent, stored: Uint8Array): Packed | undefined => {
   if (stored[0] === AS_THE_EVENT) {
     const publicData = Result.getOrElse(
       Result.try(() => publicDataOf(key, event)),
       () => ""
     )
-    return messageOf(asBuffer(stored), publicData, SIGNATURE_END)
+    return { bytes: asBuffer(stored), publicData, ciphertextAt: SIGNATURE_END }
   }
-  if (stored[0] !== WITH_PUBLIC_DATA) return stored
+  if (stored[0] !== WITH_PUBLIC_DATA) return undefined
   const bytes = asBuffer(stored)
   const ciphertextAt = PUBLIC_DATA_AT + (bytes.length < PUBLIC_DATA_AT ? 0 : bytes.readUInt32LE(SIGNATURE_END))
-  const publicData = bytes.toString("latin1", PUBLIC_DATA_AT, ciphertextAt)
-  return messageOf(bytes, publicData, ciphertextAt)
+  return { bytes, publicData: bytes.toString("latin1", PUBLIC_DATA_AT, ciphertextAt), ciphertextAt }
 }
+
+const unpackOther = (stored: Uint8Array): Uint8Array => (stored[0] === ESCAPED ? stored.slice(1) : stored)
 
 /** The packed message, with its public data if the event does not repeat it. */
 const placed = (key: StreamKey, event: StreamEvent, { bytes, publicData }: PackedMessage): Uint8Array => {
@@ -125,25 +150,41 @@ const tryPack = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffe
   return isLossless ? packed : undefined
 }
 
-/**
- * Builds the message's JSON. `publicData` has one character for each byte. The result has memory of its own: a view would keep
- * the shared buffer alive.
- */
-const messageOf = (bytes: Buffer, publicData: string, ciphertextAt: number): Uint8Array => {
-  const text =
-    BEFORE_CIPHERTEXT +
-    bytes.toString("base64url", ciphertextAt) +
-    BEFORE_NONCE +
-    bytes.toString("base64url", NONCE_AT, SIGNATURE_AT) +
-    BEFORE_PUBLIC_DATA +
-    publicData +
-    BEFORE_SIGNATURE +
-    bytes.toString("base64url", SIGNATURE_AT, SIGNATURE_END) +
-    END
+/** Builds the message's JSON. The result has memory of its own: a view would keep the shared buffer alive. */
+const messageOf = (packed: Packed): Uint8Array => {
+  const text = BEFORE_CIPHERTEXT + packed.bytes.toString("base64url", packed.ciphertextAt) + restOf(packed)
   const message = Buffer.allocUnsafeSlow(text.length)
   message.write(text, "latin1")
   return message
 }
+
+/** Bytes of ciphertext that one step encodes. Whole groups of three, whose base64 can be joined. */
+const STEP_BYTES = 3 * 128 * 1024
+
+const messageInSteps = function* (packed: Packed): Steps<Uint8Array> {
+  const { bytes, ciphertextAt } = packed
+  if (bytes.length <= STEP_BYTES) return messageOf(packed)
+  const rest = restOf(packed)
+  const length = textLength(Math.max(0, bytes.length - ciphertextAt))
+  const message = Buffer.allocUnsafeSlow(BEFORE_CIPHERTEXT.length + length + rest.length)
+  let at = message.write(BEFORE_CIPHERTEXT, "latin1")
+  for (let from = ciphertextAt; from < bytes.length; from += STEP_BYTES) {
+    at += message.write(bytes.toString("base64url", from, from + STEP_BYTES), at, "latin1")
+    yield
+  }
+  message.write(rest, at, "latin1")
+  return message
+}
+
+/** The message's JSON behind its ciphertext. */
+const restOf = ({ bytes, publicData }: Packed): string =>
+  BEFORE_NONCE +
+  bytes.toString("base64url", NONCE_AT, SIGNATURE_AT) +
+  BEFORE_PUBLIC_DATA +
+  publicData +
+  BEFORE_SIGNATURE +
+  bytes.toString("base64url", SIGNATURE_AT, SIGNATURE_END) +
+  END
 
 /** The `publicData` of a message that says no more in public than its event does. */
 const publicDataOf = ({ streamId: docId }: StreamKey, { data, type }: StreamEvent): string => {

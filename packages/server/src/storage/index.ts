@@ -17,7 +17,7 @@ export {
   type LibraryRow,
   librarySummaryOf,
   type PlacedEventRow,
-  placedEventOf,
+  placedEventsOf,
   type StreamRow,
   streamSummaryOf,
   type TailRow,

@@ -2,9 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
 import { blake2b256 } from "../../src/domain/Blake2b.ts"
 import { LibraryId } from "../../src/domain/Ids.ts"
+import { allAtOnce } from "../../src/domain/Steps.ts"
 import { emptyHead, place, type StreamEvent, type StreamKey } from "../../src/domain/Stream.ts"
 import { makeDecoder } from "../../src/protocols/secsync/Wire.ts"
-import { packMessage, unpackMessage } from "../../src/storage/SealedMessageCodec.ts"
+import { packMessage, unpackMessage, unpackMessageInSteps } from "../../src/storage/SealedMessageCodec.ts"
 import { type Additional, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/index.ts"
 
 const key: StreamKey = { libraryId: LibraryId.make("notes"), streamId: "welcome" }
@@ -126,6 +127,31 @@ describe("the codec of sealed messages", () => {
         }
       ),
       { numRuns: 500 }
+    )
+  })
+
+  it("unpacks large messages in steps to what it unpacks at once, damaged ones too", () => {
+    const bytes = 1_200_000
+    const update = anUpdate(bytes)
+    const other = anUpdate(bytes, { room: "ü" })
+    for (const { event, payload } of [update, other]) {
+      const packed = packMessage(key, event, payload)
+      let steps = 0
+      const work = unpackMessageInSteps(key, event, packed)
+      let step = work.next()
+      for (; step.done !== true; step = work.next()) steps += 1
+      assert.isTrue(Buffer.from(step.value).equals(payload))
+      assert.isAtLeast(steps, 3)
+    }
+    const packed = packMessage(key, other.event, other.payload)
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 100 }), fc.integer({ min: 0, max: 255 }), (at, value) => {
+        const damaged = Buffer.from(packed)
+        damaged[at] = value
+        const inSteps = allAtOnce(unpackMessageInSteps(key, other.event, damaged))
+        assert.isTrue(Buffer.from(inSteps).equals(unpackMessage(key, other.event, damaged)))
+      }),
+      { numRuns: 50 }
     )
   })
 
