@@ -22,11 +22,56 @@ export const payloadProblem = (
   event: Secsync.DocumentEvent,
   payload: Uint8Array
 ): PayloadProblem | undefined => {
+  const signed = event._tag === "UpdateStored" ? signedByEvent(key, event, payload) : undefined
+  return signed === undefined ? decodedProblem(key, event, payload) : unlessGenuine(signed)
+}
+
+const unlessGenuine = (signed: SignedText): PayloadProblem => ({
+  problem: "signature-invalid",
+  detail: `not signed by the key ${signed.pubKey}`,
+  unless: signed
+})
+
+/** The text of a message in canonical JSON before its public data, and between that and its end. */
+const BEFORE_PUBLIC_DATA = /^\{"ciphertext":"[A-Za-z0-9_-]+","nonce":"[A-Za-z0-9_-]{32}","publicData":$/
+const AFTER_PUBLIC_DATA = /^,"signature":"([A-Za-z0-9_-]{86})"\}$/
+const AFTER_PUBLIC_DATA_LENGTH = ',"signature":""}'.length + 86
+
+/**
+ * The signed text of an update whose payload says in public what its event says, and no more: most payloads are such updates, and
+ * need no parsing. undefined for any other payload.
+ */
+export const signedByEvent = (
+  { streamId: docId }: StreamKey,
+  { clock, payloadBytes, pubKey, refSnapshotId }: Secsync.UpdateStored,
+  payload: Uint8Array
+): SignedText | undefined => {
+  // Text that is not ASCII has another length in the payload.
+  if (Buffer.byteLength(docId) !== docId.length || (payloadBytes ?? payload.length) !== payload.length) return undefined
+  // Canonical JSON, which the payload's author has signed as well.
+  const publicData = JSON.stringify({ clock, docId, pubKey, refSnapshotId })
+  const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length).toString("latin1")
+  const end = text.length - AFTER_PUBLIC_DATA_LENGTH
+  const start = end - publicData.length
+  if (start < 0 || !text.startsWith(publicData, start)) return undefined
+  const [, signature] = AFTER_PUBLIC_DATA.exec(text.slice(end)) ?? []
+  const before = text.slice(0, start)
+  if (signature === undefined || !BEFORE_PUBLIC_DATA.test(before)) return undefined
+  const encoded = Buffer.from(publicData, "latin1").toString("base64url")
+  return { text: `secsync_update${before}"${encoded}"}`, signature, pubKey }
+}
+
+/** `payloadProblem` of any payload. */
+export const decodedProblem = (
+  key: StreamKey,
+  event: Secsync.DocumentEvent,
+  payload: Uint8Array
+): PayloadProblem | undefined => {
   const message = decodeMessage(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
   const difference = differenceOf(key, event, message) ?? sizeDifference(event, payload)
   if (difference !== undefined) return { problem: "payload-mismatch", detail: difference }
   if (!("signed" in message)) return undefined
-  return { problem: "signature-invalid", detail: `not signed by the key ${message.pubKey}`, unless: message.signed }
+  return unlessGenuine(message.signed)
 }
 
 const sizeDifference = (event: Secsync.DocumentEvent, { length }: Uint8Array): string | undefined =>
