@@ -113,7 +113,6 @@ export const copyInto = Effect.fnUntraced(function* <E = never, R = never>(
     while (true) {
       const page = yield* source.streams({
         limit: PAGE,
-        payloads: false,
         ...filterOf(options),
         ...(after && { after })
       })

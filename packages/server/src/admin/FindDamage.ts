@@ -17,7 +17,7 @@ export const findDamage = Effect.fn("findDamage")(function* (onProgress?: (event
   const problems = makeProblems()
   let events = 0
   yield* eachStream(
-    {},
+    { payloads: false },
     Effect.fnUntraced(function* ({ key, version }) {
       const check = makeStreamCheck(key, (version, problem, detail) =>
         problems.add({ ...key, version, problem, detail })

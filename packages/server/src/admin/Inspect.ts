@@ -9,7 +9,7 @@ const PAGE = 500
 
 /** Visits every stream of the log, of one library, or of one stream id, in the order of (library, stream). */
 export const eachStream = Effect.fn("eachStream")(function* <E, R>(
-  filter: { readonly libraryId?: LibraryId; readonly streamId?: string },
+  filter: { readonly libraryId?: LibraryId; readonly streamId?: string; readonly payloads?: boolean },
   visit: (stream: StreamSummary) => Effect.Effect<void, E, R>
 ) {
   const log = yield* EventLog

@@ -107,7 +107,7 @@ const checkIndexes = Effect.fnUntraced(function* (
   report: Report
 ) {
   const log = yield* EventLog
-  const [stored] = yield* log.streams({ ...key, limit: 1 })
+  const [stored] = yield* log.streams({ ...key, limit: 1, payloads: false })
   // If a server wrote to the stream since, the storage may rightly name a later checkpoint.
   if (stored?.version === check.head().version && stored.checkpoint !== check.checkpoint()) {
     const detail = `the storage reads the stream's tail from version ${stored.checkpoint}, but its newest checkpoint is here`
