@@ -83,6 +83,8 @@ describe("starting a command", () => {
   })
 
   it("the thread that verifies signatures lies beside the code that starts it", () => {
-    assert.isTrue(existsSync(join(bundle, "chunks", "verifierThread.js")))
+    for (const thread of ["verifierThread.js", "decoderThread.js", "appendThread.js"]) {
+      assert.isTrue(existsSync(join(bundle, "chunks", thread)))
+    }
   })
 })

@@ -30,7 +30,7 @@ interface Thread {
 }
 
 /** How long a thread stays without a job, ms. */
-const IDLE_MILLIS = 60_000
+const IDLE_MILLIS = 600_000
 
 /** This message ends a thread. */
 const END = null
