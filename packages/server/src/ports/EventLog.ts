@@ -51,11 +51,17 @@ export type Appended =
   | { readonly _tag: "UniqueKeyTaken" }
   /** Another writer holds the stream at this moment. Nothing of this append was stored. Only with `leaveHeld`. */
   | { readonly _tag: "Held" }
+  /**
+   * The part of the storage that holds the stream cannot be reached, and the others can. Whether this append was stored is not known,
+   * as after every failed append. Only with `leaveHeld`.
+   */
+  | { readonly _tag: "Unreachable"; readonly failure: StorageUnavailable }
 
 export interface AppendOptions {
   /**
    * Does not wait for streams that other writers hold, for example by `exclusively`: their appends are `Held`, and the others of
-   * the batch are stored. A storage on which a stream cannot be held alone ignores this. Default: false.
+   * the batch are stored. A storage on which a stream cannot be held alone ignores this. Nor does a part of the storage that is away
+   * fail the appends to the others (`Unreachable`). Default: false.
    */
   readonly leaveHeld?: boolean
 }
@@ -131,8 +137,8 @@ export class EventLog extends Context.Service<
   EventLog,
   {
     /**
-     * Stores a batch in one transaction, durably when it returns. Results are in the batch's order. A conflict of one stream
-     * never fails the append of another. A batch has at most one append per stream.
+     * Stores a batch durably when it returns, in one transaction, or at least in one for all appends of a library. Results are in the
+     * batch's order. A conflict of one stream never fails the append of another. A batch has at most one append per stream.
      */
     readonly append: (
       batch: NonEmptyReadonlyArray<Append>,

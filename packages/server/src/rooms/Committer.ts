@@ -114,6 +114,14 @@ export class Committer extends Context.Service<
         return Effect.all(lines, { discard: true })
       })
 
+      const exitsOf = (results: ReadonlyArray<Appended>): ReadonlyArray<Exit.Exit<Appended, StorageUnavailable>> => {
+        const failures = results.flatMap((result) => (result._tag === "Unreachable" ? [result.failure] : []))
+        givenUp.push(...new Set(failures))
+        return results.map((result) =>
+          result._tag === "Unreachable" ? Exit.fail(result.failure) : Exit.succeed(result)
+        )
+      }
+
       const end = (done: Waiting["done"], exit: Exit.Exit<Appended, StorageUnavailable>): void => {
         try {
           done(exit)
@@ -170,7 +178,7 @@ export class Committer extends Context.Service<
           Effect.tapCause((cause) => Effect.logWarning("A commit failed", cause)),
           Effect.exit,
           Effect.flatMap((exit): ReturnType<typeof appendAll> => {
-            if (Exit.isSuccess(exit)) return Effect.succeed(exit.value.map((result) => Exit.succeed(result)))
+            if (Exit.isSuccess(exit)) return Effect.succeed(exitsOf(exit.value))
             const middle = appends.length >> 1
             const [first, second] = [appends.slice(0, middle), appends.slice(middle)]
             if (!Cause.hasDies(exit.cause) || !isArrayNonEmpty(first) || !isArrayNonEmpty(second)) {

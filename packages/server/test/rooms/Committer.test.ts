@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../src/domain/Ids.ts"
 import { emptyHead, type NewEvent, place } from "../../src/domain/Stream.ts"
-import { type Append, type Appended, EventLog, LogDamaged, type StorageUnavailable } from "../../src/ports/EventLog.ts"
+import { type Append, type Appended, EventLog, LogDamaged, StorageUnavailable } from "../../src/ports/EventLog.ts"
 import { Committer } from "../../src/rooms/Committer.ts"
 
 const event: NewEvent = { type: "Stored", data: {}, payloadHash: "", checkpoint: false }
@@ -153,6 +153,27 @@ it.effect("an append to a stream that another writer holds for 8 seconds fails, 
 )
 
 const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+
+it.effect("an append to a part of the storage that is away fails alone", () => {
+  const failure = new StorageUnavailable({ operation: "append", cause: new Error("the node is away") })
+  return withCommitter(
+    (log) => ({
+      ...log,
+      append: (batch, options) =>
+        Effect.map(log.append(batch, options), (results) =>
+          results.map((result, i) => (batch[i]!.key.streamId === "away" ? { _tag: "Unreachable", failure } : result))
+        )
+    }),
+    (committer) =>
+      Effect.gen(function* () {
+        const [away, other] = yield* Effect.all([commit(committer, "away"), commit(committer, "other")], {
+          concurrency: "unbounded"
+        })
+        assert.deepStrictEqual(away, Exit.fail(failure))
+        assert.deepStrictEqual(other, Exit.succeed({ _tag: "Committed" }))
+      })
+  )
+})
 
 it.effect("streams that a damaged page concerns fail, and the others of their transaction commit", () =>
   withCommitter(
