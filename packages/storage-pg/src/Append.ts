@@ -114,6 +114,14 @@ const DURABLE = `durable AS MATERIALIZED (
     THEN set_config('synchronous_commit', 'on', true) END
 )`
 
+/** The names of the tables, and "" or SKIP LOCKED: what a statement does about rows that another transaction has locked. */
+interface Places {
+  readonly streams: string
+  readonly events: string
+  readonly payloads: string
+  readonly whenLocked: string
+}
+
 /**
  * - `found` locks the rows of streams in one order, so that two batches never deadlock. A row that another transaction has just
  *   moved is read as that transaction left it.
@@ -122,20 +130,20 @@ const DURABLE = `durable AS MATERIALIZED (
  * - A connection keeps the plan that it made while the tables were empty, in which any join looks cheap. Therefore the statement
  *   joins as little as possible, and reads events and payloads only for appends with a unique key or a purge.
  */
-const appendStatement = (whenLocked: "" | "SKIP LOCKED") => `
+const appendStatement = ({ events, payloads, streams, whenLocked }: Places) => `
 WITH input AS MATERIALIZED (
   SELECT ${selected(APPENDS)}, i FROM ${unnest(INPUTS, 0)} WITH ORDINALITY AS t (${names(APPENDS)}, i)
 ), event AS MATERIALIZED (
   SELECT * FROM ${unnest(INPUTS, 1)} WITH ORDINALITY AS t (${names(INPUTS[1])}, n)
 ), found AS MATERIALIZED (
-  SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN sealog.streams s USING (library_id, stream_id)
+  SELECT input.*, s.version AS actual, s.stream_number FROM input JOIN ${streams} s USING (library_id, stream_id)
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s ${whenLocked}
 ), taken AS MATERIALIZED (
   SELECT DISTINCT i FROM event JOIN found USING (i)
-  WHERE event.snapshot_id IS NOT NULL AND EXISTS (SELECT FROM sealog.events e WHERE e.library_id = found.library_id
+  WHERE event.snapshot_id IS NOT NULL AND EXISTS (SELECT FROM ${events} e WHERE e.library_id = found.library_id
     AND e.stream_number = found.stream_number AND e.snapshot_id = event.snapshot_id)
 ), moved AS (
-  UPDATE sealog.streams s SET version = found.version, generation = found.generation, chain = found.chain,
+  UPDATE ${streams} s SET version = found.version, generation = found.generation, chain = found.chain,
     checkpoint = greatest(s.checkpoint, found.checkpoint), updated_at = found.updated_at
   FROM found
   WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
@@ -143,7 +151,7 @@ WITH input AS MATERIALIZED (
     AND found.has_distinct_keys AND found.i NOT IN (SELECT i FROM taken)
   RETURNING found.i, found.library_id, found.stream_number, found.purge_before
 ), made AS (
-  INSERT INTO sealog.streams (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)
+  INSERT INTO ${streams} (library_id, stream_id, stream_number, version, generation, chain, checkpoint, created_at, updated_at)
   SELECT library_id, stream_id, new_number, version, generation, chain, checkpoint, created_at, updated_at FROM input
   WHERE expected = 0 AND has_distinct_keys AND i NOT IN (SELECT i FROM found)
   ORDER BY library_id, stream_id
@@ -154,23 +162,20 @@ WITH input AS MATERIALIZED (
   UNION ALL
   SELECT i, library_id, stream_number, purge_before FROM made JOIN input USING (library_id, stream_id)
 ), written AS (
-  INSERT INTO sealog.events (library_id, stream_number, ${names(EVENTS)})
+  INSERT INTO ${events} (library_id, stream_number, ${names(EVENTS)})
   SELECT a.library_id, a.stream_number, ${names(EVENTS, "e.")}
   FROM event e JOIN accepted a USING (i) ORDER BY e.n
 ), held AS (
-  INSERT INTO sealog.payloads (library_id, stream_number, ${names(PAYLOADS)})
+  INSERT INTO ${payloads} (library_id, stream_number, ${names(PAYLOADS)})
   SELECT a.library_id, a.stream_number, ${names(PAYLOADS, "p.")}
   FROM ${unnest(INPUTS, 2)} AS p (${names(INPUTS[2])}) JOIN accepted a USING (i)
 ), purged AS (
-  DELETE FROM sealog.payloads p USING accepted a
+  DELETE FROM ${payloads} p USING accepted a
   WHERE a.purge_before > 0 AND p.library_id = a.library_id AND p.stream_number = a.stream_number AND p.version < a.purge_before
 ), ${DURABLE}
 SELECT i::int4, accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
   NOT input.has_distinct_keys OR i IN (SELECT i FROM taken) AS key_taken
 FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable`
-
-/** The statement for any batch; it waits for locked rows. */
-export const APPEND = appendStatement("")
 
 const isNamed =
   (...names: ReadonlyArray<string>) =>
@@ -196,25 +201,25 @@ const UPDATES: Inputs = [
  * The same for streams that exist, and for events that are no checkpoints, have no unique key and purge nothing: most batches
  * are updates. It locks rows in the same order. It returns no row for a stream that it did not find.
  */
-const updatesStatement = (whenLocked: "" | "SKIP LOCKED") => `
+const updatesStatement = ({ events, payloads, streams, whenLocked }: Places) => `
 WITH found AS MATERIALIZED (
   SELECT ${selected(UPDATES[0])}, i, s.version AS actual, s.stream_number
   FROM ${unnest(UPDATES, 0)} WITH ORDINALITY AS t (${names(UPDATES[0])}, i)
-  JOIN sealog.streams s ON s.library_id = t.library_id AND s.stream_id = t.stream_id
+  JOIN ${streams} s ON s.library_id = t.library_id AND s.stream_id = t.stream_id
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s ${whenLocked}
 ), moved AS (
-  UPDATE sealog.streams s SET version = found.version, generation = found.generation, chain = found.chain,
+  UPDATE ${streams} s SET version = found.version, generation = found.generation, chain = found.chain,
     updated_at = found.updated_at
   FROM found
   WHERE s.library_id = found.library_id AND s.stream_id = found.stream_id AND s.version = found.expected
     AND found.actual = found.expected AND (found.expected_chain IS NULL OR s.chain = found.expected_chain)
   RETURNING found.i, found.library_id, found.stream_number
 ), written AS (
-  INSERT INTO sealog.events (library_id, stream_number, checkpoint, ${names(UPDATES[1].slice(1))})
+  INSERT INTO ${events} (library_id, stream_number, checkpoint, ${names(UPDATES[1].slice(1))})
   SELECT a.library_id, a.stream_number, false, ${names(UPDATES[1].slice(1), "e.")}
   FROM ${unnest(UPDATES, 1)} WITH ORDINALITY AS e (${names(UPDATES[1])}, n) JOIN moved a USING (i) ORDER BY e.n
 ), held AS (
-  INSERT INTO sealog.payloads (library_id, stream_number, ${names(PAYLOADS)})
+  INSERT INTO ${payloads} (library_id, stream_number, ${names(PAYLOADS)})
   SELECT a.library_id, a.stream_number, ${names(PAYLOADS, "p.")}
   FROM ${unnest(UPDATES, 2)} AS p (${names(UPDATES[2])}) JOIN moved a USING (i)
 ), ${DURABLE}
@@ -230,16 +235,36 @@ const isUpdates = (batch: ReadonlyArray<Append>): boolean =>
       events.every(({ event }) => !event.checkpoint && event.uniqueKey === undefined)
   )
 
-/** The statements by whether they find rows that another transaction has locked. */
-const [WAITING, LEAVING_HELD] = (["", "SKIP LOCKED"] as const).map((whenLocked) => ({
-  all: appendStatement(whenLocked),
-  updates: updatesStatement(whenLocked)
-})) as [Statements, Statements]
-
-interface Statements {
-  readonly all: string
-  readonly updates: string
+/** A statement with its inputs, which are its parameters. */
+export interface AppendStatement {
+  readonly name: string
+  readonly inputs: Inputs
+  readonly textFor: (places: Places) => string
 }
+
+const ANY: AppendStatement = { name: "append", inputs: INPUTS, textFor: appendStatement }
+const UPDATES_ALONE: AppendStatement = { name: "append_updates", inputs: UPDATES, textFor: updatesStatement }
+export const APPEND_STATEMENTS = [ANY, UPDATES_ALONE] as const
+
+/** Returns the statement that appends a batch. */
+export const statementFor = (batch: ReadonlyArray<Append>): AppendStatement => (isUpdates(batch) ? UPDATES_ALONE : ANY)
+
+/** The types of a statement's parameters, in their order. */
+export const parameterTypes = ({ inputs }: AppendStatement): ReadonlyArray<string> =>
+  inputs.flatMap((columns) => columns.map(({ type }) => `${type}[]`))
+
+const onTables = ({ textFor }: AppendStatement) => {
+  const tables = { streams: "sealog.streams", events: "sealog.events", payloads: "sealog.payloads" }
+  return {
+    waiting: textFor({ ...tables, whenLocked: "" }),
+    leavingHeld: textFor({ ...tables, whenLocked: "SKIP LOCKED" })
+  }
+}
+
+const TEXTS = new Map(APPEND_STATEMENTS.map((statement) => [statement, onTables(statement)]))
+
+/** The statement for any batch; it waits for locked rows. */
+export const APPEND = TEXTS.get(ANY)!.waiting
 
 /** Returns the statement that appends a batch, with its parameters. `leaveHeld`: it finds no row that another transaction has locked. */
 export const appendOf = (
@@ -247,18 +272,17 @@ export const appendOf = (
   batch: ReadonlyArray<Append>,
   leaveHeld: boolean
 ): readonly [statement: string, parameters: ReadonlyArray<unknown>] => {
-  const statements = leaveHeld ? LEAVING_HELD : WAITING
-  return isUpdates(batch)
-    ? [statements.updates, parametersOf(UPDATES, codec, batch)]
-    : [statements.all, appendParameters(codec, batch)]
+  const statement = statementFor(batch)
+  const { leavingHeld, waiting } = TEXTS.get(statement)!
+  return [leaveHeld ? leavingHeld : waiting, parametersOf(statement, codec, batch)]
 }
 
 /** A number for a stream that may be new: the statement creates no stream whose number its library has already. */
 const randomNumber = (): number => Math.floor(Math.random() * Number.MAX_SAFE_INTEGER)
 
-/** One array for each column of the inputs. */
-const parametersOf = (
-  inputs: Inputs,
+/** One array for each column of a statement's inputs. */
+export const parametersOf = (
+  { inputs }: AppendStatement,
   codec: PayloadCodec,
   batch: ReadonlyArray<Append>,
   newNumber: () => number = randomNumber
@@ -277,7 +301,7 @@ const parametersOf = (
 
 /** The parameters of `APPEND`. */
 export const appendParameters = (codec: PayloadCodec, batch: ReadonlyArray<Append>, newNumber?: () => number) =>
-  parametersOf(INPUTS, codec, batch, newNumber)
+  parametersOf(ANY, codec, batch, newNumber)
 
 const arraysOf = <Row>(columns: ReadonlyArray<Column<Row>>, rows: ReadonlyArray<Row>): ReadonlyArray<unknown> =>
   columns.map(({ type, value }) => Result.getOrThrow(PgTypes.array(rows.map(value), TYPES[type])))

@@ -2,6 +2,7 @@
 import type { Finding } from "@sealog/server/storage"
 import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
+import { diagnoseNodes } from "./Distribution.ts"
 import { migrationStatus } from "./Migrations.ts"
 
 /** Clocks serve people and tokens, so a few seconds make no difference. */
@@ -80,5 +81,5 @@ export const diagnose = Effect.gen(function* () {
           }
         : { check: "rights", state: "ok", detail: "the rights that a server needs, and no more" }
   )
-  return findings
+  return [...findings, ...(yield* diagnoseNodes)]
 })

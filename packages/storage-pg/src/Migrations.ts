@@ -2,6 +2,7 @@
 import { type AppliedMigration, migrationStatusOf, newerSchema } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
+import { distribute, isDistributed, updateFunctions } from "./Distribution.ts"
 
 const refuseChanges = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -149,11 +150,7 @@ const TABLE = "sealog.migrations"
 /** The key of the advisory lock: a number that no other application is likely to use. */
 const LOCK = 0x5ea106
 
-/**
- * Applies the missing migrations, and returns their ids and names. The role must own the tables. Fails if a newer version has
- * migrated the database.
- */
-export const migrate = Effect.gen(function* () {
+const migrating = Effect.fnUntraced(function* (isToDistribute: boolean) {
   const sql = yield* SqlClient.SqlClient
   const apply = Effect.gen(function* () {
     // If several servers migrate as they start, one migrates and the others find it done.
@@ -162,10 +159,22 @@ export const migrate = Effect.gen(function* () {
     const schemas = yield* sql`SELECT 1 FROM pg_namespace WHERE nspname = 'sealog'`
     if (schemas.length === 0) yield* sql`CREATE SCHEMA sealog`
     yield* migrationStatus
-    return yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
+    const applied = yield* Migrator.make({})({ loader: Migrator.fromRecord(migrations), table: TABLE })
+    if (yield* isDistributed) yield* updateFunctions
+    else if (isToDistribute) yield* distribute
+    return applied
   })
   return yield* sql.withTransaction(apply)
 })
+
+/**
+ * Applies the missing migrations, and returns their ids and names. The role must own the tables. Fails if a newer version has
+ * migrated the database.
+ */
+export const migrate = migrating(false)
+
+/** Does the same, and distributes the log over the nodes of a Citus cluster. Fails if a log that is not distributed holds events. */
+export const migrateAndDistribute = migrating(true)
 
 /** Grants the rights that a server needs. The role can change no table, and neither change nor delete an event. */
 export const grantTo = Effect.fnUntraced(function* (role: string) {

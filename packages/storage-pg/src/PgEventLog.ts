@@ -1,5 +1,6 @@
 /** The event log in Postgres. Any number of processes may write: the database compares the version of every append. */
 import {
+  type Append,
   type Appended,
   type EventLog,
   type LogUse,
@@ -11,7 +12,6 @@ import {
   type EventRow,
   emptyHead,
   eventOf,
-  hashText,
   type LibraryRow,
   librarySummaryOf,
   PayloadCodec,
@@ -24,7 +24,11 @@ import {
 } from "@sealog/server/storage"
 import { type Duration, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
+import type { Fragment } from "effect/sql/Statement"
 import { type AppendRow, appendOf } from "./Append.ts"
+import { type GroupRow, makeAppendByShard } from "./DistributedAppend.ts"
+import { type HeadRow, headOf, makeHeadsOnNodes } from "./DistributedHeads.ts"
+import { isDistributed } from "./Distribution.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
 import { unavailable } from "./Unavailable.ts"
 
@@ -45,11 +49,12 @@ const EVENT_COLUMNS = `e.version::float8 AS version, e.generation::float8 AS gen
   e.payload_hash, e.chain, e.origin, e.recorded_at::float8 AS recorded_at, e.checkpoint, e.snapshot_id AS unique_key`
 
 /**
- * A column of the payload of the event `e`. Not a join: while a table has no statistics, Postgres joins by the beginning of the
- * key alone, and reads all payloads of a stream for each event.
+ * A column of the payload of the event `e` of the library $1. Not a join: while a table has no statistics, Postgres joins by the
+ * beginning of the key alone, and reads all payloads of a stream for each event. Citus sends a statement to one node only if each
+ * table is compared with $1 itself.
  */
 const ofPayload = (column: string) => `(SELECT p.${column} FROM sealog.payloads p
-  WHERE p.library_id = e.library_id AND p.stream_number = e.stream_number AND p.version = e.version)`
+  WHERE p.library_id = $1 AND p.stream_number = e.stream_number AND p.version = e.version)`
 
 const PAYLOAD = ofPayload("payload")
 
@@ -86,48 +91,63 @@ const leftBehindAfter =
     })
 
 /** The result for a stream of which a statement has no row. */
-const NOT_FOUND: Omit<AppendRow, "i"> = { committed: false, actual: null, key_taken: false }
+const NOT_FOUND: Omit<GroupRow, "i"> = { committed: false, actual: null, key_taken: false }
 
 /** `connections`: the size of the client's pool. */
 export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
   const sql = yield* SqlClient.SqlClient
   const endReadOnlySessions = makeEndReadOnlySessions(sql, connections)
   const codec = yield* PayloadCodec
+  const headsOnNodes = makeHeadsOnNodes(sql)
+  const appendByShard = yield* makeAppendByShard(connections, SHORT_TIMEOUT)
+
+  /** Whether the log is distributed. The first call asks, because the database may be away when the server starts. */
+  let distributed: boolean | undefined
+  const askDistributed = isDistributed.pipe(
+    Effect.provideService(SqlClient.SqlClient, sql),
+    Effect.tap((answer) => {
+      distributed = answer
+      return answer ? Effect.logInfo("the log is distributed: appends go to its nodes by a function") : Effect.void
+    }),
+    unavailable("look at the database", SHORT_TIMEOUT)
+  )
+  const isOnNodes = Effect.suspend(() => (distributed === undefined ? askDistributed : Effect.succeed(distributed)))
 
   const heads = Effect.fnUntraced(
     function* (keys: ReadonlyArray<StreamKey>) {
-      const rows = yield* sql.unsafe<{ version: number | null; generation: number; chain: Uint8Array }>(
+      if (yield* isOnNodes) return yield* headsOnNodes(keys)
+      const rows = yield* sql.unsafe<HeadRow | { readonly version: null }>(
         `SELECT s.version::float8 AS version, s.generation::float8 AS generation, s.chain
          FROM json_array_elements($1::json) WITH ORDINALITY AS k (key, i)
          LEFT JOIN sealog.streams s ON s.library_id = k.key->>0 AND s.stream_id = k.key->>1 ORDER BY k.i`,
         [JSON.stringify(keys.map(({ libraryId, streamId }) => [libraryId, streamId]))]
       )
-      return rows.map(
-        ({ version, generation, chain }): StreamHead =>
-          version === null ? emptyHead : { version, generation, chain: hashText(chain) }
-      )
+      return rows.map((row): StreamHead => (row.version === null ? emptyHead : headOf(row)))
     },
     unavailable("read heads", SHORT_TIMEOUT)
   )
 
-  const append: EventLog["Service"]["append"] = Effect.fnUntraced(
-    function* (batch, { leaveHeld = false } = {}) {
-      const rows = yield* sql.unsafe<AppendRow>(...appendOf(codec, batch, leaveHeld))
-      const found = new Map(rows.map((row) => [row.i, row]))
-      return yield* Effect.forEach(batch, ({ expectedVersion, key }, i) => {
-        const { actual, committed, key_taken } = found.get(i + 1) ?? NOT_FOUND
-        if (committed) return Effect.succeed<Appended>({ _tag: "Committed" })
-        if (key_taken && (actual ?? 0) === expectedVersion) return Effect.succeed<Appended>({ _tag: "UniqueKeyTaken" })
-        if (leaveHeld && actual === null && expectedVersion > 0) return Effect.succeed<Appended>({ _tag: "Held" })
-        // Another transaction created the stream while this one looked for it.
-        const isNew = actual === null && expectedVersion === 0
-        const version = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
-        return Effect.map(version, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
-      })
-    },
-    Effect.tapError(endReadOnlySessions),
-    unavailable("append", SHORT_TIMEOUT)
-  )
+  const appendAtOnce = (batch: ReadonlyArray<Append>, leaveHeld: boolean) =>
+    Effect.suspend(() => sql.unsafe<AppendRow>(...appendOf(codec, batch, leaveHeld))).pipe(
+      Effect.tapError(endReadOnlySessions),
+      unavailable("append", SHORT_TIMEOUT)
+    )
+
+  const append: EventLog["Service"]["append"] = Effect.fnUntraced(function* (batch, { leaveHeld = false } = {}) {
+    const rows = yield* (yield* isOnNodes) ? appendByShard(batch, leaveHeld) : appendAtOnce(batch, leaveHeld)
+    const found = new Map<number, Omit<GroupRow, "i">>(rows.map((row) => [row.i, row]))
+    return yield* Effect.forEach(batch, ({ expectedVersion, key }, i) => {
+      const { actual, committed, failure, key_taken } = found.get(i + 1) ?? NOT_FOUND
+      if (failure !== undefined) return Effect.succeed<Appended>({ _tag: "Unreachable", failure })
+      if (committed) return Effect.succeed<Appended>({ _tag: "Committed" })
+      if (key_taken && (actual ?? 0) === expectedVersion) return Effect.succeed<Appended>({ _tag: "UniqueKeyTaken" })
+      if (leaveHeld && actual === null && expectedVersion > 0) return Effect.succeed<Appended>({ _tag: "Held" })
+      // Another transaction created the stream while this one looked for it.
+      const isNew = actual === null && expectedVersion === 0
+      const version = isNew ? Effect.map(heads([key]), ([head]) => head?.version ?? 0) : Effect.succeed(actual ?? 0)
+      return Effect.map(version, (actualVersion): Appended => ({ _tag: "Conflict", actualVersion }))
+    })
+  })
 
   const holdStream = ({ libraryId, streamId }: StreamKey) =>
     // A stricter isolation would show the stream as it was before this transaction had to wait for it.
@@ -204,16 +224,20 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
 
   const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* (options) {
     const { after, libraryId, limit, payloads = true, streamId } = options
+    const ofLibrary = (column: Fragment) => (libraryId === undefined ? [] : [sql`${column} = ${libraryId}`])
+    // The library is named for both tables, so that Citus asks one node for it.
+    const held = sql`LATERAL (
+      SELECT count(*)::float8 AS payloads, coalesce(sum(p.bytes), 0)::float8 AS payload_bytes FROM sealog.payloads p
+      WHERE ${sql.and([sql`p.library_id = s.library_id`, sql`p.stream_number = s.stream_number`, ...ofLibrary(sql`p.library_id`)])}
+    ) p`
     const rows = yield* sql<StreamRow>`
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
-        s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at, p.payloads, p.payload_bytes
-      FROM sealog.streams s, LATERAL (
-        SELECT count(*)::float8 AS payloads, coalesce(sum(p.bytes), 0)::float8 AS payload_bytes
-        FROM sealog.payloads p WHERE ${payloads} AND p.library_id = s.library_id AND p.stream_number = s.stream_number
-      ) p
+        s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at,
+        ${payloads ? sql`p.payloads, p.payload_bytes` : sql`0::float8 AS payloads, 0::float8 AS payload_bytes`}
+      FROM sealog.streams s ${payloads ? sql`, ${held}` : sql``}
       WHERE ${sql.and([
         // Only the conditions that were asked for, so that the primary key serves each of them.
-        ...(libraryId === undefined ? [] : [sql`s.library_id = ${libraryId}`]),
+        ...ofLibrary(sql`s.library_id`),
         ...(streamId === undefined ? [] : [sql`s.stream_id = ${streamId}`]),
         ...(after === undefined ? [] : [sql`(s.library_id, s.stream_id) > (${after.libraryId}, ${after.streamId})`]),
         sql`TRUE`
@@ -237,18 +261,16 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
   }, unavailable("measure a library"))
 
   const libraries: EventLog["Service"]["libraries"] = Effect.fnUntraced(function* ({ after, limit }) {
-    const rows = yield* sql.unsafe<LibraryRow>(
-      `SELECT l.*, p.payload_bytes FROM (
-         SELECT library_id, count(*)::float8 AS streams, sum(version)::float8 AS events,
-           max(updated_at)::float8 AS updated_at
-         FROM sealog.streams WHERE library_id > $1 GROUP BY library_id ORDER BY library_id LIMIT $2::float8::bigint
-       ) l, LATERAL (
-         SELECT coalesce(sum(p.bytes), 0)::float8 AS payload_bytes
-         FROM sealog.payloads p WHERE p.library_id = l.library_id
-       ) p ORDER BY l.library_id`,
-      [after ?? "", limit]
-    )
-    return rows.map(librarySummaryOf)
+    const rows = yield* sql<Omit<LibraryRow, "payload_bytes">>`
+      SELECT library_id, count(*)::float8 AS streams, sum(version)::float8 AS events, max(updated_at)::float8 AS updated_at
+      FROM sealog.streams WHERE library_id > ${after ?? ""} GROUP BY library_id ORDER BY library_id LIMIT ${limit}`
+    if (rows.length === 0) return []
+    const libraryIds = rows.map(({ library_id }) => library_id)
+    const held = yield* sql<Pick<LibraryRow, "library_id" | "payload_bytes">>`
+      SELECT library_id, sum(bytes)::float8 AS payload_bytes FROM sealog.payloads
+      WHERE ${sql.in("library_id", libraryIds)} GROUP BY library_id`
+    const bytes = new Map(held.map(({ library_id, payload_bytes }) => [library_id, payload_bytes]))
+    return rows.map((row) => librarySummaryOf({ ...row, payload_bytes: bytes.get(row.library_id) ?? 0 }))
   }, unavailable("list libraries"))
 
   return {

@@ -10,8 +10,9 @@ import { asUnavailable, type MigrationStatus, missingMigrations, rootCauseOf } f
 import { Context, Effect, Layer, Redacted } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
+import { isDistributed } from "./Distribution.ts"
 import { endInTime } from "./EndInTime.ts"
-import { grantTo, migrate, migrationStatus } from "./Migrations.ts"
+import { grantTo, migrate, migrateAndDistribute, migrationStatus } from "./Migrations.ts"
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals, makeSweeps } from "./PgSignals.ts"
 import { isTransactionMode, requireOwnSessions } from "./Pooler.ts"
@@ -48,6 +49,13 @@ export const layerWithoutMigrations = (
 export const applyMigrations = (options: PgStorageOptions) =>
   migrate.pipe(asUnavailable("migrate the database"), Effect.provide(layerClient(options)))
 
+/**
+ * Does the same, and distributes the log by library over the nodes of a Citus cluster, if it is not yet. The role must be a superuser.
+ * Fails if a log that is not distributed holds events.
+ */
+export const applyMigrationsAndDistribute = (options: PgStorageOptions) =>
+  migrateAndDistribute.pipe(asUnavailable("distribute the database"), Effect.provide(layerClient(options)))
+
 /** Grants a role the rights that a server needs, and no more. The connecting role must own the tables. */
 export const grant = (options: PgStorageOptions, role: string) =>
   grantTo(role).pipe(asUnavailable(`grant the server's rights to ${role}`), Effect.provide(layerClient(options)))
@@ -61,6 +69,10 @@ export const readMigrationStatus = (
 /** Checks whether a server can rely on the database. Fails if it cannot be reached. */
 export const diagnose = (options: PgStorageOptions) =>
   diagnoseDatabase.pipe(asUnavailable("look at the database"), Effect.provide(layerClient(options)))
+
+/** Returns whether the log is distributed over the nodes of a Citus cluster. */
+export const isDistributedLog = (options: PgStorageOptions) =>
+  isDistributed.pipe(asUnavailable("look at the database"), Effect.provide(layerClient(options)))
 
 /** Returns the bytes that the log takes on the disk, with its indexes. */
 export const size = (options: PgStorageOptions) =>
@@ -89,8 +101,9 @@ export const layerClient = (
 
 const tableSize = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  const sizeOf = (yield* isDistributed) ? "citus_total_relation_size" : "pg_total_relation_size"
   const [row] = yield* sql<{ bytes: number }>`
-    SELECT sum(pg_total_relation_size(name::regclass))::float8 AS bytes
+    SELECT sum(${sql(sizeOf)}(name::regclass))::float8 AS bytes
     FROM unnest(ARRAY['sealog.streams', 'sealog.events', 'sealog.payloads']) AS name`
   return row?.bytes ?? 0
 })
