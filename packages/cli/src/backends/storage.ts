@@ -13,6 +13,10 @@ export interface Backend {
   /** The log for a server, after creating and migrating the database. One server at a time opens a SQLite file. */
   readonly migrated: Layer.Layer<EventLog | Signals, StorageUnavailable>
   readonly applyMigrations: Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, StorageUnavailable>
+  /** The same, and distributes an empty log by library over the nodes of a Citus cluster. Only Postgres has such clusters. */
+  readonly applyMigrationsAndDistribute?: Backend["applyMigrations"]
+  /** Whether the log is distributed. Absent: it cannot be. */
+  readonly isDistributed?: Effect.Effect<boolean, StorageUnavailable>
   readonly readMigrationStatus: Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable>
   /** Checks whether a server can rely on the database. `quick`: without what takes longer on a larger one. */
   readonly diagnose: (quick: boolean) => Effect.Effect<ReadonlyArray<Finding>, StorageUnavailable>
@@ -54,6 +58,8 @@ const postgres = async (url: string, connections: number | undefined): Promise<B
     existing: PgStorage.layerWithoutMigrations(served),
     migrated: PgStorage.layer(served),
     applyMigrations: PgStorage.applyMigrations({ url }),
+    applyMigrationsAndDistribute: PgStorage.applyMigrationsAndDistribute({ url }),
+    isDistributed: PgStorage.isDistributedLog({ url }),
     readMigrationStatus: PgStorage.readMigrationStatus({ url }),
     diagnose: () => PgStorage.diagnose({ url }),
     size: PgStorage.size({ url }),

@@ -13,7 +13,9 @@ export default class Migrate extends BaseCommand<MigrateResult> {
   static override description =
     `Stop servers of an older version first: they cannot write to migrated tables. \`sync-admin serve\` migrates a SQLite database by itself.
 
-On Postgres, run the command as the owner of the tables. With --grant-to it also grants a role the rights that a server needs: to read and to append, but not to alter tables or to change or delete events.`
+On Postgres, run the command as the owner of the tables. With --grant-to it also grants a role the rights that a server needs: to read and to append, but not to alter tables or to change or delete events.
+
+With --distribute it also distributes an empty log by library over the nodes of a Citus cluster, as a superuser on the coordinator. docs/runbooks/citus.md has the steps.`
   static override examples = [
     "<%= config.bin %> migrate",
     "<%= config.bin %> migrate --status",
@@ -22,6 +24,10 @@ On Postgres, run the command as the owner of the tables. With --grant-to it also
   static override flags = {
     status: Flags.boolean({ description: "only show which migrations the database has", exclusive: ["dry-run"] }),
     "dry-run": Flags.boolean({ description: "only show which migrations would be applied" }),
+    distribute: Flags.boolean({
+      description: "distribute an empty log over the nodes of a Citus cluster",
+      exclusive: ["status", "dry-run"]
+    }),
     "grant-to": Flags.string({
       description: "Postgres role that servers run as",
       exclusive: ["status", "dry-run"]
@@ -41,6 +47,15 @@ On Postgres, run the command as the owner of the tables. With --grant-to it also
         tryThis: "leave out --grant-to, or name a Postgres database"
       })
     }
+    const apply = flags.distribute ? backend.applyMigrationsAndDistribute : backend.applyMigrations
+    if (apply === undefined) {
+      throw new CliFailure({
+        code: "NOT_POSTGRES",
+        message: "A SQLite log cannot be distributed.",
+        exitCode: 2,
+        tryThis: "leave out --distribute, or name the coordinator of a Citus cluster"
+      })
+    }
     if (flags.status || flags["dry-run"]) {
       const migrations = await this.execute(backend.readMigrationStatus)
       const word = flags.status ? "missing" : "would be applied"
@@ -48,7 +63,7 @@ On Postgres, run the command as the owner of the tables. With --grant-to it also
       this.print(table(["ID", "NAME", "STATE"], rows))
       return { migrations, appliedNow: 0 }
     }
-    const applied = await this.execute(backend.applyMigrations)
+    const applied = await this.execute(apply)
     if (flags["grant-to"] !== undefined) await this.execute(backend.grant!(flags["grant-to"]))
     const migrations = await this.execute(backend.readMigrationStatus)
     this.print(
@@ -56,6 +71,7 @@ On Postgres, run the command as the owner of the tables. With --grant-to it also
         ? "The database is up to date."
         : `Applied ${applied.map(([id, name]) => `${id} ${name}`).join(", ")}.`
     )
+    if (flags.distribute) this.print("The log is distributed.")
     return { migrations, appliedNow: applied.length }
   }
 }

@@ -248,6 +248,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty]),
         Layer.provide(storage)
       )
+    const { isDistributed = Effect.succeed(false) } = backend
     let port = flags.port
     const running = Effect.gen({ self: this }, function* () {
       yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
@@ -265,6 +266,9 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       }
       const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database: backend.label })
       yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
+      if (flags.signals === undefined && (yield* Effect.orElseSucceed(isDistributed, () => false))) {
+        yield* Effect.logWarning(NO_SIGNALS_BETWEEN_NODES)
+      }
       return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("server stops"))
     })
     const { layerLog } = await import("../output/logger.ts")
@@ -310,6 +314,10 @@ const redisSignals = async (url: string) => {
   const [{ RedisSignals }, Redacted] = await Promise.all([import("@sealog/server/adapters"), import("effect/Redacted")])
   return RedisSignals.layer({ url: Redacted.make(url) })
 }
+
+const NO_SIGNALS_BETWEEN_NODES =
+  "The log is distributed, and NOTIFY does not cross the nodes of a Citus cluster. Servers that connect to different nodes hear of " +
+  "each other's changes up to five seconds later: give them --signals redis://…"
 
 /** oclif does not split the variables: from there, the value is one text. */
 const listOf = (texts: ReadonlyArray<string> | string | undefined): ReadonlyArray<string> =>
