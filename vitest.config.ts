@@ -34,6 +34,20 @@ const onOneStorage = [
 /** Takes an hour, and runs only when `TEST_OPERATIONS` is set. */
 const longRun = process.env["TEST_OPERATIONS"] === undefined ? ["test/verdant/LongRun.test.ts"] : []
 
+/** Tests on the Citus cluster that `TEST_CITUS_URL` names. Without it the project does not exist. */
+const citus = {
+  extends: true as const,
+  test: {
+    name: "citus",
+    // One of the tests kills a worker.
+    fileParallelism: false,
+    globalSetup: ["test/support/storage/postgresForAll.ts"],
+    provide: { storage: "Citus" as const },
+    include: ["test/citus/**/*.test.ts", ...onEachStorage],
+    exclude: [...onOneStorage, ...longRun]
+  }
+}
+
 export default defineConfig({
   plugins: [resolveVerdant()],
   resolve: { conditions, alias: [testSupport] },
@@ -71,6 +85,7 @@ export default defineConfig({
           exclude: [
             "test/postgres/**",
             "test/processes/**",
+            "test/citus/**",
             "test/system/**",
             "test/packages/**",
             "test/container/**",
@@ -87,7 +102,8 @@ export default defineConfig({
           include: [...onEachStorage, "test/postgres/**/*.test.ts", "test/processes/**/*.test.ts"],
           exclude: [...onOneStorage, ...longRun]
         }
-      }
+      },
+      ...(process.env["TEST_CITUS_URL"] === undefined ? [] : [citus])
     ]
   }
 })

@@ -63,7 +63,7 @@ export const withstands = ({ attack, heap = HEAP, args = [], maxMemory }: Attack
     const peak = yield* peakMemory
     const start = spawnServer(database, { args, program: [`--max-old-space-size=${heap}`, ...peak.program, syncAdmin] })
     const server = yield* start
-    const others = inject("storage") === "Postgres" ? [yield* spawnServer(database)] : []
+    const others = inject("storage") !== "SQLite" ? [yield* spawnServer(database)] : []
     const bystanders = yield* Effect.forEach([server, ...others], beginWatching)
     const library = libraryOn(server, randomName())
 

@@ -11,7 +11,7 @@ import { freshStorage } from "../support/storage/databases.ts"
 /** Starts two servers on Postgres, and one on SQLite, which serves one process. */
 const startServers = Effect.gen(function* () {
   const database = yield* freshStorage
-  const count = inject("storage") === "Postgres" ? 2 : 1
+  const count = inject("storage") !== "SQLite" ? 2 : 1
   const servers = yield* Effect.all(
     Array.makeBy(count, () => spawnServer(database)),
     { concurrency: count }

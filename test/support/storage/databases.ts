@@ -7,6 +7,7 @@ import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { inject } from "vitest"
+import { freshCitusDatabase } from "./citus.ts"
 
 /** Runs a statement as superuser, by default in the cluster's own database. */
 export const administer = (statement: string, url = inject("postgresUrl")) =>
@@ -59,8 +60,8 @@ export const storages: ReadonlyArray<TestStorage> = [
 ]
 
 /** A fresh database of the project's storage. Tests that use it run once in each project. */
-export const freshStorage: Effect.Effect<string, never, Scope.Scope> = Effect.suspend(
-  () => storages.find(({ name }) => name === inject("storage"))!.fresh
+export const freshStorage: Effect.Effect<string, never, Scope.Scope> = Effect.suspend(() =>
+  inject("storage") === "Citus" ? freshCitusDatabase : storages.find(({ name }) => name === inject("storage"))!.fresh
 )
 
 /** The storage at such a URL, for use in this process. */

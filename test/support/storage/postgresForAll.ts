@@ -6,7 +6,7 @@ declare module "vitest" {
   export interface ProvidedContext {
     readonly postgresUrl: string
     /** The storage of this project's tests. */
-    readonly storage: "SQLite" | "Postgres"
+    readonly storage: "SQLite" | "Postgres" | "Citus"
   }
 }
 
