@@ -7,6 +7,7 @@ import { createHash } from "node:crypto"
 import type { Append } from "@sealog/server/ports"
 import type { PayloadCodec } from "@sealog/server/storage"
 import { APPEND_STATEMENTS, type AppendStatement, parametersOf, parameterTypes, statementFor } from "./Append.ts"
+import { HOLD_SHARD, SHARD_OF } from "./ShardFunctions.ts"
 
 /**
  * Each parameter of a statement is a parameter of the function. `sealog.hold_shard` says which tables hold the batch's libraries,
@@ -26,9 +27,11 @@ END`
 const parametersFor = (statement: AppendStatement): string =>
   ["library text", "leave_held boolean", ...parameterTypes(statement)].join(", ")
 
-/** The name ends with a hash of the body, so that servers of two versions each find their own function. */
-const nameOf = (statement: AppendStatement): string =>
-  `sealog.${statement.name}_${createHash("sha256").update(bodyOf(statement)).digest("hex").slice(0, 8)}`
+/** The name ends with a hash of all texts, so that servers of two versions each find their own function. */
+const nameOf = (statement: AppendStatement): string => {
+  const hash = createHash("sha256").update(bodyOf(statement)).update(SHARD_OF).update(HOLD_SHARD)
+  return `sealog.${statement.name}_${hash.digest("hex").slice(0, 8)}`
+}
 
 export interface AppendFunction {
   /** With its schema. */

@@ -7,6 +7,7 @@ import type { Finding } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND_FUNCTIONS } from "./AppendFunction.ts"
+import { HOLD_SHARD, SHARD_OF } from "./ShardFunctions.ts"
 
 /** `sealog.shard_of` is the mark of a distributed log. */
 export const isDistributed = Effect.gen(function* () {
@@ -15,38 +16,6 @@ export const isDistributed = Effect.gen(function* () {
     WHERE proname = 'shard_of' AND pronamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'sealog')`
   return functions.length > 0
 })
-
-/** The number of the shard that holds a library. It stays the same when the shard moves to another node. */
-const SHARD_OF = `
-CREATE OR REPLACE FUNCTION sealog.shard_of(library text) RETURNS bigint LANGUAGE sql STABLE AS
-$$ SELECT get_shard_id_for_distribution_column('sealog.streams', library) $$`
-
-/**
- * Returns the names of the tables that hold these libraries, and keeps them where they are until the transaction ends: Citus takes the
- * same lock (5 is ShareLock) for its own writes, and moves or splits no shard while a transaction has it. Only the tables' owner may
- * take it, so the function has the owner's rights. A shard that moved while it waited for the lock has left its rows behind here, until
- * Citus deletes them: nothing may be written to them, and the caller tries again. A stricter isolation would not see the move.
- */
-const HOLD_SHARD = `
-CREATE OR REPLACE FUNCTION sealog.hold_shard(library text, libraries text[]) RETURNS text[] LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE shard bigint := sealog.shard_of(library);
-BEGIN
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'a distributed log needs the isolation read committed on every node (default_transaction_isolation)'
-      USING ERRCODE = 'feature_not_supported';
-  END IF;
-  PERFORM lock_shard_metadata(5, ARRAY[shard]);
-  PERFORM FROM pg_dist_placement p JOIN pg_dist_local_group g USING (groupid) WHERE p.shardid = shard;
-  IF NOT FOUND OR EXISTS (SELECT FROM unnest(libraries) AS l WHERE sealog.shard_of(l) IS DISTINCT FROM shard) THEN
-    RAISE EXCEPTION 'the shard % has moved', shard USING ERRCODE = 'serialization_failure';
-  END IF;
-  -- For a node that holds shards and has clients of its own.
-  PERFORM set_config('citus.enable_manual_changes_to_shards', 'on', true);
-  RETURN ARRAY['sealog.streams_' || shard,
-    'sealog.events_' || get_shard_id_for_distribution_column('sealog.events', library),
-    'sealog.payloads_' || get_shard_id_for_distribution_column('sealog.payloads', library)];
-END $$`
 
 /** Creates the functions by which this version appends, where they are missing. Those of other versions stay. */
 export const createAppendFunctions = Effect.gen(function* () {
@@ -62,9 +31,20 @@ const delegateAppendFunctions = Effect.gen(function* () {
   }
 })
 
-/** Creates what this version needs on a distributed log. */
+const missingFunctions = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const missing: Array<string> = []
+  for (const { name, signature } of APPEND_FUNCTIONS) {
+    const [found] = yield* sql<{ exists: boolean }>`SELECT to_regprocedure(${signature}) IS NOT NULL AS exists`
+    if (found?.exists !== true) missing.push(name)
+  }
+  return missing
+})
+
+/** Creates what this version needs on a distributed log. It changes nothing if all is there, so that a node may be away. */
 export const updateFunctions = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  if ((yield* missingFunctions).length === 0) return
   yield* sql.unsafe(SHARD_OF)
   yield* sql.unsafe(HOLD_SHARD)
   yield* createAppendFunctions
@@ -105,11 +85,7 @@ export const diagnoseNodes = Effect.gen(function* () {
     SELECT nodename || ':' || nodeport AS node, result = 'on on read committed' AS "isSound", result AS settings
     FROM run_command_on_all_nodes($$SELECT concat_ws(' ', current_setting('fsync'), current_setting('full_page_writes'),
       current_setting('default_transaction_isolation'))$$) JOIN pg_dist_node USING (nodeid) ORDER BY nodeid`
-  const missing: Array<string> = []
-  for (const { name, signature } of APPEND_FUNCTIONS) {
-    const [found] = yield* sql<{ exists: boolean }>`SELECT to_regprocedure(${signature}) IS NOT NULL AS exists`
-    if (found?.exists !== true) missing.push(name)
-  }
+  const missing = yield* missingFunctions
   const unsound = nodes.filter(({ isSound }) => !isSound)
   const nodesFinding: Finding =
     unsound.length === 0
