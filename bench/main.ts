@@ -12,6 +12,7 @@ import { type Storage, useBuild } from "./harness/servers.ts"
 
 const SCENARIOS = [
   "signatures",
+  "appends",
   "ladder",
   "updates",
   "peers",
