@@ -43,8 +43,7 @@ const citus = {
     fileParallelism: false,
     globalSetup: ["test/support/storage/postgresForAll.ts"],
     provide: { storage: "Citus" as const },
-    include: ["test/citus/**/*.test.ts", ...onEachStorage],
-    exclude: [...onOneStorage, ...longRun]
+    include: ["test/citus/**/*.test.ts", "test/secsync/{Backup,Deletion,Eviction}.test.ts", "test/verdant/Sync.test.ts"]
   }
 }
 

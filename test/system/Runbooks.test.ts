@@ -21,7 +21,17 @@ import { kill, openRunbook, type RunbookOptions } from "./Runbook.ts"
 vi.setConfig({ testTimeout: 900_000 })
 
 const TESTED = [
-  ...["failover", "full-disk", "move-to-postgres", "restore", "rolling-upgrade", "rotated-keys", "stuck-commit"]
+  // citus.md needs a cluster: test/citus/Runbook.test.ts runs it.
+  ...[
+    "citus",
+    "failover",
+    "full-disk",
+    "move-to-postgres",
+    "restore",
+    "rolling-upgrade",
+    "rotated-keys",
+    "stuck-commit"
+  ]
 ]
 
 const serveOn = (port: number) => `sync-admin serve --host 127.0.0.1 --port ${port} --metrics-port 0`

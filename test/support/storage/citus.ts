@@ -34,8 +34,8 @@ export const nodes: Effect.Effect<ReadonlyArray<Node>> = Effect.suspend(() =>
   ).pipe(Effect.provide(PgStorage.layerClient({ url: urlOf() })), Effect.orDie)
 )
 
-/** The URL of an empty database that has the cluster's nodes. */
-export const emptyCitusDatabase: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function* () {
+/** The URL of an empty database on all nodes. Its cluster does not know these workers yet. */
+export const citusDatabaseWithout = Effect.fnUntraced(function* (absent: ReadonlyArray<Node>) {
   const [coordinator, ...workers] = yield* nodes
   const all = [coordinator!, ...workers]
   const name = `test_${crypto.randomUUID().replaceAll("-", "")}`
@@ -47,9 +47,13 @@ export const emptyCitusDatabase: Effect.Effect<string, never, Scope.Scope> = Eff
   }
   const url = urlOf(name)
   yield* administer(`SELECT citus_set_coordinator_host('${coordinator!.host}', ${coordinator!.port})`, url)
-  for (const { host, port } of workers) yield* administer(`SELECT citus_add_node('${host}', ${port})`, url)
+  const known = workers.filter(({ port }) => !absent.some((node) => node.port === port))
+  for (const { host, port } of known) yield* administer(`SELECT citus_add_node('${host}', ${port})`, url)
   return url
 })
+
+/** The URL of an empty database of the whole cluster. */
+export const emptyCitusDatabase: Effect.Effect<string, never, Scope.Scope> = citusDatabaseWithout([])
 
 /** The URL of a migrated and distributed database. */
 export const freshCitusDatabase: Effect.Effect<string, never, Scope.Scope> = Effect.tap(emptyCitusDatabase, (url) =>
