@@ -39,9 +39,9 @@ import { makeWebSockets } from "./ws/WebSockets.ts"
 /** How long a shutdown waits for pending commits. */
 const DRAIN_TIMEOUT = "5 seconds"
 /** Time for a request's head to arrive, ms. */
-const HEADERS_TIMEOUT = 10_000
+export const HEADERS_TIMEOUT = 10_000
 /** Largest request head. A URL carries a token and the clocks of a document's authors, about 60 bytes each. */
-const MAX_HEADER_BYTES = 64 * 1024
+export const MAX_HEADER_BYTES = 64 * 1024
 /** Longest name in a path, in UTF-16 units: a library id has at most 200 characters. A longer one is answered with 404. */
 const MAX_NAME_LENGTH = 400
 
@@ -54,6 +54,7 @@ export const nodeServerOptions = {
 } as const satisfies ServerOptions
 
 export interface Handlers {
+  readonly connections: Connections["Service"]
   /** Refuses a TCP connection of an address that has too many. */
   readonly connection: (socket: Socket) => void
   readonly request: RequestListener
@@ -100,6 +101,7 @@ export const makeHandlers = Effect.fnUntraced(function* <R>(
   const slowAnswers = endTricklingAnswers({ isCrowded: () => admission.inProgress() > limits.maxRequests / 2 })
   yield* Effect.addFinalizer(() => Effect.sync(slowAnswers.stop))
   return {
+    connections: sockets.connections,
     connection: (socket) => {
       if (addresses.admitsConnection(socket)) return
       refuseUpgrade(socket, "429 Too Many Requests", "address_connections", "connection")

@@ -11,11 +11,9 @@
  */
 
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Layer } from "effect"
 import type { HttpRouter } from "effect/http"
 import * as JwtAccess from "../adapters/JwtAccess.ts"
-import { errorText } from "../domain/errorText.ts"
 import type { Access, AccessChanges } from "../ports/Access.ts"
 import type { Connections } from "../ports/Connections.ts"
 import type { EventLog } from "../ports/EventLog.ts"
@@ -24,11 +22,13 @@ import type { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import { Signatures } from "../signatures/Signatures.ts"
+import { ConnectionSource } from "./ConnectionSource.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
 import { makeHandlers, nodeServerOptions } from "./Handlers.ts"
 import { answerBrokenRequests } from "./http/BrokenRequests.ts"
-import { HealthRoute } from "./http/HealthRoute.ts"
+import { HealthRoute, makeHealth } from "./http/HealthRoute.ts"
 import { MetricsRoute, serveMetrics } from "./http/MetricsRoute.ts"
+import { listen } from "./listen.ts"
 import { provideServices } from "./Services.ts"
 
 export interface SyncServerOptions extends EdgeOptions {
@@ -51,16 +51,6 @@ export type Routes = Layer.Layer<
       Access | AccessChanges | Connections | SecsyncDocuments | VerdantLibraries | EventLog | Signals
     >
 >
-
-/** The server cannot listen on its port, for example because another process does. */
-export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
-  port: Schema.Finite,
-  cause: Schema.Defect()
-}) {
-  override get message(): string {
-    return `Cannot listen on port ${this.port}: ${errorText(this.cause)}`
-  }
-}
 
 export class SyncServer extends Context.Service<
   SyncServer,
@@ -85,7 +75,8 @@ export class SyncServer extends Context.Service<
 }
 
 const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
-  const routes = Layer.mergeAll(HealthRoute, MetricsRoute(options.metrics ?? {}), options.routes ?? Layer.empty)
+  const health = yield* makeHealth
+  const routes = Layer.mergeAll(HealthRoute(health), MetricsRoute(options.metrics ?? {}), options.routes ?? Layer.empty)
   const handlers = yield* makeHandlers(options, routes)
   const server = createServer({
     ...nodeServerOptions,
@@ -95,17 +86,14 @@ const make = Effect.fnUntraced(function* (options: SyncServerOptions) {
   server.on("connection", handlers.connection).on("request", handlers.request).on("upgrade", handlers.upgrade)
   answerBrokenRequests(server)
   const metricsPort = yield* serveMetrics(options.metrics ?? {}, options.host)
-  yield* Effect.callback<void, ListenError>((resume) => {
-    server.once("error", (cause) => resume(Effect.fail(new ListenError({ port: options.port, cause }))))
-    server.listen(options.port, options.host, () => resume(Effect.void))
-  })
   // The storage closes after this: what clients have sent is stored before, and answered if there is time.
   yield* Effect.addFinalizer(() =>
-    Effect.gen(function* () {
-      server.close()
-      yield* handlers.close
-      server.closeAllConnections()
-    })
+    Effect.andThen(
+      handlers.close,
+      Effect.sync(() => server.closeAllConnections())
+    )
   )
-  return SyncServer.of({ port: (server.address() as AddressInfo).port, metricsPort })
+  const takeConnections = (yield* ConnectionSource) ?? ((server) => listen(server, options))
+  const port = yield* takeConnections(server, { health, connections: handlers.connections })
+  return SyncServer.of({ port, metricsPort })
 })

@@ -19,6 +19,11 @@ export interface Declaration<L extends LabelValues> {
   readonly description: string
   readonly unit: string
   readonly labels?: L
+  /**
+   * How the numbers of several workers become those of one server. `each`: they do not, and have the worker as a label. Default:
+   * their sum.
+   */
+  readonly combine?: "sum" | "max" | "each"
   /** The series that exist before anything happens. Default: all combinations, if the metric has one label at most. */
   readonly initially?: ReadonlyArray<Labels<L>>
 }

@@ -16,7 +16,8 @@ export type ProtocolName = (typeof PROTOCOLS)[number]
 export const standbyBehindSeconds = gauge({
   name: "sealog_standby_behind_seconds",
   description: "Time since the copy last held all that its source held, by `sync-admin replicate`; 0 on a server",
-  unit: "seconds"
+  unit: "seconds",
+  combine: "max"
 })
 
 export const standbyEvents = counter({
@@ -235,7 +236,8 @@ export const changeStreams = gauge({
 export const webhooks = gauge({
   name: "sealog_webhooks",
   description: "Webhooks that this process delivers to, or would if the process that does so ended",
-  unit: "webhooks"
+  unit: "webhooks",
+  combine: "max"
 })
 
 export const webhookDeliveries = counter({
@@ -255,14 +257,16 @@ export const webhookLibrariesStopped = gauge({
   name: "sealog_webhook_libraries_stopped",
   description:
     "Dead letters: libraries whose changes wait for `sync-admin webhook replay`, because a webhook did not take one of them; once for each webhook",
-  unit: "libraries"
+  unit: "libraries",
+  combine: "max"
 })
 
 export const webhookLagSeconds = gauge({
   name: "sealog_webhook_lag_seconds",
   description:
     "Age of the oldest change that this process delivers and that a webhook has not taken yet; 0: there is none",
-  unit: "seconds"
+  unit: "seconds",
+  combine: "max"
 })
 
 // ---------------------------------------------------------------------------------------------------- frames and messages
@@ -455,7 +459,8 @@ export const commitStreams = histogram({
 export const commitUnderWaySeconds = gauge({
   name: "sealog_commit_under_way_seconds",
   description: "Age of the transaction that is under way; 0 if there is none. Above 10, the server is unhealthy",
-  unit: "seconds"
+  unit: "seconds",
+  combine: "max"
 })
 
 export const appendsWaiting = gauge({
@@ -482,7 +487,8 @@ export const damagedStreams = gauge({
   name: "sealog_damaged_streams",
   description:
     "Streams, or files of the database, in which this process has found damage since it started. `sync-admin doctor` names all",
-  unit: "streams"
+  unit: "streams",
+  combine: "max"
 })
 
 export const scrubbedEvents = counter({
@@ -500,7 +506,8 @@ export const scrubsEnded = counter({
 export const logEpoch = gauge({
   name: "sealog_log_epoch",
   description: "1, and one more for each time that the log was restored from a backup, as its marks say",
-  unit: "restores"
+  unit: "restores",
+  combine: "max"
 })
 
 export const streamsWentBack = counter({
@@ -542,7 +549,8 @@ export const canarySeconds = histogram({
 export const canaryWaitingSeconds = gauge({
   name: "sealog_canary_waiting_seconds",
   description: "Age of the write of the canary that is not fanned out yet; 0 if there is none, or no canary",
-  unit: "seconds"
+  unit: "seconds",
+  combine: "max"
 })
 
 export const signalLagSeconds = histogram({
@@ -580,6 +588,7 @@ export const roomWaitSeconds = gauge({
   description:
     "Longest time since which a stream has not answered though a command waits. Above 10, the server is unhealthy",
   unit: "seconds",
+  combine: "max",
   labels: { protocol: PROTOCOLS }
 })
 
@@ -654,6 +663,7 @@ export const residentMemory = gauge({
   name: "process_resident_memory_bytes",
   description: "Resident memory of the process",
   unit: "bytes",
+  combine: "each",
   read: () => process.memoryUsage.rss()
 })
 
@@ -661,6 +671,7 @@ export const heapUsed = gauge({
   name: "sealog_heap_used_bytes",
   description: "Memory of the JavaScript heap that is in use",
   unit: "bytes",
+  combine: "each",
   read: () => getHeapStatistics().used_heap_size
 })
 
@@ -668,6 +679,7 @@ export const heapLimit = gauge({
   name: "sealog_heap_limit_bytes",
   description: "Limit of the JavaScript heap (`--max-old-space-size`)",
   unit: "bytes",
+  combine: "each",
   read: () => getHeapStatistics().heap_size_limit
 })
 
@@ -675,6 +687,7 @@ export const externalMemory = gauge({
   name: "sealog_external_memory_bytes",
   description: "Memory of buffers outside of the JavaScript heap",
   unit: "bytes",
+  combine: "each",
   read: () => process.memoryUsage().external
 })
 
@@ -682,6 +695,7 @@ export const cpuSeconds = counter({
   name: "process_cpu_seconds_total",
   description: "Processor time of the process, all threads",
   unit: "seconds",
+  combine: "each",
   read: () => {
     const { system, user } = process.cpuUsage()
     return (system + user) / 1e6
@@ -692,6 +706,7 @@ export const startTime = gauge({
   name: "process_start_time_seconds",
   description: "When the process started, seconds since 1970",
   unit: "seconds",
+  combine: "each",
   read: () => performance.timeOrigin / 1000
 })
 
@@ -699,6 +714,7 @@ export const eventLoopBusySeconds = counter({
   name: "sealog_event_loop_busy_seconds_total",
   description: "Time in which the event loop did work. A rate near 1 means that the main thread is saturated",
   unit: "seconds",
+  combine: "each",
   read: () => performance.eventLoopUtilization().active / 1000
 })
 
@@ -706,6 +722,7 @@ export const eventLoopDelaySeconds = gauge({
   name: "sealog_event_loop_delay_seconds",
   description: "Delay of timers by work on the event loop, over the last 10 to 20 seconds",
   unit: "seconds",
+  combine: "each",
   labels: { statistic: ["median", "p99", "max"] },
   read: ({ statistic }) => eventLoopDelay(statistic)
 })

@@ -3,10 +3,10 @@ import type { Duration } from "effect"
 import type { DocumentChange } from "../domain/verdant/DocumentChange.ts"
 import type { LibraryChange } from "../domain/verdant/views/LibraryChange.ts"
 import type { VerdantInfo } from "../domain/verdant/views/LibraryInfo.ts"
-import type { Health } from "../edge/http/HealthRoute.ts"
 import type { NodeHandlers } from "../edge/NodeHandlers.ts"
 import type { Transport } from "../edge/Transports.ts"
 import type { Grant, ReplicaTypeName } from "../ports/Access.ts"
+import type { Health } from "../ports/Workers.ts"
 import type { FileInfo } from "../protocols/verdant/VerdantLibraries.ts"
 
 /**

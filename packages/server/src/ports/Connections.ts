@@ -26,6 +26,20 @@ export interface OpenConnection {
   readonly state: "live" | "behind" | "leaving"
 }
 
+/** The connections of a library, of a user, of both, or one connection by its id. All, if nothing is named. */
+export interface NamedConnections {
+  readonly id?: string | undefined
+  readonly libraryId?: LibraryId | undefined
+  readonly userId?: string | undefined
+}
+
+export const isNamed =
+  ({ id, libraryId, userId }: NamedConnections) =>
+  (connection: OpenConnection): boolean =>
+    (id === undefined || connection.id === id) &&
+    (libraryId === undefined || connection.libraryId === libraryId) &&
+    (userId === undefined || connection.userId === userId)
+
 export class Connections extends Context.Service<
   Connections,
   {

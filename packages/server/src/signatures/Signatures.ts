@@ -42,10 +42,14 @@ export class Signatures extends Context.Service<
     )
 
   /** For a server: a thread for every core but the one that it runs on; inline on a single core. */
-  static readonly layer = Layer.suspend(() => {
-    const threads = Math.min(availableParallelism() - 1, MAX_THREADS)
-    return threads === 0 ? Signatures.layerInline : Signatures.layerThreads(threads)
-  })
+  static readonly layer = Layer.suspend(() => Signatures.layerBeside(1))
+
+  /** For each process of a server: threads for its share of the cores but one; inline if it has no other. */
+  static readonly layerBeside = (processes: number) =>
+    Layer.suspend(() => {
+      const threads = Math.min(Math.floor(availableParallelism() / processes) - 1, MAX_THREADS)
+      return threads < 1 ? Signatures.layerInline : Signatures.layerThreads(threads)
+    })
 
   /** For a command that mostly waits for signatures: a thread for every core; inline on a single core. */
   static readonly layerBatch = Layer.suspend(() => {

@@ -19,9 +19,10 @@ import type { LibraryId } from "../../domain/Ids.ts"
 import type { QuotaChange } from "../../domain/Quota.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
 import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
-import { Connections } from "../../ports/Connections.ts"
+import { Connections, isNamed } from "../../ports/Connections.ts"
 import { EventLog, type StorageUnavailable, type StreamSummary } from "../../ports/EventLog.ts"
 import { Signals } from "../../ports/Signals.ts"
+import { CurrentWorkers } from "../../ports/Workers.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
 import { quotaOfServer } from "../../rooms/Quotas.ts"
 import { type Creation, createDocument } from "../Creation.ts"
@@ -271,22 +272,19 @@ const server = ({ diskBytes }: AdminRoutesOptions) =>
         return { changed }
       }),
       revocations: () => orUnavailable(revocations()),
-      metrics: () => PrometheusMetrics.format(),
-      connections: ({ query: { libraryId, userId } }) =>
-        Connections.useSync(({ list }) =>
-          list()
-            .filter((each) => libraryId === undefined || each.libraryId === libraryId)
-            .filter((each) => userId === undefined || each.userId === userId)
-            .map(({ documentId = null, tokenId = null, ...rest }) => ({ ...rest, documentId, tokenId }))
-        ),
+      metrics: () => Effect.flatMap(CurrentWorkers, (workers) => workers?.metrics ?? PrometheusMetrics.format()),
+      connections: Effect.fnUntraced(function* ({ query }) {
+        const own = yield* Connections
+        const all = yield* (yield* CurrentWorkers)?.connections ?? Effect.sync(own.list)
+        return all
+          .filter(isNamed(query))
+          .map(({ documentId = null, tokenId = null, ...rest }) => ({ ...rest, documentId, tokenId }))
+      }),
       disconnect: Effect.fnUntraced(function* ({ payload: { id, libraryId, userId } }) {
-        const { disconnect } = yield* Connections
-        const disconnected = disconnect(
-          (each) =>
-            (id === undefined || each.id === id) &&
-            (libraryId === undefined || each.libraryId === libraryId) &&
-            (userId === undefined || each.userId === userId)
-        )
+        const own = yield* Connections
+        const named = { id, libraryId, userId }
+        const workers = yield* CurrentWorkers
+        const disconnected = yield* workers?.disconnect(named) ?? Effect.sync(() => own.disconnect(isNamed(named)))
         yield* noteDone("disconnected", { connections: disconnected, id, libraryId, userId })
         return { disconnected }
       })

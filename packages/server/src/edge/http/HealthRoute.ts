@@ -11,6 +11,7 @@ import type { LibraryId } from "../../domain/Ids.ts"
 import { streamName } from "../../domain/Stream.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { CurrentWorkers, type Health } from "../../ports/Workers.ts"
 import { DocumentRooms } from "../../protocols/secsync/Rooms.ts"
 import { LibraryRooms } from "../../protocols/verdant/Rooms.ts"
 import { Committer } from "../../rooms/Committer.ts"
@@ -30,10 +31,6 @@ const STALL_MILLIS = 10_000
 /** How long one answer of the storage holds. Requests need no token, so that many of them must not reach the storage. */
 const PROBE_TTL = "1 second"
 
-export type Health =
-  /** `warning`: all streams are served but some, whose data is damaged. */
-  { readonly status: "ok"; readonly warning?: string } | { readonly status: "unhealthy"; readonly reason: string }
-
 /** Makes the look at the server's health. Many looks at a time are one at the storage. */
 export const makeHealth = Effect.gen(function* () {
   const log = yield* EventLog
@@ -43,7 +40,7 @@ export const makeHealth = Effect.gen(function* () {
   const rooms = [yield* DocumentRooms, yield* LibraryRooms]
   const heads = Effect.suspend(() => log.heads([probe]))
   const storage = yield* Effect.cachedWithTTL(Effect.option(withPatience(heads, PROBE_TIMEOUT)), PROBE_TTL)
-  return Effect.gen(function* () {
+  return Effect.gen(function* (): Effect.fn.Return<Health> {
     const answer = yield* storage
     if (Option.isNone(answer)) return unhealthy("the storage cannot be read")
     if (Option.isNone(answer.value)) return unhealthy(`the storage does not answer within ${PROBE_TIMEOUT}`)
@@ -69,15 +66,19 @@ const DAMAGED = "the log is damaged; the server log and `sync-admin doctor` name
 
 const unhealthy = (reason: string) => ({ status: "unhealthy", reason }) as const
 
-export const HealthRoute = Layer.unwrap(
-  Effect.map(makeHealth, (health) => {
-    const answer = Effect.map(health, (found) =>
-      HttpServerResponse.jsonUnsafe(found, { status: found.status === "ok" ? 200 : 503 })
-    )
-    return Layer.mergeAll(
-      HttpRouter.add("GET", "/livez", HttpServerResponse.jsonUnsafe({ status: "ok" })),
-      HttpRouter.add("GET", "/readyz", answer),
-      HttpRouter.add("GET", "/healthz", answer)
-    )
-  })
-)
+/** `own`: the health of this process. */
+export const HealthRoute = (own: Effect.Effect<Health>) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const workers = yield* CurrentWorkers
+      const health = workers === undefined ? own : yield* Effect.cachedWithTTL(workers.health, PROBE_TTL)
+      const answer = Effect.map(health, (found) =>
+        HttpServerResponse.jsonUnsafe(found, { status: found.status === "ok" ? 200 : 503 })
+      )
+      return Layer.mergeAll(
+        HttpRouter.add("GET", "/livez", HttpServerResponse.jsonUnsafe({ status: "ok" })),
+        HttpRouter.add("GET", "/readyz", answer),
+        HttpRouter.add("GET", "/healthz", answer)
+      )
+    })
+  )

@@ -11,6 +11,7 @@ import { Effect, Layer, Redacted, Schema, Scope } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { PrometheusMetrics } from "effect/observability"
 import { errorText } from "../../domain/errorText.ts"
+import { CurrentWorkers } from "../../ports/Workers.ts"
 import { bearerOf } from "./BearerToken.ts"
 import { METRICS_PATH } from "./Route.ts"
 
@@ -38,9 +39,11 @@ export class MetricsListenError extends Schema.TaggedError<MetricsListenError>()
   }
 }
 
-const respond = Effect.map(PrometheusMetrics.format(), (text) =>
-  HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
-)
+const respond = Effect.gen(function* () {
+  const workers = yield* CurrentWorkers
+  const text = yield* workers?.metrics ?? PrometheusMetrics.format()
+  return HttpServerResponse.text(text, { contentType: "text/plain; version=0.0.4; charset=utf-8" })
+})
 
 const unauthorized = HttpServerResponse.empty({ status: 401, headers: { "www-authenticate": "Bearer" } })
 

@@ -5,7 +5,7 @@ import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/h
 import { TestClock } from "effect/testing"
 import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { LibraryId } from "../../../src/domain/Ids.ts"
-import { HealthRoute } from "../../../src/edge/http/HealthRoute.ts"
+import { HealthRoute, makeHealth } from "../../../src/edge/http/HealthRoute.ts"
 import { EventLog } from "../../../src/ports/EventLog.ts"
 import { Signals } from "../../../src/ports/Signals.ts"
 import { DocumentRooms } from "../../../src/protocols/secsync/Rooms.ts"
@@ -28,7 +28,8 @@ const start = Effect.fnUntraced(function* (change: (log: EventLog["Service"]) =>
       Layer.provideMerge([Layer.succeed(EventLog, change(log)), Signals.layerNone])
     )
   )
-  const app = yield* Effect.provideContext(HttpRouter.toHttpEffect(HealthRoute), services)
+  const routes = HealthRoute(yield* Effect.provideContext(makeHealth, services))
+  const app = yield* Effect.provideContext(HttpRouter.toHttpEffect(routes), services)
   const statusOf = (path: string) =>
     (app as Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, Scope.Scope>).pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, requestOf(path)),
