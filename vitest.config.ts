@@ -11,7 +11,7 @@ const testSupport = { find: /^#test-support\/(.*)$/, replacement: join(import.me
 /** Tests that need neither a database server, nor another program, nor a real client. */
 const unit = ["packages/{server,storage-sqlite}/test/**/*.test.ts"]
 
-/** Tests of those packages that take many seconds: files, and messages as large or as many as the limits allow. */
+/** Tests of those packages that take many seconds: files, processes, and messages as large or as many as the limits allow. */
 const slow = [
   "packages/server/test/adapters/{FileSystemBlobStore,MemoryBlobStore,S3BlobStore}.test.ts",
   "packages/server/test/domain/verdant/{LargeObjects,ManyOperations}.test.ts",
@@ -19,7 +19,8 @@ const slow = [
   "packages/server/test/edge/http/files/FileRoutes.test.ts",
   "packages/server/test/edge/ws/{ArrivingMessage,Churn,ClosedByServer,FrameQueue,HostileFrames,SlowClients}.test.ts",
   "packages/server/test/protocols/JsonBudget.test.ts",
-  "packages/server/test/protocols/verdant/{Bounds,LargeLibraries}.test.ts"
+  "packages/server/test/protocols/verdant/{Bounds,LargeLibraries}.test.ts",
+  "packages/server/test/workers/HandOver.test.ts"
 ]
 
 /** Tests that hold on every storage, and so run on each. */

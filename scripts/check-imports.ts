@@ -19,6 +19,7 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   protocols: ["internal", "metrics", "domain", "ports", "signatures", "rooms"],
   webhooks: ["internal", "metrics", "domain", "ports", "rooms", "protocols"],
   edge: ["internal", "metrics", "domain", "ports", "adapters", "signatures", "rooms", "protocols", "webhooks"],
+  workers: ["metrics", "ports", "protocols", "edge"],
   admin: ["internal", "metrics", "domain", "ports", "checkpoints", "signatures", "rooms", "protocols", "webhooks"],
   testing: ["domain", "ports", "storage"],
   node: ["domain", "ports", "adapters", "protocols", "webhooks", "edge", "admin"],
