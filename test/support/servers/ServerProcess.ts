@@ -20,6 +20,10 @@ export interface ServerProcess {
   readonly kill: Effect.Effect<void>
   /** Sends SIGTERM, and waits until the process has finished its work and is gone. */
   readonly stop: Effect.Effect<void>
+  /** null: it runs, or a signal ended it. */
+  readonly exitCode: () => number | null
+  /** All that it has printed. */
+  readonly output: () => string
 }
 
 export interface ServerProcessOptions {
@@ -68,7 +72,9 @@ export const spawnServer = (
         child.kill(signal)
       })
     const url = `ws://127.0.0.1:${listening}`
-    return { url, port: listening, pid: child.pid!, kill: end("SIGKILL"), stop: end("SIGTERM") }
+    const [exitCode, printed] = [() => child.exitCode, () => output]
+    const ending = { kill: end("SIGKILL"), stop: end("SIGTERM") }
+    return { url, port: listening, pid: child.pid!, ...ending, exitCode, output: printed }
   })
 
 /** Runs a command of another build of `sync-admin` with `--json`. */

@@ -15,7 +15,7 @@ interface ConnectionsResult {
 export default class Connections extends BaseCommand<ConnectionsResult> {
   static override summary = "List the clients that are connected to a server."
   static override description =
-    "Asks one server process, which knows its own connections. Behind a balancer, ask each process by its own address."
+    "Asks one server, which knows the connections of all its workers. Behind a balancer, ask each server by its own address."
   static override examples = [
     "<%= config.bin %> connections --server https://sync.example.org",
     "<%= config.bin %> connections --library notes"

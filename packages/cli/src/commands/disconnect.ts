@@ -10,7 +10,7 @@ interface DisconnectResult {
 export default class Disconnect extends BaseCommand<DisconnectResult> {
   static override summary = "Close connections of clients to a server."
   static override description =
-    "Clients come back at once, with what they have not sent yet. To keep a client out, use `sync-admin token revoke`; to close a library, `sync-admin suspend`. Asks one server process, which closes its own connections."
+    "Clients come back at once, with what they have not sent yet. To keep a client out, use `sync-admin token revoke`; to close a library, `sync-admin suspend`. Asks one server, which closes the connections of all its workers."
   static override examples = [
     "<%= config.bin %> disconnect mbE_aTkn3EGMMzXw",
     "<%= config.bin %> disconnect --library notes --user ada",
@@ -23,7 +23,7 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
     ...serverFlags,
     library: Flags.string({ description: "connections to this library" }),
     user: Flags.string({ description: "connections of this user" }),
-    all: Flags.boolean({ description: "all connections of the process", exclusive: ["library", "user"] })
+    all: Flags.boolean({ description: "all connections of the server", exclusive: ["library", "user"] })
   }
 
   async run(): Promise<DisconnectResult> {
@@ -39,7 +39,7 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
         code: "USAGE",
         message: "Name a connection, a library or a user.",
         exitCode: 2,
-        tryThis: "disconnect --library NAME, or --all for every connection of the process"
+        tryThis: "disconnect --library NAME, or --all for every connection of the server"
       })
     }
     const address = await serverOf(flags)

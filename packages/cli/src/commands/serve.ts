@@ -1,13 +1,16 @@
 import { join } from "node:path"
-import { Flags } from "@oclif/core"
+import { Flags, type Interfaces } from "@oclif/core"
 import { BaseCommand } from "../BaseCommand.ts"
 import { durationOf } from "../input/durations.ts"
+import { listOf } from "../input/lists.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { checkpointFlags, checkpointsOf } from "../input/serveCheckpoints.ts"
 import { exportedFlags, exportFlags, verdantFlags, verdantSettings } from "../input/serveSettings.ts"
 import { tokenFlags } from "../input/tokenSettings.ts"
 import { throwNoCollector, traceFlags, traceRatioOf } from "../input/traceSettings.ts"
+import { connectionsOfAll, workerFlags, workerOf, workersOf } from "../input/workers.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { hostInUrl, settingsOf } from "../output/serverStarted.ts"
 
 const MIB = 1024 * 1024
 const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
@@ -18,10 +21,14 @@ interface ServeResult {
   readonly dev: boolean
 }
 
+type ServeFlags = Interfaces.InferredFlags<typeof Serve.flags & typeof BaseCommand.baseFlags>
+
 export default class Serve extends BaseCommand<ServeResult> {
   static override summary = "Run the server."
   static override description =
     `Set TOKEN_SECRET or TOKEN_SECRET_FILE, or --token-jwks for tokens that another system signs with private keys. Links to files are signed with LINK_SECRET or LINK_SECRET_FILE (default: the token secrets). A SQLite database is migrated at the start; Postgres only with --migrate, which needs the owner of the tables. One server can use a SQLite database, any number of servers a Postgres database.
+
+With --workers several processes serve the port, on Postgres: all connections of a document or library go to one of them, one that ends is started again, and health, metrics and limits are those of all together.
 
 On SIGINT or SIGTERM the server accepts no more connections, commits and answers the changes that it has received, and ends.
 
@@ -47,6 +54,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       description: "address to listen on (default: all addresses; with --dev 127.0.0.1)",
       env: "SEALOG_HOST"
     }),
+    ...workerFlags,
     migrate: Flags.boolean({
       description: "migrate a Postgres database first (SQLite: always)",
       env: "SEALOG_MIGRATE",
@@ -168,6 +176,12 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
   async run(): Promise<ServeResult> {
     const { flags } = await this.parse(Serve)
     exportFlags(flags)
+    const worker = workerOf(process.env)
+    const count = worker?.count ?? workersOf(flags)
+    if (worker === undefined && count > 1) return this.runParent(flags, count)
+    const joined = worker && (await import("../workers/worker.ts")).joinAs(worker)
+    // One process of a server does what has to be done once.
+    const isFirst = worker === undefined || worker.number === 1
     const { DEV_SECRET, devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } = await import(
       "../input/secrets.ts"
     )
@@ -176,12 +190,13 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { tokenSettings } = await import("../input/tokenSettings.ts")
     const tokens = tokenSettings(flags, secrets)
     if (secrets.length === 0 && tokens.jwks === undefined) throwNoSecret()
-    const { Access, FileLinks, JwtAccess, SyncServer } = await import("@sealog/server")
+    const { Access, FileLinks, JwtAccess, Signatures, SyncServer } = await import("@sealog/server")
     const Context = await import("effect/Context")
     const Duration = await import("effect/Duration")
     const Effect = await import("effect/Effect")
     const Layer = await import("effect/Layer")
-    const metrics = metricsSettings(flags)
+    // A port of its own is the parent's.
+    const metrics = worker !== undefined && flags["metrics-port"] !== undefined ? {} : metricsSettings(flags)
     const sampleRatio = traceRatioOf(flags["trace-ratio"])
     const otlp = await (await import("../backends/otlp.ts")).otlpLayers(sampleRatio > 0)
     if (sampleRatio > 0 && otlp.traces === undefined) throwNoCollector()
@@ -190,10 +205,13 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const { quotaOf } = await import("../input/quotas.ts")
     const { scrubOf } = await import("../input/scrub.ts")
     const { pageRoutes } = await import("../pages/pageRoutes.ts")
+    const { shareOf } = await import("@sealog/server/workers")
     const pages = join(this.config.root, "pages")
     const demo = flags.dev ? (await import("../demo/demo.ts")).makeDemo(join(pages, "notebook")) : undefined
     const quota = quotaOf(listOf(flags.quota))
-    const backend = await backendOf(flags.database, flags["database-connections"])
+    const given = flags["database-connections"]
+    const databaseConnections = worker === undefined ? given : shareOf(connectionsOfAll(given, count), worker)
+    const backend = await backendOf(flags.database, databaseConnections)
     const log = backend.kind === "sqlite" || flags.migrate ? backend.migrated : backend.existing
     const storage = flags.signals === undefined ? log : Layer.provideMerge(await redisSignals(flags.signals), log)
     // One layer for clients and operators: it loads the public keys once.
@@ -201,21 +219,23 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const host = flags.host ?? (flags.dev ? "127.0.0.1" : undefined)
     const [frame, connections, memory] = [flags["max-frame"], flags["max-connections"], flags["message-memory"]]
     const origins = listOf(flags.origin)
+    const limits = {
+      ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
+      ...(connections === undefined ? {} : { maxConnections: connections }),
+      ...(memory === undefined ? {} : { messageMemory: memory * MIB }),
+      ...openingsFor(databaseConnections)
+    }
     const options = {
       port: flags.port,
       quota,
       metrics,
       traces: { sampleRatio },
-      ...(flags.canary === undefined ? {} : { canary: { every: durationOf(flags.canary) } }),
+      ...(flags.canary === undefined || !isFirst ? {} : { canary: { every: durationOf(flags.canary) } }),
       webhooks: { deliver: flags.webhooks },
-      ...(flags.scrub === undefined ? {} : { scrub: scrubOf(flags.scrub) }),
+      ...(isFirst ? {} : { scrub: { bytesPerSecond: 0 } }),
+      ...(flags.scrub === undefined || !isFirst ? {} : { scrub: scrubOf(flags.scrub) }),
       ...verdantSettings(flags),
-      limits: {
-        ...(frame === undefined ? {} : { maxFrameBytes: frame * MIB }),
-        ...(connections === undefined ? {} : { maxConnections: connections }),
-        ...(memory === undefined ? {} : { messageMemory: memory * MIB }),
-        ...openingsFor(flags["database-connections"])
-      },
+      limits: joined === undefined ? limits : joined.limits(limits),
       ...(host === undefined ? {} : { host }),
       secsync: {
         createDocuments: flags["create-documents"],
@@ -241,11 +261,13 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
             Effect.logWarning("Files are not served: set LINK_SECRET (32 bytes or more) to sign the links to them.")
           )
         : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
-    const [checkpoints, blobs] = [await checkpointsOf(flags), await blobStoreOf(flags.files)]
+    const checkpoints = isFirst ? await checkpointsOf(flags) : Layer.empty
+    const blobs = await blobStoreOf(flags.files)
     const layerOn = (port: number) =>
-      Layer.merge(SyncServer.layerWithAccess({ ...options, port }), checkpoints).pipe(
+      Layer.merge(SyncServer.layerWithServices({ ...options, port }), checkpoints).pipe(
         Layer.provideMerge(access),
-        Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty]),
+        Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty, Signatures.layerBeside(count)]),
+        Layer.provide(joined?.layer(port) ?? Layer.empty),
         Layer.provide(storage)
       )
     const { isDistributed = Effect.succeed(false) } = backend
@@ -257,47 +279,53 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       const { metricsPort } = Context.get(services, SyncServer)
       port = Context.get(services, SyncServer).port
       const url = `ws://${hostInUrl(host)}:${port}`
-      if (demo === undefined) {
-        this.announce(`Listening on ${url}, log in ${backend.label}`)
-      } else if (demo.isFirstStart()) {
-        const request = { userId: "dev", libraryId: demo.library, expiresIn: Duration.days(30) }
-        const token = yield* Context.get(services, Access).mint(request)
-        this.announce(devText(url, demo.library, token, backend.label))
+      if (joined !== undefined) yield* Effect.logInfo("worker started")
+      else {
+        if (demo === undefined) this.announce(`Listening on ${url}, log in ${backend.label}`)
+        else if (demo.isFirstStart()) {
+          const request = { userId: "dev", libraryId: demo.library, expiresIn: Duration.days(30) }
+          const token = yield* Context.get(services, Access).mint(request)
+          this.announce(devText(url, demo.library, token, backend.label))
+        }
+        const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database: backend.label })
+        yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
       }
-      const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database: backend.label })
-      yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
-      if (flags.signals === undefined && (yield* Effect.orElseSucceed(isDistributed, () => false))) {
+      if (isFirst && flags.signals === undefined && (yield* Effect.orElseSucceed(isDistributed, () => false))) {
         yield* Effect.logWarning(NO_SIGNALS_BETWEEN_NODES)
       }
       return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("server stops"))
     })
     const { layerLog } = await import("../output/logger.ts")
-    const lines = layerLog({ format: flags["log-format"], level: flags["log-level"] })
-    await this.executeUntilStopped(
-      Effect.provide(demo?.withRestarts(Effect.scoped(running)) ?? Effect.scoped(running), lines)
-    )
+    const lines = layerLog({ format: flags["log-format"], level: flags["log-level"], levels: joined?.levels })
+    const serving = demo?.withRestarts(Effect.scoped(running)) ?? Effect.scoped(running)
+    await this.executeUntilStopped(Effect.provide(joined?.run(serving) ?? serving, lines))
     return { port, dev: flags.dev }
   }
-}
 
-/**
- * The settings that differ from their defaults, for the line at the start. Nothing in it is a secret: secrets are not flags, and
- * the URLs that may hold a password are replaced.
- */
-const settingsOf = (flags: Readonly<Record<string, unknown>>, actual: Readonly<Record<string, unknown>>) => {
-  const { database: _, json: __, signals, "token-jwks": jwks, ...others } = flags
-  const given = Object.entries(others).filter(([, value]) => value !== undefined && value !== false)
-  return {
-    ...Object.fromEntries(given),
-    ...(signals === undefined ? {} : { signals: "redis" }),
-    ...(jwks === undefined
-      ? {}
-      : {
-          "token-jwks": String(jwks)
-            .replace(/\/\/[^/]*@/, "//")
-            .replace(/\?.*/, "")
-        }),
-    ...Object.fromEntries(Object.entries(actual).filter(([, value]) => value !== undefined))
+  /** Runs no server itself, but the processes that do. */
+  private async runParent(flags: ServeFlags, count: number): Promise<ServeResult> {
+    const { serveByWorkers } = await import("../workers/serveByWorkers.ts")
+    const { layerLog } = await import("../output/logger.ts")
+    const { provide } = await import("effect/Effect")
+    const { withoutCredentials } = await import("../input/databaseUrl.ts")
+    let { port } = flags
+    const [connections, path] = [flags["max-connections"], flags["secsync-path"]]
+    const serving = serveByWorkers({
+      ...{ flags, count, port },
+      ...(flags.host === undefined ? {} : { host: flags.host }),
+      ...(path === undefined ? {} : { secsyncPath: path }),
+      limits: connections === undefined ? {} : { maxConnections: connections },
+      trustedProxies: listOf(flags["trusted-proxy"]),
+      metrics: flags["metrics-port"] === undefined ? {} : metricsSettings(flags),
+      database: withoutCredentials(flags.database),
+      announce: (line) => this.announce(line),
+      listening: (found) => {
+        port = found
+      }
+    })
+    const lines = layerLog({ format: flags["log-format"], level: flags["log-level"] })
+    await this.executeUntilStopped(provide(serving, lines))
+    return { port, dev: false }
   }
 }
 
@@ -318,15 +346,6 @@ const redisSignals = async (url: string) => {
 const NO_SIGNALS_BETWEEN_NODES =
   "The log is distributed, and NOTIFY does not cross the nodes of a Citus cluster. Servers that connect to different nodes hear of " +
   "each other's changes up to five seconds later: give them --signals redis://…"
-
-/** oclif does not split the variables: from there, the value is one text. */
-const listOf = (texts: ReadonlyArray<string> | string | undefined): ReadonlyArray<string> =>
-  [texts ?? []].flat().flatMap((text) => text.split(",").flatMap((part) => part.trim() || []))
-
-const hostInUrl = (host: string | undefined): string => {
-  if (host === undefined || host === "127.0.0.1") return "localhost"
-  return host.includes(":") ? `[${host}]` : host
-}
 
 const devText = (
   url: string,

@@ -71,6 +71,15 @@ export const failureOf = (error: unknown): CliFailure => {
       tryThis: "use another --port, or stop the process that listens on this one"
     })
   }
+  if (isTagged(error, "WorkerFailed")) {
+    const code = "exitCode" in error ? error.exitCode : null
+    return new CliFailure({
+      code: "WORKER_FAILED",
+      message: error.message,
+      exitCode: code === 2 || code === 3 ? code : 1,
+      tryThis: "mend what the worker says above, and start the server again"
+    })
+  }
   if (isTagged(error, "InvalidTrustedProxy")) {
     return new CliFailure({
       code: "TRUSTED_PROXY_INVALID",

@@ -17,15 +17,20 @@ const LEVELS = {
 export interface LogSettings {
   readonly format: LogFormat
   readonly level: keyof typeof LEVELS
+  /** Default: SIGUSR2 changes the level, and a second one changes it back. */
+  readonly levels?: LevelSwitch | undefined
 }
 
-/** Writes log lines to stderr. SIGUSR2 changes the level to `debug`, and a second one back. */
-export const layerLog = ({ format, level }: LogSettings): Layer.Layer<never> => {
+/** Calls `change` with whether the level differs from the configured one. Returns what ends that. */
+export type LevelSwitch = (change: (isChanged: boolean) => void) => () => void
+
+/** Writes log lines to stderr. A switch changes the level to `debug` and back. */
+export const layerLog = ({ format, level, levels = bySignal }: LogSettings): Layer.Layer<never> => {
   const threshold = new LogThreshold(LEVELS[level])
   const logger = Logger.make<unknown, void>((options) => {
     if (threshold.allows(options.logLevel)) writeLine(escapeControls(formats[format].log(options)))
   })
-  return Layer.effectDiscard(toggleOnSignal(threshold, level)).pipe(
+  return Layer.effectDiscard(changeLevels(threshold, level, levels)).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         Logger.layer([logger]),
@@ -55,19 +60,28 @@ const formats: Readonly<Record<LogFormat, Logger.Logger<unknown, string>>> = {
   pretty
 }
 
-/** Changes the level at each SIGUSR2 until the scope closes, and logs that. */
-const toggleOnSignal = (
+const bySignal: LevelSwitch = (change) => {
+  let isChanged = false
+  const toggle = () => {
+    isChanged = !isChanged
+    change(isChanged)
+  }
+  process.on("SIGUSR2", toggle)
+  return () => void process.off("SIGUSR2", toggle)
+}
+
+/** Changes the level until the scope closes, and logs that. */
+const changeLevels = (
   threshold: LogThreshold,
-  configured: LogSettings["level"]
+  configured: LogSettings["level"],
+  levels: LevelSwitch
 ): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const run = Effect.runSyncWith(yield* Effect.context<never>())
     // A server that logs more already goes down to `info`.
     const other = threshold.isDebug ? "info" : "debug"
-    let isChanged = false
     const say = (text: string) => run(Effect.logInfo(text))
-    const toggle = () => {
-      isChanged = !isChanged
+    const change = (isChanged: boolean) => {
       if (isChanged) {
         threshold.set(LEVELS[other])
         say(`the log level is ${other} until the next SIGUSR2`)
@@ -77,7 +91,7 @@ const toggleOnSignal = (
       }
     }
     yield* Effect.acquireRelease(
-      Effect.sync(() => void process.on("SIGUSR2", toggle)),
-      () => Effect.sync(() => void process.off("SIGUSR2", toggle))
+      Effect.sync(() => levels(change)),
+      (end) => Effect.sync(end)
     )
   })
