@@ -64,7 +64,7 @@ export const joinParent = (): Joined => {
     exchange.end()
     stopped.resolve()
   })
-  // The channel alone must not keep a worker that has stopped, or could not start.
+  // The channel must not keep a worker that has stopped, or could not start.
   process.channel?.unref()
 
   const ask = <Q extends Question>(question: Q): Effect.Effect<AnswerTo<Q>> =>
@@ -92,6 +92,7 @@ export const joinParent = (): Joined => {
         // Node begins to watch over the time of heads when a server listens, and this one never does.
         given.emit("listening")
         server = given
+        process.channel?.ref()
         post({ _tag: "Ready" })
         return port
       }),
@@ -99,6 +100,7 @@ export const joinParent = (): Joined => {
         Effect.sync(() => {
           post({ _tag: "Leaving" })
           server = undefined
+          process.channel?.unref()
           given.close()
         })
     )

@@ -33,8 +33,7 @@ const serving = Effect.gen(function* () {
     health: Effect.succeed({ status: "ok" }),
     connections: { list: () => [], disconnect: () => 0 }
   })
-  // `never` keeps the process.
-  yield* Effect.raceFirst(Effect.never, stopped)
+  yield* stopped
 })
 await Effect.runPromise(serving.pipe(Effect.scoped, Effect.provide(layer(0))))
 // Upgraded connections would keep it.
