@@ -107,6 +107,10 @@ describe("the operator's page", () => {
         }
         yield* Effect.promise(async () => {
           await page.getByRole("link", { name: "atelier" }).waitFor()
+          // The share of the part that the library is nearest to.
+          const quotas = page.getByRole("table", { name: "All libraries" }).getByRole("meter")
+          assert.strictEqual(await quotas.count(), 2)
+          await page.getByRole("meter", { name: "Documents of atelier in use" }).waitFor()
           await page
             .getByText(/connections/i)
             .first()
@@ -129,6 +133,10 @@ describe("the operator's page", () => {
           await page.locator(".chain .SnapshotStored").first().waitFor()
           await page.locator(".chain .SnapshotStored").last().click()
           await page.getByText("parent proof").last().waitFor()
+          // Each snapshot and each update shows the size of its payload.
+          const events = page.getByRole("table", { name: `Events of ${DOCUMENT}` }).getByRole("row")
+          const sizes = await events.filter({ has: page.getByRole("cell", { name: /^[\d.]+ k?B$/ }) }).count()
+          assert.strictEqual(sizes, (await events.count()) - 1)
           await look("document")
 
           await page.getByRole("link", { name: "Connections" }).click()
@@ -160,11 +168,16 @@ describe("the operator's page", () => {
           await told(page, "Resumed atelier.")
 
           await page.getByRole("button", { name: "Set quota…" }).click()
-          await page.getByRole("dialog").getByLabel("Documents", { exact: true }).fill("500")
+          await page.getByRole("dialog").getByLabel("Documents", { exact: true }).fill("3")
           await look("quota")
           await page.getByRole("dialog").getByRole("button", { name: "Set quota" }).click()
           await told(page, "Set the quota of atelier.")
-          await page.getByRole("row", { name: "Documents" }).getByRole("cell", { name: "500", exact: true }).waitFor()
+          await page.getByRole("row", { name: "Documents" }).getByRole("cell", { name: "3", exact: true }).waitFor()
+          // The list shows how far the library is toward it.
+          await page.goto(`${url}/admin#/`)
+          await page.getByRole("row", { name: "atelier" }).getByText("66 % documents").waitFor()
+          await look("quotas")
+          await page.goto(`${url}/admin#/libraries/atelier`)
 
           await page.getByRole("button", { name: "Revoke tokens…" }).click()
           await page.getByRole("dialog").getByLabel("User").fill("carol")

@@ -140,7 +140,7 @@ describe("commands that read the log", () => {
     const text = await run(["library", "list"], { cwd })
     assert.match(
       text.stdout,
-      /^LIBRARY +STREAMS +EVENTS +SIZE +LAST CHANGE\nnotes +1 +1 +\d+ B +2023-11-14 22:13:20 UTC\n$/
+      /^LIBRARY +STREAMS +EVENTS +SIZE +QUOTA +LAST CHANGE\nnotes +1 +1 +\d+ B +<1 % of documents +2023-11-14 22:13:20 UTC\n$/
     )
     const shown = jsonOf("document-show", await run(["document", "show", "notes", "welcome", "--json"], { cwd }))
     assert.deepInclude(shown, { version: 1, generation: 0, updates: 0, evictedSnapshotId: null })

@@ -11,6 +11,13 @@ export const number = (value: number): string => value.toLocaleString("en")
 
 export const count = (value: number, noun: string): string => `${number(value)} ${noun}${value === 1 ? "" : "s"}`
 
+/** "12 %" of a part that may be at most so large. */
+export const share = (use: number, atMost: number): string => {
+  if (use === 0) return "0 %"
+  if (atMost === 0) return "over 100 %"
+  return use * 100 < atMost ? "<1 %" : `${number(Math.floor((use / atMost) * 100))} %`
+}
+
 export const time = (millis: number): string => new Date(millis).toISOString().replace("T", " ").slice(0, 19)
 
 /** A time as "5 min ago"; as a date if it is 30 days ago or more, or in the future. */

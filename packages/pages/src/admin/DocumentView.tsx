@@ -119,11 +119,11 @@ export const DocumentView = ({
           >
             <Table
               caption={`Events of ${documentId}`}
-              head={["Version#", "Time (UTC)", "Event", "Author", "Clock#", "Origin", "Chain"]}
+              head={["Version#", "Time (UTC)", "Event", "Author", "Clock#", "Size#", "Origin", "Chain"]}
               empty="No events."
             >
               {held.toReversed().map((event) => {
-                const { chain, origin, recordedAt, type, version } = event
+                const { chain, origin, payloadBytes, recordedAt, type, version } = event
                 const { clock, pubKey } = factsOf(event)
                 return (
                   <tr key={version} class={version === selected ? "selected" : ""}>
@@ -136,6 +136,7 @@ export const DocumentView = ({
                     <th scope="row">{type}</th>
                     <td class="mono">{pubKey === undefined ? "" : short(pubKey)}</td>
                     <td class="right number">{clock ?? ""}</td>
+                    <td class="right number">{payloadBytes === null ? "" : bytes(payloadBytes)}</td>
                     <td class="mono">{short(origin, 22)}</td>
                     <td class="mono">{short(chain, 12)}</td>
                   </tr>
@@ -169,6 +170,7 @@ const EventFacts = ({ event }: { readonly event: Event }) => {
     ["author", pubKey],
     ["snapshot", snapshotId ?? refSnapshotId],
     ["parent proof", parentSnapshotProof],
+    ["payload", event.payloadBytes === null ? undefined : bytes(event.payloadBytes)],
     ["payload hash", event.payloadHash || undefined],
     ["chain", event.chain]
   ]

@@ -2,9 +2,10 @@
 import { useState } from "preact/hooks"
 import { type Answers, get, part } from "./api.ts"
 import { Charts } from "./Charts.tsx"
-import { ago, bytes, number } from "./format.ts"
+import { ago, bytes, number, share } from "./format.ts"
+import { QUOTA_PARTS } from "./libraryDeeds.ts"
 import type { Samples } from "./metrics.ts"
-import { Facts, Loading, Panel, Problem, Table } from "./parts.tsx"
+import { Facts, Loading, Panel, Problem, QuotaMeter, Table } from "./parts.tsx"
 import { hrefOf, usePolled } from "./state.ts"
 
 type Library = Answers["Library"]
@@ -16,8 +17,15 @@ const orders = {
   changed: { label: "last activity", compare: (a: Library, b: Library) => b.updatedAt - a.updatedAt },
   size: { label: "size", compare: (a: Library, b: Library) => b.payloadBytes - a.payloadBytes },
   events: { label: "events", compare: (a: Library, b: Library) => b.events - a.events },
+  quota: { label: "quota", compare: (a: Library, b: Library) => shareOf(b) - shareOf(a) },
   name: { label: "name", compare: (a: Library, b: Library) => (a.libraryId < b.libraryId ? -1 : 1) }
 } as const
+
+const shareOf = ({ nearestQuota }: Library): number =>
+  nearestQuota === null || nearestQuota.use === 0
+    ? 0
+    : // Finite also if nothing may be used: the difference of two infinite shares would be no number.
+      Math.min(nearestQuota.use / nearestQuota.atMost, Number.MAX_VALUE)
 
 /** The first thousand. A longer list is reached by name. */
 const readLibraries = () => get<ReadonlyArray<Library>>(`/libraries?limit=${PAGE}`)
@@ -84,12 +92,12 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
         ) : (
           <Table
             caption="All libraries"
-            head={["Library", "Size#", "Events#", "Streams#", "Connections#", "Last activity"]}
+            head={["Library", "Size#", "Events#", "Streams#", "Connections#", "Quota", "Last activity"]}
             empty={
               filter === "" ? "No library yet. The first client of a library makes it." : "No library has such a name."
             }
           >
-            {found.slice(0, SHOWN).map(({ events, libraryId, payloadBytes, streams, updatedAt }) => (
+            {found.slice(0, SHOWN).map(({ events, libraryId, nearestQuota, payloadBytes, streams, updatedAt }) => (
               <tr key={libraryId}>
                 <th scope="row">
                   <a href={hrefOf("libraries", libraryId)}>{libraryId}</a>
@@ -98,6 +106,9 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
                 <td class="right number">{number(events)}</td>
                 <td class="right number">{number(streams)}</td>
                 <td class="right number">{connected.get(libraryId) ?? ""}</td>
+                <td>
+                  <NearestQuota libraryId={libraryId} nearest={nearestQuota} />
+                </td>
                 <td>{ago(updatedAt)}</td>
               </tr>
             ))}
@@ -111,6 +122,25 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
         />
       </Panel>
     </>
+  )
+}
+
+/** The part of its quota that a library is nearest to. */
+const NearestQuota = ({
+  libraryId,
+  nearest
+}: {
+  readonly libraryId: string
+  readonly nearest: Library["nearestQuota"]
+}) => {
+  if (nearest === null) return <>not known</>
+  const { atMost, part: name, use } = nearest
+  const label = QUOTA_PARTS.find(([one]) => one === name)?.[1] ?? name
+  return (
+    <span class="nearest" title={`${label}: ${number(use)} of ${number(atMost)}`}>
+      <QuotaMeter label={`${label} of ${libraryId} in use`} use={use} atMost={atMost} /> {share(use, atMost)}{" "}
+      <span class="muted">{label.toLowerCase()}</span>
+    </span>
   )
 }
 

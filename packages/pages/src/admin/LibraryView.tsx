@@ -14,7 +14,7 @@ import {
   revokeDeed,
   suspendDeed
 } from "./libraryDeeds.ts"
-import { Badge, Crumbs, Facts, Loading, Panel, Problem, Table } from "./parts.tsx"
+import { Badge, Crumbs, Facts, Loading, Panel, Problem, QuotaMeter, Table } from "./parts.tsx"
 import { Replicas } from "./Replicas.tsx"
 import { hrefOf, usePolled } from "./state.ts"
 
@@ -222,18 +222,7 @@ const Quota = ({ libraryId }: { readonly libraryId: string }) => {
                 <th scope="row">{label}</th>
                 <td class="right number">{used === undefined ? "" : text(used)}</td>
                 <td class="right number">{isOwn ? <strong>{text(most)}</strong> : text(most)}</td>
-                <td>
-                  {used !== undefined && (
-                    <meter
-                      aria-label={`${label} in use`}
-                      min={0}
-                      max={Math.max(most, 1)}
-                      high={most * 0.8}
-                      optimum={0}
-                      value={Math.min(used, most)}
-                    />
-                  )}
-                </td>
+                <td>{used !== undefined && <QuotaMeter label={`${label} in use`} use={used} atMost={most} />}</td>
                 <td class="muted">{isOwn ? "an operator" : "the server"}</td>
               </tr>
             )

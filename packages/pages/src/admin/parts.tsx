@@ -73,6 +73,26 @@ export const Badge = ({
   readonly children: ComponentChildren
 }) => <span class={`badge ${kind}`}>{children}</span>
 
+/** How much of a part of a quota is in use. */
+export const QuotaMeter = ({
+  atMost,
+  label,
+  use
+}: {
+  readonly atMost: number
+  readonly label: string
+  readonly use: number
+}) => (
+  <meter
+    aria-label={label}
+    min={0}
+    max={Math.max(atMost, 1)}
+    high={atMost * 0.8}
+    optimum={0}
+    value={atMost === 0 && use > 0 ? 1 : Math.min(use, atMost)}
+  />
+)
+
 /** The failure of a view's last request. Its older figures stay. */
 export const Problem = ({ of }: { readonly of: Polled<unknown> }) =>
   of.error === undefined ? null : (

@@ -109,3 +109,19 @@ export const isSameChange = (a: QuotaChange, b: QuotaChange): boolean =>
 
 /** The share of a part above which a library or a document is near its quota. */
 export const NEAR_QUOTA = 0.8
+
+/** The use of one part of a quota. */
+export interface PartUse<Part extends keyof Quota = keyof Quota> {
+  readonly part: Part
+  readonly use: number
+  readonly atMost: number
+}
+
+/** The part of which the largest share is used, among those whose use is given: the first of them, if several are alike. */
+export const nearestPart = <Part extends keyof Quota>(use: Pick<Quota, Part>, quota: Quota): PartUse<Part> =>
+  (Object.keys(use) as Array<Part>)
+    .map((part) => ({ part, use: use[part], atMost: quota[part] }))
+    .reduce((nearest, each) => (shareOf(each) > shareOf(nearest) ? each : nearest))
+
+/** Infinite if something is used of a part of which nothing may be. */
+const shareOf = ({ atMost, use }: PartUse): number => (use === 0 ? 0 : use / atMost)

@@ -16,6 +16,7 @@ import { revoke } from "../../src/admin/Revocation.ts"
 import { libraryAdministration } from "../../src/domain/Administration.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
 import { defaultQuota } from "../../src/domain/Quota.ts"
+import { place } from "../../src/domain/Stream.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
@@ -67,9 +68,10 @@ describe("the API of operators", () => {
       const document = yield* client.documents.show({ params })
       assert.strictEqual(document.activeSnapshotId, snapshot.publicData.snapshotId)
       const events = yield* client.documents.events({ params, query: { after: 1 } })
+      const [stored] = yield* server.log.read({ libraryId: notes, streamId: "diary" }, { after: 1 })
       assert.deepStrictEqual(
-        events.map(({ type, version, chain }) => ({ type, version, chain })),
-        [{ type: "UpdateStored", version: 2, chain: document.chain }]
+        events.map(({ type, version, chain, payloadBytes }) => ({ type, version, chain, payloadBytes })),
+        [{ type: "UpdateStored", version: 2, chain: document.chain, payloadBytes: stored!.payload!.byteLength }]
       )
       assert.deepInclude(yield* client.server.statistics({ query: {} }), {
         libraries: 1,
@@ -77,6 +79,44 @@ describe("the API of operators", () => {
         evictedDocuments: 0
       })
       assert.include(yield* client.server.metrics({}), "sealog_connections")
+    })
+  )
+
+  it.live("lists each library with the part of its quota that it is nearest to", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* start
+      const library = libraryOn(server, "groceries")
+      const connected = yield* connectVerdant(library, yield* library.token({ userId: "ada" }))
+      const replica = makeReplica()
+      yield* registerReplica(connected, replica)
+      connected.send(replica.op(replica.operation("item/x", initialize({}))))
+      yield* connected.next("server-ack")
+      const writer = yield* connectRaw({ url: server.url, documentId: "diary", token: yield* server.token("notes") })
+      writer.send(snapshotMessage(makeAuthor(), { docId: "diary" }))
+      yield* writer.next("snapshot-saved")
+
+      const nearest = Effect.map(client.libraries.list({ query: {} }), (all) => all.map((one) => one.nearestQuota))
+      assert.deepStrictEqual(yield* nearest, [
+        { part: "events", use: (yield* server.log.use(library.id)).events, atMost: defaultQuota.events },
+        { part: "documents", use: 1, atMost: defaultQuota.documents }
+      ])
+      // The stream of a library's administration is no document.
+      const setQuota = (quota: { readonly documents: number; readonly events: number }) =>
+        client.libraries.setQuota({ params: { libraryId: notes }, payload: { quota } })
+      yield* setQuota({ documents: 4, events: 10 })
+      assert.deepStrictEqual((yield* nearest)[1], { part: "documents", use: 1, atMost: 4 })
+      yield* setQuota({ documents: 0, events: 10 })
+      assert.deepStrictEqual((yield* nearest)[1], { part: "documents", use: 1, atMost: 0 })
+
+      // A library whose administration is damaged does not keep the others from being listed.
+      const key = libraryAdministration(notes)
+      const [head] = yield* server.log.heads([key])
+      const damaged = { type: "QuotaSet", data: { documents: "many" }, payloadHash: "" as const, checkpoint: false }
+      const event = place(key, head!, damaged, "test", 1000)
+      yield* server.log.append([{ key, expectedVersion: head!.version, events: [{ event, payload: null }] }])
+      const [groceries, unknown] = yield* nearest
+      assert.strictEqual(groceries?.part, "events")
+      assert.isNull(unknown)
     })
   )
 

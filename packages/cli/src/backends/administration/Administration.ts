@@ -10,6 +10,7 @@ import type {
   EvictedDocument,
   LibraryDetails,
   LibraryUse,
+  ListedLibrary,
   LoggedEvent,
   PrunedDocument,
   PruneOptions,
@@ -20,7 +21,7 @@ import type {
   Statistics,
   VerdantInfo
 } from "@sealog/server/admin"
-import type { DocumentId, LibraryId, LibrarySummary } from "@sealog/server/ports"
+import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import type * as Effect from "effect/Effect"
 
 type Deed<A> = Effect.Effect<A, unknown>
@@ -63,7 +64,8 @@ export interface Deletion {
 
 /** A deed about a library that the log does not hold fails with `NO_SUCH_LIBRARY`. */
 export interface Administration {
-  readonly libraries: Deed<ReadonlyArray<LibrarySummary>>
+  /** On a database, the parts of a quota that no operator set are those of `defaultQuota`. */
+  readonly libraries: Deed<ReadonlyArray<ListedLibrary>>
   readonly library: (libraryId: LibraryId) => Deed<LibraryDetails & { readonly suspended: boolean }>
   /** undefined: the library has no Verdant data. */
   readonly verdant: (libraryId: LibraryId) => Deed<VerdantInfo | undefined>

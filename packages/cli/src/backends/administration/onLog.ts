@@ -11,6 +11,7 @@ import {
   isSuspended,
   libraryInfo,
   listDocuments,
+  makeNearestQuotas,
   prune,
   quotaOf,
   quotaUse,
@@ -25,12 +26,16 @@ import {
 } from "@sealog/server/admin"
 import type { BlobStore, EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import { listLibraries } from "@sealog/server/ports"
+import { chunksOf } from "effect/Array"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import { noSuchDocument, noSuchLibrary } from "../../output/notFound.ts"
 import { requireLibrary } from "../knownLibrary.ts"
 import { orLibraryDamaged } from "../readVerdant.ts"
 import type { Administration, Change } from "./Administration.ts"
+
+/** Libraries whose quotas are asked for at a time. */
+const PAGE = 500
 
 interface Options<E> {
   /** The store of uploaded files; undefined: servers delete the files. */
@@ -56,7 +61,13 @@ export const onLog = <E>({ files, size }: Options<E>) =>
     const deletionOf = (dryRun: boolean) => ({ filesDeleted: files !== undefined && !dryRun })
 
     return {
-      libraries: on(listLibraries()),
+      libraries: on(
+        Effect.gen(function* () {
+          const withNearestQuotas = yield* makeNearestQuotas()
+          const pages = chunksOf(yield* listLibraries(), PAGE)
+          return (yield* Effect.forEach(pages, withNearestQuotas)).flat()
+        })
+      ),
       library: (libraryId) =>
         on(
           Effect.gen(function* () {

@@ -14,7 +14,7 @@ import {
 } from "effect/http-api"
 import { Reason } from "../../domain/Administration.ts"
 import { DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
-import { Quota } from "../../domain/Quota.ts"
+import { QUOTA_PARTS, Quota } from "../../domain/Quota.ts"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
 
 // ------------------------------------------------------------------------------------------------------------- errors
@@ -77,7 +77,12 @@ const Library = Schema.Struct({
   streams: Count,
   events: Count,
   payloadBytes: Count,
-  updatedAt: Time
+  updatedAt: Time,
+  /**
+   * The part of its quota that the library is nearest to, of those that a list knows: documents, events and payload bytes.
+   * null: it is not known, because the stream with the library's own quota is damaged.
+   */
+  nearestQuota: Schema.NullOr(Schema.Struct({ part: Schema.Literals(QUOTA_PARTS), use: Count, atMost: Count }))
 })
 
 const LibraryDetails = Schema.Struct({
@@ -123,6 +128,11 @@ const Event = Schema.Struct({
   origin: Schema.String,
   recordedAt: Time,
   payloadHash: Schema.String,
+  /**
+   * The size of the payload when it was stored. null: the event has none, or a server of before 29 November 2026 stored it and
+   * did not note its size.
+   */
+  payloadBytes: Schema.NullOr(Count),
   /** The hash over this event and all before it. */
   chain: Schema.String,
   data: Schema.Json

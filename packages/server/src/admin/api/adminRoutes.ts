@@ -32,6 +32,7 @@ import { evict } from "../Eviction.ts"
 import { showDocument, showLibrary } from "../Inspect.ts"
 import { documentSnapshot, forceTruant } from "../InspectVerdant.ts"
 import { quotaOf, quotaUse, resetQuota, setQuota } from "../LibraryQuota.ts"
+import { makeNearestQuotas } from "../NearestQuota.ts"
 import { prune } from "../Pruning.ts"
 import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from "../Revocation.ts"
 import { statistics } from "../Statistics.ts"
@@ -104,91 +105,98 @@ const isTokenRevoked = Effect.fnUntraced(function* (
 // ----------------------------------------------------------------------------------------------------------- handlers
 
 const libraries = (options: AdminRoutesOptions) =>
-  HttpApiBuilder.group(AdminApi, "libraries", (handlers) =>
-    handlers.handleAll({
-      list: ({ query: { after, limit = PAGE } }) =>
-        EventLog.use((log) => orUnavailable(log.libraries({ limit, ...(after !== undefined && { after }) }))).pipe(
-          Effect.map((page) => page.filter(({ libraryId }) => !libraryId.startsWith("@")))
-        ),
-      show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-        const details = yield* orUnavailable(showLibrary(libraryId))
-        if (details === undefined) return yield* noSuchLibrary(libraryId)
-        const [suspended, quota] = yield* orUnavailable(Effect.all([isSuspended(libraryId), quotaOf(libraryId)]))
-        return { ...details, suspended, quota }
-      }),
-      verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-        yield* knownLibrary(libraryId)
-        return (yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))) ?? null
-      }),
-      verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
-        yield* knownLibrary(libraryId)
-        const snapshot = yield* orDamaged(orUnavailable(documentSnapshot(libraryId, collection, id)))
-        if (snapshot === undefined) return yield* noSuchDocument(libraryId, `${collection}/${id}`)
-        return { snapshot: snapshot as Schema.Json }
-      }),
-      truant: Effect.fnUntraced(function* ({ params: { libraryId, replicaId } }) {
-        yield* knownLibrary(libraryId)
-        const changed = yield* orUnavailable(forceTruant(libraryId, replicaId))
-        if (changed) yield* noteDone("replica marked as truant", { libraryId, replicaId })
-        return { changed }
-      }),
-      evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
-        yield* knownLibrary(libraryId)
-        const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
-        const evicted = yield* orUnavailable(evict(target))
-        if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })
-        return { documents: evicted, filesDeleted: !dryRun && (yield* hasFiles) }
-      }),
-      delete: Effect.fnUntraced(function* ({ params: { libraryId }, payload }) {
-        const { documentId, dryRun = false } = payload
-        if (payload.newLibrary !== true) yield* knownLibrary(libraryId)
-        const target = { libraryId, ...(documentId !== undefined && { documentId }) }
-        const deleted = yield* orUnavailable(deleteForGood(target, { dryRun, by: yield* attributionOf(payload) }))
-        if (!dryRun) yield* noteDone("deleted", { libraryId, documentId, documents: deleted.length })
-        return { documents: deleted, filesDeleted: !dryRun && (yield* hasFiles) }
-      }),
-      allowAgain: ({ params: { libraryId }, payload }) => {
-        const { documentId } = payload
-        const target = { libraryId, ...(documentId !== undefined && { documentId }) }
-        return changeLibrary("allowed again", libraryId, payload, (_, by) =>
-          Effect.map(allowAgain(target, by), (streams) => streams > 0)
-        )
-      },
-      suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
-      resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),
-      revoke: ({ params: { libraryId }, payload: { whose, ...why } }) =>
-        changeLibrary("revoked", libraryId, why, (_, by) => {
-          const { tokenId, userId } = whose
-          return revoke(
-            { libraryId, ...(tokenId !== undefined ? { tokenId } : userId !== undefined ? { userId } : {}) },
-            by
-          )
+  HttpApiBuilder.group(
+    AdminApi,
+    "libraries",
+    Effect.fnUntraced(function* (handlers) {
+      const withNearestQuotas = yield* makeNearestQuotas(options.quota)
+      return handlers.handleAll({
+        list: ({ query: { after, limit = PAGE } }) =>
+          EventLog.use((log) => log.libraries({ limit, ...(after !== undefined && { after }) })).pipe(
+            Effect.map((page) => page.filter(({ libraryId }) => !libraryId.startsWith("@"))),
+            Effect.flatMap(withNearestQuotas),
+            orUnavailable
+          ),
+        show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+          const details = yield* orUnavailable(showLibrary(libraryId))
+          if (details === undefined) return yield* noSuchLibrary(libraryId)
+          const [suspended, quota] = yield* orUnavailable(Effect.all([isSuspended(libraryId), quotaOf(libraryId)]))
+          return { ...details, suspended, quota }
         }),
-      revocations: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-        yield* knownLibrary(libraryId)
-        return yield* orUnavailable(revocations(libraryId))
-      }),
-      forgetKeys: ({ params: { libraryId }, payload: { userId, ...why } }) =>
-        changeLibrary("signing keys forgotten", libraryId, why, (_, by) => forgetKeys(libraryId, userId, by)),
-      administration: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-        yield* knownLibrary(libraryId)
-        const events: Array<AdminAnswers["LoggedEvent"]> = []
-        const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
-          Effect.sync(() => void events.push(...page.map(asJson)))
-        )
-        // A library that no operator did anything to has no such stream.
-        yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
-        return events
-      }),
-      quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-        yield* knownLibrary(libraryId)
-        const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
-        return { quota, atMost: { ...quotaOfServer(options.quota), ...quota }, use }
-      }),
-      setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
-        changeLibrary("quota set", libraryId, why, (_, by) =>
-          quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by)
-        )
+        verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+          yield* knownLibrary(libraryId)
+          return (yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))) ?? null
+        }),
+        verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
+          yield* knownLibrary(libraryId)
+          const snapshot = yield* orDamaged(orUnavailable(documentSnapshot(libraryId, collection, id)))
+          if (snapshot === undefined) return yield* noSuchDocument(libraryId, `${collection}/${id}`)
+          return { snapshot: snapshot as Schema.Json }
+        }),
+        truant: Effect.fnUntraced(function* ({ params: { libraryId, replicaId } }) {
+          yield* knownLibrary(libraryId)
+          const changed = yield* orUnavailable(forceTruant(libraryId, replicaId))
+          if (changed) yield* noteDone("replica marked as truant", { libraryId, replicaId })
+          return { changed }
+        }),
+        evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
+          yield* knownLibrary(libraryId)
+          const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
+          const evicted = yield* orUnavailable(evict(target))
+          if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })
+          return { documents: evicted, filesDeleted: !dryRun && (yield* hasFiles) }
+        }),
+        delete: Effect.fnUntraced(function* ({ params: { libraryId }, payload }) {
+          const { documentId, dryRun = false } = payload
+          if (payload.newLibrary !== true) yield* knownLibrary(libraryId)
+          const target = { libraryId, ...(documentId !== undefined && { documentId }) }
+          const deleted = yield* orUnavailable(deleteForGood(target, { dryRun, by: yield* attributionOf(payload) }))
+          if (!dryRun) yield* noteDone("deleted", { libraryId, documentId, documents: deleted.length })
+          return { documents: deleted, filesDeleted: !dryRun && (yield* hasFiles) }
+        }),
+        allowAgain: ({ params: { libraryId }, payload }) => {
+          const { documentId } = payload
+          const target = { libraryId, ...(documentId !== undefined && { documentId }) }
+          return changeLibrary("allowed again", libraryId, payload, (_, by) =>
+            Effect.map(allowAgain(target, by), (streams) => streams > 0)
+          )
+        },
+        suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
+        resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),
+        revoke: ({ params: { libraryId }, payload: { whose, ...why } }) =>
+          changeLibrary("revoked", libraryId, why, (_, by) => {
+            const { tokenId, userId } = whose
+            return revoke(
+              { libraryId, ...(tokenId !== undefined ? { tokenId } : userId !== undefined ? { userId } : {}) },
+              by
+            )
+          }),
+        revocations: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+          yield* knownLibrary(libraryId)
+          return yield* orUnavailable(revocations(libraryId))
+        }),
+        forgetKeys: ({ params: { libraryId }, payload: { userId, ...why } }) =>
+          changeLibrary("signing keys forgotten", libraryId, why, (_, by) => forgetKeys(libraryId, userId, by)),
+        administration: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+          yield* knownLibrary(libraryId)
+          const events: Array<AdminAnswers["LoggedEvent"]> = []
+          const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
+            Effect.sync(() => void events.push(...page.map(asJson)))
+          )
+          // A library that no operator did anything to has no such stream.
+          yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
+          return events
+        }),
+        quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+          yield* knownLibrary(libraryId)
+          const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
+          return { quota, atMost: { ...quotaOfServer(options.quota), ...quota }, use }
+        }),
+        setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
+          changeLibrary("quota set", libraryId, why, (_, by) =>
+            quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by)
+          )
+      })
     })
   )
 
@@ -223,11 +231,18 @@ const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
       if (page.length === 0 && after === 0) return yield* noSuchDocument(libraryId, documentId)
       return page.map(({ event: { chain, data, origin, payloadHash, recordedAt, type, version } }) => ({
         ...{ version, type, origin, recordedAt, payloadHash, chain },
+        payloadBytes: storedBytesOf(data),
         data: data as Schema.Json
       }))
     })
   })
 )
+
+/** The size that an event's data notes. The data of a damaged event may be any JSON. */
+const storedBytesOf = (data: object | null): number | null =>
+  data !== null && "payloadBytes" in data && Number.isSafeInteger(data.payloadBytes)
+    ? (data.payloadBytes as number)
+    : null
 
 const server = ({ diskBytes }: AdminRoutesOptions) =>
   HttpApiBuilder.group(AdminApi, "server", (handlers) =>
