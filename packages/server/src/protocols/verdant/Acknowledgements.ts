@@ -86,8 +86,8 @@ export class Acknowledgements {
     return answer !== undefined && answer.generation === generation && answer.version > version
   }
 
-  /** Takes a client's acknowledgement. */
-  acknowledge(replicaId: ReplicaId, { nonce, timestamp }: Acknowledgement, now: number): void {
+  /** Takes a client's acknowledgement. Returns the timestamp before which the replica promises to send nothing more. */
+  acknowledge(replicaId: ReplicaId, { nonce, timestamp }: Acknowledgement, now: number): string | undefined {
     const { progress } = this
     const state = this.state()
     const replica = state.replicas.get(replicaId)
@@ -108,9 +108,9 @@ export class Acknowledgements {
         progress.settle(replicaId)
         if (this.cut !== undefined) progress.receive(state, replica, this.cut)
       }
-      if (isOfPlausibleVersion(timestamp, state.newest)) progress.promise(replicaId, timestamp, now)
       const version = this.acknowledgedBy(timestamp)
       if (version !== undefined) this.receiveUpTo(version)
+      return isOfPlausibleVersion(timestamp, state.newest) ? timestamp : undefined
     }
   }
 

@@ -34,6 +34,7 @@ import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
 import type { Present } from "./Presence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
+import { PromisesInOrder } from "./PromisesInOrder.ts"
 import type { LibraryRoom } from "./Rooms.ts"
 import { type SyncAnswer, syncAnswer } from "./SyncAnswer.ts"
 import * as Wire from "./Wire.ts"
@@ -164,6 +165,9 @@ class LibrarySession implements Session, Subscriber {
   /** The users who were present at the client's last sync. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
+  /** Operations were refused because the replica must be reset. The client is sent away, and comes back for the reset. */
+  private isResetting = false
+  private readonly promises: PromisesInOrder
   private readonly refusals: TokenBucket
 
   constructor(services: Services, room: LibraryRoom, client: Client, grant: Grant) {
@@ -174,6 +178,9 @@ class LibrarySession implements Session, Subscriber {
     this.inFlight = new InFlight(services.inFlight)
     this.isNew = client.isRealtime
     this.refusals = new TokenBucket(REFUSAL_LIMITS, services.now())
+    this.promises = new PromisesInOrder((replicaId, timestamp) =>
+      this.room.local.progress.promise(replicaId, timestamp, services.now())
+    )
     this.early = new EarlyOperations(services, {
       // A polling client sends them with its next sync.
       isGone: () => !client.isRealtime || this.hasLeft || client.isSentAway(),
@@ -350,7 +357,8 @@ class LibrarySession implements Session, Subscriber {
         return this.storeOperations(message)
       case "Ack": {
         const acknowledge = Effect.sync(() => {
-          this.acknowledgements.acknowledge(message.replicaId, message, services.now())
+          const promised = this.acknowledgements.acknowledge(message.replicaId, message, services.now())
+          if (promised !== undefined) this.promises.make(message.replicaId, promised)
           services.touch(room)
         })
         // Another process made the answer, and this one may not have read its content yet.
@@ -703,12 +711,16 @@ class LibrarySession implements Session, Subscriber {
         operations
       }
       inFlight.begin(length)
+      this.promises.begin()
       const respond = (outcome: Outcome<LibraryRefusal>) => {
         try {
           // A sync that waited for a restoration may be answered at this moment.
           this.answers.run(() => {
-            if (!this.answerOperations(command, outcome, last)) return
-            if (isAcknowledged && last !== undefined) client.send(Wire.serverAck(last))
+            const isStored = this.answerOperations(command, outcome, last)
+            this.promises.end(isStored)
+            if (!isStored) return
+            // It would cover the operations that were refused, too.
+            if (isAcknowledged && last !== undefined && !this.isResetting) client.send(Wire.serverAck(last))
             const { frames } = services
             if (frames.isOn) followAcknowledged(frames, this.sender, message, room.state().version, receivedAt)
           })
@@ -763,6 +775,7 @@ class LibrarySession implements Session, Subscriber {
     const { client, services } = this
     switch (refusal._tag) {
       case "MustReset":
+        this.isResetting = true
         return services.run(
           Effect.andThen(
             this.submit({ _tag: "ForgetReplica", replicaId }),
