@@ -43,7 +43,7 @@ export const makeJobThreads = <Job, Result>(
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => new Pool(size, spawn)),
-      (pool) => Effect.promise(() => pool.close())
+      (pool) => Effect.suspend(() => (pool.isEmpty ? Effect.void : Effect.promise(() => pool.close())))
     ),
     (pool) => ({
       run: (job, transfer = []) =>
@@ -76,6 +76,10 @@ class Pool {
   /** The caller is gone. A job that has begun goes on, and its answer is dropped. */
   remove(waiting: Waiting): void {
     this.waiting = this.waiting.filter((other) => other !== waiting)
+  }
+
+  get isEmpty(): boolean {
+    return this.threads.size === 0
   }
 
   async close(): Promise<void> {
