@@ -1,11 +1,11 @@
 /**
- * What a connected replica promises, in the order of its messages. An acknowledgement with a timestamp promises that the replica
+ * The promises of a connected replica, in the order of its messages. An acknowledgement with a timestamp promises that the replica
  * sends nothing older. Its operations that came before the acknowledgement may be older, and wait for their commit: the
  * promise holds once they are stored. Otherwise the watermark passes them, and they are refused for a reset.
  */
 import type { ReplicaId } from "../../domain/verdant/Events.ts"
 
-/** Promises that may wait. One that is not kept only holds up the watermark, until the next. */
+/** Promises that may wait. A promise that is dropped holds up the watermark until the next one, and no more. */
 const MAX_HELD = 1000
 
 interface Held {

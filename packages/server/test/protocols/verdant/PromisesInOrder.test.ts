@@ -9,7 +9,7 @@ const make = () => {
   return { made, promises: new PromisesInOrder((_, timestamp) => made.push(timestamp)) }
 }
 
-describe("what a replica promises", () => {
+describe("a promise of a replica", () => {
   it("holds at once while nothing is in flight", () => {
     const { made, promises } = make()
     promises.make(replica, "a")
