@@ -6,6 +6,13 @@ import { surviveClosedOutput } from "./output/surviveClosedOutput.ts"
 const GRACE_MILLIS = 1000
 
 surviveClosedOutput()
+// Node ends with code 0 when nothing is left that it could wait for, also in the middle of a command.
+const endUnfinished = () => {
+  process.stderr.write("The command ended before its work was done, by a fault of its own. Run it again.\n")
+  process.exitCode = 1
+}
+process.once("beforeExit", endUnfinished)
 await execute({ dir: import.meta.url })
+process.off("beforeExit", endUnfinished)
 // A connection whose network answers no more keeps the process alive. The timer alone does not.
 setTimeout(() => process.exit(), GRACE_MILLIS).unref()

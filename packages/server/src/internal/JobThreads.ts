@@ -88,6 +88,8 @@ class Pool {
       Array.from(this.threads, ({ idle, worker }) => {
         clearTimeout(idle)
         const ended = new Promise((resolve) => worker.once("exit", resolve))
+        // Without this, a process with nothing else to do ends here, and what comes after the scope is never done.
+        worker.ref()
         worker.postMessage(END)
         return ended
       })

@@ -1,4 +1,6 @@
 /** Threads for jobs: each caller gets the answer to its own job, and a thread that ends fails its job alone. */
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
 import { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
 import { makeJobThreads } from "@sealog/server/internal/JobThreads"
@@ -10,9 +12,11 @@ interface Job {
   readonly fails?: boolean
 }
 
+const JOB_THREADS = new URL("../../src/internal/JobThreads.ts", import.meta.url).href
+
 /** A thread that answers with a length, and counts its own jobs. */
 const CODE = `
-const { answerJobs } = await import(${JSON.stringify(new URL("../../src/internal/JobThreads.ts", import.meta.url).href)})
+const { answerJobs } = await import(${JSON.stringify(JOB_THREADS)})
 let jobs = 0
 answerJobs(({ bytes, fails, length }) => {
   if (fails) throw new Error("a broken job")
@@ -20,8 +24,10 @@ answerJobs(({ bytes, fails, length }) => {
   return { result: { length: bytes === undefined ? length : bytes.length, jobs }, transfer: [] }
 })`
 
+const THREAD = `data:text/javascript,${encodeURIComponent(CODE)}`
+
 const started = (workers: Array<Worker>) => () => {
-  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(CODE)}`))
+  const worker = new Worker(new URL(THREAD))
   workers.push(worker)
   return worker
 }
@@ -49,6 +55,23 @@ describe("threads for jobs", () => {
         lengths
       )
       assert.lengthOf(workers, 2)
+    })
+  )
+
+  it.live("are waited for at the end, also by a process that has nothing else to do", () =>
+    Effect.gen(function* () {
+      const code = `
+        import { Worker } from "node:worker_threads"
+        import { Effect } from ${JSON.stringify(import.meta.resolve("effect"))}
+        import { makeJobThreads } from ${JSON.stringify(JOB_THREADS)}
+        const start = () => new Worker(new URL(${JSON.stringify(THREAD)}))
+        const job = Effect.flatMap(makeJobThreads(1, start), (threads) => threads.run({ length: 1 }))
+        await Effect.runPromise(Effect.scoped(job))
+        console.log("the scope is closed")`
+      const { stdout } = yield* Effect.promise(() =>
+        promisify(execFile)(process.execPath, ["--input-type=module", "--eval", code])
+      )
+      assert.strictEqual(stdout, "the scope is closed\n")
     })
   )
 
