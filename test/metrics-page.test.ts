@@ -50,7 +50,10 @@ describe("the pages of metrics", () => {
   )
 
   it("every limit of the page names a metric, or says that there is none", () => {
-    const tables = read("docs/limits.md").split("\n## Memory")[0]!.match(/^\| limit .*\n(\|.*\n)+/gm) ?? []
+    const tables =
+      read("docs/limits.md")
+        .split("\n## Memory")[0]!
+        .match(/^\| limit .*\n(\|.*\n)+/gm) ?? []
     const limits = tables.flatMap((table) => table.trim().split("\n").slice(2))
     assert.isAbove(limits.length, 50)
     for (const row of limits) assert.match(row.split("|").at(-2) ?? "", /sealog_|^ none: |^ the same /, row)
