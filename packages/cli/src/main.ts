@@ -12,6 +12,8 @@ const endUnfinished = () => {
   process.exitCode = 1
 }
 process.once("beforeExit", endUnfinished)
+// The reader of the output has gone, and oclif waits for it in vain.
+process.stdout.once("error", () => void process.off("beforeExit", endUnfinished))
 await execute({ dir: import.meta.url })
 process.off("beforeExit", endUnfinished)
 // A connection whose network answers no more keeps the process alive. The timer alone does not.
