@@ -73,7 +73,8 @@ export const makeNetwork = (cookie?: string): Network => {
     askApp: async (ask) => {
       underWay += 1
       try {
-        return await ask()
+        // As a browser does when the server has just closed the kept connection of a request.
+        return await ask().catch(ask)
       } finally {
         underWay -= 1
       }
