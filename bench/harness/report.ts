@@ -29,7 +29,7 @@ export const shortly = (row: Row): string =>
     .map(([name, value]) => `${name} ${show(value)}`)
     .join(", ")
 
-export const printTable = (rows: ReadonlyArray<Row>): void => {
+const printTable = (rows: ReadonlyArray<Row>): void => {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   console.log(`| ${columns.join(" | ")} |\n|${columns.map(() => " --- |").join("")}`)
   for (const row of rows) console.log(`| ${columns.map((column) => show(row[column])).join(" | ")} |`)

@@ -90,12 +90,10 @@ const documents = new Map<string, Document>()
 const receive = (author: WebSocket, document: Document, text: string): void => {
   const message = decode(text)
   if (message._tag === "Snapshot") {
-    const { snapshotId } = JSON.parse(text).publicData
-    author.send(JSON.stringify({ type: "snapshot-saved", snapshotId }))
+    author.send(JSON.stringify({ type: "snapshot-saved", snapshotId: message.snapshotId }))
   }
   if (message._tag !== "Update") return
-  const { clock, refSnapshotId } = JSON.parse(text).publicData
-  const update = { author, document, text, snapshotId: refSnapshotId, clock }
+  const update = { author, document, text, snapshotId: message.refSnapshotId, clock: message.clock }
   if (pool === undefined) return store(update)
   pool.verify([message.signed], ([isGenuine]) => {
     if (isGenuine) store(update)
