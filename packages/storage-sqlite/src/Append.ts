@@ -4,7 +4,7 @@
  */
 import type { DatabaseSync } from "node:sqlite"
 import type { Append, StreamKey } from "@sealog/server/ports"
-import { PayloadCodec } from "@sealog/server/storage"
+import { nextTurn, PayloadCodec } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqliteClient } from "#driver"
 import { insert, judge, type PackedAppend, prepare, type Statements } from "./AppendStatements.ts"
@@ -86,9 +86,6 @@ const isLarge = (batch: ReadonlyArray<PackedAppend>): boolean => {
 
 /** Payloads that one slice of a purge deletes, and their bytes; a larger one is a slice of its own. Some milliseconds. */
 const [PURGED_ROWS, PURGED_BYTES] = [100, 256 * 1024] as const
-
-/** Waits for the next turn of the event loop. */
-export const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const SELECT_PURGED = `SELECT e.version, e.position, p.bytes FROM events e JOIN payloads p ON p.position = e.position
   WHERE e.stream_number = ? AND e.version >= ? AND e.version < ? ORDER BY e.version LIMIT ${PURGED_ROWS}`

@@ -1,5 +1,4 @@
 /** Checks whether a file holds a log that a server can rely on. Changes nothing. */
-
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { errorText, type Finding, rootCauseOf } from "@sealog/server/storage"

@@ -7,6 +7,7 @@ import {
   hashText,
   type LibraryRow,
   librarySummaryOf,
+  nextTurn,
   PayloadCodec,
   type PlacedEventRow,
   placedEventsOf,
@@ -17,7 +18,7 @@ import {
 } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { keysJson, makeAppend, nextTurn } from "./Append.ts"
+import { keysJson, makeAppend } from "./Append.ts"
 import { COUNTED_STREAMS, type StreamSize, SUM_OF_SLICE, slicesOf } from "./PayloadSlices.ts"
 import { unavailable } from "./Unavailable.ts"
 

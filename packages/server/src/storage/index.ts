@@ -7,6 +7,7 @@ export { type Medium, makeTransportSignals } from "../adapters/TransportSignals.
 export { errorText } from "../domain/errorText.ts"
 export { advance, emptyHead, place, purgesBefore } from "../domain/Stream.ts"
 export { type Answer, answerJobs, type JobThreads, makeJobThreads } from "../internal/JobThreads.ts"
+export { nextTurn } from "../internal/nextTurn.ts"
 export type { Finding } from "./Diagnosis.ts"
 export {
   type EventRow,
