@@ -31,14 +31,20 @@ const migratedCluster = Effect.gen(function* () {
   return new URL(cluster.url)
 })
 
+/** A server whose database is behind such a network, and how clients connect to it. */
+const serverBehindBlackHole = Effect.gen(function* () {
+  const url = yield* migratedCluster
+  const network = yield* startBlackHole(Number(url.port))
+  url.port = String(network.port)
+  const server = yield* spawnServer(url.href)
+  const options = { url: server.url, documentId: DOCUMENT, token: yield* mintToken(randomName()) }
+  return { network, options, server }
+})
+
 describe("a server whose network to the database swallows all bytes", () => {
   it.live("is not ready, gives its commit up, and goes on after the network is back", () =>
     Effect.gen(function* () {
-      const url = yield* migratedCluster
-      const network = yield* startBlackHole(Number(url.port))
-      url.port = String(network.port)
-      const server = yield* spawnServer(url.href)
-      const options = { url: server.url, documentId: DOCUMENT, token: yield* mintToken(randomName()) }
+      const { network, options, server } = yield* serverBehindBlackHole
       const open = (i: number) => Effect.scoped(connectRaw({ ...options, documentId: `document-${i}` }))
       yield* Effect.forEach(Array(DOCUMENTS).keys(), open, { concurrency: "unbounded", discard: true })
       const author = makeAuthor()
@@ -76,11 +82,7 @@ describe("a server whose network to the database swallows all bytes", () => {
 
   it.live("ends when it is told to, whether the network heals or not", () =>
     Effect.gen(function* () {
-      const url = yield* migratedCluster
-      const network = yield* startBlackHole(Number(url.port))
-      url.port = String(network.port)
-      const server = yield* spawnServer(url.href)
-      const options = { url: server.url, documentId: DOCUMENT, token: yield* mintToken(randomName()) }
+      const { network, options, server } = yield* serverBehindBlackHole
       const author = makeAuthor()
       const writer = yield* connectRaw(options)
       network.swallow()

@@ -7,7 +7,7 @@ import type { Health } from "@sealog/server"
 import { Array, Effect, Schedule } from "effect"
 import { vi } from "vitest"
 import { freePort } from "../support/network/freePort.ts"
-import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { connectPair, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { mintToken, runCommand, type ServerProcess, spawnServer } from "../support/servers/ServerProcess.ts"
 import { scrape } from "../support/servers/scrape.ts"
 import { randomName } from "../support/servers/TestServer.ts"
@@ -54,15 +54,7 @@ const connectAll = Effect.fnUntraced(function* ({ url }: ServerProcess) {
   const token = yield* mintToken(randomName())
   const documents = yield* Effect.forEach(
     Array.range(1, DOCUMENTS),
-    (number) =>
-      Effect.gen(function* () {
-        const documentId = randomName()
-        const clients = yield* Effect.all(Array.makeBy(2, () => connectClient({ url, documentId, token })))
-        yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
-        clients[0]?.write(`document ${number}`)
-        yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
-        return clients
-      }),
+    (number) => connectPair({ url, token }, `document ${number}`),
     { concurrency: 4 }
   )
   return documents

@@ -4,7 +4,7 @@ import { PgStorage } from "@sealog/storage-pg"
 import { Array, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { vi } from "vitest"
-import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { connectPair, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
@@ -27,11 +27,7 @@ for (const balancer of balancers) {
 
           const documents = yield* Effect.forEach(Array.range(1, 12), (number) =>
             Effect.gen(function* () {
-              const documentId = randomName()
-              const clients = yield* Effect.all(Array.makeBy(2, () => connectClient({ url, documentId, token })))
-              yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
-              clients[0]?.write(`document ${number}`)
-              yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
+              const clients = yield* connectPair({ url, token }, `document ${number}`)
               clients[1]?.write("and more")
               yield* untilAll(clients, "both have both", (client) => client.isSettled() && client.list().length === 2)
               return clients

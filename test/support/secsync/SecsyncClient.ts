@@ -214,3 +214,14 @@ const makeClient = (options: SecsyncClientOptions): SecsyncClient & { readonly s
   }
   return { ...client, stop: () => actor.stop() }
 }
+
+/** Connects two clients to a new document, and waits until both have what the first of them writes. */
+export const connectPair = (server: Pick<SecsyncClientOptions, "url" | "token">, text: string) =>
+  Effect.gen(function* () {
+    const documentId = crypto.randomUUID()
+    const clients = yield* Effect.all([1, 2].map(() => connectClient({ ...server, documentId })))
+    yield* untilAll(clients, "both have loaded", (client) => client.isSettled())
+    clients[0]?.write(text)
+    yield* untilAll(clients, "both have it", (client) => client.isSettled() && client.list().length === 1)
+    return clients
+  })

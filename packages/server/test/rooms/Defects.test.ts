@@ -133,6 +133,18 @@ const makeWakeups = Effect.gen(function* () {
   return { signals, listening, wake: PubSub.publish(wakeups, "all") }
 })
 
+/** A room that lacks an event of another process, and a session that is subscribed to it. */
+const behindAnotherProcess = Effect.fnUntraced(function* (
+  rooms: Rooms<number, number, "zero", null>,
+  log: EventLog["Service"]
+) {
+  const room = yield* rooms.get(key)
+  const session = makeSession("a")
+  yield* room.subscribe(session)
+  yield* appendForeign(log, 13)
+  return { room, session }
+})
+
 const storedIn = (log: EventLog["Service"]) =>
   Effect.map(log.read(key, { after: 0 }), (events) => events.map(({ event }) => numberOf(event)))
 
@@ -306,10 +318,7 @@ describe("a room whose state is in doubt", () => {
   it.effect("is dropped when an event of another process cannot be applied, and serves again when it can", () =>
     withRooms((rooms, trouble, log) =>
       Effect.gen(function* () {
-        const room = yield* rooms.get(key)
-        const session = makeSession("a")
-        yield* room.subscribe(session)
-        yield* appendForeign(log, 13)
+        const { room, session } = yield* behindAnotherProcess(rooms, log)
         trouble.place = "evolve"
         assert.strictEqual((yield* submit(room, 0))._tag, "Failed")
         assert.deepStrictEqual([session.failures, room.isDropped()], [1, true])
@@ -327,10 +336,7 @@ describe("a room whose state is in doubt", () => {
   it.effect("closes its sessions when the frame of another process's event cannot be made, and goes on", () =>
     withRooms((rooms, trouble, log) =>
       Effect.gen(function* () {
-        const room = yield* rooms.get(key)
-        const session = makeSession("a")
-        yield* room.subscribe(session)
-        yield* appendForeign(log, 13)
+        const { room, session } = yield* behindAnotherProcess(rooms, log)
         trouble.place = "frame"
         assert.strictEqual((yield* submit(room, 1))._tag, "Stored")
         assert.deepStrictEqual([session.failures, session.failedFor, session.delivered], [1, "defect", []])
