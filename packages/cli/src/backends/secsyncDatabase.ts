@@ -1,5 +1,4 @@
 /** The Postgres database of a secsync-server, with the Prisma schema of its setup guide. It is read, never written. */
-
 import { type SecsyncTables, SecsyncUnreadable } from "@sealog/server/admin"
 import { PgStorage } from "@sealog/storage-pg"
 import * as Effect from "effect/Effect"

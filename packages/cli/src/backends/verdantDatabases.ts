@@ -1,5 +1,4 @@
 /** The data of a Verdant server: a SQLite file per library, and a folder of uploaded files. They are read, never written. */
-
 import { createReadStream, readdirSync } from "node:fs"
 import { lstat } from "node:fs/promises"
 import { join, resolve, sep } from "node:path"

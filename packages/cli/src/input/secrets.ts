@@ -1,5 +1,4 @@
 /** Token secrets come from the environment or a file, never from a flag, which every user of the machine can read. */
-
 import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"

@@ -1,5 +1,4 @@
 /** The file of settings, `sealog.toml`: its keys are the names of `serve`'s flags, and stand for their variables. */
-
 import { readFileSync } from "node:fs"
 import { parse, TomlError, type TomlValue } from "smol-toml"
 import { CliFailure } from "../output/CliFailure.ts"

@@ -1,5 +1,4 @@
 /** The input of a command: a file, or stdin. */
-
 import { open } from "node:fs/promises"
 import * as Stream from "effect/Stream"
 import { CliFailure } from "../output/CliFailure.ts"

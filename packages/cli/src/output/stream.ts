@@ -1,5 +1,4 @@
 /** Output larger than memory: each write waits until the stream has taken the one before. */
-
 import { createWriteStream, statSync } from "node:fs"
 import { rename, rm } from "node:fs/promises"
 import type { Writable } from "node:stream"

@@ -1,5 +1,4 @@
 /** Signed requests to one bucket (Signature Version 4). Retries while the service is busy or the network fails. */
-
 import { createHash } from "node:crypto"
 import { AwsV4Signer } from "aws4fetch"
 import { type Duration, Effect, Schedule, Schema, type Scope } from "effect"

@@ -8,7 +8,6 @@
  * An entry is the head that a stream had. A later entry of the same stream takes its place. Entries are never removed, so that each
  * tree continues the one before. One process writes to a folder.
  */
-
 import { mkdir, open, readdir, readFile, rename } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Schema } from "effect"

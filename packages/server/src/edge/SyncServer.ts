@@ -9,7 +9,6 @@
  * )
  * ```
  */
-
 import { createServer } from "node:http"
 import { Context, Effect, Layer } from "effect"
 import type { HttpRouter } from "effect/http"

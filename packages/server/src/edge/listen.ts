@@ -1,5 +1,4 @@
 /** Listens for connections until the scope closes. */
-
 import type { AddressInfo, Server } from "node:net"
 import { Effect, Schema } from "effect"
 import { errorText } from "../domain/errorText.ts"

@@ -2,7 +2,6 @@
  * The store of files' bytes, under keys that the server makes. A store knows neither the names of files, nor their users, nor
  * references to them. All implementations pass the suite in `@sealog/server/testing`.
  */
-
 import { Context, Effect, Schema, type Scope, Stream } from "effect"
 import { startBlake2b256 } from "../domain/Blake2b.ts"
 import { errorText } from "../domain/errorText.ts"

@@ -2,7 +2,6 @@
  * The append-only event log. A storage compares integers and keys and stores bytes; it decides no rule of a protocol. All
  * implementations pass the suite in `@sealog/server/testing`.
  */
-
 import { Context, type Effect, Schema } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { errorText } from "../domain/errorText.ts"

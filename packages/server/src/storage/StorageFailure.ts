@@ -5,7 +5,6 @@
  * A defect is a fault of this project's code or damaged data; another try would fail as well, so the fiber dies. Of damaged data
  * it dies with `LogDamaged`.
  */
-
 import { type Duration, Effect } from "effect"
 import { errorText } from "../domain/errorText.ts"
 import { LogDamaged, StorageUnavailable } from "../ports/EventLog.ts"

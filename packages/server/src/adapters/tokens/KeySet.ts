@@ -2,7 +2,6 @@
  * The public keys that verify tokens, as a JSON Web Key Set (RFC 7517) in a file or at a URL. One fiber loads them: at the
  * start, at an interval, and when a token names a key that is not there. Through an outage it keeps the keys that it has.
  */
-
 import { readFile, stat } from "node:fs/promises"
 import { Clock, Deferred, Duration, Effect, Queue, Result } from "effect"
 import type { JSONWebKeySet } from "jose"

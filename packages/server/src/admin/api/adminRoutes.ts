@@ -2,7 +2,6 @@
  * The server's side of `AdminApi`, as routes for `SyncServer`. Each handler calls the same function as the command of the same
  * name, so that an operator may do neither more nor less than with `sync-admin` on the database.
  */
-
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Effect, Layer, Option, Queue, Redacted, type Schema, Stream } from "effect"
 import { HttpApiBuilder } from "effect/http-api"

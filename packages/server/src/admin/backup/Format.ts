@@ -8,7 +8,6 @@
  *
  * Nothing that was written is changed. docs/backup.md describes it for operators.
  */
-
 import { randomBytes } from "node:crypto"
 import { promisify } from "node:util"
 import { constants, zstdCompress, zstdDecompress } from "node:zlib"

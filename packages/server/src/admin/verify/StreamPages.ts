@@ -1,5 +1,4 @@
 /** Reads a stream page by page, so that no more than a page is in memory. */
-
 import { Effect, Result } from "effect"
 import { errorText } from "../../domain/errorText.ts"
 import { emptyHead, purgesBefore, type StreamEvent, type StreamHead, type StreamKey } from "../../domain/Stream.ts"

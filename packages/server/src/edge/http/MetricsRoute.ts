@@ -2,7 +2,6 @@
  * `GET /metrics`: every metric in Prometheus' text format. It is served on a port of its own, or on the server's port to a
  * scraper that sends the token; otherwise it is answered with 404.
  */
-
 import { createHash, timingSafeEqual } from "node:crypto"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
