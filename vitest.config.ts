@@ -44,7 +44,11 @@ const citus = {
     fileParallelism: false,
     globalSetup: ["test/support/storage/postgresForAll.ts"],
     provide: { storage: "Citus" as const },
-    include: ["test/citus/**/*.test.ts", "test/secsync/{Backup,Deletion,Eviction}.test.ts", "test/verdant/Sync.test.ts"]
+    include: [
+      "test/citus/**/*.test.ts",
+      "test/secsync/{Backup,Convergence,Deletion,Eviction,Kill,Restore}.test.ts",
+      "test/verdant/{Restore,Sync}.test.ts"
+    ]
   }
 }
 

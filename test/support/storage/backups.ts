@@ -41,6 +41,8 @@ export const keepRows = Effect.fnUntraced(function* (database: string) {
         for (const { name } of triggers) yield* sql.unsafe(`DROP TRIGGER ${name}`)
         // No append of a server comes between two of the tables.
         if (!isSqlite) yield* sql.unsafe(`LOCK TABLE ${TABLES.map(inSchema).join(", ")} IN ACCESS EXCLUSIVE MODE`)
+        // On a Citus cluster, the triggers are those of the workers' tables.
+        if (!isSqlite) yield* sql.unsafe("SET LOCAL citus.propagate_set_commands = 'local'")
         if (!isSqlite) yield* sql.unsafe("SET LOCAL session_replication_role = replica")
         for (const table of TABLES.toReversed()) yield* sql.unsafe(`DELETE FROM ${inSchema(table)}`)
         for (const table of TABLES) {
