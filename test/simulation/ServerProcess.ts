@@ -50,6 +50,8 @@ const MAX_VERIFICATION = 3
 interface Life {
   readonly faults: LogFaults
   readonly death: Deferred.Deferred<void>
+  /** Starts an effect in the process. */
+  readonly run: (effect: Effect.Effect<void, unknown>) => void
   /** Undefined while it starts. */
   services?: Context.Context<Sessions>
 }
@@ -78,6 +80,7 @@ export class ServerProcess {
 
   start(): void {
     if (this.life !== undefined) return
+    const { report, time } = this.world
     const death = Deferred.makeUnsafe<void>()
     const process = this
     const faults: LogFaults = {
@@ -94,7 +97,11 @@ export class ServerProcess {
       endOfWorld: this.world.endOfWorld,
       isDead: false
     }
-    const life: Life = { faults, death }
+    const logger = Logger.make(({ cause, logLevel, message }) => {
+      if (!faults.isDead && isFault(logLevel)) report(`the server logged: ${describe(message)} ${describe(cause)}`)
+    })
+    const clock = time.clock(() => this.ahead)
+    const life: Life = { faults, death, run: time.machine(clock, logger) }
     this.life = life
     const booting = Effect.gen(function* () {
       life.services = yield* Layer.build(process.layer(faults))
@@ -145,16 +152,7 @@ export class ServerProcess {
   // ---- the process
 
   private runIn(life: Life, effect: Effect.Effect<void, unknown>): void {
-    if (life.faults.isDead) return
-    const { report, time } = this.world
-    const logger = Logger.make(({ cause, logLevel, message }) => {
-      if (!life.faults.isDead && isFault(logLevel)) report(`the server logged: ${describe(message)} ${describe(cause)}`)
-    })
-    time.run(
-      effect,
-      time.clock(() => this.ahead),
-      logger
-    )
+    if (!life.faults.isDead) life.run(effect)
   }
 
   private layer(faults: LogFaults): Layer.Layer<Sessions> {

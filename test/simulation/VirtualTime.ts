@@ -6,7 +6,7 @@
  */
 import { EventLoop } from "@sealog/server/internal/nextTurn"
 import { RandomId } from "@sealog/server/internal/randomId"
-import { Clock, Duration, Effect, type Fiber, Logger, Scheduler } from "effect"
+import { Clock, Context, Duration, Effect, type Fiber, Logger, Scheduler } from "effect"
 import type { Random } from "../support/random.ts"
 
 /** Milliseconds since 1970 at which every simulation begins. */
@@ -126,19 +126,19 @@ export class VirtualTime {
     })
   }
 
-  /** Starts an effect on a machine with this clock. */
-  run<A, E>(effect: Effect.Effect<A, E>, clock: Clock.Clock, logger = silent): Fiber.Fiber<A, E> {
+  /** Returns a function that starts effects on a machine with this clock. */
+  machine(clock: Clock.Clock, logger = silent): <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E> {
     const nextTurn = Effect.suspend(() => this.sleep((1 + this.random.next(100)) * (MAX_TURN / 100)))
     const randomId = () => Array.from({ length: 12 }, () => this.random.next(36).toString(36)).join("")
-    return Effect.runFork(
-      effect.pipe(
-        Effect.provide(Logger.layer([logger])),
-        Effect.provideService(EventLoop, { nextTurn, nextSlice: nextTurn }),
-        Effect.provideService(RandomId, randomId),
-        Effect.provideService(Clock.Clock, clock),
-        Effect.provideService(Scheduler.Scheduler, this.scheduler)
-      )
+    // Every effect shares this one context, so that no fiber makes its caches again.
+    const context = Context.empty().pipe(
+      Context.add(Logger.CurrentLoggers, new Set([logger])),
+      Context.add(EventLoop, { nextTurn, nextSlice: nextTurn }),
+      Context.add(RandomId, randomId),
+      Context.add(Clock.Clock, clock),
+      Context.add(Scheduler.Scheduler, this.scheduler)
     )
+    return Effect.runForkWith(context)
   }
 }
 

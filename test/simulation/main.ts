@@ -1,5 +1,5 @@
 /**
- * Runs simulated worlds, a seed each, and stops at the first that fails.
+ * Runs simulated worlds, a seed each, on a thread for each core, and stops at the first that fails.
  *
  *   pnpm simulate [--seeds 100] [--from 1] [--events 1000] [--sabotage KIND] [--trace]
  *
@@ -10,6 +10,7 @@ import { SABOTAGES, type Sabotage } from "./Sabotage.ts"
 import { scriptOf } from "./Script.ts"
 import { shrink } from "./shrink.ts"
 import { EVENTS, type Result, simulate } from "./simulate.ts"
+import { simulateAll } from "./simulateAll.ts"
 
 const { values } = parseArgs({
   options: {
@@ -35,29 +36,34 @@ const broken = values.sabotage === undefined ? {} : { sabotage: values.sabotage 
 
 const begun = performance.now()
 const sums = { frames: 0, stored: 0, acknowledged: 0, mistaken: 0, seconds: 0 }
-for (let seed = from; seed < from + seeds; seed++) {
-  const script = scriptOf(seed, events)
-  const result = simulate({ seed, script, ...broken, ...(values.trace && { onTrace: console.log }) })
+let count = 0
+let failed: Result | undefined
+await simulateAll({ seeds, from, events, isTraced: values.trace, ...broken }, (result) => {
   for (const key of Object.keys(sums) as Array<keyof typeof sums>) sums[key] += result[key]
-  if (result.problems.length > 0) {
-    report(result)
-    const shorter = shrink(script, (script) => simulate({ seed, script, ...broken }).problems.length > 0)
-    console.log(`\n${shorter.length} of ${script.length} events are enough:`)
-    for (const event of shorter) console.log(JSON.stringify(event))
-    console.log("\nTheir problems:")
-    report(simulate({ seed, script: shorter, ...broken }))
-    process.exit(1)
-  }
-  if ((seed - from + 1) % 100 === 0) progress(seed - from + 1)
+  count += 1
+  if (result.problems.length > 0) failed ??= result
+  else if (count % 100 === 0 && count < seeds) progress()
+  return failed === undefined
+})
+if (failed !== undefined) {
+  const { seed } = failed
+  report(failed)
+  const script = scriptOf(seed, events)
+  const shorter = shrink(script, (script) => simulate({ seed, script, ...broken }).problems.length > 0)
+  console.log(`\n${shorter.length} of ${script.length} events are enough:`)
+  for (const event of shorter) console.log(JSON.stringify(event))
+  console.log("\nTheir problems:")
+  report(simulate({ seed, script: shorter, ...broken }))
+  process.exit(1)
 }
-progress(seeds)
+progress()
 
 function report({ problems, seed }: Result): void {
   console.log(`Seed ${seed} fails:`)
   for (const problem of problems) console.log(`  ${problem}`)
 }
 
-function progress(count: number): void {
+function progress(): void {
   const seconds = (performance.now() - begun) / 1000
   const { acknowledged, frames, mistaken, stored } = sums
   console.log(

@@ -53,6 +53,9 @@ export interface Result {
 
 const MAX_PROBLEMS = 20
 
+/** Characters of the trace that are hashed at a time. */
+const MAX_TRACED = 65_536
+
 export const simulate = ({ onTrace, sabotage, seed, script = scriptOf(seed, EVENTS) }: SimulationOptions): Result => {
   const setting = settingOf(seed)
   const random = makeRandom(seed)
@@ -61,9 +64,15 @@ export const simulate = ({ onTrace, sabotage, seed, script = scriptOf(seed, EVEN
   const reported = new Set<string>()
   const hash = createHash("sha1")
   let frames = 0
+  let traced = ""
+  const digest = (): void => {
+    hash.update(traced)
+    traced = ""
+  }
   const trace = (line: string): void => {
     const dated = `${time.now().toFixed(3)} ${line}`
-    hash.update(dated)
+    traced += dated
+    if (traced.length > MAX_TRACED) digest()
     onTrace?.(dated)
   }
   const report = (problem: string): void => {
@@ -223,6 +232,7 @@ export const simulate = ({ onTrace, sabotage, seed, script = scriptOf(seed, EVEN
   for (const process of processes) process.die()
   Deferred.doneUnsafe(endOfWorld, Effect.void)
   time.runUntil(() => false, SETTLES_WITHIN)
+  digest()
   return {
     seed,
     problems,
@@ -265,10 +275,7 @@ const problemsOf = (log: EventLog["Service"], time: VirtualTime): ReadonlyArray<
       exit = ended
     })
   )
-  time.run(
-    replaying,
-    time.clock(() => 0)
-  )
+  time.machine(time.clock(() => 0))(replaying)
   time.runUntil(() => exit !== undefined, SETTLES_WITHIN)
   if (exit === undefined) return ["the replay of the log does not end"]
   if (Exit.isFailure(exit)) return [`the log cannot be replayed: ${String(exit.cause)}`]
