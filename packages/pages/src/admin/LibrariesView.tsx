@@ -117,7 +117,7 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
         <More
           shown={Math.min(found.length, SHOWN)}
           of={found.length}
-          isCut={(libraries.data?.length ?? 0) >= PAGE - 1}
+          isCut={libraries.data?.length === PAGE}
           name={filter}
         />
       </Panel>

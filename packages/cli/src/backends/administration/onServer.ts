@@ -117,7 +117,7 @@ const reasonOf = ({ by }: Change): { readonly reason?: string } =>
 
 const payloadOf = (change: Change) => ({ ...reasonOf(change), newLibrary: change.newLibrary ?? false })
 
-/** All entries of a list. A page may have fewer than it may, because the server leaves out its own streams: an empty one is the end. */
+/** All entries of a list. An older server leaves its own streams out of a page, which is then shorter: an empty one is the end. */
 const allPages = Effect.fnUntraced(function* <A, E>(
   pageAfter: (last: A | undefined) => Effect.Effect<ReadonlyArray<A>, E>
 ) {

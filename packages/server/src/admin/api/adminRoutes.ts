@@ -111,11 +111,14 @@ const libraries = (options: AdminRoutesOptions) =>
       const withNearestQuotas = yield* makeNearestQuotas(options.quota)
       return handlers.handleAll({
         list: ({ query: { after, limit = PAGE } }) =>
-          EventLog.use((log) => log.libraries({ limit, ...(after !== undefined && { after }) })).pipe(
-            Effect.map((page) => page.filter(({ libraryId }) => !libraryId.startsWith("@"))),
-            Effect.flatMap(withNearestQuotas),
-            orUnavailable
-          ),
+          EventLog.use((log) =>
+            fullPage(
+              limit,
+              (limit, last: LibraryId | undefined = after) =>
+                log.libraries({ limit, ...(last !== undefined && { after: last }) }),
+              ({ libraryId }) => libraryId
+            )
+          ).pipe(Effect.flatMap(withNearestQuotas), orUnavailable),
         show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
           const details = yield* orUnavailable(showLibrary(libraryId))
           if (details === undefined) return yield* noSuchLibrary(libraryId)
@@ -204,11 +207,14 @@ const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
     list: Effect.fnUntraced(function* ({ params: { libraryId }, query: { after, limit = PAGE } }) {
       yield* knownLibrary(libraryId)
       const page = yield* EventLog.use((log) =>
-        orUnavailable(
-          log.streams({ libraryId, limit, ...(after !== undefined && { after: { libraryId, streamId: after } }) })
-        )
+        fullPage(
+          limit,
+          (limit, last: string | undefined = after) =>
+            log.streams({ libraryId, limit, ...(last !== undefined && { after: { libraryId, streamId: last } }) }),
+          ({ key }) => key.streamId
+        ).pipe(orUnavailable)
       )
-      return page.filter(({ key }) => !key.streamId.startsWith("@")).map(summaryOf)
+      return page.map(summaryOf)
     }),
     create: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, newLibrary } }) {
       if (newLibrary !== true) yield* knownLibrary(libraryId)
@@ -306,6 +312,26 @@ const server = ({ diskBytes }: AdminRoutesOptions) =>
   )
 
 // ------------------------------------------------------------------------------------------------------------- shared
+
+/**
+ * A page of at most `limit` entries, without those of the server's own, whose names begin with @. It reads on in place of them, so
+ * that a shorter page is the last one.
+ */
+const fullPage = Effect.fnUntraced(function* <A, Name extends string, E>(
+  limit: number,
+  read: (limit: number, after: Name | undefined) => Effect.Effect<ReadonlyArray<A>, E>,
+  nameOf: (entry: A) => Name
+) {
+  const found: Array<A> = []
+  let last: Name | undefined
+  while (true) {
+    const asked = limit - found.length
+    const page = yield* read(asked, last)
+    found.push(...page.filter((entry) => !nameOf(entry).startsWith("@")))
+    if (page.length < asked || found.length === limit) return found
+    last = nameOf(page.at(-1)!)
+  }
+})
 
 const knownLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
   const streams = yield* EventLog.use((log) => orUnavailable(log.countStreams(libraryId)))
