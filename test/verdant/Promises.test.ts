@@ -101,7 +101,7 @@ describe("a replica that acknowledges a newer operation of another one", () => {
     })
   )
 
-  it.live("is told of no operation as stored after one that was refused, and is reset when it comes back", () =>
+  it.live("hears of no stored operation after a refusal, and is reset when it comes back", () =>
     Effect.gen(function* () {
       const { committing, library } = yield* startSlowly()
       const { connection, replica } = yield* join(library, "own", "realtime")
