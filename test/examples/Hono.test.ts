@@ -5,14 +5,17 @@ import { Effect } from "effect"
 import { startExample } from "../support/servers/ExampleProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
-import { askForToken } from "../support/verdant/askForToken.ts"
 import type { Library } from "../support/verdant/Library.ts"
 import { hasRestored, openClient, openClients } from "../support/verdant/VerdantClient.ts"
 
 /** A library whose tokens the example issues, as a Verdant client asks for them. */
 const libraryOf = (url: string): Library => {
   const id = LibraryId.make(randomName())
-  const token = (userId: string) => Effect.promise(() => askForToken(`${url}/auth/${id}?userId=${userId}`))
+  const token = (userId: string) =>
+    Effect.promise(async () => {
+      const response = await fetch(`${url}/auth/${id}?userId=${userId}`)
+      return ((await response.json()) as { readonly accessToken: string }).accessToken
+    })
   return { id, endpoint: `${url}/verdant`, token: ({ userId }) => token(userId) }
 }
 

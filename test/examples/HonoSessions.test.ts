@@ -6,7 +6,6 @@ import { WebSocket } from "ws"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { startExample } from "../support/servers/ExampleProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
-import { askForToken } from "../support/verdant/askForToken.ts"
 import type { Library } from "../support/verdant/Library.ts"
 import { openClient } from "../support/verdant/VerdantClient.ts"
 
@@ -91,7 +90,11 @@ describe("an app with Hono's sessions and no token of Sealog's", () => {
         const libraryOf = (cookie: string): Library => ({
           id,
           endpoint: `${url}/verdant`,
-          token: () => Effect.promise(() => askForToken(`${url}/auth/${id}`, { cookie }))
+          token: () =>
+            Effect.promise(async () => {
+              const response = await fetch(`${url}/auth/${id}`, { headers: { cookie } })
+              return ((await response.json()) as { readonly accessToken: string }).accessToken
+            })
         })
         const [ofAda, ofBob] = [yield* login("ada"), yield* login("bob")]
         for (const user of ["ada", "bob"]) yield* call("PUT", `/members/${id}/${user}`)

@@ -14,7 +14,7 @@ export interface Network {
   readonly statuses: Array<number>
   /** The number of requests without a response yet, and of tokens that the app has not answered yet. */
   readonly underWay: () => number
-  /** Asks the app for a token. */
+  /** Asks the app for a token. Never answers if the app cannot be asked. */
   readonly askApp: (ask: () => Promise<string>) => Promise<string>
   /** The number of files that were uploaded successfully. */
   readonly uploads: () => number
@@ -31,8 +31,8 @@ export interface Network {
   readonly WebSocket: typeof globalThis.WebSocket
 }
 
-/** `cookie`: what a browser would send with every request. */
-export const makeNetwork = (cookie?: string): Network => {
+/** `cookie`: what a browser would send with every request. `onFailure` is told why the app could not be asked. */
+export const makeNetwork = (cookie: string | undefined, onFailure: (error: unknown) => void): Network => {
   const headers = cookie === undefined ? {} : { cookie }
   const sent: Array<Message> = []
   const received: Array<Message> = []
@@ -70,14 +70,19 @@ export const makeNetwork = (cookie?: string): Network => {
     received,
     statuses,
     underWay: () => underWay,
-    askApp: async (ask) => {
+    askApp: (ask) => {
       underWay += 1
-      try {
-        // As a browser does when the server has just closed the kept connection of a request.
-        return await ask().catch(ask)
-      } finally {
-        underWay -= 1
-      }
+      // Asks again, as a browser does when the server has just closed the kept connection of a request.
+      const answer = ask()
+        .catch(ask)
+        .finally(() => {
+          underWay -= 1
+        })
+      // The store does not handle a failure, and may ask when the test has ended the app.
+      return answer.catch((error) => {
+        onFailure(error)
+        return new Promise(() => {})
+      })
     },
     uploads: () => uploads,
     connections: () => connections,

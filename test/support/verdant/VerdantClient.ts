@@ -253,8 +253,8 @@ export const describeClient = (client: VerdantClient) => ({
 const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient> => {
   const { library, user, transport = "realtime", type = "realtime", tokensLast, schema = firstSchema } = options
   const { device = { databases: new IDBFactory(), namespace: randomName() }, version = 5 } = options
-  const network = makeNetwork(options.cookie)
   const problems: Array<string> = []
+  const network = makeNetwork(options.cookie, (error) => problems.push(`no token: ${error}`))
   const log = (level: string, ...details: ReadonlyArray<unknown>) => {
     if (level === "error" || level === "critical") problems.push(details.map(String).join(" ").slice(0, 500))
   }
