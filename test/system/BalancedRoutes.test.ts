@@ -11,12 +11,12 @@ import { openSocket } from "../support/clients/RawSocket.ts"
 import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { ask, bearer } from "../support/network/uploads.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
-import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
+import { mintToken } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { type BalancerProgram, balancers, connectionsTo, startBalancer } from "./balancers.ts"
+import { assertShared, type BalancerProgram, balancers, spawnAsked, startBalancer } from "./balancers.ts"
 
 vi.setConfig({ testTimeout: 600_000 })
 
@@ -25,7 +25,7 @@ const start = Effect.fnUntraced(function* (balancer: BalancerProgram) {
   const database = yield* freshStorage
   const files = mkdtempSync(join(tmpdir(), "sealog-files-"))
   const args = ["--trusted-proxy", "127.0.0.1", "--files", files]
-  const [one, two] = yield* Effect.all([spawnServer(database, { args }), spawnServer(database, { args })], {
+  const [one, two] = yield* Effect.all([spawnAsked(database, { args }), spawnAsked(database, { args })], {
     concurrency: 2
   })
   const { port, tlsPort } = yield* startBalancer(balancer, [one, two])
@@ -35,14 +35,14 @@ const start = Effect.fnUntraced(function* (balancer: BalancerProgram) {
     const { id, token } = libraryOn({ url: "" }, name)
     return { id, token, endpoint: `https://${host}/library/${encodeURIComponent(name)}/verdant` }
   }
-  return { ports: [one.port, two.port], port, host, library }
+  return { servers: [one, two], port, host, library }
 })
 
 for (const balancer of balancers) {
   describe(balancer.program, () => {
     it.live("sends all clients of a Verdant library to one server, and the libraries to both", () =>
       Effect.gen(function* () {
-        const { library, ports } = yield* start(balancer)
+        const { library, servers } = yield* start(balancer)
         for (let number = 1; number <= 12; number++) {
           // A name with characters that are encoded in a path.
           const one = library(`${randomName()}:é?${number}`)
@@ -51,12 +51,7 @@ for (const balancer of balancers) {
             yield* registerReplica(connection, makeReplica())
           }
         }
-        const share = yield* connectionsTo(ports)
-        assert.strictEqual(share[0]! + share[1]!, 24)
-        assert.isTrue(
-          share.every((count) => count > 0 && count % 2 === 0),
-          `both clients of a library: ${share}`
-        )
+        yield* assertShared(servers, 2, 24)
       })
     )
 
@@ -104,7 +99,7 @@ for (const balancer of balancers) {
 
     it.live("passes the clocks of 500 authors in a URL, and a document with slashes", () =>
       Effect.gen(function* () {
-        const { host, ports } = yield* start(balancer)
+        const { host, servers } = yield* start(balancer)
         const clocks = Object.fromEntries(
           Array.makeBy(500, (number) => [randomBytes(32).toString("base64url"), 1_000 + number])
         )
@@ -115,7 +110,7 @@ for (const balancer of balancers) {
 
         for (const documentId of [`${randomName()}/a%20b/%C3%A9`, `library/${randomName()}/notes`]) {
           const through = yield* connectClient({ url: `wss://${host}`, documentId, token })
-          const direct = yield* connectClient({ url: `ws://127.0.0.1:${ports[0]}`, documentId, token })
+          const direct = yield* connectClient({ url: servers[0]!.url, documentId, token })
           yield* untilAll([through, direct], "both have loaded", (client) => client.isSettled())
           through.write("hello")
           yield* untilAll([through, direct], "both have it", (client) => client.list().length === 1)

@@ -4,10 +4,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { getCACertificates, setDefaultCACertificates } from "node:tls"
 import { assert } from "@effect/vitest"
-import { Effect } from "effect"
+import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
+import { ADMIN_API_PATH, type AdminAnswers } from "@sealog/server/admin/api"
+import { Array, Effect, Redacted } from "effect"
 import { generate } from "selfsigned"
 import { freePort } from "../support/network/freePort.ts"
-import type { ServerProcess } from "../support/servers/ServerProcess.ts"
+import { type ServerProcess, type ServerProcessOptions, spawnServer } from "../support/servers/ServerProcess.ts"
+import { TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { type Program, runProgram } from "./Binary.ts"
 
 const deploy = join(import.meta.dirname, "../../deploy")
@@ -71,15 +74,33 @@ export const startBalancer = (
     return { port, tlsPort }
   })
 
-/** The number of established connections to each port, as the kernel counts them. */
-export const connectionsTo = (ports: ReadonlyArray<number>) =>
-  Effect.sync(() => {
-    const rows = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((file) =>
-      readFileSync(file, "utf8").trim().split("\n").slice(1)
-    )
-    const remote = rows
-      .map((row) => row.trim().split(/\s+/))
-      .filter(([, , , state]) => state === "01")
-      .map(([, , address]) => Number.parseInt(address?.split(":").at(-1) ?? "", 16))
-    return ports.map((port) => remote.filter((other) => other === port).length)
+/** A server whose connections a test may ask for. */
+export const spawnAsked = (database: string, options: ServerProcessOptions = {}) =>
+  spawnServer(database, { ...options, args: ["--admin", ...(options.args ?? [])] })
+
+/** The names of the libraries or documents to which clients of a server are connected, as the server says: one for each client. */
+export const connectedTo = (server: ServerProcess): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () => {
+    const { mintAdmin } = await Effect.runPromise(JwtAccess.makeVerifier({ secrets: [Redacted.make(TOKEN_SECRET)] }))
+    const authorization = `Bearer ${await Effect.runPromise(mintAdmin({ name: "grace" }))}`
+    const url = `http://127.0.0.1:${server.port}${ADMIN_API_PATH}/connections`
+    const response = await fetch(url, { headers: { authorization } })
+    assert.strictEqual(response.status, 200)
+    const connections = (await response.json()) as ReadonlyArray<AdminAnswers["Connection"]>
+    return connections.map(({ libraryId, documentId }) => `${libraryId}/${documentId ?? ""}`)
   })
+
+/** Fails unless each name has this many clients, all of them on one server, and every server has some. */
+export const assertShared = Effect.fnUntraced(function* (
+  servers: ReadonlyArray<ServerProcess>,
+  each: number,
+  all: number
+) {
+  const connected = yield* Effect.forEach(servers, connectedTo)
+  for (const names of connected) {
+    const clients = Object.values(Array.groupBy(names, (name) => name))
+    assert.isAbove(clients.length, 0, "a server has no client")
+    for (const same of clients) assert.lengthOf(same, each, same[0])
+  }
+  assert.lengthOf(connected.flat(), all)
+})

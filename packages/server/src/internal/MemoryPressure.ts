@@ -1,33 +1,28 @@
 /** Tells when the process is about to run out of memory, so that it refuses and closes some clients rather than ends for all. */
 import { constants, PerformanceObserver } from "node:perf_hooks"
-import { getHeapStatistics } from "node:v8"
+import { getHeapSpaceStatistics, getHeapStatistics } from "node:v8"
 import { Effect, Predicate, type Scope } from "effect"
 
-/** V8's limit includes the young generation, which holds no object for long. The old generation ends the process. */
+/** V8's limit includes the young generation. */
 const YOUNG_BYTES = 96 * 1024 * 1024
+/** The spaces of the young generation. A full collection empties them, and new objects fill them again at once. */
+const YOUNG_SPACES: ReadonlySet<string> = new Set(["new_space", "new_large_object_space"])
 /** The part of the heap above which no further client is admitted. The clients that are connected need the rest. */
 const FULL = 0.8
 /** The part above which libraries are closed. Above it, V8 collects garbage nearly all the time. */
 const CRITICAL = 0.85
 
-interface Heap {
-  readonly used: number
-  readonly limit: number
-}
-
-const heap = (): Heap => {
-  const { heap_size_limit, used_heap_size } = getHeapStatistics()
-  return { used: used_heap_size, limit: heap_size_limit - YOUNG_BYTES }
-}
-
 /** The bytes of the heap: Node's `--max-old-space-size`, by default a part of the machine's memory. */
-export const heapLimit = (): number => heap().limit
+export const heapLimit = (): number => getHeapStatistics().heap_size_limit - YOUNG_BYTES
 
-/** Whether the heap is nearly full. */
-export const isMemoryShort = (): boolean => {
-  const { limit, used } = heap()
-  return used > limit * FULL
-}
+/** The bytes that the old generation holds. It ends the process once it is full. */
+const oldBytes = (): number =>
+  getHeapSpaceStatistics()
+    .filter(({ space_name }) => !YOUNG_SPACES.has(space_name))
+    .reduce((sum, { space_used_size }) => sum + space_used_size, 0)
+
+/** Whether the heap is nearly full. The young generation counts, since all of it may turn old. */
+export const isMemoryShort = (): boolean => getHeapStatistics().used_heap_size > heapLimit() * FULL
 
 /**
  * Calls the listener with the bytes of the heap each time that a full garbage collection leaves it nearly full, until the
@@ -39,8 +34,8 @@ export const onMemoryCritical = (listener: (used: number) => void): Effect.Effec
       Effect.sync(() => {
         const observer = new PerformanceObserver((list) => {
           if (!list.getEntries().some(isFull)) return
-          const { limit, used } = heap()
-          if (used > limit * CRITICAL) listener(used)
+          const used = oldBytes()
+          if (used > heapLimit() * CRITICAL) listener(used)
         })
         observer.observe({ entryTypes: ["gc"] })
         return observer
