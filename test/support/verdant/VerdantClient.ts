@@ -129,9 +129,10 @@ export const openClients = <const Users extends ReadonlyArray<string>>(
   >
 
 /**
- * Waits for a condition on the documents that clients show. The store (5.5) may show less than it has, for good: an operation
- * that arrives while the store reads a document from the device is stored, but not applied to that document. So this makes
- * clients read their documents again after some seconds.
+ * Waits for a condition on the documents that clients show. A store may show less than it has, for good: an operation that
+ * arrives while the store (5.5) reads a document from the device is stored, but not applied to that document; a list that the
+ * older store (3.6) reads twice at once may keep the earlier result. So this makes clients read their documents again after
+ * some seconds.
  */
 export const untilShown = <R>(
   what: string,
@@ -229,6 +230,12 @@ const showTabAfterStandstill = (store: ClientWithCollections): (() => void) => {
   return () => clearInterval(timer)
 }
 
+/** The private parts of the older store that `reread` needs. */
+interface OlderInternals {
+  readonly _entities: { readonly cache: Map<string, unknown> }
+  readonly _queryCache: { readonly dropAll: () => void }
+}
+
 /** The private parts of the store that `reread` and `unsyncedFiles` need. */
 interface Internals {
   readonly context: { readonly files: Promise<{ readonly listUnsynced: () => Promise<ReadonlyArray<unknown>> }> }
@@ -293,7 +300,7 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
           migrations: schema.migrations,
           namespace: device.namespace,
           indexedDb: device.databases,
-          sync
+          sync: { ...sync, fetch: network.fetch }
         }).open()
   ) as ClientWithCollections
 
@@ -368,7 +375,12 @@ const makeClient = async (options: VerdantClientOptions): Promise<VerdantClient>
     entity,
     documents,
     reread: () => {
-      if (version !== 5 || isClosed) return
+      if (isClosed) return
+      if (version === 3) {
+        const { _entities, _queryCache } = store as unknown as OlderInternals
+        _entities.cache.clear()
+        return _queryCache.dropAll()
+      }
       const { _entities, queries } = store as unknown as Internals
       _entities.clearCache()
       queries.forceRefreshAll()
