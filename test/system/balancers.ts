@@ -79,16 +79,16 @@ export const spawnAsked = (database: string, options: ServerProcessOptions = {})
   spawnServer(database, { ...options, args: ["--admin", ...(options.args ?? [])] })
 
 /** The names of the libraries or documents to which clients of a server are connected, as the server says: one for each client. */
-export const connectedTo = (server: ServerProcess): Effect.Effect<ReadonlyArray<string>> =>
-  Effect.promise(async () => {
-    const { mintAdmin } = await Effect.runPromise(JwtAccess.makeVerifier({ secrets: [Redacted.make(TOKEN_SECRET)] }))
-    const authorization = `Bearer ${await Effect.runPromise(mintAdmin({ name: "grace" }))}`
-    const url = `http://127.0.0.1:${server.port}${ADMIN_API_PATH}/connections`
-    const response = await fetch(url, { headers: { authorization } })
-    assert.strictEqual(response.status, 200)
-    const connections = (await response.json()) as ReadonlyArray<AdminAnswers["Connection"]>
-    return connections.map(({ libraryId, documentId }) => `${libraryId}/${documentId ?? ""}`)
-  })
+const connectedTo = Effect.fnUntraced(function* (server: ServerProcess) {
+  const { mintAdmin } = yield* Effect.orDie(JwtAccess.makeVerifier({ secrets: [Redacted.make(TOKEN_SECRET)] }))
+  const headers = { authorization: `Bearer ${yield* mintAdmin({ name: "grace" })}` }
+  const response = yield* Effect.promise(() =>
+    fetch(`http://127.0.0.1:${server.port}${ADMIN_API_PATH}/connections`, { headers })
+  )
+  assert.strictEqual(response.status, 200)
+  const connections: ReadonlyArray<AdminAnswers["Connection"]> = yield* Effect.promise(() => response.json())
+  return connections.map(({ libraryId, documentId }) => `${libraryId}/${documentId ?? ""}`)
+})
 
 /** Fails unless each name has this many clients, all of them on one server, and every server has some. */
 export const assertShared = Effect.fnUntraced(function* (
