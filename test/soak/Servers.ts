@@ -16,6 +16,7 @@ export type StorageName = "sqlite" | "postgres"
 
 export interface Node {
   process: ServerProcess
+  readonly metricsPort: number
   /** The network between the clients and the process. */
   readonly network: BlackHole
   readonly restart: (how: "kill" | "stop") => Effect.Effect<void>
@@ -64,14 +65,17 @@ export const startServers: (storage: StorageName) => Effect.Effect<Servers, neve
       const module = pathToFileURL(join(import.meta.dirname, "machineClock.ts"))
       module.searchParams.set("file", clock)
       const port = yield* Effect.promise(freePort)
+      const metricsPort = yield* Effect.promise(freePort)
       const spawn = spawnServer(cluster === undefined ? database : served.href, {
         port,
+        args: ["--metrics-port", String(metricsPort)],
         program: [HEAP, "--import", module.href, syncAdmin]
       })
       const network = yield* startBlackHole(port)
       const scope = yield* Effect.scope
       const node: Node = {
         process: yield* spawn,
+        metricsPort,
         network,
         restart: (how) =>
           Effect.gen(function* () {

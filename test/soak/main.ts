@@ -176,14 +176,7 @@ const soak = Effect.gen(function* () {
     }
   }, 500)
   const memory = new Memory()
-  const measuring = setInterval(
-    () =>
-      memory.look(
-        elapsed() / total,
-        servers.nodes.map(({ process }) => process.pid)
-      ),
-    1000
-  )
+  const measuring = setInterval(() => void memory.look(elapsed() / total, servers.nodes), 1000)
 
   yield* Effect.sleep(5000)
   const putBack = yield* servers.backUp
@@ -212,14 +205,15 @@ const soak = Effect.gen(function* () {
   for (const { process } of servers.nodes) yield* process.stop
   const replayed = yield* runCommand(servers.database, "replay")
   if (replayed.exitCode !== 0) report(`replay ends with ${replayed.exitCode}: ${replayed.stdout}${replayed.stderr}`)
-  const { last, middle } = memory.thirds
+  const { last, middle } = memory.thirdsOf("resident")
   if (last > GROWTH * middle) report(`the servers grew from ${middle.toFixed(0)} to ${last.toFixed(0)} MiB`)
   const numbers = peers.reduce((sum, peer) => sum + peer.numbersWritten, 0)
   const connections = peers.reduce((sum, peer) => sum + peer.connections, 0)
   const happened = Array.from(faults, ([name, count]) => `${count} × ${name}`).join(", ")
   console.log(
     `${values.storage}, ${minutes} minutes, seed ${seed}: ${numbers} numbers written, ${connections} connections, ${happened}. ` +
-      `Memory of the servers: ${middle.toFixed(0)} MiB in the middle third, ${last.toFixed(0)} MiB in the last. ` +
+      `Memory of the servers: ${middle.toFixed(0)} MiB in the middle third, ${last.toFixed(0)} MiB in the last ` +
+      `(means in MiB: ${memory.table}). ` +
       `A document was behind for ${(longestBehind / 1000).toFixed(1)} s at most. ` +
       (problems.length === 0 ? "No problem." : `${problems.length} problems.`)
   )
