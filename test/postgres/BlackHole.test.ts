@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { emptyHead, place, type StreamKey } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/ports/EventLog"
-import { makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
+import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { PgStorage } from "@sealog/storage-pg"
 import { Context, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { vi } from "vitest"
@@ -34,11 +34,12 @@ const migratedCluster = Effect.gen(function* () {
 /** A server whose database is behind such a network, and how clients connect to it. */
 const serverBehindBlackHole = Effect.gen(function* () {
   const url = yield* migratedCluster
+  const database = url.href
   const network = yield* startBlackHole(Number(url.port))
   url.port = String(network.port)
   const server = yield* spawnServer(url.href)
   const options = { url: server.url, documentId: DOCUMENT, token: yield* mintToken(randomName()) }
-  return { network, options, server }
+  return { database, network, options, server }
 })
 
 describe("a server whose network to the database swallows all bytes", () => {
@@ -77,6 +78,38 @@ describe("a server whose network to the database swallows all bytes", () => {
         "the server is ready",
         Effect.map(status("/readyz"), (status) => status === 200)
       )
+    })
+  )
+
+  it.live("passes ephemeral messages to other servers again after the network is back", () =>
+    Effect.gen(function* () {
+      const { database, network, options } = yield* serverBehindBlackHole
+      const other = yield* spawnServer(database)
+      const [writer, reader] = [yield* connectRaw(options), yield* connectRaw({ ...options, url: other.url })]
+      const author = makeAuthor()
+      const heard = () => reader.frames.filter(({ type }) => type === "ephemeral-message").length
+      const say = Effect.sync(() => writer.send(ephemeralMessage(author, { docId: DOCUMENT })))
+      const untilHeard = (when: string) => {
+        const before = heard()
+        return until(
+          `the other server passes a message on, ${when}`,
+          Effect.andThen(
+            say,
+            Effect.sync(() => heard() > before)
+          )
+        )
+      }
+      yield* untilHeard("before")
+      network.swallow()
+      yield* until(
+        "a signal is swallowed",
+        Effect.andThen(
+          say,
+          Effect.sync(() => network.swallowed() > 0)
+        )
+      )
+      network.heal()
+      yield* untilHeard("after the network is back")
     })
   )
 

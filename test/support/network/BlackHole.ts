@@ -6,6 +6,8 @@ export interface BlackHole {
   readonly port: number
   /** From now on, bytes of both sides are lost in the network: neither side hears of it. */
   readonly swallow: () => void
+  /** The bytes that were lost. */
+  readonly swallowed: () => number
   /** From now on, bytes arrive, on connections that are new. The old ones never hear of their peers again. */
   readonly heal: () => void
 }
@@ -14,6 +16,7 @@ export interface BlackHole {
 export const startBlackHole = (target: number): Effect.Effect<BlackHole, never, Scope.Scope> =>
   Effect.gen(function* () {
     let isSwallowing = false
+    let swallowed = 0
     const sockets = new Set<Socket>()
     const server = createServer((client) => {
       const upstream = connect(target, "127.0.0.1")
@@ -31,7 +34,8 @@ export const startBlackHole = (target: number): Effect.Effect<BlackHole, never, 
           })
         from.on("data", (bytes) => {
           lost.value ||= isSwallowing
-          if (!lost.value) to.write(bytes)
+          if (lost.value) swallowed += bytes.length
+          else to.write(bytes)
         })
       }
     })
@@ -48,6 +52,7 @@ export const startBlackHole = (target: number): Effect.Effect<BlackHole, never, 
       swallow: () => {
         isSwallowing = true
       },
+      swallowed: () => swallowed,
       heal: () => {
         isSwallowing = false
       }

@@ -16,7 +16,6 @@ export interface RedisSignalsOptions {
 
 /** The most bytes of one message, far above a usual one. */
 const MAX_BYTES = 256 * 1024
-const SEND_TIMEOUT = "5 seconds"
 
 class NotConnected extends Schema.TaggedError<NotConnected>()("NotConnected", {}) {
   override readonly message = "there is no connection to Redis"
@@ -40,7 +39,7 @@ export const layer = ({ url, channel = "sealog" }: RedisSignalsOptions) =>
           if (connected === undefined) return yield* new NotConnected()
           const redis = connected
           yield* Effect.forEach(texts, (text) => redis.send("PUBLISH", channel, text), { discard: true })
-        }, Effect.timeout(SEND_TIMEOUT)),
+        }),
         listen: Effect.fnUntraced(function* (onListening, onText) {
           // The client must not reconnect by itself: only a new `listen` wakes all streams for the signals that were missed.
           const client = NodeRedis.layer({

@@ -2,7 +2,7 @@
  * Signals over any transport of short texts to every process. Announcing never waits: announcements gather while the last send
  * is under way, and the next send carries all of them. A sweep makes up for lost signals.
  */
-import { Cause, Effect, Latch, PubSub, Schedule, type Scope, Stream } from "effect"
+import { Cause, Effect, Latch, Option, PubSub, Schedule, type Scope, Stream } from "effect"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
 import { RandomId } from "../internal/randomId.ts"
 import { withPatience } from "../internal/timeouts.ts"
@@ -24,6 +24,11 @@ export interface Medium {
 
 /** Every process is woken this often. So a lost signal delays a delivery by this much at most. */
 const SWEEP = "5 seconds"
+/**
+ * How long a send may take. What it carries is lost then, and the next one goes on: a network that swallows all bytes never tells
+ * that a send will not end.
+ */
+const SENDS_WITHIN = "5 seconds"
 /** How long the end of a process may wait to send its last announcements. */
 const LAST_WORDS = "2 seconds"
 /** The most streams that may wait to be announced. The sweep wakes the readers of further ones. */
@@ -43,19 +48,18 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
   // ---- sending
 
   let grown = new Map<string, StreamKey>()
-  let messages: Array<Broadcast> = []
+  /** Broadcasts as texts: a frame may be a view of a larger buffer, which it would keep in memory. */
+  let messages: Array<string> = []
   let bytes = 0
   const some = yield* Latch.make()
   const send = Effect.gen(function* () {
     some.closeUnsafe()
-    const texts = [
-      ...announcements(own, grown.values(), medium.maxBytes),
-      ...messages.flatMap((message) => broadcastParts(own, message, medium.maxBytes))
-    ]
+    const texts = [...announcements(own, grown.values(), medium.maxBytes), ...messages]
     grown = new Map()
     messages = []
     bytes = 0
-    yield* medium.send(texts)
+    const sent = yield* withPatience(medium.send(texts), SENDS_WITHIN)
+    if (Option.isNone(sent)) yield* Effect.logWarning("The signals of this process do not reach others in time")
   }).pipe(
     Effect.catch((error) => Effect.logDebug("Announcing to other processes failed", error)),
     // The sweep makes up for what was not sent; the next announcement must still be.
@@ -116,7 +120,7 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
       Effect.sync(() => {
         const { length } = message.frame
         if (length > MAX_BROADCAST_BYTES || bytes + length > MAX_WAITING_BYTES) return
-        messages.push(message)
+        messages.push(...broadcastParts(own, message, medium.maxBytes))
         bytes += length
         some.openUnsafe()
       }),

@@ -56,6 +56,28 @@ describe("signals over a transport", () => {
     })
   )
 
+  it.effect("go on after a send that never ends", () =>
+    Effect.gen(function* () {
+      const { medium } = yield* makeMedium
+      let sends = 0
+      const stuck: Medium = { ...medium, send: (texts) => (++sends === 1 ? Effect.never : medium.send(texts)) }
+      const signals = yield* makeTransportSignals(stuck)
+      const heard = yield* Queue.unbounded<Uint8Array>()
+      const to = yield* makeTransportSignals(medium)
+      const woken = yield* Queue.unbounded<unknown>()
+      yield* Effect.forkScoped(Stream.runForEach(to.wakeups, (streams) => Queue.offer(woken, streams)))
+      yield* Effect.forkScoped(Stream.runForEach(to.broadcasts, ({ frame }) => Queue.offer(heard, frame)))
+      assert.strictEqual(yield* Queue.take(woken), "all")
+      const key = { libraryId: "notes" as never, streamId: "list" }
+      yield* signals.broadcast({ key, frame: Buffer.from("swallowed") })
+      yield* TestClock.adjust("1 second")
+      yield* signals.broadcast({ key, frame: Buffer.from("waits") })
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(Buffer.from(yield* Queue.take(heard)).toString(), "waits")
+      assert.strictEqual(sends, 2)
+    })
+  )
+
   it.effect("say every five seconds that any stream may have grown", () =>
     Effect.gen(function* () {
       const { medium } = yield* makeMedium
