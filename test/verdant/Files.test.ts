@@ -205,33 +205,38 @@ describe("files in the server's state", () => {
 })
 
 describe("a file that no document refers to", () => {
-  it.live("is deleted after the time for which files are kept, and stays when a document refers to it again", () =>
-    Effect.gen(function* () {
-      const store = yield* Effect.provide(BlobStore, layerMemory)
-      const blobs = Layer.succeed(BlobStore, store)
-      const server = yield* startServer({ blobs, verdant })
-      const library = libraryOn(server)
-      const token = yield* library.token({ userId: "a" })
-      for (const name of ["old", "again"]) yield* upload(library, token, name, picture(name))
-      yield* untilSwept(server.database, library.id, { old: true, again: true }, { blobs, verdant })
-      yield* untilSwept(server.database, library.id, { old: true, again: true }, { blobs, verdant })
-      const replica = makeReplica()
-      const refers = replica.operation("item/x", initialize({ image: fileRef("again") }))
-      yield* post(library, token, [replica.sync({ operations: [refers] })])
-      const keepingNone = { blobs, verdant: { ...verdant, keepFiles: 0 } }
-      yield* untilSwept(server.database, library.id, { old: undefined, again: false }, keepingNone)
-      yield* until(
-        "it is gone",
-        Effect.map(information(library, token, "old"), ({ status }) => status === 404)
-      )
-      const blobsLeft = Effect.orDie(Stream.runCount(store.list))
-      yield* until(
-        "its bytes are gone",
-        Effect.map(blobsLeft, (count) => count === 1)
-      )
-      const { body } = yield* information(library, token, "again")
-      assert.strictEqual(yield* read(body["url"] ?? ""), "again")
-    })
+  it.live(
+    "is deleted after the time for which files are kept, unless a document refers to it, and stays its uploader's",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* Effect.provide(BlobStore, layerMemory)
+        const blobs = Layer.succeed(BlobStore, store)
+        const server = yield* startServer({ blobs, verdant })
+        const library = libraryOn(server)
+        const token = yield* library.token({ userId: "a" })
+        for (const name of ["old", "again"]) yield* upload(library, token, name, picture(name))
+        yield* untilSwept(server.database, library.id, { old: true, again: true }, { blobs, verdant })
+        yield* untilSwept(server.database, library.id, { old: true, again: true }, { blobs, verdant })
+        const replica = makeReplica()
+        const refers = replica.operation("item/x", initialize({ image: fileRef("again") }))
+        yield* post(library, token, [replica.sync({ operations: [refers] })])
+        const keepingNone = { blobs, verdant: { ...verdant, keepFiles: 0 } }
+        yield* untilSwept(server.database, library.id, { old: undefined, again: false }, keepingNone)
+        yield* until(
+          "it is gone",
+          Effect.map(information(library, token, "old"), ({ status }) => status === 404)
+        )
+        const blobsLeft = Effect.orDie(Stream.runCount(store.list))
+        yield* until(
+          "its bytes are gone",
+          Effect.map(blobsLeft, (count) => count === 1)
+        )
+        const { body } = yield* information(library, token, "again")
+        assert.strictEqual(yield* read(body["url"] ?? ""), "again")
+        const another = yield* library.token({ userId: "another" })
+        assert.strictEqual((yield* upload(library, another, "old", picture("not mine"))).status, 403)
+        assert.strictEqual((yield* upload(library, token, "old", picture("mine"))).status, 200)
+      })
   )
 })
 

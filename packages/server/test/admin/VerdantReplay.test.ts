@@ -179,6 +179,21 @@ describe("replay of a Verdant library", () => {
     })
   )
 
+  it.effect(
+    "accepts a sweep of older servers, which did not remember the users of the files, and what came after it",
+    () =>
+      Effect.gen(function* () {
+        const fileId = FileId.make("file")
+        const file = { fileId, name: "", type: "", size: 1, hash: blake2b256("x"), blob: "x" }
+        const library = twoReplicas()
+        library.when({ _tag: "StoreFile", file: { ...file, userId: "ada" } })
+        library.when({ _tag: "SweepFiles", keep: -1 })
+        const swept: Forged = { event: { _tag: "FilesSwept", orphaned: [], revived: [], deleted: [fileId] } }
+        const stored: Forged = { event: { _tag: "FileStored", ...file, userId: "grace" } }
+        assert.deepStrictEqual(yield* problemsOf(library, swept, stored), [])
+      })
+  )
+
   it.effect("accepts a file that replaced another user's, which older servers allowed", () =>
     Effect.gen(function* () {
       const stored = (userId: string): Forged => ({

@@ -238,9 +238,15 @@ export const progressProblem = (state: LibraryState, event: LibraryEvent): strin
   return undefined
 }
 
+const ownerFields: Readonly<Record<string, ReadonlyArray<string>>> = {
+  Evicted: ["replicas", "files"],
+  FilesSwept: ["keepsOwners"],
+  ReplicaForgotten: ["userId"]
+}
+
 /** An event's data, without the owners of replicas and files if the event was written by an older server, which recorded none. */
 export const ownersAsIn = (data: object, { type, data: written }: StreamEvent): object => {
-  const fields = type === "Evicted" ? ["replicas", "files"] : type === "ReplicaForgotten" ? ["userId"] : []
+  const fields = ownerFields[type] ?? []
   return Object.fromEntries(Object.entries(data).filter(([field]) => !fields.includes(field) || field in written))
 }
 

@@ -151,7 +151,9 @@ export const FileStored = Schema.TaggedStruct("FileStored", {
 export const FilesSwept = Schema.TaggedStruct("FilesSwept", {
   orphaned: Schema.Array(FileId),
   revived: Schema.Array(FileId),
-  deleted: Schema.Array(FileId)
+  deleted: Schema.Array(FileId),
+  /** The deleted files still belong to their users. Absent: none was deleted, or an older server wrote the event. */
+  keepsOwners: Schema.optionalKey(Schema.Literal(true))
 })
 
 export const Evicted = Schema.TaggedStruct(EVICTED, {

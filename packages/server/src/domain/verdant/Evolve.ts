@@ -6,6 +6,7 @@ import { openingState, withPart } from "./Checkpoint.ts"
 import { withSize } from "./EntityBounds.ts"
 import { addOperations } from "./EntityOperations.ts"
 import { type Cursor, fromStreamEvent, type LibraryEvent, type ReplicaId } from "./Events.ts"
+import { formerFilesAfter } from "./FileOwners.ts"
 import { type ReferenceAuthor, UNKNOWN, withoutReferences, withReferences } from "./FileReferences.ts"
 import { mayRead } from "./Files.ts"
 import { withoutFormer } from "./FormerOwners.ts"
@@ -147,7 +148,8 @@ const evolveWith = (
         fileBytes -= files.get(fileId)?.size ?? 0
         files.delete(fileId)
       }
-      return { ...state, files, fileBytes }
+      const formerFiles = decoded.keepsOwners ? formerFilesAfter(state, decoded.deleted) : state.formerFiles
+      return { ...state, files, formerFiles, fileBytes }
     }
     case "Evicted":
       return {

@@ -1,6 +1,7 @@
 /**
- * The owners of files. A file belongs to the user who uploaded it, also after an eviction: another user who uploads under its
- * id would keep its owner from bringing it back, and would show others a file of its own in its place.
+ * The owners of files. A file belongs to the user who uploaded it, also after an eviction, or a sweep that deleted it: another
+ * user who uploads under its id would keep its owner from bringing it back, and would show others a file of its own in its
+ * place.
  */
 import type { FileId } from "../Ids.ts"
 import type { LibraryEvent } from "./Events.ts"
@@ -20,14 +21,18 @@ export const mayUpload = ({ files, formerFiles }: Files, fileId: FileId, userId:
 }
 
 /** The former files once the library is evicted. */
-export const formerFilesAfterEviction = ({ files, formerFiles }: Files): FormerOwners<FileId> =>
-  withFormer(
-    formerFiles,
-    Array.from(files.values(), ({ fileId, userId }) => [fileId, userId] as const).filter(
-      ([, user]) => user !== IMPORTER
-    ),
-    BOUNDS
-  )
+export const formerFilesAfterEviction = (library: Files): FormerOwners<FileId> =>
+  formerFilesAfter(library, library.files.keys())
+
+/** The former files once these files have left. */
+export const formerFilesAfter = ({ files, formerFiles }: Files, leaving: Iterable<FileId>): FormerOwners<FileId> => {
+  const owned: Array<readonly [FileId, string]> = []
+  for (const fileId of leaving) {
+    const userId = files.get(fileId)?.userId
+    if (userId !== undefined && userId !== IMPORTER) owned.push([fileId, userId])
+  }
+  return withFormer(formerFiles, owned, BOUNDS)
+}
 
 /** The same by events without their payloads: for the eviction of a library that cannot be read. */
 export const formerFilesByEvents = (

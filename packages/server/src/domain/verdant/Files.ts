@@ -40,5 +40,6 @@ export const sweepFiles = (state: LibraryState, { keep, now }: { readonly keep: 
     } else if (orphanedAt === null) orphaned.push(fileId)
     else if (now - orphanedAt > keep) deleted.push(fileId)
   }
-  return orphaned.length + revived.length + deleted.length === 0 ? undefined : { orphaned, revived, deleted }
+  if (orphaned.length + revived.length + deleted.length === 0) return undefined
+  return { orphaned, revived, deleted, ...(deleted.length > 0 && { keepsOwners: true as const }) }
 }

@@ -78,7 +78,7 @@ export interface LibraryState {
   /** The newest event with a compacted operation: a replica that lacks it cannot catch up by operations. */
   readonly foldedUpTo: number
   readonly files: ReadonlyMap<FileId, StoredFile>
-  /** Files that were evicted and not uploaded since, with their users. */
+  /** Files that were evicted or swept and not uploaded since, with their users. */
   readonly formerFiles: FormerOwners<FileId>
   /** Bytes of all files together. */
   readonly fileBytes: number

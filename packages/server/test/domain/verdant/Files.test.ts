@@ -76,6 +76,27 @@ describe("a file", () => {
     assert.strictEqual(library.state().files.get(fileId)?.userId, "grace")
   })
 
+  it("is its uploader's after a sweep deleted it, also after an eviction, and however the library was read since", () => {
+    const library = given(store("ada"), writeAs("ada", 1, operation(0)))
+    for (let i = 0; i < 2; i++) library.when({ _tag: "SweepFiles", keep: -1 })
+    assert.strictEqual(library.state().files.size, 0)
+    assert.deepStrictEqual(library.when(store("eve")), { refused: "AnothersFile" })
+    compactAll(library)
+    const tail = fold(library.stored().filter(({ event }) => event.version >= library.state().checkpoint))
+    assert.deepStrictEqual([...tail.formerFiles], [[fileId, "ada"]])
+    library.when({ _tag: "EvictLibrary" })
+    assert.deepStrictEqual(library.when(store("eve")), { refused: "AnothersFile" })
+    library.when(store("ada"))
+    assert.strictEqual(library.state().formerFiles.size, 0)
+  })
+
+  it("is any user's after a sweep deleted it if it was copied from another server", () => {
+    const library = given(store(IMPORTER))
+    for (let i = 0; i < 2; i++) library.when({ _tag: "SweepFiles", keep: -1 })
+    library.when(store("grace"))
+    assert.strictEqual(library.state().files.get(fileId)?.userId, "grace")
+  })
+
   it("that nothing refers to is read by its uploader alone", () => {
     assert.deepStrictEqual(readers(given(store("ada")).state()), ["ada"])
   })
