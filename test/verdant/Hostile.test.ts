@@ -1,6 +1,6 @@
 /** Messages that no Verdant client sends, and unusual ones that it may send. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import { connectVerdant, post, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
@@ -83,6 +83,55 @@ describe("malformed messages", () => {
       yield* late.until("it has the item", (items) => items.length === 1)
       assert.deepStrictEqual(contents(yield* untilSame([a, late])), ["undisturbed"])
       assert.strictEqual(a.network.connections(), 1)
+    })
+  )
+
+  it.live("a user's polls are refused for a while after too many refused messages, and those of others are not", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const reader = yield* library.token({ userId: "reader", type: "read-only-pull" })
+      const replica = makeReplica()
+      const writes = Array.from({ length: 600 }, () => replica.op(replica.operation("item/x", initialize({}))))
+      const first = yield* post(library, reader, writes)
+      assert.deepStrictEqual([first.status, first.messages.length], [200, 600])
+      const second = yield* post(library, reader, writes)
+      assert.deepStrictEqual(
+        [second.status, second.body, second.headers.get("retry-after")],
+        [503, { code: 5030 }, "1"]
+      )
+      const writer = yield* library.token({ userId: "writer", type: "push" })
+      assert.strictEqual((yield* post(library, writer, [makeReplica().sync()])).status, 200)
+      assert.strictEqual((yield* post(library, reader, [replica.sync()])).status, 200)
+      yield* until(
+        "the reader's messages are refused one by one again",
+        Effect.map(post(library, reader, writes.slice(0, 1)), ({ status }) => status === 200)
+      )
+    })
+  )
+
+  it.live("a polling client comes back after too many of its user's messages were refused", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer())
+      const type = "read-only-pull"
+      const reader = yield* openClient({ library, user: "reader", transport: "pull", type })
+      const token = yield* library.token({ userId: "reader", type })
+      const replica = makeReplica()
+      const writes = Array.from({ length: 1100 }, () => replica.op(replica.operation("item/x", initialize({}))))
+      yield* post(library, token, writes)
+      const spend = Effect.forever(post(library, token, writes.slice(0, 5)))
+      const others = yield* Effect.forkChild(Effect.all([spend, spend, spend], { concurrency: "unbounded" }))
+      const refusals = () => reader.network.statuses.filter((status) => status !== 200)
+      // A refused poll carries what it wrote before, until one is answered.
+      const write = Effect.as(reader.put({ content: "without the right" }), undefined)
+      yield* until(
+        "its polls are refused",
+        Effect.map(write, () => refusals().length > 5)
+      )
+      assert.deepStrictEqual([...new Set(refusals())], [503])
+      yield* Fiber.interrupt(others)
+      const writer = yield* openClient({ library, user: "writer" })
+      yield* writer.put({ content: "written since" })
+      yield* reader.until("it is up to date", (items) => contents(items).includes("written since"))
     })
   )
 
@@ -263,7 +312,7 @@ describe("operations by raw connections", () => {
       const since = syncResponse(begun)?.["ackedTimestamp"]
       yield* post(library, token, [one.sync({ since })])
       const again = yield* post(library, token, [one.op(...operations)])
-      assert.deepStrictEqual(again, { status: 200, body: { messages: [] }, messages: [] })
+      assert.deepStrictEqual([again.status, again.body], [200, { messages: [] }])
       const client = yield* openClient({ library, user: "client" })
       yield* client.until("it has the item", (items) => items.length === 1)
       assert.deepStrictEqual((yield* client.documents())[0]?.tags, ["once"])

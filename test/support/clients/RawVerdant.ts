@@ -60,6 +60,7 @@ export const refusedUpgrade = (library: Library, protocols: ReadonlyArray<string
 
 export interface Answer {
   readonly status: number
+  readonly headers: Headers
   /** Undefined if the body is not JSON. */
   readonly body: unknown
   readonly messages: ReadonlyArray<Message>
@@ -83,7 +84,7 @@ export const post = (
     const body: { readonly messages?: ReadonlyArray<Message> } | undefined = await response
       .json()
       .catch(() => undefined)
-    return { status: response.status, body, messages: body?.messages ?? [] }
+    return { status: response.status, headers: response.headers, body, messages: body?.messages ?? [] }
   })
 
 /** The answer to a sync among the messages of a response. */

@@ -32,6 +32,7 @@ import { EarlyOperations } from "./EarlyOperations.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import type { Message } from "./Message.ts"
+import type { PollRefusals } from "./PollRefusals.ts"
 import type { Present } from "./Presence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
 import { PromisesInOrder } from "./PromisesInOrder.ts"
@@ -73,6 +74,7 @@ export interface Services extends PresenceFeedServices {
   readonly presenceTtl: number
   /** The bytes of operations on their way to the log, of all sessions together. */
   readonly inFlight: SharedBytes
+  readonly pollRefusals: PollRefusals
   /** The library needs maintenance soon. */
   readonly touch: (room: LibraryRoom) => void
   readonly frames: FrameLog
@@ -123,10 +125,11 @@ export const refuseLibrary = (client: Client): void => {
 }
 
 /**
- * Messages of one connection that are answered with `forbidden`. Above it the connection is closed with 1008. The client of a
- * user who types without the right to sends ten a second at most. It is never closed: it would come back at once.
+ * Messages of one connection, or of all polls of a user, that are answered with `forbidden`. Above it a connection is closed with
+ * 1008. The client of a user who types without the right to sends ten a second at most. It is never closed: it would come back
+ * at once.
  */
-const REFUSAL_LIMITS: BucketLimits = { perSecond: 10, burst: 1000 }
+export const REFUSAL_LIMITS: BucketLimits = { perSecond: 10, burst: 1000 }
 
 const clientsAhead = Metrics.clientsAhead.at({ protocol: "verdant", outcome: "asked" })
 const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "verdant", rule }).add()
@@ -764,11 +767,17 @@ class LibrarySession implements Session, Subscriber {
     return true
   }
 
-  /** Tells the client that the server does not take a part of its message, and closes a connection that is told so too often. */
+  /** Tells the client that the server does not take a part of its message, and ends what brings too many of them. */
   private forbid(): void {
-    const { client, refusals, services } = this
+    const { client, grant, refusals, services } = this
     client.send(Wire.forbidden)
-    if (client.isRealtime && !refusals.take(services.now())) client.close(CloseCode.policy, "too many refused messages")
+    const now = services.now()
+    if (client.isRealtime) {
+      if (!refusals.take(now)) client.close(CloseCode.policy, "too many refused messages")
+    } else if (!services.pollRefusals.take(grant, now)) {
+      // Not with a status of 4xx, after which the store (5.5) never polls again.
+      client.close(CloseCode.tryAgainLater, "too many refused messages")
+    }
   }
 
   private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): void {

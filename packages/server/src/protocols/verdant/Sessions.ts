@@ -12,9 +12,10 @@ import type { Connection } from "../Connection.ts"
 import { MANY_BYTES_IN_FLIGHT } from "../InFlight.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
 import { makeMaintenance } from "./Maintenance.ts"
+import { PollRefusals } from "./PollRefusals.ts"
 import { makeProfileCache } from "./ProfileCache.ts"
 import { LibraryRooms, libraryKey } from "./Rooms.ts"
-import { type Client, openSession, refuseLibrary, type Services, type Session } from "./Session.ts"
+import { type Client, openSession, REFUSAL_LIMITS, refuseLibrary, type Services, type Session } from "./Session.ts"
 import { clientOf, openSocketSession } from "./SocketSession.ts"
 
 export interface VerdantOptions {
@@ -79,6 +80,7 @@ export class VerdantSessions extends Context.Service<
           run,
           presenceTtl: Duration.toMillis(options.presenceTtl ?? "45 seconds"),
           inFlight,
+          pollRefusals: new PollRefusals(REFUSAL_LIMITS),
           profileOf: yield* makeProfileCache,
           touch: maintenance.touch,
           frames: yield* makeFrameLog,

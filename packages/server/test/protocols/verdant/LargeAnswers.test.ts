@@ -23,8 +23,9 @@ import type { Grant } from "../../../src/ports/Access.ts"
 import { EventLog } from "../../../src/ports/EventLog.ts"
 import { Signals } from "../../../src/ports/Signals.ts"
 import type { Message } from "../../../src/protocols/verdant/Message.ts"
+import { PollRefusals } from "../../../src/protocols/verdant/PollRefusals.ts"
 import { LibraryRooms, libraryKey } from "../../../src/protocols/verdant/Rooms.ts"
-import { openSession } from "../../../src/protocols/verdant/Session.ts"
+import { openSession, REFUSAL_LIMITS } from "../../../src/protocols/verdant/Session.ts"
 import { decodeMessage } from "../../../src/protocols/verdant/Wire.ts"
 import { Committer } from "../../../src/rooms/Committer.ts"
 import { CurrentFrameTraces } from "../../../src/rooms/FrameTraces.ts"
@@ -93,7 +94,7 @@ const openRoom = Effect.fnUntraced(function* (objects = OBJECTS) {
     const session = yield* openSession(
       {
         ...{ ask: undefined, presenceTtl: 1000, touch: () => {}, run, inFlight: new SharedBytes(1024 * 1024) },
-        ...{ frames, traces },
+        ...{ frames, traces, pollRefusals: new PollRefusals(REFUSAL_LIMITS) },
         ...{ now: () => Date.now(), profileOf: () => Effect.succeed({}) }
       },
       room,
