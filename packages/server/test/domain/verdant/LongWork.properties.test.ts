@@ -1,4 +1,4 @@
-/** Slow work is done in steps ahead: a merge of a long object, and the reading of a library that one event holds. */
+/** Slow work is done in steps ahead: a merge of a long object, and the reading of a large event. */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap, Result } from "effect"
 import fc from "fast-check"
@@ -149,5 +149,24 @@ describe("a library that one event holds", () => {
     assert.isAtLeast([...prepare(initial, event, payload)!].length, 30)
     assert.deepStrictEqual(shown(evolve(initial, event, payload)), shown(evolve(initial, event, again)))
     assert.deepInclude(evolve(state, event, payload), { operations, baselines, version: event.version })
+  })
+})
+
+describe("many operations that one event holds", () => {
+  it("are read in many steps, and are the same as at once", () => {
+    const key = { libraryId: LibraryId.make("notes"), streamId: VERDANT }
+    const filling = { userId: "ada", objects: 2000, perEvent: 2000, now: Date.now() }
+    const { events } = makeLargeLibrary(key, makeReplica("writer"), filling)
+    const stored = events.filter(({ event }) => event.type === "OperationsStored")
+    let [state, again] = [initial, initial]
+    for (const { event, payload } of stored) {
+      const [prepared, bare] = [Uint8Array.from(payload!), Uint8Array.from(payload!)]
+      assert.isAtLeast([...prepare(state, event, prepared)!].length, 8)
+      state = evolve(state, event, prepared)
+      again = evolve(again, event, bare)
+    }
+    assert.strictEqual(state.operations, 4000)
+    assert.deepStrictEqual(shown(state), shown(again))
+    assert.isUndefined(prepare(state, stored[0]!.event, new Uint8Array(100)))
   })
 })

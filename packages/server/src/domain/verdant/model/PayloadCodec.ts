@@ -61,7 +61,7 @@ export const storedBaseline = ({ oid, timestamp, authz, snapshot, text }: Baseli
   return list === undefined ? stored : { ...stored, list }
 }
 
-/** Payloads that this process encoded, so that it need not decode them. */
+/** Payloads that this process encoded or decoded in steps, so that it need not decode them. */
 const known = new WeakMap<Uint8Array, Items>()
 
 const itemsText = (operations: string, baselines: string): string =>
@@ -88,6 +88,16 @@ export const decodeItems = (payload: Uint8Array): Items => {
   if (found !== undefined) return found
   const { operations, baselines } = parse(payload)
   return { operations: operations.map(operationOf), baselines: baselines.map(baselineOf) }
+}
+
+/** Decodes in steps, so that `decodeItems` of the same payload takes no time. Throws as it does. */
+export const prepareItems = function* (payload: Uint8Array): Steps<void> {
+  if (known.has(payload)) return
+  const { operations, baselines } = itemsIn(yield* parsedJson(payload))
+  known.set(payload, {
+    operations: yield* mapped(operations, operationOf),
+    baselines: yield* mapped(baselines, baselineOf)
+  })
 }
 
 /** The items of an `OperationsStored` in the protocol's shape. Throws as `decodeItems` does. */
