@@ -11,7 +11,7 @@ export const addOperations = (
 ): void => {
   for (const [oid, added] of Map.groupBy(operations, (operation) => operation.oid)) {
     const entity = Option.getOrUndefined(HashMap.get(entities, oid))
-    const sorted = added.toReversed().sort(byTimestamp)
+    const sorted = added.length === 1 ? added : added.toReversed().sort(byTimestamp)
     const operations = merged(entity?.operations ?? [], sorted)
     HashMap.set(entities, oid, withSize(entity, { baseline: entity?.baseline, operations }, sorted))
   }
@@ -24,5 +24,6 @@ const merged = (
 ): ReadonlyArray<StoredOperation> => {
   // Nearly always the end: clients send their newest operations.
   const start = firstFrom(before, sorted[0]!.timestamp)
+  if (start === before.length) return start === 0 ? sorted : before.concat(sorted)
   return before.slice(0, start).concat(sorted.concat(before.slice(start)).sort(byTimestamp))
 }

@@ -5,7 +5,7 @@ import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
 import { parsed, stringified } from "./JsonInSteps.ts"
 import { isOid, type Oid } from "./Oid.ts"
-import { isNone, itemText, type Malformed, malformed, type Operation } from "./Operation.ts"
+import { isNone, type Malformed, malformed, type Operation } from "./Operation.ts"
 import { applyInPlace, copyOf, type Entity } from "./Patch.ts"
 import { isTimestamp, type Timestamp } from "./Timestamp.ts"
 
@@ -106,10 +106,16 @@ export const compacted = function* (
   if (after === undefined) return undefined
   const { oid, timestamp, authz, snapshot } = after
   const json = yield* stringified(snapshot)
-  return { oid, timestamp, authz, snapshot, text: itemText(oid, timestamp, authz, "snapshot", json) }
+  return { oid, timestamp, authz, snapshot, text: textOf(oid, timestamp, authz, json) }
 }
 
 const makeBaseline = (oid: Oid, timestamp: Timestamp, authz: Authz | undefined, snapshot: Entity): Baseline => {
-  const text = itemText(oid, timestamp, authz, "snapshot", JSON.stringify(snapshot))
+  const text = textOf(oid, timestamp, authz, JSON.stringify(snapshot))
   return { oid, timestamp, authz, snapshot, text }
+}
+
+/** The JSON of a baseline. Timestamps and base64 hold no character that JSON escapes. */
+const textOf = (oid: Oid, timestamp: Timestamp, authz: Authz | undefined, snapshot: string): string => {
+  const access = authz === undefined ? "" : `,"authz":"${authz}"`
+  return `{"oid":${JSON.stringify(oid)},"timestamp":"${timestamp}"${access},"snapshot":${snapshot}}`
 }
