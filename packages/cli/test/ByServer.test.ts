@@ -11,6 +11,7 @@ import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
 import * as JwtAccess from "../../server/src/adapters/JwtAccess.ts"
 import { LibraryId } from "../../server/src/domain/Ids.ts"
+import { defaultQuota } from "../../server/src/domain/Quota.ts"
 import { Access } from "../../server/src/ports/Access.ts"
 import { errorOf, freshFolder, type Ran, run, schemaErrors, secret, serve, storeDocument } from "./support.ts"
 
@@ -36,6 +37,8 @@ const plain = ({ code, stderr, stdout }: Ran) => {
   }
   const time = (part: string) =>
     part.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME").replaceAll(/\b1[67]\d{11}(\.\d+)?\b/g, "TIME")
+  // A database does not know what a server allows.
+  text = text.replace(/"atMost": (null|\{[^}]*\})/, '"atMost": QUOTA')
   return { code, stdout: time(text), stderr: problem.replaceAll("with the same --server", "with the same --database") }
 }
 
@@ -43,7 +46,7 @@ beforeAll(async () => {
   mkdirSync(files)
   const storage = SqliteStorage.layer({ filename: join(cwd, "data", "sealog.db") })
   for (const library of libraries) await Effect.runPromise(Effect.provide(storeDocument(2, library), storage))
-  server = await serve(["--admin", "--files", files], { cwd })
+  server = await serve(["--admin", "--files", files, "--quota", "objects=250"], { cwd })
   const url = `http://127.0.0.1:${server.port}`
   const token = (await run(["token", "mint", "--admin", "--user", "grace"], { cwd })).stdout.trim()
   env = { SEALOG_SERVER: url, ADMIN_TOKEN: token }
@@ -71,7 +74,6 @@ describe("a command through a server's API", () => {
   const reading: ReadonlyArray<readonly [schema: string, ...command: ReadonlyArray<string>]> = [
     ["library-list", "library", "list"],
     ["library-show", "library", "show", "first"],
-    ["library-quota", "library", "quota", "first"],
     ["document-list", "document", "list", "first", "--sort", "name"],
     ["document-show", "document", "show", "first", "welcome"],
     ["document-show", "document", "show", "first", "item/x"],
@@ -103,6 +105,21 @@ describe("a command through a server's API", () => {
       const [there, here] = await Promise.all([byServer(...command), onDatabase(...command)])
       assert.deepStrictEqual(plain(there), plain(here))
     }
+  })
+
+  it("library quota shows what the server allows, which a database does not know", async () => {
+    const command = ["library", "quota", "first", "--json"]
+    const [there, here] = await Promise.all([byServer(...command), onDatabase(...command)])
+    const { atMost, ...ofServer } = JSON.parse(there.stdout) as { readonly atMost: Readonly<Record<string, number>> }
+    assert.deepStrictEqual({ ...ofServer, atMost: null }, JSON.parse(here.stdout))
+    assert.deepInclude(atMost, { objects: 250, documents: defaultQuota.documents })
+    for (const { stdout } of [there, here]) assert.strictEqual(schemaErrors("library-quota", JSON.parse(stdout)), "")
+    const [ofOperator, ofDatabase] = [
+      await byServer("library", "quota", "first"),
+      await onDatabase("library", "quota", "first")
+    ]
+    assert.match(ofOperator.stdout, /objects +250 \(server's\)/)
+    assert.match(ofDatabase.stdout, /objects +server's \(default: 100,000\)/)
   })
 
   const missing: ReadonlyArray<ReadonlyArray<string>> = [

@@ -248,10 +248,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
         demo?.routes ?? Layer.empty,
         flags.admin ? pageRoutes({ folder: join(pages, "admin"), path: "/admin" }) : Layer.empty,
         flags.admin
-          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), {
-              diskBytes: backend.size,
-              quota
-            })
+          ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), { diskBytes: backend.size })
           : Layer.empty
       )
     }

@@ -2,14 +2,14 @@
 import { Cache, Duration, Effect, Exit } from "effect"
 import { libraryAdministration } from "../domain/Administration.ts"
 import type { Hash, LibraryId } from "../domain/Ids.ts"
-import { defaultQuota, nearestPart, type PartUse, type Quota, type QuotaChange } from "../domain/Quota.ts"
+import { defaultQuota, nearestPart, type PartUse, type Quota } from "../domain/Quota.ts"
 import type { StreamHead } from "../domain/Stream.ts"
 import { VERDANT } from "../domain/verdant/Events.ts"
 import { EventLog, type LibrarySummary } from "../ports/EventLog.ts"
 import { quotaOf } from "./LibraryQuota.ts"
 
 export interface ListedLibrary extends LibrarySummary {
-  /** null: it is not known, because the stream with the library's own quota is damaged. */
+  /** null: it is not known, because the stream with the library's own quota is damaged, or the app's `quotaOf` failed. */
   readonly nearestQuota: PartUse | null
 }
 
@@ -20,10 +20,12 @@ const READS = 4
 
 /**
  * Returns a function that adds to each library of a page the part of its quota that it is nearest to. A page takes one query,
- * and one more for each library whose administration has grown since its quota was read. `ofServer`: the parts that the
- * server sets. Default: `defaultQuota`.
+ * and one more for each library whose administration has grown since its quota was read. `byDefault`: the
+ * quota of a library for which no operator set another. Default: `defaultQuota`.
  */
-export const makeNearestQuotas = Effect.fn("makeNearestQuotas")(function* (ofServer: QuotaChange = {}) {
+export const makeNearestQuotas = Effect.fn("makeNearestQuotas")(function* (
+  byDefault: (libraryId: LibraryId) => Quota = () => defaultQuota
+) {
   const log = yield* EventLog
   const quotas = yield* Cache.makeWith(
     ({ libraryId }: { readonly libraryId: LibraryId; readonly chain: Hash | "" }) => quotaOf(libraryId),
@@ -36,8 +38,9 @@ export const makeNearestQuotas = Effect.fn("makeNearestQuotas")(function* (ofSer
   const nearestOf = Effect.fnUntraced(
     function* (library: LibrarySummary, administration: StreamHead, verdant: StreamHead) {
       const { chain, version } = administration
-      const ofOperator = version === 0 ? {} : yield* Cache.get(quotas, { libraryId: library.libraryId, chain })
-      return nearestPart(useOf(library, administration, verdant), { ...defaultQuota, ...ofServer, ...ofOperator })
+      const { libraryId } = library
+      const ofOperator = version === 0 ? {} : yield* Cache.get(quotas, { libraryId, chain })
+      return nearestPart(useOf(library, administration, verdant), { ...byDefault(libraryId), ...ofOperator })
     },
     // One damaged stream must not keep an operator from all libraries.
     Effect.catchDefect(() => Effect.succeed(null))

@@ -20,6 +20,7 @@ import type { Signals } from "../ports/Signals.ts"
 import type { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
+import type { Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { ConnectionSource } from "./ConnectionSource.ts"
 import type { EdgeOptions } from "./EdgeOptions.ts"
@@ -44,6 +45,7 @@ export type Routes = Layer.Layer<
   never,
   never,
   | EventLog
+  | Quotas
   | HttpRouter.HttpRouter
   | HttpRouter.Request<
       "Requires",

@@ -32,6 +32,8 @@ const POLICY_MILLIS = 1000
 export class Quotas extends Context.Service<
   Quotas,
   {
+    /** The quota of a library for which no operator set another: the app's parts before the server's. */
+    readonly byDefault: (libraryId: LibraryId) => Quota
     /** Returns a function that tells a library's quota as it is at that moment, until the scope closes. */
     readonly of: (libraryId: LibraryId) => Effect.Effect<() => Quota, StorageUnavailable, Scope.Scope>
     /** The use that a library makes of the log, until the scope closes. */
@@ -46,7 +48,9 @@ export class Quotas extends Context.Service<
         const administrations = yield* Administrations
         const clock = yield* Clock.Clock
         const ofServer = quotaOfServer(quota)
+        const byDefault = (libraryId: LibraryId): Quota => ({ ...ofServer, ...policy(libraryId) })
         return Quotas.of({
+          byDefault,
           logUse: yield* makeLogUses,
           of: (libraryId) =>
             Effect.map(administrations.get(libraryId), (administration) => {
@@ -57,7 +61,7 @@ export class Quotas extends Context.Service<
                 const [change, now] = [administration.state().quota, clock.currentTimeMillisUnsafe()]
                 const isStale = policy !== noPolicy && Math.abs(now - askedAt) >= POLICY_MILLIS
                 if (change === ofOperator && !isStale) return merged
-                merged = { ...ofServer, ...policy(libraryId), ...change }
+                merged = { ...byDefault(libraryId), ...change }
                 ofOperator = change
                 askedAt = now
                 return merged

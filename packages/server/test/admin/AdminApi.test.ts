@@ -6,7 +6,12 @@ import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import { WebSocket } from "ws"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
-import { startMemoryServer, type TestServer, TOKEN_SECRET } from "#test-support/servers/TestServer"
+import {
+  startMemoryServer,
+  type TestServer,
+  type TestServerOptions,
+  TOKEN_SECRET
+} from "#test-support/servers/TestServer"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
@@ -34,8 +39,9 @@ const clientOf = (server: TestServer, token: string) =>
     )
   )
 
-const start = Effect.gen(function* () {
-  const server = yield* startMemoryServer({ routes: adminRoutes(Layer.orDie(JwtAccess.layerAdmin({ secrets }))) })
+const start = Effect.fnUntraced(function* (options: TestServerOptions = {}) {
+  const routes = adminRoutes(Layer.orDie(JwtAccess.layerAdmin({ secrets })))
+  const server = yield* startMemoryServer({ ...options, routes })
   const { mintAdmin } = yield* Effect.orDie(JwtAccess.makeVerifier({ secrets }))
   const token = yield* mintAdmin({ name: "grace" })
   return { server, token, mintAdmin, client: yield* clientOf(server, token) }
@@ -46,7 +52,7 @@ const notes = LibraryId.make("notes")
 describe("the API of operators", () => {
   it.live("shows libraries, documents and their events", () =>
     Effect.gen(function* () {
-      const { client, server } = yield* start
+      const { client, server } = yield* start()
       assert.deepStrictEqual(yield* client.libraries.list({ query: {} }), [])
       const author = makeAuthor()
       const writer = yield* connectRaw({ url: server.url, documentId: "diary", token: yield* server.token("notes") })
@@ -84,7 +90,7 @@ describe("the API of operators", () => {
 
   it.live("leaves its own streams out of a list without an empty page before the end", () =>
     Effect.gen(function* () {
-      const { client, server } = yield* start
+      const { client, server } = yield* start()
       const writer = yield* connectRaw({ url: server.url, documentId: "diary", token: yield* server.token("notes") })
       writer.send(snapshotMessage(makeAuthor(), { docId: "diary" }))
       yield* writer.next("snapshot-saved")
@@ -107,7 +113,7 @@ describe("the API of operators", () => {
 
   it.live("lists each library with the part of its quota that it is nearest to", () =>
     Effect.gen(function* () {
-      const { client, server } = yield* start
+      const { client, server } = yield* start()
       const library = libraryOn(server, "groceries")
       const connected = yield* connectVerdant(library, yield* library.token({ userId: "ada" }))
       const replica = makeReplica()
@@ -143,9 +149,35 @@ describe("the API of operators", () => {
     })
   )
 
+  it.live("shows the quota that the app and the server set, where no operator set another", () =>
+    Effect.gen(function* () {
+      const { client } = yield* start({
+        quota: { documents: 4, objects: 7 },
+        quotaOf: (libraryId) => (libraryId === notes ? { documents: 2, events: 90 } : undefined)
+      })
+      const create = (libraryId: LibraryId) => {
+        const payload = { documentId: DocumentId.make("diary"), newLibrary: true }
+        return client.documents.create({ params: { libraryId }, payload })
+      }
+      yield* create(notes)
+      yield* create(LibraryId.make("other"))
+      const atMost = (libraryId: LibraryId) =>
+        Effect.map(client.libraries.quota({ params: { libraryId } }), ({ atMost: all }) => all)
+      const nearest = Effect.map(client.libraries.list({ query: {} }), (all) =>
+        all.map(({ nearestQuota }) => nearestQuota?.atMost)
+      )
+      assert.deepInclude(yield* atMost(notes), { documents: 2, events: 90, objects: 7 })
+      assert.deepInclude(yield* atMost(LibraryId.make("other")), { documents: 4, events: defaultQuota.events })
+      assert.deepStrictEqual(yield* nearest, [2, 4])
+      yield* client.libraries.setQuota({ params: { libraryId: notes }, payload: { quota: { documents: 3 } } })
+      assert.deepInclude(yield* atMost(notes), { documents: 3, events: 90, objects: 7 })
+      assert.deepStrictEqual(yield* nearest, [3, 4])
+    })
+  )
+
   it.live("evicts, suspends, resumes, revokes and sets quotas in the operator's name", () =>
     Effect.gen(function* () {
-      const { client, server } = yield* start
+      const { client, server } = yield* start()
       const library = libraryOn(server, "notes")
       const connected = yield* connectVerdant(library, yield* library.token({ userId: "ada" }))
       const replica = makeReplica()
@@ -203,7 +235,7 @@ describe("the API of operators", () => {
     "lists the connections of the process and closes those that an operator names, and their clients may come back",
     () =>
       Effect.gen(function* () {
-        const { client, server } = yield* start
+        const { client, server } = yield* start()
         const connect = (documentId: string, userId: string) =>
           Effect.flatMap(server.token("notes", { userId }), (token) =>
             connectRaw({ url: server.url, documentId, token })
@@ -232,7 +264,7 @@ describe("the API of operators", () => {
 
   it.live("is closed to everybody without a valid token of an operator", () =>
     Effect.gen(function* () {
-      const { client, mintAdmin, server, token } = yield* start
+      const { client, mintAdmin, server, token } = yield* start()
       const expired = yield* mintAdmin({ name: "grace", expiresIn: Duration.seconds(-5) })
       const ofUser = yield* server.token("notes", { userId: "grace" })
       const other = yield* Effect.orDie(
@@ -257,7 +289,7 @@ describe("the API of operators", () => {
 
   it.live("answers hostile requests with 400, 401 or 404", () =>
     Effect.gen(function* () {
-      const { server, token } = yield* start
+      const { server, token } = yield* start()
       const ask = (path: string, init: RequestInit = {}) =>
         Effect.promise(async () => {
           const url = `http://127.0.0.1:${server.port}/admin/api${path}`
@@ -291,7 +323,7 @@ describe("the API of operators", () => {
 
   it.live("describes itself", () =>
     Effect.gen(function* () {
-      const { server } = yield* start
+      const { server } = yield* start()
       const document = yield* Effect.promise(async () =>
         (await fetch(`http://127.0.0.1:${server.port}/admin/api/openapi.json`)).json()
       )

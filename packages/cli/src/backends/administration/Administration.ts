@@ -89,6 +89,8 @@ export interface Administration {
   readonly forgetKeys: (libraryId: LibraryId, userId: string, change: Change) => Deed<boolean>
   readonly quota: (libraryId: LibraryId) => Deed<{
     readonly quota: QuotaChange
+    /** null: on a database, since each server has its own for the parts that no operator set. */
+    readonly atMost: Quota | null
     readonly use: LibraryUse & Pick<Quota, "documents">
   }>
   readonly setQuota: (libraryId: LibraryId, quota: QuotaChange | "default", change: Change) => Deed<boolean>

@@ -135,7 +135,11 @@ export const onLog = <E>({ files, size }: Options<E>) =>
       quota: (libraryId) =>
         onKnown(
           libraryId,
-          Effect.all({ quota: quotaOf(libraryId), use: orLibraryDamaged(libraryId, quotaUse(libraryId)) })
+          Effect.all({
+            quota: quotaOf(libraryId),
+            atMost: Effect.succeed(null),
+            use: orLibraryDamaged(libraryId, quotaUse(libraryId))
+          })
         ),
       setQuota: (libraryId, quota, { by, ...change }) =>
         onKnown(libraryId, quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by), change),

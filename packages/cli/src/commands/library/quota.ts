@@ -10,8 +10,10 @@ interface LibraryQuotaResult {
   readonly libraryId: string
   /** False if no flag was given, or the library had this quota before. */
   readonly changed: boolean
-  /** null: the server's own, which is the default unless the server was started with another. */
+  /** The parts that an operator set. null: the server's own, which is the default unless the server was started with another. */
   readonly quota: Readonly<Record<keyof Quota, number | null>>
+  /** The quota in force on the server of `--server`. null: on a database, where each server has its own. */
+  readonly atMost: Readonly<Quota> | null
   /** The use of the Verdant data, the number of Secsync documents, and the events and payloads of all together. */
   readonly use: LibraryUse & Pick<Quota, "documents">
 }
@@ -21,7 +23,7 @@ export default class LibraryQuota extends BaseCommand<LibraryQuotaResult> {
   static override description =
     `A library that has reached its quota takes no more, and goes on with reads, changes within it and deletions. Nothing that it holds is deleted. Every server holds a change within a second, and clients stay connected.
 
-Without flags the command shows the quota, and the library's use of it. A part that is not set is the server's own.
+Without flags the command shows the quota, and the library's use of it. A part that is not set is the server's own: with --server, as that server has it; on a database, the default is shown.
 
 A Verdant client is not told which of its changes were refused, and does not send them again. They stay on its device.`
   static override examples = [
@@ -92,25 +94,25 @@ A Verdant client is not told which of its changes were refused, and does not sen
       })
     }
     const wanted = isSet ? change : flags.default ? ("default" as const) : undefined
-    const { changed, own, use } = await this.administer(
+    const { atMost, changed, own, use } = await this.administer(
       { database: flags.database, server: flags.server },
       ({ quota, setQuota }) =>
         gen(function* () {
           const changed = wanted === undefined ? false : yield* setQuota(libraryId, wanted, written)
           const shown = yield* quota(libraryId)
-          return { changed, own: shown.quota, use: shown.use }
+          return { changed, atMost: shown.atMost, own: shown.quota, use: shown.use }
         })
     )
     const { bytes, number, table } = await import("../../output/format.ts")
     const text = (part: keyof Quota, value: number) => (isSize(part) ? bytes(value) : number(value))
+    const ofServer = (part: keyof Quota) =>
+      atMost === null
+        ? `server's (default: ${text(part, defaultQuota[part])})`
+        : `${text(part, atMost[part])} (server's)`
     const used: Partial<Quota> = use
     const rows = QUOTA_PARTS.map((part) => {
       const [set, held] = [own[part], used[part]]
-      return [
-        part,
-        set === undefined ? `server's (default: ${text(part, defaultQuota[part])})` : text(part, set),
-        held === undefined ? "" : text(part, held)
-      ]
+      return [part, set === undefined ? ofServer(part) : text(part, set), held === undefined ? "" : text(part, held)]
     })
     if (isSet || flags.default)
       this.print(changed ? `Set the quota of ${libraryId}.\n` : "This quota was set before.\n")
@@ -119,7 +121,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
       keyof Quota,
       number | null
     >
-    return { libraryId, changed, quota, use }
+    return { libraryId, changed, quota, atMost, use }
   }
 }
 

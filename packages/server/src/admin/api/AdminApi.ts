@@ -80,7 +80,7 @@ const Library = Schema.Struct({
   updatedAt: Time,
   /**
    * The part of its quota that the library is nearest to, of those that a list knows: documents, events and payload bytes.
-   * null: it is not known, because the stream with the library's own quota is damaged.
+   * null: it is not known, because the stream with the library's own quota is damaged, or the app's `quotaOf` failed.
    */
   nearestQuota: Schema.NullOr(Schema.Struct({ part: Schema.Literals(QUOTA_PARTS), use: Count, atMost: Count }))
 })
@@ -176,9 +176,9 @@ const VerdantDetails = Schema.Struct({
 })
 
 const QuotaDetails = Schema.Struct({
-  /** The parts that an operator set. The others are those of each server. */
+  /** The parts that an operator set. The others are the app's, or those of each server. */
   quota: QuotaParts,
-  /** The quota in force on this server: the operator's parts, and the server's own for the others. */
+  /** The quota in force on this server: the operator's parts before the app's, and the app's before the server's own. */
   atMost: Quota,
   /** The use of the library's Verdant data, the number of its documents, and the events and payloads of all together. */
   use: Schema.Struct({

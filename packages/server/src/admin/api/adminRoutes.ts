@@ -15,7 +15,6 @@ import {
 } from "../../domain/Administration.ts"
 import { errorText } from "../../domain/errorText.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
-import type { QuotaChange } from "../../domain/Quota.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
 import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 import { Connections, isNamed } from "../../ports/Connections.ts"
@@ -23,7 +22,7 @@ import { EventLog, type StorageUnavailable, type StreamSummary } from "../../por
 import { Signals } from "../../ports/Signals.ts"
 import { CurrentWorkers } from "../../ports/Workers.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
-import { quotaOfServer } from "../../rooms/Quotas.ts"
+import { Quotas } from "../../rooms/Quotas.ts"
 import { type Creation, createDocument } from "../Creation.ts"
 import { allowAgain, deleteForGood } from "../Deletion.ts"
 import { eachEvent, type LoggedEvent } from "../Events.ts"
@@ -58,14 +57,12 @@ const DEEDS = 100
 export interface AdminRoutesOptions {
   /** The size of the log on disk, in bytes. Default: the API answers that it does not know it. */
   readonly diskBytes?: Effect.Effect<number, StorageUnavailable>
-  /** The server's own quota, as in `SyncServerOptions`. Default: `quotaOfServer()`. */
-  readonly quota?: QuotaChange
 }
 
 /** Routes for `SyncServerOptions.routes`. They need an `AdminAccess`, for example `JwtAccess.layerAdminConfig`. */
 export const adminRoutes = <E, R>(access: Layer.Layer<AdminAccess, E, R>, options: AdminRoutesOptions = {}) =>
   HttpApiBuilder.layer(AdminApi, { openapiPath: `${ADMIN_API_PATH}/openapi.json` }).pipe(
-    Layer.provide([libraries(options), documents, server(options)]),
+    Layer.provide([libraries, documents, server(options)]),
     Layer.provide(authorization),
     Layer.provide([access, NodeHttpServer.layerHttpServices])
   )
@@ -103,104 +100,104 @@ const isTokenRevoked = Effect.fnUntraced(function* (
 
 // ----------------------------------------------------------------------------------------------------------- handlers
 
-const libraries = (options: AdminRoutesOptions) =>
-  HttpApiBuilder.group(
-    AdminApi,
-    "libraries",
-    Effect.fnUntraced(function* (handlers) {
-      const withNearestQuotas = yield* makeNearestQuotas(options.quota)
-      return handlers.handleAll({
-        list: ({ query: { after, limit = PAGE } }) =>
-          EventLog.use((log) =>
-            fullPage(
-              limit,
-              (limit, last: LibraryId | undefined = after) =>
-                log.libraries({ limit, ...(last !== undefined && { after: last }) }),
-              ({ libraryId }) => libraryId
-            )
-          ).pipe(Effect.flatMap(withNearestQuotas), orUnavailable),
-        show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-          const details = yield* orUnavailable(showLibrary(libraryId))
-          if (details === undefined) return yield* noSuchLibrary(libraryId)
-          const [suspended, quota] = yield* orUnavailable(Effect.all([isSuspended(libraryId), quotaOf(libraryId)]))
-          return { ...details, suspended, quota }
-        }),
-        verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-          yield* knownLibrary(libraryId)
-          return (yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))) ?? null
-        }),
-        verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
-          yield* knownLibrary(libraryId)
-          const snapshot = yield* orDamaged(orUnavailable(documentSnapshot(libraryId, collection, id)))
-          if (snapshot === undefined) return yield* noSuchDocument(libraryId, `${collection}/${id}`)
-          return { snapshot: snapshot as Schema.Json }
-        }),
-        truant: Effect.fnUntraced(function* ({ params: { libraryId, replicaId } }) {
-          yield* knownLibrary(libraryId)
-          const changed = yield* orUnavailable(forceTruant(libraryId, replicaId))
-          if (changed) yield* noteDone("replica marked as truant", { libraryId, replicaId })
-          return { changed }
-        }),
-        evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
-          yield* knownLibrary(libraryId)
-          const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
-          const evicted = yield* orUnavailable(evict(target))
-          if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })
-          return { documents: evicted, filesDeleted: !dryRun && (yield* hasFiles) }
-        }),
-        delete: Effect.fnUntraced(function* ({ params: { libraryId }, payload }) {
-          const { documentId, dryRun = false } = payload
-          if (payload.newLibrary !== true) yield* knownLibrary(libraryId)
-          const target = { libraryId, ...(documentId !== undefined && { documentId }) }
-          const deleted = yield* orUnavailable(deleteForGood(target, { dryRun, by: yield* attributionOf(payload) }))
-          if (!dryRun) yield* noteDone("deleted", { libraryId, documentId, documents: deleted.length })
-          return { documents: deleted, filesDeleted: !dryRun && (yield* hasFiles) }
-        }),
-        allowAgain: ({ params: { libraryId }, payload }) => {
-          const { documentId } = payload
-          const target = { libraryId, ...(documentId !== undefined && { documentId }) }
-          return changeLibrary("allowed again", libraryId, payload, (_, by) =>
-            Effect.map(allowAgain(target, by), (streams) => streams > 0)
+const libraries = HttpApiBuilder.group(
+  AdminApi,
+  "libraries",
+  Effect.fnUntraced(function* (handlers) {
+    const quotas = yield* Quotas
+    const withNearestQuotas = yield* makeNearestQuotas(quotas.byDefault)
+    return handlers.handleAll({
+      list: ({ query: { after, limit = PAGE } }) =>
+        EventLog.use((log) =>
+          fullPage(
+            limit,
+            (limit, last: LibraryId | undefined = after) =>
+              log.libraries({ limit, ...(last !== undefined && { after: last }) }),
+            ({ libraryId }) => libraryId
           )
-        },
-        suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
-        resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),
-        revoke: ({ params: { libraryId }, payload: { whose, ...why } }) =>
-          changeLibrary("revoked", libraryId, why, (_, by) => {
-            const { tokenId, userId } = whose
-            return revoke(
-              { libraryId, ...(tokenId !== undefined ? { tokenId } : userId !== undefined ? { userId } : {}) },
-              by
-            )
-          }),
-        revocations: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-          yield* knownLibrary(libraryId)
-          return yield* orUnavailable(revocations(libraryId))
-        }),
-        forgetKeys: ({ params: { libraryId }, payload: { userId, ...why } }) =>
-          changeLibrary("signing keys forgotten", libraryId, why, (_, by) => forgetKeys(libraryId, userId, by)),
-        administration: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-          yield* knownLibrary(libraryId)
-          const events: Array<AdminAnswers["LoggedEvent"]> = []
-          const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
-            Effect.sync(() => void events.push(...page.map(asJson)))
+        ).pipe(Effect.flatMap(withNearestQuotas), orUnavailable),
+      show: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        const details = yield* orUnavailable(showLibrary(libraryId))
+        if (details === undefined) return yield* noSuchLibrary(libraryId)
+        const [suspended, quota] = yield* orUnavailable(Effect.all([isSuspended(libraryId), quotaOf(libraryId)]))
+        return { ...details, suspended, quota }
+      }),
+      verdant: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        return (yield* orDamaged(VerdantLibraries.use((all) => orUnavailable(all.info(libraryId))))) ?? null
+      }),
+      verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
+        yield* knownLibrary(libraryId)
+        const snapshot = yield* orDamaged(orUnavailable(documentSnapshot(libraryId, collection, id)))
+        if (snapshot === undefined) return yield* noSuchDocument(libraryId, `${collection}/${id}`)
+        return { snapshot: snapshot as Schema.Json }
+      }),
+      truant: Effect.fnUntraced(function* ({ params: { libraryId, replicaId } }) {
+        yield* knownLibrary(libraryId)
+        const changed = yield* orUnavailable(forceTruant(libraryId, replicaId))
+        if (changed) yield* noteDone("replica marked as truant", { libraryId, replicaId })
+        return { changed }
+      }),
+      evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
+        yield* knownLibrary(libraryId)
+        const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
+        const evicted = yield* orUnavailable(evict(target))
+        if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })
+        return { documents: evicted, filesDeleted: !dryRun && (yield* hasFiles) }
+      }),
+      delete: Effect.fnUntraced(function* ({ params: { libraryId }, payload }) {
+        const { documentId, dryRun = false } = payload
+        if (payload.newLibrary !== true) yield* knownLibrary(libraryId)
+        const target = { libraryId, ...(documentId !== undefined && { documentId }) }
+        const deleted = yield* orUnavailable(deleteForGood(target, { dryRun, by: yield* attributionOf(payload) }))
+        if (!dryRun) yield* noteDone("deleted", { libraryId, documentId, documents: deleted.length })
+        return { documents: deleted, filesDeleted: !dryRun && (yield* hasFiles) }
+      }),
+      allowAgain: ({ params: { libraryId }, payload }) => {
+        const { documentId } = payload
+        const target = { libraryId, ...(documentId !== undefined && { documentId }) }
+        return changeLibrary("allowed again", libraryId, payload, (_, by) =>
+          Effect.map(allowAgain(target, by), (streams) => streams > 0)
+        )
+      },
+      suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
+      resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),
+      revoke: ({ params: { libraryId }, payload: { whose, ...why } }) =>
+        changeLibrary("revoked", libraryId, why, (_, by) => {
+          const { tokenId, userId } = whose
+          return revoke(
+            { libraryId, ...(tokenId !== undefined ? { tokenId } : userId !== undefined ? { userId } : {}) },
+            by
           )
-          // A library that no operator did anything to has no such stream.
-          yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
-          return events
         }),
-        quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
-          yield* knownLibrary(libraryId)
-          const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
-          return { quota, atMost: { ...quotaOfServer(options.quota), ...quota }, use }
-        }),
-        setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
-          changeLibrary("quota set", libraryId, why, (_, by) =>
-            quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by)
-          )
-      })
+      revocations: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        return yield* orUnavailable(revocations(libraryId))
+      }),
+      forgetKeys: ({ params: { libraryId }, payload: { userId, ...why } }) =>
+        changeLibrary("signing keys forgotten", libraryId, why, (_, by) => forgetKeys(libraryId, userId, by)),
+      administration: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        const events: Array<AdminAnswers["LoggedEvent"]> = []
+        const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
+          Effect.sync(() => void events.push(...page.map(asJson)))
+        )
+        // A library that no operator did anything to has no such stream.
+        yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
+        return events
+      }),
+      quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
+        yield* knownLibrary(libraryId)
+        const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
+        return { quota, atMost: { ...quotas.byDefault(libraryId), ...quota }, use }
+      }),
+      setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
+        changeLibrary("quota set", libraryId, why, (_, by) =>
+          quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by)
+        )
     })
-  )
+  })
+)
 
 const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
   handlers.handleAll({
