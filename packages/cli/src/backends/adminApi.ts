@@ -54,7 +54,8 @@ export const explanationOf = ({ _tag, message }: ApiError, { url }: ServerAddres
         code: "SERVER_UNREACHABLE",
         message: `${url} did not answer as a server with --admin does: ${message.split("\n")[0]}`,
         exitCode: 3,
-        tryThis: "compare --server with the server's address and the hosts in its --origin, and start it with --admin"
+        tryThis:
+          "compare --server with the server's address and the hosts in its --origin, and start it with --admin; a server of an older version lacks some commands"
       })
   }
 }

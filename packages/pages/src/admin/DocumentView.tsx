@@ -136,7 +136,7 @@ export const DocumentView = ({
                     <th scope="row">{type}</th>
                     <td class="mono">{pubKey === undefined ? "" : short(pubKey)}</td>
                     <td class="right number">{clock ?? ""}</td>
-                    <td class="right number">{payloadBytes === null ? "" : bytes(payloadBytes)}</td>
+                    <td class="right number">{typeof payloadBytes === "number" ? bytes(payloadBytes) : ""}</td>
                     <td class="mono">{short(origin, 22)}</td>
                     <td class="mono">{short(chain, 12)}</td>
                   </tr>
@@ -170,7 +170,7 @@ const EventFacts = ({ event }: { readonly event: Event }) => {
     ["author", pubKey],
     ["snapshot", snapshotId ?? refSnapshotId],
     ["parent proof", parentSnapshotProof],
-    ["payload", event.payloadBytes === null ? undefined : bytes(event.payloadBytes)],
+    ["payload", typeof event.payloadBytes === "number" ? bytes(event.payloadBytes) : undefined],
     ["payload hash", event.payloadHash || undefined],
     ["chain", event.chain]
   ]

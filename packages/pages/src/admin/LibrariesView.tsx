@@ -22,7 +22,7 @@ const orders = {
 } as const
 
 const shareOf = ({ nearestQuota }: Library): number =>
-  nearestQuota === null || nearestQuota.use === 0
+  !nearestQuota || nearestQuota.use === 0
     ? 0
     : // Finite also if nothing may be used: the difference of two infinite shares would be no number.
       Math.min(nearestQuota.use / nearestQuota.atMost, Number.MAX_VALUE)
@@ -133,7 +133,7 @@ const NearestQuota = ({
   readonly libraryId: string
   readonly nearest: Library["nearestQuota"]
 }) => {
-  if (nearest === null) return <>not known</>
+  if (!nearest) return <>not known</>
   const { atMost, part: name, use } = nearest
   const label = QUOTA_PARTS.find(([one]) => one === name)?.[1] ?? name
   return (

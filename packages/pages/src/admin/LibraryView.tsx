@@ -214,15 +214,21 @@ const Quota = ({ libraryId }: { readonly libraryId: string }) => {
         <Table caption={`Quota of ${libraryId}`} head={["Part", "In use#", "At most#", "Share", "Set by"]} empty="">
           {QUOTA_PARTS.map(([name, label]) => {
             const text = isSize(name) ? bytes : number
-            const used = (shown.use as Partial<Record<string, number>>)[name]
-            const most = shown.atMost[name]
+            // A server of an older version may answer, behind a balancer.
+            const used = (shown.use as Partial<Record<string, number | null>>)[name] ?? undefined
+            const most = shown.atMost?.[name]
+            const mostText = most === undefined ? "" : text(most)
             const isOwn = shown.quota[name] !== undefined
             return (
               <tr key={name}>
                 <th scope="row">{label}</th>
                 <td class="right number">{used === undefined ? "" : text(used)}</td>
-                <td class="right number">{isOwn ? <strong>{text(most)}</strong> : text(most)}</td>
-                <td>{used !== undefined && <QuotaMeter label={`${label} in use`} use={used} atMost={most} />}</td>
+                <td class="right number">{isOwn ? <strong>{mostText}</strong> : mostText}</td>
+                <td>
+                  {used !== undefined && most !== undefined && (
+                    <QuotaMeter label={`${label} in use`} use={used} atMost={most} />
+                  )}
+                </td>
                 <td class="muted">{isOwn ? "an operator" : "the server"}</td>
               </tr>
             )

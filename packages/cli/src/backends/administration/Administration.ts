@@ -62,6 +62,11 @@ export interface Deletion {
   readonly filesDeleted: boolean
 }
 
+/** `payloadBytes`: null if it is not known, because an older server does not tell it. */
+export type QuotaUse = Omit<LibraryUse & Pick<Quota, "documents">, "payloadBytes"> & {
+  readonly payloadBytes: number | null
+}
+
 /** A deed about a library that the log does not hold fails with `NO_SUCH_LIBRARY`. */
 export interface Administration {
   /** On a database, the parts of a quota that no operator set are those of `defaultQuota`. */
@@ -89,9 +94,9 @@ export interface Administration {
   readonly forgetKeys: (libraryId: LibraryId, userId: string, change: Change) => Deed<boolean>
   readonly quota: (libraryId: LibraryId) => Deed<{
     readonly quota: QuotaChange
-    /** null: on a database, since each server has its own for the parts that no operator set. */
-    readonly atMost: Quota | null
-    readonly use: LibraryUse & Pick<Quota, "documents">
+    /** null: on a database, since each server has its own for the parts that no operator set. An older server lacks parts. */
+    readonly atMost: QuotaChange | null
+    readonly use: QuotaUse
   }>
   readonly setQuota: (libraryId: LibraryId, quota: QuotaChange | "default", change: Change) => Deed<boolean>
   /** `diskBytes`: null if it is not known. */

@@ -105,7 +105,11 @@ export const onServer = (address: ServerAddress): Effect.Effect<Administration> 
       },
       forgetKeys: (libraryId, userId, change) =>
         changed(libraryId, libraries.forgetKeys({ params: { libraryId }, payload: { userId, ...reasonOf(change) } })),
-      quota: (libraryId) => about(libraryId, libraries.quota({ params: { libraryId } })),
+      quota: (libraryId) =>
+        Effect.map(about(libraryId, libraries.quota({ params: { libraryId } })), ({ atMost, ...rest }) => ({
+          ...rest,
+          atMost: atMost ?? {}
+        })),
       setQuota: (libraryId, quota, change) =>
         changed(libraryId, libraries.setQuota({ params: { libraryId }, payload: { quota, ...payloadOf(change) } })),
       statistics: (libraryId) => about(libraryId ?? "", server.statistics({ query: { libraryId } }))

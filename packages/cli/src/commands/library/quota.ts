@@ -1,21 +1,24 @@
 import { Args, Flags } from "@oclif/core"
-import type { LibraryUse, Quota, QuotaChange } from "@sealog/server/admin"
+import type { Quota, QuotaChange } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import type { QuotaUse } from "../../backends/administration/Administration.ts"
 import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
+
+type Parts = Readonly<Record<keyof Quota, number | null>>
 
 interface LibraryQuotaResult {
   readonly libraryId: string
   /** False if no flag was given, or the library had this quota before. */
   readonly changed: boolean
   /** The parts that an operator set. null: the server's own, which is the default unless the server was started with another. */
-  readonly quota: Readonly<Record<keyof Quota, number | null>>
+  readonly quota: Parts
   /** The quota in force on the server of `--server`. null: on a database, where each server has its own. */
-  readonly atMost: Readonly<Quota> | null
+  readonly atMost: Parts | null
   /** The use of the Verdant data, the number of Secsync documents, and the events and payloads of all together. */
-  readonly use: LibraryUse & Pick<Quota, "documents">
+  readonly use: QuotaUse
 }
 
 export default class LibraryQuota extends BaseCommand<LibraryQuotaResult> {
@@ -103,26 +106,39 @@ A Verdant client is not told which of its changes were refused, and does not sen
           return { changed, atMost: shown.atMost, own: shown.quota, use: shown.use }
         })
     )
+    if (isSet) refuseOlderServer(change, own)
     const { bytes, number, table } = await import("../../output/format.ts")
     const text = (part: keyof Quota, value: number) => (isSize(part) ? bytes(value) : number(value))
-    const ofServer = (part: keyof Quota) =>
-      atMost === null
-        ? `server's (default: ${text(part, defaultQuota[part])})`
-        : `${text(part, atMost[part])} (server's)`
-    const used: Partial<Quota> = use
+    const ofServer = (part: keyof Quota) => {
+      if (atMost === null) return `server's (default: ${text(part, defaultQuota[part])})`
+      const most = atMost[part]
+      return most === undefined ? "server's" : `${text(part, most)} (server's)`
+    }
+    const used: Readonly<Partial<Record<keyof Quota, number | null>>> = use
     const rows = QUOTA_PARTS.map((part) => {
       const [set, held] = [own[part], used[part]]
-      return [part, set === undefined ? ofServer(part) : text(part, set), held === undefined ? "" : text(part, held)]
+      const usedText = held === undefined ? "" : held === null ? "not known" : text(part, held)
+      return [part, set === undefined ? ofServer(part) : text(part, set), usedText]
     })
     if (isSet || flags.default)
       this.print(changed ? `Set the quota of ${libraryId}.\n` : "This quota was set before.\n")
     this.print(table(["QUOTA", "AT MOST", "IN USE"], rows))
-    const quota = Object.fromEntries(QUOTA_PARTS.map((part) => [part, own[part] ?? null])) as Record<
-      keyof Quota,
-      number | null
-    >
-    return { libraryId, changed, quota, atMost, use }
+    const partsOf = (some: QuotaChange) =>
+      Object.fromEntries(QUOTA_PARTS.map((part) => [part, some[part] ?? null])) as Parts
+    return { libraryId, changed, quota: partsOf(own), atMost: atMost === null ? null : partsOf(atMost), use }
   }
+}
+
+/** A server of before a part ignores it, and answers as if the whole quota had been set. */
+const refuseOlderServer = (wanted: QuotaChange, set: QuotaChange): void => {
+  const unknown = Object.keys(wanted).filter((part) => !(part in set))
+  if (unknown.length === 0) return
+  throw new CliFailure({
+    code: "SERVER_TOO_OLD",
+    message: `The server did not set ${unknown.join(", ")}: it is of a version that does not know such a quota.`,
+    exitCode: 1,
+    tryThis: "the same command once the server is of this version"
+  })
 }
 
 const given = (parts: { readonly [Part in keyof Quota]: number | undefined }): QuotaChange =>

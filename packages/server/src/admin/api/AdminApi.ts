@@ -2,7 +2,7 @@
  * The HTTP API of operators: its paths, parameters, answers and errors, without the server's side. `HttpApiClient.make(AdminApi)`
  * makes a typed client of it, and `GET /admin/api/openapi.json` describes it to others.
  */
-import { Context, Schema, Struct } from "effect"
+import { Context, Effect, Schema, Struct } from "effect"
 import {
   HttpApi,
   HttpApiEndpoint,
@@ -72,6 +72,13 @@ const Count = Schema.Int
 /** Milliseconds since 1970. */
 const Time = Schema.Finite
 
+/**
+ * A field that was added to an answer after its first version. A server of before does not send it, and a newer client then
+ * reads null. packages/cli/test/OlderServer.test.ts fails for an added field without this.
+ */
+const added = <Field extends Schema.Constraint>(field: Field) =>
+  Schema.NullOr(field).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
+
 const Library = Schema.Struct({
   libraryId: LibraryId,
   streams: Count,
@@ -82,7 +89,7 @@ const Library = Schema.Struct({
    * The part of its quota that the library is nearest to, of those that a list knows: documents, events and payload bytes.
    * null: it is not known, because the stream with the library's own quota is damaged, or the app's `quotaOf` failed.
    */
-  nearestQuota: Schema.NullOr(Schema.Struct({ part: Schema.Literals(QUOTA_PARTS), use: Count, atMost: Count }))
+  nearestQuota: added(Schema.Struct({ part: Schema.Literals(QUOTA_PARTS), use: Count, atMost: Count }))
 })
 
 const LibraryDetails = Schema.Struct({
@@ -132,7 +139,7 @@ const Event = Schema.Struct({
    * The size of the payload when it was stored. null: the event has none, or a server of before 29 November 2026 stored it and
    * did not note its size.
    */
-  payloadBytes: Schema.NullOr(Count),
+  payloadBytes: added(Count),
   /** The hash over this event and all before it. */
   chain: Schema.String,
   data: Schema.Json
@@ -178,8 +185,11 @@ const VerdantDetails = Schema.Struct({
 const QuotaDetails = Schema.Struct({
   /** The parts that an operator set. The others are the app's, or those of each server. */
   quota: QuotaParts,
-  /** The quota in force on this server: the operator's parts before the app's, and the app's before the server's own. */
-  atMost: Quota,
+  /**
+   * The quota in force on this server: the operator's parts before the app's, and the app's before the server's own. All parts
+   * that the server knows.
+   */
+  atMost: added(QuotaParts),
   /** The use of the library's Verdant data, the number of its documents, and the events and payloads of all together. */
   use: Schema.Struct({
     objects: Count,
@@ -189,7 +199,7 @@ const QuotaDetails = Schema.Struct({
     files: Count,
     fileBytes: Count,
     events: Count,
-    payloadBytes: Count,
+    payloadBytes: added(Count),
     documents: Count
   })
 })
