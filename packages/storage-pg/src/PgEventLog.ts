@@ -227,13 +227,15 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
     const ofLibrary = (column: Fragment) => (libraryId === undefined ? [] : [sql`${column} = ${libraryId}`])
     // The library is named for both tables, so that Citus asks one node for it.
     const held = sql`LATERAL (
-      SELECT count(*)::float8 AS payloads, coalesce(sum(p.bytes), 0)::float8 AS payload_bytes FROM sealog.payloads p
+      SELECT count(*)::float8 AS payloads, coalesce(sum(p.bytes), 0)::float8 AS payload_bytes,
+        coalesce(sum(p.bytes) FILTER (WHERE p.version >= s.checkpoint), 0)::float8 AS tail_bytes
+      FROM sealog.payloads p
       WHERE ${sql.and([sql`p.library_id = s.library_id`, sql`p.stream_number = s.stream_number`, ...ofLibrary(sql`p.library_id`)])}
     ) p`
     const rows = yield* sql<StreamRow>`
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
         s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at,
-        ${payloads ? sql`p.payloads, p.payload_bytes` : sql`0::float8 AS payloads, 0::float8 AS payload_bytes`}
+        ${payloads ? sql`p.payloads, p.payload_bytes, p.tail_bytes` : sql`0::float8 AS payloads, 0::float8 AS payload_bytes, 0::float8 AS tail_bytes`}
       FROM sealog.streams s ${payloads ? sql`, ${held}` : sql``}
       WHERE ${sql.and([
         // Only the conditions that were asked for, so that the primary key serves each of them.

@@ -116,7 +116,9 @@ export const makeEventLog = Effect.gen(function* () {
         (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
          WHERE ${counted} AND e.stream_number = s.stream_number) AS payloads,
         (SELECT coalesce(sum(p.bytes), 0) FROM events e JOIN payloads p ON p.position = e.position
-         WHERE ${counted} AND e.stream_number = s.stream_number) AS payload_bytes
+         WHERE ${counted} AND e.stream_number = s.stream_number) AS payload_bytes,
+        (SELECT coalesce(sum(p.bytes), 0) FROM events e JOIN payloads p ON p.position = e.position
+         WHERE ${counted} AND e.stream_number = s.stream_number AND e.version >= s.checkpoint) AS tail_bytes
       FROM streams s
       WHERE ${sql.and([
         // Only the conditions that were asked for, so that an index serves each of them.

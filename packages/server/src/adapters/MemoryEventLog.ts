@@ -105,7 +105,7 @@ const make = Effect.gen(function* () {
           .filter(({ key }) => streamId === undefined || key.streamId === streamId)
           .filter(({ key }) => after === undefined || compareKeys(key, after) > 0)
           .slice(0, limit)
-          .map((stored) => ({ ...summary(stored), ...(!payloads && { payloads: 0, payloadBytes: 0 }) }))
+          .map((stored) => ({ ...summary(stored), ...(!payloads && { payloads: 0, payloadBytes: 0, tailBytes: 0 }) }))
       ),
     countStreams: (libraryId) => Effect.sync(() => sorted(libraryId).length),
     use: (libraryId) =>
@@ -141,14 +141,18 @@ const sizes = (events: ReadonlyArray<PlacedEvent>) => {
   return { payloads: kept.length, payloadBytes: kept.reduce((sum, { length }) => sum + length, 0) }
 }
 
-const summary = ({ key, head, events }: Stored): StreamSummary => ({
-  ...head,
-  ...sizes(events),
-  key,
-  checkpoint: events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0,
-  createdAt: events[0]?.event.recordedAt ?? 0,
-  updatedAt: events.at(-1)?.event.recordedAt ?? 0
-})
+const summary = ({ key, head, events }: Stored): StreamSummary => {
+  const checkpoint = events.findLast(({ event }) => event.checkpoint)?.event.version ?? 0
+  return {
+    ...head,
+    ...sizes(events),
+    tailBytes: sizes(events.filter(({ event }) => event.version >= checkpoint)).payloadBytes,
+    key,
+    checkpoint,
+    createdAt: events[0]?.event.recordedAt ?? 0,
+    updatedAt: events.at(-1)?.event.recordedAt ?? 0
+  }
+}
 
 const librarySummary = (libraryId: LibraryId, streams: ReadonlyArray<StreamSummary>): LibrarySummary => ({
   libraryId,

@@ -83,6 +83,8 @@ export interface StreamSummary extends StreamHead {
   /** Payloads that were not purged, and their size together. */
   readonly payloads: number
   readonly payloadBytes: number
+  /** The size of the payloads from the newest checkpoint on, or of all if there is none. */
+  readonly tailBytes: number
   /** `recordedAt` of the first and last event. */
   readonly createdAt: number
   readonly updatedAt: number
@@ -195,7 +197,7 @@ export class EventLog extends Context.Service<
       readonly streamId?: string
       readonly after?: StreamKey
       readonly limit: number
-      /** Whether payloads are counted. If not, their number and size are 0. Default: true. */
+      /** Whether payloads are counted. If not, their number and sizes are 0. Default: true. */
       readonly payloads?: boolean
     }) => Effect.Effect<ReadonlyArray<StreamSummary>, StorageUnavailable>
 

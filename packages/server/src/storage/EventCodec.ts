@@ -39,6 +39,7 @@ export interface StreamRow {
   readonly updated_at: number
   readonly payloads: number
   readonly payload_bytes: number
+  readonly tail_bytes: number
 }
 
 /** The streams of a library, summed up. */
@@ -157,6 +158,7 @@ export const streamSummaryOf = (row: StreamRow): StreamSummary => ({
   checkpoint: row.checkpoint,
   payloads: row.payloads,
   payloadBytes: row.payload_bytes,
+  tailBytes: row.tail_bytes,
   createdAt: row.created_at,
   updatedAt: row.updated_at
 })

@@ -617,6 +617,12 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const key = randomKey()
         yield* appendAll(key, emptyHead, [update(null), snapshot("a"), update(null)])
         assert.strictEqual((yield* log.streams({ ...key, limit: 1 }))[0]?.checkpoint, 2)
+        assert.strictEqual(page[0]?.tailBytes, 5)
+        const superseded = randomKey()
+        const before = [snapshot("a"), update(bytes("12345"))] as const
+        yield* appendAll(superseded, emptyHead, [...before, snapshot("b"), update(bytes("123")), update(null)])
+        const [counted] = yield* log.streams({ ...superseded, limit: 1 })
+        assert.deepInclude(counted, { checkpoint: 3, payloads: 4, payloadBytes: 28, tailBytes: 13 })
         assert.strictEqual(page[0]?.createdAt, 1_700_000_000_000)
         assert.isAbove(page[0]?.updatedAt ?? 0, 1_700_000_000_000)
         const rest = yield* log.streams({ libraryId: ids[1]!, after: page[1]!.key, limit: 2 })
@@ -628,7 +634,7 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         assert.strictEqual(named?.key.streamId, "2")
         assert.deepStrictEqual(others, [])
         const uncounted = yield* log.streams({ libraryId: ids[1]!, streamId: "2", limit: 2, payloads: false })
-        assert.deepStrictEqual(uncounted, [{ ...named!, payloads: 0, payloadBytes: 0 }])
+        assert.deepStrictEqual(uncounted, [{ ...named!, payloads: 0, payloadBytes: 0, tailBytes: 0 }])
         const across = yield* log.streams({ after: { libraryId: ids[0]!, streamId: "3" }, limit: 3 })
         assert.deepStrictEqual(
           across.map(({ key }) => key),

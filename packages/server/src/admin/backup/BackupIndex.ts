@@ -78,13 +78,14 @@ export const headOf = (stream: IndexedStream | undefined): StreamHead => {
 export const purgedBefore = ({ runs }: IndexedStream): number =>
   runs.reduce((most, { purges }) => Math.max(most, purges), 0)
 
-/** Without the number and size of payloads. */
+/** Without the number and sizes of payloads. */
 export const summaryOf = (stream: IndexedStream): StreamSummary => ({
   ...headOf(stream),
   key: stream.key,
   checkpoint: stream.runs.reduce((newest, { checkpoint }) => Math.max(newest, checkpoint), 0),
   payloads: 0,
   payloadBytes: 0,
+  tailBytes: 0,
   createdAt: stream.runs[0]?.recordedFrom ?? 0,
   updatedAt: stream.runs.at(-1)?.recordedTo ?? 0
 })
