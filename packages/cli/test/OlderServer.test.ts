@@ -53,8 +53,6 @@ const ask = async (schema: string, ...command: ReadonlyArray<string>) => {
 describe("a command through the server of an older version", () => {
   const commands: ReadonlyArray<readonly [schema: string, ...command: ReadonlyArray<string>]> = [
     ["library-show", "library", "show", "notes"],
-    ["document-list", "document", "list", "notes"],
-    ["document-show", "document", "show", "notes", "welcome"],
     ["document-create", "document", "create", "notes", "plans"],
     ["events", "events", "notes"],
     ["replica-list", "replica", "list", "notes"],
@@ -76,6 +74,17 @@ describe("a command through the server of an older version", () => {
     const { libraries } = await ask("library-list", "library", "list")
     assert.deepInclude((libraries as ReadonlyArray<object>)[0], { libraryId: "notes", events: 6, nearestQuota: null })
     assert.include((await run(["library", "list"], { cwd, env })).stdout, "not known")
+  })
+
+  it("document list and document show do not know the use of a document's quota", async () => {
+    const { documents } = await ask("document-list", "document", "list", "notes")
+    assert.deepInclude((documents as ReadonlyArray<object>)[0], { documentId: "welcome", documentBytes: null })
+    assert.isNull((await ask("document-show", "document", "show", "notes", "welcome"))["documentBytes"])
+    for (const command of [
+      ["list", "notes"],
+      ["show", "notes", "welcome"]
+    ])
+      assert.include((await run(["document", ...command], { cwd, env })).stdout, "not known")
   })
 
   it("library quota shows no figure where the server has none", async () => {

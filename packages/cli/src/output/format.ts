@@ -18,6 +18,10 @@ export const share = (use: number, atMost: number): string => {
   return use * 100 < atMost ? "<1 %" : `${number(Math.floor((use / atMost) * 100))} %`
 }
 
+/** "901 B of 67.1 MB", for a part of a quota. */
+export const useOf = (part: { readonly use: number; readonly atMost: number } | null): string =>
+  part === null ? "not known" : `${bytes(part.use)} of ${bytes(part.atMost)}`
+
 export const time = (millis: number): string => new Date(millis).toISOString().replace("T", " ").slice(0, 19)
 
 /** A time as "5 min ago"; as a date if it is 30 days ago or more, or in the future. */

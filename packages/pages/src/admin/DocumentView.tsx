@@ -3,7 +3,7 @@ import { useState } from "preact/hooks"
 import { type Answers, get, part } from "./api.ts"
 import { Chain, type Event, factsOf } from "./Chain.tsx"
 import { DeedButton } from "./deeds.tsx"
-import { ago, bytes, count, minute, number, short, time } from "./format.ts"
+import { ago, bytes, count, minute, number, short, time, useOf } from "./format.ts"
 import { allowAgainDeed, deleteDeed, evictDeed } from "./libraryDeeds.ts"
 import { Badge, Crumbs, Facts, Loading, Panel, Problem, Table } from "./parts.tsx"
 import { hrefOf, usePolled } from "./state.ts"
@@ -71,6 +71,7 @@ export const DocumentView = ({
               ["version", number(document.version)],
               ["generation", number(document.generation)],
               ["payloads", `${number(document.payloads)}, ${bytes(document.payloadBytes)}`],
+              ["quota", document.documentBytes ? useOf(document.documentBytes) : "not known"],
               ["since snapshot", count(document.updates, "update")],
               ["created (UTC)", minute(document.createdAt)],
               ["last activity", ago(document.updatedAt)]

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks"
 import { type Answers, get, part } from "./api.ts"
 import { ConnectionTable } from "./Connections.tsx"
 import { DeedButton } from "./deeds.tsx"
-import { ago, bytes, count, minute, number, time } from "./format.ts"
+import { ago, bytes, count, minute, number, share, time, useOf } from "./format.ts"
 import {
   allowAgainDeed,
   deleteDeed,
@@ -126,21 +126,32 @@ const Documents = ({ libraryId, total }: { readonly libraryId: string; readonly 
       ) : (
         <Table
           caption={`Documents of ${libraryId}`}
-          head={["Document", "Size#", "Payloads#", "Events#", "Created", "Last activity"]}
+          head={["Document", "Size#", "Quota", "Payloads#", "Events#", "Created", "Last activity"]}
           empty="No documents."
         >
-          {documents.data.map(({ createdAt, documentId, payloadBytes, payloads, updatedAt, version }) => (
-            <tr key={documentId}>
-              <th scope="row">
-                <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
-              </th>
-              <td class="right number">{payloads === 0 ? <Badge>evicted</Badge> : bytes(payloadBytes)}</td>
-              <td class="right number">{number(payloads)}</td>
-              <td class="right number">{number(version)}</td>
-              <td>{ago(createdAt)}</td>
-              <td>{ago(updatedAt)}</td>
-            </tr>
-          ))}
+          {documents.data.map(
+            ({ createdAt, documentBytes, documentId, payloadBytes, payloads, updatedAt, version }) => (
+              <tr key={documentId}>
+                <th scope="row">
+                  <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
+                </th>
+                <td class="right number">{payloads === 0 ? <Badge>evicted</Badge> : bytes(payloadBytes)}</td>
+                <td>
+                  {documentBytes ? (
+                    <span class="nearest" title={share(documentBytes.use, documentBytes.atMost)}>
+                      <QuotaMeter label={`quota of ${documentId} in use`} {...documentBytes} /> {useOf(documentBytes)}
+                    </span>
+                  ) : (
+                    "not known"
+                  )}
+                </td>
+                <td class="right number">{number(payloads)}</td>
+                <td class="right number">{number(version)}</td>
+                <td>{ago(createdAt)}</td>
+                <td>{ago(updatedAt)}</td>
+              </tr>
+            )
+          )}
         </Table>
       )}
       {documents.data !== undefined && documents.data.length < total && (

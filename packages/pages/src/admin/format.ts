@@ -22,6 +22,10 @@ export const share = (use: number, atMost: number): string => {
   return use * 100 < atMost ? "<1 %" : `${number(Math.floor((use / atMost) * 100))} %`
 }
 
+/** "901 B of 67.1 MB", for a part of a quota. */
+export const useOf = ({ atMost, use }: { readonly atMost: number; readonly use: number }): string =>
+  `${bytes(use)} of ${bytes(atMost)}`
+
 export const time = (millis: number): string => new Date(millis).toISOString().replace("T", " ").slice(0, 19)
 
 /** A time without its seconds. */

@@ -2,11 +2,11 @@
 import { Effect, Result } from "effect"
 import { type Attribution, decide, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { LibraryId } from "../domain/Ids.ts"
-import type { Quota, QuotaChange } from "../domain/Quota.ts"
+import { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
 import { VERDANT } from "../domain/verdant/Events.ts"
 import { type LibraryUse, useOf } from "../domain/verdant/LibraryQuota.ts"
 import { countDocuments } from "../ports/countDocuments.ts"
-import { EventLog } from "../ports/EventLog.ts"
+import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 import { readLibrary } from "../protocols/verdant/readLibrary.ts"
 import { appendDecided } from "./appendDecision.ts"
 
@@ -22,6 +22,21 @@ export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
   const { value: state } = yield* readLibrary(log, { libraryId, streamId: VERDANT })
   const documents = yield* countDocuments(libraryId)
   return { ...useOf(state, yield* log.use(libraryId)), documents } satisfies LibraryUse & Pick<Quota, "documents">
+})
+
+/**
+ * Returns a function that tells how much of the quota `documentBytes` a Secsync document of the library uses. It returns null if
+ * the quota is not known, because the stream with the library's own is damaged. `byDefault`: as of `makeNearestQuotas`.
+ */
+export const documentBytesIn = Effect.fn("documentBytesIn")(function* (
+  libraryId: LibraryId,
+  byDefault: (libraryId: LibraryId) => Quota = () => defaultQuota
+) {
+  const atMost = yield* quotaOf(libraryId).pipe(
+    Effect.map(({ documentBytes = byDefault(libraryId).documentBytes }) => documentBytes),
+    Effect.catchDefect(() => Effect.succeed(null))
+  )
+  return ({ tailBytes }: StreamSummary) => (atMost === null ? null : { use: tailBytes, atMost })
 })
 
 /** Sets some parts of a library's quota; the others stay. Returns whether that changed anything. */

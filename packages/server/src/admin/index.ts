@@ -65,7 +65,7 @@ export {
   showLibrary
 } from "./Inspect.ts"
 export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
-export { quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
+export { documentBytesIn, quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type ListedLibrary, makeNearestQuotas } from "./NearestQuota.ts"
 export { type PrunedDocument, type PruneOptions, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"

@@ -22,6 +22,7 @@ import { libraryAdministration } from "../../src/domain/Administration.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
 import { defaultQuota } from "../../src/domain/Quota.ts"
 import { place } from "../../src/domain/Stream.ts"
+import { fold } from "../../src/domain/secsync/State.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
@@ -172,6 +173,44 @@ describe("the API of operators", () => {
       yield* client.libraries.setQuota({ params: { libraryId: notes }, payload: { quota: { documents: 3 } } })
       assert.deepInclude(yield* atMost(notes), { documents: 3, events: 90, objects: 7 })
       assert.deepStrictEqual(yield* nearest, [3, 4])
+    })
+  )
+
+  it.live("shows how many bytes of a document count for its quota, as its room counts them", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* start({ quota: { documentBytes: 9000 } })
+      const author = makeAuthor()
+      const writer = yield* connectRaw({ url: server.url, documentId: "diary", token: yield* server.token("notes") })
+      const parent = snapshotMessage(author, { docId: "diary" })
+      writer.send(parent)
+      yield* writer.next("snapshot-saved")
+      writer.send(updateMessage(author, { docId: "diary", refSnapshotId: parent.publicData.snapshotId, clock: 0 }))
+      yield* writer.next("update-saved")
+      const snapshot = snapshotMessage(author, { docId: "diary", parent, clocks: { [author.pubKey]: 0 } })
+      writer.send(snapshot)
+      yield* writer.next("snapshot-saved")
+      writer.send(updateMessage(author, { docId: "diary", refSnapshotId: snapshot.publicData.snapshotId, clock: 0 }))
+      yield* writer.next("update-saved")
+
+      const stored = yield* server.log.read({ libraryId: notes, streamId: "diary" }, { after: 0 })
+      const { bytes } = fold(
+        DocumentId.make("diary"),
+        stored.map(({ event }) => event)
+      )
+      const params = { libraryId: notes, documentId: DocumentId.make("diary") }
+      const shown = Effect.all([
+        Effect.map(client.documents.list({ params, query: {} }), ([listed]) => listed?.documentBytes),
+        Effect.map(client.documents.show({ params }), ({ documentBytes }) => documentBytes)
+      ])
+      const expected = { use: bytes, atMost: 9000 }
+      assert.deepStrictEqual(yield* shown, [expected, expected])
+      yield* client.libraries.setQuota({ params, payload: { quota: { documentBytes: 8000 } } })
+      assert.strictEqual((yield* shown)[0]?.atMost, 8000)
+      yield* client.libraries.evict({ params, payload: {} })
+      assert.deepStrictEqual(yield* shown, [
+        { use: 0, atMost: 8000 },
+        { use: 0, atMost: 8000 }
+      ])
     })
   )
 

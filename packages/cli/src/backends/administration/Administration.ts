@@ -34,6 +34,11 @@ export interface DocumentSummary {
   readonly payloadBytes: number
   readonly createdAt: number
   readonly updatedAt: number
+  /**
+   * The bytes that count for the quota `documentBytes`. On a database, the most is the default, unless an operator set another.
+   * null: it is not known, because an older server does not tell it, or the stream with the library's own quota is damaged.
+   */
+  readonly documentBytes: { readonly use: number; readonly atMost: number } | null
 }
 
 export interface Document extends DocumentSummary {

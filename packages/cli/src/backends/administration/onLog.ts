@@ -3,6 +3,7 @@ import {
   allowAgain,
   createDocument,
   deleteForGood,
+  documentBytesIn,
   documentSnapshot,
   eachEvent,
   evict,
@@ -85,16 +86,23 @@ export const onLog = <E>({ files, size }: Options<E>) =>
           Effect.gen(function* () {
             const streams = yield* listDocuments(libraryId)
             if (streams === undefined) return yield* Effect.fail(noSuchLibrary(libraryId))
-            return streams.map(({ key, ...summary }) => ({ documentId: key.streamId, ...summary }))
+            const documentBytes = yield* documentBytesIn(libraryId)
+            return streams.map((stream) => ({
+              ...stream,
+              documentId: stream.key.streamId,
+              documentBytes: documentBytes(stream)
+            }))
           })
         ),
       document: (libraryId, documentId) =>
         onKnown(
           libraryId,
-          Effect.map(showDocument(libraryId, documentId), (found) => {
+          Effect.gen(function* () {
+            const found = yield* showDocument(libraryId, documentId)
             if (found === undefined) return undefined
-            const { activeSnapshotId = null, evictedSnapshotId = null, key: _, ...details } = found
-            return { documentId, ...details, activeSnapshotId, evictedSnapshotId }
+            const { activeSnapshotId = null, evictedSnapshotId = null } = found
+            const documentBytes = (yield* documentBytesIn(libraryId))(found)
+            return { ...found, documentId, activeSnapshotId, evictedSnapshotId, documentBytes }
           })
         ),
       createDocument: (libraryId, documentId, change) =>

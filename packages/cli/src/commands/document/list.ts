@@ -18,6 +18,8 @@ interface DocumentListResult {
     /** Milliseconds since 1970. */
     readonly createdAt: number
     readonly updatedAt: number
+    /** The bytes of the quota `documentBytes`. null: it is not known, by an older server, or if the library's own is damaged. */
+    readonly documentBytes: { readonly use: number; readonly atMost: number } | null
   }>
 }
 
@@ -25,6 +27,8 @@ type Document = DocumentListResult["documents"][number]
 
 export default class DocumentList extends BaseCommand<DocumentListResult> {
   static override summary = "List the Secsync documents of a library."
+  static override description =
+    "QUOTA is the size of the active snapshot and its updates, and the most that they may have. On a database, a part that no operator set is taken as the default; with --server, as the server's own."
   static override examples = [
     "<%= config.bin %> document list notes",
     "<%= config.bin %> document list notes --sort size --limit 10"
@@ -42,23 +46,27 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
   async run(): Promise<DocumentListResult> {
     const { args, flags } = await this.parse(DocumentList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { ago, bytes, table } = await import("../../output/format.ts")
+    const { ago, bytes, table, useOf } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.administer(flags, ({ documents }) => documents(libraryId))
     const all = found.map(
-      ({ documentId, version, generation, payloads, payloadBytes, createdAt, updatedAt }): Document => ({
-        ...{ documentId, version, generation, evicted: payloads === 0, payloads, payloadBytes, createdAt, updatedAt }
+      ({ documentId, version, generation, payloads, payloadBytes, createdAt, updatedAt, documentBytes }): Document => ({
+        ...{ documentId, version, generation, evicted: payloads === 0, payloads, payloadBytes, createdAt, updatedAt },
+        documentBytes
       })
     )
     const documents = all.toSorted(comparisons[flags.sort]).slice(0, flags.limit)
-    const rows = documents.map(({ documentId, version, evicted, payloadBytes, updatedAt }) => [
+    const rows = documents.map(({ documentBytes, documentId, version, evicted, payloadBytes, updatedAt }) => [
       documentId,
       version,
       evicted ? "evicted" : bytes(payloadBytes),
+      useOf(documentBytes),
       ago(updatedAt)
     ])
     this.print(
-      documents.length === 0 ? "No Secsync documents." : table(["DOCUMENT", "EVENTS", "SIZE", "LAST CHANGE"], rows)
+      documents.length === 0
+        ? "No Secsync documents."
+        : table(["DOCUMENT", "EVENTS", "SIZE", "QUOTA", "LAST CHANGE"], rows)
     )
     if (documents.length < all.length) this.print(`… and ${all.length - documents.length} more.`)
     return { libraryId, total: all.length, documents }

@@ -24,6 +24,8 @@ interface DocumentShowResult {
   /** Milliseconds since 1970. */
   readonly createdAt: number
   readonly updatedAt: number
+  /** The bytes of the quota `documentBytes`. null: it is not known, by an older server, or if the library's own is damaged. */
+  readonly documentBytes: { readonly use: number; readonly atMost: number } | null
 }
 
 interface VerdantDocument {
@@ -82,7 +84,7 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
   }
 
   private async printSecsync(libraryId: LibraryId, { documentId, ...shown }: Document) {
-    const { bytes, time } = await import("../../output/format.ts")
+    const { bytes, time, useOf } = await import("../../output/format.ts")
     const state =
       shown.activeSnapshotId === null
         ? `evicted at snapshot ${shown.evictedSnapshotId}`
@@ -96,6 +98,7 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
         `updates     ${shown.updates}`,
         ...Object.entries(shown.clocks).map(([pubKey, clock]) => `  ${pubKey}  clock ${clock}`),
         `payloads    ${shown.payloads}, ${bytes(shown.payloadBytes)}`,
+        `quota       ${useOf(shown.documentBytes)}`,
         `created     ${time(shown.createdAt)} UTC`,
         `last change ${time(shown.updatedAt)} UTC`
       ].join("\n")
@@ -113,7 +116,8 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
       payloads: shown.payloads,
       payloadBytes: shown.payloadBytes,
       createdAt: shown.createdAt,
-      updatedAt: shown.updatedAt
+      updatedAt: shown.updatedAt,
+      documentBytes: shown.documentBytes
     } satisfies DocumentShowResult
   }
 }

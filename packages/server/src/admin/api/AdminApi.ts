@@ -113,7 +113,12 @@ const Document = Schema.Struct({
   payloads: Count,
   payloadBytes: Count,
   createdAt: Time,
-  updatedAt: Time
+  updatedAt: Time,
+  /**
+   * The bytes that count for the quota `documentBytes`: the active snapshot and its updates. null: the quota is not known, because
+   * the stream with the library's own is damaged, or the app's `quotaOf` failed.
+   */
+  documentBytes: added(Schema.Struct({ use: Count, atMost: Count }))
 })
 
 const DocumentDetails = Schema.Struct({

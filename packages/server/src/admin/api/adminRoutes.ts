@@ -29,7 +29,7 @@ import { eachEvent, type LoggedEvent } from "../Events.ts"
 import { evict } from "../Eviction.ts"
 import { showDocument, showLibrary } from "../Inspect.ts"
 import { documentSnapshot, forceTruant } from "../InspectVerdant.ts"
-import { quotaOf, quotaUse, resetQuota, setQuota } from "../LibraryQuota.ts"
+import { documentBytesIn, quotaOf, quotaUse, resetQuota, setQuota } from "../LibraryQuota.ts"
 import { makeNearestQuotas } from "../NearestQuota.ts"
 import { prune } from "../Pruning.ts"
 import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from "../Revocation.ts"
@@ -199,43 +199,50 @@ const libraries = HttpApiBuilder.group(
   })
 )
 
-const documents = HttpApiBuilder.group(AdminApi, "documents", (handlers) =>
-  handlers.handleAll({
-    list: Effect.fnUntraced(function* ({ params: { libraryId }, query: { after, limit = PAGE } }) {
-      yield* knownLibrary(libraryId)
-      const page = yield* EventLog.use((log) =>
-        fullPage(
-          limit,
-          (limit, last: string | undefined = after) =>
-            log.streams({ libraryId, limit, ...(last !== undefined && { after: { libraryId, streamId: last } }) }),
-          ({ key }) => key.streamId
-        ).pipe(orUnavailable)
-      )
-      return page.map(summaryOf)
-    }),
-    create: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, newLibrary } }) {
-      if (newLibrary !== true) yield* knownLibrary(libraryId)
-      const outcome: Creation = yield* orUnavailable(createDocument(libraryId, documentId))
-      if (outcome === "created") yield* noteDone("document created", { libraryId, documentId })
-      return { outcome }
-    }),
-    show: Effect.fnUntraced(function* ({ params: { documentId, libraryId } }) {
-      yield* knownLibrary(libraryId)
-      const found = yield* orUnavailable(showDocument(libraryId, documentId))
-      if (found === undefined) return yield* noSuchDocument(libraryId, documentId)
-      const { activeSnapshotId = null, chain, clocks, evictedSnapshotId = null, updates } = found
-      return { ...summaryOf(found), chain, activeSnapshotId, updates, clocks, evictedSnapshotId }
-    }),
-    events: Effect.fnUntraced(function* ({ params: { documentId, libraryId }, query: { after = 0, limit = PAGE } }) {
-      const page = yield* EventLog.use((log) =>
-        orUnavailable(log.read({ libraryId, streamId: documentId }, { after, limit, payloads: false }))
-      )
-      if (page.length === 0 && after === 0) return yield* noSuchDocument(libraryId, documentId)
-      return page.map(({ event: { chain, data, origin, payloadHash, recordedAt, type, version } }) => ({
-        ...{ version, type, origin, recordedAt, payloadHash, chain },
-        payloadBytes: storedBytesOf(data),
-        data: data as Schema.Json
-      }))
+const documents = HttpApiBuilder.group(
+  AdminApi,
+  "documents",
+  Effect.fnUntraced(function* (handlers) {
+    const { byDefault } = yield* Quotas
+    return handlers.handleAll({
+      list: Effect.fnUntraced(function* ({ params: { libraryId }, query: { after, limit = PAGE } }) {
+        yield* knownLibrary(libraryId)
+        const page = yield* EventLog.use((log) =>
+          fullPage(
+            limit,
+            (limit, last: string | undefined = after) =>
+              log.streams({ libraryId, limit, ...(last !== undefined && { after: { libraryId, streamId: last } }) }),
+            ({ key }) => key.streamId
+          ).pipe(orUnavailable)
+        )
+        const documentBytes = yield* orUnavailable(documentBytesIn(libraryId, byDefault))
+        return page.map((stream) => ({ ...summaryOf(stream), documentBytes: documentBytes(stream) }))
+      }),
+      create: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, newLibrary } }) {
+        if (newLibrary !== true) yield* knownLibrary(libraryId)
+        const outcome: Creation = yield* orUnavailable(createDocument(libraryId, documentId))
+        if (outcome === "created") yield* noteDone("document created", { libraryId, documentId })
+        return { outcome }
+      }),
+      show: Effect.fnUntraced(function* ({ params: { documentId, libraryId } }) {
+        yield* knownLibrary(libraryId)
+        const found = yield* orUnavailable(showDocument(libraryId, documentId))
+        if (found === undefined) return yield* noSuchDocument(libraryId, documentId)
+        const { activeSnapshotId = null, chain, clocks, evictedSnapshotId = null, updates } = found
+        const documentBytes = (yield* orUnavailable(documentBytesIn(libraryId, byDefault)))(found)
+        return { ...summaryOf(found), documentBytes, chain, activeSnapshotId, updates, clocks, evictedSnapshotId }
+      }),
+      events: Effect.fnUntraced(function* ({ params: { documentId, libraryId }, query: { after = 0, limit = PAGE } }) {
+        const page = yield* EventLog.use((log) =>
+          orUnavailable(log.read({ libraryId, streamId: documentId }, { after, limit, payloads: false }))
+        )
+        if (page.length === 0 && after === 0) return yield* noSuchDocument(libraryId, documentId)
+        return page.map(({ event: { chain, data, origin, payloadHash, recordedAt, type, version } }) => ({
+          ...{ version, type, origin, recordedAt, payloadHash, chain },
+          payloadBytes: storedBytesOf(data),
+          data: data as Schema.Json
+        }))
+      })
     })
   })
 )
