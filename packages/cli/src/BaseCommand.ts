@@ -76,19 +76,19 @@ export abstract class BaseCommand<Result> extends Command {
 
   /**
    * Runs an Effect on the log of an existing, migrated database. Fails with `NO_SUCH_LIBRARY` before it runs, if the log holds
-   * nothing of `library`, or of one of several.
+   * nothing of `library`.
    */
   protected async executeOn<A, E>(
     database: string,
     effect: Effect.Effect<A, E, EventLog | Signals>,
-    library?: LibraryId | ReadonlyArray<LibraryId>
+    library?: LibraryId
   ): Promise<A> {
-    const { andThen, forEach, provide } = await import("effect/Effect")
+    const { andThen, provide } = await import("effect/Effect")
     const { backendOf } = await import("./backends/storage.ts")
     const { existing } = await backendOf(database)
     if (library === undefined) return this.execute(provide(effect, existing))
     const { requireLibrary } = await import("./backends/knownLibrary.ts")
-    return this.execute(provide(andThen(forEach([library].flat(), requireLibrary), effect), existing))
+    return this.execute(provide(andThen(requireLibrary(library), effect), existing))
   }
 
   /**

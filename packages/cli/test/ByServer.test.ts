@@ -7,13 +7,15 @@ import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect, Exit, Redacted, Scope } from "effect"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
+import { isSigned, startReceiver } from "#test-support/servers/WebhookReceiver"
+import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
 import * as JwtAccess from "../../server/src/adapters/JwtAccess.ts"
 import { LibraryId } from "../../server/src/domain/Ids.ts"
 import { defaultQuota } from "../../server/src/domain/Quota.ts"
 import { Access } from "../../server/src/ports/Access.ts"
-import { errorOf, freshFolder, type Ran, run, schemaErrors, secret, serve, storeDocument } from "./support.ts"
+import { errorOf, freshFolder, jsonOf, type Ran, run, schemaErrors, secret, serve, storeDocument } from "./support.ts"
 
 /** Two libraries with the same content: a deed happens to the first on the database, and to the second by the server. */
 const libraries = ["first", "other"] as const
@@ -146,7 +148,15 @@ describe("a command through a server's API", () => {
     ["resume", "typo"],
     ["token", "revoke", "--library", "typo"],
     ["token", "revoke"],
-    ["token", "keys", "forget", "typo", "ada"]
+    ["token", "keys", "forget", "typo", "ada"],
+    ["webhook", "add", "http://localhost/hook", "--library", "first", "--library", "typo"],
+    ["webhook", "add", "ftp://localhost/"],
+    ["webhook", "show", "0123456789ab"],
+    ["webhook", "show", "typo"],
+    ["webhook", "test", "0123456789ab"],
+    ["webhook", "replay", "0123456789ab"],
+    ["webhook", "replay", "0123456789ab", "--library", "typo"],
+    ["webhook", "remove", "0123456789ab"]
   ]
   for (const command of missing) {
     it(`${command.join(" ")} fails as it does on the database`, async () => {
@@ -207,6 +217,37 @@ describe("a command through a server's API", () => {
     assert.deepStrictEqual(suspended?.data, { operator: "grace", reason: "unpaid" })
     for (const name of ["evicted", "suspended", "deleted"])
       assert.include(server.stdout() + server.stderr(), `operator: ${name}`)
+  })
+
+  it("adds, shows, tries and removes webhooks as on the database, and keeps their secrets", async () => {
+    const receiver = await Effect.runPromise(Scope.provide(startReceiver, scope))
+    const added = await byServer("webhook", "add", receiver.url, "--library", "first", "--from-start", "--json")
+    const { id, secret } = jsonOf("webhook-add", added) as { readonly id: string; readonly secret: string }
+    await Effect.runPromise(receiver.untilTaken(3))
+    assert.isTrue(receiver.taken().every((message) => isSigned(secret, message)))
+    const isRecorded = async () =>
+      jsonOf("webhook-show", await byServer("webhook", "show", id, "--json"))["streamsBehind"] === 0
+    await Effect.runPromise(until("the deliveries are recorded", Effect.promise(isRecorded)))
+    for (const command of [
+      ["webhook", "list"],
+      ["webhook", "show", id],
+      ["webhook", "test", id],
+      ["webhook", "replay", id]
+    ]) {
+      const [there, here] = await Promise.all([byServer(...command, "--json"), onDatabase(...command, "--json")])
+      assert.deepStrictEqual(plain(there), plain(here), command.join(" "))
+      assert.strictEqual(there.code, 0, there.stderr)
+    }
+    receiver.answer(() => 500)
+    const failed = await byServer("webhook", "test", id, "--json")
+    assert.deepStrictEqual([failed.code, errorOf(failed).code], [1, "WEBHOOK_FAILED"])
+    const removed = await byServer("webhook", "remove", id, "--reason", "a test")
+    assert.strictEqual(removed.stdout, `Removed webhook ${id}.\n`, removed.stderr)
+    assert.strictEqual((await onDatabase("webhook", "list")).stdout, "No webhooks.\n")
+    const log = server.stdout() + server.stderr()
+    assert.include(log, "operator: webhook added")
+    assert.notInclude(log, secret.slice(10, 30))
+    assert.notInclude(log, receiver.url)
   })
 
   it("events --follow shows new events until it is stopped", async () => {

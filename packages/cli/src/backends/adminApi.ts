@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { HttpApiClient, HttpApiMiddleware } from "effect/http-api"
 import type { ServerAddress } from "../input/server.ts"
-import { CliFailure } from "../output/CliFailure.ts"
+import { CliFailure, TOO_MANY_WEBHOOKS } from "../output/CliFailure.ts"
 
 export type AdminClient = HttpApiClient.ForApi<typeof AdminApi>
 
@@ -49,6 +49,8 @@ export const explanationOf = ({ _tag, message }: ApiError, { url }: ServerAddres
         exitCode: 3,
         tryThis: "run the same command again once the database can be reached"
       })
+    case "WebhooksFull":
+      return new CliFailure({ ...TOO_MANY_WEBHOOKS, message, exitCode: 1 })
     default:
       return new CliFailure({
         code: "SERVER_UNREACHABLE",

@@ -1,6 +1,5 @@
 /** The flag of commands that may write to a library before its first client does. */
 import { Flags } from "@oclif/core"
-import type { LibraryId } from "@sealog/server/ports"
 
 export const newLibraryFlag = {
   "new-library": Flags.boolean({
@@ -8,9 +7,3 @@ export const newLibraryFlag = {
     default: false
   })
 }
-
-/** The library or libraries that the log must hold; undefined if the operator insists on new ones. */
-export const mustExist = <Ids extends LibraryId | ReadonlyArray<LibraryId> | undefined>(
-  libraries: Ids,
-  flags: { readonly "new-library": boolean }
-): Ids | undefined => (flags["new-library"] ? undefined : libraries)

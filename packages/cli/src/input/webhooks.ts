@@ -3,18 +3,11 @@ import { CHANGE_TYPES, type ChangeType, WebhookId, WebhookUrl } from "@sealog/se
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { CliFailure } from "../output/CliFailure.ts"
+import { noSuchWebhook } from "../output/notFound.ts"
 
 /** Fails with `NO_SUCH_WEBHOOK`. */
 export const webhookIdOf = (text: string): WebhookId =>
   Option.getOrThrowWith(Schema.decodeOption(WebhookId)(text), () => noSuchWebhook(text))
-
-export const noSuchWebhook = (id: string): CliFailure =>
-  new CliFailure({
-    code: "NO_SUCH_WEBHOOK",
-    message: `The log has no webhook ${id}.`,
-    exitCode: 1,
-    tryThis: "sync-admin webhook list"
-  })
 
 /** Fails with `WEBHOOK_URL_INVALID`. The message leaves out the URL, which may hold a password. */
 export const webhookUrlOf = (text: string): string => {

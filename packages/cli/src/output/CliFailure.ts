@@ -130,8 +130,15 @@ export const failureOf = (error: unknown): CliFailure => {
   return new CliFailure({ code: "UNEXPECTED", message, exitCode: 1 })
 }
 
+/** The failure of `webhook add`, on a database and through a server. */
+export const TOO_MANY_WEBHOOKS = {
+  code: "TOO_MANY_WEBHOOKS",
+  tryThis: "`sync-admin webhook list`, and `sync-admin webhook remove` for one that no backend needs any more"
+}
+
 /** Errors of a copy, a backup or an import, by tag. */
 const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThis: string }>> = {
+  TooManyWebhooks: TOO_MANY_WEBHOOKS,
   StreamDiverged: {
     code: "STREAM_DIVERGED",
     tryThis:

@@ -4,9 +4,12 @@ import { shellWord } from "./shellWord.ts"
 
 /** `where`: the flag that names the log. */
 export const noSuchLibrary = (libraryId: string, where: "--database" | "--server" = "--database"): CliFailure =>
+  missingLibrary(`The log has no library ${libraryId}.`, where)
+
+export const missingLibrary = (message: string, where: "--database" | "--server"): CliFailure =>
   new CliFailure({
     code: "NO_SUCH_LIBRARY",
-    message: `The log has no library ${libraryId}.`,
+    message,
     exitCode: 1,
     tryThis: `sync-admin library list, with the same ${where}`
   })
@@ -21,4 +24,12 @@ export const noSuchDocument = (
     message: `The library ${libraryId} has no document ${documentId}.`,
     exitCode: 1,
     tryThis
+  })
+
+export const noSuchWebhook = (id: string): CliFailure =>
+  new CliFailure({
+    code: "NO_SUCH_WEBHOOK",
+    message: `The log has no webhook ${id}.`,
+    exitCode: 1,
+    tryThis: "sync-admin webhook list"
   })

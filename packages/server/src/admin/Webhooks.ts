@@ -90,7 +90,7 @@ export const addWebhook = Effect.fn("addWebhook")(function* (
   }
   const positions: Array<readonly [string, number]> = []
   if (from === "now") {
-    yield* eachStream({}, ({ key, version }) =>
+    yield* eachStream({ payloads: false }, ({ key, version }) =>
       Effect.sync(() => {
         const isCovered = libraries === undefined || libraries.includes(key.libraryId)
         if (isCovered && holdsChanges(key)) positions.push([streamName(key), version])
@@ -181,9 +181,8 @@ const versionOf = ({ positions }: WebhookState, key: StreamKey): number => {
 
 const summaryOf = (id: WebhookId, { createdAt, settings, stops }: WebhookState): WebhookSummary | undefined =>
   settings && {
-    ...{ id, url: settings.url, createdAt, stopped: HashMap.size(stops) },
-    libraries: settings.libraries ?? null,
-    types: settings.types ?? null
+    ...{ id, url: settings.url, libraries: settings.libraries ?? null, types: settings.types ?? null },
+    ...{ createdAt, stopped: HashMap.size(stops) }
   }
 
 interface Written {

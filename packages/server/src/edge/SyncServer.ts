@@ -17,6 +17,7 @@ import type { Access, AccessChanges } from "../ports/Access.ts"
 import type { Connections } from "../ports/Connections.ts"
 import type { EventLog } from "../ports/EventLog.ts"
 import type { Signals } from "../ports/Signals.ts"
+import type { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import type { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
 import type { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
@@ -45,6 +46,7 @@ export type Routes = Layer.Layer<
   never,
   never,
   | EventLog
+  | GrownStreams
   | Quotas
   | HttpRouter.HttpRouter
   | HttpRouter.Request<

@@ -12,17 +12,20 @@ import {
   type TestServerOptions,
   TOKEN_SECRET
 } from "#test-support/servers/TestServer"
+import { isSigned, startReceiver } from "#test-support/servers/WebhookReceiver"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
 import * as JwtAccess from "../../src/adapters/JwtAccess.ts"
 import { AdminApi, Authorization, adminRoutes } from "../../src/admin/api/index.ts"
 import { revoke } from "../../src/admin/Revocation.ts"
+import { MAX_WEBHOOKS } from "../../src/admin/Webhooks.ts"
 import { libraryAdministration } from "../../src/domain/Administration.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
 import { defaultQuota } from "../../src/domain/Quota.ts"
 import { place } from "../../src/domain/Stream.ts"
 import { fold } from "../../src/domain/secsync/State.ts"
+import { webhookStream } from "../../src/domain/webhooks/Events.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
 import { makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
@@ -301,6 +304,48 @@ describe("the API of operators", () => {
       })
   )
 
+  it.live("adds, tries, shows and removes webhooks, and its process delivers at once", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* start()
+      const receiver = yield* startReceiver
+      const writer = yield* connectRaw({ url: server.url, documentId: "diary", token: yield* server.token("notes") })
+      writer.send(snapshotMessage(makeAuthor(), { docId: "diary" }))
+      yield* writer.next("snapshot-saved")
+
+      const url = `${receiver.url}?key=of-the-receiver`
+      const payload = { url, from: "start", libraries: [notes], reason: "a new backend" } as const
+      const { id, secret } = yield* client.webhooks.add({ payload })
+      yield* receiver.untilTaken(1)
+      assert.isTrue(isSigned(secret, receiver.taken()[0]!))
+      const params = { webhookId: id }
+      assert.deepStrictEqual(yield* client.webhooks.test({ params }), { status: 200 })
+      receiver.answer(() => 500)
+      assert.property(yield* client.webhooks.test({ params }), "problem")
+      receiver.answer(() => 200)
+      const [listed] = yield* client.webhooks.list()
+      assert.deepInclude(listed, { id, url, libraries: [notes], types: null, stopped: 0 })
+      assert.deepInclude(yield* client.webhooks.show({ params }), { id, deadLetters: [] })
+      assert.deepStrictEqual(yield* client.webhooks.replay({ params, payload: {} }), { libraries: [] })
+      const events = yield* server.log.read(webhookStream(id), { after: 0 })
+      assert.deepInclude(events[0]?.event.data, { operator: "grace", reason: "a new backend" })
+
+      assert.deepStrictEqual(yield* client.webhooks.remove({ params, payload: {} }), { changed: true })
+      for (const refused of [
+        Effect.asVoid(client.webhooks.show({ params })),
+        Effect.asVoid(client.webhooks.test({ params })),
+        Effect.asVoid(client.webhooks.remove({ params, payload: {} })),
+        Effect.asVoid(client.webhooks.replay({ params, payload: {} }))
+      ]) {
+        const error = yield* Effect.flip(refused)
+        assert.deepInclude(error, { _tag: "NotInLog", what: "webhook" })
+      }
+      const unknown = { url, libraries: [LibraryId.make("typo")] }
+      assert.deepInclude(yield* Effect.flip(client.webhooks.add({ payload: unknown })), { what: "library" })
+      for (let i = 0; i < MAX_WEBHOOKS; i++) yield* client.webhooks.add({ payload: { url } })
+      assert.strictEqual((yield* Effect.flip(client.webhooks.add({ payload: { url } })))._tag, "WebhooksFull")
+    })
+  )
+
   it.live("is closed to everybody without a valid token of an operator", () =>
     Effect.gen(function* () {
       const { client, mintAdmin, server, token } = yield* start()
@@ -354,6 +399,12 @@ describe("the API of operators", () => {
         assert.strictEqual(yield* post("/libraries/notes/suspend", body), 400, body.slice(0, 40))
       }
       assert.strictEqual(yield* post("/libraries/notes/quota", '{"quota":{"objects":-1}}'), 400)
+      for (const url of ["ftp://example.org", "https://user:password@example.org/", "http://[", "x".repeat(3000)])
+        assert.strictEqual(yield* post("/webhooks", JSON.stringify({ url })), 400, url.slice(0, 40))
+      assert.strictEqual(yield* post("/webhooks", '{"url":"https://example.org","libraries":[]}'), 400)
+      assert.strictEqual(yield* post("/webhooks/0123456789ab/replay", '{"skip":true}'), 400)
+      assert.strictEqual(yield* post("/webhooks/0123456789ab/test", "{}"), 404)
+      assert.include([400, 404], yield* ask("/webhooks/.."))
       // A request that names nobody concerns nobody.
       assert.strictEqual(yield* post("/connections/disconnect", "{}"), 400)
       assert.strictEqual(yield* post("/libraries/notes/revoke", '{"whose":{}}'), 400)

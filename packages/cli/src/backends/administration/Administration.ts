@@ -12,14 +12,19 @@ import type {
   LibraryUse,
   ListedLibrary,
   LoggedEvent,
+  NewWebhook,
   PrunedDocument,
   PruneOptions,
   Quota,
   QuotaChange,
+  Replay,
   ReplicaId,
   Revocation,
   Statistics,
-  VerdantInfo
+  VerdantInfo,
+  WebhookDetails,
+  WebhookId,
+  WebhookSummary
 } from "@sealog/server/admin"
 import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import type * as Effect from "effect/Effect"
@@ -104,6 +109,16 @@ export interface Administration {
     readonly use: QuotaUse
   }>
   readonly setQuota: (libraryId: LibraryId, quota: QuotaChange | "default", change: Change) => Deed<boolean>
+  readonly webhooks: Deed<ReadonlyArray<WebhookSummary>>
+  /** This and the following ones fail with `NO_SUCH_WEBHOOK`. */
+  readonly webhook: (id: WebhookId) => Deed<WebhookDetails>
+  /** Returns the secret, which is not shown again. */
+  readonly addWebhook: (webhook: NewWebhook, change: Change) => Deed<{ readonly id: string; readonly secret: string }>
+  readonly removeWebhook: (id: WebhookId, change: Change) => Deed<void>
+  /** Returns the libraries that waited. */
+  readonly replayWebhook: (id: WebhookId, replay: Replay, change: Change) => Deed<ReadonlyArray<LibraryId>>
+  /** The database's test is sent from this machine, and the server's from where it runs. */
+  readonly testWebhook: (id: WebhookId) => Deed<{ readonly status: number } | { readonly problem: string }>
   /** `diskBytes`: null if it is not known. */
   readonly statistics: (libraryId: LibraryId | undefined) => Deed<Statistics & { readonly diskBytes: number | null }>
 }

@@ -1,5 +1,6 @@
 /** The deeds of an operator on the database. */
 import {
+  addWebhook,
   allowAgain,
   createDocument,
   deleteForGood,
@@ -12,29 +13,38 @@ import {
   isSuspended,
   libraryInfo,
   listDocuments,
+  listWebhooks,
   makeNearestQuotas,
+  type NoSuchWebhook,
   prune,
   quotaOf,
   quotaUse,
+  removeWebhook,
+  replayWebhook,
   resetQuota,
   resume,
   revoke,
   setQuota,
   showDocument,
   showLibrary,
+  showWebhook,
   statistics,
-  suspend
+  suspend,
+  testWebhook
 } from "@sealog/server/admin"
-import type { BlobStore, EventLog, LibraryId, Signals } from "@sealog/server/ports"
+import type { BlobStore, EventLog, LibraryId, Signals, StorageUnavailable } from "@sealog/server/ports"
 import { listLibraries } from "@sealog/server/ports"
 import { chunksOf } from "effect/Array"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { noSuchDocument, noSuchLibrary } from "../../output/notFound.ts"
+import { noSuchDocument, noSuchLibrary, noSuchWebhook } from "../../output/notFound.ts"
 import { requireLibrary } from "../knownLibrary.ts"
 import { orLibraryDamaged } from "../readVerdant.ts"
 import type { Administration, Change } from "./Administration.ts"
 
+/** How long a receiver may take for a test message. */
+const TEST_TIMEOUT = Duration.seconds(15)
 /** Libraries whose quotas are asked for at a time. */
 const PAGE = 500
 
@@ -151,9 +161,29 @@ export const onLog = <E>({ files, size }: Options<E>) =>
         ),
       setQuota: (libraryId, quota, { by, ...change }) =>
         onKnown(libraryId, quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by), change),
+      webhooks: on(listWebhooks()),
+      webhook: (id) => on(orNoSuchWebhook(showWebhook(id))),
+      addWebhook: (webhook, { by, newLibrary = false }) =>
+        on(
+          Effect.andThen(
+            Effect.forEach(newLibrary ? [] : (webhook.libraries ?? []), requireLibrary),
+            addWebhook(webhook, by)
+          )
+        ),
+      removeWebhook: (id, { by }) => on(orNoSuchWebhook(removeWebhook(id, by))),
+      replayWebhook: (id, replay, { by }) => onKnown(replay.libraryId, orNoSuchWebhook(replayWebhook(id, replay, by))),
+      testWebhook: (id) =>
+        on(
+          Effect.map(orNoSuchWebhook(testWebhook(id, TEST_TIMEOUT)), (outcome) =>
+            outcome._tag === "Delivered" ? { status: outcome.status } : { problem: outcome.problem }
+          )
+        ),
       statistics: (libraryId) =>
         Effect.all([onKnown(libraryId, statistics(libraryId === undefined ? {} : { libraryId })), size]).pipe(
           Effect.map(([found, diskBytes]) => ({ ...found, diskBytes }))
         )
     }
   })
+
+const orNoSuchWebhook = <A, R>(deed: Effect.Effect<A, StorageUnavailable | NoSuchWebhook, R>) =>
+  Effect.mapError(deed, (error) => (error._tag === "NoSuchWebhook" ? noSuchWebhook(error.id) : error))

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { ServerAddress } from "../../input/server.ts"
 import type { CliFailure } from "../../output/CliFailure.ts"
-import { noSuchDocument, noSuchLibrary } from "../../output/notFound.ts"
+import { missingLibrary, noSuchDocument, noSuchLibrary, noSuchWebhook } from "../../output/notFound.ts"
 import { type ApiError, adminClient, explained, explanationOf } from "../adminApi.ts"
 import { libraryDamaged } from "../readVerdant.ts"
 import type { Administration, Change } from "./Administration.ts"
@@ -15,7 +15,7 @@ import type { Administration, Change } from "./Administration.ts"
 const PAGE = 1000
 
 export const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
-  Effect.map(adminClient(address), ({ documents, libraries, server }): Administration => {
+  Effect.map(adminClient(address), ({ documents, libraries, server, webhooks }): Administration => {
     /** Asks about a library. undefined: it has no such document. */
     const find = <A, E extends ApiError>(libraryId: string, call: Effect.Effect<A, E>) =>
       explained(
@@ -34,6 +34,16 @@ export const onServer = (address: ServerAddress): Effect.Effect<Administration> 
       libraryId: LibraryId,
       call: Effect.Effect<{ readonly changed: boolean }, E>
     ): Effect.Effect<boolean, CliFailure> => Effect.map(about(libraryId, call), (answer) => answer.changed)
+
+    /** Asks about a webhook, and perhaps about one of the libraries whose changes it gets. */
+    const onWebhook = <A, E extends ApiError>(
+      id: string,
+      call: Effect.Effect<A, E>,
+      libraryId = ""
+    ): Effect.Effect<A, CliFailure> =>
+      Effect.flatMap(find(libraryId, call), (found) =>
+        found === undefined ? Effect.fail(noSuchWebhook(id)) : Effect.succeed(found)
+      )
 
     return {
       libraries: explained(
@@ -112,6 +122,29 @@ export const onServer = (address: ServerAddress): Effect.Effect<Administration> 
         })),
       setQuota: (libraryId, quota, change) =>
         changed(libraryId, libraries.setQuota({ params: { libraryId }, payload: { quota, ...payloadOf(change) } })),
+      webhooks: explained(webhooks.list(), address),
+      webhook: (id) => onWebhook(id, webhooks.show({ params: { webhookId: id } })),
+      addWebhook: (webhook, change) => {
+        const added = webhooks.add({ payload: { ...webhook, ...payloadOf(change) } })
+        return explained(
+          Effect.mapError(added, (error) =>
+            error instanceof NotInLog ? missingLibrary(error.message, "--server") : error
+          ),
+          address
+        )
+      },
+      removeWebhook: (id, change) =>
+        Effect.asVoid(onWebhook(id, webhooks.remove({ params: { webhookId: id }, payload: reasonOf(change) }))),
+      replayWebhook: (id, replay, change) =>
+        Effect.map(
+          onWebhook(
+            id,
+            webhooks.replay({ params: { webhookId: id }, payload: { ...replay, ...reasonOf(change) } }),
+            replay.libraryId
+          ),
+          ({ libraries: waited }) => waited
+        ),
+      testWebhook: (id) => onWebhook(id, webhooks.test({ params: { webhookId: id } })),
       statistics: (libraryId) => about(libraryId ?? "", server.statistics({ query: { libraryId } }))
     }
   })

@@ -1,7 +1,8 @@
 import { Args, Flags } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { mustExist, newLibraryFlag } from "../../input/newLibrary.ts"
+import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface WebhookAddResult {
@@ -23,6 +24,7 @@ The servers open connections to the URL from where they run, also to private add
   ]
   static override args = { url: Args.string({ description: "http: or https: URL of the receiver", required: true }) }
   static override flags = {
+    ...targetFlags,
     ...operatorFlags,
     ...newLibraryFlag,
     library: Flags.string({
@@ -43,7 +45,6 @@ The servers open connections to the URL from where they run, also to private add
     const { args, flags } = await this.parse(WebhookAdd)
     const { libraryIdOf } = await import("../../input/ids.ts")
     const { changeTypesOf, webhookUrlOf } = await import("../../input/webhooks.ts")
-    const { addWebhook } = await import("@sealog/server/admin")
     const libraries = flags.library?.map(libraryIdOf)
     if (libraries !== undefined && libraries.length > MAX_LIBRARIES) {
       throw new CliFailure({
@@ -59,8 +60,8 @@ The servers open connections to the URL from where they run, also to private add
       ...(flags.type === undefined ? {} : { types: changeTypesOf(flags.type) }),
       from: flags["from-start"] ? "start" : "now"
     } as const
-    const by = await attributionOf(flags)
-    const { id, secret } = await this.executeOn(flags.database, addWebhook(webhook, by), mustExist(libraries, flags))
+    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const { id, secret } = await this.administer(flags, ({ addWebhook }) => addWebhook(webhook, change))
     this.print(`Added webhook ${id}. Its secret, which is not shown again:\n${secret}`)
     return { id, secret }
   }

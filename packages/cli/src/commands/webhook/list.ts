@@ -1,5 +1,6 @@
 import type { WebhookSummary } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { targetFlags } from "../../input/server.ts"
 
 interface WebhookListResult {
   readonly webhooks: ReadonlyArray<WebhookSummary>
@@ -8,12 +9,12 @@ interface WebhookListResult {
 export default class WebhookList extends BaseCommand<WebhookListResult> {
   static override summary = "List the webhooks."
   static override examples = ["<%= config.bin %> webhook list"]
+  static override flags = targetFlags
 
   async run(): Promise<WebhookListResult> {
     const { flags } = await this.parse(WebhookList)
-    const { listWebhooks } = await import("@sealog/server/admin")
     const { ago, table } = await import("../../output/format.ts")
-    const webhooks = await this.executeOn(flags.database, listWebhooks())
+    const webhooks = await this.administer(flags, ({ webhooks }) => webhooks)
     const rows = webhooks.map(({ createdAt, id, libraries, stopped, types, url }) => [
       id,
       url,

@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
+import { targetFlags } from "../../input/server.ts"
 
 interface WebhookRemoveResult {
   readonly id: string
@@ -14,19 +15,14 @@ export default class WebhookRemove extends BaseCommand<WebhookRemoveResult> {
   static override args = {
     webhookId: Args.string({ description: "id of the webhook, as `sync-admin webhook list` shows it", required: true })
   }
-  static override flags = operatorFlags
+  static override flags = { ...targetFlags, ...operatorFlags }
 
   async run(): Promise<WebhookRemoveResult> {
     const { args, flags } = await this.parse(WebhookRemove)
-    const { noSuchWebhook, webhookIdOf } = await import("../../input/webhooks.ts")
-    const { removeWebhook } = await import("@sealog/server/admin")
-    const { catchTag, fail } = await import("effect/Effect")
+    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
     const by = await attributionOf(flags)
-    await this.executeOn(
-      flags.database,
-      catchTag(removeWebhook(id, by), "NoSuchWebhook", () => fail(noSuchWebhook(id)))
-    )
+    await this.administer(flags, ({ removeWebhook }) => removeWebhook(id, { by }))
     this.print(`Removed webhook ${id}.`)
     return { id }
   }

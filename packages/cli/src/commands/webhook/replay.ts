@@ -2,6 +2,7 @@ import { Args, Flags } from "@oclif/core"
 import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface WebhookReplayResult {
@@ -22,6 +23,7 @@ export default class WebhookReplay extends BaseCommand<WebhookReplayResult> {
     webhookId: Args.string({ description: "id of the webhook, as `sync-admin webhook list` shows it", required: true })
   }
   static override flags = {
+    ...targetFlags,
     ...operatorFlags,
     library: Flags.string({ description: "only this library (default: all that wait)" }),
     skip: Flags.boolean({
@@ -41,17 +43,13 @@ export default class WebhookReplay extends BaseCommand<WebhookReplayResult> {
       })
     }
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { noSuchWebhook, webhookIdOf } = await import("../../input/webhooks.ts")
-    const { replayWebhook } = await import("@sealog/server/admin")
-    const { catchTag, fail } = await import("effect/Effect")
+    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
     const scope: { readonly libraryId?: LibraryId } =
       flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const by = await attributionOf(flags)
-    const libraries = await this.executeOn(
-      flags.database,
-      catchTag(replayWebhook(id, { ...scope, skip: flags.skip }, by), "NoSuchWebhook", () => fail(noSuchWebhook(id))),
-      scope.libraryId
+    const libraries = await this.administer(flags, ({ replayWebhook }) =>
+      replayWebhook(id, { ...scope, skip: flags.skip }, { by })
     )
     this.print(libraries.length === 0 ? "Nothing waits for a replay." : `Goes on: ${libraries.join(", ")}`)
     return { id, libraries }

@@ -1,6 +1,7 @@
 import { Args } from "@oclif/core"
 import type { WebhookDetails } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { targetFlags } from "../../input/server.ts"
 
 export default class WebhookShow extends BaseCommand<WebhookDetails> {
   static override summary = "Show a webhook, how far it is behind, and its dead letters."
@@ -10,18 +11,14 @@ export default class WebhookShow extends BaseCommand<WebhookDetails> {
   static override args = {
     webhookId: Args.string({ description: "id of the webhook, as `sync-admin webhook list` shows it", required: true })
   }
+  static override flags = targetFlags
 
   async run(): Promise<WebhookDetails> {
     const { args, flags } = await this.parse(WebhookShow)
-    const { noSuchWebhook, webhookIdOf } = await import("../../input/webhooks.ts")
-    const { showWebhook } = await import("@sealog/server/admin")
+    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const { ago, count, table } = await import("../../output/format.ts")
-    const { catchTag } = await import("effect/Effect")
-    const { fail } = await import("effect/Effect")
-    const shown = await this.executeOn(
-      flags.database,
-      catchTag(showWebhook(webhookIdOf(args.webhookId)), "NoSuchWebhook", ({ id }) => fail(noSuchWebhook(id)))
-    )
+    const id = webhookIdOf(args.webhookId)
+    const shown = await this.administer(flags, ({ webhook }) => webhook(id))
     this.print(`${shown.id} ${shown.url}
 libraries  ${shown.libraries?.join(", ") ?? "all"}
 types      ${shown.types?.join(", ") ?? "all"}

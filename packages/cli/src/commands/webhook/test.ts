@@ -1,5 +1,6 @@
 import { Args } from "@oclif/core"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface WebhookTestResult {
@@ -9,26 +10,21 @@ interface WebhookTestResult {
 }
 
 export default class WebhookTest extends BaseCommand<WebhookTestResult> {
-  static override summary = "Send a signed test message to a webhook from this machine, once."
+  static override summary = "Send a signed test message to a webhook, once."
   static override description =
-    "The message has the type `webhook.test`. The servers may reach other addresses than this machine does."
+    "The message has the type `webhook.test`. It is sent from this machine, and with --server from that server, which may reach other addresses."
   static override examples = ["<%= config.bin %> webhook test 0a1b2c3d4e5f"]
   static override args = {
     webhookId: Args.string({ description: "id of the webhook, as `sync-admin webhook list` shows it", required: true })
   }
+  static override flags = targetFlags
 
   async run(): Promise<WebhookTestResult> {
     const { args, flags } = await this.parse(WebhookTest)
-    const { noSuchWebhook, webhookIdOf } = await import("../../input/webhooks.ts")
-    const { testWebhook } = await import("@sealog/server/admin")
-    const { catchTag, fail } = await import("effect/Effect")
-    const { seconds } = await import("effect/Duration")
+    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
-    const outcome = await this.executeOn(
-      flags.database,
-      catchTag(testWebhook(id, seconds(15)), "NoSuchWebhook", () => fail(noSuchWebhook(id)))
-    )
-    if (outcome._tag === "Failed") {
+    const outcome = await this.administer(flags, ({ testWebhook }) => testWebhook(id))
+    if ("problem" in outcome) {
       throw new CliFailure({
         code: "WEBHOOK_FAILED",
         message: `The receiver did not take the test message: ${outcome.problem}.`,

@@ -13,9 +13,11 @@ import {
   OpenApi
 } from "effect/http-api"
 import { Reason } from "../../domain/Administration.ts"
+import { CHANGE_TYPES } from "../../domain/changes/ChangeMessage.ts"
 import { DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
 import { QUOTA_PARTS, Quota } from "../../domain/Quota.ts"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
+import { WebhookAdded, WebhookId, WebhookUrl } from "../../domain/webhooks/Events.ts"
 
 // ------------------------------------------------------------------------------------------------------------- errors
 
@@ -26,10 +28,10 @@ export class NotAdministrator extends Schema.TaggedError<NotAdministrator>()(
   { httpApiStatus: 401 }
 ) {}
 
-/** The log has no such library or document. */
+/** The log has no such library, document or webhook. */
 export class NotInLog extends Schema.TaggedError<NotInLog>()(
   "NotInLog",
-  { message: Schema.String, what: Schema.Literals(["library", "document"]) },
+  { message: Schema.String, what: Schema.Literals(["library", "document", "webhook"]) },
   { httpApiStatus: 404 }
 ) {}
 
@@ -38,6 +40,13 @@ export class LibraryDamaged extends Schema.TaggedError<LibraryDamaged>()(
   "LibraryDamaged",
   { message: Schema.String },
   { httpApiStatus: 500 }
+) {}
+
+/** The log has as many webhooks as a server delivers to. */
+export class WebhooksFull extends Schema.TaggedError<WebhooksFull>()(
+  "WebhooksFull",
+  { message: Schema.String },
+  { httpApiStatus: 409 }
 ) {}
 
 /** The storage did not answer. The same request may succeed later. */
@@ -273,6 +282,36 @@ const Pruned = Schema.Struct({
   payloadBytes: Count
 })
 
+const Webhook = Schema.Struct({
+  id: WebhookId,
+  url: Schema.String,
+  /** null: all. */
+  libraries: Schema.NullOr(Schema.Array(LibraryId)),
+  types: Schema.NullOr(Schema.Array(Schema.Literals(CHANGE_TYPES))),
+  createdAt: Time,
+  /** Libraries whose changes wait for a replay. */
+  stopped: Count
+})
+
+const WebhookDetails = Schema.Struct({
+  ...Webhook.fields,
+  /** Streams with changes that are not delivered; deliveries of the last seconds may not be counted yet. */
+  streamsBehind: Count,
+  /** Ranges of changes that the receiver did not take: the first was tried, and the others wait behind it. */
+  deadLetters: Schema.Array(
+    Schema.Struct({
+      libraryId: LibraryId,
+      streamId: Schema.String,
+      fromVersion: Count,
+      toVersion: Count,
+      attempts: Count,
+      /** The receiver's last answer. */
+      problem: Schema.String,
+      since: Time
+    })
+  )
+})
+
 /** `changed`: false if there was nothing to do. */
 const Change = Schema.Struct({ changed: Schema.Boolean })
 
@@ -488,11 +527,64 @@ const server = HttpApiGroup.make("server")
   )
   .annotateMerge(OpenApi.annotations({ description: "The process that answers: its connections and metrics" }))
 
+const webhook = { webhookId: WebhookId }
+
+const webhooks = HttpApiGroup.make("webhooks")
+  .add(
+    HttpApiEndpoint.get("list", "/webhooks", { success: Schema.Array(Webhook), error: Unavailable }),
+    HttpApiEndpoint.post("add", "/webhooks", {
+      payload: Schema.Struct({
+        ...WhyAndNew.fields,
+        url: WebhookUrl.check(Schema.makeFilter((url) => URL.canParse(url), { expected: "a URL" })),
+        /** Default: all libraries, also those that are made later. */
+        libraries: WebhookAdded.fields.libraries,
+        /** Default: all types. */
+        types: WebhookAdded.fields.types,
+        /** Where deliveries begin: with the next change of each stream (default), or with the first one. */
+        from: Schema.optionalKey(Schema.Literals(["now", "start"]))
+      }),
+      /** The secret is in this answer alone. */
+      success: Schema.Struct({ id: WebhookId, secret: Schema.String }),
+      error: [NotInLog, WebhooksFull, Unavailable]
+    }),
+    HttpApiEndpoint.get("show", "/webhooks/:webhookId", { params: webhook, success: WebhookDetails, error: missing }),
+    HttpApiEndpoint.post("remove", "/webhooks/:webhookId/remove", {
+      params: webhook,
+      payload: Why,
+      success: Change,
+      error: missing
+    }),
+    HttpApiEndpoint.post("replay", "/webhooks/:webhookId/replay", {
+      params: webhook,
+      payload: Schema.Struct({
+        ...Why.fields,
+        /** Default: all that wait. */
+        libraryId: Schema.optionalKey(LibraryId),
+        /** Goes on after the change that was not taken, of one library. Default: false, it is tried again. */
+        skip: Schema.optionalKey(Schema.Boolean)
+      }).check(
+        Schema.makeFilter(({ libraryId, skip }) => skip !== true || libraryId !== undefined, {
+          expected: "a libraryId with skip"
+        })
+      ),
+      /** The libraries that waited. */
+      success: Schema.Struct({ libraries: Schema.Array(LibraryId) }),
+      error: missing
+    }),
+    HttpApiEndpoint.post("test", "/webhooks/:webhookId/test", {
+      params: webhook,
+      /** The status of the receiver's answer, or what went wrong. */
+      success: Schema.Union([Schema.Struct({ status: Count }), Schema.Struct({ problem: Schema.String })]),
+      error: missing
+    })
+  )
+  .annotateMerge(OpenApi.annotations({ description: "URLs of backends, to which the servers deliver changes" }))
+
 /** Where the API is served. */
 export const ADMIN_API_PATH = "/admin/api"
 
 export class AdminApi extends HttpApi.make("sealog-admin")
-  .add(libraries, documents, server)
+  .add(libraries, documents, webhooks, server)
   .middleware(Authorization)
   .prefix(ADMIN_API_PATH)
   .annotateMerge(
@@ -517,4 +609,6 @@ export interface AdminAnswers {
   readonly Statistics: typeof Statistics.Encoded
   readonly Revocations: typeof Revocations.Encoded
   readonly Deleted: typeof Deleted.Encoded
+  readonly Webhook: typeof Webhook.Encoded
+  readonly WebhookDetails: typeof WebhookDetails.Encoded
 }

@@ -3,7 +3,7 @@
  * name, so that an operator may do neither more nor less than with `sync-admin` on the database.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Effect, Layer, Option, Queue, Redacted, type Schema, Stream } from "effect"
+import { Duration, Effect, Layer, Option, Queue, Redacted, type Schema, Stream } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
 import {
@@ -15,12 +15,14 @@ import {
 } from "../../domain/Administration.ts"
 import { errorText } from "../../domain/errorText.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
+import { type WebhookId, webhookStream } from "../../domain/webhooks/Events.ts"
 import { AdminAccess, type Administrator } from "../../ports/AdminAccess.ts"
 import { BlobStore, type BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 import { Connections, isNamed } from "../../ports/Connections.ts"
 import { EventLog, type StorageUnavailable, type StreamSummary } from "../../ports/EventLog.ts"
 import { Signals } from "../../ports/Signals.ts"
 import { CurrentWorkers } from "../../ports/Workers.ts"
+import { GrownStreams } from "../../protocols/changes/GrownStreams.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import { type Creation, createDocument } from "../Creation.ts"
@@ -35,6 +37,15 @@ import { prune } from "../Pruning.ts"
 import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from "../Revocation.ts"
 import { statistics } from "../Statistics.ts"
 import {
+  addWebhook,
+  listWebhooks,
+  type NoSuchWebhook,
+  removeWebhook,
+  replayWebhook,
+  showWebhook,
+  testWebhook
+} from "../Webhooks.ts"
+import {
   ADMIN_API_PATH,
   type AdminAnswers,
   AdminApi,
@@ -43,7 +54,8 @@ import {
   LibraryDamaged,
   NotAdministrator,
   NotInLog,
-  Unavailable
+  Unavailable,
+  WebhooksFull
 } from "./AdminApi.ts"
 
 const PAGE = 100
@@ -51,6 +63,8 @@ const PAGE = 100
 const LAST = 50
 /** The time between two looks for events of this process. */
 const LOOK = "1 second"
+/** How long a receiver may take for a test message. */
+const TEST_TIMEOUT = Duration.seconds(15)
 /** The events of operators about a library that are listed. */
 const DEEDS = 100
 
@@ -62,7 +76,7 @@ export interface AdminRoutesOptions {
 /** Routes for `SyncServerOptions.routes`. They need an `AdminAccess`, for example `JwtAccess.layerAdminConfig`. */
 export const adminRoutes = <E, R>(access: Layer.Layer<AdminAccess, E, R>, options: AdminRoutesOptions = {}) =>
   HttpApiBuilder.layer(AdminApi, { openapiPath: `${ADMIN_API_PATH}/openapi.json` }).pipe(
-    Layer.provide([libraries, documents, server(options)]),
+    Layer.provide([libraries, documents, webhooks, server(options)]),
     Layer.provide(authorization),
     Layer.provide([access, NodeHttpServer.layerHttpServices])
   )
@@ -246,6 +260,59 @@ const documents = HttpApiBuilder.group(
     })
   })
 )
+
+const webhooks = HttpApiBuilder.group(
+  AdminApi,
+  "webhooks",
+  Effect.fnUntraced(function* (handlers) {
+    const grown = yield* GrownStreams
+    const noteChanged = (done: string, webhookId: WebhookId) =>
+      Effect.andThen(
+        Effect.sync(() => grown.tell(webhookStream(webhookId))),
+        // Without the URL: a receiver may have its password in it.
+        noteDone(done, { webhookId })
+      )
+    return handlers.handleAll({
+      list: () => orUnavailable(listWebhooks()),
+      add: Effect.fnUntraced(function* ({ payload: { newLibrary, reason, ...webhook } }) {
+        if (newLibrary !== true) yield* Effect.forEach(webhook.libraries ?? [], knownLibrary, { discard: true })
+        const by = yield* attributionOf(reason === undefined ? {} : { reason })
+        const added = yield* addWebhook(webhook, by).pipe(
+          Effect.catchTag("TooManyWebhooks", ({ message }) => Effect.fail(new WebhooksFull({ message }))),
+          Effect.catchTag("StorageUnavailable", ({ message }) => Effect.fail(new Unavailable({ message })))
+        )
+        yield* noteChanged("webhook added", added.id)
+        return added
+      }),
+      show: ({ params: { webhookId } }) => orNoSuchWebhook(showWebhook(webhookId)),
+      remove: Effect.fnUntraced(function* ({ params: { webhookId }, payload }) {
+        yield* orNoSuchWebhook(removeWebhook(webhookId, yield* attributionOf(payload)))
+        yield* noteChanged("webhook removed", webhookId)
+        return { changed: true }
+      }),
+      replay: Effect.fnUntraced(function* ({ params: { webhookId }, payload: { reason, ...replay } }) {
+        if (replay.libraryId !== undefined) yield* knownLibrary(replay.libraryId)
+        const by = yield* attributionOf(reason === undefined ? {} : { reason })
+        const libraries = yield* orNoSuchWebhook(replayWebhook(webhookId, replay, by))
+        yield* noteChanged("webhook replayed", webhookId)
+        return { libraries }
+      }),
+      test: Effect.fnUntraced(function* ({ params: { webhookId } }) {
+        const outcome = yield* orNoSuchWebhook(testWebhook(webhookId, TEST_TIMEOUT))
+        return outcome._tag === "Delivered" ? { status: outcome.status } : { problem: outcome.problem }
+      })
+    })
+  })
+)
+
+const orNoSuchWebhook = <A, R>(
+  effect: Effect.Effect<A, StorageUnavailable | NoSuchWebhook, R>
+): Effect.Effect<A, NotInLog | Unavailable, R> =>
+  Effect.mapError(effect, (error) =>
+    error._tag === "NoSuchWebhook"
+      ? new NotInLog({ what: "webhook", message: error.message })
+      : new Unavailable({ message: error.message })
+  )
 
 /** The size that an event's data notes. The data of a damaged event may be any JSON. */
 const storedBytesOf = (data: object | null): number | null =>

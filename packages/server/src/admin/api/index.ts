@@ -11,6 +11,7 @@ export {
   LibraryDamaged,
   NotAdministrator,
   NotInLog,
-  Unavailable
+  Unavailable,
+  WebhooksFull
 } from "./AdminApi.ts"
 export { type AdminRoutesOptions, adminRoutes } from "./adminRoutes.ts"

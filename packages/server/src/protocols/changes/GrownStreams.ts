@@ -24,6 +24,8 @@ export class GrownStreams extends Context.Service<
   {
     /** Listens until the scope closes. `isOfInterest`: the streams to hear of. */
     readonly listen: (isOfInterest: (key: StreamKey) => boolean) => Effect.Effect<Listener, never, Scope.Scope>
+    /** Tells listeners of a stream that this process wrote without a room: signals tell the other processes alone. */
+    readonly tell: (key: StreamKey) => void
   }
 >()("@sealog/server/GrownStreams") {
   static readonly layer = Layer.effect(
@@ -49,7 +51,7 @@ export class GrownStreams extends Context.Service<
         waiting.add(own)
         return { take: Effect.suspend(() => own.take()) }
       })
-      return GrownStreams.of({ listen })
+      return GrownStreams.of({ listen, tell: add })
     })
   )
 }
