@@ -250,6 +250,13 @@ describe("a command through a server's API", () => {
     assert.notInclude(log, receiver.url)
   })
 
+  it("a document that has no snapshot yet is not shown as evicted", async () => {
+    await byServer("document", "create", "empty", "plans", "--new-library")
+    const { documents } = jsonOf("document-list", await byServer("document", "list", "empty", "--json"))
+    assert.deepInclude((documents as ReadonlyArray<object>)[0], { documentId: "plans", evicted: false, payloads: 0 })
+    assert.include((await byServer("document", "show", "empty", "plans")).stdout, "no snapshot")
+  })
+
   it("events --follow shows new events until it is stopped", async () => {
     await byServer("document", "create", "followed", "plans", "--new-library")
     const following = run(["events", "followed", "--follow"], {

@@ -39,7 +39,7 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
         code: "USAGE",
         message: "Name a connection, a library or a user.",
         exitCode: 2,
-        tryThis: "disconnect --library NAME, or --all for every connection of the server"
+        tryThis: "sync-admin disconnect --library NAME, or --all for every connection of the server"
       })
     }
     const address = await serverOf(flags)

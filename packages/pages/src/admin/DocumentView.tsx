@@ -33,7 +33,7 @@ export const DocumentView = ({
   const [held, setHeld] = useState<ReadonlyArray<Event>>([])
   if (events.data !== undefined && events.data !== held) setHeld(events.data)
   const isDeleted = held.at(-1)?.type === "Deleted"
-  const isEvicted = document !== undefined && document.payloads === 0
+  const isEvicted = document !== undefined && document.payloads === 0 && document.generation > 0
   const chosen = held.find(({ version }) => version === selected)
   return (
     <>

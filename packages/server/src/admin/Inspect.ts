@@ -35,10 +35,13 @@ export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: Li
   return streams as ReadonlyArray<StreamSummary> | undefined
 })
 
+/** Whether a stream's payloads were purged, by an eviction or a deletion: each of them ends a generation. */
+export const isEvicted = ({ generation, payloads }: StreamSummary): boolean => payloads === 0 && generation > 0
+
 export interface LibraryDetails {
   readonly libraryId: LibraryId
   readonly documents: number
-  /** Documents that hold no payload. */
+  /** Documents whose payloads were purged, by an eviction or a deletion. */
   readonly evictedDocuments: number
   readonly events: number
   readonly payloads: number
@@ -65,7 +68,7 @@ const withStream = (details: LibraryDetails | undefined, stream: StreamSummary):
   return {
     libraryId: stream.key.libraryId,
     documents: (details?.documents ?? 0) + documents,
-    evictedDocuments: (details?.evictedDocuments ?? 0) + (stream.payloads === 0 ? documents : 0),
+    evictedDocuments: (details?.evictedDocuments ?? 0) + (isEvicted(stream) ? documents : 0),
     events: (details?.events ?? 0) + stream.version,
     payloads: (details?.payloads ?? 0) + stream.payloads,
     payloadBytes: (details?.payloadBytes ?? 0) + stream.payloadBytes,

@@ -1,12 +1,12 @@
 /** Totals of a log: its libraries, documents, events and payloads. */
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { eachStream } from "./Inspect.ts"
+import { eachStream, isEvicted } from "./Inspect.ts"
 
 export interface Statistics {
   readonly libraries: number
   readonly documents: number
-  /** Documents that hold no payload. */
+  /** Documents whose payloads were purged, by an eviction or a deletion. */
   readonly evictedDocuments: number
   readonly events: number
   readonly payloads: number
@@ -55,7 +55,7 @@ export const statistics = Effect.fn("statistics")(function* (filter: { readonly 
       library.payloadBytes += stream.payloadBytes
       if (streamId.startsWith("@")) return
       documents += 1
-      if (stream.payloads === 0) evictedDocuments += 1
+      if (isEvicted(stream)) evictedDocuments += 1
       largestDocuments = withLargest(largestDocuments, {
         libraryId,
         documentId: streamId,

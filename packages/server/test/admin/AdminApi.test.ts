@@ -165,6 +165,10 @@ describe("the API of operators", () => {
       }
       yield* create(notes)
       yield* create(LibraryId.make("other"))
+      // A document without a snapshot was never evicted.
+      const shown = yield* client.libraries.show({ params: { libraryId: notes } })
+      assert.deepInclude(shown, { documents: 1, evictedDocuments: 0 })
+      assert.deepInclude(yield* client.server.statistics({ query: {} }), { documents: 2, evictedDocuments: 0 })
       const atMost = (libraryId: LibraryId) =>
         Effect.map(client.libraries.quota({ params: { libraryId } }), ({ atMost: all }) => all)
       const nearest = Effect.map(client.libraries.list({ query: {} }), (all) =>

@@ -51,7 +51,16 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
     const found = await this.administer(flags, ({ documents }) => documents(libraryId))
     const all = found.map(
       ({ documentId, version, generation, payloads, payloadBytes, createdAt, updatedAt, documentBytes }): Document => ({
-        ...{ documentId, version, generation, evicted: payloads === 0, payloads, payloadBytes, createdAt, updatedAt },
+        ...{
+          documentId,
+          version,
+          generation,
+          evicted: payloads === 0 && generation > 0,
+          payloads,
+          payloadBytes,
+          createdAt,
+          updatedAt
+        },
         documentBytes
       })
     )

@@ -86,9 +86,11 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
   private async printSecsync(libraryId: LibraryId, { documentId, ...shown }: Document) {
     const { bytes, time, useOf } = await import("../../output/format.ts")
     const state =
-      shown.activeSnapshotId === null
-        ? `evicted at snapshot ${shown.evictedSnapshotId}`
-        : `snapshot ${shown.activeSnapshotId}`
+      shown.activeSnapshotId !== null
+        ? `snapshot ${shown.activeSnapshotId}`
+        : shown.evictedSnapshotId !== null
+          ? `evicted at snapshot ${shown.evictedSnapshotId}`
+          : "no snapshot"
     this.print(
       [
         `${libraryId}/${documentId}`,

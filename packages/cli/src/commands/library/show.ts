@@ -5,7 +5,7 @@ import { targetFlags } from "../../input/server.ts"
 interface LibraryShowResult {
   readonly libraryId: string
   readonly documents: number
-  /** The number of documents without any payload. */
+  /** The number of documents whose payloads were purged. */
   readonly evictedDocuments: number
   readonly events: number
   readonly payloads: number
