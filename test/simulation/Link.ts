@@ -4,7 +4,7 @@
  */
 import { CloseCode, type Connection } from "@sealog/server/protocols/Connection"
 import { textOfFrame } from "@sealog/server/protocols/Frame"
-import type { ProtocolSession } from "@sealog/server/protocols/ProtocolSession"
+import { type ProtocolSession, receive } from "@sealog/server/protocols/ProtocolSession"
 import { Cause, Effect, Exit, type Scope } from "effect"
 import type { Random } from "../support/random.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
@@ -161,7 +161,7 @@ export class Link {
     if (opened?.session === undefined) return yield* Effect.asVoid(gone)
     while (this.arrived.length > 0 || !this.isServerGone) {
       if (this.arrived.length === 0) yield* this.news
-      else yield* opened.session.receive(this.arrived.splice(0, MAX_FRAMES))
+      else yield* receive(opened.session, this.arrived.splice(0, MAX_FRAMES))
     }
   }).pipe(
     Effect.scoped,

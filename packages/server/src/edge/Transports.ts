@@ -9,6 +9,7 @@ import { Access, type Grant, type TokenRefused } from "../ports/Access.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import { CloseCode, type Connection } from "../protocols/Connection.ts"
 import { type Frame, textOfFrame } from "../protocols/Frame.ts"
+import { receive } from "../protocols/ProtocolSession.ts"
 import { documentPathOf, parseTarget } from "../protocols/secsync/ConnectionUrl.ts"
 import { SecsyncSessions } from "../protocols/secsync/Sessions.ts"
 import { unauthorized } from "../protocols/secsync/Wire.ts"
@@ -113,7 +114,7 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, do
         Effect.sync(() => connection.close(CloseCode.tokenRefused, "the token has ended"))
       )
     )
-    return (text: string) => (connection.isSentAway() ? Effect.void : session.receive([text]))
+    return (text: string) => (connection.isSentAway() ? Effect.void : receive(session, [text]))
   })
 
   const answer = Effect.fn("Transports.answer")(function* (request: ClientRequest, messages: ReadonlyArray<unknown>) {

@@ -52,6 +52,17 @@ export class UserTurns {
     })
   }
 
+  /**
+   * Takes a turn for small messages, if one is free. Returns what ends it. Undefined: the messages are large, or have to wait, and
+   * `inTurn` does both.
+   */
+  enterNow(user: string, length: number): (() => void) | undefined {
+    if (length > LARGE) return undefined
+    this.note(user)
+    const { small } = this.userOf(user)
+    return small.tryEnter(this.isShared) ? () => this.leave(user, small) : undefined
+  }
+
   private inSmallTurn<A, E, R>(user: string, turns: Turns, handle: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     const leave = Effect.sync(() => this.leave(user, turns))
     return Effect.acquireUseRelease(
@@ -125,12 +136,16 @@ class Turns {
     return this.taken === 0
   }
 
-  /** Takes a turn: at once when one is free, or when the process is not shared. */
+  /** Takes a turn if one is free, or if the process is not shared. */
+  tryEnter(isShared: boolean): boolean {
+    if (isShared && this.taken >= this.limit) return false
+    this.taken += 1
+    return true
+  }
+
+  /** Takes a turn, and waits until one is free. */
   enter(isShared: boolean): Effect.Effect<void> {
-    if (!isShared || this.taken < this.limit) {
-      this.taken += 1
-      return Effect.void
-    }
+    if (this.tryEnter(isShared)) return Effect.void
     delays.add()
     return Effect.interruptible(this.wait)
   }

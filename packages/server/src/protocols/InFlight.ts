@@ -51,7 +51,8 @@ export class InFlight {
     return this.until(() => this.writes === 0)
   }
 
-  private isBelowLimit(): boolean {
+  /** Whether one more write may begin. */
+  isBelowLimit(): boolean {
     return this.writes < MAX_WRITES && this.bytes < (this.inFlightOfAll.isShort ? FEW_BYTES : MAX_BYTES)
   }
 

@@ -1,5 +1,6 @@
 /** The session of one client, in the same shape for every protocol: a WebSocket need not know which one it serves. */
-import type { Effect } from "effect"
+import { Effect } from "effect"
+import type { Rest } from "../internal/Rest.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { AccessUndecided } from "../rooms/AccessControl.ts"
 
@@ -10,8 +11,20 @@ export type FrameText = string | Buffer
 export const LARGE_FRAME_BYTES = 256 * 1024
 
 export interface ProtocolSession {
-  /** Takes text frames, and handles them in order. Completes when the session can take the next frames. */
-  readonly receive: (texts: ReadonlyArray<FrameText>) => Effect.Effect<void, StorageUnavailable | AccessUndecided>
+  /**
+   * Takes text frames, and handles them in order. Calls `done` once, now or later, with what is left to do before the session can
+   * take the next frames. Does not call it if it throws.
+   */
+  readonly receive: (texts: ReadonlyArray<FrameText>, done: Received) => void
   /** Waits until every received frame is answered. */
   readonly answered: Effect.Effect<void>
 }
+
+export type Received = (rest: Rest<StorageUnavailable | AccessUndecided>) => void
+
+/** Has a session handle text frames. Completes when it can take the next ones. */
+export const receive = (
+  session: ProtocolSession,
+  texts: ReadonlyArray<FrameText>
+): Effect.Effect<void, StorageUnavailable | AccessUndecided> =>
+  Effect.callback((resume) => session.receive(texts, (rest) => resume(rest ?? Effect.void)))

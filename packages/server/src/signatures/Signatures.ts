@@ -10,17 +10,16 @@ export class Signatures extends Context.Service<
   {
     /** Returns for each text whether its signature is genuine. A malformed signature or key is not genuine. */
     readonly verify: (signed: ReadonlyArray<SignedText>) => Effect.Effect<ReadonlyArray<boolean>>
+    /** `verify` without a fiber: calls `done` once, now or later. Undefined: there is only `verify`. */
+    readonly verifyThen?: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
   }
 >()("@sealog/server/Signatures") {
   /** Verifies on the caller's thread. */
   static readonly layerInline = Layer.succeed(
     Signatures,
     Signatures.of({
-      verify: (signed) =>
-        Effect.sync(() => {
-          Metrics.signaturesVerified.at({ thread: "main" }).add(signed.length)
-          return signed.map(verifySignature)
-        })
+      verify: (signed) => Effect.sync(() => verifyHere(signed)),
+      verifyThen: (signed, done) => done(verifyHere(signed))
     })
   )
 
@@ -36,7 +35,8 @@ export class Signatures extends Context.Service<
         yield* Metrics.signaturesWaiting.at({}).read(pool.waiting)
         return Signatures.of({
           verify: (signed) =>
-            Effect.callback((resume) => pool.verify(signed, (genuine) => resume(Effect.succeed(genuine))))
+            Effect.callback((resume) => pool.verify(signed, (genuine) => resume(Effect.succeed(genuine)))),
+          verifyThen: pool.verify
         })
       })
     )
@@ -56,6 +56,11 @@ export class Signatures extends Context.Service<
     const threads = Math.min(availableParallelism(), MAX_BATCH_THREADS)
     return threads === 1 ? Signatures.layerInline : Signatures.layerThreads(threads)
   })
+}
+
+const verifyHere = (signed: ReadonlyArray<SignedText>): ReadonlyArray<boolean> => {
+  Metrics.signaturesVerified.at({ thread: "main" }).add(signed.length)
+  return signed.map(verifySignature)
 }
 
 /** All other work on an update is done on one core, for which more threads would only wait. */

@@ -42,7 +42,7 @@ const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) 
     {
       user: "somebody",
       session: {
-        receive: () => Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done)),
+        receive: (_, finish) => finish(Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done))),
         answered: Deferred.await(answered)
       }
     },

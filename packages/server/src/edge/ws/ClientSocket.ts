@@ -9,7 +9,7 @@ import type { TokenRefused } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
 import type { Frame } from "../../protocols/Frame.ts"
-import type { FrameText, ProtocolSession } from "../../protocols/ProtocolSession.ts"
+import { type FrameText, type ProtocolSession, type Received, receive } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
 import { TooManyOpenings } from "../../rooms/Openings.ts"
@@ -146,17 +146,32 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
 
   // ---- as the owner of the frame queue
 
-  run(effect: Effect.Effect<void>): void {
-    this.services.run(effect)
+  handle(texts: ReadonlyArray<FrameText>, length: number, done: () => void): void {
+    const { served, services } = this
+    if (served === undefined) return done()
+    const { session, user } = served
+    // Messages that are small for `UserTurns` are small for the memory budget.
+    const leave = services.userTurns.enterNow(user, length)
+    if (leave === undefined) {
+      const handling = services.memoryBudget.handle(length, receive(session, texts), session.answered)
+      return this.finish(services.userTurns.inTurn(user, length, handling), done)
+    }
+    const end = () => {
+      leave()
+      done()
+    }
+    const received: Received = (rest) => (rest === undefined ? end() : this.finish(rest, end))
+    try {
+      session.receive(texts, received)
+    } catch (defect) {
+      this.finish(Effect.die(defect), end)
+    }
   }
 
-  handle(texts: ReadonlyArray<FrameText>, length: number): Effect.Effect<void> {
-    const { served, services } = this
-    if (served === undefined) return Effect.void
-    const { session, user } = served
-    const receive = Effect.suspend(() => session.receive(texts))
-    const handling = services.memoryBudget.handle(length, receive, session.answered)
-    return Effect.catchCause(services.userTurns.inTurn(user, length, handling), (cause) => this.closeFor(cause))
+  /** Does the rest of some frames in a fiber. A failure closes the connection. */
+  private finish(rest: Effect.Effect<void, CloseReason>, done: () => void): void {
+    const closing = Effect.catchCause(rest, (cause) => this.closeFor(cause))
+    this.services.run(Effect.ensuring(closing, Effect.sync(done)))
   }
 
   ended(): void {
@@ -240,8 +255,12 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     )
   }
 
-  /** Drops the connection without a closing frame. */
+  /**
+   * Drops the connection without a closing frame, and the frames that wait: at a shutdown, the interruption of all fibers would not
+   * end a queue that goes on without one.
+   */
   terminate(reason: string): void {
+    this.frames.stop()
     this.connection.terminate(reason)
   }
 }

@@ -1,6 +1,6 @@
 /**
  * A client's frames, handled in order; several together if they arrive faster than they are handled. While too many bytes
- * wait, the socket is not read. While no frame waits, no fiber runs. When the client goes, the frames that have arrived are
+ * wait, the socket is not read. The queue runs no fiber of its own. When the client goes, the frames that have arrived are
  * still handled; when the server closes the connection, they are dropped.
  */
 import { Effect } from "effect"
@@ -21,9 +21,11 @@ const FRAME_BYTES = 64
 const MAX_FRAMES = 64
 
 export interface FrameQueueOwner {
-  /** Handles text frames of `length` characters or bytes together. Completes when the next frames may be handled. */
-  readonly handle: (texts: ReadonlyArray<FrameText>, length: number) => Effect.Effect<void>
-  readonly run: (effect: Effect.Effect<void>) => void
+  /**
+   * Handles text frames of `length` characters or bytes together. Calls `done` once, now or later, when the next frames may be
+   * handled. Never throws.
+   */
+  readonly handle: (texts: ReadonlyArray<FrameText>, length: number, done: () => void) => void
   /** The connection has ended and no more frames will be handled. May be called more than once. */
   readonly ended: () => void
 }
@@ -120,26 +122,28 @@ export class FrameQueue {
       if (this.hasEnded) this.owner.ended()
     } else if (this.isOpen) {
       this.isHandling = true
-      const end = Effect.sync(() => {
-        this.isHandling = false
-        this.proceed()
-      })
-      this.owner.run(Effect.ensuring(this.handleWaiting(), end))
+      this.handleWaiting()
     }
   }
 
-  private handleWaiting(): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      while (this.waiting.length > 0) {
-        const { texts, length } = this.take()
-        const end = this.arrived - this.waiting.length
-        const rooms = this.takeRooms(end)
-        const handling = this.owner.handle(texts, length)
-        yield* rooms.length === 0 ? handling : Effect.ensuring(handling, releaseAll(rooms))
-        this.waitingForAll.add(-bytesOf(texts, length))
-        this.setDone(end)
+  private handleWaiting(): void {
+    const { texts, length } = this.take()
+    const end = this.arrived - this.waiting.length
+    const rooms = this.takeRooms(end)
+    let isAtOnce = true
+    this.owner.handle(texts, length, () => {
+      for (const { reservation } of rooms) reservation.release()
+      this.waitingForAll.add(-bytesOf(texts, length))
+      this.setDone(end)
+      const next = () => {
+        this.isHandling = false
+        this.proceed()
       }
+      // Other clients go first, so that a client that sends much does not hold the event loop.
+      if (isAtOnce && this.waiting.length > 0) setImmediate(next)
+      else next()
     })
+    isAtOnce = false
   }
 
   private take(): { readonly texts: ReadonlyArray<FrameText>; readonly length: number } {
@@ -164,19 +168,15 @@ export class FrameQueue {
   }
 
   private setDone(count: number): void {
-    this.done = count
+    // Frames that are handled when the queue is stopped are done after those that it dropped.
+    this.done = Math.max(this.done, count)
     if (this.waiters.length === 0) return
-    for (const { arrived, resume } of this.waiters) if (arrived <= count) resume()
-    this.waiters = this.waiters.filter(({ arrived }) => arrived > count)
+    for (const { arrived, resume } of this.waiters) if (arrived <= this.done) resume()
+    this.waiters = this.waiters.filter(({ arrived }) => arrived > this.done)
   }
 }
 
 const bytesOf = (texts: ReadonlyArray<FrameText>, length: number): number => FRAME_BYTES * texts.length + length
-
-const releaseAll = (rooms: ReadonlyArray<Room>): Effect.Effect<void> =>
-  Effect.sync(() => {
-    for (const { reservation } of rooms) reservation.release()
-  })
 
 /** Shared by all queues that nothing waits for. */
 const none: ReadonlyArray<never> = []

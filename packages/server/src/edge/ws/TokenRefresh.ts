@@ -8,8 +8,7 @@ import type { Access, Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Connection } from "../../protocols/Connection.ts"
 import { textFrame } from "../../protocols/Frame.ts"
-import type { FrameText, ProtocolSession } from "../../protocols/ProtocolSession.ts"
-import type { AccessUndecided } from "../../rooms/AccessControl.ts"
+import { type FrameText, type ProtocolSession, type Received, receive } from "../../protocols/ProtocolSession.ts"
 import type { AdmissionControl } from "../../rooms/AdmissionControl.ts"
 import { verifyToken } from "../authenticate.ts"
 
@@ -69,16 +68,13 @@ export class RefreshableSession implements ProtocolSession {
     return this.session.answered
   }
 
-  receive(texts: ReadonlyArray<FrameText>): Effect.Effect<void, StorageUnavailable | AccessUndecided> {
-    if (!texts.some(isRefresh)) return this.session.receive(texts)
-    return Effect.forEach(
-      texts,
-      (text) => {
-        if (this.target.connection.isSentAway()) return Effect.void
-        return isRefresh(text) ? this.refresh(text) : this.session.receive([text])
-      },
-      { discard: true }
-    )
+  receive(texts: ReadonlyArray<FrameText>, done: Received): void {
+    if (!texts.some(isRefresh)) return this.session.receive(texts, done)
+    const each = (text: FrameText) => {
+      if (this.target.connection.isSentAway()) return Effect.void
+      return isRefresh(text) ? this.refresh(text) : receive(this.session, [text])
+    }
+    done(Effect.forEach(texts, each, { discard: true }))
   }
 
   private refresh(text: string): Effect.Effect<void, StorageUnavailable> {

@@ -11,6 +11,7 @@ import { covers } from "../../domain/secsync/Proofs.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
+import { andThen, type Rest, restOf } from "../../internal/Rest.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { shownName } from "../../internal/shownName.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
@@ -22,9 +23,10 @@ import type { Arrival, FrameTraces } from "../../rooms/FrameTraces.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { SigningKeys } from "../../rooms/SigningKeys.ts"
 import type { Signatures } from "../../signatures/Signatures.ts"
+import type { SignedText } from "../../signatures/verifySignature.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
 import { InFlight } from "../InFlight.ts"
-import type { FrameText, ProtocolSession } from "../ProtocolSession.ts"
+import type { FrameText, ProtocolSession, Received } from "../ProtocolSession.ts"
 import type { ClientsAhead } from "./ClientsAhead.ts"
 import type { LoadRequest } from "./DocumentContent.ts"
 import { DocumentDelivery } from "./DocumentDelivery.ts"
@@ -149,39 +151,63 @@ class DocumentSession implements ProtocolSession {
 
   // ---- messages
 
-  receive(texts: ReadonlyArray<FrameText>): Effect.Effect<void, Unavailable> {
+  /** Frames that are not large and wait for nothing but their signatures are handled without a fiber, up to their commit. */
+  receive(texts: ReadonlyArray<FrameText>, done: Received): void {
     const { decode, decodeLarge } = this.services
-    if (texts.every((text) => typeof text === "string")) return this.receiveAll(texts, texts.map(decode))
+    if (texts.every((text) => typeof text === "string")) return this.receiveAll(texts, texts.map(decode), done)
     const decodeOne = (text: FrameText) =>
       typeof text === "string" ? Effect.sync(() => decode(text)) : decodeLarge(text)
-    return Effect.flatMap(Effect.forEach(texts, decodeOne), (messages) => this.receiveAll(texts, messages))
+    const receiveAll = (messages: ReadonlyArray<Wire.ClientMessage>) =>
+      Effect.callback<void, Unavailable>((resume) =>
+        this.receiveAll(texts, messages, (rest) => resume(rest ?? Effect.void))
+      )
+    done(Effect.flatMap(Effect.forEach(texts, decodeOne), receiveAll))
   }
 
   private receiveAll(
     texts: ReadonlyArray<FrameText>,
-    messages: ReadonlyArray<Wire.ClientMessage>
-  ): Effect.Effect<void, Unavailable> {
-    return Effect.gen({ self: this }, function* () {
-      const { frames, traces } = this.services
-      const receivedAt = traces.isOn ? traces.now() : frames.now()
-      if (frames.isOn) followReceived(frames, this.sender, texts, messages)
-      const genuine = yield* this.verifyAll(messages)
+    messages: ReadonlyArray<Wire.ClientMessage>,
+    done: Received
+  ): void {
+    const { frames, traces } = this.services
+    const receivedAt = traces.isOn ? traces.now() : frames.now()
+    if (frames.isOn) followReceived(frames, this.sender, texts, messages)
+    const handleAll = (verified: ReadonlyArray<boolean>) => {
+      const genuine = this.genuineOf(messages, verified)
       if (frames.isOn) followVerified(frames, this.sender, messages, genuine, receivedAt)
       if (traces.isOn) this.arrival = { receivedAt, verifiedAt: traces.now() }
-      for (const [i, message] of messages.entries()) {
-        if (this.connection.isSentAway()) return
-        if (genuine[i] === true) this.invalidInARow = 0
-        else {
-          if (!("signed" in message)) countRefused(message._tag)
-          else if (genuine[i] === false) countRefused("SignatureInvalid")
-          this.invalidInARow += 1
-        }
-        if (this.invalidInARow > MAX_INVALID_IN_A_ROW) {
-          return this.connection.close(CloseCode.policy, "too many malformed or wrongly signed messages")
-        }
-        yield* this.receiveMessage(message, genuine[i] ?? false)
+      return this.receiveFrom(0, messages, genuine)
+    }
+    const signed = this.signedOf(messages)
+    const { verify, verifyThen } = this.services.signatures
+    if (signed.length === 0) return done(restOf(() => handleAll([])))
+    if (verifyThen !== undefined) return verifyThen(signed, (verified) => done(restOf(() => handleAll(verified))))
+    done(Effect.flatMap(verify(signed), (verified) => handleAll(verified) ?? Effect.void))
+  }
+
+  /** Handles the messages from the `first` one on, until one of them has to wait: the others follow behind it. */
+  private receiveFrom(
+    first: number,
+    messages: ReadonlyArray<Wire.ClientMessage>,
+    genuine: ReadonlyArray<boolean | undefined>
+  ): Rest<Unavailable> {
+    for (let i = first; i < messages.length; i += 1) {
+      if (this.connection.isSentAway()) return undefined
+      const message = messages[i]!
+      if (genuine[i] === true) this.invalidInARow = 0
+      else {
+        if (!("signed" in message)) countRefused(message._tag)
+        else if (genuine[i] === false) countRefused("SignatureInvalid")
+        this.invalidInARow += 1
       }
-    })
+      if (this.invalidInARow > MAX_INVALID_IN_A_ROW) {
+        this.connection.close(CloseCode.policy, "too many malformed or wrongly signed messages")
+        return undefined
+      }
+      const rest = this.receiveMessage(message, genuine[i] ?? false)
+      if (rest !== undefined) return andThen(rest, () => this.receiveFrom(i + 1, messages, genuine))
+    }
+    return undefined
   }
 
   /** The sender, as the frame log names it. */
@@ -190,18 +216,22 @@ class DocumentSession implements ProtocolSession {
     return { library: grant.libraryId, stream: documentId, session: this.connection.id }
   }
 
-  /** Verifies the signatures of all messages together; undefined for a message whose signature is not verified. */
-  private verifyAll(messages: ReadonlyArray<Wire.ClientMessage>): Effect.Effect<ReadonlyArray<boolean | undefined>> {
-    const signed = messages.flatMap((message) =>
+  /** The signatures that are to be verified, all together. */
+  private signedOf(messages: ReadonlyArray<Wire.ClientMessage>): ReadonlyArray<SignedText> {
+    return messages.flatMap((message) =>
       this.isVerified(message) && message.isGenuine === undefined ? [message.signed] : []
     )
-    const verifying = signed.length === 0 ? Effect.succeed([]) : this.services.signatures.verify(signed)
-    return Effect.map(verifying, (genuine) => {
-      let next = 0
-      return messages.map((message) => {
-        if (!this.isVerified(message)) return undefined
-        return message.isGenuine ?? genuine[next++] === true
-      })
+  }
+
+  /** Whether each message's signature is genuine; undefined for a message whose signature is not verified. */
+  private genuineOf(
+    messages: ReadonlyArray<Wire.ClientMessage>,
+    verified: ReadonlyArray<boolean>
+  ): ReadonlyArray<boolean | undefined> {
+    let next = 0
+    return messages.map((message) => {
+      if (!this.isVerified(message)) return undefined
+      return message.isGenuine ?? verified[next++] === true
     })
   }
 
@@ -211,51 +241,61 @@ class DocumentSession implements ProtocolSession {
   }
 
   /** Any message shows that the client has taken what it was sent, and ends the pause after that. */
-  private receiveMessage(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, Unavailable> {
+  private receiveMessage(message: Wire.ClientMessage, isGenuine: boolean): Rest<Unavailable> {
     const { delivery } = this
     if (!delivery.endPause()) return this.handle(message, isGenuine)
     // A snapshot is answered before the events that were held back: its refusal contains them, and brings the author up
     // to date.
     if (message._tag !== "Snapshot") delivery.release()
-    return Effect.map(this.handle(message, isGenuine), () => delivery.releaseUnlessPaused())
+    return andThen(this.handle(message, isGenuine), () => {
+      delivery.releaseUnlessPaused()
+      return undefined
+    })
   }
 
-  private handle(message: Wire.ClientMessage, isGenuine: boolean): Effect.Effect<void, Unavailable> {
+  private handle(message: Wire.ClientMessage, isGenuine: boolean): Rest<Unavailable> {
+    if ("signed" in message) return this.handleWellFormed(message, isGenuine)
     const { connection } = this
     switch (message._tag) {
       case "NotJson":
-        return Effect.sync(() => connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text"))
+        connection.close(CloseCode.notUtf8OrJson, "a frame is JSON text")
+        break
       case "NotAMessage":
-        return Effect.sync(() => connection.close(CloseCode.policy, "not a snapshot, update or ephemeral message"))
+        connection.close(CloseCode.policy, "not a snapshot, update or ephemeral message")
+        break
       case "MalformedSnapshot":
-        return Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
+        connection.send(Wire.snapshotSaveFailed)
+        break
       case "MalformedUpdate":
-        return Effect.sync(() => connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false)))
-      default: {
-        // Any answer would make the client send the same again, at once and without an end.
-        if (this.delivery.isWaiting()) return Effect.void
-        const { documentId, grant } = this.request
-        const { ask, claimKey } = this.services
-        if (message.documentId !== documentId) this.warnOfOtherDocument(message)
-        const rule = ruleAgainst(message, grant)
-        if (rule !== undefined) return Effect.sync(() => this.refuse(message, rule))
-        const isUnclaimed = claimKey !== undefined && isGenuine && message.pubKey !== this.claimedKey
-        // The issuer of a token with the claim `keys` has decided already.
-        if (isUnclaimed && grant.signingKeys === undefined) {
-          return Effect.flatMap(claimKey(grant, message.pubKey), (isOwn) => {
-            if (!isOwn) return Effect.sync(() => this.refuse(message, "SigningKey"))
-            this.claimedKey = message.pubKey
-            return this.handle(message, isGenuine)
-          })
-        }
-        // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
-        if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
-        return Effect.flatMap(ask(grant, actionOf(message, documentId)), (isAllowed) => {
-          if (!isAllowed) return Effect.sync(() => this.refuse(message, "AccessPolicy"))
-          return connection.isSentAway() ? Effect.void : this.handleSigned(message, isGenuine)
-        })
-      }
+        connection.send(Wire.updateSaveFailed(message.snapshotId, message.clock, false))
     }
+    return undefined
+  }
+
+  private handleWellFormed(message: SignedMessage, isGenuine: boolean): Rest<Unavailable> {
+    // Any answer would make the client send the same again, at once and without an end.
+    if (this.delivery.isWaiting()) return undefined
+    const { documentId, grant } = this.request
+    const { ask, claimKey } = this.services
+    if (message.documentId !== documentId) this.warnOfOtherDocument(message)
+    const rule = ruleAgainst(message, grant)
+    if (rule !== undefined) return this.refuse(message, rule)
+    const isUnclaimed = claimKey !== undefined && isGenuine && message.pubKey !== this.claimedKey
+    // The issuer of a token with the claim `keys` has decided already.
+    if (isUnclaimed && grant.signingKeys === undefined) {
+      return Effect.flatMap(claimKey(grant, message.pubKey), (isOwn) => {
+        if (isOwn) this.claimedKey = message.pubKey
+        const rest = isOwn ? this.handle(message, isGenuine) : this.refuse(message, "SigningKey")
+        return rest ?? Effect.void
+      })
+    }
+    // A message that is not its author's is refused without the policy, which may trust the key that it is asked about.
+    if (ask === undefined || !isGenuine) return this.handleSigned(message, isGenuine)
+    return Effect.flatMap(ask(grant, actionOf(message, documentId)), (isAllowed) => {
+      if (isAllowed && this.connection.isSentAway()) return Effect.void
+      const rest = isAllowed ? this.handleSigned(message, isGenuine) : this.refuse(message, "AccessPolicy")
+      return rest ?? Effect.void
+    })
   }
 
   /** Such a message is refused. Mostly the path that the client was given is not the one under which documents are served. */
@@ -271,48 +311,50 @@ class DocumentSession implements ProtocolSession {
     )
   }
 
-  private refuse(message: SignedMessage, rule: string): void {
+  private refuse(message: SignedMessage, rule: string): undefined {
     countRefused(rule)
     const { frames } = this.services
     if (frames.isOn) followRefused(frames, this.sender, message, rule)
     refuseAccess(this.connection)
+    return undefined
   }
 
-  private handleSigned(message: SignedMessage, isGenuine: boolean): Effect.Effect<void, StorageUnavailable> {
+  private handleSigned(message: SignedMessage, isGenuine: boolean): Rest<StorageUnavailable> {
     const { connection } = this
     switch (message._tag) {
       case "Snapshot":
-        if (!isGenuine) return Effect.sync(() => connection.send(Wire.snapshotSaveFailed))
-        return this.afterHook(message, () => this.receiveSnapshot(message))
+        if (isGenuine) return this.afterHook(message, () => this.receiveSnapshot(message))
+        connection.send(Wire.snapshotSaveFailed)
+        break
       case "Update":
-        return isGenuine
-          ? this.afterHook(message, () => this.receiveUpdate(message))
-          : Effect.sync(() => connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false)))
+        if (isGenuine) return this.afterHook(message, () => this.receiveUpdate(message))
+        connection.send(Wire.updateSaveFailed(message.refSnapshotId, message.clock, false))
+        break
       case "Ephemeral":
-        return Effect.sync(() => {
-          if (!isGenuine) connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
-          else if (message.documentId !== this.request.documentId)
-            connection.close(CloseCode.policy, "another document's message")
-          else if (this.mayRelay(message)) this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
-        })
+        if (!isGenuine) connection.close(CloseCode.policy, "an ephemeral message is not signed by its key")
+        else if (message.documentId !== this.request.documentId)
+          connection.close(CloseCode.policy, "another document's message")
+        else if (this.mayRelay(message)) this.room.relay(Wire.ephemeralFrame(message.payload), this.delivery)
     }
+    return undefined
   }
 
   /** Stores a message unless the app's `beforeStored` refuses it. Without such a hook, nothing is asked. */
   private afterHook(
     message: Wire.SnapshotMessage | Wire.UpdateMessage,
-    store: () => Effect.Effect<void, StorageUnavailable>
-  ): Effect.Effect<void, StorageUnavailable> {
+    store: () => Rest<StorageUnavailable>
+  ): Rest<StorageUnavailable> {
     const { connection, request } = this
     const { after, before, isFull } = this.services.hooks
     if (after !== undefined && isFull()) {
-      return Effect.sync(() => connection.close(CloseCode.tryAgainLater, "too much waits for the app's hook"))
+      connection.close(CloseCode.tryAgainLater, "too much waits for the app's hook")
+      return undefined
     }
     if (before === undefined) return store()
     return before(incomingOf(message, request.grant, request.documentId)).pipe(
       Effect.flatMap((answer) => {
         if (connection.isSentAway()) return Effect.void
-        if (answer === "store") return store()
+        if (answer === "store") return store() ?? Effect.void
         return Effect.sync(() => {
           if (message._tag === "Snapshot") connection.send(Wire.snapshotSaveFailed)
           else if (answer === "requireSnapshot") this.replies.requireSnapshot(message.refSnapshotId, message.clock)
@@ -348,38 +390,43 @@ class DocumentSession implements ProtocolSession {
   // ---- updates
 
   /** Submits an update and does not wait for its commit, so that the next message can be handled. */
-  private receiveUpdate(message: Wire.UpdateMessage): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      const { connection, delivery, inFlight, replies, room } = this
-      yield* room.local.reservations.await(connection.id)
-      const command = {
-        _tag: "StoreUpdate",
-        documentId: message.documentId,
-        refSnapshotId: message.refSnapshotId,
-        pubKey: message.pubKey,
-        clock: message.clock,
-        payload: message.payload,
-        packed: message.packed,
-        payloadHash: message.payloadHash ?? blake2b256(message.payload),
-        payloadBytes: message.payload.length,
-        snapshotDueAfter: this.snapshotDueAfter(message)
-      } as const
-      inFlight.begin(message.payload.length)
-      const { frames } = this.services
-      const submittedAt = frames.now()
-      const respond = (outcome: Outcome<DocumentRefusal>) => {
-        try {
-          if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
-          replies.answer(message, outcome, delivery)
-          if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
-          if (outcome._tag === "Stored") this.reservationsInARow = 0
-        } finally {
-          inFlight.end(message.payload.length)
-        }
-      }
-      room.submit(command, connection.id, respond, this.arrival)
-      yield* inFlight.belowLimit
+  private receiveUpdate(message: Wire.UpdateMessage): Rest {
+    const { connection, inFlight } = this
+    const { reservations } = this.room.local
+    return andThen(reservations.mustWait(connection.id) ? reservations.await(connection.id) : undefined, () => {
+      this.submitUpdate(message)
+      return inFlight.isBelowLimit() ? undefined : inFlight.belowLimit
     })
+  }
+
+  private submitUpdate(message: Wire.UpdateMessage): void {
+    const { connection, delivery, inFlight, replies, room } = this
+    const command = {
+      _tag: "StoreUpdate",
+      documentId: message.documentId,
+      refSnapshotId: message.refSnapshotId,
+      pubKey: message.pubKey,
+      clock: message.clock,
+      payload: message.payload,
+      packed: message.packed,
+      payloadHash: message.payloadHash ?? blake2b256(message.payload),
+      payloadBytes: message.payload.length,
+      snapshotDueAfter: this.snapshotDueAfter(message)
+    } as const
+    inFlight.begin(message.payload.length)
+    const { frames } = this.services
+    const submittedAt = frames.now()
+    const respond = (outcome: Outcome<DocumentRefusal>) => {
+      try {
+        if (outcome._tag === "Stored") this.tellStored(message, outcome.event)
+        replies.answer(message, outcome, delivery)
+        if (frames.isOn) followAnswered(frames, this.sender, message, outcome, submittedAt)
+        if (outcome._tag === "Stored") this.reservationsInARow = 0
+      } finally {
+        inFlight.end(message.payload.length)
+      }
+    }
+    room.submit(command, connection.id, respond, this.arrival)
   }
 
   /** The number of updates of the active snapshot from which on this update is refused for a snapshot. */

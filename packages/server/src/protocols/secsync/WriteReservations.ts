@@ -21,6 +21,8 @@ export interface WriteReservations {
   readonly wrote: (id: string) => void
   /** Ends a connection's reservation, if it has one: it has nothing more to write, or is closed. */
   readonly release: (id: string) => void
+  /** Whether another connection's reservation is the first. */
+  readonly mustWait: (id: string) => boolean
   /** Waits while another connection's reservation is the first. */
   readonly await: (id: string) => Effect.Effect<void>
 }
@@ -58,10 +60,12 @@ export const makeWriteReservations = (): WriteReservations => {
     if (reservations.length > 0) change(reservations.filter((reservation) => reservation.id !== id))
   }
 
+  const mustWait = (id: string): boolean => reservations[0] !== undefined && reservations[0].id !== id
+
   const waitFor = (id: string): Effect.Effect<void> =>
     Effect.suspend(() => {
       const first = reservations[0]
-      if (first === undefined || first.id === id) return Effect.void
+      if (first === undefined || !mustWait(id)) return Effect.void
       delays.add()
       return withPatience(ended.await, PATIENCE).pipe(
         Effect.map((hasEnded) => {
@@ -86,6 +90,7 @@ export const makeWriteReservations = (): WriteReservations => {
       )
     },
     release,
+    mustWait,
     await: waitFor
   }
 }

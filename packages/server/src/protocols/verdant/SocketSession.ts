@@ -17,7 +17,7 @@ export const openSocketSession = (
   grant: Grant
 ): Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope> =>
   Effect.map(open(clientOf(connection), grant), (session) => ({
-    receive: (texts) => session.receive(texts.map((text) => decodeText(text.toString(), grant))),
+    receive: (texts, done) => done(session.receive(texts.map((text) => decodeText(text.toString(), grant)))),
     answered: session.answered
   }))
 

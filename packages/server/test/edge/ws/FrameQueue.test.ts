@@ -15,8 +15,7 @@ describe("a frame queue", () => {
       Effect.gen(function* () {
         const { client, serving } = yield* socketPair
         const owner = {
-          handle: () => Effect.void,
-          run: (effect: Effect.Effect<void>) => void Effect.runFork(effect),
+          handle: (_texts: unknown, _length: number, done: () => void) => done(),
           ended: () => {}
         }
         const frames = new FrameQueue(serving, owner, new SocketReading(serving), new SharedBytes(MB))
@@ -49,7 +48,7 @@ describe("a frame queue", () => {
           const { serving } = yield* socketPair
           const waitingForAll = new SharedBytes(MB)
           waitingForAll.add(others)
-          const owner = { handle: () => Effect.void, run: () => {}, ended: () => {} }
+          const owner = { handle: () => {}, ended: () => {} }
           const frames = new FrameQueue(serving, owner, new SocketReading(serving), waitingForAll)
           frames.open()
           const frame = Buffer.alloc(1000, "x")
