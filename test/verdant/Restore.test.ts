@@ -9,6 +9,7 @@ import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import type { Message } from "../support/verdant/Network.ts"
 import { makePerson } from "../support/verdant/Person.ts"
+import { holdsOnDevice } from "../support/verdant/reindex.ts"
 import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 const assertInOrder = Effect.fnUntraced(function* (database: string) {
@@ -73,7 +74,7 @@ describe("a device that joined after the backup", () => {
       const oids = [...objectsIn(reset, "baselines"), ...objectsIn(reset, "operations")]
       assert.strictEqual(new Set(oids.map((oid) => oid.split(":")[0])).size, 10)
       // The store (5.5) may leave documents of a reset out of its index.
-      yield* until("it has stored the reset", () => late.client().isSettled())
+      yield* until("it has stored the reset", holdsOnDevice(late.client(), oids))
       yield* late.reopen
       yield* late.client().until("it has all", (items) => items.length === 10)
       const newcomer = yield* openClient({ library, user: "newcomer" })

@@ -25,7 +25,7 @@ export interface Medium {
 /** Every process is woken this often. So a lost signal delays a delivery by this much at most. */
 const SWEEP = "5 seconds"
 /**
- * How long a send may take. What it carries is lost then, and the next one goes on: a network that swallows all bytes never tells
+ * How long a send may take. Its signals are lost then, and the next send begins: a network that swallows all bytes never tells
  * that a send will not end.
  */
 const SENDS_WITHIN = "5 seconds"
