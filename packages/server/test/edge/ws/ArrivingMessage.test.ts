@@ -1,7 +1,7 @@
 /** A large message is read only while there is room for it, so that messages which never end take a bounded memory. */
 import type { Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
-import type { FrameText } from "@sealog/server/protocols/ProtocolSession"
+import type { ProtocolSession } from "@sealog/server/protocols/ProtocolSession"
 import { Effect } from "effect"
 import type { WebSocket } from "ws"
 import { socketPair } from "#test-support/network/SocketPair"
@@ -31,8 +31,10 @@ const connect = Effect.fnUntraced(function* (services: ClientSocketServices) {
     .on("close", (closedWith) => {
       code = closedWith
     })
-  const receive = (texts: ReadonlyArray<FrameText>) =>
-    Effect.sync(() => void received.push(...texts.map((t) => t.length)))
+  const receive: ProtocolSession["receive"] = (texts, done) => {
+    received.push(...texts.map(({ length }) => length))
+    done(undefined)
+  }
   return {
     ...{ client, served, received, serving, socket },
     clientSocket: socketBelow(client),
