@@ -13,7 +13,7 @@ import { announcements, broadcastParts, MAX_BROADCAST_BYTES, makeReader } from "
 export interface Medium {
   /** The most UTF-8 bytes of one text. */
   readonly maxBytes: number
-  /** Sends texts to every process that listens. May fail. */
+  /** Sends texts to every process that listens. May fail. Is interrupted if it takes longer than five seconds. */
   readonly send: (texts: ReadonlyArray<string>) => Effect.Effect<void, unknown>
   /** Runs `onListening` once it misses no text any more, then `onText` for every text. Fails when the connection is lost. */
   readonly listen: (
@@ -25,7 +25,7 @@ export interface Medium {
 /** Every process is woken this often. So a lost signal delays a delivery by this much at most. */
 const SWEEP = "5 seconds"
 /**
- * How long a send may take. Its signals are lost then, and the next send begins: a network that swallows all bytes never tells
+ * How long a send may take, besides the time that the transport needs to let it go. Its signals are lost then, and the next send begins: a network that swallows all bytes never tells
  * that a send will not end.
  */
 const SENDS_WITHIN = "5 seconds"

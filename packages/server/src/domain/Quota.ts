@@ -104,6 +104,20 @@ export type QuotaChange = Partial<Quota>
 
 export const QUOTA_PARTS = Object.keys(defaultQuota) as ReadonlyArray<keyof Quota>
 
+/**
+ * The parts of a quota from outside as whole numbers from 0 to the largest that is allowed: Infinity is the largest. A part that
+ * is no number is left out.
+ */
+export const withinBounds = (change: QuotaChange): QuotaChange =>
+  Object.fromEntries(
+    QUOTA_PARTS.flatMap((part) => {
+      const atMost = change[part]
+      if (atMost === undefined || Number.isNaN(atMost)) return []
+      const largest = part === "documentAuthors" ? MAX_AUTHORS : Number.MAX_SAFE_INTEGER
+      return [[part, Math.floor(Math.min(Math.max(atMost, 0), largest))]]
+    })
+  )
+
 export const isSameChange = (a: QuotaChange, b: QuotaChange): boolean =>
   QUOTA_PARTS.every((part) => a[part] === b[part])
 

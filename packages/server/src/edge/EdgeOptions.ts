@@ -36,8 +36,8 @@ export interface EdgeOptions {
   readonly quota?: QuotaChange
   /**
    * Returns the parts of a library's quota that the app sets, for example by its plan; an operator's `library quota` goes
-   * before them. Called about once a second for a library in use, in the middle of a decision, so it must be quick. If it
-   * throws, the command is refused as after a defect (1011). Default: the app sets none.
+   * before them. Called about once a second for a library in use, in the middle of a decision, so it must be quick; also for
+   * each library that an operator lists. Fractions are rounded down, and Infinity is no limit. If it throws, the command is refused as after a defect (1011). Default: the app sets none.
    */
   readonly quotaOf?: QuotaPolicy
   /** Where the metrics are served (docs/metrics.md). Default: nowhere. In the server of an app they need a port of their own. */

@@ -53,8 +53,8 @@ export class UserTurns {
   }
 
   /**
-   * Takes a turn for small messages, if one is free. Returns what ends it. Undefined: the messages are large, or have to wait, and
-   * `inTurn` does both.
+   * Takes a turn for small messages, if one is free, and returns the function that ends it. Undefined: the messages are large, or
+   * have to wait, and `inTurn` does both.
    */
   enterNow(user: string, length: number): (() => void) | undefined {
     if (length > LARGE) return undefined

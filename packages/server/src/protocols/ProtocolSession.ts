@@ -12,8 +12,8 @@ export const LARGE_FRAME_BYTES = 256 * 1024
 
 export interface ProtocolSession {
   /**
-   * Takes text frames, and handles them in order. Calls `done` once, now or later, with what is left to do before the session can
-   * take the next frames. Does not call it if it throws.
+   * Takes text frames, and handles them in order. Calls `done` once, now or later, with the rest of the work, after which the
+   * session can take the next frames. Does not call it if it throws.
    */
   readonly receive: (texts: ReadonlyArray<FrameText>, done: Received) => void
   /** Waits until every received frame is answered. */

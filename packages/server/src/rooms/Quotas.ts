@@ -1,7 +1,7 @@
 /** The quota of each library: the operator's parts before the app's, and the app's before those of the server. */
 import { Clock, Context, Effect, Layer, type Scope } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
+import { defaultQuota, type Quota, type QuotaChange, withinBounds } from "../domain/Quota.ts"
 import { memoryOf } from "../domain/verdant/LibraryMemory.ts"
 import { heapLimit } from "../internal/MemoryPressure.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
@@ -23,7 +23,7 @@ const SHARE_OF_HEAP = 1 / 2
 export const quotaOfServer = (own: QuotaChange = {}, heap = heapLimit()): Quota => {
   const share = Math.min(1, (heap * SHARE_OF_HEAP) / memoryOf(defaultQuota))
   const part = (name: "objects" | "operations" | "bytes") => ({ [name]: Math.floor(defaultQuota[name] * share) })
-  return { ...defaultQuota, ...part("objects"), ...part("operations"), ...part("bytes"), ...own }
+  return { ...defaultQuota, ...part("objects"), ...part("operations"), ...part("bytes"), ...withinBounds(own) }
 }
 
 /** How long the app's answer counts, in milliseconds. Every decision asks for the quota. */
@@ -48,7 +48,7 @@ export class Quotas extends Context.Service<
         const administrations = yield* Administrations
         const clock = yield* Clock.Clock
         const ofServer = quotaOfServer(quota)
-        const byDefault = (libraryId: LibraryId): Quota => ({ ...ofServer, ...policy(libraryId) })
+        const byDefault = (libraryId: LibraryId): Quota => ({ ...ofServer, ...withinBounds(policy(libraryId) ?? {}) })
         return Quotas.of({
           byDefault,
           logUse: yield* makeLogUses,

@@ -10,7 +10,10 @@ export class Signatures extends Context.Service<
   {
     /** Returns for each text whether its signature is genuine. A malformed signature or key is not genuine. */
     readonly verify: (signed: ReadonlyArray<SignedText>) => Effect.Effect<ReadonlyArray<boolean>>
-    /** `verify` without a fiber: calls `done` once, now or later. Undefined: there is only `verify`. */
+    /**
+     * `verify` without a fiber: calls `done` once, now or later. The server takes it where it can, so who wraps `verify` wraps both,
+     * or leaves this one out.
+     */
     readonly verifyThen?: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
   }
 >()("@sealog/server/Signatures") {

@@ -22,12 +22,13 @@ import { revoke } from "../../src/admin/Revocation.ts"
 import { MAX_WEBHOOKS } from "../../src/admin/Webhooks.ts"
 import { libraryAdministration } from "../../src/domain/Administration.ts"
 import { DocumentId, LibraryId } from "../../src/domain/Ids.ts"
-import { defaultQuota } from "../../src/domain/Quota.ts"
+import { defaultQuota, type QuotaChange } from "../../src/domain/Quota.ts"
 import { place } from "../../src/domain/Stream.ts"
 import { fold } from "../../src/domain/secsync/State.ts"
 import { webhookStream } from "../../src/domain/webhooks/Events.ts"
 import { EventLog } from "../../src/ports/EventLog.ts"
 import { Signals } from "../../src/ports/Signals.ts"
+import { quotaOfServer } from "../../src/rooms/Quotas.ts"
 import { makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
 
 const secrets = [Redacted.make(TOKEN_SECRET)]
@@ -181,6 +182,41 @@ describe("the API of operators", () => {
       assert.deepInclude(yield* atMost(notes), { documents: 3, events: 90, objects: 7 })
       assert.deepStrictEqual(yield* nearest, [3, 4])
     })
+  )
+
+  it.live(
+    "shows a quota within the bounds of quotas, whatever the app's quotaOf returns, and the rest if it throws",
+    () =>
+      Effect.gen(function* () {
+        const other = LibraryId.make("other")
+        const { client } = yield* start({
+          quota: { objects: 7.9, files: Number.NaN },
+          quotaOf: (libraryId) => {
+            if (libraryId === other) throw new Error("no plan")
+            const odd = {
+              documentBytes: Number.POSITIVE_INFINITY,
+              events: -1,
+              documentAuthors: 5000,
+              operations: undefined
+            }
+            return odd as QuotaChange
+          }
+        })
+        for (const libraryId of [notes, other]) {
+          const payload = { documentId: DocumentId.make("diary"), newLibrary: true }
+          yield* client.documents.create({ params: { libraryId }, payload })
+        }
+        const shown = yield* client.libraries.quota({ params: { libraryId: notes } })
+        assert.deepStrictEqual(shown.atMost, {
+          ...quotaOfServer(),
+          ...{ objects: 7, documentBytes: Number.MAX_SAFE_INTEGER, events: 0, documentAuthors: 1000 }
+        })
+        const documents = yield* client.documents.list({ params: { libraryId: notes }, query: {} })
+        assert.strictEqual(documents[0]?.documentBytes?.atMost, Number.MAX_SAFE_INTEGER)
+        const unknown = yield* client.libraries.quota({ params: { libraryId: other } })
+        assert.isNull(unknown.atMost)
+        assert.strictEqual(unknown.use.documents, 1)
+      })
   )
 
   it.live("shows how many bytes of a document count for its quota, as its room counts them", () =>

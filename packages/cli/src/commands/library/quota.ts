@@ -129,7 +129,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
   }
 }
 
-/** A server of before a part ignores it, and answers as if the whole quota had been set. */
+/** A server that is older than a part of the quota ignores that part, and answers as if all had been set. */
 const refuseOlderServer = (wanted: QuotaChange, set: QuotaChange): void => {
   const unknown = Object.keys(wanted).filter((part) => !(part in set))
   if (unknown.length === 0) return

@@ -82,8 +82,8 @@ const Count = Schema.Int
 const Time = Schema.Finite
 
 /**
- * A field that was added to an answer after its first version. A server of before does not send it, and a newer client then
- * reads null. packages/cli/test/OlderServer.test.ts fails for an added field without this.
+ * A field that was added to an answer after its first version. An older server does not send it, and a newer client then reads
+ * null. packages/cli/test/OlderServer.test.ts fails for an added field without this.
  */
 const added = <Field extends Schema.Constraint>(field: Field) =>
   Schema.NullOr(field).pipe(Schema.withDecodingDefaultKey(Effect.succeed(null)))
@@ -124,7 +124,8 @@ const Document = Schema.Struct({
   createdAt: Time,
   updatedAt: Time,
   /**
-   * The bytes that count for the quota `documentBytes`: the active snapshot and its updates. null: the quota is not known, because
+   * The bytes that count for the quota `documentBytes`: the active snapshot and its updates. The quota itself leaves out payloads
+   * whose events note no size, of older servers. null: the quota is not known, because
    * the stream with the library's own is damaged, or the app's `quotaOf` failed.
    */
   documentBytes: added(Schema.Struct({ use: Count, atMost: Count }))
@@ -150,8 +151,8 @@ const Event = Schema.Struct({
   recordedAt: Time,
   payloadHash: Schema.String,
   /**
-   * The size of the payload when it was stored. null: the event has none, or a server of before 29 November 2026 stored it and
-   * did not note its size.
+   * The size of the payload when it was stored. null: the event has none, or an older server stored it and did not note its
+   * size.
    */
   payloadBytes: added(Count),
   /** The hash over this event and all before it. */

@@ -203,7 +203,9 @@ const libraries = HttpApiBuilder.group(
       quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
         yield* knownLibrary(libraryId)
         const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
-        return { quota, atMost: { ...quotas.byDefault(libraryId), ...quota }, use }
+        // The app's `quotaOf` may throw, and an operator has to see the rest then.
+        const byDefault = yield* Effect.option(Effect.try(() => quotas.byDefault(libraryId)))
+        return { quota, atMost: Option.isNone(byDefault) ? null : { ...byDefault.value, ...quota }, use }
       }),
       setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
         changeLibrary("quota set", libraryId, why, (_, by) =>

@@ -156,7 +156,11 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
       const handling = services.memoryBudget.handle(length, receive(session, texts), session.answered)
       return this.finish(services.userTurns.inTurn(user, length, handling), done)
     }
+    let isOver = false
+    // An app's own `Signatures` may call back twice.
     const end = () => {
+      if (isOver) return
+      isOver = true
       leave()
       done()
     }

@@ -115,6 +115,7 @@ class DocumentSession implements ProtocolSession {
   private reservationsInARow = 0
   private invalidInARow = 0
   private hasWarned = false
+  private hasLeft = false
   /** The last key that was found to be the user's. */
   private claimedKey: PublicKey | undefined
   /** Of the messages that are being handled; undefined: nothing is traced. */
@@ -145,6 +146,7 @@ class DocumentSession implements ProtocolSession {
   }
 
   private leave(): void {
+    this.hasLeft = true
     this.delivery.stop()
     this.room.local.reservations.release(this.connection.id)
   }
@@ -179,10 +181,11 @@ class DocumentSession implements ProtocolSession {
       return this.receiveFrom(0, messages, genuine)
     }
     const signed = this.signedOf(messages)
-    const { verify, verifyThen } = this.services.signatures
+    const { signatures } = this.services
     if (signed.length === 0) return done(restOf(() => handleAll([])))
-    if (verifyThen !== undefined) return verifyThen(signed, (verified) => done(restOf(() => handleAll(verified))))
-    done(Effect.flatMap(verify(signed), (verified) => handleAll(verified) ?? Effect.void))
+    if (signatures.verifyThen !== undefined)
+      return signatures.verifyThen(signed, (verified) => done(restOf(() => handleAll(verified))))
+    done(Effect.flatMap(signatures.verify(signed), (verified) => handleAll(verified) ?? Effect.void))
   }
 
   /** Handles the messages from the `first` one on, until one of them has to wait: the others follow behind it. */
@@ -192,7 +195,8 @@ class DocumentSession implements ProtocolSession {
     genuine: ReadonlyArray<boolean | undefined>
   ): Rest<Unavailable> {
     for (let i = first; i < messages.length; i += 1) {
-      if (this.connection.isSentAway()) return undefined
+      // The signatures may have been verified after the session ended.
+      if (this.hasLeft || this.connection.isSentAway()) return undefined
       const message = messages[i]!
       if (genuine[i] === true) this.invalidInARow = 0
       else {

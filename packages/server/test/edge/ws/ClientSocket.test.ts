@@ -51,6 +51,21 @@ describe("a client's socket", () => {
     })
   )
 
+  it.live("hands the next group over once, when a session calls back twice for the group before", () =>
+    Effect.gen(function* () {
+      const waiting: Array<() => void> = []
+      const { received, send } = yield* serve((_, done) => void waiting.push(() => done(undefined)))
+      send("1", "2")
+      const first = waiting.shift()!
+      first()
+      send("3")
+      first()
+      assert.deepStrictEqual(received, ["1", "2"])
+      waiting.shift()!()
+      assert.deepStrictEqual(received, ["1", "2", "3"])
+    })
+  )
+
   it.live("handles all frames of a client that has gone, and then ends", () =>
     Effect.gen(function* () {
       const waiting: Array<() => void> = []

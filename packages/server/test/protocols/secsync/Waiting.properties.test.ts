@@ -1,6 +1,6 @@
 /** Frames are handled at once where nothing makes them wait. Any frames have the same result where something does. */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import fc from "fast-check"
 import * as MemoryEventLog from "../../../src/adapters/MemoryEventLog.ts"
 import { DocumentId, LibraryId, UserId } from "../../../src/domain/Ids.ts"
@@ -124,6 +124,8 @@ const makeServer = (
 }
 type Server = Effect.Success<ReturnType<typeof makeServer>>
 
+const isEphemeral = (text: string): boolean => text.startsWith('{"type":"ephemeral-message"')
+
 const makeConnection = (id: string) => {
   const sent: Array<string> = []
   let isSentAway = false
@@ -141,8 +143,14 @@ const makeConnection = (id: string) => {
     },
     isSentAway: () => isSentAway
   }
-  /** Returns the frames since the last call, and how the connection was closed. */
-  const take = () => sent.splice(0)
+  /**
+   * Returns the frames since the last call, and how the connection was closed. Ephemeral messages come last: they are relayed at
+   * once, and so before an event of an earlier frame or after it.
+   */
+  const take = () => {
+    const taken = sent.splice(0)
+    return [...taken.filter((text) => !isEphemeral(text)), ...taken.filter(isEphemeral)]
+  }
   return { connection, take }
 }
 
@@ -220,6 +228,44 @@ describe("frames that wait", () => {
         [...types],
         ["update-saved", "update-save-failed", "snapshot-saved", "snapshot-save-failed", "update", "snapshot", "1008"]
       )
+    })
+  )
+})
+
+describe("frames whose signatures are verified after their session has ended", () => {
+  it.effect("are not stored, and have no answer", () =>
+    Effect.gen(function* () {
+      const verifying: Array<() => void> = []
+      const held = Layer.succeed(
+        Signatures,
+        Signatures.of({
+          verify: () => Effect.die("only verifyThen"),
+          verifyThen: (signed, done) => void verifying.push(() => done(signed.map(verifySignature)))
+        })
+      )
+      const server = yield* makeServer(held)
+      const libraryId = LibraryId.make("library")
+      const { connection, take } = makeConnection("writer")
+      const request = { ...anyClient, grant: { ...anyClient.grant, libraryId } }
+      const scope = yield* Scope.make()
+      const session = yield* Scope.provide(Context.get(server, SecsyncSessions).open(connection, request), scope)
+      const verified = Effect.sync(() => verifying.shift()!())
+      const storing = yield* Effect.forkChild(receive(session!, [JSON.stringify(snapshots[0])]))
+      yield* nextTurn
+      yield* verified
+      yield* Fiber.join(storing)
+      yield* session!.answered
+      session!.receive([JSON.stringify(updates[0])], () => {})
+      take()
+      yield* Scope.close(scope, Exit.void)
+      yield* verified
+      yield* session!.answered
+      const log = yield* Context.get(server, EventLog).read({ libraryId, streamId: docId }, { after: 0 })
+      assert.deepStrictEqual(
+        log.map(({ event }) => event.type),
+        ["SnapshotStored"]
+      )
+      assert.deepStrictEqual(take(), [])
     })
   )
 })
