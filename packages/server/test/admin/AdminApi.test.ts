@@ -193,7 +193,7 @@ describe("the API of operators", () => {
           quota: { objects: 7.9, files: Number.NaN },
           quotaOf: (libraryId) => {
             if (libraryId === other) throw new Error("no plan")
-            const odd = {
+            const odd: object = {
               documentBytes: Number.POSITIVE_INFINITY,
               events: -1,
               documentAuthors: 5000,
