@@ -101,7 +101,11 @@ describe.each(["realtime", "pull"] as const)("a document that the server changes
         item.set("done", true)
         item.get("tags").push("of the client")
       })
+      // Within a millisecond, a count decides which of two values is the later one.
+      const edited = Date.now()
+      yield* until("a millisecond has passed", () => Date.now() > edited)
       yield* updateItem(server, library, id, { set: { content: "of the server", tags: ["of the server"] } })
+      yield* bob.until("it has the server's", ([item]) => item?.content === "of the server")
       yield* ada.goOnline
       const [merged] = yield* untilSame([ada, bob])
       assert.deepInclude(merged, { content: "of the server", done: true })

@@ -35,6 +35,7 @@ describe("a frame queue", () => {
           serving.on("message", () => arrived === FRAMES && resume(Effect.void))
           if (arrived === FRAMES) resume(Effect.void)
         })
+        yield* frames.handled
         assert.isFalse(serving.isPaused)
       })
     )
