@@ -15,6 +15,10 @@ export const restOf = <E>(work: () => Rest<E>): Rest<E> => {
   }
 }
 
+/** Waits for work that calls back with its rest, and does that too. */
+export const waitFor = <E>(begin: (done: (rest: Rest<E>) => void) => void): Effect.Effect<void, E> =>
+  Effect.callback((resume) => begin((rest) => resume(rest ?? Effect.void)))
+
 /** Does `next` once the work before it is done: at once if nothing is left of it. */
 export const andThen = <E, E2>(rest: Rest<E>, next: () => Rest<E2>): Rest<E | E2> =>
   rest === undefined ? next() : Effect.flatMap(rest, () => next() ?? Effect.void)

@@ -1,6 +1,6 @@
 /** The session of one client, in the same shape for every protocol: a WebSocket need not know which one it serves. */
-import { Effect } from "effect"
-import type { Rest } from "../internal/Rest.ts"
+import type { Effect } from "effect"
+import { type Rest, waitFor } from "../internal/Rest.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
 import type { AccessUndecided } from "../rooms/AccessControl.ts"
 
@@ -26,5 +26,4 @@ export type Received = (rest: Rest<StorageUnavailable | AccessUndecided>) => voi
 export const receive = (
   session: ProtocolSession,
   texts: ReadonlyArray<FrameText>
-): Effect.Effect<void, StorageUnavailable | AccessUndecided> =>
-  Effect.callback((resume) => session.receive(texts, (rest) => resume(rest ?? Effect.void)))
+): Effect.Effect<void, StorageUnavailable | AccessUndecided> => waitFor((done) => session.receive(texts, done))

@@ -11,7 +11,7 @@ import { covers } from "../../domain/secsync/Proofs.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import { onScopeClose } from "../../internal/finalizers.ts"
-import { andThen, type Rest, restOf } from "../../internal/Rest.ts"
+import { andThen, type Rest, restOf, waitFor } from "../../internal/Rest.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
 import { shownName } from "../../internal/shownName.ts"
 import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
@@ -159,11 +159,8 @@ class DocumentSession implements ProtocolSession {
     if (texts.every((text) => typeof text === "string")) return this.receiveAll(texts, texts.map(decode), done)
     const decodeOne = (text: FrameText) =>
       typeof text === "string" ? Effect.sync(() => decode(text)) : decodeLarge(text)
-    const receiveAll = (messages: ReadonlyArray<Wire.ClientMessage>) =>
-      Effect.callback<void, Unavailable>((resume) =>
-        this.receiveAll(texts, messages, (rest) => resume(rest ?? Effect.void))
-      )
-    done(Effect.flatMap(Effect.forEach(texts, decodeOne), receiveAll))
+    const decoding = Effect.forEach(texts, decodeOne)
+    done(Effect.flatMap(decoding, (messages) => waitFor((done) => this.receiveAll(texts, messages, done))))
   }
 
   private receiveAll(
