@@ -29,8 +29,16 @@ export const run = async (
 const cleanEnv = (node: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !SCRIPT_SETTINGS.test(name))),
   PATH: `${node}${delimiter}${process.env["PATH"]}`,
+  ...PATIENCE,
   TOKEN_SECRET: "a-secret-for-tests-alone-of-32-bytes-at-least"
 })
+
+/** npm waits five minutes for a connection that stalls, unless it is told otherwise. It shall ask again soon, and more often. */
+const PATIENCE = {
+  npm_config_fetch_retries: "5",
+  npm_config_fetch_retry_mintimeout: "1000",
+  npm_config_fetch_timeout: "20000"
+}
 
 const SCRIPT_SETTINGS = /^(npm_(?!config_registry)|pnpm_|node_(env|options|path)$|vitest)/i
 
@@ -60,11 +68,14 @@ export const packAll = async (): Promise<ReadonlyArray<string>> => {
   return readdirSync(folder).map((name) => join(folder, name))
 }
 
+/** For a shell: npm gives up when a connection stalls in the middle of a package. What it has by then is kept for a second try. */
+export const NPM_TWICE = 'npm() { command npm "$@" || command npm "$@"; }\n'
+
 /** Makes an empty project, in which npm installs the packages. */
 export const makeApp = async (packages: ReadonlyArray<string>): Promise<string> => {
   const app = freshFolder()
   writeFileSync(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }))
-  await run(["npm", "install", "--no-audit", "--no-fund", ...packages], { cwd: app })
+  await run(["sh", "-ec", `${NPM_TWICE}npm install --no-audit --no-fund "$@"`, "sh", ...packages], { cwd: app })
   return app
 }
 
@@ -83,7 +94,7 @@ export const copiesOf = async (name: string, app: string): Promise<ReadonlyArray
 export interface Running {
   /** All that it has written, to stdout and to stderr. */
   readonly output: () => string
-  /** Waits until it has written a text that matches. Fails if it ends before. */
+  /** Waits until it has written a text that matches. Fails if it ends before, or if a minute is over. */
   readonly written: (fits: RegExp) => Promise<RegExpExecArray>
   readonly stop: () => Promise<void>
 }
@@ -107,12 +118,18 @@ export const start = (
     output: () => output,
     written: (fits) =>
       new Promise((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`${program} has not written ${fits}: ${output}`)), 60_000)
         look = () => {
           const found = fits.exec(output)
-          if (found !== null) resolve(found)
+          if (found === null) return
+          clearTimeout(late)
+          resolve(found)
         }
         look()
-        void ended.then(() => reject(new Error(`${program} ended: ${output}`)))
+        void ended.then(() => {
+          clearTimeout(late)
+          reject(new Error(`${program} ended: ${output}`))
+        })
       }),
     // npx and pnpm have children, which a signal to them alone would leave behind.
     stop: async () => {

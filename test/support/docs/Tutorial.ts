@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
-import { freshFolder, type Running, root, run, start, writeFiles } from "../../packages/support.ts"
+import { freshFolder, NPM_TWICE, type Running, root, run, start, writeFiles } from "../../packages/support.ts"
 import { freePort } from "../network/freePort.ts"
 
 interface Block {
@@ -28,6 +28,9 @@ export interface Tutorial {
 
 /** npm asks for no audit and no funding, and takes a package that it has: the same packages, sooner. */
 const QUICK = "export npm_config_audit=false npm_config_fund=false npm_config_prefer_offline=true\n"
+
+/** A command that hangs is ended, so that the test says which one it was. */
+const MINUTES = ["timeout", "--kill-after=5", "240"]
 
 /** The port that the pages name. */
 const PORT = "4000"
@@ -61,7 +64,9 @@ export const makeTutorial = Effect.fnUntraced(function* (tarballs: ReadonlyArray
   const type = Effect.fnUntraced(function* ({ file, terminal, text }: Block) {
     if (file !== undefined) writeFiles(cwd, { [file]: localized(text) })
     else if (terminal === undefined) {
-      const written = yield* Effect.promise(() => run(["sh", "-ec", `${QUICK}${localized(text)}pwd`], { cwd }))
+      const written = yield* Effect.promise(() =>
+        run([...MINUTES, "sh", "-ec", `${NPM_TWICE}${QUICK}${localized(text)}pwd`], { cwd })
+      )
       cwd = written.trim().split("\n").at(-1) ?? cwd
     } else {
       // Ctrl-C, if a command runs there already.
