@@ -68,7 +68,7 @@ export const packAll = async (): Promise<ReadonlyArray<string>> => {
   return readdirSync(folder).map((name) => join(folder, name))
 }
 
-/** For a shell: npm gives up when a connection stalls in the middle of a package. What it has by then is kept for a second try. */
+/** For a shell: npm gives up when a connection stalls in the middle of a package. A second try goes on from its cache. */
 export const NPM_TWICE = 'npm() { command npm "$@" || command npm "$@"; }\n'
 
 /** Makes an empty project, in which npm installs the packages. */
