@@ -5,9 +5,10 @@ import { Duration, Effect } from "effect"
 import { connectVerdant, post, refusedUpgrade, registerReplica, syncResponse } from "../support/clients/RawVerdant.ts"
 import { startServer, TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
+import { resume, revokeAll, suspend } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
 
 /** Signs a token with exactly these claims. */
 const sign = (claims: object, secret = TOKEN_SECRET): string => {
@@ -65,11 +66,11 @@ describe("refusals", () => {
       const { sub: _, ...nobody } = claimsOf(library)
       const refusals = [
         [undefined, 401, 4010],
-        ["Basic abc", 401, 4011],
-        ["Bearer nonsense", 401, 4011],
-        [forged, 401, 4011],
+        ["Basic abc", 401, 4012],
+        ["Bearer nonsense", 401, 4012],
+        [forged, 401, 4012],
         [expired, 401, 4012],
-        [sign(nobody), 401, 4011]
+        [sign(nobody), 401, 4012]
       ] as const
       for (const [token, status, code] of refusals) {
         const answer = yield* post(library, token, [])
@@ -196,6 +197,44 @@ describe("permissions of a token", () => {
       assert.isAtLeast(yield* refusedUpgrade(library, ["Bearer", token]), 400)
       assert.strictEqual((yield* post(library, token, [makeReplica().sync({ resyncAll: true })])).status, 200)
     })
+  )
+
+  it.live.each(["realtime", "pull"] as const)(
+    "a client by %s stays away while its library is suspended, and comes back with its changes",
+    (transport) =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const library = libraryOn(server)
+        const [a, b] = [yield* openClient({ library, user: "a", transport }), yield* openClient({ library, user: "b" })]
+        yield* a.put({ content: "before" })
+        yield* untilSame([a, b])
+        yield* suspend(server.database, library)
+        const { token } = library
+        yield* until(
+          "the library is closed",
+          Effect.map(post(library, yield* token({ userId: "a" }), []), ({ status }) => status !== 200)
+        )
+        const refusals = () => a.network.statuses.filter((status) => status !== 200)
+        if (transport === "pull") yield* until("it asks again and again", () => refusals().length > 3)
+        yield* a.put({ content: "while it was closed" })
+        yield* resume(server.database, library)
+        yield* b.until("it receives that", (items) => contents(items).includes("while it was closed"))
+      })
+  )
+
+  it.live.each(["realtime", "pull"] as const)(
+    "a client by %s asks for another token when its token was revoked",
+    (transport) =>
+      Effect.gen(function* () {
+        const server = yield* startServer()
+        const library = libraryOn(server)
+        const [a, b] = [yield* openClient({ library, user: "a", transport }), yield* openClient({ library, user: "b" })]
+        yield* a.put({ content: "before" })
+        yield* untilSame([a, b])
+        yield* revokeAll(server.database, library)
+        yield* b.put({ content: "since then" })
+        yield* a.until("it receives that", (items) => contents(items).includes("since then"))
+      })
   )
 
   it.live("a user cannot act as another user's replica", () =>

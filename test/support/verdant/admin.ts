@@ -1,6 +1,7 @@
 /** Administration of a library, over separate connections to the server's database. */
 import * as Eviction from "@sealog/server/admin/Eviction"
 import * as VerdantLibrary from "@sealog/server/admin/InspectVerdant"
+import * as Revocation from "@sealog/server/admin/Revocation"
 import { ReplicaId, VERDANT } from "@sealog/server/domain/verdant/Events"
 import { fold } from "@sealog/server/domain/verdant/Evolve"
 import { collectionOf, documentIdOf, type Oid } from "@sealog/server/domain/verdant/model/Oid"
@@ -15,6 +16,18 @@ import type { Doc } from "./VerdantClient.ts"
 /** Evicts a library. `blobs` is the file store, if the evicting process has it. */
 export const evict = (database: string, { id }: Library, blobs?: Layer.Layer<BlobStore>) =>
   Eviction.evict({ libraryId: id }).pipe(Effect.provide([layerOf(database), blobs ?? Layer.empty]), Effect.orDie)
+
+/** Closes a library to all clients. */
+export const suspend = (database: string, { id }: Library) =>
+  Revocation.suspend(id).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+
+/** Opens a suspended library again. */
+export const resume = (database: string, { id }: Library) =>
+  Revocation.resume(id).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+
+/** Revokes all tokens that a library's users have. */
+export const revokeAll = (database: string, { id }: Library) =>
+  Revocation.revoke({ libraryId: id }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
 
 /** Marks a replica as truant. */
 export const forceTruant = (database: string, { id }: Library, replicaId: string) =>

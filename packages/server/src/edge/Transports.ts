@@ -27,6 +27,9 @@ import { gateFor } from "./ws/ReceiveGate.ts"
 /** The client may not do what it asks for, or its request names nothing that is served. */
 export class ClientRefused extends Schema.TaggedError<ClientRefused>()("ClientRefused", { message: Schema.String }) {}
 
+/** The messages of a poll could not be handled now: the client keeps them, and shall poll again. */
+export class TryAgainLater extends Schema.TaggedError<TryAgainLater>()("TryAgainLater", { message: Schema.String }) {}
+
 /** Why a client is not served. */
 export type Refusal = ClientRefused | TokenRefused | GrantEnded | AccessUndecided | StorageUnavailable
 
@@ -54,7 +57,7 @@ export class Transports extends Context.Service<
     readonly answer: (
       request: ClientRequest,
       messages: ReadonlyArray<unknown>
-    ) => Effect.Effect<ReadonlyArray<string>, Refusal>
+    ) => Effect.Effect<ReadonlyArray<string>, Refusal | TryAgainLater>
   }
 >()("@sealog/server/Transports") {
   static readonly layer = ({ limits, secsync }: Pick<EdgeOptions, "limits" | "secsync"> = {}) =>
@@ -121,21 +124,22 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, do
     const grant = yield* admitVerdant(access, admission, request)
     yield* requireRead(grant)
     const answers: Array<string> = []
-    let isSentAway = false
+    const ends: Array<ClientRefused | TryAgainLater> = []
     const client = {
       id: randomBytes(12).toString("base64url"),
       isRealtime: false,
       send: (message: { readonly text: string }) => void answers.push(message.text),
       sendVolatile: () => {},
       hold: () => () => {},
-      close: () => {
-        isSentAway = true
+      close: (code: CloseCode, message: string) => {
+        const isShort = code === CloseCode.tryAgainLater || code === CloseCode.goingAway
+        ends.push(isShort ? new TryAgainLater({ message }) : new ClientRefused({ message }))
       },
-      isSentAway: () => isSentAway
+      isSentAway: () => ends.length > 0
     }
     const session = yield* libraries.open(client, grant)
     yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
-    if (isSentAway) return yield* new ClientRefused({ message: "The messages are malformed, or not allowed." })
+    for (const end of ends) return yield* end
     return answers as ReadonlyArray<string>
   }, Effect.scoped)
 

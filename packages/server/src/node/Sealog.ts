@@ -118,7 +118,9 @@ export interface Sealog {
   readonly connect: (client: ClientOpening, transport: Transport) => Promise<Connected>
   /**
    * Handles the messages of one request of a Verdant client that polls, and resolves to the answers: `POST <path>/verdant`
-   * without HTTP. Answer within three seconds: a client that waits longer never polls again. Rejects as `connect` does.
+   * without HTTP. Answer within three seconds: a client that waits longer never polls again. Rejects as `connect` does, and with
+   * `TryAgainLater`. A client polls again at a status from 500 on, and at 401 with `{"code":4012}`, for which it asks the app for
+   * another token. At any other refusal it polls no more until its page is opened again.
    */
   readonly answer: (client: ClientOpening, messages: ReadonlyArray<unknown>) => Promise<ReadonlyArray<unknown>>
 

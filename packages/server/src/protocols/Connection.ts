@@ -35,3 +35,5 @@ export const CloseCode = {
   forbidden: 4403,
   notFound: 4404
 } as const
+
+export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode]

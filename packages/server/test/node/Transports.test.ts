@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { connectRaw } from "#test-support/clients/RawSecsync"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"
-import { startMounted } from "#test-support/servers/MountedServer"
+import { type Mounted, startMounted } from "#test-support/servers/MountedServer"
 import { until } from "#test-support/until"
 import { libraryOn } from "#test-support/verdant/Library"
 import { initialize, makeReplica } from "#test-support/verdant/Replica"
@@ -111,8 +111,27 @@ describe("a transport of the app's own", () => {
       assert.strictEqual(yield* rejection(opening(`/doc?sessionKey=${eve}`)), "ClientRefused")
       const headers = { authorization: `Bearer ${eve}` }
       assert.strictEqual(yield* rejection(() => sealog.answer({ url: "/verdant", headers }, [])), "ClientRefused")
+      const polls = { url: "/verdant", headers: { authorization: `Bearer ${yield* mint(sealog)}` } }
+      const replica = makeReplica()
+      // It has to sync first.
+      const early = replica.op(replica.operation("item/1", initialize({})))
+      assert.strictEqual(yield* rejection(() => sealog.answer(polls, [early])), "TryAgainLater")
+      assert.strictEqual(yield* rejection(() => sealog.answer(polls, [{ type: "sync" }])), "ClientRefused")
       yield* Effect.promise(() => sealog.suspend("notes"))
       assert.strictEqual(yield* rejection(opening(`/doc?sessionKey=${yield* mint(sealog)}`)), "GrantEnded")
+    })
+  )
+
+  it.live("lets a client poll again when its library was evicted in the middle of its messages", () =>
+    Effect.gen(function* () {
+      const { sealog }: Mounted = yield* startMounted({
+        allows: (_, { _tag }): boolean | Promise<boolean> => _tag !== "WriteOperation" || sealog.evict("notes")
+      })
+      const polls = { url: "/verdant", headers: { authorization: `Bearer ${yield* mint(sealog)}` } }
+      const replica = makeReplica()
+      yield* Effect.promise(() => sealog.answer(polls, [replica.sync({ resyncAll: true })]))
+      const write = replica.op(replica.operation("item/1", initialize({})))
+      assert.strictEqual(yield* rejection(() => sealog.answer(polls, [write])), "TryAgainLater")
     })
   )
 })

@@ -39,8 +39,8 @@ export const admitClientOf = Effect.fnUntraced(function* (documentId: DocumentId
 })
 
 /**
- * Admits a grant, for as long as the scope is open. Refuses with 4011 when it is revoked, with 4030 when its library is
- * suspended or deleted, and with 5030 when the log cannot be read.
+ * Admits a grant, for as long as the scope is open. Refuses with 4011 when it is revoked, with 4030 when its library was
+ * deleted, with 5031 while its library is suspended, and with 5030 when the log cannot be read.
  */
 export const admitGrant = Effect.fnUntraced(function* (grant: Grant) {
   const admission = yield* AdmissionControl
@@ -65,6 +65,12 @@ const refusalOfToken = ({ reason }: TokenRefused): HttpRefusal => {
   return new HttpRefusal({ code: reason === "expired" ? Code.tokenExpired : Code.invalidToken })
 }
 
-/** 4030 for a suspended or deleted library, not 4011: the client keeps its unsent changes, and asks again later. */
-const refusalOfGrant = ({ reason }: GrantEnded): HttpRefusal =>
-  new HttpRefusal({ code: reason === "revoked" ? Code.invalidToken : Code.forbidden })
+const refusalOfGrant = ({ reason }: GrantEnded): HttpRefusal => new HttpRefusal({ code: codes[reason] })
+
+const codes: Readonly<Record<GrantEnded["reason"], number>> = {
+  revoked: Code.invalidToken,
+  // Not 4011: the client keeps its unsent changes.
+  deleted: Code.forbidden,
+  // Not 4030: the Verdant client stops asking for good at any status below 500.
+  suspended: Code.suspended
+}

@@ -19,7 +19,8 @@ export const Code = {
   typeRefused: 4150,
   unexpected: 5000,
   noFileStorage: 5010,
-  unavailable: 5030
+  unavailable: 5030,
+  suspended: 5031
 } as const
 
 export class HttpRefusal extends Schema.TaggedError<HttpRefusal>()("Refused", { code: Schema.Finite }) {
@@ -27,6 +28,12 @@ export class HttpRefusal extends Schema.TaggedError<HttpRefusal>()("Refused", { 
     return `The request was refused with the code ${this.code}`
   }
 }
+
+/** In seconds. A library stays suspended until a person resumes it. */
+const retryAfter: ReadonlyMap<number, { readonly "retry-after": string }> = new Map([
+  [Code.unavailable, { "retry-after": "1" }],
+  [Code.suspended, { "retry-after": "15" }]
+])
 
 /**
  * The response to a refused request, with an object as its body. Verdant's own server encodes the body twice, which makes
@@ -37,6 +44,6 @@ export const refusal = ({ code }: HttpRefusal): HttpServerResponse.HttpServerRes
     { code },
     {
       status: Math.floor(code / 10),
-      headers: { "cache-control": "no-store", ...(code === Code.unavailable ? { "retry-after": "1" } : {}) }
+      headers: { "cache-control": "no-store", ...retryAfter.get(code) }
     }
   )

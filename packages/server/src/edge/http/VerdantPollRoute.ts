@@ -40,20 +40,35 @@ type Run = <A>(
   effect: Effect.Effect<A, StorageUnavailable | HttpRefusal>
 ) => Fiber.Fiber<A, StorageUnavailable | HttpRefusal>
 
-/** The HTTP refusals for the codes that a session closes a connection with, unless the client is to blame. */
-const codes: ReadonlyMap<number, number> = new Map([
-  [CloseCode.tryAgainLater, Code.unavailable],
-  [CloseCode.forbidden, Code.forbidden],
-  [CloseCode.internalError, Code.unexpected]
-])
+/** The HTTP refusals for the codes that a session closes a connection with. At one below 500, the client polls no more for good. */
+const refusals: Readonly<Record<CloseCode, number>> = {
+  [CloseCode.goingAway]: Code.unavailable,
+  [CloseCode.protocolError]: Code.invalidRequest,
+  [CloseCode.lost]: Code.unavailable,
+  [CloseCode.notUtf8OrJson]: Code.invalidRequest,
+  [CloseCode.policy]: Code.invalidRequest,
+  [CloseCode.tooLarge]: Code.tooLarge,
+  [CloseCode.internalError]: Code.unexpected,
+  [CloseCode.tryAgainLater]: Code.unavailable,
+  [CloseCode.tokenRefused]: Code.tokenExpired,
+  [CloseCode.forbidden]: Code.forbidden,
+  [CloseCode.notFound]: Code.forbidden
+}
 
 /** Admits a client that may read the library. A grant for some documents does not cover it. */
 const admit = Effect.gen(function* () {
-  const admitted = yield* admitClient
+  const admitted = yield* Effect.mapError(admitClient, askForAnotherToken)
   if (admitted.grant.documents !== undefined) return yield* new HttpRefusal({ code: Code.forbidden })
   yield* requireAccess(admitted.grant, { _tag: "Read", documentId: undefined })
   return admitted
 })
+
+/**
+ * 4012 in place of 4011: the client drops its token then, and asks the app for another one. At 4011 it polls no more for good,
+ * also when its token was revoked, or signed by a key that has been replaced.
+ */
+const askForAnotherToken = (refusal: HttpRefusal): HttpRefusal =>
+  refusal.code === Code.invalidToken ? new HttpRefusal({ code: Code.tokenExpired }) : refusal
 
 /** Handles the messages of one request one after the other, and responds with the answers in that order. */
 const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFrameBytes: number) {
@@ -88,8 +103,8 @@ const exchange = Effect.fnUntraced(function* (run: Run, budgets: Budgets, maxFra
     },
     sendVolatile: () => {},
     hold: (piece: Uint8Array) => counted.hold(piece),
-    close: (code: number) => {
-      failure = codes.get(code) ?? Code.invalidRequest
+    close: (code: CloseCode) => {
+      failure = refusals[code]
     },
     isSentAway: () => isAnswered || failure !== undefined || length > MAX_ANSWERS
   }

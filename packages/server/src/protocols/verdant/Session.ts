@@ -50,7 +50,7 @@ export interface Client {
   readonly sendVolatile: (message: Message) => void
   /** Counts a piece of a message in the making as one that waits for the client, until the returned function is called. */
   readonly hold: (piece: Uint8Array) => () => void
-  readonly close: (code: number, reason: string) => void
+  readonly close: (code: CloseCode, reason: string) => void
   /** The connection is closed or closing: nothing more is handled, and nothing reaches the client. */
   readonly isSentAway: () => boolean
 }

@@ -553,7 +553,7 @@ describe("access to a file", () => {
         ]
       })
       yield* server.run(suspend(library))
-      assert.deepStrictEqual(yield* all(), Array(4).fill([403, 4030]))
+      assert.deepStrictEqual(yield* all(), Array(4).fill([503, 5031]))
       yield* server.run(resume(library))
       assert.deepStrictEqual(yield* all(), Array(4).fill([200, undefined]))
       yield* server.run(revoke({ libraryId: library }))
