@@ -51,6 +51,8 @@ export interface WebhookSummary {
   readonly types: ReadonlyArray<ChangeType> | null
   /** Milliseconds since 1970. */
   readonly createdAt: number
+  /** When a delivery was last recorded, some seconds after it. A change of no type of the webhook counts as well. null: never. */
+  readonly deliveredAt: number | null
   /** Libraries whose changes wait for a replay. */
   readonly stopped: number
 }
@@ -179,10 +181,13 @@ const versionOf = ({ positions }: WebhookState, key: StreamKey): number => {
   return found._tag === "Some" ? found.value : 0
 }
 
-const summaryOf = (id: WebhookId, { createdAt, settings, stops }: WebhookState): WebhookSummary | undefined =>
+const summaryOf = (
+  id: WebhookId,
+  { advancedAt, createdAt, settings, stops }: WebhookState
+): WebhookSummary | undefined =>
   settings && {
     ...{ id, url: settings.url, libraries: settings.libraries ?? null, types: settings.types ?? null },
-    ...{ createdAt, stopped: HashMap.size(stops) }
+    ...{ createdAt, deliveredAt: advancedAt ?? null, stopped: HashMap.size(stops) }
   }
 
 interface Written {

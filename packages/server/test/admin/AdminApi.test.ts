@@ -364,6 +364,7 @@ describe("the API of operators", () => {
       receiver.answer(() => 200)
       const [listed] = yield* client.webhooks.list()
       assert.deepInclude(listed, { id, url, libraries: [notes], types: null, stopped: 0 })
+      assert.property(listed, "deliveredAt")
       assert.deepInclude(yield* client.webhooks.show({ params }), { id, deadLetters: [] })
       assert.deepStrictEqual(yield* client.webhooks.replay({ params, payload: {} }), { libraries: [] })
       const events = yield* server.log.read(webhookStream(id), { after: 0 })

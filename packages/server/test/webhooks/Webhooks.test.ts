@@ -119,6 +119,8 @@ describe("a receiver", () => {
         "all is recorded",
         Effect.map(command(showWebhook(id)), ({ streamsBehind }) => streamsBehind === 0)
       )
+      const { createdAt, deliveredAt } = yield* command(showWebhook(id))
+      assert.isAtLeast(deliveredAt ?? 0, createdAt)
       const report = yield* command(replay())
       assert.deepStrictEqual(report.problems, [])
     })

@@ -15,16 +15,19 @@ export default class WebhookList extends BaseCommand<WebhookListResult> {
     const { flags } = await this.parse(WebhookList)
     const { ago, table } = await import("../../output/format.ts")
     const webhooks = await this.administer(flags, ({ webhooks }) => webhooks)
-    const rows = webhooks.map(({ createdAt, id, libraries, stopped, types, url }) => [
+    const rows = webhooks.map(({ createdAt, deliveredAt, id, libraries, stopped, types, url }) => [
       id,
       url,
       libraries?.join(", ") ?? "all",
       types?.join(", ") ?? "all",
       stopped,
+      deliveredAt === null ? "never" : ago(deliveredAt),
       ago(createdAt)
     ])
     this.print(
-      webhooks.length === 0 ? "No webhooks." : table(["WEBHOOK", "URL", "LIBRARIES", "TYPES", "STOPPED", "ADDED"], rows)
+      webhooks.length === 0
+        ? "No webhooks."
+        : table(["WEBHOOK", "URL", "LIBRARIES", "TYPES", "STOPPED", "DELIVERED", "ADDED"], rows)
     )
     return { webhooks }
   }

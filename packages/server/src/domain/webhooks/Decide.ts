@@ -24,6 +24,8 @@ export interface WebhookState {
   /** The libraries that wait for an operator. */
   readonly stops: HashMap.HashMap<LibraryId, Stop>
   readonly createdAt: number
+  /** When versions were last recorded as delivered, milliseconds since 1970. */
+  readonly advancedAt: number | undefined
 }
 
 export const initial: WebhookState = {
@@ -33,7 +35,8 @@ export const initial: WebhookState = {
   claim: undefined,
   positions: HashMap.empty(),
   stops: HashMap.empty(),
-  createdAt: 0
+  createdAt: 0,
+  advancedAt: undefined
 }
 
 /** Throws when the event or its payload cannot be decoded. */
@@ -50,7 +53,9 @@ export const evolve = (before: WebhookState, event: StreamEvent, payload: Uint8A
     case "WebhookAdvanced": {
       let { positions } = state
       for (const [name, version] of decoded.positions) positions = HashMap.set(positions, name, version)
-      return { ...state, positions }
+      // A process that only keeps the webhook to itself writes none.
+      const advancedAt = decoded.positions.length > 0 ? event.recordedAt : state.advancedAt
+      return { ...state, positions, advancedAt }
     }
     case "WebhookStopped": {
       const { attempts, libraryId, problem, streamId, version } = decoded
@@ -74,20 +79,29 @@ export const evolve = (before: WebhookState, event: StreamEvent, payload: Uint8A
 
 const withContent = (
   state: WebhookState,
-  { createdAt, positions, secret, settings, stops }: WebhookContent
+  { advancedAt, createdAt, positions, secret, settings, stops }: WebhookContent
 ): WebhookState => ({
   ...state,
   ...(settings !== undefined && { settings }),
   ...(createdAt !== undefined && { createdAt }),
+  ...(advancedAt !== undefined && { advancedAt }),
   secret,
   positions: HashMap.fromIterable(positions),
   stops: HashMap.fromIterable(stops)
 })
 
 /** The payload of a checkpoint of this state. */
-export const contentOfState = ({ createdAt, positions, secret, settings, stops }: WebhookState): WebhookContent => ({
+export const contentOfState = ({
+  advancedAt,
+  createdAt,
+  positions,
+  secret,
+  settings,
+  stops
+}: WebhookState): WebhookContent => ({
   secret: secret ?? "",
   createdAt,
+  ...(advancedAt !== undefined && { advancedAt }),
   ...(settings !== undefined && { settings }),
   positions: Array.from(positions),
   stops: Array.from(stops)

@@ -108,9 +108,10 @@ export type Stop = typeof Stop.Type
 export const WebhookContent = Schema.Struct({
   /** `whsec_` and 32 bytes in base64. */
   secret: Schema.String,
-  /** The settings, and when they were made, in a checkpoint. */
+  /** The settings, when they were made, and when versions were last recorded, in a checkpoint. */
   settings: Schema.optionalKey(WebhookAdded),
   createdAt: Schema.optionalKey(Schema.Finite),
+  advancedAt: Schema.optionalKey(Schema.Finite),
   positions: Schema.Array(Position),
   stops: Schema.Array(Schema.Tuple([LibraryId, Stop]))
 })

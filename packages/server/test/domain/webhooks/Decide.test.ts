@@ -61,6 +61,16 @@ describe("a webhook", () => {
     assert.isFalse(isAccepted(given(claimed("a", 60), claimed("b", 90)), advanced("a", 8)))
   })
 
+  it("tells when it last advanced, also after a checkpoint", () => {
+    assert.isUndefined(given(claimed("a", 60)).advancedAt)
+    const state = given(claimed("a", 60), advanced("a", 8))
+    assert.strictEqual(state.advancedAt, 50)
+    const kept: WebhookEvent = { _tag: "WebhookKept", owner: "a", until: 100, before: 3 }
+    assert.strictEqual(apply(initial, kept, contentOfState(state)).advancedAt, 50)
+    const renewed: WebhookEvent = { _tag: "WebhookAdvanced", owner: "a", until: 100, positions: [] }
+    assert.isUndefined(given(claimed("a", 60), renewed).advancedAt)
+  })
+
   it("only goes forward", () => {
     const state = given(claimed("a", 60), advanced("a", 8))
     assert.isFalse(isAccepted(state, advanced("a", 8)))
