@@ -8,6 +8,7 @@ import { accessibilityProblems, shoot, startBrowser } from "../support/browser/B
 import { connectClient } from "../support/secsync/SecsyncClient.ts"
 import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
 import { TOKEN_SECRET } from "../support/servers/TestServer.ts"
+import { isSigned, startReceiver } from "../support/servers/WebhookReceiver.ts"
 import { freshStorage } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
@@ -146,6 +147,69 @@ describe("the operator's page", () => {
           await page.locator(".chart").nth(9).waitFor()
           await page.getByRole("rowheader", { name: DOCUMENT }).waitFor()
           await look("server")
+        })
+
+        const receiver = yield* startReceiver
+        receiver.answer(() => 410)
+        const secret = yield* Effect.promise(async () => {
+          await page.getByRole("link", { name: "Webhooks" }).click()
+          await page.getByText("No webhooks.").waitFor()
+          await page.getByRole("button", { name: "Add a webhook…" }).click()
+          const dialog = page.getByRole("dialog")
+          await dialog.getByLabel("URL").fill("ftp://example.org/hook")
+          await dialog.getByRole("button", { name: "Add" }).click()
+          await dialog
+            .getByRole("alert")
+            .filter({ hasText: /http: or https:/ })
+            .waitFor()
+          await dialog.getByLabel("URL").fill(receiver.url)
+          await dialog.getByLabel("Libraries").fill("atelier typo")
+          allow(/404/)
+          await dialog.getByRole("button", { name: "Add" }).click()
+          await dialog.getByRole("alert").filter({ hasText: "no library typo" }).waitFor()
+          await dialog.getByLabel("Libraries").fill("atelier")
+          await dialog.getByLabel("secsync.snapshot_stored").check()
+          await dialog.getByLabel("secsync.update_stored").check()
+          await dialog.getByLabel("with the first change").check()
+          await look("webhook-add")
+          await dialog.getByRole("button", { name: "Add" }).click()
+          const shown = await dialog.getByLabel("Secret").inputValue()
+          // The only dialog that Escape does not close.
+          await page.keyboard.press("Escape")
+          await dialog.getByRole("button", { name: "Copy" }).click()
+          await dialog.getByRole("status").filter({ hasText: "Copied." }).waitFor()
+          await page.context().grantPermissions(["clipboard-read"])
+          assert.strictEqual(await page.evaluate("navigator.clipboard.readText()"), shown)
+          await look("webhook-secret")
+          await dialog.getByRole("button", { name: "I have kept it" }).click()
+          await told(page, "Added webhook")
+          assert.notInclude(await page.content(), shown)
+          return shown
+        })
+        yield* until("the receiver has refused a change", () => receiver.received.length > 0)
+        yield* Effect.promise(async () => {
+          await page.reload()
+          await page.getByText("1 dead letter").waitFor()
+          await look("webhooks")
+          await page.getByRole("link", { name: receiver.url }).click()
+          await page.getByRole("cell", { name: "status 410" }).waitFor()
+          await look("webhook")
+          await confirm(page, "Send a test…", "Send")
+          await page.getByRole("alert").filter({ hasText: "status 410" }).waitFor()
+          await page.getByRole("button", { name: "Cancel" }).click()
+          receiver.answer(() => 200)
+          await confirm(page, "Send a test…", "Send")
+          await told(page, "status 200")
+          await confirm(page, "Deliver again…", "Deliver again", { reason: "mended" })
+          await told(page, "Delivers 1 dead letter again.")
+          await page.getByText(/^None\. A change/).waitFor()
+        })
+        yield* receiver.untilTaken(2)
+        assert.isTrue(receiver.received.every((message) => isSigned(secret, message)))
+        yield* Effect.promise(async () => {
+          await confirm(page, "Remove…", "Remove")
+          await told(page, "Removed webhook")
+          await page.getByText("No webhooks.").waitFor()
         })
 
         const before = ada.connections()

@@ -8,7 +8,18 @@ export interface Field {
   readonly label: string
   readonly value?: string
   readonly hint?: string
-  readonly type?: "text" | "number"
+  /** `choices`: any number of them, in the values as lines. */
+  readonly type?: "text" | "number" | "choices"
+  readonly choices?: ReadonlyArray<readonly [value: string, label: string]>
+  /** Characters. Default: 200. */
+  readonly maxLength?: number
+}
+
+/** A secret that the server tells once. */
+export interface Told {
+  readonly line: string
+  readonly text: string
+  readonly secret: string
 }
 
 export interface Deed {
@@ -24,8 +35,8 @@ export interface Deed {
   readonly hasReason?: boolean
   /** Says how much the deed concerns. */
   readonly plan?: () => Promise<string>
-  /** Returns the line that tells what was done. */
-  readonly run: (values: Readonly<Record<string, string>>) => Promise<string>
+  /** Returns the line that tells what was done, with a secret if there is one. */
+  readonly run: (values: Readonly<Record<string, string>>) => Promise<string | Told>
 }
 
 const Ask = createContext<(deed: Deed) => void>(() => {})
@@ -34,26 +45,37 @@ export const useAsk = () => useContext(Ask)
 export const Deeds = ({ children }: { readonly children: ComponentChildren }) => {
   const [deed, setDeed] = useState<Deed | undefined>()
   const [done, setDone] = useState("")
+  const [secret, setSecret] = useState<Told | undefined>()
   return (
     <Ask.Provider value={setDeed}>
       {children}
       {deed && (
         <DeedDialog
           deed={deed}
-          onEnd={(line) => {
+          onEnd={(told) => {
             setDeed(undefined)
-            if (line !== undefined) setDone(line)
+            if (typeof told === "string") setDone(told)
+            else if (told !== undefined) setSecret(told)
           }}
         />
       )}
-      <Told line={done} onEnd={() => setDone("")} />
+      {secret && (
+        <SecretDialog
+          {...secret}
+          onEnd={() => {
+            setSecret(undefined)
+            setDone(secret.line)
+          }}
+        />
+      )}
+      <Done line={done} onEnd={() => setDone("")} />
     </Ask.Provider>
   )
 }
 
 const SHOWN = 8000
 
-const Told = ({ line, onEnd }: { readonly line: string; readonly onEnd: () => void }) => {
+const Done = ({ line, onEnd }: { readonly line: string; readonly onEnd: () => void }) => {
   useEffect(() => {
     if (line === "") return
     const timer = setTimeout(onEnd, SHOWN)
@@ -66,7 +88,7 @@ const Told = ({ line, onEnd }: { readonly line: string; readonly onEnd: () => vo
   )
 }
 
-const DeedDialog = ({ deed, onEnd }: { readonly deed: Deed; readonly onEnd: (line?: string) => void }) => {
+const DeedDialog = ({ deed, onEnd }: { readonly deed: Deed; readonly onEnd: (told?: string | Told) => void }) => {
   const dialog = useRef<HTMLDialogElement>(null)
   const [plan, setPlan] = useState(deed.plan === undefined ? "" : "Looks what this concerns…")
   const [problem, setProblem] = useState("")
@@ -80,16 +102,15 @@ const DeedDialog = ({ deed, onEnd }: { readonly deed: Deed; readonly onEnd: (lin
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
     if (!mayRun) return
-    const values = Object.fromEntries(
-      Array.from(new FormData(event.currentTarget as HTMLFormElement), ([name, value]) => [name, String(value).trim()])
-    )
+    const form = new FormData(event.currentTarget as HTMLFormElement)
+    const values = Object.fromEntries(Array.from(form.keys(), (name) => [name, form.getAll(name).join("\n").trim()]))
     setRunning(true)
     setProblem("")
     try {
-      const line = await deed.run(values)
+      const told = await deed.run(values)
       dialog.current?.close()
       announceChange()
-      onEnd(line)
+      onEnd(told)
     } catch (error) {
       setProblem((error as Error).message)
       setRunning(false)
@@ -106,18 +127,22 @@ const DeedDialog = ({ deed, onEnd }: { readonly deed: Deed; readonly onEnd: (lin
           </p>
         )}
         {deed.fields && (
-          <div class={deed.fields.length > 3 ? "fields many" : "fields"}>
-            {deed.fields.map((field) => (
-              // biome-ignore lint/a11y/noLabelWithoutControl: the input is one of the two inside
-              <label key={field.name}>
-                <span>{field.label}</span>
-                {field.type === "number" ? (
-                  <input type="number" min={0} step={1} {...inputOf(field)} />
-                ) : (
-                  <input type="text" maxLength={200} {...inputOf(field)} />
-                )}
-              </label>
-            ))}
+          <div class={deed.fields.filter(({ type }) => type === "number").length > 3 ? "fields many" : "fields"}>
+            {deed.fields.map((field) =>
+              field.type === "choices" ? (
+                <Choices key={field.name} {...field} />
+              ) : (
+                // biome-ignore lint/a11y/noLabelWithoutControl: the input is one of the two inside
+                <label key={field.name}>
+                  <span>{field.label}</span>
+                  {field.type === "number" ? (
+                    <input type="number" min={0} step={1} {...inputOf(field)} />
+                  ) : (
+                    <input type="text" maxLength={field.maxLength ?? 200} {...inputOf(field)} />
+                  )}
+                </label>
+              )
+            )}
           </div>
         )}
         {deed.typed !== undefined && (
@@ -154,6 +179,65 @@ const DeedDialog = ({ deed, onEnd }: { readonly deed: Deed; readonly onEnd: (lin
           </button>
         </div>
       </form>
+    </dialog>
+  )
+}
+
+const Choices = ({ choices = [], hint, label, name }: Field) => (
+  <fieldset class="choices">
+    <legend>
+      {label} <span class="muted">{hint}</span>
+    </legend>
+    {choices.map(([value, text]) => (
+      <label key={value}>
+        <input type="checkbox" name={name} value={value} /> {text}
+      </label>
+    ))}
+  </fieldset>
+)
+
+/** Escape does not close it: the secret would be lost. */
+const SecretDialog = ({ line, secret, text, onEnd }: Told & { readonly onEnd: () => void }) => {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const field = useRef<HTMLInputElement>(null)
+  const [copied, setCopied] = useState("")
+  useEffect(() => dialog.current?.showModal(), [])
+  const copy = async () => {
+    field.current?.select()
+    // A page without TLS, on another machine's address, has no clipboard of its own.
+    const isCopied = await (navigator.clipboard?.writeText(secret) ?? Promise.reject()).then(
+      () => true,
+      () => document.execCommand("copy")
+    )
+    setCopied(isCopied ? "Copied." : "Press Ctrl+C to copy it.")
+  }
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="secret-title"
+      aria-describedby="secret-text"
+      onCancel={(event) => event.preventDefault()}
+      onClose={onEnd}
+    >
+      <div class="deed">
+        <h2 id="secret-title">{line}</h2>
+        <p id="secret-text">{text}</p>
+        <label>
+          <span>Secret</span>
+          <input ref={field} type="text" class="mono" readOnly value={secret} />
+        </label>
+        <div class="actions">
+          <span role="status" class="muted">
+            {copied}
+          </span>
+          <button type="button" class="button" onClick={copy}>
+            Copy
+          </button>
+          <button type="button" class="button primary" onClick={() => dialog.current?.close()}>
+            I have kept it
+          </button>
+        </div>
+      </div>
     </dialog>
   )
 }

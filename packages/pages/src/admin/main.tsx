@@ -12,10 +12,13 @@ import { useSamples } from "./metrics.ts"
 import { ServerView } from "./ServerView.tsx"
 import { SignIn } from "./SignIn.tsx"
 import { useRoute } from "./state.ts"
+import { WebhooksView } from "./WebhooksView.tsx"
+import { WebhookView } from "./WebhookView.tsx"
 
 const PAGES = [
   ["Libraries", "libraries"],
   ["Connections", "connections"],
+  ["Webhooks", "webhooks"],
   ["Server", "server"]
 ] as const
 
@@ -99,6 +102,7 @@ const Shell = ({
 
 const View = ({ route, samples }: { readonly route: Route; readonly samples: ReturnType<typeof useSamples> }) => {
   const [page, libraryId, below, documentId] = route
+  if (page === "webhooks") return libraryId === undefined ? <WebhooksView /> : <WebhookView id={libraryId} />
   if (page === "connections") return <ConnectionsView />
   if (page === "server") return <ServerView samples={samples} />
   if (libraryId === undefined) return <LibrariesView samples={samples} />
