@@ -33,7 +33,6 @@ export const DocumentView = ({
   const [held, setHeld] = useState<ReadonlyArray<Event>>([])
   if (events.data !== undefined && events.data !== held) setHeld(events.data)
   const isDeleted = held.at(-1)?.type === "Deleted"
-  const isEvicted = document !== undefined && document.payloads === 0 && document.generation > 0
   const chosen = held.find(({ version }) => version === selected)
   return (
     <>
@@ -46,7 +45,11 @@ export const DocumentView = ({
       <div class="title">
         <h1>
           {documentId}{" "}
-          {isDeleted ? <Badge kind="danger">deleted</Badge> : isEvicted && <Badge kind="warning">evicted</Badge>}
+          {isDeleted ? (
+            <Badge kind="danger">deleted</Badge>
+          ) : (
+            document?.evicted && <Badge kind="warning">evicted</Badge>
+          )}
         </h1>
         {document && (
           <div class="tools">

@@ -130,14 +130,12 @@ const Documents = ({ libraryId, total }: { readonly libraryId: string; readonly 
           empty="No documents."
         >
           {documents.data.map(
-            ({ createdAt, documentBytes, documentId, generation, payloadBytes, payloads, updatedAt, version }) => (
+            ({ createdAt, documentBytes, documentId, evicted, payloadBytes, payloads, updatedAt, version }) => (
               <tr key={documentId}>
                 <th scope="row">
                   <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
                 </th>
-                <td class="right number">
-                  {payloads === 0 && generation > 0 ? <Badge>evicted</Badge> : bytes(payloadBytes)}
-                </td>
+                <td class="right number">{evicted ? <Badge>evicted</Badge> : bytes(payloadBytes)}</td>
                 <td>
                   {documentBytes ? (
                     <span class="nearest" title={share(documentBytes.use, documentBytes.atMost)}>

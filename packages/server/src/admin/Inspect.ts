@@ -35,8 +35,12 @@ export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: Li
   return streams as ReadonlyArray<StreamSummary> | undefined
 })
 
-/** Whether a stream's payloads were purged, by an eviction or a deletion: each of them ends a generation. */
-export const isEvicted = ({ generation, payloads }: StreamSummary): boolean => payloads === 0 && generation > 0
+/**
+ * Whether a document's payloads were purged, by an eviction or a deletion, which end a generation and are checkpoints. A later
+ * event without a payload is of a document that was made again.
+ */
+export const isEvicted = ({ checkpoint, generation, payloads, version }: StreamSummary): boolean =>
+  payloads === 0 && generation > 0 && checkpoint === version
 
 export interface LibraryDetails {
   readonly libraryId: LibraryId

@@ -59,6 +59,7 @@ export {
 export {
   type DocumentDetails,
   eachStream,
+  isEvicted,
   type LibraryDetails,
   listDocuments,
   showDocument,

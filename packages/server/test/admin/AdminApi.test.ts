@@ -154,6 +154,29 @@ describe("the API of operators", () => {
     })
   )
 
+  it.live("shows a deleted document as evicted, and no more when it was made again", () =>
+    Effect.gen(function* () {
+      const { client } = yield* start()
+      const documentId = DocumentId.make("diary")
+      const params = { libraryId: notes }
+      const create = client.documents.create({ params, payload: { documentId, newLibrary: true } })
+      const shown = Effect.gen(function* () {
+        const { evictedDocuments } = yield* client.libraries.show({ params })
+        const totals = yield* client.server.statistics({ query: {} })
+        const [listed] = yield* client.documents.list({ params, query: {} })
+        const one = yield* client.documents.show({ params: { libraryId: notes, documentId } })
+        return [evictedDocuments, totals.evictedDocuments, listed?.evicted, one.evicted]
+      })
+      yield* create
+      assert.deepStrictEqual(yield* shown, [0, 0, false, false])
+      yield* client.libraries.delete({ params, payload: { documentId } })
+      assert.deepStrictEqual(yield* shown, [1, 1, true, true])
+      yield* client.libraries.allowAgain({ params, payload: { documentId } })
+      yield* create
+      assert.deepStrictEqual(yield* shown, [0, 0, false, false])
+    })
+  )
+
   it.live("shows the quota that the app and the server set, where no operator set another", () =>
     Effect.gen(function* () {
       const { client } = yield* start({

@@ -37,6 +37,8 @@ export interface DocumentSummary {
   readonly generation: number
   readonly payloads: number
   readonly payloadBytes: number
+  /** null: an older server does not tell it. */
+  readonly evicted: boolean | null
   readonly createdAt: number
   readonly updatedAt: number
   /**

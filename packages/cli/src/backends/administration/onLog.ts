@@ -10,6 +10,7 @@ import {
   evict,
   forceTruant,
   forgetKeys,
+  isEvicted,
   isSuspended,
   libraryInfo,
   listDocuments,
@@ -100,6 +101,7 @@ export const onLog = <E>({ files, size }: Options<E>) =>
             return streams.map((stream) => ({
               ...stream,
               documentId: stream.key.streamId,
+              evicted: isEvicted(stream),
               documentBytes: documentBytes(stream)
             }))
           })
@@ -112,7 +114,14 @@ export const onLog = <E>({ files, size }: Options<E>) =>
             if (found === undefined) return undefined
             const { activeSnapshotId = null, evictedSnapshotId = null } = found
             const documentBytes = (yield* documentBytesIn(libraryId))(found)
-            return { ...found, documentId, activeSnapshotId, evictedSnapshotId, documentBytes }
+            return {
+              ...found,
+              documentId,
+              evicted: isEvicted(found),
+              activeSnapshotId,
+              evictedSnapshotId,
+              documentBytes
+            }
           })
         ),
       createDocument: (libraryId, documentId, change) =>

@@ -50,12 +50,23 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.administer(flags, ({ documents }) => documents(libraryId))
     const all = found.map(
-      ({ documentId, version, generation, payloads, payloadBytes, createdAt, updatedAt, documentBytes }): Document => ({
+      ({
+        documentId,
+        version,
+        generation,
+        evicted,
+        payloads,
+        payloadBytes,
+        createdAt,
+        updatedAt,
+        documentBytes
+      }): Document => ({
         ...{
           documentId,
           version,
           generation,
-          evicted: payloads === 0 && generation > 0,
+          // An older server does not tell it, and a document that was made again is taken as evicted.
+          evicted: evicted ?? (payloads === 0 && generation > 0),
           payloads,
           payloadBytes,
           createdAt,

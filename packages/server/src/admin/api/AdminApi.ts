@@ -121,6 +121,8 @@ const Document = Schema.Struct({
   generation: Count,
   payloads: Count,
   payloadBytes: Count,
+  /** Whether its payloads were purged, by an eviction or a deletion. */
+  evicted: added(Schema.Boolean),
   createdAt: Time,
   updatedAt: Time,
   /**

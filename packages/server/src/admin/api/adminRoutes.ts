@@ -29,7 +29,7 @@ import { type Creation, createDocument } from "../Creation.ts"
 import { allowAgain, deleteForGood } from "../Deletion.ts"
 import { eachEvent, type LoggedEvent } from "../Events.ts"
 import { evict } from "../Eviction.ts"
-import { showDocument, showLibrary } from "../Inspect.ts"
+import { isEvicted, showDocument, showLibrary } from "../Inspect.ts"
 import { documentSnapshot, forceTruant } from "../InspectVerdant.ts"
 import { documentBytesIn, quotaOf, quotaUse, resetQuota, setQuota } from "../LibraryQuota.ts"
 import { makeNearestQuotas } from "../NearestQuota.ts"
@@ -448,9 +448,11 @@ const noteDone = Effect.fnUntraced(function* (done: string, fields: Readonly<Rec
   yield* Effect.annotateLogs(Effect.logInfo(`operator: ${done}`), { operator, ...known })
 })
 
-const summaryOf = ({ createdAt, generation, key, payloadBytes, payloads, updatedAt, version }: StreamSummary) => ({
-  ...{ documentId: key.streamId, version, generation, payloads, payloadBytes, createdAt, updatedAt }
-})
+const summaryOf = (stream: StreamSummary) => {
+  const { createdAt, generation, key, payloadBytes, payloads, updatedAt, version } = stream
+  const evicted = isEvicted(stream)
+  return { documentId: key.streamId, version, generation, payloads, payloadBytes, evicted, createdAt, updatedAt }
+}
 
 const orUnavailable = <A, R>(
   effect: Effect.Effect<A, StorageUnavailable | BlobStoreUnavailable, R>
