@@ -2,6 +2,8 @@
 
 import { assert, describe, it } from "@effect/vitest"
 import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
+import { createDocument } from "@sealog/server/admin/Creation"
+import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
 import { Effect, Redacted } from "effect"
 import type { Page } from "../support/browser/Browser.ts"
 import { accessibilityProblems, shoot, startBrowser } from "../support/browser/Browser.ts"
@@ -9,7 +11,7 @@ import { connectClient } from "../support/secsync/SecsyncClient.ts"
 import { mintToken, spawnServer } from "../support/servers/ServerProcess.ts"
 import { TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { isSigned, startReceiver } from "../support/servers/WebhookReceiver.ts"
-import { freshStorage } from "../support/storage/databases.ts"
+import { freshStorage, layerOf } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClient, openClients } from "../support/verdant/VerdantClient.ts"
@@ -301,6 +303,52 @@ describe("the operator's page", () => {
           assert.strictEqual(await page.evaluate("sessionStorage.length"), 0)
         })
         assert.deepStrictEqual(problems, [])
+      }),
+    { timeout: 300_000 }
+  )
+
+  it.live(
+    "shows thousands of libraries and documents, filters and orders all of them, and draws a hundred at a time",
+    () =>
+      Effect.gen(function* () {
+        const database = yield* freshStorage
+        const server = yield* spawnServer(database, { args: ["--migrate", "--admin"] })
+        const create = (libraryId: string, documentId: string) =>
+          createDocument(LibraryId.make(libraryId), DocumentId.make(documentId))
+        // More than a page of the API has.
+        const numbers = Array.from({ length: 1100 }, (_, i) => String(i).padStart(4, "0"))
+        yield* Effect.forEach(
+          numbers,
+          (n) => Effect.andThen(create(`team-${n}`, "plan"), create("archive", `note-${n}`)),
+          {
+            discard: true
+          }
+        ).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+        const { mintAdmin } = yield* Effect.orDie(JwtAccess.makeVerifier({ secrets: [Redacted.make(TOKEN_SECRET)] }))
+        const token = yield* mintAdmin({ name: "grace" })
+        const { page } = yield* (yield* startBrowser).open(`${server.url.replace("ws", "http")}/admin`)
+        yield* Effect.promise(async () => {
+          await signIn(page, token)
+          const libraries = page.getByRole("table", { name: "All libraries" }).getByRole("rowheader")
+          await page.getByText("1,001 more.").waitFor()
+          assert.strictEqual(await libraries.count(), 100)
+          await page.getByRole("button", { name: "Show more" }).click()
+          await page.getByText("901 more.").waitFor()
+          assert.strictEqual(await libraries.count(), 200)
+          await page.getByLabel("Order").selectOption("events")
+          assert.strictEqual(await libraries.first().textContent(), "archive")
+          await page.getByLabel("Filter by name").fill("team-1099")
+          assert.deepStrictEqual(await libraries.allTextContents(), ["team-1099"])
+
+          await page.goto(`${page.url().split("#")[0]}#/libraries/archive`)
+          const documents = page.getByRole("table", { name: "Documents of archive" }).getByRole("rowheader")
+          await page.getByText("1,000 more.").waitFor()
+          await page.getByLabel("Order").selectOption("name")
+          assert.strictEqual(await documents.first().textContent(), "note-0000")
+          await page.getByLabel("Filter by name").fill("1099")
+          await documents.getByRole("link", { name: "note-1099" }).click()
+          await page.getByRole("heading", { name: "note-1099" }).waitFor()
+        })
       }),
     { timeout: 300_000 }
   )

@@ -1,7 +1,8 @@
 /** The clients that are connected to this process. */
 import { type Answers, get, post } from "./api.ts"
 import { DeedButton } from "./deeds.tsx"
-import { ago, bytes, count, until } from "./format.ts"
+import { ago, bytes, count, number, until } from "./format.ts"
+import { useShown } from "./longLists.tsx"
 import { Badge, Loading, Panel, Problem, Table } from "./parts.tsx"
 import { hrefOf, usePolled } from "./state.ts"
 
@@ -26,54 +27,61 @@ export const ConnectionTable = ({
 }: {
   readonly caption: string
   readonly connections: ReadonlyArray<Connection>
-}) => (
-  <Table
-    caption={caption}
-    head={["User", "Protocol", "Document", "Session", "Unsent#", "Opened", "Token ends", ""]}
-    empty="No client is connected."
-  >
-    {connections.map(({ documentId, endsAt, id, libraryId, openedAt, protocol, state, userId, waitingBytes }) => (
-      <tr key={id}>
-        <th scope="row">
-          {userId} <span class="muted mono small">{id}</span>
-        </th>
-        <td>{protocol === "secsync" ? "Secsync" : "Verdant"}</td>
-        <td>
-          {documentId === null ? (
-            <span class="muted">whole library</span>
-          ) : (
-            <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
-          )}
-        </td>
-        <td>
-          <span title={STATES[state].title}>
-            <Badge kind={STATES[state].kind}>{state}</Badge>
-          </span>
-        </td>
-        <td class="right number">{waitingBytes === 0 ? "" : bytes(waitingBytes)}</td>
-        <td>{ago(openedAt)}</td>
-        <td>{until(endsAt)}</td>
-        <td class="right">
-          <DeedButton
-            label="Disconnect"
-            deed={{
-              title: `Disconnect ${userId}`,
-              text: BACK,
-              action: "Disconnect",
-              hasReason: false,
-              run: () => disconnect({ id })
-            }}
-          />
-        </td>
-      </tr>
-    ))}
-  </Table>
-)
+}) => {
+  const [rows, more] = useShown(connections)
+  return (
+    <>
+      <Table
+        caption={caption}
+        head={["User", "Protocol", "Document", "Session", "Unsent#", "Opened", "Token ends", ""]}
+        empty="No client is connected."
+      >
+        {rows.map(({ documentId, endsAt, id, libraryId, openedAt, protocol, state, userId, waitingBytes }) => (
+          <tr key={id}>
+            <th scope="row">
+              {userId} <span class="muted mono small">{id}</span>
+            </th>
+            <td>{protocol === "secsync" ? "Secsync" : "Verdant"}</td>
+            <td>
+              {documentId === null ? (
+                <span class="muted">whole library</span>
+              ) : (
+                <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
+              )}
+            </td>
+            <td>
+              <span title={STATES[state].title}>
+                <Badge kind={STATES[state].kind}>{state}</Badge>
+              </span>
+            </td>
+            <td class="right number">{waitingBytes === 0 ? "" : bytes(waitingBytes)}</td>
+            <td>{ago(openedAt)}</td>
+            <td>{until(endsAt)}</td>
+            <td class="right">
+              <DeedButton
+                label="Disconnect"
+                deed={{
+                  title: `Disconnect ${userId}`,
+                  text: BACK,
+                  action: "Disconnect",
+                  hasReason: false,
+                  run: () => disconnect({ id })
+                }}
+              />
+            </td>
+          </tr>
+        ))}
+      </Table>
+      {more}
+    </>
+  )
+}
 
 export const ConnectionsView = () => {
   const connections = usePolled("connections", () => get<ReadonlyArray<Connection>>("/connections"), { every: 2000 })
   const all = connections.data ?? []
   const byLibrary = Array.from(Map.groupBy(all, ({ libraryId }) => libraryId)).sort(([a], [b]) => (a < b ? -1 : 1))
+  const [panels, more] = useShown(byLibrary)
   return (
     <>
       <div class="title">
@@ -82,7 +90,7 @@ export const ConnectionsView = () => {
           <DeedButton
             label="Disconnect all"
             deed={{
-              title: `Disconnect all ${all.length} clients`,
+              title: `Disconnect all ${number(all.length)} clients`,
               text: "Closes every connection of this process. Clients come back at once, with what they have not sent yet.",
               action: "Disconnect all",
               isDangerous: true,
@@ -98,7 +106,7 @@ export const ConnectionsView = () => {
       <Problem of={connections} />
       {connections.data === undefined && <Loading of={connections} />}
       {connections.data?.length === 0 && <p class="empty panel">No client is connected.</p>}
-      {byLibrary.map(([libraryId, own]) => (
+      {panels.map(([libraryId, own]) => (
         <Panel
           key={libraryId}
           title={libraryId}
@@ -121,6 +129,7 @@ export const ConnectionsView = () => {
           <ConnectionTable caption={`Connections to ${libraryId}`} connections={own} />
         </Panel>
       ))}
+      {more}
     </>
   )
 }

@@ -1,17 +1,14 @@
 /** All libraries, and how the server does. */
-import { useState } from "preact/hooks"
-import { type Answers, get, part } from "./api.ts"
+import { type Answers, get } from "./api.ts"
 import { Charts } from "./Charts.tsx"
 import { ago, bytes, number, share } from "./format.ts"
 import { QUOTA_PARTS } from "./libraryDeeds.ts"
+import { readList, useLongList } from "./longLists.tsx"
 import type { Samples } from "./metrics.ts"
 import { Facts, Loading, Panel, Problem, QuotaMeter, Table } from "./parts.tsx"
 import { hrefOf, usePolled } from "./state.ts"
 
 type Library = Answers["Library"]
-
-const PAGE = 1000
-const SHOWN = 100
 
 const orders = {
   changed: { label: "last activity", compare: (a: Library, b: Library) => b.updatedAt - a.updatedAt },
@@ -27,20 +24,18 @@ const shareOf = ({ nearestQuota }: Library): number =>
     : // Finite also if nothing may be used: the difference of two infinite shares would be no number.
       Math.min(nearestQuota.use / nearestQuota.atMost, Number.MAX_VALUE)
 
-/** The first thousand. A longer list is reached by name. */
-const readLibraries = () => get<ReadonlyArray<Library>>(`/libraries?limit=${PAGE}`)
+const nameOf = ({ libraryId }: Library): string => libraryId
 
 export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
   const statistics = usePolled("statistics", () => get<Answers["Statistics"]>("/statistics"), { every: 10_000 })
-  const libraries = usePolled("libraries", readLibraries, { every: 5000 })
+  const libraries = usePolled("libraries", () => readList<Library>("/libraries", nameOf), { every: 5000 })
   const connections = usePolled("connections", () => get<ReadonlyArray<Answers["Connection"]>>("/connections"))
-  const [filter, setFilter] = useState("")
-  const [order, setOrder] = useState<keyof typeof orders>("changed")
+  const { below, filter, rows, tools } = useLongList({
+    ...{ items: libraries.data, nameOf, orders },
+    hrefOfName: (name) => hrefOf("libraries", name)
+  })
   const connected = new Map<string, number>()
   for (const { libraryId } of connections.data ?? []) connected.set(libraryId, (connected.get(libraryId) ?? 0) + 1)
-  const found = (libraries.data ?? [])
-    .filter(({ libraryId }) => libraryId.toLowerCase().includes(filter.toLowerCase()))
-    .toSorted(orders[order].compare)
   const totals = statistics.data
   return (
     <>
@@ -59,34 +54,7 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
         />
       )}
       <Charts names={["events", "commits", "connections", "memory"]} samples={samples} />
-      <Panel
-        title="All libraries"
-        aside={
-          <div class="tools">
-            <input
-              type="search"
-              placeholder="Filter by name"
-              aria-label="Filter by name"
-              value={filter}
-              onInput={(event) => setFilter(event.currentTarget.value)}
-            />
-            <label class="inline">
-              <span>by</span>
-              <select
-                aria-label="Order"
-                value={order}
-                onChange={(event) => setOrder(event.currentTarget.value as keyof typeof orders)}
-              >
-                {Object.entries(orders).map(([name, { label }]) => (
-                  <option key={name} value={name}>
-                    {label}
-                  </option>
-                ))}
-              </select>
-            </label>
-          </div>
-        }
-      >
+      <Panel title="All libraries" aside={tools}>
         {libraries.data === undefined ? (
           <Loading of={libraries} />
         ) : (
@@ -97,7 +65,7 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
               filter === "" ? "No library yet. The first client of a library makes it." : "No library has such a name."
             }
           >
-            {found.slice(0, SHOWN).map(({ events, libraryId, nearestQuota, payloadBytes, streams, updatedAt }) => (
+            {rows.map(({ events, libraryId, nearestQuota, payloadBytes, streams, updatedAt }) => (
               <tr key={libraryId}>
                 <th scope="row">
                   <a href={hrefOf("libraries", libraryId)}>{libraryId}</a>
@@ -114,12 +82,7 @@ export const LibrariesView = ({ samples }: { readonly samples: Samples }) => {
             ))}
           </Table>
         )}
-        <More
-          shown={Math.min(found.length, SHOWN)}
-          of={found.length}
-          isCut={libraries.data?.length === PAGE}
-          name={filter}
-        />
+        {below}
       </Panel>
     </>
   )
@@ -141,30 +104,5 @@ const NearestQuota = ({
       <QuotaMeter label={`${label} of ${libraryId} in use`} use={use} atMost={atMost} /> {share(use, atMost)}{" "}
       <span class="muted">{label.toLowerCase()}</span>
     </span>
-  )
-}
-
-const More = ({
-  isCut,
-  name,
-  of,
-  shown
-}: {
-  readonly shown: number
-  readonly of: number
-  readonly isCut: boolean
-  readonly name: string
-}) => {
-  if (shown === of && !isCut) return null
-  return (
-    <p class="more">
-      {shown < of && `${number(of - shown)} more match. `}
-      {isCut && name !== "" && (
-        <a href={`#/libraries/${part(name)}`}>
-          Open the library <code>{name}</code>
-        </a>
-      )}
-      {isCut && name === "" && "The list ends at the first thousand names. Type a name to open another library."}
-    </p>
   )
 }

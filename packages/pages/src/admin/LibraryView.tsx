@@ -1,5 +1,4 @@
 /** One library: its size and quota, documents, connections, replicas, and what operators did to it. */
-import { useState } from "preact/hooks"
 import { type Answers, get, part } from "./api.ts"
 import { ConnectionTable } from "./Connections.tsx"
 import { DeedButton } from "./deeds.tsx"
@@ -14,6 +13,7 @@ import {
   revokeDeed,
   suspendDeed
 } from "./libraryDeeds.ts"
+import { readList, useLongList } from "./longLists.tsx"
 import { Badge, Crumbs, Facts, Loading, Panel, Problem, QuotaMeter, Table } from "./parts.tsx"
 import { Replicas } from "./Replicas.tsx"
 import { hrefOf, usePolled } from "./state.ts"
@@ -21,8 +21,6 @@ import { hrefOf, usePolled } from "./state.ts"
 type Details = Answers["LibraryDetails"]
 type Document = Answers["Document"]
 type Logged = Answers["LoggedEvent"]
-
-const PAGE = 100
 
 export const LibraryView = ({ libraryId }: { readonly libraryId: string }) => {
   const path = `/libraries/${part(libraryId)}`
@@ -107,60 +105,57 @@ const stateOf = (deeds: ReadonlyArray<Logged>): "deleted" | "open" =>
     ? "deleted"
     : "open"
 
+const nameOf = ({ documentId }: Document): string => documentId
+
+const orders = {
+  changed: { label: "last activity", compare: (a: Document, b: Document) => b.updatedAt - a.updatedAt },
+  size: { label: "size", compare: (a: Document, b: Document) => b.payloadBytes - a.payloadBytes },
+  events: { label: "events", compare: (a: Document, b: Document) => b.version - a.version },
+  name: { label: "name", compare: (a: Document, b: Document) => (a.documentId < b.documentId ? -1 : 1) }
+} as const
+
 const Documents = ({ libraryId, total }: { readonly libraryId: string; readonly total: number }) => {
-  const [pages, setPages] = useState(1)
-  const documents = usePolled(`documents ${libraryId} ${pages}`, async () => {
-    const all: Array<Document> = []
-    for (let page = 0; page < pages; page++) {
-      const last = all.at(-1)?.documentId
-      const after = last === undefined ? "" : `&after=${part(last)}`
-      all.push(...(await get<ReadonlyArray<Document>>(`/libraries/${part(libraryId)}/documents?limit=${PAGE}${after}`)))
-    }
-    return all as ReadonlyArray<Document>
+  const path = `/libraries/${part(libraryId)}/documents`
+  const documents = usePolled(`documents ${libraryId}`, () => readList<Document>(path, nameOf))
+  const { below, filter, rows, tools } = useLongList({
+    ...{ items: documents.data, nameOf, orders },
+    hrefOfName: (name) => hrefOf("libraries", libraryId, "documents", name)
   })
   if (total === 0) return null
   return (
-    <Panel title="Secsync documents" aside={<span class="muted small">{count(total, "document")}</span>}>
+    <Panel title="Secsync documents" aside={tools}>
       {documents.data === undefined ? (
         <Loading of={documents} />
       ) : (
         <Table
           caption={`Documents of ${libraryId}`}
           head={["Document", "Size#", "Quota", "Payloads#", "Events#", "Created", "Last activity"]}
-          empty="No documents."
+          empty={filter === "" ? "No documents." : "No document has such a name."}
         >
-          {documents.data.map(
-            ({ createdAt, documentBytes, documentId, evicted, payloadBytes, payloads, updatedAt, version }) => (
-              <tr key={documentId}>
-                <th scope="row">
-                  <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
-                </th>
-                <td class="right number">{evicted ? <Badge>evicted</Badge> : bytes(payloadBytes)}</td>
-                <td>
-                  {documentBytes ? (
-                    <span class="nearest" title={share(documentBytes.use, documentBytes.atMost)}>
-                      <QuotaMeter label={`quota of ${documentId} in use`} {...documentBytes} /> {useOf(documentBytes)}
-                    </span>
-                  ) : (
-                    "not known"
-                  )}
-                </td>
-                <td class="right number">{number(payloads)}</td>
-                <td class="right number">{number(version)}</td>
-                <td>{ago(createdAt)}</td>
-                <td>{ago(updatedAt)}</td>
-              </tr>
-            )
-          )}
+          {rows.map(({ createdAt, documentBytes, documentId, evicted, payloadBytes, payloads, updatedAt, version }) => (
+            <tr key={documentId}>
+              <th scope="row">
+                <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
+              </th>
+              <td class="right number">{evicted ? <Badge>evicted</Badge> : bytes(payloadBytes)}</td>
+              <td>
+                {documentBytes ? (
+                  <span class="nearest" title={share(documentBytes.use, documentBytes.atMost)}>
+                    <QuotaMeter label={`quota of ${documentId} in use`} {...documentBytes} /> {useOf(documentBytes)}
+                  </span>
+                ) : (
+                  "not known"
+                )}
+              </td>
+              <td class="right number">{number(payloads)}</td>
+              <td class="right number">{number(version)}</td>
+              <td>{ago(createdAt)}</td>
+              <td>{ago(updatedAt)}</td>
+            </tr>
+          ))}
         </Table>
       )}
-      {documents.data !== undefined && documents.data.length < total && (
-        <p class="more">
-          <button type="button" class="button" onClick={() => setPages(pages + 1)}>
-            Show more
-          </button>
-        </p>
-      )}
+      {below}
     </Panel>
   )
 }

@@ -3,6 +3,9 @@ import { useEffect, useRef, useState } from "preact/hooks"
 import { Refusal } from "./api.ts"
 
 const REFRESH = 3000
+/** The next request waits this many times as long as an answer took: an open page does not read a large log all the time. */
+const PATIENCE = 20
+const LONGEST = 120_000
 
 const changes = new EventTarget()
 
@@ -34,16 +37,19 @@ export const usePolled = <Answer>(
       clearTimeout(timer)
       round += 1
       const mine = round
+      const start = performance.now()
+      let wait = every
       try {
         const data = document.hidden && mine > 1 ? undefined : await latest.current()
         if (isOver || mine !== round) return
         if (data !== undefined) setState({ key, data, error: undefined })
+        wait = Math.max(every, Math.min(LONGEST, PATIENCE * (performance.now() - start)))
       } catch (error) {
         if (isOver || mine !== round) return
         const refusal = error instanceof Refusal ? error : new Refusal(0, String(error))
         setState((before) => ({ key, data: refusal.status === 404 ? undefined : before.data, error: refusal }))
       }
-      timer = setTimeout(load, every)
+      timer = setTimeout(load, wait)
     }
     void load()
     changes.addEventListener("change", load)
