@@ -93,6 +93,23 @@ for (const { name, fresh } of storages) {
       assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
     })
 
+    it("shows a deleted document as evicted, and no more when it was made again", async () => {
+      const isEvicted = async () => {
+        const { documents } = jsonOf("document-list", await sealog("document", "list", "notes", "--json"))
+        const [plans] = (documents as ReadonlyArray<{ documentId: string; evicted: boolean }>).filter(
+          ({ documentId }) => documentId === "plans"
+        )
+        return plans?.evicted
+      }
+      await sealog("document", "create", "notes", "plans")
+      assert.isFalse(await isEvicted())
+      assert.strictEqual((await sealog("delete", "notes", "--document", "plans", "--yes")).code, 0)
+      assert.isTrue(await isEvicted())
+      assert.strictEqual((await sealog("delete", "notes", "--document", "plans", "--allow-again")).code, 0)
+      assert.strictEqual((await sealog("document", "create", "notes", "plans")).code, 0)
+      assert.isFalse(await isEvicted())
+    })
+
     it("serve answers until a signal stops it", async () => {
       const served = await serve(["--database", database], { cwd })
       const health = await fetch(`http://127.0.0.1:${served.port}/healthz`)
