@@ -31,12 +31,15 @@ interface Column<Row> {
 }
 
 interface AppendInput {
+  /** The append's position in the batch, from 1. */
+  readonly i: number
   readonly append: Append
   readonly head: StreamHead
   readonly newNumber: number
 }
 
 const APPENDS: ReadonlyArray<Column<AppendInput>> = [
+  { name: "i", type: "int4", value: ({ i }) => i },
   { name: "library_id", type: "text", value: ({ append }) => append.key.libraryId },
   { name: "stream_id", type: "text", value: ({ append }) => append.key.streamId },
   { name: "expected", type: "float8", value: ({ append }) => append.expectedVersion },
@@ -52,8 +55,8 @@ const APPENDS: ReadonlyArray<Column<AppendInput>> = [
   { name: "new_number", type: "float8", value: ({ newNumber }) => newNumber }
 ]
 
-/** `i` is the append's position in the batch, from 1. */
 interface EventInput {
+  /** The position of the event's append in the batch, from 1. */
   readonly i: number
   readonly event: StreamEvent
 }
@@ -132,7 +135,7 @@ interface Places {
  */
 const appendStatement = ({ events, payloads, streams, whenLocked }: Places) => `
 WITH input AS MATERIALIZED (
-  SELECT ${selected(APPENDS)}, i FROM ${unnest(INPUTS, 0)} WITH ORDINALITY AS t (${names(APPENDS)}, i)
+  SELECT ${selected(APPENDS)} FROM ${unnest(INPUTS, 0)} AS t (${names(APPENDS)})
 ), event AS MATERIALIZED (
   SELECT * FROM ${unnest(INPUTS, 1)} WITH ORDINALITY AS t (${names(INPUTS[1])}, n)
 ), found AS MATERIALIZED (
@@ -173,7 +176,7 @@ WITH input AS MATERIALIZED (
   DELETE FROM ${payloads} p USING accepted a
   WHERE a.purge_before > 0 AND p.library_id = a.library_id AND p.stream_number = a.stream_number AND p.version < a.purge_before
 ), ${DURABLE}
-SELECT i::int4, accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
+SELECT i, accepted.i IS NOT NULL AS committed, found.actual::float8 AS actual,
   NOT input.has_distinct_keys OR i IN (SELECT i FROM taken) AS key_taken
 FROM input LEFT JOIN accepted USING (i) LEFT JOIN found USING (i) CROSS JOIN durable`
 
@@ -203,8 +206,8 @@ const UPDATES: Inputs = [
  */
 const updatesStatement = ({ events, payloads, streams, whenLocked }: Places) => `
 WITH found AS MATERIALIZED (
-  SELECT ${selected(UPDATES[0])}, i, s.version AS actual, s.stream_number
-  FROM ${unnest(UPDATES, 0)} WITH ORDINALITY AS t (${names(UPDATES[0])}, i)
+  SELECT ${selected(UPDATES[0])}, s.version AS actual, s.stream_number
+  FROM ${unnest(UPDATES, 0)} AS t (${names(UPDATES[0])})
   JOIN ${streams} s ON s.library_id = t.library_id AND s.stream_id = t.stream_id
   ORDER BY s.library_id, s.stream_id FOR NO KEY UPDATE OF s ${whenLocked}
 ), moved AS (
@@ -223,7 +226,7 @@ WITH found AS MATERIALIZED (
   SELECT a.library_id, a.stream_number, ${names(PAYLOADS, "p.")}
   FROM ${unnest(UPDATES, 2)} AS p (${names(UPDATES[2])}) JOIN moved a USING (i)
 ), ${DURABLE}
-SELECT i::int4, moved.i IS NOT NULL AS committed, found.actual::float8 AS actual, false AS key_taken
+SELECT i, moved.i IS NOT NULL AS committed, found.actual::float8 AS actual, false AS key_taken
 FROM found LEFT JOIN moved USING (i) CROSS JOIN durable`
 
 /** Whether `updatesStatement` can append a batch. */
@@ -287,7 +290,12 @@ export const parametersOf = (
   batch: ReadonlyArray<Append>,
   newNumber: () => number = randomNumber
 ): ReadonlyArray<unknown> => {
-  const appends = batch.map((append) => ({ append, head: headAfter(append.events), newNumber: newNumber() }))
+  const appends = batch.map((append, i) => ({
+    i: i + 1,
+    append,
+    head: headAfter(append.events),
+    newNumber: newNumber()
+  }))
   const events = batch.flatMap(({ events }, i) => events.map(({ event }) => ({ i: i + 1, event })))
   const payloads = batch.flatMap(({ events, key }, i) =>
     events.flatMap(({ event, packed, payload }) =>

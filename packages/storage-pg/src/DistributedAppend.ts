@@ -1,70 +1,97 @@
-/** Appends to a distributed log: one call for each shard, all at the same time. Each call is a transaction of its own. */
+/** Appends to a distributed log: one call for each node, all at the same time. Each call is a transaction of its own. */
 import type { Append, StorageUnavailable } from "@sealog/server/ports"
-import { PayloadCodec } from "@sealog/server/storage"
+import { type FailedStatement, PayloadCodec } from "@sealog/server/storage"
 import { type Duration, Effect } from "effect"
-import { isArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
+import { isArrayNonEmpty, map, type NonEmptyReadonlyArray } from "effect/Array"
 import { SqlClient } from "effect/sql"
 import type { AppendRow } from "./Append.ts"
 import { appendCallOf } from "./AppendFunction.ts"
-import { unavailable } from "./Unavailable.ts"
+import { failedWith, unavailable } from "./Unavailable.ts"
 
-/** Libraries whose shard a process remembers: about 10 MB. */
+/** Libraries whose place a process remembers: about 10 MB. */
 const MAX_KNOWN = 100_000
 
-interface Placed {
+/** `serialization_failure`: a node does not hold all shards of its call, or a shard not all libraries. The call left nothing behind. */
+const MOVED = "40001"
+
+/** Where a library was seen last. */
+interface Place {
+  readonly node: number
+  readonly shard: number
+}
+
+interface Numbered {
   readonly append: Append
   /** The append's position in the batch, from 1. */
   readonly i: number
 }
 
+/** The appends of one call, in the order of their shards. Two calls take shards in one order, so that they never deadlock. */
+type Group = NonEmptyReadonlyArray<Numbered & Place>
+
 /** `connections`: the size of the client's pool. Two of them stay free for reads. */
-export const makeAppendByShard = Effect.fnUntraced(function* (connections: number, timeout: Duration.Input) {
+export const makeAppendByNode = Effect.fnUntraced(function* (connections: number, timeout: Duration.Input) {
   const sql = yield* SqlClient.SqlClient
   const codec = yield* PayloadCodec
   const concurrency = Math.max(1, connections - 2)
-  const shards = new Map<string, number>()
+  const places = new Map<string, Place>()
 
-  const learnShards = Effect.fnUntraced(
-    function* (batch: ReadonlyArray<Append>) {
-      const unknown = new Set(batch.map(({ key }) => key.libraryId).filter((libraryId) => !shards.has(libraryId)))
+  const learnPlaces = Effect.fnUntraced(
+    function* (batch: ReadonlyArray<Numbered>) {
+      if (places.size > MAX_KNOWN) places.clear()
+      const unknown = new Set(batch.map(({ append }) => append.key.libraryId).filter((id) => !places.has(id)))
       if (unknown.size === 0) return
-      const rows = yield* sql.unsafe<{ library_id: string; shard: number }>(
-        `SELECT library_id, sealog.shard_of(library_id)::float8 AS shard FROM json_array_elements_text($1::json) AS library_id`,
+      const rows = yield* sql.unsafe<Place & { readonly library_id: string }>(
+        `SELECT library_id, shard::float8, sealog.node_of(shard) AS node FROM json_array_elements_text($1::json) AS library_id
+         CROSS JOIN LATERAL sealog.shard_of(library_id) AS shard`,
         [JSON.stringify([...unknown])]
       )
-      if (shards.size + rows.length > MAX_KNOWN) shards.clear()
-      for (const { library_id, shard } of rows) shards.set(library_id, shard)
+      for (const { library_id, node, shard } of rows) places.set(library_id, { node, shard })
     },
     unavailable("find shards", timeout)
   )
 
-  const forget = (group: NonEmptyReadonlyArray<Placed>) =>
+  const groupsOf = Effect.fnUntraced(function* (batch: ReadonlyArray<Numbered>) {
+    yield* learnPlaces(batch)
+    const placed = batch
+      .map((numbered) => ({ ...numbered, ...places.get(numbered.append.key.libraryId)! }))
+      .toSorted((a, b) => a.shard - b.shard)
+    return [...Map.groupBy(placed, ({ node }) => node).values()].filter(isArrayNonEmpty)
+  })
+
+  const forget = (group: Group) =>
     Effect.sync(() => {
-      for (const { append } of group) shards.delete(append.key.libraryId)
+      for (const { append } of group) places.delete(append.key.libraryId)
     })
 
-  const appendGroup = (group: NonEmptyReadonlyArray<Placed>, leaveHeld: boolean) => {
-    const [first, ...rest] = group
-    const batch: NonEmptyReadonlyArray<Append> = [first.append, ...rest.map(({ append }) => append)]
-    return sql.unsafe<AppendRow>(...appendCallOf(codec, batch, leaveHeld)).pipe(
+  const appendGroup = (
+    group: Group,
+    leaveHeld: boolean
+  ): Effect.Effect<ReadonlyArray<GroupRow>, FailedStatement | StorageUnavailable> => {
+    const appends = map(group, ({ append }) => append)
+    const lastOfShards = group.flatMap(({ shard }, k) => (group[k + 1]?.shard === shard ? [] : [k + 1]))
+    return sql.unsafe<AppendRow>(...appendCallOf(codec, appends, lastOfShards, leaveHeld)).pipe(
       Effect.map((rows) => rows.map((row): GroupRow => ({ ...row, i: group[row.i - 1]!.i }))),
-      // A shard that was split has left some of its libraries to another one.
       Effect.tapError(() => forget(group)),
-      unavailable("append", timeout)
+      Effect.catchIf(
+        (error) => failedWith(error, MOVED),
+        () => Effect.delay(appendAgain(group, leaveHeld), "50 millis")
+      )
     )
   }
 
+  const appendAgain = Effect.fnUntraced(function* (group: Group, leaveHeld: boolean) {
+    const groups = yield* groupsOf(group)
+    return (yield* Effect.forEach(groups, (moved) => unavailable("append")(appendGroup(moved, leaveHeld)))).flat()
+  })
+
   return Effect.fnUntraced(function* (batch: ReadonlyArray<Append>, leaveHeld: boolean) {
-    yield* learnShards(batch)
-    const groups = Map.groupBy(
-      batch.map((append, at): Placed => ({ append, i: at + 1 })),
-      ({ append }) => shards.get(append.key.libraryId)
-    )
+    const groups = yield* groupsOf(batch.map((append, at) => ({ append, i: at + 1 })))
     // A call that fails interrupts no other one. Whether it took effect is not known.
     const exits = yield* Effect.forEach(
-      [...groups.values()].filter(isArrayNonEmpty),
+      groups,
       (group) => {
-        const rows = appendGroup(group, leaveHeld)
+        const rows = unavailable("append", timeout)(appendGroup(group, leaveHeld))
         const failed = (failure: StorageUnavailable) =>
           Effect.succeed(group.map(({ i }): GroupRow => ({ ...NOT_APPENDED, i, failure })))
         return Effect.exit(leaveHeld ? Effect.catch(rows, failed) : rows)

@@ -7,7 +7,7 @@ import type { Finding } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { APPEND_FUNCTIONS } from "./AppendFunction.ts"
-import { HOLD_SHARD, SHARD_OF } from "./ShardFunctions.ts"
+import { HOLD_SHARDS, NODE_OF, SHARD_OF } from "./ShardFunctions.ts"
 
 /** `sealog.shard_of` is the mark of a distributed log. */
 export const isDistributed = Effect.gen(function* () {
@@ -46,7 +46,8 @@ export const updateFunctions = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   if ((yield* missingFunctions).length === 0) return
   yield* sql.unsafe(SHARD_OF)
-  yield* sql.unsafe(HOLD_SHARD)
+  yield* sql.unsafe(NODE_OF)
+  yield* sql.unsafe(HOLD_SHARDS)
   yield* createAppendFunctions
   yield* delegateAppendFunctions
 })

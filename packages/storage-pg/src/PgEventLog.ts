@@ -26,7 +26,7 @@ import { type Duration, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Fragment } from "effect/sql/Statement"
 import { type AppendRow, appendOf } from "./Append.ts"
-import { type GroupRow, makeAppendByShard } from "./DistributedAppend.ts"
+import { type GroupRow, makeAppendByNode } from "./DistributedAppend.ts"
 import { type HeadRow, headOf, makeHeadsOnNodes } from "./DistributedHeads.ts"
 import { isDistributed } from "./Distribution.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
@@ -99,7 +99,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
   const endReadOnlySessions = makeEndReadOnlySessions(sql, connections)
   const codec = yield* PayloadCodec
   const headsOnNodes = makeHeadsOnNodes(sql)
-  const appendByShard = yield* makeAppendByShard(connections, SHORT_TIMEOUT)
+  const appendByNode = yield* makeAppendByNode(connections, SHORT_TIMEOUT)
 
   /** Whether the log is distributed. The first call asks, because the database may be away when the server starts. */
   let distributed: boolean | undefined
@@ -134,7 +134,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
     )
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(function* (batch, { leaveHeld = false } = {}) {
-    const rows = yield* (yield* isOnNodes) ? appendByShard(batch, leaveHeld) : appendAtOnce(batch, leaveHeld)
+    const rows = yield* (yield* isOnNodes) ? appendByNode(batch, leaveHeld) : appendAtOnce(batch, leaveHeld)
     const found = new Map<number, Omit<GroupRow, "i">>(rows.map((row) => [row.i, row]))
     return yield* Effect.forEach(batch, ({ expectedVersion, key }, i) => {
       const { actual, committed, failure, key_taken } = found.get(i + 1) ?? NOT_FOUND

@@ -11,14 +11,23 @@ import { freshDatabase } from "#test-support/storage/databases"
 import { createAppendFunctions } from "../src/Distribution.ts"
 import { PgStorage } from "../src/index.ts"
 
-/** Makes a log that appends by the function. `shardOf` and `hold`: the bodies of the functions that ask Citus on a cluster. */
-const logByFunction = Effect.fnUntraced(function* (shardOf: string, hold: string, prepare: ReadonlyArray<string> = []) {
+interface Cluster {
+  /** The bodies of the functions that ask Citus on a cluster. */
+  readonly shardOf: string
+  readonly nodeOf?: string
+  readonly hold: string
+  readonly prepare?: ReadonlyArray<string>
+}
+
+/** Makes a log that appends by the function. */
+const logByFunction = Effect.fnUntraced(function* ({ hold, nodeOf = "SELECT 1", prepare = [], shardOf }: Cluster) {
   const url = yield* freshDatabase
   const sql = Context.get(yield* Layer.build(PgStorage.layerClient({ url })), SqlClient.SqlClient)
   for (const statement of [
     ...prepare,
     `CREATE FUNCTION sealog.shard_of(library text) RETURNS bigint LANGUAGE sql AS $$ ${shardOf} $$`,
-    `CREATE FUNCTION sealog.hold_shard(library text, libraries text[]) RETURNS text[] LANGUAGE plpgsql AS
+    `CREATE FUNCTION sealog.node_of(shard bigint) RETURNS int4 LANGUAGE sql AS $$ ${nodeOf} $$`,
+    `CREATE FUNCTION sealog.hold_shards(libraries text[], last int4[]) RETURNS text[] LANGUAGE plpgsql AS
      $$ BEGIN ${hold} END $$`
   ]) {
     yield* sql.unsafe(statement)
@@ -27,13 +36,22 @@ const logByFunction = Effect.fnUntraced(function* (shardOf: string, hold: string
   return { sql, url }
 })
 
-const HOLD_TABLES = "RETURN ARRAY['sealog.streams', 'sealog.events', 'sealog.payloads'];"
+/** The tables of each shard are in a schema that `schemaOf` names; `l` is the position of the shard's last library. */
+const tablesIn = (schemaOf: string) => `RETURN (SELECT array_agg(${schemaOf} || t ORDER BY k, n)
+  FROM unnest(last) WITH ORDINALITY AS s (l, k), unnest('{.streams,.events,.payloads}'::text[]) WITH ORDINALITY AS u (t, n));`
+
+const HOLD_TABLES = tablesIn("'sealog'")
 
 eventLogSuite(
   "Postgres, by the append function",
   Layer.unwrap(
-    Effect.map(logByFunction("SELECT length(library)::bigint % 3", HOLD_TABLES), ({ url }) =>
-      PgStorage.layerWithoutMigrations({ url })
+    Effect.map(
+      logByFunction({
+        shardOf: "SELECT length(library)::bigint % 3",
+        nodeOf: "SELECT (shard % 2)::int4",
+        hold: HOLD_TABLES
+      }),
+      ({ url }) => PgStorage.layerWithoutMigrations({ url })
     )
   )
 )
@@ -56,15 +74,11 @@ describe("the append function", () => {
           (table) => `CREATE TABLE ${schema}.${table} (LIKE sealog.${table} INCLUDING ALL)`
         )
       ])
-      const { sql, url } = yield* logByFunction(
-        "SELECT CASE WHEN library LIKE 'one%' THEN 1 ELSE 2 END",
-        `IF EXISTS (SELECT FROM unnest(libraries) AS l WHERE sealog.shard_of(l) <> sealog.shard_of(library)) THEN
-           RAISE EXCEPTION 'two shards in one call';
-         END IF;
-         RETURN (SELECT array_agg(schema || t) FROM unnest('{.streams,.events,.payloads}'::text[]) AS t,
-           (SELECT CASE WHEN library LIKE 'one%' THEN 'one' ELSE 'two' END AS schema) AS s);`,
-        tables
-      )
+      const { sql, url } = yield* logByFunction({
+        shardOf: "SELECT CASE WHEN library LIKE 'one%' THEN 1 ELSE 2 END",
+        hold: tablesIn("CASE WHEN libraries[l] LIKE 'one%' THEN 'one' ELSE 'two' END"),
+        prepare: tables
+      })
       const log = Context.get(yield* Layer.build(PgStorage.layerWithoutMigrations({ url })), EventLog)
       const again = firstUpdate("two-b", "b")
       yield* log.append([again])
@@ -92,14 +106,14 @@ describe("the append function", () => {
 
   it.live("is called again when the shard has moved", () =>
     Effect.gen(function* () {
-      const { sql, url } = yield* logByFunction(
-        "SELECT 1::bigint",
-        `IF nextval('sealog.calls') < 3 THEN
+      const { sql, url } = yield* logByFunction({
+        shardOf: "SELECT 1::bigint",
+        hold: `IF nextval('sealog.calls') < 3 THEN
            RAISE EXCEPTION 'the shard has moved' USING ERRCODE = 'serialization_failure';
          END IF;
          ${HOLD_TABLES}`,
-        ["CREATE SEQUENCE sealog.calls"]
-      )
+        prepare: ["CREATE SEQUENCE sealog.calls"]
+      })
       const log = Context.get(yield* Layer.build(PgStorage.layerWithoutMigrations({ url })), EventLog)
       assert.deepStrictEqual(yield* log.append([firstUpdate("notes", "a")]), [COMMITTED])
       const [row] = yield* sql<{ calls: number }>`SELECT last_value::float8 AS calls FROM sealog.calls`
@@ -107,15 +121,40 @@ describe("the append function", () => {
     })
   )
 
-  it.effect("fails the appends of one shard alone, if the caller leaves what is held", () =>
+  it.live("is called on each node when two shards of a call have parted", () =>
     Effect.gen(function* () {
-      const { url } = yield* logByFunction(
-        "SELECT length(library)::bigint",
-        `IF library = 'away' THEN
+      const { sql, url } = yield* logByFunction({
+        shardOf: "SELECT length(library)::bigint",
+        nodeOf: "SELECT node FROM sealog.placements p WHERE p.shard = node_of.shard",
+        hold: `IF (SELECT count(DISTINCT sealog.node_of(sealog.shard_of(l))) FROM unnest(libraries) AS l) > 1 THEN
+           RAISE EXCEPTION 'a shard has moved' USING ERRCODE = 'serialization_failure';
+         END IF;
+         ${HOLD_TABLES}`,
+        prepare: [
+          "CREATE TABLE sealog.placements (shard bigint, node int4)",
+          "INSERT INTO sealog.placements VALUES (1, 1), (2, 1)"
+        ]
+      })
+      const log = Context.get(yield* Layer.build(PgStorage.layerWithoutMigrations({ url })), EventLog)
+      assert.deepStrictEqual(yield* log.append([firstUpdate("a", "a"), firstUpdate("bb", "a")]), [COMMITTED, COMMITTED])
+      yield* sql`UPDATE sealog.placements SET node = 2 WHERE shard = 2`
+      assert.deepStrictEqual(
+        yield* log.append([firstUpdate("bb", "b"), firstUpdate("a", "b"), firstUpdate("bb", "a")]),
+        [COMMITTED, COMMITTED, { _tag: "Conflict", actualVersion: 1 }]
+      )
+    })
+  )
+
+  it.effect("fails the appends of one node alone, if the caller leaves what is held", () =>
+    Effect.gen(function* () {
+      const { url } = yield* logByFunction({
+        shardOf: "SELECT length(library)::bigint",
+        nodeOf: "SELECT shard::int4",
+        hold: `IF libraries[1] = 'away' THEN
            RAISE EXCEPTION 'the node is away' USING ERRCODE = 'connection_failure';
          END IF;
          ${HOLD_TABLES}`
-      )
+      })
       const log = Context.get(yield* Layer.build(PgStorage.layerWithoutMigrations({ url })), EventLog)
       const [away, other] = [firstUpdate("away", "a"), firstUpdate("other", "a")]
       const [first, second] = yield* log.append([away, other], { leaveHeld: true })
