@@ -69,6 +69,8 @@ export const startServers: (storage: StorageName) => Effect.Effect<Servers, neve
       const spawn = spawnServer(cluster === undefined ? database : served.href, {
         port,
         args: ["--metrics-port", String(metricsPort)],
+        // As deploy/ sets it.
+        variables: { MALLOC_ARENA_MAX: "2" },
         program: [HEAP, "--import", module.href, syncAdmin]
       })
       const network = yield* startBlackHole(port)

@@ -33,23 +33,25 @@ export const keepRows = Effect.fnUntraced(function* (database: string) {
     )
   )
   return Effect.orDie(
-    run((sql) =>
-      Effect.gen(function* () {
-        const triggers = isSqlite
-          ? yield* sql<{ name: string; sql: string }>`SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`
-          : []
-        for (const { name } of triggers) yield* sql.unsafe(`DROP TRIGGER ${name}`)
-        // No append of a server comes between two of the tables.
-        if (!isSqlite) yield* sql.unsafe(`LOCK TABLE ${TABLES.map(inSchema).join(", ")} IN ACCESS EXCLUSIVE MODE`)
-        // On a Citus cluster, the triggers are those of the workers' tables.
-        if (!isSqlite) yield* sql.unsafe("SET LOCAL citus.propagate_set_commands = 'local'")
-        if (!isSqlite) yield* sql.unsafe("SET LOCAL session_replication_role = replica")
-        for (const table of TABLES.toReversed()) yield* sql.unsafe(`DELETE FROM ${inSchema(table)}`)
-        for (const table of TABLES) {
-          yield* sql.unsafe(`INSERT INTO ${inSchema(table)} SELECT * FROM ${name(table)}`)
-        }
-        for (const trigger of triggers) yield* sql.unsafe(trigger.sql)
-      })
-    )
+    run(
+      (sql) =>
+        Effect.gen(function* () {
+          const triggers = isSqlite
+            ? yield* sql<{ name: string; sql: string }>`SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'`
+            : []
+          for (const { name } of triggers) yield* sql.unsafe(`DROP TRIGGER ${name}`)
+          // No append of a server comes between two of the tables.
+          if (!isSqlite) yield* sql.unsafe(`LOCK TABLE ${TABLES.map(inSchema).join(", ")} IN ACCESS EXCLUSIVE MODE`)
+          // On a Citus cluster, the triggers are those of the workers' tables.
+          if (!isSqlite) yield* sql.unsafe("SET LOCAL citus.propagate_set_commands = 'local'")
+          if (!isSqlite) yield* sql.unsafe("SET LOCAL session_replication_role = replica")
+          for (const table of TABLES.toReversed()) yield* sql.unsafe(`DELETE FROM ${inSchema(table)}`)
+          for (const table of TABLES) {
+            yield* sql.unsafe(`INSERT INTO ${inSchema(table)} SELECT * FROM ${name(table)}`)
+          }
+          for (const trigger of triggers) yield* sql.unsafe(trigger.sql)
+        })
+      // Postgres ends it when it and a server's statement wait for each other's tables.
+    ).pipe(Effect.retry({ times: 10 }))
   )
 })
