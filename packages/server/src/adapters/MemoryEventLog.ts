@@ -31,19 +31,19 @@ const make = Effect.gen(function* () {
       stored.head.version === expectedVersion && (expectedChain ?? stored.head.chain) === stored.head.chain
     if (!isExpected) return { _tag: "Conflict", actualVersion: stored.head.version }
     const added = events.flatMap(({ event }) => event.uniqueKey ?? [])
-    const held = new Set(added.length === 0 ? [] : stored.events.map(({ event }) => event.uniqueKey))
-    if (new Set(added).size < added.length || added.some((uniqueKey) => held.has(uniqueKey))) {
-      return { _tag: "UniqueKeyTaken" }
-    }
+    const isHeld = (uniqueKey: string) => stored.events.some(({ event }) => event.uniqueKey === uniqueKey)
+    if (new Set(added).size < added.length || added.some(isHeld)) return { _tag: "UniqueKeyTaken" }
     const isInOrder = events.every(({ event }, i) => event.version === expectedVersion + i + 1)
     if (!isInOrder) throw new Error("The events of an append are not placed after the version that it expects")
-    const before = stored.events.map((placed) =>
-      placed.event.version < purgeBefore ? { event: placed.event, payload: null } : placed
-    )
+    const purged = stored.events.slice(0, Math.max(0, purgeBefore - 1)).map(({ event }) => ({ event, payload: null }))
     streams.set(streamName(key), {
       key,
       head: events.reduce((head, { event }) => advance(head, event), stored.head),
-      events: [...before, ...events.map(({ event, payload }) => ({ event, payload: payload?.slice() ?? null }))]
+      events: [
+        ...purged,
+        ...stored.events.slice(purged.length),
+        ...events.map(({ event, payload }) => ({ event, payload: payload?.slice() ?? null }))
+      ]
     })
     return { _tag: "Committed" }
   }

@@ -65,7 +65,10 @@ export const broadcastParts = (from: string, { key, frame }: Broadcast, maxBytes
 /** Returns a reader of one connection's texts, in their order. It ignores texts that are not signals, and those sent by `own`. */
 export const makeReader = (own: string) => {
   const unfinished = new Map<string, string>()
+  // The transport brings each text back to its sender, which need not decode it.
+  const ownBeginning = `{"from":${JSON.stringify(own)},`
   return (text: string): ReadonlyArray<StreamKey> | Broadcast | undefined => {
+    if (text.startsWith(ownBeginning)) return undefined
     const message = Option.getOrUndefined(decode(text))
     if (message === undefined || message.from === own) return undefined
     if ("streams" in message) {
