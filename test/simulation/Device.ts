@@ -19,12 +19,14 @@ export interface WorldOfDevice {
   /** Records a frame that the server sent to the device, or that the device sent. */
   readonly trace: (line: string) => void
   /** Sees each frame that the server sends to a device. */
-  readonly sent: (device: Device, link: string, text: string) => void
+  readonly sent: (device: Device, link: string, message: unknown) => void
   /** Whether the log holds the Secsync message with this signature. */
   readonly holds: (signature: string) => boolean
   /** A Verdant device takes these operations for stored. */
   readonly acknowledged: (device: string, operations: ReadonlyArray<string>) => void
   readonly report: (problem: string) => void
+  /** The texts in the ciphertexts that Secsync devices have read: each is read by every device of its document. */
+  readonly plaintexts: Map<string, ReadonlyArray<string>>
 }
 
 /** The longest time until a device tries to connect again, in milliseconds. */
@@ -54,7 +56,7 @@ export abstract class Device {
   abstract write(text: string): void
   protected abstract connect(): boolean
   protected abstract disconnected(): void
-  protected abstract receive(text: string): void
+  protected abstract receive(message: unknown): void
 
   goOnline(): void {
     this.isOffline = false
@@ -85,10 +87,10 @@ export abstract class Device {
     this.link = up[world.random.next(up.length)]!.connect(
       `${this.name}.${number}`,
       {
-        receive: (text) => {
+        receive: (message, text) => {
           if (!isCurrent()) return
           world.trace(`${this.name} < ${text}`)
-          this.receive(text)
+          this.receive(message)
         },
         closed: (code) => {
           if (!isCurrent()) return
@@ -97,7 +99,7 @@ export abstract class Device {
         }
       },
       session,
-      (text) => world.sent(this, `${this.name}.${number}`, text)
+      (message) => world.sent(this, `${this.name}.${number}`, message)
     )
     return this.link !== undefined
   }
@@ -118,15 +120,15 @@ export abstract class Device {
     this.world.report(`${this.name} ${problem}`)
   }
 
-  /** Characters that ids, keys and signatures are made of. */
+  /** Characters that ids, keys and signatures are made of. The first 14 of them differ from those of any other text. */
   protected randomText(length: number): string {
-    let text = ""
-    while (text.length < length)
-      text += this.world.random
+    const { random } = this.world
+    const part = () =>
+      random
         .next(2 ** 32)
         .toString(36)
         .padStart(7, "0")
-    return text.slice(0, length)
+    return (part() + part()).slice(0, length).padEnd(length, "0")
   }
 
   private end(): void {

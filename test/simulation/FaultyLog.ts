@@ -30,25 +30,22 @@ export const makeFaultyLog = (
   sabotage: Sabotage | undefined
 ): Log => {
   const wait = Effect.suspend(() => time.sleep((random.next(1000) / 1000) * faults.latency))
+  const never = Effect.andThen(Deferred.await(faults.endOfWorld), Effect.interrupt)
   const alive = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-    Effect.suspend(() => (faults.isDead ? Effect.andThen(Deferred.await(faults.endOfWorld), Effect.interrupt) : effect))
+    Effect.suspend(() => (faults.isDead ? never : effect))
   const fails = (): boolean => faults.isDown || random.next(1000) < faults.failing
 
   const call = <A>(
     operation: string,
     effect: Effect.Effect<A, StorageUnavailable>
   ): Effect.Effect<A, StorageUnavailable> => {
-    const fail = Effect.suspend(() =>
-      Effect.fail(new StorageUnavailable({ operation, cause: new Error("the simulation made it fail") }))
-    )
-    return Effect.gen(function* () {
-      yield* wait
-      if (fails()) return yield* alive(fail)
-      const result = yield* alive(effect)
-      yield* wait
-      // The answer is lost: whatever was stored stays.
-      return yield* alive(fails() ? fail : Effect.succeed(result))
-    })
+    const answer = <B>(effect: Effect.Effect<B, StorageUnavailable>) => {
+      if (faults.isDead) return never
+      return fails() ? Effect.fail(new StorageUnavailable({ operation, cause: "the simulation made it fail" })) : effect
+    }
+    // If the second answer is lost, whatever was stored stays.
+    const called = Effect.flatMap(effect, (result) => Effect.flatMap(wait, () => answer(Effect.succeed(result))))
+    return Effect.flatMap(wait, () => answer(called))
   }
 
   const append: Log["append"] = (batch) => {

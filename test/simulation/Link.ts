@@ -4,14 +4,15 @@
  */
 import { CloseCode, type Connection } from "@sealog/server/protocols/Connection"
 import { textOfFrame } from "@sealog/server/protocols/Frame"
-import { type ProtocolSession, receive } from "@sealog/server/protocols/ProtocolSession"
+import type { ProtocolSession, Received } from "@sealog/server/protocols/ProtocolSession"
 import { Cause, Effect, Exit, type Scope } from "effect"
 import type { Random } from "../support/random.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
 /** The device's end. */
 export interface DeviceEnd {
-  readonly receive: (text: string) => void
+  /** `message`: the frame's JSON. Others may hold it, too. */
+  readonly receive: (message: unknown, text: string) => void
   readonly closed: (code: number) => void
 }
 
@@ -22,7 +23,7 @@ export interface ServerEnd {
   /** Runs an effect in the process. */
   readonly run: (effect: Effect.Effect<void>) => void
   /** Sees every frame when the server sends it, whether it arrives or not. */
-  readonly sent: (text: string) => void
+  readonly sent: (message: unknown) => void
   readonly report: (problem: string) => void
 }
 
@@ -42,7 +43,10 @@ export class Link {
   private toDevice: Array<() => void> = []
   private toServer: Array<() => void> = []
   private arrived: Array<string> = []
-  private wake: (() => void) | undefined
+  private session: ProtocolSession | undefined
+  private isHandling = false
+  /** Ends the session, once it is open and the server knows that the connection is gone. */
+  private end: (() => void) | undefined
   private isCut = false
   private isDeviceGone = false
   private isServerGone = false
@@ -64,9 +68,9 @@ export class Link {
   send(text: string): void {
     if (this.isDeviceGone) return
     this.travel("toServer", () => {
-      if (this.isServerGone) return
+      if (this.isServerGone || this.isSentAway) return
       this.arrived.push(text)
-      this.wake?.()
+      this.proceed()
     })
   }
 
@@ -92,6 +96,7 @@ export class Link {
   died(): void {
     this.isServerGone = true
     this.toServer = []
+    this.arrived = []
     this.time.after(this.random.next(MAX_LATENCY), () => this.endDevice(CloseCode.lost))
   }
 
@@ -118,15 +123,16 @@ export class Link {
 
   private endServer(): void {
     this.isServerGone = true
-    this.wake?.()
+    this.proceed()
   }
 
   private connectionOf(id: string): Connection {
     const send = (...frame: ReadonlyArray<Uint8Array>): void => {
       if (this.isServerGone || this.isSentAway) return
       const text = textOfFrame(frame)
-      this.server.sent(text)
-      this.travel("toDevice", () => !this.isDeviceGone && this.device.receive(text))
+      const message: unknown = JSON.parse(text)
+      this.server.sent(message)
+      this.travel("toDevice", () => !this.isDeviceGone && this.device.receive(message, text))
     }
     return {
       id,
@@ -136,6 +142,7 @@ export class Link {
       close: (code) => {
         if (this.isSentAway || this.isServerGone) return
         this.isSentAway = true
+        this.arrived = []
         this.travel("toDevice", () => this.endDevice(code))
         this.time.after(2 * MAX_LATENCY, () => this.endServer())
       },
@@ -143,34 +150,49 @@ export class Link {
     }
   }
 
-  /** Waits until a frame has arrived, or the connection has ended. */
-  private readonly news = Effect.callback<void>((resume) => {
-    this.wake = () => {
-      this.wake = undefined
-      resume(Effect.void)
-    }
-  })
-
-  private readonly serve = Effect.gen({ self: this }, function* () {
-    const opening = Effect.map(this.server.open(this.connection), (session) => ({ session }))
-    const gone = Effect.gen({ self: this }, function* () {
-      while (!this.isServerGone) yield* this.news
-      return undefined
+  /** Opens the session, and keeps it for as long as the connection is there and frames wait. */
+  private readonly serve = Effect.suspend(() => {
+    const opening = Effect.map(this.server.open(this.connection), (session) => {
+      this.session = session
+      this.proceed()
     })
-    const opened = yield* Effect.raceFirst(opening, gone)
-    if (opened?.session === undefined) return yield* Effect.asVoid(gone)
-    while (this.arrived.length > 0 || !this.isServerGone) {
-      if (this.arrived.length === 0) yield* this.news
-      else yield* receive(opened.session, this.arrived.splice(0, MAX_FRAMES))
+    const ended = Effect.callback<void>((resume) => {
+      this.end = () => resume(Effect.void)
+      this.proceed()
+    })
+    // If the client goes before it has a session, the opening is interrupted.
+    return Effect.raceFirst(Effect.andThen(opening, Effect.never), ended)
+  }).pipe(Effect.scoped, (serving) => this.closingAfter(serving))
+
+  /** Handles frames as a real socket does: several together if they arrived together, and in a fiber only if they must wait. */
+  private proceed(): void {
+    const { arrived, session } = this
+    if (this.isHandling) return
+    if (arrived.length === 0 || session === undefined) {
+      if (this.isServerGone) this.end?.()
+      return
     }
-  }).pipe(
-    Effect.scoped,
-    Effect.exit,
-    Effect.map((exit) => {
+    this.isHandling = true
+    const done = (): void => {
+      this.isHandling = false
+      this.proceed()
+    }
+    const finish = (rest: Parameters<Received>[0]): void =>
+      rest === undefined ? done() : this.server.run(Effect.ensuring(this.closingAfter(rest), Effect.sync(done)))
+    try {
+      session.receive(arrived.splice(0, MAX_FRAMES), finish)
+    } catch (defect) {
+      finish(Effect.die(defect))
+    }
+  }
+
+  /** Closes the connection if the effect fails. */
+  private closingAfter(effect: Effect.Effect<void, unknown>): Effect.Effect<void> {
+    return Effect.map(Effect.exit(effect), (exit) => {
       if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return
       if (!Cause.hasDies(exit.cause)) return this.connection.close(CloseCode.tryAgainLater, "")
       this.server.report(`a session threw: ${Cause.pretty(exit.cause)}`)
       this.connection.close(CloseCode.internalError, "")
     })
-  )
+  }
 }

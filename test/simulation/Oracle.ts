@@ -118,8 +118,8 @@ export class Oracle {
   // ---- what clients are told
 
   /** The server sends a frame to a Secsync client. */
-  sent(link: string, stream: string, pubKey: string, text: string): void {
-    const frame = JSON.parse(text) as Frame
+  sent(link: string, stream: string, pubKey: string, message: unknown): void {
+    const frame = message as Frame
     const { clock, snapshot, snapshotId, type } = frame
     if (type === "snapshot-saved") this.mustHold(`${stream} ${snapshotId}`)
     if (type === "update-saved") this.mustHold(`${stream} ${snapshotId} ${pubKey} ${clock}`)

@@ -27,12 +27,15 @@ interface UpdateInFlight {
   readonly signature: string
 }
 
+interface SnapshotInFlight {
+  readonly snapshot: SealedSnapshot
+  /** The texts that wait for it, and all that it holds. */
+  readonly texts: ReadonlyArray<string>
+  readonly all: ReadonlyArray<string>
+}
+
 /** Refused snapshots in a row after which the real client ends its connection and opens another. */
 const MAX_FAILURES = 5
-
-export const encodeTexts = (texts: ReadonlyArray<string>): string => Buffer.from(texts.join(" ")).toString("base64url")
-export const decodeTexts = ({ ciphertext }: { readonly ciphertext: string }): ReadonlyArray<string> =>
-  Buffer.from(ciphertext, "base64url").toString().split(" ")
 
 export class SecsyncDevice extends Device {
   readonly documentId: string
@@ -49,7 +52,7 @@ export class SecsyncDevice extends Device {
   readonly mistaken = new Set<string>()
   private pending: Array<string> = []
   private inFlight: Array<UpdateInFlight> = []
-  private snapshotInFlight: { readonly snapshot: SealedSnapshot; readonly texts: ReadonlyArray<string> } | undefined
+  private snapshotInFlight: SnapshotInFlight | undefined
   private active: SealedSnapshot | undefined
   private clocks = new Map<string, number>()
   private clock = -1
@@ -127,8 +130,8 @@ export class SecsyncDevice extends Device {
     this.failures = 0
   }
 
-  protected override receive(text: string): void {
-    const frame = JSON.parse(text) as Frame
+  protected override receive(message: unknown): void {
+    const frame = message as Frame
     switch (frame.type) {
       case "document":
         return this.load(frame)
@@ -188,7 +191,7 @@ export class SecsyncDevice extends Device {
     this.active = snapshot
     this.clocks = new Map()
     this.clock = -1
-    for (const text of decodeTexts(snapshot)) this.texts.add(text)
+    for (const text of this.textsOf(snapshot)) this.texts.add(text)
   }
 
   /** `mayBeKnown`: the client may have it. */
@@ -204,7 +207,7 @@ export class SecsyncDevice extends Device {
     if (clock !== last + 1) return this.report(`was sent update ${clock} after ${last}`)
     this.clocks.set(pubKey, clock)
     if (pubKey === this.pubKey) this.clock = clock
-    for (const text of decodeTexts(update)) this.texts.add(text)
+    for (const text of this.textsOf(update)) this.texts.add(text)
   }
 
   private snapshotSaved(snapshotId: string): void {
@@ -214,7 +217,7 @@ export class SecsyncDevice extends Device {
       return
     this.failures = 0
     this.active = snapshotInFlight.snapshot
-    for (const text of decodeTexts(snapshotInFlight.snapshot)) {
+    for (const text of snapshotInFlight.all) {
       this.acknowledged.add(text)
       this.mistaken.delete(text)
     }
@@ -284,15 +287,25 @@ export class SecsyncDevice extends Device {
       parentSnapshotProof: childProof(this.active),
       parentSnapshotUpdateClocks: Object.fromEntries(this.clocks)
     }
-    const snapshot = this.sealed(publicData, Array.from(this.texts))
+    const all = Array.from(this.texts)
+    const snapshot = this.sealed(publicData, all)
     const texts = this.pending
     this.pending = []
-    this.snapshotInFlight = { snapshot, texts }
+    this.snapshotInFlight = { snapshot, texts, all }
     this.send(snapshot)
   }
 
+  private textsOf({ ciphertext }: { readonly ciphertext: string }): ReadonlyArray<string> {
+    const { plaintexts } = this.world
+    const known = plaintexts.get(ciphertext)
+    if (known !== undefined) return known
+    const texts = Buffer.from(ciphertext, "base64url").toString().split(" ")
+    plaintexts.set(ciphertext, texts)
+    return texts
+  }
+
   private sealed<PublicData extends object>(publicData: PublicData, texts: ReadonlyArray<string>) {
-    const ciphertext = texts.length === 0 ? "AA" : encodeTexts(texts)
+    const ciphertext = texts.length === 0 ? "AA" : Buffer.from(texts.join(" ")).toString("base64url")
     return { ciphertext, nonce: this.randomText(32), signature: this.randomText(86), publicData }
   }
 }

@@ -10,6 +10,7 @@ import type { DocumentRooms } from "@sealog/server/protocols/secsync/Rooms"
 import type { SecsyncOptions, SecsyncSessions } from "@sealog/server/protocols/secsync/Sessions"
 import type { VerdantOptions, VerdantSessions } from "@sealog/server/protocols/verdant/Sessions"
 import { Signatures } from "@sealog/server/signatures/Signatures"
+import type { SignedText } from "@sealog/server/signatures/verifySignature"
 import { type Context, Deferred, Effect, Layer, Logger, type LogLevel } from "effect"
 import type { Random } from "../support/random.ts"
 import { type LogFaults, makeFaultyLog } from "./FaultyLog.ts"
@@ -133,7 +134,7 @@ export class ServerProcess {
     id: string,
     device: DeviceEnd,
     open: (sessions: Context.Context<Sessions>, connection: Connection) => ReturnType<ServerEnd["open"]>,
-    sent: (text: string) => void
+    sent: (message: unknown) => void
   ): Link | undefined {
     const { life, world } = this
     if (life?.services === undefined) return undefined
@@ -141,7 +142,7 @@ export class ServerProcess {
     const end: ServerEnd = {
       open: (connection) => open(services, connection),
       run: (effect) => this.runIn(life, effect),
-      sent: (text) => life.faults.isDead || sent(text),
+      sent: (message) => life.faults.isDead || sent(message),
       report: (problem) => life.faults.isDead || world.report(problem)
     }
     const link = new Link(id, world.time, world.random, device, end)
@@ -160,13 +161,14 @@ export class ServerProcess {
     const { life } = this
     const medium = bus.mediumOf(this.index, (effect) => this.runIn(life!, effect))
     const signals = Layer.effect(Signals, makeTransportSignals(medium))
+    // Threads verify in a real server: the result comes later, and other work comes in between.
+    const verifyThen = (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void): void => {
+      const genuine = signed.map(() => true)
+      time.after((random.next(100) / 100) * MAX_VERIFICATION, () => faults.isDead || done(genuine))
+    }
     const signatures = Signatures.of({
-      // Threads verify in a real server: the result comes later, and other work comes in between.
-      verify: (signed) =>
-        Effect.as(
-          Effect.suspend(() => time.sleep((random.next(100) / 100) * MAX_VERIFICATION)),
-          signed.map(() => true)
-        )
+      verify: (signed) => Effect.callback((resume) => verifyThen(signed, (genuine) => resume(Effect.succeed(genuine)))),
+      verifyThen
     })
     const access = Access.of({
       verify: () => Effect.die("a simulated client has no token"),

@@ -6,7 +6,7 @@ import type { VirtualTime } from "./VirtualTime.ts"
 
 interface Listener {
   readonly process: number
-  readonly onText: (text: string) => Effect.Effect<void>
+  readonly onText: (text: string) => void
   readonly lost: Deferred.Deferred<never, string>
 }
 
@@ -42,7 +42,7 @@ export class SignalBus {
       listen: (onListening, onText) =>
         Effect.gen({ self: this }, function* () {
           const lost = yield* Deferred.make<never, string>()
-          const listener = { process, lost, onText: (text: string) => Effect.sync(() => run(onText(text))) }
+          const listener = { process, lost, onText: (text: string) => run(onText(text)) }
           yield* Effect.acquireRelease(
             Effect.sync(() => void listeners.add(listener)),
             () => Effect.sync(() => void listeners.delete(listener))
@@ -61,7 +61,7 @@ export class SignalBus {
         const copies = random.next(1000) < this.doubled ? 2 : 1
         for (let copy = 0; copy < copies; copy++) {
           time.after(random.next(MAX_DELAY), () => {
-            if (this.listeners.has(listener)) Effect.runSync(listener.onText(text))
+            if (this.listeners.has(listener)) listener.onText(text)
           })
         }
       }

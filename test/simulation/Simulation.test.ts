@@ -6,8 +6,8 @@ import { shrink } from "./shrink.ts"
 import { EVENTS, type Result, simulate } from "./simulate.ts"
 import { simulateAll } from "./simulateAll.ts"
 
-/** Worlds of one run: as many as take about half a minute of two cores. */
-const SEEDS = 75
+/** Worlds of one run: as many as take less than a minute of two cores. */
+const SEEDS = 150
 /** The first of them. The same in each run, so that a change that breaks one is seen at once. */
 const FROM = Number(process.env["TEST_SEED"] ?? 1)
 /** Many times what they take, for a machine that is busy with other tests. */

@@ -49,6 +49,8 @@ export class VerdantDevice extends Device {
   private readonly ahead: number
   private operations = new Map<string, Operation>()
   private baselines = new Map<string, Baseline>()
+  /** The documents of its baselines and operations. */
+  private oids = new Set<string>()
   /** Its own operations that no reset has taken, by key. */
   private own = new Map<string, Operation>()
   /** The keys of those that the client does not take for stored. */
@@ -81,7 +83,7 @@ export class VerdantDevice extends Device {
   }
 
   override get content(): string {
-    const objects = new Map(Array.from(this.baselines.values(), ({ oid, snapshot }) => [oid, snapshot]))
+    const objects = this.snapshots()
     for (const operation of Array.from(this.operations.values()).sort(byTimestamp)) apply(objects, operation)
     return Array.from(objects, ([oid, object]) => `${oid}=${JSON.stringify(object)}`)
       .sort()
@@ -90,19 +92,19 @@ export class VerdantDevice extends Device {
 
   /** Its user makes a document, or changes one. */
   override write(text: string): void {
-    const oids = Array.from(
-      new Set([...this.baselines.keys(), ...Array.from(this.operations.values(), ({ oid }) => oid)])
-    )
     const { random } = this.world
+    const oids = Array.from(this.oids)
     const isChange = oids.length > 0 && random.next(2) === 0
     const operation: Operation = {
       oid: isChange ? oids[random.next(oids.length)]! : `items/${text}`,
       timestamp: this.now(),
       data: isChange ? { op: "set", name: "last", value: text } : { op: "initialize", value: { last: text } }
     }
-    this.operations.set(keyOf(operation), operation)
-    this.own.set(keyOf(operation), operation)
-    this.unacknowledged.add(keyOf(operation))
+    const key = keyOf(operation)
+    this.oids.add(operation.oid)
+    this.operations.set(key, operation)
+    this.own.set(key, operation)
+    this.unacknowledged.add(key)
     this.batch.push(operation)
     if (this.batch.length > 1) return
     this.world.time.after(random.next(BATCH), () => this.sendBatch())
@@ -126,8 +128,8 @@ export class VerdantDevice extends Device {
     this.waiting = []
   }
 
-  protected override receive(text: string): void {
-    const message = JSON.parse(text) as Message
+  protected override receive(received: unknown): void {
+    const message = received as Message
     switch (message.type) {
       case "sync-resp":
         return this.takeAnswer(message)
@@ -151,14 +153,14 @@ export class VerdantDevice extends Device {
     if (message.overwriteLocalData === true) {
       this.operations = new Map()
       this.baselines = new Map()
+      this.oids = new Set()
       this.own = new Map()
       this.unacknowledged = new Set()
       this.batch = []
       this.waiting = []
     }
     for (const waiting of this.waiting.splice(0)) this.send(waiting)
-    for (const baseline of message.baselines ?? []) this.baselines.set(baseline.oid, baseline)
-    this.store(message.operations ?? [])
+    this.store(message)
     this.merge(message.globalAckTimestamp)
     this.isSynced = true
     this.hasSynced = true
@@ -169,15 +171,19 @@ export class VerdantDevice extends Device {
   }
 
   private takeOperations(message: Message): void {
-    for (const baseline of message.baselines ?? []) this.baselines.set(baseline.oid, baseline)
-    this.store(message.operations ?? [])
+    this.store(message)
     this.merge(message.globalAckTimestamp)
     const last = message.operations?.at(-1)
     if (last !== undefined) this.ack({ timestamp: last.timestamp })
   }
 
-  private store(operations: ReadonlyArray<Operation>): void {
+  private store({ baselines = [], operations = [] }: Message): void {
+    for (const baseline of baselines) {
+      this.oids.add(baseline.oid)
+      this.baselines.set(baseline.oid, baseline)
+    }
     for (const operation of operations) {
+      this.oids.add(operation.oid)
       this.operations.set(keyOf(operation), operation)
       const millis = Number.parseInt(operation.timestamp.slice(4, 13), 36)
       if (millis > this.clock.millis) this.clock = { millis, count: 0 }
@@ -187,17 +193,21 @@ export class VerdantDevice extends Device {
   /** Everything before the timestamp becomes a part of the baselines. */
   private merge(before: string | null | undefined): void {
     if (before === null || before === undefined) return
-    const objects = new Map(Array.from(this.baselines.values(), ({ oid, snapshot }) => [oid, snapshot]))
-    const merged = Array.from(this.operations.values())
-      .filter(({ timestamp }) => timestamp < before)
-      .sort(byTimestamp)
-    for (const operation of merged) {
+    const merged: Array<Operation> = []
+    for (const operation of this.operations.values()) if (operation.timestamp < before) merged.push(operation)
+    if (merged.length === 0) return
+    const objects = this.snapshots()
+    for (const operation of merged.sort(byTimestamp)) {
       apply(objects, operation)
       this.operations.delete(keyOf(operation))
       const { oid, timestamp } = operation
       const snapshot = objects.get(oid)
       if (snapshot !== undefined) this.baselines.set(oid, { oid, timestamp, snapshot })
     }
+  }
+
+  private snapshots(): Map<string, Baseline["snapshot"]> {
+    return new Map(Array.from(this.baselines.values(), ({ oid, snapshot }) => [oid, snapshot]))
   }
 
   private syncedUpTo(timestamp: string): void {
@@ -211,7 +221,7 @@ export class VerdantDevice extends Device {
   // ---- what it sends
 
   private sync(since: string | null): void {
-    const isOwn = (operation: Operation) => this.own.has(keyOf(operation)) && operation.timestamp > since!
+    const isOwn = (operation: Operation) => operation.timestamp > since! && this.own.has(keyOf(operation))
     this.send({
       type: "sync",
       replicaId: this.replicaId,
