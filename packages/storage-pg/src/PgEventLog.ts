@@ -168,7 +168,8 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
     )
 
   const read: EventLog["Service"]["read"] = Effect.fnUntraced(
-    function* (key, { after, limit, maxBytes, payloads }) {
+    function* (key, options) {
+      const { after, limit, maxBytes, payloads } = options
       const isBounded = payloads !== false && maxBytes !== undefined
       const rows = yield* sql.unsafe<PlacedEventRow>(
         `SELECT ${EVENT_COLUMNS}, ${payloads === false ? "NULL::bytea" : PAYLOAD} AS payload FROM sealog.events e
@@ -176,7 +177,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
          ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
         [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
       )
-      return yield* placedEventsOf(codec, key, rows)
+      return yield* placedEventsOf(codec, key, rows, options)
     },
     unavailable("read events", TIMEOUT)
   )

@@ -60,7 +60,8 @@ export const makeEventLog = Effect.gen(function* () {
     )
   }, unavailable("read heads"))
 
-  const read: EventLog["Service"]["read"] = Effect.fnUntraced(function* (key, { after, limit, maxBytes, payloads }) {
+  const read: EventLog["Service"]["read"] = Effect.fnUntraced(function* (key, options) {
+    const { after, limit, maxBytes, payloads } = options
     const isBounded = payloads !== false && maxBytes !== undefined
     const page = [key.libraryId, key.streamId, after, limit ?? -1]
     const rows = yield* sql.unsafe<PlacedEventRow>(
@@ -70,7 +71,7 @@ export const makeEventLog = Effect.gen(function* () {
        ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT ?`,
       isBounded ? [...page.slice(0, 3), maxBytes, ...page, page[3]] : page
     )
-    return yield* placedEventsOf(codec, key, rows)
+    return yield* placedEventsOf(codec, key, rows, options)
   }, unavailable("read events"))
 
   const tail: EventLog["Service"]["tail"] = Effect.fnUntraced(function* (key, options) {

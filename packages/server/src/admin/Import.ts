@@ -10,8 +10,9 @@ import { makeLines } from "./transfer/Lines.ts"
 import { makeWriter, StreamDiverged } from "./transfer/Writer.ts"
 import { makePendingFindings } from "./verify/PendingFindings.ts"
 import type { Problem } from "./verify/Problems.ts"
+import type { Report } from "./verify/Report.ts"
 import { makeSignatureQueue } from "./verify/SignatureQueue.ts"
-import { makeStreamCheck, type Report, type StreamCheck } from "./verify/StreamCheck.ts"
+import { makeStreamCheck, type StreamCheck } from "./verify/StreamCheck.ts"
 
 export interface ImportReport {
   readonly streams: number

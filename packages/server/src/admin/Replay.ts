@@ -15,10 +15,11 @@ import { makeAdministrationCheck } from "./verify/AdministrationCheck.ts"
 import { makeLogEpochCheck } from "./verify/LogEpochCheck.ts"
 import { makePendingFindings } from "./verify/PendingFindings.ts"
 import { makeProblems, type Problem, type Problems } from "./verify/Problems.ts"
+import type { Report } from "./verify/Report.ts"
 import { countEvents, filterOf, type Scope } from "./verify/Scope.ts"
 import { makeSecsyncCheck } from "./verify/SecsyncCheck.ts"
 import { makeSignatureQueue } from "./verify/SignatureQueue.ts"
-import { makeStreamCheck, type Report, type StreamCheck } from "./verify/StreamCheck.ts"
+import { makeStreamCheck, type StreamCheck } from "./verify/StreamCheck.ts"
 import { eachPage, purgedAfter, type Until } from "./verify/StreamPages.ts"
 import { makeVerdantCheck } from "./verify/VerdantCheck.ts"
 import { makeWebhookCheck } from "./verify/WebhookCheck.ts"
@@ -58,14 +59,14 @@ export const replay = Effect.fn("replay")(function* (options: ReplayOptions = {}
     const check = makeStreamCheck(key, report, { rules })
     const end = yield* eachPage(
       key,
-      { after: 0, reaches: version, until: options.until },
+      { after: 0, reaches: version, until: options.until, leavePacked: rules.takePacked !== undefined },
       {
         page: (page) =>
           Effect.suspend(() => {
             for (const placed of page) {
               check.next(placed)
               events += 1
-              if (placed.payload !== null) payloads += 1
+              if (placed.payload !== null || placed.packed !== undefined) payloads += 1
             }
             options.onProgress?.(events, total)
             return findings.count() < FINDINGS ? Effect.void : signatures.submit(findings.take(), addAll)

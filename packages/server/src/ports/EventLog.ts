@@ -14,7 +14,10 @@ export interface PlacedEvent {
   readonly event: StreamEvent
   /** The sealed bytes; null if the event has none or they were purged. Never a view into a shared buffer. */
   readonly payload: Uint8Array | null
-  /** The payload as the storage's codec packs it, if it is at hand. Only of an event that is to be appended. */
+  /**
+   * The payload as the storage's codec packs it, if it is at hand: of an event that is to be appended, beside its payload, or of one
+   * that was read with `leavePacked`, in its place.
+   */
   readonly packed?: PackedMessage | undefined
 }
 
@@ -74,6 +77,8 @@ export interface ReadOptions {
   readonly maxBytes?: number
   /** Whether payloads are read. If not, they are null. Default: true. */
   readonly payloads?: boolean
+  /** Whether an update's payload may be left `packed`, its `payload` null. It saves time, and a storage may ignore it. Default: false. */
+  readonly leavePacked?: boolean
 }
 
 export interface StreamSummary extends StreamHead {

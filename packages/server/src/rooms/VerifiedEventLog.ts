@@ -33,7 +33,11 @@ export const layer: Layer.Layer<EventLog, never, EventLog | Damage> = Layer.effe
       exclusively: log.exclusively,
       heads: (keys) => watched(() => log.heads(keys), keys.length === 1 ? keys[0] : undefined),
       read: (key, options) =>
-        watched(() => Effect.tap(log.read(key, options), (events) => requireIntact(key, events)), key),
+        watched(
+          // A payload that is left packed could not be compared.
+          () => Effect.tap(log.read(key, { ...options, leavePacked: false }), (events) => requireIntact(key, events)),
+          key
+        ),
       tail: (key, options) =>
         watched(
           () =>

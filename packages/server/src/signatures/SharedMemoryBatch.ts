@@ -1,16 +1,20 @@
 /**
- * A batch of signed texts in memory that two threads share. It costs a copy of its bytes and a wake-up, a quarter of a
+ * A batch of signed texts and packed updates in memory that two threads share. It costs a copy of its bytes and a wake-up, a quarter of a
  * message between threads. A batch that does not fit is sent as a message.
  */
-import type { SignedText } from "./verifySignature.ts"
+import type { PackedUpdate } from "./verifyPacked.ts"
+import type { SignedBytes } from "./verifySignature.ts"
+import type { Signed } from "./verifySigned.ts"
 
 /** Enough for the updates of one turn of the event loop; a snapshot may be larger. */
 const BYTES = 1024 * 1024
 /** Layout: the state and the number of texts, 4 bytes each, and then the texts. */
 const HEADER = 8
 const [STATE, COUNT] = [0, 1] as const
-/** Before each text: the lengths of text, signature and key, 4 bytes each. */
-const ENTRY_HEADER = 12
+/** Before each entry: the lengths of its three parts, and its kind, 4 bytes each. */
+const ENTRY_HEADER = 16
+const [TEXT, PACKED] = [0, 1] as const
+const HASH_LENGTH = 43
 
 export const State = {
   /** The thread has nothing to do. */
@@ -38,36 +42,55 @@ export class SharedMemoryBatch {
   }
 
   /** Writes a batch; returns false when it does not fit. */
-  write(batch: ReadonlyArray<SignedText>): boolean {
+  write(batch: ReadonlyArray<Signed>): boolean {
     let offset = 0
-    for (const { text, signature, pubKey } of batch) {
-      // UTF-8 takes at most three bytes for each unit of UTF-16.
-      const most = ENTRY_HEADER + 3 * (text.length + signature.length + pubKey.length)
-      if (offset + most > this.bytes.length) return false
-      let end = offset + ENTRY_HEADER
-      for (const [i, part] of [text, signature, pubKey].entries()) {
-        const length = this.bytes.write(part, end)
-        this.view.setUint32(offset + 4 * i, length, true)
-        end += length
-      }
+    for (const signed of batch) {
+      const end =
+        "packed" in signed
+          ? this.put(offset, PACKED, signed.packed.bytes, signed.packed.publicData, signed.payloadHash + signed.pubKey)
+          : this.put(offset, TEXT, signed.text, signed.signature, signed.pubKey)
+      if (end === undefined) return false
       offset = end
     }
     this.header[COUNT] = batch.length
     return true
   }
 
-  /** Returns copies of the texts that were written, each as UTF-8 bytes. */
-  read(): ReadonlyArray<{ readonly text: Buffer; readonly signature: string; readonly pubKey: string }> {
-    let offset = 0
+  /** Writes an entry; returns where it ends, or undefined when it does not fit. */
+  private put(offset: number, kind: number, a: string | Uint8Array, b: string, c: string): number | undefined {
+    // UTF-8 takes at most three bytes for each unit of UTF-16.
+    if (offset + ENTRY_HEADER + 3 * (a.length + b.length + c.length) > this.bytes.length) return undefined
+    const start = offset + ENTRY_HEADER
+    const lengthA = typeof a === "string" ? this.bytes.write(a, start) : a.length
+    if (typeof a !== "string") this.bytes.set(a, start)
+    const lengthB = this.bytes.write(b, start + lengthA)
+    const lengthC = this.bytes.write(c, start + lengthA + lengthB)
+    this.view.setUint32(offset, lengthA, true)
+    this.view.setUint32(offset + 4, lengthB, true)
+    this.view.setUint32(offset + 8, lengthC, true)
+    this.view.setUint32(offset + 12, kind, true)
+    return start + lengthA + lengthB + lengthC
+  }
+
+  /** Returns what was written: texts as copies of their UTF-8 bytes, and packed updates as views. */
+  read(): ReadonlyArray<SignedBytes | PackedUpdate> {
+    let end = 0
+    const next = (length: number): Buffer => {
+      end += length
+      return this.bytes.subarray(end - length, end)
+    }
     return Array.from({ length: this.header[COUNT] ?? 0 }, () => {
-      let at = offset + ENTRY_HEADER
-      const [text = Buffer.alloc(0), signature = Buffer.alloc(0), pubKey = Buffer.alloc(0)] = [0, 1, 2].map((i) => {
-        const from = at
-        at += this.view.getUint32(offset + 4 * i, true)
-        return this.bytes.subarray(from, at)
-      })
-      offset = at
-      return { text: Buffer.from(text), signature: signature.toString(), pubKey: pubKey.toString() }
+      const header = end
+      end += ENTRY_HEADER
+      const [a, b, c] = [0, 4, 8].map((i) => next(this.view.getUint32(header + i, true))) as [Buffer, Buffer, Buffer]
+      if (this.view.getUint32(header + 12, true) === TEXT)
+        return { text: Buffer.from(a), signature: b.toString(), pubKey: c.toString() }
+      const hashAndKey = c.toString("latin1")
+      return {
+        packed: { bytes: a, publicData: b.toString("latin1") },
+        payloadHash: hashAndKey.slice(0, HASH_LENGTH),
+        pubKey: hashAndKey.slice(HASH_LENGTH)
+      }
     })
   }
 

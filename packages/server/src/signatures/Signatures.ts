@@ -3,7 +3,9 @@ import { availableParallelism } from "node:os"
 import { Context, Effect, Layer } from "effect"
 import * as Metrics from "../metrics/Metrics.ts"
 import { makeVerifierPool } from "./VerifierPool.ts"
-import { type SignedText, verifySignature } from "./verifySignature.ts"
+import type { PackedUpdate } from "./verifyPacked.ts"
+import type { SignedText } from "./verifySignature.ts"
+import { type Signed, verifySigned } from "./verifySigned.ts"
 
 export class Signatures extends Context.Service<
   Signatures,
@@ -15,6 +17,11 @@ export class Signatures extends Context.Service<
      * or leaves this one out.
      */
     readonly verifyThen?: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
+    /**
+     * Returns for each update whether its payload has the hash that is named, and its signature is genuine. Left out: a replay unpacks
+     * all updates, and asks `verify`.
+     */
+    readonly verifyPacked?: (updates: ReadonlyArray<PackedUpdate>) => Effect.Effect<ReadonlyArray<boolean>>
   }
 >()("@sealog/server/Signatures") {
   /** Verifies on the caller's thread. */
@@ -22,7 +29,8 @@ export class Signatures extends Context.Service<
     Signatures,
     Signatures.of({
       verify: (signed) => Effect.sync(() => verifyHere(signed)),
-      verifyThen: (signed, done) => done(verifyHere(signed))
+      verifyThen: (signed, done) => done(verifyHere(signed)),
+      verifyPacked: (updates) => Effect.sync(() => verifyHere(updates))
     })
   )
 
@@ -36,11 +44,11 @@ export class Signatures extends Context.Service<
           (pool) => Effect.promise(pool.close)
         )
         yield* Metrics.signaturesWaiting.at({}).read(pool.waiting)
-        return Signatures.of({
-          verify: (signed) =>
-            Effect.callback((resume) => pool.verify(signed, (genuine) => resume(Effect.succeed(genuine)))),
-          verifyThen: pool.verify
-        })
+        const verify = (signed: ReadonlyArray<Signed>) =>
+          Effect.callback<ReadonlyArray<boolean>>((resume) =>
+            pool.verify(signed, (genuine) => resume(Effect.succeed(genuine)))
+          )
+        return Signatures.of({ verify, verifyThen: pool.verify, verifyPacked: verify })
       })
     )
 
@@ -61,9 +69,9 @@ export class Signatures extends Context.Service<
   })
 }
 
-const verifyHere = (signed: ReadonlyArray<SignedText>): ReadonlyArray<boolean> => {
+const verifyHere = (signed: ReadonlyArray<Signed>): ReadonlyArray<boolean> => {
   Metrics.signaturesVerified.at({ thread: "main" }).add(signed.length)
-  return signed.map(verifySignature)
+  return signed.map(verifySigned)
 }
 
 /** All other work on an update is done on one core, for which more threads would only wait. */

@@ -6,11 +6,11 @@
 import { Worker } from "node:worker_threads"
 import * as Metrics from "../metrics/Metrics.ts"
 import { SharedMemoryBatch, State } from "./SharedMemoryBatch.ts"
-import { type SignedText, verifySignature } from "./verifySignature.ts"
+import { type Signed, verifySigned } from "./verifySigned.ts"
 
 export interface VerifierPool {
   /** Calls `done` once, later, with a flag for each signature in the order given: true if it is genuine. */
-  readonly verify: (signed: ReadonlyArray<SignedText>, done: (genuine: ReadonlyArray<boolean>) => void) => void
+  readonly verify: (signed: ReadonlyArray<Signed>, done: (genuine: ReadonlyArray<boolean>) => void) => void
   /** Signatures that wait for a thread. */
   readonly waiting: () => number
   /** Resolves when the threads have ended. A question that is not answered by then stays unanswered. */
@@ -18,7 +18,7 @@ export interface VerifierPool {
 }
 
 interface Job {
-  readonly signed: ReadonlyArray<SignedText>
+  readonly signed: ReadonlyArray<Signed>
   readonly done: (genuine: ReadonlyArray<boolean>) => void
 }
 
@@ -83,7 +83,7 @@ export const makeVerifierPool = (size: number, spawn = spawnThread): VerifierPoo
   }
 
   const verifyHere = (jobs: ReadonlyArray<Job>): void => {
-    const genuine = jobs.flatMap(({ signed }) => signed.map(verifySignature))
+    const genuine = jobs.flatMap(({ signed }) => signed.map(verifySigned))
     onMain.add(genuine.length)
     settle(jobs, genuine)
   }

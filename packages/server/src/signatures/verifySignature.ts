@@ -22,7 +22,14 @@ const decode = (text: string, length: number): Buffer | undefined => {
   return bytes.length === length && bytes.toString("base64url") === text ? bytes : undefined
 }
 
-interface SignedBytes extends Omit<SignedText, "text"> {
+/** Whether the key made the signature. A malformed key made none. */
+export const verifyKeyed = (signature: Uint8Array, text: Uint8Array, pubKey: string): boolean => {
+  const key = decode(pubKey, KEY_BYTES)
+  return key !== undefined && sodium.verifyDetached(signature, text, key)
+}
+
+/** A signed text that is encoded as UTF-8 already. */
+export interface SignedBytes extends Omit<SignedText, "text"> {
   readonly text: Uint8Array
 }
 

@@ -4,7 +4,13 @@ import type { Hash, LibraryId } from "../domain/Ids.ts"
 import type { Steps } from "../domain/Steps.ts"
 import { advance, emptyHead, type StreamEvent, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { inTurns } from "../internal/inTurns.ts"
-import { type LibrarySummary, LogDamaged, type PlacedEvent, type StreamSummary } from "../ports/EventLog.ts"
+import {
+  type LibrarySummary,
+  LogDamaged,
+  type PlacedEvent,
+  type ReadOptions,
+  type StreamSummary
+} from "../ports/EventLog.ts"
 import type { PayloadCodec } from "./PayloadCodec.ts"
 
 export interface EventRow {
@@ -91,31 +97,45 @@ const AT_ONCE = 1024 * 1024
 export const placedEventsOf = (
   codec: PayloadCodec,
   key: StreamKey,
-  rows: ReadonlyArray<PlacedEventRow>
+  rows: ReadonlyArray<PlacedEventRow>,
+  { leavePacked = false }: Pick<ReadOptions, "leavePacked"> = {}
 ): Effect.Effect<ReadonlyArray<PlacedEvent>> =>
   Effect.suspend(() => {
     let bytes = 0
     for (const { payload } of rows) bytes += payload?.length ?? 0
-    if (bytes <= AT_ONCE) return Effect.succeed(rows.map((row) => placedEventOf(codec, key, row)))
-    return Effect.map(inTurns(placedInSteps(codec, key, rows)), (events) => events!)
+    if (bytes <= AT_ONCE) return Effect.succeed(rows.map((row) => placedEventOf(codec, key, row, leavePacked)))
+    return Effect.map(inTurns(placedInSteps(codec, key, rows, leavePacked)), (events) => events!)
   })
 
 /** Throws `LogDamaged` when the row cannot be decoded. */
-export const placedEventOf = (codec: PayloadCodec, key: StreamKey, row: PlacedEventRow): PlacedEvent => {
+export const placedEventOf = (
+  codec: PayloadCodec,
+  key: StreamKey,
+  row: PlacedEventRow,
+  leavePacked = false
+): PlacedEvent => {
   const event = eventOf(key, row)
+  const packed = leavePacked ? packedOf(codec, key, event, row) : undefined
+  if (packed !== undefined) return { event, payload: null, packed }
   return { event, payload: row.payload === null ? null : ownBytes(codec.unpack(key, event, row.payload)) }
 }
+
+const packedOf = (codec: PayloadCodec, key: StreamKey, event: StreamEvent, { payload }: PlacedEventRow) =>
+  payload === null ? undefined : codec.leavePacked?.(key, event, payload)
 
 const placedInSteps = function* (
   codec: PayloadCodec,
   key: StreamKey,
-  rows: ReadonlyArray<PlacedEventRow>
+  rows: ReadonlyArray<PlacedEventRow>,
+  leavePacked: boolean
 ): Steps<ReadonlyArray<PlacedEvent>> {
   const events: Array<PlacedEvent> = []
   for (const row of rows) {
-    if (row.payload === null || codec.unpackInSteps === undefined) events.push(placedEventOf(codec, key, row))
+    const event = eventOf(key, row)
+    const packed = leavePacked ? packedOf(codec, key, event, row) : undefined
+    if (packed !== undefined) events.push({ event, payload: null, packed })
+    else if (row.payload === null || codec.unpackInSteps === undefined) events.push(placedEventOf(codec, key, row))
     else {
-      const event = eventOf(key, row)
       events.push({ event, payload: ownBytes(yield* codec.unpackInSteps(key, event, row.payload)) })
     }
     yield

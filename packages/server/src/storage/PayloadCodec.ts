@@ -6,7 +6,7 @@ import { Context } from "effect"
 import type { Steps } from "../domain/Steps.ts"
 import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { PackedMessage } from "../domain/secsync/PackedMessage.ts"
-import { packMessage, unpackMessage, unpackMessageInSteps } from "./SealedMessageCodec.ts"
+import { leavePacked, packMessage, unpackMessage, unpackMessageInSteps } from "./SealedMessageCodec.ts"
 
 export interface PayloadCodec {
   /** Returns the bytes to store for a payload of `event`. `packed`: see `PlacedEvent.packed`; it saves time, and no more. */
@@ -16,6 +16,11 @@ export interface PayloadCodec {
    * is not the event's.
    */
   readonly unpack: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => Uint8Array
+  /**
+   * An update's stored bytes as they are, if they have the form of a packed message and its public data is what the event says: who
+   * reads them may need no payload. undefined: they have to be unpacked. Default: all have to be.
+   */
+  readonly leavePacked?: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => PackedMessage | undefined
   /** `unpack` in steps of a few milliseconds, for large payloads. Default: `unpack` at once. */
   readonly unpackInSteps?: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => Steps<Uint8Array>
 }
@@ -25,5 +30,5 @@ export interface PayloadCodec {
  * are. To replace it, provide another codec to the storage's layer; it must read what the database already holds.
  */
 export const PayloadCodec = Context.Reference<PayloadCodec>("@sealog/server/PayloadCodec", {
-  defaultValue: () => ({ pack: packMessage, unpack: unpackMessage, unpackInSteps: unpackMessageInSteps })
+  defaultValue: () => ({ pack: packMessage, unpack: unpackMessage, unpackInSteps: unpackMessageInSteps, leavePacked })
 })

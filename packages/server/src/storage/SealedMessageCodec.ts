@@ -11,10 +11,17 @@ import type { StreamEvent, StreamKey } from "../domain/Stream.ts"
 import type { SnapshotStored, UpdateStored } from "../domain/secsync/Events.ts"
 import {
   AS_THE_EVENT,
+  BEFORE_CIPHERTEXT,
+  BEFORE_NONCE,
+  BEFORE_PUBLIC_DATA,
+  BEFORE_SIGNATURE,
+  END,
   NONCE_AT,
   type PackedMessage,
   SIGNATURE_AT,
-  SIGNATURE_END
+  SIGNATURE_END,
+  textLength,
+  textsAround
 } from "../domain/secsync/PackedMessage.ts"
 
 /** This byte, then the payload as it is. Used when the payload's own first byte would be taken for a form. */
@@ -24,18 +31,6 @@ const WITH_PUBLIC_DATA = 2
 
 const LENGTH_BYTES = 4
 const PUBLIC_DATA_AT = SIGNATURE_END + LENGTH_BYTES
-
-/** The text between the fields of a message in canonical JSON. */
-const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, END] = [
-  '{"ciphertext":"',
-  '","nonce":"',
-  '","publicData":',
-  ',"signature":"',
-  '"}'
-] as const
-
-/** The number of base64 characters, without padding, that stand for this many bytes. */
-const textLength = (bytes: number): number => Math.ceil((bytes * 4) / 3)
 
 /**
  * Returns the bytes to store for a payload. `unpackMessage` returns the payload byte for byte, whatever it holds. `message`: the
@@ -67,6 +62,17 @@ export const unpackMessageInSteps = function* (
 ): Steps<Uint8Array> {
   const packed = readPacked(key, event, stored)
   return packed === undefined ? unpackOther(stored) : yield* messageInSteps(packed)
+}
+
+/**
+ * The stored message of an update as it is, if its event repeats the public data. undefined: it has to be unpacked. Text that is not
+ * ASCII has another length in the payload.
+ */
+export const leavePacked = (key: StreamKey, event: StreamEvent, stored: Uint8Array): PackedMessage | undefined => {
+  if (stored[0] !== AS_THE_EVENT || event.type !== "UpdateStored" || stored.length <= SIGNATURE_END) return undefined
+  if (event.data === null) return undefined
+  const publicData = publicDataOf(key, event)
+  return Buffer.byteLength(publicData) === publicData.length ? { publicData, bytes: stored } : undefined
 }
 
 /** A packed message as it is stored. */
@@ -152,7 +158,8 @@ const tryPack = (key: StreamKey, event: StreamEvent, payload: Uint8Array): Buffe
 
 /** Builds the message's JSON. The result has memory of its own: a view would keep the shared buffer alive. */
 const messageOf = (packed: Packed): Uint8Array => {
-  const text = BEFORE_CIPHERTEXT + packed.bytes.toString("base64url", packed.ciphertextAt) + restOf(packed)
+  const [before, behind] = textsAround(packed.bytes, packed.ciphertextAt)
+  const text = before + packed.publicData + behind
   const message = Buffer.allocUnsafeSlow(text.length)
   message.write(text, "latin1")
   return message

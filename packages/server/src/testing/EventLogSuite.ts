@@ -3,6 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, type Layer } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { blake2b256 } from "../domain/Blake2b.ts"
+import { canonicalJson } from "../domain/CanonicalJson.ts"
 import { Hash, LibraryId } from "../domain/Ids.ts"
 import {
   advance,
@@ -15,7 +16,9 @@ import {
   type StreamHead,
   type StreamKey
 } from "../domain/Stream.ts"
+import { payloadOf } from "../domain/secsync/PackedMessage.ts"
 import { type Append, EventLog, type PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
+import { makeAuthor, updateMessage } from "./SealedMessages.ts"
 
 const hashOf = (text: string): Hash => blake2b256(text)
 const randomLibrary = () => LibraryId.make(`lib-${crypto.randomUUID()}`)
@@ -322,6 +325,37 @@ export const eventLogSuite = (name: string, storage: Layer.Layer<EventLog, unkno
         const bare = yield* log.read(key, { after: 0, payloads: false })
         assert.isTrue(bare.every(({ payload }) => payload === null))
         assert.strictEqual(bare[0]?.event.payloadHash, blake2b256(bytes("1")))
+      })
+    )
+
+    it.effect("leaves an update packed for a reader that asks for it, or returns its payload", () =>
+      Effect.gen(function* () {
+        const log = yield* EventLog
+        const key = randomKey()
+        const common = { docId: key.streamId, refSnapshotId: "a" }
+        const author = makeAuthor()
+        const sizes = [1, 1000, 100_000]
+        const updates = sizes.map((ciphertext, clock): [NewEvent, Uint8Array] => {
+          const message = updateMessage(author, { ...common, clock, ciphertext })
+          const payload = bytes(canonicalJson(message))
+          const data = { clock, pubKey: author.pubKey, refSnapshotId: common.refSnapshotId }
+          return [{ type: "UpdateStored", data, payloadHash: blake2b256(payload), checkpoint: false }, payload]
+        })
+        yield* appendAll(key, emptyHead, [snapshot("a"), ...updates, update(bytes("other")), update(null)])
+        const whole = yield* log.read(key, { after: 0 })
+        const left = yield* log.read(key, { after: 0, leavePacked: true })
+        assert.deepStrictEqual(
+          left.map(
+            ({ event, packed, payload }): PlacedEvent => ({
+              event,
+              payload: packed === undefined ? payload : new Uint8Array(payloadOf(packed))
+            })
+          ),
+          [...whole]
+        )
+        assert.isTrue(left.every(({ packed, payload }) => packed === undefined || payload === null))
+        const [large] = yield* log.read(key, { after: 3, maxBytes: 1 })
+        assert.strictEqual(blake2b256(large!.payload!), updates[2]![0].payloadHash)
       })
     )
 

@@ -1,9 +1,12 @@
 /** Verifier threads: the pool answers every call once and with its own results, even if threads end. */
 import type { Worker } from "node:worker_threads"
 import { assert, describe, it } from "@effect/vitest"
+import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { makeDecoder } from "@sealog/server/protocols/secsync/Wire"
 import { makeVerifierPool, spawnThread, type VerifierPool } from "@sealog/server/signatures/VerifierPool"
+import type { PackedUpdate } from "@sealog/server/signatures/verifyPacked"
 import type { SignedText } from "@sealog/server/signatures/verifySignature"
+import type { Signed } from "@sealog/server/signatures/verifySigned"
 import { makeAuthor, updateMessage } from "@sealog/server/testing"
 import { Effect, Fiber } from "effect"
 import sodium from "libsodium-wrappers"
@@ -16,13 +19,21 @@ const signed = (clock: number, isGenuine = true): SignedText => {
   return isGenuine ? message.signed : { ...message.signed, text: `${message.signed.text} ` }
 }
 
+const packed = (clock: number, ciphertext = 100): PackedUpdate => {
+  const message = makeDecoder()(
+    JSON.stringify(updateMessage(author, { docId: "d", refSnapshotId: "s", clock, ciphertext }))
+  )
+  if (message._tag !== "Update") throw new Error(message._tag)
+  return { packed: message.packed!, payloadHash: blake2b256(message.payload), pubKey: author.pubKey }
+}
+
 const pool = (size: number, spawn = spawnThread) =>
   Effect.acquireRelease(
     Effect.sync(() => makeVerifierPool(size, spawn)),
     (pool) => Effect.promise(pool.close)
   )
 
-const verify = (pool: VerifierPool, batch: ReadonlyArray<SignedText>) =>
+const verify = (pool: VerifierPool, batch: ReadonlyArray<Signed>) =>
   Effect.callback<ReadonlyArray<boolean>>((resume) => pool.verify(batch, (genuine) => resume(Effect.succeed(genuine))))
 
 describe("a pool of threads", () => {
@@ -113,6 +124,18 @@ describe("a pool of threads", () => {
       const spoiled = { text, signature: "✉".repeat(86), pubKey }
       const batch = [message.signed, { text, signature, pubKey }, spoiled, { ...spoiled, signature: "" }]
       assert.deepStrictEqual(yield* verify(threads, batch), [true, true, false, false])
+    })
+  )
+
+  it.live("verifies packed updates beside texts, those too that are larger than the shared memory", () =>
+    Effect.gen(function* () {
+      const threads = yield* pool(1)
+      const right = [packed(0), packed(1), packed(2, 1_200_000)]
+      const wrong = right.map((update) => ({ ...update, payloadHash: "A".repeat(43) }))
+      const small = [...right.slice(0, 2), signed(0), ...wrong.slice(0, 2), signed(1, false)]
+      assert.deepStrictEqual(yield* verify(threads, small), [true, true, true, false, false, false])
+      const large = [...right, signed(0), ...wrong]
+      assert.deepStrictEqual(yield* verify(threads, large), [true, true, true, true, false, false, false])
     })
   )
 })

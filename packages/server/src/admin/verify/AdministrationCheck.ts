@@ -2,7 +2,8 @@
 import { Result } from "effect"
 import * as Administration from "../../domain/Administration.ts"
 import type { StreamEvent } from "../../domain/Stream.ts"
-import type { Report, Rules } from "./StreamCheck.ts"
+import type { Report } from "./Report.ts"
+import type { Rules } from "./StreamCheck.ts"
 
 export const makeAdministrationCheck = (report: Report): Rules => {
   let state = Administration.initial

@@ -1,12 +1,11 @@
 /** Findings of a verification, in the order in which they were found, until their signatures are verified. */
 import type { StreamKey } from "../../domain/Stream.ts"
-import type { SignedText } from "../../signatures/verifySignature.ts"
 import type { Problem } from "./Problems.ts"
-import type { Report } from "./StreamCheck.ts"
+import type { Report, Unless } from "./Report.ts"
 
-/** A problem. With `unless`, it is one only if that text was not signed by its key. */
+/** A problem. With `unless`, it is one only if that is not so. */
 export interface Finding extends Problem {
-  readonly unless: SignedText | undefined
+  readonly unless: Unless | undefined
 }
 
 /** Collects reported findings until they are taken. */

@@ -1,7 +1,7 @@
 /** Problems found by a verification, at most 1,000 of them: there may be one per event. */
 import { Schema } from "effect"
 import type { LibraryId } from "../../domain/Ids.ts"
-import type { ProblemKind } from "./StreamCheck.ts"
+import type { ProblemKind } from "./Report.ts"
 
 export interface Problem {
   readonly libraryId: LibraryId

@@ -2,19 +2,17 @@
  * Checks a sealed payload against its event: the message in it names the same document, ids and clocks, and is signed by its
  * author.
  */
-import type { StreamKey } from "../../domain/Stream.ts"
+
+import { blake2b256 } from "../../domain/Blake2b.ts"
+import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
 import type * as Secsync from "../../domain/secsync/index.ts"
+import { type PackedMessage, payloadLength, payloadOf } from "../../domain/secsync/PackedMessage.ts"
 import { makeDecoder } from "../../protocols/secsync/Wire.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 
-const decodeMessage = makeDecoder()
+import { PAYLOAD_CHANGED, type PayloadProblem, type Unless } from "./Report.ts"
 
-export interface PayloadProblem {
-  readonly problem: "payload-mismatch" | "signature-invalid"
-  readonly detail: string
-  /** No problem if this text was signed by its key, which is still to be verified. */
-  readonly unless?: SignedText
-}
+const decodeMessage = makeDecoder()
 
 /** The problem with a payload whose hash is right, or one that its signature decides; undefined when there is none. */
 export const payloadProblem = (
@@ -24,6 +22,28 @@ export const payloadProblem = (
 ): PayloadProblem | undefined => {
   const signed = event._tag === "UpdateStored" ? signedByEvent(key, event, payload) : undefined
   return signed === undefined ? decodedProblem(key, event, payload) : unlessGenuine(signed)
+}
+
+/**
+ * The problem with a payload that is packed, which its signature decides, or what it is unpacked to. `decode`: of the event.
+ */
+export const packedProblem = (
+  key: StreamKey,
+  event: StreamEvent,
+  packed: PackedMessage,
+  decode: (event: StreamEvent) => Secsync.DocumentEvent | undefined
+): (Omit<PayloadProblem, "unless"> & { readonly unless?: Unless }) | undefined => {
+  const unpacked = (): PayloadProblem | undefined => {
+    const payload = payloadOf(packed)
+    if (blake2b256(payload) !== event.payloadHash) return { problem: "payload-changed", detail: PAYLOAD_CHANGED }
+    const decoded = decode(event)
+    return decoded === undefined ? undefined : payloadProblem(key, decoded, payload)
+  }
+  const { payloadBytes, pubKey } = event.data as Partial<Secsync.UpdateStored>
+  const length = payloadLength(packed)
+  if (typeof pubKey !== "string" || event.payloadHash === "" || (payloadBytes ?? length) !== length) return unpacked()
+  const unless = { update: { packed, payloadHash: event.payloadHash, pubKey }, unpacked }
+  return { problem: "signature-invalid", detail: "", unless }
 }
 
 const unlessGenuine = (signed: SignedText): PayloadProblem => ({

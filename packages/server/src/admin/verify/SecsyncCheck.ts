@@ -5,8 +5,10 @@ import type { DocumentId, Hash, SnapshotId } from "../../domain/Ids.ts"
 import { noQuota } from "../../domain/Quota.ts"
 import type { StreamEvent, StreamKey } from "../../domain/Stream.ts"
 import * as Secsync from "../../domain/secsync/index.ts"
-import { payloadProblem } from "./SealedPayload.ts"
-import type { Report, Rules } from "./StreamCheck.ts"
+import type { PackedMessage } from "../../domain/secsync/PackedMessage.ts"
+import type { Report } from "./Report.ts"
+import { packedProblem, payloadProblem } from "./SealedPayload.ts"
+import type { Rules } from "./StreamCheck.ts"
 
 export interface SecsyncCheck extends Rules {
   /** The ids of all snapshots, oldest first. */
@@ -55,6 +57,11 @@ export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck =
     if (found !== undefined) report(event.version, found.problem, found.detail, found.unless)
   }
 
+  const takePacked = (event: StreamEvent, packed: PackedMessage): void => {
+    const found = packedProblem(key, event, packed, decode)
+    if (found !== undefined) report(event.version, found.problem, found.detail, found.unless)
+  }
+
   const checkRules = (event: StreamEvent, decoded: Secsync.DocumentEvent): void => {
     if (decoded._tag === "Pruned") {
       if (decoded.before > checkpoint)
@@ -72,7 +79,7 @@ export const makeSecsyncCheck = (key: StreamKey, report: Report): SecsyncCheck =
     isStateKnown = false
   }
 
-  return { take, forget, snapshotIds }
+  return { take, takePacked, forget, snapshotIds }
 }
 
 const decode = (event: StreamEvent): Secsync.DocumentEvent | undefined =>

@@ -4,9 +4,11 @@
  */
 import { Effect, Fiber } from "effect"
 import { Signatures } from "../../signatures/Signatures.ts"
+import type { PackedUpdate } from "../../signatures/verifyPacked.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
 import type { Finding } from "./PendingFindings.ts"
 import type { Problem } from "./Problems.ts"
+import type { Unless, UnlessPacked } from "./Report.ts"
 
 /** Submissions that may wait for their signatures: enough to keep the threads busy. */
 const OUTSTANDING = 8
@@ -20,7 +22,7 @@ type Settle<E, R> = (problems: ReadonlyArray<Problem>) => Effect.Effect<void, E,
 
 /** A queue to submit findings to. Call `drain` at the end: it waits until every submission is settled. */
 export const makeSignatureQueue = Effect.fnUntraced(function* <E = never, R = never>() {
-  const { verify } = yield* Signatures
+  const { verify, verifyPacked } = yield* Signatures
   const outstanding: Array<{
     readonly judging: Fiber.Fiber<ReadonlyArray<Problem>>
     readonly settle: Settle<E, R>
@@ -29,10 +31,24 @@ export const makeSignatureQueue = Effect.fnUntraced(function* <E = never, R = ne
   let characters = 0
 
   /** Keeps the findings that are problems. */
-  const judge = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>, signed: ReadonlyArray<SignedText>) {
-    const genuine = (yield* Effect.forEach(piecesOf(signed), verify)).flat()
+  const judge = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>) {
+    const left = yield* unpackWrong(findings)
+    const signed = left.flatMap(({ unless }) => unless ?? [])
+    const genuine = (yield* Effect.forEach(piecesOf(signed, textLength), verify)).flat()
     let next = 0
-    return findings.filter(({ unless }) => unless === undefined || genuine[next++] !== true)
+    return left.filter(({ unless }) => unless === undefined || genuine[next++] !== true)
+  })
+
+  /** Leaves out updates that are right as they are packed, and unpacks all others. */
+  const unpackWrong = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>) {
+    const updates = findings.flatMap(({ unless }) => (isPacked(unless) ? unless.update : []))
+    const right = (yield* Effect.forEach(piecesOf(updates, packedLength), verifyPacked ?? noneIsRight)).flat()
+    let next = 0
+    return findings.flatMap(({ unless, ...problem }): ReadonlyArray<Problem & { unless: SignedText | undefined }> => {
+      if (!isPacked(unless)) return [{ ...problem, unless }]
+      const found = right[next++] === true ? undefined : unless.unpacked()
+      return found === undefined ? [] : [{ ...problem, unless: undefined, ...found }]
+    })
   })
 
   const settleFirst = Effect.fnUntraced(function* () {
@@ -51,26 +67,39 @@ export const makeSignatureQueue = Effect.fnUntraced(function* <E = never, R = ne
    * everything is settled, so that the caller does not read on for nothing.
    */
   const submit = Effect.fnUntraced(function* (findings: ReadonlyArray<Finding>, settle: Settle<E, R>) {
-    const signed = findings.flatMap(({ unless }) => unless ?? [])
-    const length = signed.reduce((sum, { text }) => sum + text.length, 0)
+    let isCertain = findings.length === 0
+    let length = 0
+    for (const { unless } of findings) {
+      if (unless === undefined) isCertain = true
+      else length += isPacked(unless) ? packedLength(unless.update) : textLength(unless)
+    }
     characters += length
-    const judging = yield* Effect.forkChild(judge(findings, signed), { startImmediately: true })
+    const judging = yield* Effect.forkChild(judge(findings), { startImmediately: true })
     outstanding.push({ judging, settle, characters: length })
-    if (signed.length < findings.length || signed.length === 0) yield* drain()
+    if (isCertain) yield* drain()
     while (outstanding.length > OUTSTANDING || characters > OUTSTANDING_CHARACTERS) yield* settleFirst()
   })
 
   return { submit, drain }
 })
 
-const piecesOf = (signed: ReadonlyArray<SignedText>): ReadonlyArray<ReadonlyArray<SignedText>> => {
-  const pieces: Array<Array<SignedText>> = []
+const isPacked = (unless: Unless | undefined): unless is UnlessPacked => unless !== undefined && "update" in unless
+
+/** Without `verifyPacked`, all updates are unpacked. */
+const noneIsRight = (updates: ReadonlyArray<PackedUpdate>) => Effect.succeed(updates.map(() => false))
+
+const textLength = ({ text }: SignedText): number => text.length
+const packedLength = ({ packed }: PackedUpdate): number => packed.bytes.length
+
+const piecesOf = <A>(all: ReadonlyArray<A>, lengthOf: (a: A) => number): ReadonlyArray<ReadonlyArray<A>> => {
+  const pieces: Array<Array<A>> = []
   let characters = Number.POSITIVE_INFINITY
-  for (const each of signed) {
-    characters += each.text.length
+  for (const each of all) {
+    const length = lengthOf(each)
+    characters += length
     if (characters > PIECE_CHARACTERS) {
       pieces.push([])
-      characters = each.text.length
+      characters = length
     }
     pieces.at(-1)!.push(each)
   }

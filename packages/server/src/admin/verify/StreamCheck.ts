@@ -14,37 +14,9 @@ import {
   type StreamHead,
   type StreamKey
 } from "../../domain/Stream.ts"
+import type { PackedMessage } from "../../domain/secsync/PackedMessage.ts"
 import type { PlacedEvent } from "../../ports/EventLog.ts"
-import type { SignedText } from "../../signatures/verifySignature.ts"
-
-export type ProblemKind =
-  /** One or more versions are missing. */
-  | "missing-event"
-  /** An event or its chain value was changed after it was written. */
-  | "chain-broken"
-  /** An event's generation is not the number of evictions before it. */
-  | "wrong-generation"
-  /** An event of an unknown type or shape, or one that the storage cannot read. */
-  | "unreadable-event"
-  /** A payload was changed after it was written. */
-  | "payload-changed"
-  /** A payload is missing, though no eviction or pruning deleted it. */
-  | "payload-missing"
-  /** An event says something else than its payload. */
-  | "payload-mismatch"
-  /** A payload was not signed by the author that it names. */
-  | "signature-invalid"
-  /** The rules refuse the event: its clock, its parent, its parent proof … */
-  | "rule-broken"
-  /** The storage names another head than the last event's. */
-  | "wrong-head"
-  /** An index of the storage (the newest checkpoint, snapshots by id) disagrees with the events. */
-  | "wrong-index"
-  /** The stream is gone, shorter or another one than a signed checkpoint says. */
-  | "not-continued"
-
-/** Reports a problem. With `unless`, it is one only if that text was not signed by its key, which is verified later. */
-export type Report = (version: number, problem: ProblemKind, detail: string, unless?: SignedText) => void
+import { PAYLOAD_CHANGED, type ProblemKind, type Report } from "./Report.ts"
 
 /** The rules of a stream's protocol, besides place, chain and payload hash. */
 export interface Rules {
@@ -53,6 +25,10 @@ export interface Rules {
    * it is missing, or is not the one that the event names.
    */
   readonly take: (event: StreamEvent, payload: Uint8Array | null, isAsWritten: boolean) => boolean
+  /**
+   * Judges the payload of the next event, which was read as it is packed: its hash too. Missing where payloads are not left packed.
+   */
+  readonly takePacked?: (event: StreamEvent, packed: PackedMessage) => void
   /** Called when an event was lost: the state is unknown, so events are not judged by it until the next checkpoint. */
   readonly forget: () => void
 }
@@ -96,10 +72,12 @@ export const makeStreamCheck = (
   }
 
   /** Takes the next event. */
-  const next = ({ event, payload }: PlacedEvent): void => {
+  const next = ({ event, payload, ...placed }: PlacedEvent): void => {
+    const packed = payload === null ? placed.packed : undefined
     const isAsWritten = checkPlace(event)
-    const isPayloadAsWritten = isAsWritten && checkPayload(event, payload)
-    if (payload === null && event.payloadHash !== "") withoutPayload.push(event.version)
+    const isPayloadAsWritten = isAsWritten && packed === undefined && checkPayload(event, payload)
+    if (isAsWritten && packed !== undefined) rules?.takePacked?.(event, packed)
+    if (payload === null && packed === undefined && event.payloadHash !== "") withoutPayload.push(event.version)
     const purged = purgesBefore(event)
     if (purged > 0) withoutPayload = withoutPayload.filter((version) => version >= purged)
     head = advance(head, event)
@@ -142,7 +120,7 @@ export const makeStreamCheck = (
 
   const checkPayload = (event: StreamEvent, payload: Uint8Array | null): boolean => {
     if (payload === null || blake2b256(payload) === event.payloadHash) return true
-    report(event.version, "payload-changed", "the payload does not have the hash that the event names")
+    report(event.version, "payload-changed", PAYLOAD_CHANGED)
     return false
   }
 

@@ -24,6 +24,8 @@ export interface PageOptions {
   readonly until?: Until | undefined
   /** Whether payloads are read as well. Default: true. */
   readonly payloads?: boolean
+  /** As in `ReadOptions`. */
+  readonly leavePacked?: boolean
 }
 
 export interface Visitor<E, R> {
@@ -38,13 +40,13 @@ export interface Visitor<E, R> {
  */
 export const eachPage = Effect.fnUntraced(function* <E, R>(
   key: StreamKey,
-  { after, payloads = true, reaches, until }: PageOptions,
+  { after, leavePacked = false, payloads = true, reaches, until }: PageOptions,
   visitor: Visitor<E, R>
 ) {
   const log = yield* EventLog
   let [version, limit, end] = [after, PAGE_EVENTS, reaches]
   while (true) {
-    const read = yield* readPage(key, { after: version, limit, maxBytes: PAGE_BYTES, payloads })
+    const read = yield* readPage(key, { after: version, limit, maxBytes: PAGE_BYTES, payloads, leavePacked })
     if (Result.isFailure(read)) {
       // Read ever smaller pages, to find the one event that cannot be read.
       if (limit > 1) limit = Math.ceil(limit / 2)

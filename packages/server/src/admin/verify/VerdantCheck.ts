@@ -18,8 +18,9 @@ import { fromStreamEvent, type LibraryEvent } from "../../domain/verdant/Events.
 import { evolve } from "../../domain/verdant/Evolve.ts"
 import { initial, isEmpty, type LibraryState } from "../../domain/verdant/State.ts"
 import { newestBatch } from "../../domain/verdant/UnfoldedBatches.ts"
+import type { Report } from "./Report.ts"
 import { differenceOf } from "./SameLibrary.ts"
-import type { Report, Rules } from "./StreamCheck.ts"
+import type { Rules } from "./StreamCheck.ts"
 import {
   decideAgain,
   describeRefusal,

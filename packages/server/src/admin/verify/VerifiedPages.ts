@@ -4,8 +4,9 @@ import { emptyHead, type StreamHead, type StreamKey } from "../../domain/Stream.
 import type { PlacedEvent } from "../../ports/EventLog.ts"
 import { makePendingFindings } from "./PendingFindings.ts"
 import { type Problem, StreamDamaged } from "./Problems.ts"
+import type { Report } from "./Report.ts"
 import { makeSignatureQueue } from "./SignatureQueue.ts"
-import { makeStreamCheck, type Report, type Rules } from "./StreamCheck.ts"
+import { makeStreamCheck, type Rules } from "./StreamCheck.ts"
 import { eachPage, type Until } from "./StreamPages.ts"
 
 export interface VerifiedPageOptions {

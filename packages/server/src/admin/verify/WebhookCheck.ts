@@ -3,7 +3,8 @@ import { HashMap, Option, Result } from "effect"
 import type { StreamEvent } from "../../domain/Stream.ts"
 import { decide, evolve, initial } from "../../domain/webhooks/Decide.ts"
 import { contentOf, fromStreamEvent, type WebhookContent } from "../../domain/webhooks/Events.ts"
-import type { Report, Rules } from "./StreamCheck.ts"
+import type { Report } from "./Report.ts"
+import type { Rules } from "./StreamCheck.ts"
 
 export const makeWebhookCheck = (report: Report): Rules => {
   let state = initial

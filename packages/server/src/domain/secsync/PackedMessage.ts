@@ -13,12 +13,49 @@ export const NONCE_AT = 1
 export const SIGNATURE_AT = NONCE_AT + NONCE_BYTES
 export const SIGNATURE_END = SIGNATURE_AT + SIGNATURE_BYTES
 
+/** The text between the fields of a message in canonical JSON. */
+export const [BEFORE_CIPHERTEXT, BEFORE_NONCE, BEFORE_PUBLIC_DATA, BEFORE_SIGNATURE, END] = [
+  '{"ciphertext":"',
+  '","nonce":"',
+  '","publicData":',
+  ',"signature":"',
+  '"}'
+] as const
+
+/** The number of base64 characters, without padding, that stand for this many bytes. */
+export const textLength = (bytes: number): number => Math.ceil((bytes * 4) / 3)
+
 export interface PackedMessage {
   /** The canonical JSON of the message's public data. */
   readonly publicData: string
   /** The form `AS_THE_EVENT`. */
   readonly bytes: Uint8Array
 }
+
+/** The message's canonical JSON before its public data, and behind it. */
+export const textsAround = (bytes: Buffer, ciphertextAt = SIGNATURE_END): readonly [before: string, behind: string] => [
+  BEFORE_CIPHERTEXT +
+    bytes.toString("base64url", ciphertextAt) +
+    BEFORE_NONCE +
+    bytes.toString("base64url", NONCE_AT, SIGNATURE_AT) +
+    BEFORE_PUBLIC_DATA,
+  BEFORE_SIGNATURE + bytes.toString("base64url", SIGNATURE_AT, SIGNATURE_END) + END
+]
+
+/** The payload: the message's canonical JSON. Its public data is ASCII. */
+export const payloadOf = ({ bytes, publicData }: PackedMessage): Uint8Array => {
+  const [before, behind] = textsAround(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+  return Buffer.from(before + publicData + behind, "latin1")
+}
+
+/** The length of `payloadOf`. */
+export const payloadLength = ({ bytes, publicData }: PackedMessage): number =>
+  LENGTH_OF_ALL_ELSE + textLength(bytes.length - SIGNATURE_END) + publicData.length
+
+const LENGTH_OF_ALL_ELSE =
+  (BEFORE_CIPHERTEXT + BEFORE_NONCE + BEFORE_PUBLIC_DATA + BEFORE_SIGNATURE + END).length +
+  textLength(NONCE_BYTES) +
+  textLength(SIGNATURE_BYTES)
 
 /** The other fields are URL-safe base64: 32 characters of a nonce, 86 of a signature, and any number of a ciphertext. */
 export interface SealedFields {
