@@ -128,7 +128,7 @@ export abstract class Device {
         .next(2 ** 32)
         .toString(36)
         .padStart(7, "0")
-    return (part() + part()).slice(0, length).padEnd(length, "0")
+    return (part() + part()).slice(0, length).padEnd(length, "A")
   }
 
   private end(): void {

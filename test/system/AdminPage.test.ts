@@ -178,6 +178,7 @@ describe("the operator's page", () => {
           const shown = await dialog.getByLabel("Secret").inputValue()
           // The only dialog that Escape does not close.
           await page.keyboard.press("Escape")
+          await page.keyboard.press("Escape")
           await dialog.getByRole("button", { name: "Copy" }).click()
           await dialog.getByRole("status").filter({ hasText: "Copied." }).waitFor()
           await page.context().grantPermissions(["clipboard-read"])

@@ -10,7 +10,7 @@ import type { PayloadCodec } from "@sealog/server/storage"
 import { Result } from "effect"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import { APPEND_STATEMENTS, type AppendStatement, parametersOf, parameterTypes, statementFor } from "./Append.ts"
-import { HOLD_SHARDS, SHARD_OF } from "./ShardFunctions.ts"
+import { HOLD_SHARDS, NODE_OF, SHARD_OF } from "./ShardFunctions.ts"
 
 /** Where the rows of each shard end, in each of a statement's inputs. */
 const ENDS = ["appends", "events", "payloads"] as const
@@ -51,7 +51,7 @@ BEGIN
     shard_body := format($statement$#variable_conflict use_column
 BEGIN RETURN QUERY ${statement.textFor(places)}; END$statement$,
       tables[3 * k - 2], tables[3 * k - 1], tables[3 * k], CASE WHEN leave_held THEN 'SKIP LOCKED' ELSE '' END);
-    shard_function := 'pg_temp.append_' || md5(shard_body);
+    shard_function := 'pg_temp.append_' || left(encode(sha256(convert_to(shard_body, 'UTF8')), 'hex'), 32);
     IF to_regproc(shard_function) IS NULL THEN
       -- Citus would create it on all nodes.
       PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
@@ -67,7 +67,7 @@ END`
 
 /** The name ends with a hash of all texts, so that servers of two versions each find their own function. */
 const nameOf = (statement: AppendStatement): string => {
-  const hash = createHash("sha256").update(bodyOf(statement)).update(SHARD_OF).update(HOLD_SHARDS)
+  const hash = createHash("sha256").update(bodyOf(statement)).update(SHARD_OF).update(HOLD_SHARDS).update(NODE_OF)
   return `sealog.${statement.name}_${hash.digest("hex").slice(0, 8)}`
 }
 

@@ -36,25 +36,37 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
   const concurrency = Math.max(1, connections - 2)
   const places = new Map<string, Place>()
 
-  const learnPlaces = Effect.fnUntraced(
+  const placesOf = Effect.fnUntraced(
     function* (batch: ReadonlyArray<Numbered>) {
-      if (places.size > MAX_KNOWN) places.clear()
-      const unknown = new Set(batch.map(({ append }) => append.key.libraryId).filter((id) => !places.has(id)))
-      if (unknown.size === 0) return
+      const found = new Map<string, Place>()
+      const unknown = new Set<string>()
+      for (const { append } of batch) {
+        const { libraryId } = append.key
+        const place = places.get(libraryId)
+        if (place === undefined) unknown.add(libraryId)
+        // Kept here: another batch may forget it while this one waits.
+        else found.set(libraryId, place)
+      }
+      if (unknown.size === 0) return found
       const rows = yield* sql.unsafe<Place & { readonly library_id: string }>(
         `SELECT library_id, shard::float8, sealog.node_of(shard) AS node FROM json_array_elements_text($1::json) AS library_id
          CROSS JOIN LATERAL sealog.shard_of(library_id) AS shard`,
         [JSON.stringify([...unknown])]
       )
-      for (const { library_id, node, shard } of rows) places.set(library_id, { node, shard })
+      if (places.size > MAX_KNOWN) places.clear()
+      for (const { library_id, node, shard } of rows) {
+        places.set(library_id, { node, shard })
+        found.set(library_id, { node, shard })
+      }
+      return found
     },
     unavailable("find shards", timeout)
   )
 
   const groupsOf = Effect.fnUntraced(function* (batch: ReadonlyArray<Numbered>) {
-    yield* learnPlaces(batch)
+    const found = yield* placesOf(batch)
     const placed = batch
-      .map((numbered) => ({ ...numbered, ...places.get(numbered.append.key.libraryId)! }))
+      .map((numbered) => ({ ...numbered, ...found.get(numbered.append.key.libraryId)! }))
       .toSorted((a, b) => a.shard - b.shard)
     return [...Map.groupBy(placed, ({ node }) => node).values()].filter(isArrayNonEmpty)
   })
@@ -69,7 +81,9 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
     leaveHeld: boolean
   ): Effect.Effect<ReadonlyArray<GroupRow>, FailedStatement | StorageUnavailable> => {
     const appends = map(group, ({ append }) => append)
-    const lastOfShards = group.flatMap(({ shard }, k) => (group[k + 1]?.shard === shard ? [] : [k + 1]))
+    const lastOfShards = group.flatMap(({ shard }, k) =>
+      k + 1 < group.length && group[k + 1]!.shard === shard ? [] : [k + 1]
+    )
     return sql.unsafe<AppendRow>(...appendCallOf(codec, appends, lastOfShards, leaveHeld)).pipe(
       Effect.map((rows) => rows.map((row): GroupRow => ({ ...row, i: group[row.i - 1]!.i }))),
       Effect.tapError(() => forget(group)),

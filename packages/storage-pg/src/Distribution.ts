@@ -83,9 +83,10 @@ export const diagnoseNodes = Effect.gen(function* () {
     version: string
   }>`SELECT extversion AS version FROM pg_extension WHERE extname = 'citus'`
   const nodes = yield* sql<{ node: string; isSound: boolean; settings: string }>`
-    SELECT nodename || ':' || nodeport AS node, result = 'on on read committed' AS "isSound", result AS settings
+    SELECT nodename || ':' || nodeport AS node, result = 'on on read committed temporary' AS "isSound", result AS settings
     FROM run_command_on_all_nodes($$SELECT concat_ws(' ', current_setting('fsync'), current_setting('full_page_writes'),
-      current_setting('default_transaction_isolation'))$$) JOIN pg_dist_node USING (nodeid) ORDER BY nodeid`
+      current_setting('default_transaction_isolation'),
+      CASE WHEN has_database_privilege(current_database(), 'TEMPORARY') THEN 'temporary' ELSE 'no right to TEMPORARY' END)$$) JOIN pg_dist_node USING (nodeid) ORDER BY nodeid`
   const missing = yield* missingFunctions
   const unsound = nodes.filter(({ isSound }) => !isSound)
   const nodesFinding: Finding =
@@ -99,7 +100,8 @@ export const diagnoseNodes = Effect.gen(function* () {
           check: "nodes",
           state: "fail",
           detail: unsound.map(({ node, settings }) => `${node}: ${settings}`).join("; "),
-          tryThis: "fsync = on, full_page_writes = on, default_transaction_isolation = 'read committed' on every node"
+          tryThis:
+            "fsync = on, full_page_writes = on, default_transaction_isolation = 'read committed', and GRANT TEMPORARY ON DATABASE to the role, on every node"
         }
   const functionsFinding: Finding =
     missing.length === 0

@@ -4,6 +4,9 @@ import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
+const isDeadlock = (error: unknown): boolean =>
+  (error as { readonly reason?: { readonly _tag?: string } }).reason?._tag === "DeadlockError"
+
 /** In this order, a row is inserted after the one that it refers to. */
 const TABLES = ["streams", "events", "payloads"] as const
 
@@ -52,6 +55,6 @@ export const keepRows = Effect.fnUntraced(function* (database: string) {
           for (const trigger of triggers) yield* sql.unsafe(trigger.sql)
         })
       // Postgres ends it when it and a server's statement wait for each other's tables.
-    ).pipe(Effect.retry({ times: 10 }))
+    ).pipe(Effect.retry({ times: 10, while: isDeadlock }))
   )
 })

@@ -201,6 +201,7 @@ const SecretDialog = ({ line, secret, text, onEnd }: Told & { readonly onEnd: ()
   const dialog = useRef<HTMLDialogElement>(null)
   const field = useRef<HTMLInputElement>(null)
   const [copied, setCopied] = useState("")
+  const isKept = useRef(false)
   useEffect(() => dialog.current?.showModal(), [])
   const copy = async () => {
     field.current?.select()
@@ -217,7 +218,8 @@ const SecretDialog = ({ line, secret, text, onEnd }: Told & { readonly onEnd: ()
       aria-labelledby="secret-title"
       aria-describedby="secret-text"
       onCancel={(event) => event.preventDefault()}
-      onClose={onEnd}
+      // A browser lets a page refuse one Escape, and closes at the next.
+      onClose={() => (isKept.current ? onEnd() : dialog.current?.showModal())}
     >
       <div class="deed">
         <h2 id="secret-title">{line}</h2>
@@ -233,7 +235,14 @@ const SecretDialog = ({ line, secret, text, onEnd }: Told & { readonly onEnd: ()
           <button type="button" class="button" onClick={copy}>
             Copy
           </button>
-          <button type="button" class="button primary" onClick={() => dialog.current?.close()}>
+          <button
+            type="button"
+            class="button primary"
+            onClick={() => {
+              isKept.current = true
+              dialog.current?.close()
+            }}
+          >
             I have kept it
           </button>
         </div>

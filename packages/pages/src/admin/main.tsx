@@ -38,12 +38,16 @@ const Admin = () => {
     setToken(given)
     setMessage("")
   }
-  if (token === null) return <SignIn message={message} onSignIn={signIn} />
+  // Around both: a secret stays on the screen when the token ends.
   return (
     <Deeds>
-      <Shell token={token} onSignOut={() => signOut("")}>
-        {(route) => <View route={route} samples={samples} />}
-      </Shell>
+      {token === null ? (
+        <SignIn message={message} onSignIn={signIn} />
+      ) : (
+        <Shell token={token} onSignOut={() => signOut("")}>
+          {(route) => <View route={route} samples={samples} />}
+        </Shell>
+      )}
     </Deeds>
   )
 }

@@ -38,18 +38,16 @@ export const usePolled = <Answer>(
       round += 1
       const mine = round
       const start = performance.now()
-      let wait = every
       try {
         const data = document.hidden && mine > 1 ? undefined : await latest.current()
         if (isOver || mine !== round) return
         if (data !== undefined) setState({ key, data, error: undefined })
-        wait = Math.max(every, Math.min(LONGEST, PATIENCE * (performance.now() - start)))
       } catch (error) {
         if (isOver || mine !== round) return
         const refusal = error instanceof Refusal ? error : new Refusal(0, String(error))
         setState((before) => ({ key, data: refusal.status === 404 ? undefined : before.data, error: refusal }))
       }
-      timer = setTimeout(load, wait)
+      timer = setTimeout(load, Math.max(every, Math.min(LONGEST, PATIENCE * (performance.now() - start))))
     }
     void load()
     changes.addEventListener("change", load)

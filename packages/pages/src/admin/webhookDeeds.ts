@@ -101,8 +101,8 @@ export const skipDeed = (webhook: Webhook, libraryId: string, version: number): 
   action: "Skip",
   isDangerous: true,
   run: async (values) => {
-    const waited = await replay(webhook, { libraryId, skip: true, ...reasonOf(values) })
-    return waited === 0 ? "Nothing waited any more." : `Skipped version ${version} of ${libraryId}.`
+    const waited = await replay(webhook, { libraryId, version, skip: true, ...reasonOf(values) })
+    return waited === 0 ? "This change waited no more." : `Skipped version ${version} of ${libraryId}.`
   }
 })
 

@@ -5,7 +5,15 @@ import type { Attribution } from "../domain/Administration.ts"
 import { type ChangeType, holdsChanges } from "../domain/changes/ChangeMessage.ts"
 import type { LibraryId } from "../domain/Ids.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
-import { covers, decide, evolve, initial, replayedOf, type WebhookState } from "../domain/webhooks/Decide.ts"
+import {
+  covers,
+  decide,
+  evolve,
+  initial,
+  replayedOf,
+  type WebhookRefusal,
+  type WebhookState
+} from "../domain/webhooks/Decide.ts"
 import { toNewEvent, type WebhookEvent, WebhookId, webhookStream } from "../domain/webhooks/Events.ts"
 import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
 import { streamsWithMore } from "../protocols/changes/GrownStreams.ts"
@@ -144,18 +152,22 @@ export interface Replay {
   readonly libraryId?: LibraryId
   /** Goes on after the change that was not taken: the receiver misses it. Default: false, it is tried again. */
   readonly skip?: boolean
+  /** Only if this is the version that waits in `libraryId`. */
+  readonly version?: number
 }
 
 /** Lets libraries go on. Returns the libraries that waited. Fails with `NoSuchWebhook`. */
 export const replayWebhook = Effect.fn("replayWebhook")(function* (
   id: WebhookId,
-  { libraryId, skip = false }: Replay = {},
+  { libraryId, skip = false, version }: Replay = {},
   by: Attribution = {}
 ) {
   let waited: ReadonlyArray<LibraryId> = []
   const scope = libraryId === undefined ? {} : { libraryId }
   const decision = yield* decideOn(id, "replay", (state) => {
-    waited = replayedOf(state, libraryId).map(([stopped]) => stopped)
+    const stops = replayedOf(state, libraryId).filter(([, stop]) => version === undefined || stop.version === version)
+    waited = stops.map(([stopped]) => stopped)
+    if (version !== undefined && state.settings !== undefined && stops.length === 0) return undefined
     return { event: { _tag: "WebhookReplayed", ...scope, ...(skip && { skip: true as const }), ...by } }
   })
   if (Result.isFailure(decision) && decision.failure._tag === "NotThere") return yield* new NoSuchWebhook({ id })
@@ -197,12 +209,18 @@ interface Written {
   readonly purges?: boolean
 }
 
-const decideOn = Effect.fnUntraced(function* (id: WebhookId, command: string, make: (state: WebhookState) => Written) {
+const decideOn = Effect.fnUntraced(function* (
+  id: WebhookId,
+  command: string,
+  make: (state: WebhookState) => Written | undefined
+) {
   const now = yield* Clock.currentTimeMillis
   const options = { origin: `sync-admin webhook ${command}`, payloads: true }
   return yield* appendDecided(webhookStream(id), options, (tail: ReadonlyArray<PlacedEvent>) => {
     const state = tail.reduce((before, { event, payload }) => evolve(before, event, payload), initial)
-    const { content, event, purges } = make(state)
+    const written = make(state)
+    if (written === undefined) return Result.fail<WebhookRefusal>({ _tag: "NothingToDo" })
+    const { content, event, purges } = written
     return Result.map(decide(state, event, now), (decided) => ({
       ...toNewEvent(decided, content),
       ...(purges === true && { purgeBefore: "all" as const })

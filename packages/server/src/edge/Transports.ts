@@ -132,8 +132,7 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, do
       sendVolatile: () => {},
       hold: () => () => {},
       close: (code: CloseCode, message: string) => {
-        const isShort = code === CloseCode.tryAgainLater || code === CloseCode.goingAway
-        ends.push(isShort ? new TryAgainLater({ message }) : new ClientRefused({ message }))
+        ends.push(PASSING.has(code) ? new TryAgainLater({ message }) : new ClientRefused({ message }))
       },
       isSentAway: () => ends.length > 0
     }
@@ -145,6 +144,9 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, do
 
   return Transports.of({ connect, answer })
 })
+
+/** Codes for which the client is not to blame. */
+const PASSING: ReadonlySet<CloseCode> = new Set([CloseCode.goingAway, CloseCode.internalError, CloseCode.tryAgainLater])
 
 const notAllowed = new ClientRefused({ message: "The client may not use this library or document." })
 

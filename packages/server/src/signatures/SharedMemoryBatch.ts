@@ -59,7 +59,8 @@ export class SharedMemoryBatch {
   /** Writes an entry; returns where it ends, or undefined when it does not fit. */
   private put(offset: number, kind: number, a: string | Uint8Array, b: string, c: string): number | undefined {
     // UTF-8 takes at most three bytes for each unit of UTF-16.
-    if (offset + ENTRY_HEADER + 3 * (a.length + b.length + c.length) > this.bytes.length) return undefined
+    const longestA = typeof a === "string" ? 3 * a.length : a.length
+    if (offset + ENTRY_HEADER + longestA + 3 * (b.length + c.length) > this.bytes.length) return undefined
     const start = offset + ENTRY_HEADER
     const lengthA = typeof a === "string" ? this.bytes.write(a, start) : a.length
     if (typeof a !== "string") this.bytes.set(a, start)

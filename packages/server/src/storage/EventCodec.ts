@@ -120,8 +120,10 @@ export const placedEventOf = (
   return { event, payload: row.payload === null ? null : ownBytes(codec.unpack(key, event, row.payload)) }
 }
 
-const packedOf = (codec: PayloadCodec, key: StreamKey, event: StreamEvent, { payload }: PlacedEventRow) =>
-  payload === null ? undefined : codec.leavePacked?.(key, event, payload)
+const packedOf = (codec: PayloadCodec, key: StreamKey, event: StreamEvent, { payload }: PlacedEventRow) => {
+  const packed = payload === null ? undefined : codec.leavePacked?.(key, event, payload)
+  return packed && { ...packed, bytes: ownBytes(packed.bytes) }
+}
 
 const placedInSteps = function* (
   codec: PayloadCodec,

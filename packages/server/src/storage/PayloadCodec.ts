@@ -17,8 +17,9 @@ export interface PayloadCodec {
    */
   readonly unpack: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => Uint8Array
   /**
-   * An update's stored bytes as they are, if they have the form of a packed message and its public data is what the event says: who
-   * reads them may need no payload. undefined: they have to be unpacked. Default: all have to be.
+   * An update's stored bytes as they are, if they have the form of a packed message and its public data is what the event says: a
+   * reader may need no payload. undefined: they have to be unpacked. Default: all have to be. A codec with another `pack` leaves this
+   * method out.
    */
   readonly leavePacked?: (key: StreamKey, event: StreamEvent, stored: Uint8Array) => PackedMessage | undefined
   /** `unpack` in steps of a few milliseconds, for large payloads. Default: `unpack` at once. */

@@ -110,12 +110,12 @@ describe("the check of a sealed payload", () => {
       (_, actual) => actual,
       () => ""
     )
-    const damages = fc.option(fc.record({ at: fc.nat(200), bits: fc.integer({ min: 1, max: 255 }) }), { freq: 1 })
+    const damages = fc.option(fc.record({ at: fc.nat(200), bits: fc.integer({ min: 1, max: 255 }) }), { freq: 2 })
     const lengths = fc.constantFrom(...Array<number>(12).fill(0), -1, -40, -1000, 1)
     let right = 0
     fc.assert(
       fc.property(
-        fc.record({ docId: docIds, otherId: fc.option(docIds, { freq: 1 }), bytes: fc.integer({ min: 1, max: 300 }) }),
+        fc.record({ docId: docIds, otherId: fc.option(docIds, { freq: 2 }), bytes: fc.integer({ min: 1, max: 300 }) }),
         fc.constantFrom({}, {}, {}, { title: "ü" }),
         events,
         hashes,
@@ -159,7 +159,7 @@ describe("the check of a sealed payload", () => {
           assert.deepStrictEqual(problem, unpackedProblem(key(streamId), placed, read))
         }
       ),
-      { numRuns: 2000 }
+      { numRuns: 5000 }
     )
     assert.isAbove(right, 100)
   })

@@ -21,7 +21,7 @@ export default class WebhookList extends BaseCommand<WebhookListResult> {
       libraries?.join(", ") ?? "all",
       types?.join(", ") ?? "all",
       stopped,
-      deliveredAt === null ? "never" : ago(deliveredAt),
+      deliveredAt === null ? "not known" : ago(deliveredAt),
       ago(createdAt)
     ])
     this.print(

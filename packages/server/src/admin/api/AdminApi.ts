@@ -566,7 +566,9 @@ const webhooks = HttpApiGroup.make("webhooks")
         /** Default: all that wait. */
         libraryId: Schema.optionalKey(LibraryId),
         /** Goes on after the change that was not taken, of one library. Default: false, it is tried again. */
-        skip: Schema.optionalKey(Schema.Boolean)
+        skip: Schema.optionalKey(Schema.Boolean),
+        /** Only if this is the version that waits in the library. Nothing waits, otherwise. */
+        version: Schema.optionalKey(Count)
       }).check(
         Schema.makeFilter(({ libraryId, skip }) => skip !== true || libraryId !== undefined, {
           expected: "a libraryId with skip"
