@@ -18,6 +18,8 @@ export interface ProtocolSession {
   readonly receive: (texts: ReadonlyArray<FrameText>, done: Received) => void
   /** Waits until every received frame is answered. */
   readonly answered: Effect.Effect<void>
+  /** Waits until the client has brought what the server asked it for because no other client has it. */
+  readonly brought: Effect.Effect<void>
 }
 
 export type Received = (rest: Rest<StorageUnavailable | AccessUndecided>) => void

@@ -242,13 +242,17 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
     this.connection.close(CloseCode.tokenRefused, reason)
   }
 
-  /** Waits until every frame that has arrived is answered, at most `SHUTDOWN_TIMEOUT`; then closes with 1001. */
+  /**
+   * Waits until every frame that has arrived is answered, and until the client has brought what only it has and was asked for, because
+   * a process that ends forgets that; at most `SHUTDOWN_TIMEOUT`. Then closes with 1001.
+   */
   get shutDown(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.served === undefined
-        ? Effect.void
-        : withPatience(Effect.andThen(this.frames.handled, this.served.session.answered), SHUTDOWN_TIMEOUT)
-    ).pipe(
+    return Effect.suspend(() => {
+      if (this.served === undefined) return Effect.void
+      const { answered, brought } = this.served.session
+      const handled = Effect.andThen(this.frames.handled, answered)
+      return withPatience(handled.pipe(Effect.andThen(brought), Effect.andThen(handled)), SHUTDOWN_TIMEOUT)
+    }).pipe(
       Effect.andThen(
         Effect.sync(() => {
           const reason = Metrics.CLOSE_REASONS.shuttingDown

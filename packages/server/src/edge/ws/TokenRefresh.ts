@@ -68,6 +68,10 @@ export class RefreshableSession implements ProtocolSession {
     return this.session.answered
   }
 
+  get brought(): Effect.Effect<void> {
+    return this.session.brought
+  }
+
   receive(texts: ReadonlyArray<FrameText>, done: Received): void {
     if (!texts.some(isRefresh)) return this.session.receive(texts, done)
     const each = (text: FrameText) => {

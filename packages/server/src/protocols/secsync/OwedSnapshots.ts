@@ -4,24 +4,38 @@
  * snapshot at once; if its connection ends before that, the author's next update is refused for a snapshot instead.
  * Reasons: docs/decisions/0037-snapshots-that-are-owed.md.
  */
-import { Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import { PublicKey } from "../../domain/Ids.ts"
 
 /** Authors that a room remembers. The one that was added first is forgotten first. */
 const MAX_AUTHORS = 1000
 
 export class OwedSnapshots {
-  private readonly authors = new Set<PublicKey>()
+  /** The authors, and who waits for the snapshot of each. */
+  private readonly authors = new Map<PublicKey, Set<() => void>>()
 
   add(author: PublicKey): void {
     const { authors } = this
-    authors.add(author)
-    if (authors.size > MAX_AUTHORS) authors.delete(authors.values().next().value!)
+    if (!authors.has(author)) authors.set(author, new Set())
+    if (authors.size > MAX_AUTHORS) this.bring(authors.keys().next().value!)
   }
 
   /** The author's snapshot was stored. */
   bring(author: PublicKey): void {
+    const waiting = this.authors.get(author)
     this.authors.delete(author)
+    for (const resume of waiting ?? []) resume()
+  }
+
+  /** Waits until an author, if there is one, owes no snapshot. */
+  brought(author: PublicKey | undefined): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      const waiting = author && this.authors.get(author)
+      if (waiting === undefined) return resume(Effect.void)
+      const end = () => resume(Effect.void)
+      waiting.add(end)
+      return Effect.sync(() => void waiting.delete(end))
+    })
   }
 
   isOwedBy(author: PublicKey): boolean {

@@ -137,6 +137,10 @@ class DocumentSession implements ProtocolSession {
     return this.inFlight.none
   }
 
+  get brought(): Effect.Effect<void> {
+    return this.replies.brought
+  }
+
   open(): Effect.Effect<void, StorageUnavailable, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       yield* this.room.subscribe(this.delivery)

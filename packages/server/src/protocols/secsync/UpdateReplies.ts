@@ -3,7 +3,8 @@
  * refusal names, and sends their changes again as one update. So a burst is refused once, and an author whose count went
  * wrong is asked for a snapshot. Reasons: docs/decisions/0002-answers-to-refused-updates.md.
  */
-import type { SnapshotId } from "../../domain/Ids.ts"
+import type { Effect } from "effect"
+import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
@@ -30,6 +31,8 @@ export class UpdateReplies {
   /** The last update of this connection that was acknowledged. */
   private acknowledged: Pick<UpdateMessage, "refSnapshotId" | "clock"> | undefined
   private severalSnapshots = false
+  /** The author that was last asked for a snapshot. */
+  private asked: PublicKey | undefined
 
   constructor(room: DocumentRoom, connection: Connection) {
     this.room = room
@@ -63,6 +66,7 @@ export class UpdateReplies {
           ? this.requireLostChanges(message)
           : this.refuse(message, this.sentAgainFrom(message, outcome.refusal, holder))
       case "SnapshotDue":
+        this.asked = message.pubKey
         return this.requireSnapshot(refSnapshotId, clock)
       default:
         return this.refuse(message, Number.POSITIVE_INFINITY)
@@ -82,9 +86,15 @@ export class UpdateReplies {
 
   /** Asks for a snapshot, now or at the author's next update, because the client may have forgotten the changes. */
   private requireLostChanges({ clock, pubKey, refSnapshotId }: UpdateMessage): void {
+    this.asked = pubKey
     this.room.local.owedSnapshots.add(pubKey)
     this.room.tell(owedMessage(pubKey))
     this.requireSnapshot(refSnapshotId, clock)
+  }
+
+  /** Waits until the client has brought the snapshot that it owes. */
+  get brought(): Effect.Effect<void> {
+    return this.room.local.owedSnapshots.brought(this.asked)
   }
 
   wasAskedToReplace(snapshotId: SnapshotId): boolean {

@@ -18,7 +18,8 @@ export const openSocketSession = (
 ): Effect.Effect<ProtocolSession, StorageUnavailable, Scope.Scope> =>
   Effect.map(open(clientOf(connection), grant), (session) => ({
     receive: (texts, done) => done(session.receive(texts.map((text) => decodeText(text.toString(), grant)))),
-    answered: session.answered
+    answered: session.answered,
+    brought: Effect.void
   }))
 
 export const clientOf = (connection: Connection): Client => ({

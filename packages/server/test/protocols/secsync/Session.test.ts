@@ -1,6 +1,6 @@
 /** The frames that a Secsync client is sent, in order. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect } from "effect"
+import { Array, Effect, Exit, Fiber, Scope } from "effect"
 import { connectRaw, type ServerFrame } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
@@ -129,6 +129,27 @@ describe("a Secsync session", () => {
       again.send(updateMessage(author, { docId, refSnapshotId: second.publicData.snapshotId, clock: 0 }))
       yield* again.next("update-saved")
     })
+  )
+
+  it.live(
+    "waits at a shutdown for the snapshot that an author owes, because the next process would not ask for it",
+    () =>
+      Effect.gen(function* () {
+        const scope = yield* Scope.make()
+        const server = yield* Scope.provide(startMemoryServer(), scope)
+        const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+        const other = yield* connectRaw(options)
+        client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+        yield* client.next("update-saved")
+        client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+        assert.isTrue((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+        const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        assert.strictEqual((yield* other.closed).code, 1001)
+        client.send(snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } }))
+        yield* client.next("snapshot-saved")
+        assert.strictEqual((yield* client.closed).code, 1001)
+        yield* Fiber.join(stopping)
+      })
   )
 
   it.live("sends a client exactly the updates of each author that its clocks do not cover", () =>
