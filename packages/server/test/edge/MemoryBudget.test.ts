@@ -43,7 +43,8 @@ const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) 
       user: "somebody",
       session: {
         receive: (_, finish) => finish(Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done))),
-        answered: Deferred.await(answered)
+        answered: Deferred.await(answered),
+        brought: Effect.void
       }
     },
     Effect.never

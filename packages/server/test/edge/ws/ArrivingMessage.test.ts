@@ -39,7 +39,8 @@ const connect = Effect.fnUntraced(function* (services: ClientSocketServices) {
     ...{ client, served, received, serving, socket },
     clientSocket: socketBelow(client),
     code: () => code,
-    admit: (user: string) => served.serve({ user, session: { receive, answered: Effect.void } }, Effect.never)
+    admit: (user: string) =>
+      served.serve({ user, session: { receive, answered: Effect.void, brought: Effect.void } }, Effect.never)
   }
 })
 
