@@ -8,7 +8,7 @@ import { until } from "../support/until.ts"
 import { resume, revokeAll, suspend } from "../support/verdant/admin.ts"
 import { type Library, libraryOn } from "../support/verdant/Library.ts"
 import { initialize, makeReplica } from "../support/verdant/Replica.ts"
-import { contents, openClient, openClients, untilSame } from "../support/verdant/VerdantClient.ts"
+import { contents, openClient, openClients, type Transport, untilSame } from "../support/verdant/VerdantClient.ts"
 
 /** Signs a token with exactly these claims. */
 const sign = (claims: object, secret = TOKEN_SECRET): string => {
@@ -125,6 +125,16 @@ describe("refusals", () => {
   )
 })
 
+/** A client by the transport and one by a socket, which have the same item. */
+const openPair = Effect.fnUntraced(function* (transport: Transport) {
+  const server = yield* startServer()
+  const library = libraryOn(server)
+  const [a, b] = [yield* openClient({ library, user: "a", transport }), yield* openClient({ library, user: "b" })]
+  yield* a.put({ content: "before" })
+  yield* untilSame([a, b])
+  return { a, b, library, server }
+})
+
 describe("permissions of a token", () => {
   it.live.each([4, 5, "4", "5"])("a token of type %j allows no write", (type) =>
     Effect.gen(function* () {
@@ -203,11 +213,7 @@ describe("permissions of a token", () => {
     "a client by %s stays away while its library is suspended, and comes back with its changes",
     (transport) =>
       Effect.gen(function* () {
-        const server = yield* startServer()
-        const library = libraryOn(server)
-        const [a, b] = [yield* openClient({ library, user: "a", transport }), yield* openClient({ library, user: "b" })]
-        yield* a.put({ content: "before" })
-        yield* untilSame([a, b])
+        const { a, b, library, server } = yield* openPair(transport)
         yield* suspend(server.database, library)
         const { token } = library
         yield* until(
@@ -226,11 +232,7 @@ describe("permissions of a token", () => {
     "a client by %s asks for another token when its token was revoked",
     (transport) =>
       Effect.gen(function* () {
-        const server = yield* startServer()
-        const library = libraryOn(server)
-        const [a, b] = [yield* openClient({ library, user: "a", transport }), yield* openClient({ library, user: "b" })]
-        yield* a.put({ content: "before" })
-        yield* untilSame([a, b])
+        const { a, b, library, server } = yield* openPair(transport)
         yield* revokeAll(server.database, library)
         yield* b.put({ content: "since then" })
         yield* a.until("it receives that", (items) => contents(items).includes("since then"))
