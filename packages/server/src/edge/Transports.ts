@@ -138,7 +138,8 @@ const make = Effect.fnUntraced(function* ({ maxBufferedBytes }: SocketLimits, do
     }
     const session = yield* libraries.open(client, grant)
     yield* session.receive(messages.map((message) => decodeMessage(message, grant.userId)))
-    for (const end of ends) return yield* end
+    const [end] = ends
+    if (end !== undefined) return yield* end
     return answers as ReadonlyArray<string>
   }, Effect.scoped)
 
