@@ -115,14 +115,26 @@ export const placedEventOf = (
   leavePacked = false
 ): PlacedEvent => {
   const event = eventOf(key, row)
-  const packed = leavePacked ? packedOf(codec, key, event, row) : undefined
-  if (packed !== undefined) return { event, payload: null, packed }
-  return { event, payload: row.payload === null ? null : ownBytes(codec.unpack(key, event, row.payload)) }
+  const { payload } = row
+  return (
+    withoutUnpacking(codec, key, event, payload, leavePacked) ?? {
+      event,
+      payload: ownBytes(codec.unpack(key, event, payload!))
+    }
+  )
 }
 
-const packedOf = (codec: PayloadCodec, key: StreamKey, event: StreamEvent, { payload }: PlacedEventRow) => {
-  const packed = payload === null ? undefined : codec.leavePacked?.(key, event, payload)
-  return packed && { ...packed, bytes: ownBytes(packed.bytes) }
+/** An event that has no payload, or whose payload is left packed; undefined: its payload has to be unpacked. */
+const withoutUnpacking = (
+  codec: PayloadCodec,
+  key: StreamKey,
+  event: StreamEvent,
+  payload: Uint8Array | null,
+  leavePacked: boolean
+): PlacedEvent | undefined => {
+  if (payload === null) return { event, payload }
+  const packed = leavePacked ? codec.leavePacked?.(key, event, payload) : undefined
+  return packed && { event, payload: null, packed: { ...packed, bytes: ownBytes(packed.bytes) } }
 }
 
 const placedInSteps = function* (
@@ -134,11 +146,14 @@ const placedInSteps = function* (
   const events: Array<PlacedEvent> = []
   for (const row of rows) {
     const event = eventOf(key, row)
-    const packed = leavePacked ? packedOf(codec, key, event, row) : undefined
-    if (packed !== undefined) events.push({ event, payload: null, packed })
-    else if (row.payload === null || codec.unpackInSteps === undefined) events.push(placedEventOf(codec, key, row))
+    const whole = withoutUnpacking(codec, key, event, row.payload, leavePacked)
+    if (whole !== undefined) events.push(whole)
     else {
-      events.push({ event, payload: ownBytes(yield* codec.unpackInSteps(key, event, row.payload)) })
+      const stored = row.payload!
+      const unpacked = codec.unpackInSteps
+        ? yield* codec.unpackInSteps(key, event, stored)
+        : codec.unpack(key, event, stored)
+      events.push({ event, payload: ownBytes(unpacked) })
     }
     yield
   }
