@@ -25,11 +25,12 @@ export const run = async (
   }
 }
 
-/** The environment without the settings that pnpm and Vitest give their scripts: npm and pnpm would obey them. */
+/** The environment without the settings that pnpm and Vitest give their scripts: npm and pnpm would obey them. A CI's programs write in colour, unless they are asked not to. */
 const cleanEnv = (node: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !SCRIPT_SETTINGS.test(name))),
   PATH: `${node}${delimiter}${process.env["PATH"]}`,
   ...PATIENCE,
+  NO_COLOR: "1",
   TOKEN_SECRET: "a-secret-for-tests-alone-of-32-bytes-at-least"
 })
 
@@ -40,7 +41,7 @@ const PATIENCE = {
   npm_config_fetch_timeout: "20000"
 }
 
-const SCRIPT_SETTINGS = /^(npm_(?!config_registry)|pnpm_|node_(env|options|path)$|vitest)/i
+const SCRIPT_SETTINGS = /^(npm_(?!config_registry)|pnpm_|node_(env|options|path)$|vitest|force_color$)/i
 
 export const freshFolder = (): string => mkdtempSync(join(tmpdir(), "sealog-packages-"))
 
