@@ -17,7 +17,14 @@ export default defineConfig({
         }
       },
       { extends: true, test: { name: "packages", include: ["test/packages/**/*.test.ts"] } },
-      { extends: true, test: { name: "container", include: ["test/container/**/*.test.ts"] } }
+      {
+        extends: true,
+        test: {
+          name: "container",
+          globalSetup: ["test/container/needsPrograms.ts"],
+          include: ["test/container/**/*.test.ts"]
+        }
+      }
     ]
   }
 })

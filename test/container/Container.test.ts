@@ -1,9 +1,10 @@
 /**
  * The image of deploy/container: built from this clone by buildah, and run by runc. The base of the build is a Debian that debootstrap
- * makes, because this needs no registry. It takes two minutes of a core, and root.
+ * makes, because this needs no registry of images. It takes two minutes of a core, root, Debian's mirror and npm's registry.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import {
+  chownSync,
   copyFileSync,
   cpSync,
   mkdirSync,
@@ -23,13 +24,30 @@ import { connectClient } from "../support/secsync/SecsyncClient.ts"
 import { mintToken } from "../support/servers/ServerProcess.ts"
 import { randomName, TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { until } from "../support/until.ts"
+import { PATH } from "../system/Binary.ts"
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 1_800_000 })
 
 const root = join(import.meta.dirname, "../..")
 const folder = mkdtempSync(join(tmpdir(), "sealog-container-"))
-const output = (program: string, ...args: ReadonlyArray<string>): string =>
-  execFileSync(program, args, { encoding: "utf8", cwd: root, maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "pipe"] })
+const output = (program: string, ...args: ReadonlyArray<string>): string => {
+  const env = { ...process.env, PATH }
+  const { error, status, stderr, stdout } = spawnSync(program, args, {
+    ...{ encoding: "utf8", cwd: root, env, maxBuffer: 2 ** 26, stdio: ["ignore", "pipe", "pipe"] }
+  })
+  if (error === undefined && status === 0) return stdout
+  const last = (text: string | null) => (text ?? "").trim().split("\n").slice(-20).join("\n")
+  const needs = NEEDS[program] === undefined ? "" : ` It needs ${NEEDS[program]}.`
+  throw new Error(
+    `${program} ${args[0]} ended with ${error?.message ?? status}.${needs}\n${last(stdout)}\n${last(stderr)}`
+  )
+}
+/** The rights and the network of each program. A machine that lacks one of them fails here. */
+const NEEDS: Readonly<Record<string, string>> = {
+  debootstrap: "root, the right to make devices, to mount and to chroot, and Debian's mirror (deb.debian.org)",
+  buildah: "root, the rights to mount and to chroot, and npm's registry for the build of the image",
+  runc: "root, and the rights to mount, to make namespaces and to write to the cgroup file system"
+}
 const buildah = (...args: ReadonlyArray<string>): string =>
   output("buildah", "--root", join(folder, "images"), "--runroot", join(folder, "run"), ...args).trim()
 
@@ -75,7 +93,7 @@ afterAll(() => {
 /** Runs the image's server: as its user, without a right, on a file system that is read-only but for /data and /tmp. */
 const serve = (port: number): { readonly child: ChildProcess; readonly output: () => string } => {
   mkdirSync(join(BUNDLE, "data"), { recursive: true })
-  execFileSync("chown", [`${USER}:${USER}`, join(BUNDLE, "data")])
+  chownSync(join(BUNDLE, "data"), USER, USER)
   output("runc", "spec", "--bundle", BUNDLE)
   const path = join(BUNDLE, "config.json")
   const spec = JSON.parse(readFileSync(path, "utf8"))
@@ -93,7 +111,10 @@ const serve = (port: number): { readonly child: ChildProcess; readonly output: (
     { destination: "/tmp", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777"] }
   )
   writeFileSync(path, JSON.stringify(spec))
-  const child = spawn("runc", ["run", "--bundle", BUNDLE, CONTAINER], { stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn("runc", ["run", "--bundle", BUNDLE, CONTAINER], {
+    env: { ...process.env, PATH },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
   let text = ""
   const add = (data: Buffer) => {
     text += data

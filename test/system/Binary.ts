@@ -25,11 +25,11 @@ const PACKAGES = {
 export type Program = keyof typeof PACKAGES
 
 /** The search path, with the folders in which Debian keeps programs for root. */
-const PATH = `${process.env["PATH"]}:/usr/sbin:/sbin`
+export const PATH = `${process.env["PATH"]}:/usr/sbin:/sbin`
 
-/** Throws if a program is missing. */
-export const requirePrograms = (path: string = PATH): void => {
-  const missing = Object.entries(PACKAGES).filter(([program]) => {
+/** Throws if a program is missing. `packages`: the Debian package of each program. */
+export const requirePrograms = (path: string = PATH, packages: Readonly<Record<string, string>> = PACKAGES): void => {
+  const missing = Object.entries(packages).filter(([program]) => {
     try {
       execFileSync("/bin/sh", ["-c", `command -v ${program}`], { env: { PATH: path } })
       return false
@@ -38,10 +38,8 @@ export const requirePrograms = (path: string = PATH): void => {
     }
   })
   if (missing.length === 0) return
-  const packages = [...new Set(missing.map(([, name]) => name))].join(" ")
-  throw new Error(
-    `These tests need programs that are not here. Try: apt-get install --no-install-recommends ${packages}`
-  )
+  const names = [...new Set(missing.map(([, name]) => name))].join(" ")
+  throw new Error(`These tests need programs that are not here. Try: apt-get install --no-install-recommends ${names}`)
 }
 
 /** Runs a program to its end, and returns its output. Throws with its output if it fails. */
