@@ -95,7 +95,7 @@ export const copiesOf = async (name: string, app: string): Promise<ReadonlyArray
 export interface Running {
   /** All that it has written, to stdout and to stderr. */
   readonly output: () => string
-  /** Waits until it has written a text that matches. Fails if it ends before, or if a minute is over. */
+  /** Waits until it has written a text that matches. Fails if it ends before, or if four minutes are over: `start` installs and builds. */
   readonly written: (fits: RegExp) => Promise<RegExpExecArray>
   readonly stop: () => Promise<void>
 }
@@ -119,7 +119,7 @@ export const start = (
     output: () => output,
     written: (fits) =>
       new Promise((resolve, reject) => {
-        const late = setTimeout(() => reject(new Error(`${program} has not written ${fits}: ${output}`)), 60_000)
+        const late = setTimeout(() => reject(new Error(`${program} has not written ${fits}: ${output}`)), 240_000)
         look = () => {
           const found = fits.exec(output)
           if (found === null) return
