@@ -1,5 +1,5 @@
 /** Links in Markdown lead somewhere, and the guides name files that exist. */
-import { existsSync, globSync, readFileSync } from "node:fs"
+import { existsSync, globSync, readdirSync, readFileSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 import { CloseCode } from "@sealog/server/protocols/Connection"
 import { assert, describe, it } from "vitest"
@@ -26,16 +26,19 @@ const anchorsOf = (page: string): ReadonlyArray<string> =>
       .replaceAll(" ", "-")
   )
 
-const folders = [
-  ...["internal", "metrics", "domain", "ports", "storage", "adapters", "signatures"],
-  ...["rooms", "protocols", "webhooks", "edge", "admin", "testing", "node"]
-]
+/** The folders of a folder, without those that git ignores and those that begin with a dot. */
+const foldersIn = (folder: string): ReadonlyArray<string> =>
+  readdirSync(join(root, folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !/^\.|^(node_modules|coverage|data)$/.test(entry.name))
+    .map(({ name }) => name)
+
+const layers = foldersIn("packages/server/src")
 
 /** The files and folders that a page names as code; patterns and placeholders left out. */
 const pathsIn = (page: string): ReadonlyArray<string> =>
   Array.from(read(page).matchAll(/`([\w.-]+\/[\w./-]+)`/g), ([, path = ""]) => path)
     .filter((path) => !/NAME|NNNN/.test(path))
-    .map((path) => (folders.includes(path.split("/")[0] ?? "") ? `packages/server/src/${path}` : path))
+    .map((path) => (layers.includes(path.split("/")[0] ?? "") ? `packages/server/src/${path}` : path))
 
 describe("the pages", () => {
   it.each(pages)("%s links to files and headings that exist", (page) => {
@@ -66,12 +69,21 @@ describe("the pages", () => {
       folder,
       list === "" ? "nothing" : list.replaceAll('"', "")
     ])
-    const layers = /^## Layers.*?^## /ms.exec(read("docs/architecture.md"))?.[0] ?? ""
-    const rows = Array.from(layers.matchAll(/^\| `(\w+)` *\|.*\| (.*?) *\|$/gm), ([, folder = "", list = ""]) => [
+    const table = /^## Layers.*?^## /ms.exec(read("docs/architecture.md"))?.[0] ?? ""
+    const rows = Array.from(table.matchAll(/^\| `(\w+)` *\|.*\| (.*?) *\|$/gm), ([, folder = "", list = ""]) => [
       folder,
       list
     ])
     assert.deepStrictEqual(rows, rules)
+  })
+
+  it("the README's layout names every folder", () => {
+    const layout = /^## Layout.*?^```\n(.*?)^```/ms.exec(read("README.md"))?.[1] ?? ""
+    const named = layout.split("\n").flatMap((line) => line.split(" ")[0] || [])
+    const all = foldersIn(".").flatMap((name) =>
+      name === "packages" ? foldersIn(name).map((one) => `${name}/${one}`) : [name]
+    )
+    assert.sameMembers(named, all)
   })
 
   it.each(pages)("%s shows example files unchanged", (page) => {

@@ -19,7 +19,7 @@ const Names = ({ of }: { readonly of: ReadonlyArray<string> | null }) =>
   )
 
 export const deliveredOf = ({ deliveredAt }: Pick<Webhook, "deliveredAt">): string =>
-  deliveredAt == null ? "none yet" : ago(deliveredAt)
+  deliveredAt == null ? "none known" : ago(deliveredAt)
 
 export const WebhooksView = () => {
   // The server reads the streams of all webhooks for each answer.

@@ -59,7 +59,7 @@ export interface WebhookSummary {
   readonly types: ReadonlyArray<ChangeType> | null
   /** Milliseconds since 1970. */
   readonly createdAt: number
-  /** When a delivery was last recorded, some seconds after it. A change of no type of the webhook counts as well. null: never. */
+  /** When a delivery was last recorded, some seconds after it. A change of no type of the webhook counts as well. null: none known. */
   readonly deliveredAt: number | null
   /** Libraries whose changes wait for a replay. */
   readonly stopped: number

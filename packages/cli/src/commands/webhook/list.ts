@@ -21,7 +21,7 @@ export default class WebhookList extends BaseCommand<WebhookListResult> {
       libraries?.join(", ") ?? "all",
       types?.join(", ") ?? "all",
       stopped,
-      deliveredAt === null ? "not known" : ago(deliveredAt),
+      deliveredAt === null ? "none known" : ago(deliveredAt),
       ago(createdAt)
     ])
     this.print(

@@ -23,7 +23,7 @@ export default class WebhookShow extends BaseCommand<WebhookDetails> {
 libraries  ${shown.libraries?.join(", ") ?? "all"}
 types      ${shown.types?.join(", ") ?? "all"}
 added      ${ago(shown.createdAt)}
-delivered  ${shown.deliveredAt === null ? "not known" : ago(shown.deliveredAt)}
+delivered  ${shown.deliveredAt === null ? "none known" : ago(shown.deliveredAt)}
 behind     ${count(shown.streamsBehind, "stream")}`)
     if (shown.deadLetters.length === 0) this.print("No dead letters.")
     else {

@@ -292,7 +292,7 @@ const Webhook = Schema.Struct({
   libraries: Schema.NullOr(Schema.Array(LibraryId)),
   types: Schema.NullOr(Schema.Array(Schema.Literals(CHANGE_TYPES))),
   createdAt: Time,
-  /** When a delivery was last recorded, some seconds after it. A change of no type of the webhook counts as well. null: never. */
+  /** When a delivery was last recorded, some seconds after it. A change of no type of the webhook counts as well. null: none known. */
   deliveredAt: added(Time),
   /** Libraries whose changes wait for a replay. */
   stopped: Count
