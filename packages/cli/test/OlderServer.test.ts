@@ -1,6 +1,6 @@
 /**
  * Commands of this version through the server of an older one. olderAnswers.json has the answers of the first server that
- * commands could ask. A field that is added to an answer later has to decode without them: see `added` in AdminApi.ts.
+ * commands could ask. A field that is added to an answer later has to decode without them: see `added` in AdminAnswers.ts.
  */
 import { readFileSync } from "node:fs"
 import { createServer } from "node:http"

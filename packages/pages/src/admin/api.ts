@@ -1,5 +1,5 @@
 /** The page's only way to the server: the HTTP API of operators, with the token of this tab. */
-import type { AdminAnswers } from "../../../server/src/admin/api/AdminApi.ts"
+import type { AdminAnswers } from "../../../server/src/admin/api/AdminAnswers.ts"
 
 export type Answers = AdminAnswers
 

@@ -3,15 +3,7 @@
  *
  * @module @sealog/server/admin/api
  */
-export {
-  ADMIN_API_PATH,
-  type AdminAnswers,
-  AdminApi,
-  Authorization,
-  LibraryDamaged,
-  NotAdministrator,
-  NotInLog,
-  Unavailable,
-  WebhooksFull
-} from "./AdminApi.ts"
+export type { AdminAnswers } from "./AdminAnswers.ts"
+export { ADMIN_API_PATH, AdminApi, Authorization } from "./AdminApi.ts"
+export { LibraryDamaged, NotAdministrator, NotInLog, Unavailable, WebhooksFull } from "./AdminErrors.ts"
 export { type AdminRoutesOptions, adminRoutes } from "./adminRoutes.ts"

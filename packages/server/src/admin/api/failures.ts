@@ -1,0 +1,27 @@
+/** Failures of a request, as errors of the API. */
+import { Effect } from "effect"
+import { errorText } from "../../domain/errorText.ts"
+import type { LibraryId } from "../../domain/Ids.ts"
+import type { BlobStoreUnavailable } from "../../ports/BlobStore.ts"
+import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
+import { LibraryDamaged, NotInLog, Unavailable } from "./AdminErrors.ts"
+
+export const orUnavailable = <A, R>(
+  effect: Effect.Effect<A, StorageUnavailable | BlobStoreUnavailable, R>
+): Effect.Effect<A, Unavailable, R> => Effect.mapError(effect, ({ message }) => new Unavailable({ message }))
+
+/** Reading Verdant data decodes every payload, and a damaged one does not decode, which is a defect. */
+export const orDamaged = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LibraryDamaged, R> =>
+  Effect.catchDefect(effect, (defect) => Effect.fail(new LibraryDamaged({ message: errorText(defect) })))
+
+/** Fails for a library that the log does not have. */
+export const knownLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
+  const streams = yield* EventLog.use((log) => orUnavailable(log.countStreams(libraryId)))
+  if (streams === 0) return yield* noSuchLibrary(libraryId)
+})
+
+export const noSuchLibrary = (libraryId: string) =>
+  new NotInLog({ what: "library", message: `The log has no library ${libraryId}.` })
+
+export const noSuchDocument = (libraryId: LibraryId, documentId: string) =>
+  new NotInLog({ what: "document", message: `The library ${libraryId} has no document ${documentId}.` })
