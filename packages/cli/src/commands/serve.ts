@@ -10,7 +10,7 @@ import { tokenFlags } from "../input/tokenSettings.ts"
 import { throwNoCollector, traceFlags, traceRatioOf } from "../input/traceSettings.ts"
 import { connectionsOfAll, workerFlags, workerOf, workersOf } from "../input/workers.ts"
 import { CliFailure } from "../output/CliFailure.ts"
-import { hostInUrl, settingsOf } from "../output/serverStarted.ts"
+import { hostInUrl, settingsOf } from "../serve/serverStarted.ts"
 
 const MIB = 1024 * 1024
 const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
@@ -179,7 +179,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     const worker = workerOf(process.env)
     const count = worker?.count ?? workersOf(flags)
     if (worker === undefined && count > 1) return this.runParent(flags, count)
-    const joined = worker && (await import("../workers/worker.ts")).joinAs(worker)
+    const joined = worker && (await import("../serve/worker.ts")).joinAs(worker)
     // One process of a server does what has to be done once.
     const isFirst = worker === undefined || worker.number === 1
     const { DEV_SECRET, devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } = await import(
@@ -301,7 +301,7 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
 
   /** Runs no server itself, but the processes that do. */
   private async runParent(flags: ServeFlags, count: number): Promise<ServeResult> {
-    const { serveByWorkers } = await import("../workers/serveByWorkers.ts")
+    const { serveByWorkers } = await import("../serve/serveByWorkers.ts")
     const { layerLog } = await import("../output/logger.ts")
     const { provide } = await import("effect/Effect")
     const { withoutCredentials } = await import("../input/databaseUrl.ts")

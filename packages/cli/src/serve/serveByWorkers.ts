@@ -3,7 +3,7 @@ import { fork } from "node:child_process"
 import { WorkerPool, type WorkerPoolOptions } from "@sealog/server/workers"
 import { Context, Effect, Layer } from "effect"
 import { WORKER_VARIABLE } from "../input/workers.ts"
-import { hostInUrl, settingsOf } from "../output/serverStarted.ts"
+import { hostInUrl, settingsOf } from "./serverStarted.ts"
 
 export interface ServeByWorkers extends Omit<WorkerPoolOptions, "start"> {
   /** For the line at the start. */
