@@ -1,31 +1,39 @@
 /** `serve --workers`: the parent process, whose workers are this program again, with the same arguments. */
 import { fork } from "node:child_process"
-import { WorkerPool, type WorkerPoolOptions } from "@sealog/server/workers"
+import { WorkerPool } from "@sealog/server/workers"
 import { Context, Effect, Layer } from "effect"
+import { withoutCredentials } from "../input/databaseUrl.ts"
+import { listOf } from "../input/lists.ts"
+import { metricsSettings } from "../input/metricsSettings.ts"
+import type { ServeFlags } from "../input/serveFlags.ts"
 import { WORKER_VARIABLE } from "../input/workers.ts"
-import { hostInUrl, settingsOf } from "./serverStarted.ts"
-
-export interface ServeByWorkers extends Omit<WorkerPoolOptions, "start"> {
-  /** For the line at the start. */
-  readonly flags: Readonly<Record<string, unknown>>
-  /** The URL of the database without its password. */
-  readonly database: string
-  readonly announce: (line: string) => void
-  readonly listening: (port: number) => void
-}
+import { layerLog } from "../output/logger.ts"
+import { hostInUrl, type StartReport, settingsOf } from "./serverStarted.ts"
 
 /** Serves until it is interrupted. */
-export const serveByWorkers = ({ announce, database, flags, listening, ...options }: ServeByWorkers) =>
-  Effect.gen(function* () {
+export const serveByWorkers = (flags: ServeFlags, count: number, { announce, listening }: StartReport) => {
+  const database = withoutCredentials(flags.database)
+  const [connections, path] = [flags["max-connections"], flags["secsync-path"]]
+  const pool = WorkerPool.layer({
+    ...{ count, port: flags.port, start: start(count) },
+    ...(flags.host === undefined ? {} : { host: flags.host }),
+    ...(path === undefined ? {} : { secsyncPath: path }),
+    limits: connections === undefined ? {} : { maxConnections: connections },
+    trustedProxies: listOf(flags["trusted-proxy"]),
+    metrics: flags["metrics-port"] === undefined ? {} : metricsSettings(flags)
+  })
+  const serving = Effect.gen(function* () {
     yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
-    const services = yield* Layer.build(WorkerPool.layer({ ...options, start: start(options.count) }))
-    const { metricsPort, port } = Context.get(services, WorkerPool)
+    const { metricsPort, port } = Context.get(yield* Layer.build(pool), WorkerPool)
     listening(port)
-    announce(`Listening on ws://${hostInUrl(options.host)}:${port}, log in ${database}`)
-    const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database, workers: options.count })
+    announce(`Listening on ws://${hostInUrl(flags.host)}:${port}, log in ${database}`)
+    const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database, workers: count })
     yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
     return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("server stops"))
-  }).pipe(Effect.scoped)
+  })
+  const lines = layerLog({ format: flags["log-format"], level: flags["log-level"] })
+  return Effect.provide(Effect.scoped(serving), lines)
+}
 
 const start = (count: number) => (number: number) => {
   const [, program = "", ...args] = process.argv

@@ -1,4 +1,10 @@
-/** The words about a server that has started. */
+/** The words about a server that has started, and the command that hears of it. */
+
+export interface StartReport {
+  /** Prints a text for people. */
+  readonly announce: (text: string) => void
+  readonly listening: (port: number) => void
+}
 
 /**
  * The settings that differ from their defaults, for the line at the start. Nothing in it is a secret: secrets are not flags, and
@@ -25,3 +31,34 @@ export const hostInUrl = (host: string | undefined): string => {
   if (host === undefined || host === "127.0.0.1") return "localhost"
   return host.includes(":") ? `[${host}]` : host
 }
+
+/** The text of dev mode: all that it takes to try the server. */
+export const devText = (
+  url: string,
+  library: string,
+  token: string,
+  database: string
+): string => `Sealog is running, log in ${database}
+
+Open ${url.replace("ws", "http")}/ in a browser: a notebook that the server cannot read, and what the server sees of it.
+
+  websocketEndpoint    ${url}
+  websocketSessionKey  ${token}
+
+Sync a document with it, in two terminals:
+
+  npx -y pnpm@12.21.0 exec node examples/secsync-client.ts ${url} my-document ${token}
+
+Or sync a Verdant app with it. The endpoint returns a token for any library and user:
+
+  sync: {
+    authEndpoint: "${url.replace("ws", "http")}/auth/${library}?user=ada",
+    initialPresence: {},
+    defaultProfile: {}
+  }
+
+Look into the log:
+
+  npx -y pnpm@12.21.0 exec sync-admin library list
+
+The token grants access to the library "${library}" for 30 days. Stop with Ctrl-C.`
