@@ -86,9 +86,9 @@ const work = Effect.fnUntraced(function* (world: World, times: number) {
 type Trouble = (world: World) => Effect.Effect<unknown, never, Scope.Scope>
 
 const start = ({ database, server }: Pick<World, "database"> & { readonly server?: ServerProcess }) =>
-  spawnServer(database, { ...(server && { port: server.port }), program: FOLDING })
+  spawnServer(database, { ...(server && { port: server.port }), program: COMPACTING })
 
-const FOLDING = [`${import.meta.dirname}/../support/verdant/serveFolding.ts`]
+const COMPACTING = [`${import.meta.dirname}/../support/servers/serveCompacting.ts`]
 
 const restart = (end: "kill" | "stop"): Trouble =>
   Effect.fnUntraced(function* (world) {
