@@ -17,7 +17,6 @@ import { type Batch, batchOf } from "../../domain/verdant/UnfoldedBatches.ts"
 import { evaluateNow } from "../../internal/evaluateNow.ts"
 import type { FrameLog } from "../../internal/FrameLog.ts"
 import type { SharedBytes } from "../../internal/SharedBytes.ts"
-import { type BucketLimits, TokenBucket } from "../../internal/TokenBucket.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Ask } from "../../rooms/AccessControl.ts"
@@ -28,32 +27,18 @@ import { InFlight } from "../InFlight.ts"
 import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
 import { AnswersInOrder } from "./AnswersInOrder.ts"
+import type { Client } from "./Client.ts"
 import { EarlyOperations } from "./EarlyOperations.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
-import type { Message } from "./Message.ts"
-import type { PollRefusals } from "./PollRefusals.ts"
-import type { Present } from "./Presence.ts"
+import { OwnPresence } from "./OwnPresence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
 import { PromisesInOrder } from "./PromisesInOrder.ts"
+import { countRefused, type RefusalServices, Refusals, refuseDeleted, refuseLibrary } from "./Refusals.ts"
 import type { LibraryRoom } from "./Rooms.ts"
 import { type SyncAnswer, syncAnswer } from "./SyncAnswer.ts"
+import { SyncRequests } from "./SyncRequests.ts"
 import * as Wire from "./Wire.ts"
-
-/** A client's connection, as its session uses it. After `close` the other methods do nothing. */
-export interface Client {
-  /** Unique: the `origin` of the client's events. */
-  readonly id: string
-  /** Whether the connection stays open, so that the client is sent what others do. */
-  readonly isRealtime: boolean
-  readonly send: (message: Message) => void
-  readonly sendVolatile: (message: Message) => void
-  /** Counts a piece of a message in the making as one that waits for the client, until the returned function is called. */
-  readonly hold: (piece: Uint8Array) => () => void
-  readonly close: (code: CloseCode, reason: string) => void
-  /** The connection is closed or closing: nothing more is handled, and nothing reaches the client. */
-  readonly isSentAway: () => boolean
-}
 
 export interface Session {
   /** Handles messages in order; completes when the next may be handled. */
@@ -65,16 +50,13 @@ export interface Session {
   readonly answered: Effect.Effect<void>
 }
 
-export interface Services extends PresenceFeedServices {
+export interface Services extends PresenceFeedServices, RefusalServices {
   /** undefined: the app has no policy. */
   readonly ask: Ask | undefined
-  /** Milliseconds since 1970. */
-  readonly now: () => number
   /** How long a polling user counts as present after a poll, in milliseconds. */
   readonly presenceTtl: number
   /** The bytes of operations on their way to the log, of all sessions together. */
   readonly inFlight: SharedBytes
-  readonly pollRefusals: PollRefusals
   /** The library needs maintenance soon. */
   readonly touch: (room: LibraryRoom) => void
   readonly frames: FrameLog
@@ -83,8 +65,6 @@ export interface Services extends PresenceFeedServices {
 
 /** How often a waiting session checks whether another client has restored the library. */
 const RESTORE_CHECK = "100 millis"
-/** A client that is being reset is asked for another sync at intervals, which double up to this. */
-const MAX_ASK_AGAIN_MILLIS = 1000
 /** How long a client nearly always takes to process the answer to a sync. */
 const CORRECTION = "2 seconds"
 
@@ -118,25 +98,7 @@ export const openSession = Effect.fnUntraced(function* (
   return session as Session
 }) satisfies (...args: never) => Effect.Effect<Session, never, Scope.Scope>
 
-/** Tells the client that it has no access to the library, and closes its connection. */
-export const refuseLibrary = (client: Client): void => {
-  client.send(Wire.forbidden)
-  client.close(CloseCode.forbidden, "not allowed")
-}
-
-/**
- * Messages of one connection, or of all polls of a user, that are answered with `forbidden`. Above it a connection is closed with
- * 1008. The client of a user who types without the right to sends ten a second at most. It is never closed: it would come back
- * at once.
- */
-export const REFUSAL_LIMITS: BucketLimits = { perSecond: 10, burst: 1000 }
-
 const clientsAhead = Metrics.clientsAhead.at({ protocol: "verdant", outcome: "asked" })
-const countRefused = (rule: string): void => Metrics.refusals.at({ protocol: "verdant", rule }).add()
-const refuseDeleted = (client: Client): void => {
-  client.send(Wire.forbidden)
-  client.close(CloseCode.notFound, "the library was deleted")
-}
 
 class LibrarySession implements Session, Subscriber {
   private readonly services: Services
@@ -152,26 +114,19 @@ class LibrarySession implements Session, Subscriber {
   /** The time that the client takes for its last sync once it has processed the last answer with content. */
   private offeredAsOf: string | undefined
   private isWaiting = false
-  /** The client was asked for all its data, and has not sent them. */
-  private isAskedForAll = false
-  /** The client will be asked for another sync after a while, unless an earlier one is answered. */
-  private isAskingAgain = false
-  private askAgainMillis = 100
   /** When the last sync arrived, by the frame log's clock. */
   private syncReceivedAt = 0
   /** Of the messages that are being handled; undefined: nothing is traced. */
   private arrival: Arrival | undefined
-  /** The user's presence, until the client's first sync is answered. */
-  private heldPresence: Present | undefined
-  /** A sync of the client will be answered, and none was: its peers must not act on its presence before it has the answer. */
-  private isNew: boolean
   /** The users who were present at the client's last sync. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
   /** Operations were refused because the replica must be reset. The client is sent away, and comes back for the reset. */
   private isResetting = false
   private readonly promises: PromisesInOrder
-  private readonly refusals: TokenBucket
+  private readonly refusals: Refusals
+  private readonly requests: SyncRequests
+  private readonly presence: OwnPresence
 
   constructor(services: Services, room: LibraryRoom, client: Client, grant: Grant) {
     this.services = services
@@ -179,8 +134,9 @@ class LibrarySession implements Session, Subscriber {
     this.client = client
     this.grant = grant
     this.inFlight = new InFlight(services.inFlight)
-    this.isNew = client.isRealtime
-    this.refusals = new TokenBucket(REFUSAL_LIMITS, services.now())
+    this.refusals = new Refusals(services, client, grant)
+    this.requests = new SyncRequests(services.run, client, () => this.hasLeft || client.isSentAway())
+    this.presence = new OwnPresence(room.local.presence, client, grant.userId)
     this.promises = new PromisesInOrder((replicaId, timestamp) =>
       this.room.local.progress.promise(replicaId, timestamp, services.now())
     )
@@ -267,7 +223,7 @@ class LibrarySession implements Session, Subscriber {
     this.answers.cancel()
     this.acknowledgements.end()
     if (this.client.isRealtime) {
-      this.room.local.presence.leave(this.grant.userId, this.client.id)
+      this.presence.leave()
       if (this.replicaId !== undefined) this.room.local.progress.leave(this.replicaId, this.offeredAsOf)
     }
     this.services.touch(this.room)
@@ -279,7 +235,7 @@ class LibrarySession implements Session, Subscriber {
     const { client } = this
     const { ask, traces } = this.services
     if (traces.isOn) this.arrival = { receivedAt: traces.now() }
-    if (!client.isRealtime) this.isNew = messages.some(({ _tag }) => _tag === "Sync")
+    if (!client.isRealtime) this.presence.expect(messages.some(({ _tag }) => _tag === "Sync"))
     const handle = (message: Wire.ClientMessage) => {
       if (client.isSentAway()) return Effect.void
       return ask === undefined ? this.handle(message) : this.handleAllowed(ask, message)
@@ -311,7 +267,7 @@ class LibrarySession implements Session, Subscriber {
           countRefused("AccessPolicy")
           if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AccessPolicy")
           if (allowed === NOT_READABLE) refuseLibrary(client)
-          else this.forbid()
+          else this.refusals.forbid()
         })
       }),
       Effect.catchTag("AccessUndecided", ({ message }) =>
@@ -350,7 +306,7 @@ class LibrarySession implements Session, Subscriber {
       return Effect.sync(() => {
         countRefused("AnothersReplica")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "AnothersReplica")
-        this.forbid()
+        this.refusals.forbid()
       })
     }
     switch (message._tag) {
@@ -373,9 +329,7 @@ class LibrarySession implements Session, Subscriber {
         return Effect.sync(() => {
           const { internal, presence, replicaId } = message
           this.arrive()
-          const present = { userId: this.grant.userId, replicaId, presence, internal }
-          if (this.isNew) this.heldPresence = present
-          else room.local.presence.update(present)
+          this.presence.update({ replicaId, presence, internal })
         })
       case "Disconnecting":
         return Effect.sync(() => {
@@ -387,22 +341,14 @@ class LibrarySession implements Session, Subscriber {
     }
   }
 
-  /** From now on the client's peers see its user's presence. */
   private showPresence(): void {
-    const { heldPresence } = this
-    this.isNew = false
-    this.heldPresence = undefined
-    if (heldPresence !== undefined && !this.hasLeft) this.room.local.presence.update(heldPresence)
+    this.presence.show(this.hasLeft)
   }
 
   private arrive(): void {
     if (this.hasLeft) return
-    const { client, grant, room, services } = this
-    room.local.presence.arrive(
-      grant.userId,
-      client.isRealtime ? client.id : { until: services.now() + services.presenceTtl }
-    )
-    services.touch(room)
+    this.presence.arrive(this.services.now() + this.services.presenceTtl)
+    this.services.touch(this.room)
   }
 
   private submit(command: LibraryCommand): Effect.Effect<Outcome<LibraryRefusal>> {
@@ -430,7 +376,7 @@ class LibrarySession implements Session, Subscriber {
         return this.sendAwayImplausible()
       }
       this.replicaId = replicaId
-      if (since === null) this.isAskedForAll = false
+      this.requests.received(since)
       this.syncReceivedAt = this.services.frames.now()
       this.hasLeft = false
       this.arrive()
@@ -441,7 +387,7 @@ class LibrarySession implements Session, Subscriber {
       progress.confirm(replicaId, since)
       const askedBefore = progress.ask(replicaId, timestamp, this.services.now())
       const operations = this.takeTimely(this.takePlausible(message.operations), since)
-      this.peerPresence = yield* this.peers.gather(this.heldPresence)
+      this.peerPresence = yield* this.peers.gather(this.presence.held)
       if (!client.isRealtime) {
         for (const gone of room.local.presence.goneSince(replicaId)) {
           client.send(Wire.presenceOffline(gone.userId, gone.replicaId))
@@ -455,7 +401,7 @@ class LibrarySession implements Session, Subscriber {
       const isReadOnly = grant.readOnly && brings(command)
       if (message.baselines.refused > 0) countRefused("Malformed")
       if (isReadOnly) countRefused("ReadOnly")
-      if (message.baselines.refused > 0 || isReadOnly) this.forbid()
+      if (message.baselines.refused > 0 || isReadOnly) this.refusals.forbid()
       const outcome = yield* this.submitSync(command)
       // A connected client goes on to other messages, which wait for the answer themselves.
       if (!client.isRealtime) yield* this.answers.settled
@@ -502,9 +448,9 @@ class LibrarySession implements Session, Subscriber {
           return this.sendAwayImplausible()
         case "RestoreAsked":
           if (!isNew(room.state())) this.tellAhead()
-          return this.askForAll()
+          return this.requests.forAll()
         case "QuotaReached":
-          this.forbid()
+          this.refusals.forbid()
           // Without an answer, a replica of the library would not hear what others write.
           return room.state().replicas.has(command.replicaId) ? this.answer(command, false, true) : this.showPresence()
         case "AwaitRestore":
@@ -514,53 +460,31 @@ class LibrarySession implements Session, Subscriber {
         case "AlreadyBeingReset":
           return this.askAgain(command.timestamp)
         default:
-          this.forbid()
+          this.refusals.forbid()
           return this.showPresence()
       }
     }
     const { event } = outcome
-    if (event.type === "RestoreLeased") return this.askForAll()
+    if (event.type === "RestoreLeased") return this.requests.forAll()
     if (isDecidedAgain(outcome)) return
     const isReset = event.type === "ReplicaJoined" && "reset" in event.data && event.data.reset === true
     const isUntaken = event.type === "ReplicaJoined" && !isReset && brings(command) && isNew(room.state())
     if (event.type === "OperationsStored") this.tellRefused(command.operations)
     if (isUntaken && !this.grant.readOnly) {
       countRefused("NotTaken")
-      this.forbid()
+      this.refusals.forbid()
     }
     this.answer(command, isReset, isUntaken && !this.grant.readOnly)
   }
 
-  /**
-   * Asks the client for all its data. A store (5.5) may sync twice on one connection, and answers each request: its second
-   * answer would be the sync of a client without history in a library with content, which resets the client.
-   */
-  private askForAll(): void {
-    if (this.isAskedForAll) return
-    this.isAskedForAll = true
-    this.client.send(Wire.needSince(null))
-  }
-
-  /**
-   * Asks a connected client for another sync, which tells whether it has stored the reset that another connection was sent.
-   * A client that this connection reset goes on by itself, and a polling client polls again.
-   */
+  /** A client that this connection reset goes on by itself. */
   private askAgain(timestamp: string): void {
-    const { acknowledgements, client, services } = this
-    if (!client.isRealtime || acknowledgements.isResetPending || this.isAskingAgain) return
-    this.isAskingAgain = true
-    const ask = Effect.sync(() => {
-      const isPending = this.isAskingAgain && !this.hasLeft && !client.isSentAway()
-      this.isAskingAgain = false
-      if (isPending) client.send(Wire.needSince(timestamp))
-    })
-    services.run(Effect.delay(ask, this.askAgainMillis))
-    this.askAgainMillis = Math.min(2 * this.askAgainMillis, MAX_ASK_AGAIN_MILLIS)
+    if (!this.acknowledgements.isResetPending) this.requests.again(timestamp)
   }
 
   /** Counts a replica of a log that was restored, and names it to the operator. */
   private tellAhead(): void {
-    if (this.isAskedForAll) return
+    if (this.requests.isAskedForAll) return
     clientsAhead.add()
     const line = Effect.logInfo(
       "A replica may know more than the log, which was restored, and was asked for all that it has."
@@ -574,7 +498,7 @@ class LibrarySession implements Session, Subscriber {
     const isMissing = (operation: OwnedOperation) => isRefused(state, operation, this.grant.userId)
     if (!operations.some(isMissing)) return
     countRefused("NotTaken")
-    this.forbid()
+    this.refusals.forbid()
   }
 
   /** `isUntaken`: the library had no room for all that the client brought, and took nothing. */
@@ -583,9 +507,9 @@ class LibrarySession implements Session, Subscriber {
     const state = room.state()
     const { progress } = room.local
     const replica = state.replicas.get(command.replicaId)
-    if (replica === undefined) return this.forbid()
+    if (replica === undefined) return this.refusals.forbid()
     const received = progress.receivedBy(state, replica) ?? replica.joinedAt
-    this.isAskingAgain = false
+    this.requests.answered()
     this.answers.answer({
       steps: syncAnswer(state, command, replica, { isReset, isUntaken, received, early: this.early.since }),
       send: (answer) => {
@@ -618,7 +542,7 @@ class LibrarySession implements Session, Subscriber {
     const { progress } = room.local
     const { ackedTimestamp, asOf, nonce } = answer
     const now = services.now()
-    this.isAskingAgain = false
+    this.requests.answered()
     if (answer.hasContent) {
       progress.offer(state, replica, { asOf, isReset, isPolling: command.isPolling, at: now })
       this.offeredAsOf = asOf
@@ -679,7 +603,7 @@ class LibrarySession implements Session, Subscriber {
     const isAhead = timely.length < items.length
     if (isAhead) countRefused("TimeAhead")
     if (refused > 0) countRefused("Malformed")
-    if (isAhead || refused > 0) this.forbid()
+    if (isAhead || refused > 0) this.refusals.forbid()
     return timely
   }
 
@@ -695,7 +619,7 @@ class LibrarySession implements Session, Subscriber {
       if (grant.readOnly) {
         countRefused("ReadOnly")
         if (services.frames.isOn) followRefused(services.frames, this.sender, message, "ReadOnly")
-        this.forbid()
+        this.refusals.forbid()
         return Effect.void
       }
       const plausible = this.takePlausible(message.operations)
@@ -767,19 +691,6 @@ class LibrarySession implements Session, Subscriber {
     return true
   }
 
-  /** Tells the client that the server does not take a part of its message, and ends what brings too many of them. */
-  private forbid(): void {
-    const { client, grant, refusals, services } = this
-    client.send(Wire.forbidden)
-    const now = services.now()
-    if (client.isRealtime) {
-      if (!refusals.take(now)) client.close(CloseCode.policy, "too many refused messages")
-    } else if (!services.pollRefusals.take(grant, now)) {
-      // Not with a status of 4xx, after which the store (5.5) never polls again.
-      client.close(CloseCode.tryAgainLater, "too many refused messages")
-    }
-  }
-
   private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): void {
     const { client, services } = this
     switch (refusal._tag) {
@@ -799,7 +710,7 @@ class LibrarySession implements Session, Subscriber {
       case "LibraryDeleted":
         return refuseDeleted(client)
       default:
-        return this.forbid()
+        return this.refusals.forbid()
     }
   }
 }

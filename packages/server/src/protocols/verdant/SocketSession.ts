@@ -4,7 +4,8 @@ import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Connection } from "../Connection.ts"
 import type { ProtocolSession } from "../ProtocolSession.ts"
-import type { Client, Session } from "./Session.ts"
+import type { Client } from "./Client.ts"
+import type { Session } from "./Session.ts"
 import { decodeText } from "./Wire.ts"
 
 /** Opens a client's session until the scope closes. */
