@@ -7,6 +7,8 @@ export class OwnPresence {
   private readonly client: Client
   private readonly userId: string
   private waiting: Present | undefined
+  /** How often the user's presence had been updated when this one came. */
+  private updatesBefore = 0
   /** A sync of the client will be answered, and none was: its peers must not act on its presence before it has the answer. */
   private isNew: boolean
 
@@ -17,9 +19,12 @@ export class OwnPresence {
     this.isNew = client.isRealtime
   }
 
-  /** Its peers do not see it yet. */
+  /**
+   * The presence that waits, and that peers do not see yet. Requests of a polling client overtake each other, and its user has other
+   * devices: a newer presence than this one stays.
+   */
   get held(): Present | undefined {
-    return this.waiting
+    return this.presence.updatesOf(this.userId) === this.updatesBefore ? this.waiting : undefined
   }
 
   /** Whether a poll brings a sync: if not, its presence is seen at once. */
@@ -35,16 +40,17 @@ export class OwnPresence {
 
   update(own: Omit<Present, "userId">): void {
     const present = { userId: this.userId, ...own }
-    if (this.isNew) this.waiting = present
-    else this.presence.update(present)
+    if (!this.isNew) return this.presence.update(present)
+    this.waiting = present
+    this.updatesBefore = this.presence.updatesOf(this.userId)
   }
 
   /** From now on the client's peers see its user's presence. A user who has left brings none. */
   show(hasLeft: boolean): void {
-    const { waiting } = this
+    const { held } = this
     this.isNew = false
     this.waiting = undefined
-    if (waiting !== undefined && !hasLeft) this.presence.update(waiting)
+    if (held !== undefined && !hasLeft) this.presence.update(held)
   }
 
   leave(): void {

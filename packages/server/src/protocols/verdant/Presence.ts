@@ -27,6 +27,8 @@ export interface PresenceListener {
 
 interface Own {
   present: Present | undefined
+  /** The number of presences that the user's devices sent. */
+  updates: number
   /** Ids of the user's open connections. */
   readonly connections: Set<string>
   /** A polling user counts as present until this time, milliseconds since 1970. */
@@ -116,6 +118,7 @@ export class Presence {
     const own = this.own.get(present.userId)
     if (own === undefined) return
     own.present = present
+    own.updates += 1
     if (own.isWaiting) return droppedForRate.add()
     const wait = own.passedOnAt + this.interval - this.services.now()
     if (wait <= 0) return this.passOn(own, present)
@@ -124,6 +127,11 @@ export class Presence {
       own.isWaiting = false
       if (this.own.get(present.userId) === own && own.present !== undefined) this.passOn(own, own.present)
     })
+  }
+
+  /** How often a user's presence was updated in this process. */
+  updatesOf(userId: string): number {
+    return this.own.get(userId)?.updates ?? 0
   }
 
   /** All users who are present, also those of other processes. */
@@ -233,6 +241,6 @@ export class Presence {
 }
 
 const makeOwn = (): Own => ({
-  ...{ present: undefined, connections: new Set(), until: 0 },
+  ...{ present: undefined, updates: 0, connections: new Set(), until: 0 },
   ...{ passedOnAt: Number.NEGATIVE_INFINITY, isWaiting: false }
 })
