@@ -86,6 +86,21 @@ describe("the pages", () => {
     assert.sameMembers(named, all)
   })
 
+  it("the page of the command line names every command, and that of the server every entry", () => {
+    const firstCells = (page: string) =>
+      Array.from(read(page).matchAll(/^\| (`.*?) +\|/gm), ([, cell = ""]) =>
+        Array.from(cell.matchAll(/`(.*?)`/g), ([, name]) => name)
+      ).flat()
+    const commands = Object.keys(JSON.parse(read("packages/cli/command-surface.json")))
+    const { exports } = JSON.parse(read("packages/server/package.json"))
+    const entries = Object.keys(exports).filter((entry) => entry !== "./*")
+    assert.includeMembers(firstCells("packages/cli/README.md"), commands)
+    assert.includeMembers(
+      firstCells("packages/server/README.md"),
+      entries.map((entry) => entry.replace(".", "@sealog/server"))
+    )
+  })
+
   it.each(pages)("%s shows example files unchanged", (page) => {
     for (const [, file = "", text] of read(page).matchAll(/^```\w+ file=(examples\/\S+)\n(.*?)^```/gms)) {
       assert.strictEqual(text, read(file), file)

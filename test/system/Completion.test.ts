@@ -47,7 +47,7 @@ describe("shell completion", () => {
       assert.strictEqual(stderr, "")
       return stdout
     }
-    assert.match(completed("sync-admin lib"), /^library\tList libraries, or show one\.$/m)
+    assert.match(completed("sync-admin lib"), /^library\tList libraries, show one, or set its quota\.$/m)
     assert.match(completed("sync-admin library "), /^show\tShow one library/m)
     assert.notMatch(completed("sync-admin library "), /^serve/m)
     assert.match(completed("sync-admin library show --data"), /^--database\t/m)
