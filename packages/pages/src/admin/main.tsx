@@ -1,5 +1,6 @@
 import { render } from "preact"
 import { useEffect, useState } from "preact/hooks"
+import { Mark } from "../shared/Mark.tsx"
 import "./admin.css"
 import { claimsOf, dropToken, heldToken, holdToken, onSignedOut, tryToken } from "./api.ts"
 import { ConnectionsView } from "./Connections.tsx"
@@ -76,10 +77,7 @@ const Shell = ({
       </button>
       <header class="bar">
         <a class="brand" href="#/">
-          <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true">
-            <rect x="2" y="2" width="16" height="16" rx="4" />
-            <path d="M6 7h8M6 10h8M6 13h5" />
-          </svg>
+          <Mark />
           Sealog
         </a>
         <nav aria-label="Pages">

@@ -1,6 +1,7 @@
 /** The page: its header, and two tabs. */
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
+import { Mark } from "../shared/Mark.tsx"
 import { Notebook, type NotebookProps } from "./notebook/Notebook.tsx"
 import type { Person } from "./session.ts"
 
@@ -24,10 +25,7 @@ export const App = ({ notebook, person }: { readonly notebook: NotebookProps; re
     <>
       <header class="top">
         <p class="brand">
-          <svg viewBox="0 0 32 32" aria-hidden="true">
-            <rect x="2" y="9" width="16" height="14" rx="7" />
-            <rect x="14" y="9" width="16" height="14" rx="7" />
-          </svg>
+          <Mark />
           Sealog
         </p>
         <div class="tabs" role="tablist" aria-label="Demonstrations">
