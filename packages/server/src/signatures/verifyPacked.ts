@@ -24,8 +24,7 @@ const signature = Buffer.allocUnsafeSlow(SIGNATURE_END - SIGNATURE_AT)
 
 /** Returns true if hash and signature are right. */
 export const verifyPacked = ({ packed: { bytes, publicData }, payloadHash, pubKey }: PackedUpdate): boolean => {
-  const message = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  const [before, behind] = textsAround(message)
+  const [before, behind] = textsAround(bytes)
   const text = before + publicData + behind
   const encoded = `"${Buffer.from(publicData, "latin1").toString("base64url")}"}`
   const target = memoryOf(KIND.length + Math.max(text.length, before.length + encoded.length))
@@ -33,7 +32,7 @@ export const verifyPacked = ({ packed: { bytes, publicData }, payloadHash, pubKe
   if (blake2b256(target.subarray(KIND.length, end)) !== payloadHash) return false
   // The signed text has the public data in base64, and no signature.
   const signedEnd = KIND.length + before.length + target.write(encoded, KIND.length + before.length, "latin1")
-  message.copy(signature, 0, SIGNATURE_AT, SIGNATURE_END)
+  signature.set(bytes.subarray(SIGNATURE_AT, SIGNATURE_END))
   return verifyKeyed(signature, target.subarray(0, signedEnd), pubKey)
 }
 

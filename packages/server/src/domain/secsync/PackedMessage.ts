@@ -33,18 +33,24 @@ export interface PackedMessage {
 }
 
 /** The message's canonical JSON before its public data, and behind it. */
-export const textsAround = (bytes: Buffer, ciphertextAt = SIGNATURE_END): readonly [before: string, behind: string] => [
-  BEFORE_CIPHERTEXT +
-    bytes.toString("base64url", ciphertextAt) +
-    BEFORE_NONCE +
-    bytes.toString("base64url", NONCE_AT, SIGNATURE_AT) +
-    BEFORE_PUBLIC_DATA,
-  BEFORE_SIGNATURE + bytes.toString("base64url", SIGNATURE_AT, SIGNATURE_END) + END
-]
+export const textsAround = (
+  bytes: Uint8Array,
+  ciphertextAt = SIGNATURE_END
+): readonly [before: string, behind: string] => {
+  const packed = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return [
+    BEFORE_CIPHERTEXT +
+      packed.toString("base64url", ciphertextAt) +
+      BEFORE_NONCE +
+      packed.toString("base64url", NONCE_AT, SIGNATURE_AT) +
+      BEFORE_PUBLIC_DATA,
+    BEFORE_SIGNATURE + packed.toString("base64url", SIGNATURE_AT, SIGNATURE_END) + END
+  ]
+}
 
 /** The payload: the message's canonical JSON. Its public data is ASCII. */
 export const payloadOf = ({ bytes, publicData }: PackedMessage): Uint8Array => {
-  const [before, behind] = textsAround(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+  const [before, behind] = textsAround(bytes)
   return Buffer.from(before + publicData + behind, "latin1")
 }
 
