@@ -5,7 +5,7 @@ import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { installPeers } from "./peers.ts"
+import { installPeers, PEER_NODE } from "./peers.ts"
 import { createDatabase, dropDatabase } from "./postgres.ts"
 import { cpuSeconds, peakRssBytes, rssBytes } from "./processes.ts"
 
@@ -31,6 +31,8 @@ const PEERS: ReadonlySet<ServerName> = new Set([
   "y-websocket",
   "verdant"
 ])
+
+const USES_BETTER_SQLITE: ReadonlySet<ServerName> = new Set(["hocuspocus", "verdant"])
 
 export interface BenchServer {
   readonly name: ServerName
@@ -122,7 +124,8 @@ export const startServer = async (
   const flags = process.env["BENCH_NODE_FLAGS"]?.split(" ") ?? []
   const isOurs = name.startsWith("sealog")
   const observed = isOurs ? ["--import", BLOCKS] : []
-  const child = spawn(process.execPath, [...flags, ...observed, ...commandOf(name, database.url)], {
+  const node = USES_BETTER_SQLITE.has(name) ? PEER_NODE : process.execPath
+  const child = spawn(node, [...flags, ...observed, ...commandOf(name, database.url)], {
     env: { ...process.env, TOKEN_SECRET: SECRET },
     stdio: ["ignore", "pipe", "inherit", isOurs ? "ipc" : "ignore"]
   })
