@@ -1,5 +1,6 @@
 /** The path of an app's own server under which Sealog is served. */
 import { Result, Schema } from "effect"
+import { parseQuery } from "../internal/parseQuery.ts"
 import { isVerdantPath, VERDANT_PATH } from "../protocols/verdant/ConnectionUrl.ts"
 
 /** The `path` of a mounted server is not a path. */
@@ -37,5 +38,5 @@ export const isOwnRequest = (url: string): boolean => isVerdantPath(url) || url.
 /** Whether an upgrade is a Verdant or a Secsync client's. A Secsync client always sends a session key, also an empty one. */
 export const isOwnUpgrade = (url: string): boolean => {
   const query = url.indexOf("?")
-  return isVerdantPath(url) || (query !== -1 && new URLSearchParams(url.slice(query)).has("sessionKey"))
+  return isVerdantPath(url) || (query !== -1 && parseQuery(url.slice(query)).has("sessionKey"))
 }

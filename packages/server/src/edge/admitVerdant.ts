@@ -1,5 +1,6 @@
 /** Finds and checks the token of a Verdant client. */
 import { Effect } from "effect"
+import { parseQuery } from "../internal/parseQuery.ts"
 import { type Access, TokenRefused } from "../ports/Access.ts"
 import type { AdmissionControl } from "../rooms/AdmissionControl.ts"
 import { authenticate, type ClientRequest } from "./authenticate.ts"
@@ -10,7 +11,7 @@ const tokenOf = ({ headers, url = "/" }: ClientRequest): string => {
   const bearer = bearerOf(headers.authorization, headers["sec-websocket-protocol"])
   if (bearer !== undefined && bearer !== "") return bearer
   const query = url.indexOf("?")
-  return query === -1 ? "" : (new URLSearchParams(url.slice(query)).get("token") ?? "")
+  return query === -1 ? "" : (parseQuery(url.slice(query)).get("token") ?? "")
 }
 
 /** Authenticates a client and returns its grant. Fails if the grant does not reach the whole library, or is not admitted now. */

@@ -8,6 +8,8 @@ export interface RequestHead {
 }
 
 const END = Buffer.from("\r\n\r\n")
+/** Header lines that are read: as many as Node's parser reads. 64 KiB have room for more, and each takes time for every client. */
+const MAX_LINES = 2000
 
 /** Collects the bytes of a connection until they hold a whole head. It looks at each byte once. */
 export class HeadBytes {
@@ -45,7 +47,7 @@ export const parseHead = (bytes: Buffer): RequestHead | undefined => {
   const [first = "", ...lines] = bytes
     .subarray(0, end === -1 ? 0 : end)
     .toString("latin1")
-    .split("\r\n")
+    .split("\r\n", 1 + MAX_LINES)
   const url = /^[A-Z]+ (\/[^ ]*) HTTP\/1\.[01]$/.exec(first)?.[1]
   if (url === undefined) return undefined
   return {

@@ -20,7 +20,7 @@ export const routeKeyOf = ({ header, url }: RequestHead, documentPath: string): 
 
 /** The library that a token names, without a look at its signature. */
 const libraryOf = (token = ""): string | undefined => {
-  const [, claims = ""] = token.split(".")
+  const [, claims = ""] = token.split(".", 2)
   try {
     const { lib } = JSON.parse(Buffer.from(claims, "base64url").toString()) ?? {}
     return typeof lib === "string" && lib !== "" ? lib : undefined

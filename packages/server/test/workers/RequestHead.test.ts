@@ -25,6 +25,11 @@ describe("the head of a request", () => {
     assert.isUndefined(head?.header("upgrade"))
   })
 
+  it("has no more than 2,000 headers, as in Node's parser", () => {
+    const head = parse(`GET / HTTP/1.1\r\nfirst: 1\r\n${"a:b\r\n".repeat(1998)}last: 1\r\nmore: 1\r\n\r\n`)
+    assert.deepStrictEqual(["first", "last", "more"].map(head!.header), ["1", "1", undefined])
+  })
+
   it("is none without an end, a path or a version", () => {
     const broken = [
       "",

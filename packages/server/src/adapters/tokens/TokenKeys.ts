@@ -40,6 +40,8 @@ export interface Identified {
 
 /** Most secrets, and most public keys that are tried for one token: each try costs the server a verification. */
 const MAX_TRIES = 8
+/** Most characters of a token's header, which is parsed before its signature is verified. Headers have some 50. */
+const MAX_HEADER = 8192
 
 interface Candidate {
   readonly info: TokenKey
@@ -163,6 +165,7 @@ const headerOf = (token: string, accepted: ReadonlyArray<string>): Effect.Effect
   })
 
 const parseHeader = (token: string): Readonly<Record<string, unknown>> => {
+  if (token.indexOf(".") > MAX_HEADER) return {}
   try {
     return decodeProtectedHeader(token)
   } catch {

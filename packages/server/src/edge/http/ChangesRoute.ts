@@ -12,6 +12,7 @@ import { messageText } from "../../domain/changes/ChangeMessage.ts"
 import { DocumentId, decodeDocumentId, type LibraryId } from "../../domain/Ids.ts"
 import { type StreamKey, streamName } from "../../domain/Stream.ts"
 import { VERDANT } from "../../domain/verdant/Events.ts"
+import { parseQuery } from "../../internal/parseQuery.ts"
 import { withPatience } from "../../internal/timeouts.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
 import { Access, type Grant, reachesDocument } from "../../ports/Access.ts"
@@ -98,7 +99,7 @@ export const makeChangesRoute = Effect.fnUntraced(function* ({
 
 const queryOf = (url: string): URLSearchParams => {
   const start = url.indexOf("?")
-  return new URLSearchParams(start === -1 ? "" : url.slice(start))
+  return parseQuery(start === -1 ? "" : url.slice(start))
 }
 
 const isDocumentId = Schema.is(DocumentId)

@@ -1,6 +1,7 @@
 /** The URL of a Secsync connection: the document, the token, and the state that the client already has. */
 import { Option, Schema } from "effect"
 import { DocumentId, decodeDocumentId, SnapshotId } from "../../domain/Ids.ts"
+import { parseQuery } from "../../internal/parseQuery.ts"
 import { type LoadRequest, nothingKnown } from "./DocumentContent.ts"
 import { parseKnownClocks } from "./Wire.ts"
 
@@ -31,7 +32,7 @@ export const parseTarget = (url: string, documentPath = ""): Target | undefined 
   if (!url.startsWith("/")) return undefined
   const end = url.search(/[?#]/)
   const path = decodeDocumentId(end === -1 ? url : url.slice(0, end))
-  const query = new URLSearchParams(end === -1 ? "" : url.slice(end + 1))
+  const query = parseQuery(end === -1 ? "" : url.slice(end + 1))
   const name = path.startsWith(`${documentPath}/`) ? path.slice(documentPath.length).replace(/^\/+/, "") : undefined
   const snapshotId = Option.getOrUndefined(decodeSnapshotId(query.get("knownSnapshotId")))
   return {

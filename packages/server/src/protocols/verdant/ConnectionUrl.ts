@@ -1,4 +1,5 @@
 /** The URL path at which Verdant clients are served. */
+import { parseQuery } from "../../internal/parseQuery.ts"
 
 /** The path of WebSockets and polls; the paths of files begin with it. */
 export const VERDANT_PATH = "/verdant"
@@ -7,5 +8,5 @@ export const VERDANT_PATH = "/verdant"
 export const isVerdantPath = (url: string): boolean => {
   const query = url.indexOf("?")
   const path = query === -1 ? url : url.slice(0, query)
-  return path === VERDANT_PATH && !(query !== -1 && new URLSearchParams(url.slice(query)).has("sessionKey"))
+  return path === VERDANT_PATH && !(query !== -1 && parseQuery(url.slice(query)).has("sessionKey"))
 }

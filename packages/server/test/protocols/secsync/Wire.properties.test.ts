@@ -1,12 +1,12 @@
-/** Updates are decoded by hand. The schemas are what they are held to, for any frame. */
+/** Updates, and the clocks of a URL, are decoded by hand. The schemas are what they are held to, for any text. */
 import { assert, describe, it } from "@effect/vitest"
-import { Result, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
 import fc from "fast-check"
 import { blake2b256 } from "../../../src/domain/Blake2b.ts"
-import { LibraryId } from "../../../src/domain/Ids.ts"
+import { LibraryId, UpdateClocks } from "../../../src/domain/Ids.ts"
 import { emptyHead, place } from "../../../src/domain/Stream.ts"
 import { DocumentEvent, fromStreamEvent } from "../../../src/domain/secsync/Events.ts"
-import { makeDecoder } from "../../../src/protocols/secsync/Wire.ts"
+import { makeDecoder, parseKnownClocks } from "../../../src/protocols/secsync/Wire.ts"
 import { makeAuthor, updateMessage } from "../../../src/testing/SealedMessages.ts"
 
 const update = updateMessage(makeAuthor(), { docId: "notes/é", refSnapshotId: "first", clock: 7 })
@@ -109,5 +109,26 @@ describe("a stored update", () => {
       { numRuns: 3000 }
     )
     assert.strictEqual(seen.size, 2)
+  })
+})
+
+describe("the clocks in the URL of a connection", () => {
+  it("are those that the schema decodes, and none if it decodes none", () => {
+    const decode = Schema.decodeUnknownOption(Schema.fromJsonString(UpdateClocks))
+    const author = fc.oneof(fc.constantFrom("A".repeat(43), "B".repeat(43), "A".repeat(44), "__proto__"), anyName)
+    const members = fc.array(fc.tuple(author, fc.oneof(fc.nat().map(String), anyValue)), { maxLength: 3 })
+    const text = fc.oneof(
+      members.map((fields) => objectText({}, fields)),
+      anyValue,
+      fc.string()
+    )
+    fc.assert(
+      fc.property(text, (text) => {
+        const expected = Option.getOrElse(decode(text), () => ({}))
+        assert.deepStrictEqual(Object.fromEntries(parseKnownClocks(text)), expected, text)
+      }),
+      { numRuns: 3000 }
+    )
+    assert.strictEqual(parseKnownClocks(null).size, 0)
   })
 })

@@ -5,6 +5,7 @@
 import { Effect, Layer, Schema, Semaphore } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { FileId, type LibraryId } from "../../../domain/Ids.ts"
+import { parseQuery } from "../../../internal/parseQuery.ts"
 import { Access, type Grant, ReplicaType } from "../../../ports/Access.ts"
 import { VERDANT_PATH } from "../../../protocols/verdant/ConnectionUrl.ts"
 import { newBlobKey } from "../../../protocols/verdant/files/BlobKeys.ts"
@@ -132,7 +133,7 @@ const download = Effect.gen(function* () {
 
 /** Admits the bearer of a signed link. No revocation ends a link, but it is refused while its library is suspended. */
 const admitByLink = Effect.fnUntraced(function* (request: HttpServerRequest.HttpServerRequest, fileId: FileId) {
-  const query = new URLSearchParams(request.url.slice(request.url.indexOf("?") + 1))
+  const query = parseQuery(request.url.slice(request.url.indexOf("?") + 1))
   if (!query.has("signature")) return yield* new HttpRefusal({ code: Code.noToken })
   const libraryId = yield* Effect.mapError((yield* FileLinks).verify(fileId, query), refusalOfLink)
   return yield* admitGrant({
