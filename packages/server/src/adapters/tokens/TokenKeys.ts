@@ -165,7 +165,8 @@ const headerOf = (token: string, accepted: ReadonlyArray<string>): Effect.Effect
   })
 
 const parseHeader = (token: string): Readonly<Record<string, unknown>> => {
-  if (token.indexOf(".") > MAX_HEADER) return {}
+  const [header = "", ...rest] = token.split(".", 4)
+  if (header.length > MAX_HEADER || rest.length !== 2) return {}
   try {
     return decodeProtectedHeader(token)
   } catch {

@@ -66,7 +66,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
   const log = yield* makeConnectionLog
   const clock = yield* Clock.Clock
   const server = yield* makeServer(limits)
-  const fibers = yield* FiberSet.make<void, never>()
+  const running = yield* Scope.fork(yield* Effect.scope)
+  const fibers = yield* Scope.provide(FiberSet.make<void, never>(), running)
   const run = yield* FiberSet.runtime(fibers)()
   const libraryClients: ClientSocketServices = {
     ...budgets,
@@ -365,7 +366,8 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     // The fibers of a client end once it has closed its side and all its frames are handled.
     yield* withPatience(FiberSet.awaitEmpty(fibers), SHUTDOWN_TIMEOUT)
     for (const client of clients.values()) client.terminate(Metrics.CLOSE_REASONS.shuttingDown)
-    yield* FiberSet.clear(fibers)
+    // Nothing runs from here on: to end the fibers alone would begin with the messages that clients who left have waiting.
+    yield* Scope.close(running, Exit.void)
   })
 
   return { connections, upgrade, close } satisfies WebSockets
