@@ -1,27 +1,19 @@
 /** Adds, shows and removes webhooks, lets libraries go on that one did not take a change of, and tries a receiver. */
 import { randomBytes } from "node:crypto"
-import { Clock, type Duration, Effect, HashMap, Result, Schema } from "effect"
+import { Clock, type Duration, Effect, HashMap, Schema } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
 import { type ChangeType, holdsChanges } from "../domain/changes/ChangeMessage.ts"
 import type { LibraryId } from "../domain/Ids.ts"
-import { type StreamKey, streamName } from "../domain/Stream.ts"
-import {
-  covers,
-  decide,
-  evolve,
-  initial,
-  replayedOf,
-  type WebhookRefusal,
-  type WebhookState
-} from "../domain/webhooks/Decide.ts"
-import { toNewEvent, type WebhookEvent, WebhookId, webhookStream } from "../domain/webhooks/Events.ts"
-import { EventLog, type PlacedEvent } from "../ports/EventLog.ts"
+import { type StreamKey, streamName, WEBHOOK_REMOVED } from "../domain/Stream.ts"
+import { covers, replayedOf, type WebhookState } from "../domain/webhooks/Decide.ts"
+import { WebhookId, webhookStream } from "../domain/webhooks/Events.ts"
+import { EventLog } from "../ports/EventLog.ts"
+import { Signals } from "../ports/Signals.ts"
 import { streamsWithMore } from "../protocols/changes/GrownStreams.ts"
 import { type Outcome, post } from "../webhooks/Delivery.ts"
 import { listWebhookIds } from "../webhooks/listWebhookIds.ts"
-import { openWebhook } from "../webhooks/OpenWebhook.ts"
+import { openWebhook, type Written } from "../webhooks/OpenWebhook.ts"
 import { newSecret } from "../webhooks/Signature.ts"
-import { appendDecided } from "./appendDecision.ts"
 import { eachStream } from "./Inspect.ts"
 
 /** The log has no such webhook, or it was removed. */
@@ -89,7 +81,7 @@ export const addWebhook = Effect.fn("addWebhook")(function* (
   { from = "now", libraries, types, url }: NewWebhook,
   by: Attribution = {}
 ) {
-  if ((yield* listWebhooks()).length >= MAX_WEBHOOKS) return yield* new TooManyWebhooks({ max: MAX_WEBHOOKS })
+  if ((yield* countWebhooks()) >= MAX_WEBHOOKS) return yield* new TooManyWebhooks({ max: MAX_WEBHOOKS })
   const id = WebhookId.make(randomBytes(6).toString("hex"))
   const secret = newSecret()
   const settings = {
@@ -109,6 +101,17 @@ export const addWebhook = Effect.fn("addWebhook")(function* (
   }
   yield* decideOn(id, "add", () => ({ event: settings, content: { secret, positions, stops: [] } }))
   return { id, secret }
+})
+
+/** The webhooks that were not removed, without a look at their payloads. */
+const countWebhooks = Effect.fnUntraced(function* () {
+  const log = yield* EventLog
+  let count = 0
+  for (const id of yield* listWebhookIds(log)) {
+    const { events } = yield* log.tail(webhookStream(id), { payloads: false })
+    if (!events.some(({ event }) => event.type === WEBHOOK_REMOVED)) count += 1
+  }
+  return count
 })
 
 /** The webhooks, by their ids. */
@@ -143,8 +146,8 @@ export const showWebhook = Effect.fn("showWebhook")(function* (id: WebhookId) {
 
 /** Removes a webhook and its secret. The log keeps that it was there. Fails with `NoSuchWebhook`. */
 export const removeWebhook = Effect.fn("removeWebhook")(function* (id: WebhookId, by: Attribution = {}) {
-  const decision = yield* decideOn(id, "remove", () => ({ event: { _tag: "WebhookRemoved", ...by }, purges: true }))
-  if (Result.isFailure(decision)) return yield* new NoSuchWebhook({ id })
+  const refusal = yield* decideOn(id, "remove", () => ({ event: { _tag: "WebhookRemoved", ...by }, purges: true }))
+  if (refusal !== undefined) return yield* new NoSuchWebhook({ id })
 })
 
 export interface Replay {
@@ -164,13 +167,13 @@ export const replayWebhook = Effect.fn("replayWebhook")(function* (
 ) {
   let waited: ReadonlyArray<LibraryId> = []
   const scope = libraryId === undefined ? {} : { libraryId }
-  const decision = yield* decideOn(id, "replay", (state) => {
+  const refusal = yield* decideOn(id, "replay", (state) => {
     const stops = replayedOf(state, libraryId).filter(([, stop]) => version === undefined || stop.version === version)
     waited = stops.map(([stopped]) => stopped)
     if (version !== undefined && state.settings !== undefined && stops.length === 0) return undefined
     return { event: { _tag: "WebhookReplayed", ...scope, ...(skip && { skip: true as const }), ...by } }
   })
-  if (Result.isFailure(decision) && decision.failure._tag === "NotThere") return yield* new NoSuchWebhook({ id })
+  if (refusal?._tag === "NotThere") return yield* new NoSuchWebhook({ id })
   return waited
 })
 
@@ -202,28 +205,14 @@ const summaryOf = (
     ...{ createdAt, deliveredAt: advancedAt ?? null, stopped: HashMap.size(stops) }
   }
 
-interface Written {
-  readonly event: WebhookEvent
-  readonly content?: Parameters<typeof toNewEvent>[1]
-  /** Deletes every payload before. */
-  readonly purges?: boolean
-}
-
 const decideOn = Effect.fnUntraced(function* (
   id: WebhookId,
   command: string,
   make: (state: WebhookState) => Written | undefined
 ) {
-  const now = yield* Clock.currentTimeMillis
-  const options = { origin: `sync-admin webhook ${command}`, payloads: true }
-  return yield* appendDecided(webhookStream(id), options, (tail: ReadonlyArray<PlacedEvent>) => {
-    const state = tail.reduce((before, { event, payload }) => evolve(before, event, payload), initial)
-    const written = make(state)
-    if (written === undefined) return Result.fail<WebhookRefusal>({ _tag: "NothingToDo" })
-    const { content, event, purges } = written
-    return Result.map(decide(state, event, now), (decided) => ({
-      ...toNewEvent(decided, content),
-      ...(purges === true && { purgeBefore: "all" as const })
-    }))
-  })
+  const signals = yield* Signals
+  const webhook = yield* openWebhook(yield* EventLog, id)
+  const refusal = yield* webhook.append(`sync-admin webhook ${command}`, (state) => Effect.sync(() => make(state)))
+  if (refusal === undefined) yield* signals.announce([webhookStream(id)])
+  return refusal
 })

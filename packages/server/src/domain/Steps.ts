@@ -51,7 +51,7 @@ const merged = function* <A>(
 }
 
 /** The results of the function for each item. */
-export const mapped = function* <A, B>(items: ReadonlyArray<A>, of: (item: A) => B): Steps<ReadonlyArray<B>> {
+export const mapped = function* <A, B>(items: Iterable<A>, of: (item: A) => B): Steps<ReadonlyArray<B>> {
   const all: Array<B> = []
   for (const item of items) {
     all.push(of(item))

@@ -1,26 +1,51 @@
 /** A webhook as this process knows it: its state, read from its stream and written to it. */
 import { Clock, Effect, Result } from "effect"
-import { advance, place, type StreamHead, type StreamKey } from "../domain/Stream.ts"
+import { allAtOnce, type Steps } from "../domain/Steps.ts"
+import { advance, place, type StreamHead, type StreamKey, WEBHOOK_KEPT } from "../domain/Stream.ts"
 import {
   contentOfState,
   decide,
-  evolve,
+  evolved,
   initial,
   type WebhookRefusal,
   type WebhookState
 } from "../domain/webhooks/Decide.ts"
-import { toNewEvent, type WebhookEvent, type WebhookId, webhookStream } from "../domain/webhooks/Events.ts"
+import {
+  payloadOf,
+  toNewEvent,
+  type WebhookContent,
+  type WebhookEvent,
+  type WebhookId,
+  webhookStream
+} from "../domain/webhooks/Events.ts"
+import { inTurns } from "../internal/inTurns.ts"
 import type { EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 
 /** Events after a checkpoint, until the next one is written. */
 const TAIL_EVENTS = 500
 
-/** Reads a webhook from its stream. */
+/** Reads a webhook from its stream, in turns: it may name every stream of a log. */
 export const openWebhook = Effect.fnUntraced(function* (log: EventLog["Service"], id: WebhookId) {
   const key = webhookStream(id)
   const { events, head } = yield* log.tail(key)
-  return new OpenWebhook(log, id, key, head, events)
+  const state = yield* inTurns(stateAfter(events))
+  return new OpenWebhook(log, id, key, head, { state: state!, tail: events.length })
 })
+
+const stateAfter = function* (events: ReadonlyArray<PlacedEvent>): Steps<WebhookState> {
+  let state = initial
+  for (const { event, payload } of events) state = yield* evolved(state, event, payload)
+  return state
+}
+
+/** What is written if the rules accept it. */
+export interface Written {
+  readonly event: WebhookEvent
+  /** The event's payload. */
+  readonly content?: WebhookContent
+  /** Deletes every payload before. */
+  readonly purges?: boolean
+}
 
 export class OpenWebhook {
   readonly id: WebhookId
@@ -31,19 +56,20 @@ export class OpenWebhook {
   private tail: number
   private isReplayed = false
 
+  /** `tail`: the events from the last checkpoint on. */
   constructor(
     log: EventLog["Service"],
     id: WebhookId,
     key: StreamKey,
     head: StreamHead,
-    events: ReadonlyArray<PlacedEvent>
+    { state, tail }: { readonly state: WebhookState; readonly tail: number }
   ) {
     this.log = log
     this.id = id
     this.key = key
     this.head = head
-    this.current = events.reduce((state, { event, payload }) => evolve(state, event, payload), initial)
-    this.tail = events.length
+    this.current = state
+    this.tail = tail
   }
 
   state(): WebhookState {
@@ -66,40 +92,52 @@ export class OpenWebhook {
 
   /** Writes an event if the rules accept it. Returns the refusal; undefined: it is written. */
   write(event: WebhookEvent): Effect.Effect<WebhookRefusal | undefined, StorageUnavailable> {
-    return this.append(() => ({ event }))
+    return this.append(ORIGIN, () => Effect.succeed({ event }))
   }
 
   /** Writes a checkpoint if the stream has grown long since the last one, so that a process opens it quickly. */
   keep(owner: string, until: number): Effect.Effect<unknown, StorageUnavailable> {
     if (this.tail < TAIL_EVENTS || this.current.secret === undefined) return Effect.void
-    return this.append((state, before) => ({
-      event: { _tag: "WebhookKept", owner, until, before },
-      state
-    }))
+    return this.append(ORIGIN, (state, before) =>
+      Effect.map(inTurns(contentOfState(state)), (content) => ({
+        event: { _tag: "WebhookKept", owner, until, before },
+        content: content!,
+        purges: true
+      }))
+    )
   }
 
-  /** Decides again after each conflict. `make` gets the version that the event will have. */
-  private append(
-    make: (state: WebhookState, version: number) => { readonly event: WebhookEvent; readonly state?: WebhookState }
+  /**
+   * Writes what `make` makes of the state and of the version that the event will have, and makes it again after each conflict. `make` returns
+   * undefined if there is nothing to do.
+   */
+  append(
+    origin: string,
+    make: (state: WebhookState, version: number) => Effect.Effect<Written | undefined>
   ): Effect.Effect<WebhookRefusal | undefined, StorageUnavailable> {
     return Effect.gen({ self: this }, function* () {
       while (true) {
-        const made = make(this.current, this.head.version + 1)
+        // Other work goes on while a content is made. If it writes, this is a conflict.
+        const { current, head } = this
+        const made = yield* make(current, head.version + 1)
+        if (made === undefined) return { _tag: "NothingToDo" } as const
         const now = yield* Clock.currentTimeMillis
-        const decided = decide(this.current, made.event, now)
+        const decided = decide(current, made.event, now)
         if (Result.isFailure(decided)) return decided.failure
-        const { event, payload } = toNewEvent(decided.success, made.state && contentOfState(made.state))
-        const placed = { event: place(this.key, this.head, event, ORIGIN, now), payload }
+        const payload = made.content && (yield* inTurns(payloadOf(made.content)))
+        const written = toNewEvent(decided.success, payload)
+        const placed = { event: place(this.key, head, written.event, origin, now), payload: written.payload }
+        const next = yield* inTurns(after(current, placed))
         const [result] = yield* this.log.append([
           {
             key: this.key,
-            expectedVersion: this.head.version,
+            expectedVersion: head.version,
             events: [placed],
-            ...(made.state && { purgeBefore: placed.event.version })
+            ...(made.purges === true && { purgeBefore: placed.event.version })
           }
         ])
         if (result?._tag === "Committed") {
-          this.take(placed)
+          this.take(placed, next)
           return undefined
         }
         yield* this.refresh()
@@ -107,14 +145,20 @@ export class OpenWebhook {
     })
   }
 
-  private take({ event, payload }: PlacedEvent): void {
+  /** `next`: the state after the event, if it is known. */
+  private take(placed: PlacedEvent, next?: WebhookState): void {
+    const { event } = placed
     // Two reads may run at a time and return the same events.
     if (event.version !== this.head.version + 1) return
-    this.current = evolve(this.current, event, payload)
+    this.current = next ?? allAtOnce(after(this.current, placed))
     this.head = advance(this.head, event)
     this.tail = event.checkpoint ? 0 : this.tail + 1
     if (event.type === "WebhookReplayed") this.isReplayed = true
   }
 }
+
+/** The state after an event. A checkpoint holds what the events before it gave, so its payload need not be read for that. */
+const after = (state: WebhookState, { event, payload }: PlacedEvent): Steps<WebhookState> =>
+  evolved(state, event, event.type === WEBHOOK_KEPT ? null : payload)
 
 const ORIGIN = "@webhooks"

@@ -1,9 +1,10 @@
 /** The rules of a webhook: one process delivers at a time, versions only rise, and a library that stopped waits for an operator. */
 import { HashMap, Option, Result } from "effect"
 import type { LibraryId } from "../Ids.ts"
+import { allAtOnce, mapped, STEP_ITEMS, type Steps } from "../Steps.ts"
 import { type StreamEvent, WEBHOOK_KEPT, WEBHOOK_REMOVED } from "../Stream.ts"
 import {
-  contentOf,
+  contentIn,
   fromStreamEvent,
   type Stop,
   type WebhookAdded,
@@ -40,13 +41,21 @@ export const initial: WebhookState = {
 }
 
 /** Throws when the event or its payload cannot be decoded. */
-export const evolve = (before: WebhookState, event: StreamEvent, payload: Uint8Array | null): WebhookState => {
+export const evolve = (before: WebhookState, event: StreamEvent, payload: Uint8Array | null): WebhookState =>
+  allAtOnce(evolved(before, event, payload))
+
+/** `evolve` in steps: a payload names every stream of a log. */
+export const evolved = function* (
+  before: WebhookState,
+  event: StreamEvent,
+  payload: Uint8Array | null
+): Steps<WebhookState> {
   const decoded = fromStreamEvent(event)
   const state = "owner" in decoded ? { ...before, claim: { owner: decoded.owner, until: decoded.until } } : before
   switch (decoded._tag) {
     case "WebhookAdded": {
       const added = { ...state, settings: decoded, createdAt: event.recordedAt }
-      return payload === null ? added : withContent(added, contentOf(payload))
+      return payload === null ? added : yield* withContent(added, yield* contentIn(payload))
     }
     case "WebhookClaimed":
       return state
@@ -71,41 +80,56 @@ export const evolve = (before: WebhookState, event: StreamEvent, payload: Uint8A
       return { ...state, positions, stops }
     }
     case WEBHOOK_KEPT:
-      return payload === null ? state : withContent(state, contentOf(payload))
+      return payload === null ? state : yield* withContent(state, yield* contentIn(payload))
     case WEBHOOK_REMOVED:
       return { ...initial, isRemoved: true }
   }
 }
 
-const withContent = (
+const withContent = function* (
   state: WebhookState,
   { advancedAt, createdAt, positions, secret, settings, stops }: WebhookContent
-): WebhookState => ({
-  ...state,
-  ...(settings !== undefined && { settings }),
-  ...(createdAt !== undefined && { createdAt }),
-  ...(advancedAt !== undefined && { advancedAt }),
-  secret,
-  positions: HashMap.fromIterable(positions),
-  stops: HashMap.fromIterable(stops)
-})
+): Steps<WebhookState> {
+  return {
+    ...state,
+    ...(settings !== undefined && { settings }),
+    ...(createdAt !== undefined && { createdAt }),
+    ...(advancedAt !== undefined && { advancedAt }),
+    secret,
+    positions: yield* mapOf(positions),
+    stops: yield* mapOf(stops)
+  }
+}
 
-/** The payload of a checkpoint of this state. */
-export const contentOfState = ({
+const mapOf = function* <K, V>(entries: ReadonlyArray<readonly [K, V]>): Steps<HashMap.HashMap<K, V>> {
+  const map = HashMap.beginMutation(HashMap.empty<K, V>())
+  let count = 0
+  for (const [key, value] of entries) {
+    HashMap.set(map, key, value)
+    count += 1
+    if (count % STEP_ITEMS === 0) yield
+  }
+  return HashMap.endMutation(map)
+}
+
+/** The content of a checkpoint of this state. */
+export const contentOfState = function* ({
   advancedAt,
   createdAt,
   positions,
   secret,
   settings,
   stops
-}: WebhookState): WebhookContent => ({
-  secret: secret ?? "",
-  createdAt,
-  ...(advancedAt !== undefined && { advancedAt }),
-  ...(settings !== undefined && { settings }),
-  positions: Array.from(positions),
-  stops: Array.from(stops)
-})
+}: WebhookState): Steps<WebhookContent> {
+  return {
+    secret: secret ?? "",
+    createdAt,
+    ...(advancedAt !== undefined && { advancedAt }),
+    ...(settings !== undefined && { settings }),
+    positions: yield* mapped(positions, (position) => position),
+    stops: yield* mapped(stops, (stop) => stop)
+  }
+}
 
 /** The stops that a replay ends. */
 export const replayedOf = (

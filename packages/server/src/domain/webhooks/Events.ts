@@ -7,6 +7,8 @@ import { Attribution, serverAdministration } from "../Administration.ts"
 import { blake2b256 } from "../Blake2b.ts"
 import { CHANGE_TYPES } from "../changes/ChangeMessage.ts"
 import { LibraryId } from "../Ids.ts"
+import { parsed, stringified } from "../JsonInSteps.ts"
+import { allAtOnce, chunksOf, type Steps } from "../Steps.ts"
 import { type NewEvent, type StreamEvent, type StreamKey, WEBHOOK_KEPT, WEBHOOK_REMOVED } from "../Stream.ts"
 
 /** 12 hexadecimal digits. */
@@ -117,23 +119,52 @@ export const WebhookContent = Schema.Struct({
 })
 export type WebhookContent = typeof WebhookContent.Type
 
-const decodeContent = Schema.decodeUnknownSync(Schema.fromJsonString(WebhookContent))
+const decodeAllElse = Schema.decodeUnknownSync(WebhookContent)
+const decodePositions = Schema.decodeUnknownSync(WebhookContent.fields.positions)
+const decodeStops = Schema.decodeUnknownSync(WebhookContent.fields.stops)
+
+/** The content of a payload, in steps: it names every stream of a log. Throws when the payload is no content. */
+export const contentIn = function* (payload: Uint8Array): Steps<WebhookContent> {
+  const { buffer, byteLength, byteOffset } = payload
+  const json = yield* parsed(Buffer.from(buffer, byteOffset, byteLength))
+  const lists: Partial<WebhookContent> = typeof json === "object" && json !== null ? json : {}
+  return {
+    ...decodeAllElse({ ...lists, positions: [], stops: [] }),
+    positions: yield* decodedList(lists.positions, decodePositions),
+    stops: yield* decodedList(lists.stops, decodeStops)
+  }
+}
+
+const decodedList = function* <A>(list: unknown, decode: (list: unknown) => ReadonlyArray<A>): Steps<ReadonlyArray<A>> {
+  // Only an array has chunks.
+  if (!Array.isArray(list)) return decode(list)
+  const all: Array<A> = []
+  for (const chunk of chunksOf(list)) {
+    all.push(...decode(chunk))
+    yield
+  }
+  return all
+}
 
 /** Throws when the payload is no content. */
-export const contentOf = (payload: Uint8Array): WebhookContent => decodeContent(Buffer.from(payload).toString())
+export const contentOf = (payload: Uint8Array): WebhookContent => allAtOnce(contentIn(payload))
+
+/** The payload that holds a content, in steps. */
+export const payloadOf = function* (content: WebhookContent): Steps<Uint8Array> {
+  return Buffer.from(yield* stringified(content))
+}
 
 const isCheckpoint = ({ _tag }: WebhookEvent): boolean =>
   _tag === "WebhookAdded" || _tag === WEBHOOK_KEPT || _tag === WEBHOOK_REMOVED
 
 const decodeEvent = Schema.decodeUnknownSync(WebhookEvent)
 
-/** The event and its payload as they are appended. Throws when a field is not valid. */
+/** The event as it is appended, with its payload. Throws when a field is not valid. */
 export const toNewEvent = (
   event: WebhookEvent,
-  content?: WebhookContent
+  payload: Uint8Array | null = null
 ): { readonly event: NewEvent; readonly payload: Uint8Array | null } => {
   const { _tag, ...data } = decodeEvent(event)
-  const payload = content === undefined ? null : Buffer.from(JSON.stringify(content))
   const payloadHash = payload === null ? "" : blake2b256(payload)
   return { event: { type: _tag, data, payloadHash, checkpoint: isCheckpoint(event) }, payload }
 }

@@ -1,9 +1,18 @@
 /** The rules of a webhook: given its events, an event is accepted or refused. */
 import { assert, describe, it } from "@effect/vitest"
 import { HashMap, Option } from "effect"
+import { allAtOnce, type Steps } from "../../../src/domain/Steps.ts"
 import { emptyHead, place, purgesBefore } from "../../../src/domain/Stream.ts"
-import { contentOfState, decide, evolve, initial, type WebhookState } from "../../../src/domain/webhooks/Decide.ts"
 import {
+  contentOfState,
+  decide,
+  evolve,
+  evolved,
+  initial,
+  type WebhookState
+} from "../../../src/domain/webhooks/Decide.ts"
+import {
+  payloadOf,
   toNewEvent,
   type WebhookContent,
   type WebhookEvent,
@@ -28,7 +37,7 @@ const stopped = (owner: string): WebhookEvent => ({
 })
 
 const apply = (state: WebhookState, event: WebhookEvent, payload?: WebhookContent): WebhookState => {
-  const { event: stored, payload: bytes } = toNewEvent(event, payload)
+  const { event: stored, payload: bytes } = toNewEvent(event, payload && allAtOnce(payloadOf(payload)))
   return evolve(state, place(key, emptyHead, stored, "test", 50), bytes)
 }
 
@@ -66,7 +75,7 @@ describe("a webhook", () => {
     const state = given(claimed("a", 60), advanced("a", 8))
     assert.strictEqual(state.advancedAt, 50)
     const kept: WebhookEvent = { _tag: "WebhookKept", owner: "a", until: 100, before: 3 }
-    assert.strictEqual(apply(initial, kept, contentOfState(state)).advancedAt, 50)
+    assert.strictEqual(apply(initial, kept, allAtOnce(contentOfState(state))).advancedAt, 50)
     const renewed: WebhookEvent = { _tag: "WebhookAdvanced", owner: "a", until: 100, positions: [] }
     assert.isUndefined(given(claimed("a", 60), renewed).advancedAt)
   })
@@ -93,10 +102,10 @@ describe("a webhook", () => {
   it("is the same after a checkpoint, of which the payloads before are purged", () => {
     const state = given(claimed("a", 60), advanced("a", 8), stopped("a"))
     const kept: WebhookEvent = { _tag: "WebhookKept", owner: "a", until: 100, before: 5 }
-    const stored = toNewEvent(kept, contentOfState(state))
+    const stored = toNewEvent(kept, allAtOnce(payloadOf(allAtOnce(contentOfState(state)))))
     const event = { ...place(key, emptyHead, stored.event, "test", 50), version: 5 }
     const after = evolve(initial, event, stored.payload)
-    assert.deepStrictEqual(contentOfState(after), contentOfState(state))
+    assert.deepStrictEqual(allAtOnce(contentOfState(after)), allAtOnce(contentOfState(state)))
     assert.strictEqual(after.settings?.url, "https://example.org/hook")
     assert.strictEqual(purgesBefore(event), 5)
     const removed = place(key, emptyHead, toNewEvent({ _tag: "WebhookRemoved" }).event, "test", 50)
@@ -110,7 +119,7 @@ describe("a webhook", () => {
     "https://example.org/#x",
     "https://a b/"
   ])("is not added with the URL %s", (url) =>
-    assert.throws(() => toNewEvent({ ...added, url } as WebhookEvent, content))
+    assert.throws(() => toNewEvent({ ...added, url } as WebhookEvent, allAtOnce(payloadOf(content))))
   )
 
   it("has a stream that no other stream is taken for", () => {
@@ -121,3 +130,22 @@ describe("a webhook", () => {
     assert.isUndefined(webhookOf({ ...key, libraryId: notes }))
   })
 })
+
+describe("a webhook of a log with many streams", () => {
+  it("is read, kept and read again in many steps, with the same state", () => {
+    const positions = Array.from({ length: 20_000 }, (_, i) => [`notes/${i}`, i] as const)
+    const made = inSteps(payloadOf({ ...content, positions }))
+    const { event, payload } = toNewEvent(added, made.value)
+    const read = inSteps(evolved(initial, place(key, emptyHead, event, "test", 50), payload))
+    const kept = inSteps(contentOfState(read.value))
+    for (const { steps } of [made, read, kept]) assert.isAbove(steps, 50)
+    assert.deepStrictEqual(new Map(kept.value.positions), new Map(positions))
+  })
+})
+
+const inSteps = <A>(work: Steps<A>): { readonly value: A; readonly steps: number } => {
+  for (let steps = 1; ; steps += 1) {
+    const { done, value } = work.next()
+    if (done === true) return { value, steps }
+  }
+}

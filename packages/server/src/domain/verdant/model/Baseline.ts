@@ -1,9 +1,9 @@
 /** A baseline: the state of an entity after its first operations, which it replaces. */
 import { Result } from "effect"
+import { parsed, stringified } from "../../JsonInSteps.ts"
 import { allAtOnce, type Steps } from "../../Steps.ts"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
-import { parsed, stringified } from "./JsonInSteps.ts"
 import { isOid, type Oid } from "./Oid.ts"
 import { isNone, type Malformed, malformed, type Operation } from "./Operation.ts"
 import { applyInPlace, copyOf, type Entity } from "./Patch.ts"

@@ -1,8 +1,8 @@
 /** Reading and writing JSON in steps gives what the engine gives, and no step is long. */
 import { assert, describe, it } from "@effect/vitest"
 import fc from "fast-check"
-import { allAtOnce } from "../../../../src/domain/Steps.ts"
-import { parsed, stringified } from "../../../../src/domain/verdant/model/JsonInSteps.ts"
+import { parsed, stringified } from "../../src/domain/JsonInSteps.ts"
+import { allAtOnce } from "../../src/domain/Steps.ts"
 
 /** Values of which a few hundred are longer than what is read at once. */
 const long = fc.array(

@@ -2,7 +2,7 @@
  * Reads and writes large JSON in steps, with the results of `JSON.parse` and `JSON.stringify`. An array or an object that is
  * long is read item by item; its items are parsed by the engine, many at once. Only one long string is a long step.
  */
-import { STEP_ITEMS, type Steps } from "../../Steps.ts"
+import { STEP_ITEMS, type Steps } from "./Steps.ts"
 
 /** Bytes that are parsed at once. */
 const CHUNK = 64 * 1024
