@@ -14,10 +14,13 @@ export class OwedSnapshots {
   /** The authors, and who waits for the snapshot of each. */
   private readonly authors = new Map<PublicKey, Set<() => void>>()
 
-  add(author: PublicKey): void {
+  /** Returns whether the author owed nothing before. */
+  add(author: PublicKey): boolean {
     const { authors } = this
-    if (!authors.has(author)) authors.set(author, new Set())
+    if (authors.has(author)) return false
+    authors.set(author, new Set())
     if (authors.size > MAX_AUTHORS) this.bring(authors.keys().next().value!)
+    return true
   }
 
   /** The author's snapshot was stored. */
@@ -53,5 +56,5 @@ export const owedMessage = (owedBy: PublicKey): Uint8Array => Buffer.from(JSON.s
 export const receiveOwed = (owed: OwedSnapshots, message: Uint8Array): void =>
   Option.match(decodeMessage(Buffer.from(message).toString()), {
     onNone: () => {},
-    onSome: ({ owedBy }) => owed.add(owedBy)
+    onSome: ({ owedBy }) => void owed.add(owedBy)
   })

@@ -1,9 +1,11 @@
 /** The frames that a Secsync client is sent, in order. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect, Exit, Fiber, Scope } from "effect"
+import { Array, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { connectRaw, type ServerFrame } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
+import * as MemoryEventLog from "../../../src/adapters/MemoryEventLog.ts"
+import { Signals } from "../../../src/ports/Signals.ts"
 import {
   ephemeralMessage,
   makeAuthor,
@@ -242,6 +244,23 @@ describe("a Secsync session", () => {
       )
       assert.deepStrictEqual((yield* connectRaw(options)).first["snapshot"], wire(next))
     })
+  )
+
+  it.live(
+    "tells other processes once that an author owes a snapshot, however many updates it sends under an old clock",
+    () =>
+      Effect.gen(function* () {
+        let told = 0
+        const signals = Layer.effect(
+          Signals,
+          Effect.map(Signals, (none) => ({ ...none, broadcast: () => Effect.sync(() => void (told += 1)) }))
+        ).pipe(Layer.provide(Signals.layerNone))
+        const server = yield* startMemoryServer({}, MemoryEventLog.layerMemory, signals)
+        const { author, client, docId, refSnapshotId } = yield* startDocument(server)
+        for (let i = 0; i < 10; i++) client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+        for (let i = 1; i < 10; i++) yield* client.next("update-save-failed")
+        assert.strictEqual(told, 1)
+      })
   )
 
   it.live("answers a burst in order and refuses the updates after a gap", () =>
