@@ -85,6 +85,7 @@ export const admitRequests = (
 
 const NOT_LISTED = "The server's list of origins (`serve --origin`) lacks the origin of this page, or this host.\n"
 
+/** Never with JSON: at a status below 500, a Verdant client that polls goes on only if it cannot read the answer. */
 const refuse = (response: ServerResponse, status: number, text = ""): void =>
   void response.writeHead(status, { connection: "close", "content-length": text.length }).end(text)
 
