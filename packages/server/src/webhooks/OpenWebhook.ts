@@ -38,7 +38,7 @@ const stateAfter = function* (events: ReadonlyArray<PlacedEvent>): Steps<Webhook
   return state
 }
 
-/** What is written if the rules accept it. */
+/** An event that is written if the rules accept it, and its payload. */
 export interface Written {
   readonly event: WebhookEvent
   /** The event's payload. */

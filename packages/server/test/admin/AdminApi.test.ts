@@ -458,9 +458,12 @@ describe("the API of operators", () => {
         "/libraries?limit=1e9",
         "/libraries?limit=-1",
         "/libraries?after=%00",
+        "/libraries/notes/documents?after=%00",
         `/libraries/${"x".repeat(390)}`
       ]
       for (const path of paths) assert.include([400, 404], yield* ask(path), path)
+      // Postgres could not even look for such a stream.
+      assert.strictEqual(yield* ask("/events?libraryId=notes&streamId=%00"), 400)
       assert.strictEqual(yield* ask("/libraries/unknown"), 404)
       assert.strictEqual(yield* ask("/libraries/unknown/documents/a/events"), 404)
       assert.strictEqual(yield* post("/libraries/unknown/suspend", "{}"), 404)
@@ -477,6 +480,8 @@ describe("the API of operators", () => {
       // A request that names nobody concerns nobody.
       assert.strictEqual(yield* post("/connections/disconnect", "{}"), 400)
       assert.strictEqual(yield* post("/libraries/notes/revoke", '{"whose":{}}'), 400)
+      for (const text of ["", "\u0000", "\ud800", "x".repeat(201)])
+        assert.strictEqual(yield* post("/revoke", JSON.stringify({ whose: { userId: text } })), 400, text.slice(0, 40))
     })
   )
 

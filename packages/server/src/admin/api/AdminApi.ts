@@ -13,7 +13,7 @@ import {
   OpenApi
 } from "effect/http-api"
 import { Reason } from "../../domain/Administration.ts"
-import { DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
+import { ClaimText, DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
 import { WebhookAdded, WebhookId, WebhookUrl } from "../../domain/webhooks/Events.ts"
 import {
@@ -54,8 +54,8 @@ export class Authorization extends HttpApiMiddleware.Service<
   requiredForClient: true
 }) {}
 
-/** A claim of tokens that a revocation names: `jti` or `sub`. */
-const Claim = Schema.NonEmptyString.check(Schema.isMaxLength(200))
+/** A claim of tokens that a revocation names: `jti` or `sub`. Postgres stores no text with a control character 0. */
+const Claim = UserId
 
 /** The reason, which stays in the event. The operator is the token's `sub`. */
 const Why = Schema.Struct({ reason: Schema.optionalKey(Reason) })
@@ -221,7 +221,7 @@ const server = HttpApiGroup.make("server")
       query: {
         /** A library, or `@server` for what holds for all of them. */
         libraryId: Schema.Union([LibraryId, Schema.Literal("@server")]),
-        streamId: Schema.optional(Schema.String),
+        streamId: Schema.optional(ClaimText),
         /** The last so many events, or those after a version of one stream. Default: the last 50. */
         last: Schema.optional(Integer.check(Schema.isBetween({ minimum: 0, maximum: 10_000 }))),
         after: Schema.optional(Version),

@@ -1,4 +1,4 @@
-/** What a client has sent before it left is handled, but not for longer than a server that stops waits. */
+/** The messages of a client who left are handled, but not for longer than a server that stops waits. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import { connectVerdant, registerReplica } from "#test-support/clients/RawVerdant"

@@ -251,9 +251,12 @@ describe("a Secsync session", () => {
     () =>
       Effect.gen(function* () {
         let told = 0
+        const count = () => {
+          told += 1
+        }
         const signals = Layer.effect(
           Signals,
-          Effect.map(Signals, (none) => ({ ...none, broadcast: () => Effect.sync(() => void (told += 1)) }))
+          Effect.map(Signals, (none) => ({ ...none, broadcast: () => Effect.sync(count) }))
         ).pipe(Layer.provide(Signals.layerNone))
         const server = yield* startMemoryServer({}, MemoryEventLog.layerMemory, signals)
         const { author, client, docId, refSnapshotId } = yield* startDocument(server)
