@@ -127,3 +127,25 @@ describe("a replica that acknowledges a newer operation of another one", () => {
     })
   )
 })
+
+describe("a replica that joins with a clock behind the others'", () => {
+  it.live("receives no watermark that its own changes may not have reached", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer({ verdant }))
+      const { connection, replica } = yield* join(library, "own", "realtime")
+      const written = replica.operation("item/x", initialize({ id: "x" }))
+      yield* write(connection, replica, written)
+      connection.send(replica.ack({ timestamp: replica.now() }))
+      yield* connection.next("global-ack", ({ timestamp }) => String(timestamp) > written.timestamp)
+
+      const answerTo = Effect.fnUntraced(function* (userId: string, ahead: number) {
+        const joining = makeReplica()
+        const member = yield* connectVerdant(library, yield* library.token({ userId, type: "passive-realtime" }))
+        member.send(joining.sync({ timestamp: joining.now(ahead), resyncAll: true }))
+        return yield* member.next("sync-resp")
+      })
+      assert.notProperty(yield* answerTo("behind", -60_000), "globalAckTimestamp")
+      assert.property(yield* answerTo("in time", 0), "globalAckTimestamp")
+    })
+  )
+})

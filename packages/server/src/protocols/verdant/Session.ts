@@ -540,7 +540,7 @@ class LibrarySession implements Session, Subscriber {
   ): void {
     const { client, room, services } = this
     const { progress } = room.local
-    const { ackedTimestamp, asOf, nonce } = answer
+    const { ackedTimestamp, asOf, nonce, watermark } = answer
     const now = services.now()
     this.requests.answered()
     if (answer.hasContent) {
@@ -552,8 +552,7 @@ class LibrarySession implements Session, Subscriber {
     client.send(
       Wire.syncResponse({
         ...answer.contents,
-        ...{ overwrite: isReset, ackedTimestamp, nonce },
-        watermark: state.watermark ?? undefined,
+        ...{ overwrite: isReset, ackedTimestamp, nonce, watermark },
         peerPresence: this.peerPresence
       })
     )

@@ -24,6 +24,11 @@ export interface SyncAnswer {
   readonly asOf: string
   /** The client will send nothing older; null: it promises nothing. */
   readonly promised: string | null
+  /**
+   * Undefined if the client may have changes from before it that it has not sent, as one that joins with a clock behind the
+   * others': with the watermark, it would merge them into its own data, and never send them.
+   */
+  readonly watermark: string | undefined
   /** The client acknowledges the answer with this. */
   readonly nonce: string | undefined
   /** Sent after the answer: the time that the client shall take for its last sync. */
@@ -67,10 +72,13 @@ export const syncAnswer = function* (
   const hasNeverSynced = command.since === null && isReset && contents.operations.length > 0
   const asOf = ackedTimestamp ?? command.timestamp
   const hasNonce = hasContent && (command.isPolling || !hasNeverSynced)
+  const promised = command.isPolling || isUntaken ? ackedTimestamp : command.timestamp
+  const { watermark } = state
   return {
     ...{ contents, isReset, hasContent, ackedTimestamp },
     asOf,
-    promised: command.isPolling || isUntaken ? ackedTimestamp : command.timestamp,
+    promised,
+    watermark: watermark !== null && promised !== null && watermark <= promised ? watermark : undefined,
     nonce: hasNonce ? nonceOf({ generation: state.generation, version: state.version, asOf, isReset }) : undefined,
     syncedAs: hasNeverSynced ? beforeAll({ sameVersionAs: command.timestamp as Timestamp }) : undefined,
     resetEnd: isReset ? ((yield* lastTimestampOfAll(state, command.userId)) ?? "") : undefined
