@@ -1,5 +1,5 @@
 /** Signals between processes as JSON texts, each within the size that the transport takes. */
-import { Option, Schema } from "effect"
+import { Option, Result, Schema } from "effect"
 import { LibraryId } from "../domain/Ids.ts"
 import type { StreamKey } from "../domain/Stream.ts"
 import type { Broadcast } from "../ports/Signals.ts"
@@ -16,15 +16,16 @@ const MAX_STREAM_ID = 400
 const Library = Schema.Union([LibraryId, Schema.Literal("@server").pipe(Schema.brand("LibraryId"))])
 const Key = Schema.Tuple([Library, Schema.String.check(Schema.isMaxLength(MAX_STREAM_ID))])
 
-const Message = Schema.fromJsonString(
-  Schema.Union([
-    Schema.Struct({ from: Schema.String, streams: Schema.Array(Key) }),
-    /** A part of a broadcast. The parts of one broadcast follow each other. */
-    Schema.Struct({ from: Schema.String, key: Key, part: Schema.String, isLast: Schema.Boolean })
-  ])
-)
+const Message = Schema.Union([
+  Schema.Struct({ from: Schema.String, streams: Schema.Array(Key) }),
+  /** A part of a broadcast. The parts of one broadcast follow each other. */
+  Schema.Struct({ from: Schema.String, key: Key, part: Schema.String, isLast: Schema.Boolean })
+])
 
-const decode = Schema.decodeUnknownOption(Message)
+const decodeMessage = Schema.decodeUnknownOption(Message)
+
+// A schema of the JSON text would start a fiber for each text.
+const parsed = (text: string): Option.Option<unknown> => Result.getSuccess(Result.try((): unknown => JSON.parse(text)))
 
 /** Announces grown streams in few texts. */
 export const announcements = (from: string, keys: Iterable<StreamKey>, maxBytes: number): Array<string> => {
@@ -69,7 +70,7 @@ export const makeReader = (own: string) => {
   const ownBeginning = `{"from":${JSON.stringify(own)},`
   return (text: string): ReadonlyArray<StreamKey> | Broadcast | undefined => {
     if (text.startsWith(ownBeginning)) return undefined
-    const message = Option.getOrUndefined(decode(text))
+    const message = Option.getOrUndefined(Option.flatMap(parsed(text), decodeMessage))
     if (message === undefined || message.from === own) return undefined
     if ("streams" in message) {
       return message.streams.map(([libraryId, streamId]) => ({ libraryId, streamId }))
