@@ -41,11 +41,33 @@ export const makeFaultyLog = (
   ): Effect.Effect<A, StorageUnavailable> => {
     const answer = <B>(effect: Effect.Effect<B, StorageUnavailable>) => {
       if (faults.isDead) return never
-      return fails() ? Effect.fail(new StorageUnavailable({ operation, cause: "the simulation made it fail" })) : effect
+      return fails() ? failed(operation) : effect
     }
     // If the second answer is lost, whatever was stored stays.
     const called = Effect.flatMap(effect, (result) => Effect.flatMap(wait, () => answer(Effect.succeed(result))))
     return Effect.flatMap(wait, () => answer(called))
+  }
+
+  /** A call that the log in memory answers at once: the fiber waits only once. */
+  const ask = <A>(
+    operation: string,
+    effect: Effect.Effect<A, StorageUnavailable>
+  ): Effect.Effect<A, StorageUnavailable> => {
+    return Effect.callback((resume) => {
+      const after = (happen: () => void) => time.after((random.next(1000) / 1000) * faults.latency, happen)
+      const answer = (succeed: () => void) => {
+        if (faults.isDead) resume(never)
+        else if (fails()) resume(failed(operation))
+        else succeed()
+      }
+      let cancel = after(() =>
+        answer(() => {
+          const result = Effect.runSyncExit(effect)
+          cancel = after(() => answer(() => resume(result)))
+        })
+      )
+      return Effect.sync(() => cancel())
+    })
   }
 
   const append: Log["append"] = (batch) => {
@@ -76,17 +98,20 @@ export const makeFaultyLog = (
       const dies = Effect.andThen(Deferred.await(faults.death), Effect.interrupt)
       return alive(log.exclusively(key, Effect.raceFirst(Effect.andThen(wait, use), dies)))
     },
-    heads: (keys) => call("read heads", log.heads(keys)),
-    read: (key, options) => call("read", read(key, options)),
-    tail: (key, options) => call("read a tail", log.tail(key, options)),
-    readKeyed: (key, after) => call("read by key", log.readKeyed(key, after)),
-    held: (key, before) => call("measure", log.held(key, before)),
-    streams: (options) => call("list streams", log.streams(options)),
-    use: (libraryId) => call("count payloads", log.use(libraryId)),
-    countStreams: (libraryId) => call("count streams", log.countStreams(libraryId)),
-    libraries: (options) => call("list libraries", log.libraries(options))
+    heads: (keys) => ask("read heads", log.heads(keys)),
+    read: (key, options) => ask("read", read(key, options)),
+    tail: (key, options) => ask("read a tail", log.tail(key, options)),
+    readKeyed: (key, after) => ask("read by key", log.readKeyed(key, after)),
+    held: (key, before) => ask("measure", log.held(key, before)),
+    streams: (options) => ask("list streams", log.streams(options)),
+    use: (libraryId) => ask("count payloads", log.use(libraryId)),
+    countStreams: (libraryId) => ask("count streams", log.countStreams(libraryId)),
+    libraries: (options) => ask("list libraries", log.libraries(options))
   })
 }
+
+const failed = (operation: string): Effect.Effect<never, StorageUnavailable> =>
+  Effect.fail(new StorageUnavailable({ operation, cause: "the simulation made it fail" }))
 
 /** The results that an append would have now. */
 const wouldBe = (log: Log, batch: ReadonlyArray<Append>): Effect.Effect<ReadonlyArray<Appended>, StorageUnavailable> =>

@@ -108,10 +108,10 @@ export class SecsyncDevice extends Device {
       active === undefined
         ? ""
         : `&knownSnapshotId=${active.publicData.snapshotId}&knownSnapshotUpdateClocks=${encodeURIComponent(JSON.stringify(Object.fromEntries(clocks)))}`
-    const target = parseTarget(`/${this.documentId}?sessionKey=token&mode=${isDelta ? "delta" : "complete"}${known}`)!
+    const url = `/${this.documentId}?sessionKey=token&mode=${isDelta ? "delta" : "complete"}${known}`
     return this.open((services, connection) =>
       Context.get(services, SecsyncSessions).open(connection, {
-        ...target,
+        ...parseTarget(url)!,
         documentId: this.documentId as DocumentId,
         grant: grantOf(this.name)
       })

@@ -239,6 +239,7 @@ export const simulate = ({ onTrace, sabotage, seed, script = scriptOf(seed, EVEN
 
   const seconds = Math.round(time.now() / 1000)
   // Ended processes close what they left open, so that nothing of this world stays in memory.
+  for (const device of devices) device.goOffline()
   for (const process of processes) process.die()
   Deferred.doneUnsafe(endOfWorld, Effect.void)
   time.runUntil(() => false, SETTLES_WITHIN)
