@@ -6,8 +6,10 @@ import { shrink } from "./shrink.ts"
 import { EVENTS, type Result, simulate } from "./simulate.ts"
 import { simulateAll } from "./simulateAll.ts"
 
-/** Worlds of one run: as many as take less than a minute of two cores. */
-const SEEDS = 150
+/** Worlds of one run. */
+const SEEDS = 1000
+/** Worlds of a longer history, in which more snapshots and compactions follow each other, and the length of their scripts. */
+const [LONG_SEEDS, LONG] = [25, 1000]
 /** The first of them. The same in each run, so that a change that breaks one is seen at once. */
 const FROM = Number(process.env["TEST_SEED"] ?? 1)
 /** Many times what they take, for a machine that is busy with other tests. */
@@ -16,25 +18,29 @@ const TIMEOUT = 1_200_000
 /** Worlds within which a sabotage must be found. */
 const SEEDS_OF_SABOTAGE = 12
 
+const holds = async (seeds: number, events: number): Promise<void> => {
+  let failed: Result | undefined
+  await simulateAll({ seeds, from: FROM, events, isTraced: false }, (result) => {
+    if (result.problems.length > 0) failed ??= result
+    return failed === undefined
+  })
+  if (failed === undefined) return
+  const { problems, seed } = failed
+  const shorter = shrink(scriptOf(seed, events), (script) => simulate({ seed, script }).problems.length > 0)
+  assert.fail(
+    `Seed ${seed} fails (pnpm simulate --seeds 1 --from ${seed} --events ${events}):\n${problems.join("\n")}\n` +
+      `${shorter.length} events are enough:\n${shorter.map((event) => JSON.stringify(event)).join("\n")}`
+  )
+}
+
 describe("a simulated world", () => {
   it(
     "loses, doubles and reorders nothing that was acknowledged, and all its devices end up equal",
-    async () => {
-      let failed: Result | undefined
-      await simulateAll({ seeds: SEEDS, from: FROM, events: EVENTS, isTraced: false }, (result) => {
-        if (result.problems.length > 0) failed ??= result
-        return failed === undefined
-      })
-      if (failed === undefined) return
-      const { problems, seed } = failed
-      const shorter = shrink(scriptOf(seed, EVENTS), (script) => simulate({ seed, script }).problems.length > 0)
-      assert.fail(
-        `Seed ${seed} fails (pnpm simulate --seeds 1 --from ${seed}):\n${problems.join("\n")}\n` +
-          `${shorter.length} events are enough:\n${shorter.map((event) => JSON.stringify(event)).join("\n")}`
-      )
-    },
+    () => holds(SEEDS, EVENTS),
     TIMEOUT
   )
+
+  it("does so for a long time", () => holds(LONG_SEEDS, LONG), TIMEOUT)
 
   it("is the same in two runs of one seed, frame by frame", () => {
     for (const seed of [1, 2]) {

@@ -1,7 +1,7 @@
 /**
  * Runs simulated worlds, a seed each, on a thread for each core, and stops at the first that fails.
  *
- *   pnpm simulate [--seeds 100] [--from 1] [--events 1000] [--sabotage KIND] [--trace]
+ *   pnpm simulate [--seeds 100] [--from 1] [--events 250] [--sabotage KIND] [--trace]
  *
  * A failing seed is printed with its problems and a shortened script. `--seeds 1 --from SEED --trace` prints every frame.
  */

@@ -20,8 +20,8 @@ import { SignalBus } from "./SignalBus.ts"
 import { VerdantDevice } from "./VerdantDevice.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 
-/** Events of a script, unless it is said otherwise. */
-export const EVENTS = 1000
+/** Acts and faults of a script, unless it is said otherwise. With the frames and signals of them, a world has 1,260 events. */
+export const EVENTS = 250
 
 /** How long after the last fault every device must hold the same, in milliseconds of the simulation. */
 const SETTLES_WITHIN = 120_000
