@@ -14,20 +14,21 @@ describe.each(["realtime", "pull"] as const)("presence (%s)", (transport) => {
       const library = libraryOn(yield* startServer())
       const clients = yield* openClients(["a", "b", "c"], { library, transport })
       const moodOf = (user: string) => `${user} is happy`
-      // An answer that was on its way brings the user's own earlier presence, and the store takes it in place of the new one.
+      // A poll's answer that was on its way brings the user's own earlier presence, and the store takes it in place of the new one.
       const shareAll = () => {
         for (const { store, user } of clients) {
           const { presence } = store.sync
           if (presence.self.presence?.mood !== moodOf(user)) presence.update({ mood: moodOf(user) })
         }
       }
+      shareAll()
       for (const client of clients) {
         const others = clients.filter((other) => other !== client)
         const presence = () => client.store.sync.presence.peers
         yield* until(
           `${client.user} knows of the others`,
           () => {
-            shareAll()
+            if (transport === "pull") shareAll()
             return others.every(({ user }) => presence()[user]?.presence?.mood === moodOf(user))
           },
           presence

@@ -6,9 +6,7 @@ export class OwnPresence {
   private readonly presence: Presence
   private readonly client: Client
   private readonly userId: string
-  private waiting: Present | undefined
-  /** How often the user's presence had been updated when this one came. */
-  private updatesBefore = 0
+  private waiting: { readonly present: Present; readonly arrival: number } | undefined
   /** A sync of the client will be answered, and none was: its peers must not act on its presence before it has the answer. */
   private isNew: boolean
 
@@ -20,11 +18,12 @@ export class OwnPresence {
   }
 
   /**
-   * The presence that waits, and that peers do not see yet. Requests of a polling client overtake each other, and its user has other
-   * devices: a newer presence than this one stays.
+   * The presence that waits, and that peers do not see yet; undefined if they see a newer one already: requests of a polling client
+   * overtake each other, and its user has other devices.
    */
   get held(): Present | undefined {
-    return this.presence.updatesOf(this.userId) === this.updatesBefore ? this.waiting : undefined
+    const { presence, userId, waiting } = this
+    return waiting !== undefined && waiting.arrival > presence.arrivalOf(userId) ? waiting.present : undefined
   }
 
   /** Whether a poll brings a sync: if not, its presence is seen at once. */
@@ -41,16 +40,15 @@ export class OwnPresence {
   update(own: Omit<Present, "userId">): void {
     const present = { userId: this.userId, ...own }
     if (!this.isNew) return this.presence.update(present)
-    this.waiting = present
-    this.updatesBefore = this.presence.updatesOf(this.userId)
+    this.waiting = { present, arrival: this.presence.arrived() }
   }
 
   /** From now on the client's peers see its user's presence. A user who has left brings none. */
   show(hasLeft: boolean): void {
-    const { held } = this
+    const { waiting } = this
     this.isNew = false
     this.waiting = undefined
-    if (held !== undefined && !hasLeft) this.presence.update(held)
+    if (waiting !== undefined && !hasLeft) this.presence.update(waiting.present, waiting.arrival)
   }
 
   leave(): void {

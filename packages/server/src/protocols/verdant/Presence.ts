@@ -27,8 +27,8 @@ export interface PresenceListener {
 
 interface Own {
   present: Present | undefined
-  /** The number of presences that the user's devices sent. */
-  updates: number
+  /** When `present` arrived: the number that `arrived` gave. */
+  arrival: number
   /** Ids of the user's open connections. */
   readonly connections: Set<string>
   /** A polling user counts as present until this time, milliseconds since 1970. */
@@ -82,6 +82,7 @@ export class Presence {
   private readonly services: PresenceServices
   private tell: ((message: Uint8Array) => void) | undefined
   private repeatedAt = 0
+  private arrivals = 0
 
   constructor(services: PresenceServices) {
     this.services = services
@@ -114,11 +115,18 @@ export class Presence {
     this.expire(userId, own)
   }
 
-  update(present: Present): void {
+  /** Counts a presence that has arrived: a newer one has a larger number. */
+  arrived(): number {
+    this.arrivals += 1
+    return this.arrivals
+  }
+
+  /** A presence that arrived before the user's present one, and waited, does not replace it. */
+  update(present: Present, arrival = this.arrived()): void {
     const own = this.own.get(present.userId)
-    if (own === undefined) return
+    if (own === undefined || arrival < own.arrival) return
     own.present = present
-    own.updates += 1
+    own.arrival = arrival
     if (own.isWaiting) return droppedForRate.add()
     const wait = own.passedOnAt + this.interval - this.services.now()
     if (wait <= 0) return this.passOn(own, present)
@@ -129,9 +137,9 @@ export class Presence {
     })
   }
 
-  /** How often a user's presence was updated in this process. */
-  updatesOf(userId: string): number {
-    return this.own.get(userId)?.updates ?? 0
+  /** When the presence arrived that a user has in this process; 0: it has none. */
+  arrivalOf(userId: string): number {
+    return this.own.get(userId)?.arrival ?? 0
   }
 
   /** All users who are present, also those of other processes. */
@@ -241,6 +249,6 @@ export class Presence {
 }
 
 const makeOwn = (): Own => ({
-  ...{ present: undefined, updates: 0, connections: new Set(), until: 0 },
+  ...{ present: undefined, arrival: 0, connections: new Set(), until: 0 },
   ...{ passedOnAt: Number.NEGATIVE_INFINITY, isWaiting: false }
 })

@@ -25,8 +25,8 @@ export interface SyncAnswer {
   /** The client will send nothing older; null: it promises nothing. */
   readonly promised: string | null
   /**
-   * Undefined if the client may have changes from before it that it has not sent, as one that joins with a clock behind the
-   * others': with the watermark, it would merge them into its own data, and never send them.
+   * Undefined if it is later than the acknowledged time: a client whose clock is behind the others' may have older changes that it
+   * has not sent. With the watermark, it would merge them into its own data, and never send them. It hears the next one.
    */
   readonly watermark: string | undefined
   /** The client acknowledges the answer with this. */
@@ -72,13 +72,12 @@ export const syncAnswer = function* (
   const hasNeverSynced = command.since === null && isReset && contents.operations.length > 0
   const asOf = ackedTimestamp ?? command.timestamp
   const hasNonce = hasContent && (command.isPolling || !hasNeverSynced)
-  const promised = command.isPolling || isUntaken ? ackedTimestamp : command.timestamp
   const { watermark } = state
   return {
     ...{ contents, isReset, hasContent, ackedTimestamp },
     asOf,
-    promised,
-    watermark: watermark !== null && promised !== null && watermark <= promised ? watermark : undefined,
+    promised: command.isPolling || isUntaken ? ackedTimestamp : command.timestamp,
+    watermark: watermark !== null && watermark <= asOf ? watermark : undefined,
     nonce: hasNonce ? nonceOf({ generation: state.generation, version: state.version, asOf, isReset }) : undefined,
     syncedAs: hasNeverSynced ? beforeAll({ sameVersionAs: command.timestamp as Timestamp }) : undefined,
     resetEnd: isReset ? ((yield* lastTimestampOfAll(state, command.userId)) ?? "") : undefined

@@ -39,3 +39,15 @@ it("a presence that waits does not replace a newer one, which came by a request 
   sync.show(false)
   assert.deepStrictEqual(seen(), ["happy"])
 })
+
+it("the newest of two presences that wait is seen, in whatever order their syncs are answered", () => {
+  for (const order of [
+    [0, 1],
+    [1, 0]
+  ]) {
+    const { poll, seen } = setup()
+    const syncs = [poll("calm", true), poll("happy", true)]
+    for (const index of order) syncs[index]!.show(false)
+    assert.deepStrictEqual(seen(), ["happy"])
+  }
+})
