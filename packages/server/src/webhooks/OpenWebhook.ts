@@ -34,7 +34,10 @@ export const openWebhook = Effect.fnUntraced(function* (log: EventLog["Service"]
 
 const stateAfter = function* (events: ReadonlyArray<PlacedEvent>): Steps<WebhookState> {
   let state = initial
-  for (const { event, payload } of events) state = yield* evolved(state, event, payload)
+  for (const { event, payload } of events) {
+    state = yield* evolved(state, event, payload)
+    yield
+  }
   return state
 }
 
@@ -99,17 +102,17 @@ export class OpenWebhook {
   keep(owner: string, until: number): Effect.Effect<unknown, StorageUnavailable> {
     if (this.tail < TAIL_EVENTS || this.current.secret === undefined) return Effect.void
     return this.append(ORIGIN, (state, before) =>
-      Effect.map(inTurns(contentOfState(state)), (content) => ({
-        event: { _tag: "WebhookKept", owner, until, before },
-        content: content!,
-        purges: true
-      }))
+      Effect.map(inTurns(contentOfState(state)), (content) => {
+        // Several libraries may stop at a time. The first one's checkpoint serves all.
+        if (this.tail < TAIL_EVENTS) return undefined
+        return { event: { _tag: "WebhookKept", owner, until, before }, content: content!, purges: true }
+      })
     )
   }
 
   /**
-   * Writes what `make` makes of the state and of the version that the event will have, and makes it again after each conflict. `make` returns
-   * undefined if there is nothing to do.
+   * Writes the event that `make` returns for the state and for the version that the event will have. Calls `make` again after each
+   * conflict. `make` returns undefined if there is nothing to do.
    */
   append(
     origin: string,

@@ -42,6 +42,23 @@ it.effect("after many records a process reads little, and the secret and the pos
   })
 )
 
+it.effect("libraries that stop at a time write one checkpoint together", () =>
+  Effect.gen(function* () {
+    const { id, key, log } = yield* start
+    const webhook = yield* openWebhook(log, id)
+    yield* webhook.write({ _tag: "WebhookClaimed", owner: "a", until: 100 })
+    for (let version = 1; version <= 500; version++) {
+      yield* webhook.write({ _tag: "WebhookAdvanced", owner: "a", until: 100, positions: [["notes/a", version]] })
+    }
+    yield* Effect.all(
+      Array.from({ length: 8 }, () => webhook.keep("a", 100)),
+      { concurrency: "unbounded" }
+    )
+    const kept = (yield* log.read(key, { after: 0 })).filter(({ event }) => event.type === "WebhookKept")
+    assert.lengthOf(kept, 1)
+  })
+)
+
 it.effect("two processes that write at the same time decide one after the other", () =>
   Effect.gen(function* () {
     const { id, log, verify } = yield* start
