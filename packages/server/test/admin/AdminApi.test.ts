@@ -464,6 +464,8 @@ describe("the API of operators", () => {
       for (const path of paths) assert.include([400, 404], yield* ask(path), path)
       // Postgres could not even look for such a stream.
       assert.strictEqual(yield* ask("/events?libraryId=notes&streamId=%00"), 400)
+      const longest = encodeURIComponent("😀".repeat(200))
+      assert.notStrictEqual(yield* ask(`/events?libraryId=notes&streamId=${longest}`), 400)
       assert.strictEqual(yield* ask("/libraries/unknown"), 404)
       assert.strictEqual(yield* ask("/libraries/unknown/documents/a/events"), 404)
       assert.strictEqual(yield* post("/libraries/unknown/suspend", "{}"), 404)

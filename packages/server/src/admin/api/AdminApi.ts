@@ -13,7 +13,7 @@ import {
   OpenApi
 } from "effect/http-api"
 import { Reason } from "../../domain/Administration.ts"
-import { ClaimText, DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
+import { DocumentId, LibraryId, UserId } from "../../domain/Ids.ts"
 import { ReplicaId } from "../../domain/verdant/Events.ts"
 import { WebhookAdded, WebhookId, WebhookUrl } from "../../domain/webhooks/Events.ts"
 import {
@@ -56,6 +56,9 @@ export class Authorization extends HttpApiMiddleware.Service<
 
 /** A claim of tokens that a revocation names: `jti` or `sub`. Postgres stores no text with a control character 0. */
 const Claim = UserId
+
+/** A document's id, or the name of a stream of the server's own, such as `@verdant`. */
+const StreamId = Schema.String.check(Schema.isPattern(/^[^\p{Cc}\p{Cs}]{1,200}$/u))
 
 /** The reason, which stays in the event. The operator is the token's `sub`. */
 const Why = Schema.Struct({ reason: Schema.optionalKey(Reason) })
@@ -221,7 +224,7 @@ const server = HttpApiGroup.make("server")
       query: {
         /** A library, or `@server` for what holds for all of them. */
         libraryId: Schema.Union([LibraryId, Schema.Literal("@server")]),
-        streamId: Schema.optional(ClaimText),
+        streamId: Schema.optional(StreamId),
         /** The last so many events, or those after a version of one stream. Default: the last 50. */
         last: Schema.optional(Integer.check(Schema.isBetween({ minimum: 0, maximum: 10_000 }))),
         after: Schema.optional(Version),

@@ -1,5 +1,5 @@
 /**
- * The server's side of `AdminApi`, as routes for `SyncServer`. Each handler calls the same function as the command of the same
+ * The server's side of `AdminApi`, as routes for `SyncServer`, from the handlers of each group. A handler calls the same function as the command of the same
  * name, so that an operator may do neither more nor less than with `sync-admin` on the database.
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
