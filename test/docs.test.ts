@@ -29,7 +29,7 @@ const anchorsOf = (page: string): ReadonlyArray<string> =>
 /** The folders of a folder, without those that git ignores and those that begin with a dot. */
 const foldersIn = (folder: string): ReadonlyArray<string> =>
   readdirSync(join(root, folder), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && !/^\.|^(node_modules|coverage|data)$/.test(entry.name))
+    .filter((entry) => entry.isDirectory() && !/^\.|^(node_modules|coverage|data|dist)$/.test(entry.name))
     .map(({ name }) => name)
 
 const layers = foldersIn("packages/server/src")

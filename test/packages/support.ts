@@ -25,7 +25,10 @@ export const run = async (
   }
 }
 
-/** The environment without the settings that pnpm and Vitest give their scripts: npm and pnpm would obey them. A CI's programs write in colour, unless they are asked not to. */
+/**
+ * The environment without the settings that pnpm and Vitest give their scripts: npm and pnpm would obey them. Where `CI` is set,
+ * some programs write in colour unless they are asked not to.
+ */
 const cleanEnv = (node: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !SCRIPT_SETTINGS.test(name))),
   PATH: `${node}${delimiter}${process.env["PATH"]}`,

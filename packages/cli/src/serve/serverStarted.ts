@@ -1,4 +1,4 @@
-/** The words about a server that has started, and the command that hears of it. */
+/** A server's report that it has started: the text for people, and the line of the log. */
 
 export interface StartReport {
   /** Prints a text for people. */

@@ -3,7 +3,7 @@
 /** Parameters that are read. Clients send four, and apps may add theirs to the address of a server. */
 export const MAX_PARAMETERS = 64
 
-/** Parses a query, with or without its question mark. Parameters behind the first 64 are not there. */
+/** Parses a query, with or without its question mark. Leaves out all parameters after the first 64. */
 export const parseQuery = (query: string): URLSearchParams => {
   let end = -1
   for (let count = 0; count < MAX_PARAMETERS; count += 1) {

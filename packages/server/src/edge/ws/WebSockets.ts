@@ -366,7 +366,7 @@ export const makeWebSockets = Effect.fnUntraced(function* (
     // The fibers of a client end once it has closed its side and all its frames are handled.
     yield* withPatience(FiberSet.awaitEmpty(fibers), SHUTDOWN_TIMEOUT)
     for (const client of clients.values()) client.terminate(Metrics.CLOSE_REASONS.shuttingDown)
-    // Nothing runs from here on: to end the fibers alone would begin with the messages that clients who left have waiting.
+    // Nothing runs from here on. If the fibers alone ended, messages of clients who left would be handled next.
     yield* Scope.close(running, Exit.void)
   })
 
