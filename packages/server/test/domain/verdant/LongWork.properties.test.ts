@@ -17,6 +17,7 @@ import { mergeableIn } from "../../../src/domain/verdant/Mergeable.ts"
 import { prepareMergeSlice } from "../../../src/domain/verdant/Merging.ts"
 import { onlyUser } from "../../../src/domain/verdant/model/Authz.ts"
 import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
+import { isBoundedJson } from "../../../src/domain/verdant/model/BoundedJson.ts"
 import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
 import { storedBaseline } from "../../../src/domain/verdant/model/PayloadCodec.ts"
 import type { OwnedOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
@@ -41,7 +42,11 @@ describe("a merge in steps", () => {
   const item = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constantFrom(null, "x", `${longText}1`))
   const index = fc.integer({ min: 0, max: 320 })
   const data = fc.oneof(
-    fc.record({ op: fc.constant("set"), name: field, value: fc.jsonValue({ maxDepth: 1 }) }),
+    fc.record({
+      op: fc.constant("set"),
+      name: field,
+      value: fc.jsonValue({ maxDepth: 1 }).filter((value) => isBoundedJson(value))
+    }),
     fc.record({ op: fc.constant("remove"), name: field }),
     fc.record({ op: fc.constantFrom("list-push", "list-add", "list-remove"), value: item }),
     fc.record({ op: fc.constantFrom("list-set", "list-insert"), index, value: item }),
