@@ -81,7 +81,7 @@ describe("a library that grows until it has reached its quota, in a heap that ha
 })
 
 describe("a server whose memory is nearly full", () => {
-  it.live("refuses further clients, and goes on to store what the connected ones write", () =>
+  it.live("refuses further clients, and goes on to store what nearly all of the connected ones write", () =>
     Effect.gen(function* () {
       const server = yield* spawnServer(yield* freshStorage, { program: [`--max-old-space-size=${HEAP}`, syncAdmin] })
       const filled: Array<{ readonly connection: RawVerdant; readonly replica: Replica }> = []
@@ -92,9 +92,17 @@ describe("a server whose memory is nearly full", () => {
         else filled.push(library)
       }
       assert.isTrue(isRefused, `${filled.length} libraries`)
+      const closed: Array<number> = []
       for (const { connection, replica } of filled) {
-        yield* write(connection, replica.op(replica.operation("item/last", initialize({ id: "last" }))))
+        const written = write(connection, replica.op(replica.operation("item/last", initialize({ id: "last" }))))
+        yield* Effect.raceFirst(
+          Effect.asVoid(written),
+          Effect.map(connection.closed, ({ code }) => void closed.push(code))
+        )
       }
+      // The last library that found room may have left too little for all. The largest ones give way then.
+      for (const code of closed) assert.strictEqual(code, 1013)
+      assert.isBelow(closed.length, filled.length / 10)
     })
   )
 
