@@ -104,7 +104,7 @@ export const placedEventsOf = (
     let bytes = 0
     for (const { payload } of rows) bytes += payload?.length ?? 0
     if (bytes <= AT_ONCE) return Effect.succeed(rows.map((row) => placedEventOf(codec, key, row, leavePacked)))
-    return Effect.map(inTurns(placedInSteps(codec, key, rows, leavePacked)), (events) => events!)
+    return inTurns(placedInSteps(codec, key, rows, leavePacked))
   })
 
 /** Throws `LogDamaged` when the row cannot be decoded. */

@@ -29,7 +29,7 @@ export const openWebhook = Effect.fnUntraced(function* (log: EventLog["Service"]
   const key = webhookStream(id)
   const { events, head } = yield* log.tail(key)
   const state = yield* inTurns(stateAfter(events))
-  return new OpenWebhook(log, id, key, head, { state: state!, tail: events.length })
+  return new OpenWebhook(log, id, key, head, { state, tail: events.length })
 })
 
 const stateAfter = function* (events: ReadonlyArray<PlacedEvent>): Steps<WebhookState> {
@@ -105,7 +105,7 @@ export class OpenWebhook {
       Effect.map(inTurns(contentOfState(state)), (content) => {
         // Several libraries may stop at a time. The first one's checkpoint serves all.
         if (this.tail < TAIL_EVENTS) return undefined
-        return { event: { _tag: "WebhookKept", owner, until, before }, content: content!, purges: true }
+        return { event: { _tag: "WebhookKept", owner, until, before }, content, purges: true }
       })
     )
   }
