@@ -24,10 +24,21 @@ const GROWING = 3
 const SMALL_HEAP = 128
 const MAX_OBJECTS = 60_000
 
+/** Lists whose parsed values take twenty times the memory of their JSON, of which each message brings one. */
+const SMALL_PIECES = 330_000
+const MAX_LISTS = 40
+
 const objectsOf = (replica: Replica, from = 0) =>
   replica.op(...Array.from({ length: OBJECTS }, (_, i) => replica.operation(`item/${from + i}`, initialize({}))))
 
-/** Connects to a library, by default one of its own. Dies when the server refuses the connection. */
+/** Dies when the connection is closed. */
+const whileOpen = <A>({ closed }: RawVerdant, effect: Effect.Effect<A>): Effect.Effect<A> =>
+  Effect.raceFirst(
+    effect,
+    Effect.flatMap(closed, ({ code }) => Effect.die(new Error(`The server closed the connection with ${code}`)))
+  )
+
+/** Connects to a library, by default one of its own. Dies when the server refuses or closes the connection. */
 const joinLibrary = Effect.fnUntraced(function* (
   server: { readonly url: string },
   library: Library = libraryOn(server)
@@ -35,7 +46,7 @@ const joinLibrary = Effect.fnUntraced(function* (
   const connection = yield* connectVerdant(library, yield* library.token({ userId: "somebody" }))
   const replica = makeReplica()
   connection.send(replica.sync({ resyncAll: true }))
-  yield* connection.next("sync-resp")
+  yield* whileOpen(connection, connection.next("sync-resp"))
   return { connection, replica }
 })
 
@@ -76,6 +87,32 @@ describe("a library that grows until it has reached its quota, in a heap that ha
       }
       assert.isTrue(isFull())
       assert.isTrue(connection.isOpen())
+    })
+  )
+})
+
+describe("a library of very many small values", () => {
+  it.live("reaches its quota before it fills the heap, and opens again after a restart", () =>
+    Effect.gen(function* () {
+      const storage = yield* freshStorage
+      const options = { program: [`--max-old-space-size=${SHARED_HEAP}`, syncAdmin] }
+      const list = initialize(Array.from({ length: SMALL_PIECES }, () => ({})))
+      const id = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const server = yield* spawnServer(storage, options)
+          const library = libraryOn(server)
+          const { connection, replica } = yield* joinLibrary(server, library)
+          const isFull = () => connection.messages.some(({ type }) => type === "forbidden")
+          for (let at = 0; !isFull() && at < MAX_LISTS; at++) {
+            connection.send(replica.op(replica.operation(`item/${at}`, list)))
+            yield* whileOpen(connection, connection.settled)
+          }
+          assert.isTrue(isFull())
+          return library.id
+        })
+      )
+      const server = yield* spawnServer(storage, options)
+      yield* joinLibrary(server, libraryOn(server, id))
     })
   )
 })

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { VERDANT } from "@sealog/server/domain/verdant/Events"
 import { fold } from "@sealog/server/domain/verdant/Evolve"
+import { patchOf } from "@sealog/server/domain/verdant/model/Operation"
 import { newestFirst } from "@sealog/server/domain/verdant/UnfoldedBatches"
 import { EventLog } from "@sealog/server/ports/EventLog"
 import { Effect, type Scope } from "effect"
@@ -119,9 +120,9 @@ export const shardOf = (database: string, { id }: Library): Effect.Effect<Requir
     // Operations of one event are numbered consecutively, and compacted ones leave gaps.
     const firstOrder = (version: number) => version * 1000
     const operations = [...newestFirst(state.batches)].reverse().flatMap(({ operations, replicaId, version }) =>
-      operations.map(({ oid, patch, timestamp, authz = null }, i) => ({
-        ...{ oid, timestamp, replicaId, authz },
-        data: patch,
+      operations.map(({ authz = null, ...operation }, i) => ({
+        ...{ oid: operation.oid, timestamp: operation.timestamp, replicaId, authz },
+        data: patchOf(operation),
         serverOrder: firstOrder(version) + i
       }))
     )

@@ -57,7 +57,7 @@ const refusedOf = (entity: Entity, added: ReadonlyArray<OwnedOperation>): Readon
   const kept: Array<OwnedOperation> = []
   let size = isLate ? sizeWithout(entity) : sizeOf(entity)
   for (const operation of all) {
-    if (opensTooManyHoles(size, operation.patch) && (isAdded?.has(operation) ?? true)) tooFar.add(operation)
+    if (opensTooManyHoles(size, operation.outline) && (isAdded?.has(operation) ?? true)) tooFar.add(operation)
     else {
       kept.push(operation)
       size = grown(size, operation)
@@ -68,8 +68,8 @@ const refusedOf = (entity: Entity, added: ReadonlyArray<OwnedOperation>): Readon
   return added.filter(
     (operation) =>
       tooFar.has(operation) ||
-      (isFull && !onlyTakesAway(operation.patch)) ||
-      (isBusy && takesTimeOfItems(operation.patch))
+      (isFull && !onlyTakesAway(operation.outline)) ||
+      (isBusy && takesTimeOfItems(operation.outline))
   )
 }
 

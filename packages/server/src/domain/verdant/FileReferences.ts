@@ -33,7 +33,7 @@ export type FileReferences = HashMap.HashMap<string, References>
 
 interface Item {
   readonly text: string
-  readonly patch?: Patch
+  readonly patch?: Patch | undefined
   readonly owner: string | null
 }
 

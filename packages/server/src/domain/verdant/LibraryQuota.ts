@@ -68,7 +68,7 @@ export const deletionsIn = (
   { entities }: LibraryState,
   operations: ReadonlyArray<OwnedOperation>
 ): ReadonlyArray<OwnedOperation> =>
-  operations.filter(({ oid, patch }) => onlyTakesAway(patch) && HashMap.has(entities, oid))
+  operations.filter(({ oid, outline }) => onlyTakesAway(outline) && HashMap.has(entities, oid))
 
 /** Whether a replica that the library does not remember may join. */
 export const hasRoomForReplica = ({ replicas }: LibraryState, quota: Quota): boolean => replicas.size < quota.replicas

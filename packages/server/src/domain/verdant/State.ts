@@ -184,7 +184,7 @@ export const documentOwner = (state: LibraryState, oid: Oid): string | null | un
 const owners = new WeakMap<Entity, string | null | undefined>()
 
 const ownerOfRoot = ({ baseline, operations }: Entity): string | null | undefined => {
-  const initialize = operations.findLast(({ patch }) => patch.op === "initialize")
+  const initialize = operations.findLast(({ outline }) => outline.op === "initialize")
   return initialize === undefined ? baseline?.owner : initialize.owner
 }
 

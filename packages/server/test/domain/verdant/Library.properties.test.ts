@@ -18,7 +18,7 @@ import { decide } from "../../../src/domain/verdant/Decide.ts"
 import type { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { evolve, fold } from "../../../src/domain/verdant/Evolve.ts"
 import { isUpToDate, missed, missedBaselines } from "../../../src/domain/verdant/Missed.ts"
-import { decodeOperation } from "../../../src/domain/verdant/model/Operation.ts"
+import { decodeOperation, patchOf } from "../../../src/domain/verdant/model/Operation.ts"
 import { applyPatch } from "../../../src/domain/verdant/model/Patch.ts"
 import type { OwnedOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
 import { initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
@@ -183,7 +183,7 @@ class Client {
       if (operation.timestamp >= watermark) break
       const baseline = this.baselines.get(operation.oid)
       if (baseline === undefined || operation.timestamp > baseline.timestamp) {
-        const value = applyPatch(baseline?.value, operation.patch)
+        const value = applyPatch(baseline?.value, patchOf(operation))
         if (value === undefined || value === null) this.baselines.delete(operation.oid)
         else this.baselines.set(operation.oid, { value, timestamp: operation.timestamp })
       }
@@ -193,7 +193,9 @@ class Client {
 
   values(): Values {
     const values = new Map<string, unknown>(Array.from(this.baselines, ([oid, { value }]) => [oid, value]))
-    for (const { oid, patch } of this.sorted()) values.set(oid, applyPatch(values.get(oid), patch))
+    for (const operation of this.sorted()) {
+      values.set(operation.oid, applyPatch(values.get(operation.oid), patchOf(operation)))
+    }
     for (const [oid, value] of values) if (value === undefined || value === null) values.delete(oid)
     return values
   }

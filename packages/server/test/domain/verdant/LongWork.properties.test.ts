@@ -37,9 +37,13 @@ const baselineOf = (snapshot: unknown, tick: number, authz?: string) =>
 describe("a merge in steps", () => {
   const longText = "long ".repeat(200)
   const longObject = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, `${longText}${i}`]))
+  const smallPieces = Array.from({ length: 30_000 }, (_, i) => [i % 10])
   const longList = Array.from({ length: 300 }, (_, i) => (i % 3 === 0 ? i : `${longText}${i}`))
   const field = fc.constantFrom("k0", "k7", "new", "7", "__proto__")
-  const item = fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constantFrom(null, "x", `${longText}1`))
+  const item = fc.oneof(
+    fc.integer({ min: 0, max: 300 }),
+    fc.constantFrom(null, "x", `${longText}1`, smallPieces.slice(0, 100))
+  )
   const index = fc.integer({ min: 0, max: 320 })
   const data = fc.oneof(
     fc.record({
@@ -54,7 +58,10 @@ describe("a merge in steps", () => {
     fc.record({ op: fc.constant("list-move-by-index"), from: index, to: index }),
     fc.record({ op: fc.constant("touch") }),
     { weight: 1, arbitrary: fc.record({ op: fc.constant("delete") }) },
-    { weight: 1, arbitrary: fc.record({ op: fc.constant("initialize"), value: fc.constantFrom({}, [], longObject) }) }
+    {
+      weight: 1,
+      arbitrary: fc.record({ op: fc.constant("initialize"), value: fc.constantFrom({}, [], longObject, smallPieces) })
+    }
   )
   const before = fc.option(fc.constantFrom(longObject, longList, {}, []), { nil: undefined })
   const authz = fc.constantFrom(undefined, onlyUser("ada"))

@@ -5,6 +5,7 @@ import * as fc from "fast-check"
 import { noQuota } from "../../../src/domain/Quota.ts"
 import type { ChangeDocument } from "../../../src/domain/verdant/Commands.ts"
 import { changeProblem, type DocumentChange } from "../../../src/domain/verdant/DocumentChange.ts"
+import { patchOf } from "../../../src/domain/verdant/model/Operation.ts"
 import { decodeItems } from "../../../src/domain/verdant/model/PayloadCodec.ts"
 import { SERVER_REPLICA } from "../../../src/domain/verdant/ServerWrites.ts"
 import { documentOwner } from "../../../src/domain/verdant/State.ts"
@@ -23,7 +24,11 @@ const library = () => {
   const view = (id: string) => Result.getOrThrow(documentSnapshot(rest.state(), "notes", id))
   /** The operations of the newest event. */
   const written = () =>
-    decodeItems(stored().at(-1)!.payload!).operations.map(({ oid, patch, timestamp }) => ({ oid, patch, timestamp }))
+    decodeItems(stored().at(-1)!.payload!).operations.map((operation) => ({
+      oid: operation.oid,
+      patch: patchOf(operation),
+      timestamp: operation.timestamp
+    }))
   return { ...rest, stored, view, written }
 }
 

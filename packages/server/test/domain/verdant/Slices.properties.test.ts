@@ -13,10 +13,19 @@ import type { Patch } from "../../../src/domain/verdant/model/Patch.ts"
 import type { LibraryState } from "../../../src/domain/verdant/State.ts"
 import { given, KEY, NOW, stamp, sync, write } from "./decisions.ts"
 
-const value = fc.constantFrom<Array<unknown>>(0, 1, "a", null, { "@@type": "ref", id: "items/1:a" })
+/** Takes so much more memory than its text that an operation holds only the text. */
+const smallPieces = Array.from({ length: 60 }, () => ({}))
+const value = fc.constantFrom<Array<unknown>>(0, 1, "a", null, { "@@type": "ref", id: "items/1:a" }, smallPieces)
 const index = fc.integer({ min: -3, max: 8 })
 const patch: fc.Arbitrary<Patch> = fc.oneof(
-  { weight: 1, arbitrary: fc.constantFrom<Array<Patch>>({ op: "delete" }, { op: "initialize", value: [1, 2] }) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<Array<Patch>>(
+      { op: "delete" },
+      { op: "initialize", value: [1, 2] },
+      { op: "initialize", value: smallPieces }
+    )
+  },
   {
     weight: 8,
     arbitrary: fc.oneof(

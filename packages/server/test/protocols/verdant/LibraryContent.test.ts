@@ -4,6 +4,7 @@ import { HashMap } from "effect"
 import { allAtOnce } from "../../../src/domain/Steps.ts"
 import { ReplicaId } from "../../../src/domain/verdant/Events.ts"
 import { Oid } from "../../../src/domain/verdant/model/Oid.ts"
+import { outlineOf } from "../../../src/domain/verdant/model/PatchOutline.ts"
 import type { StoredOperation } from "../../../src/domain/verdant/model/StoredItems.ts"
 import { Timestamp } from "../../../src/domain/verdant/model/Timestamp.ts"
 import type { LibraryState } from "../../../src/domain/verdant/State.ts"
@@ -22,6 +23,7 @@ const operation = (id: number, owner: string | null): StoredOperation => {
     oid,
     timestamp,
     patch,
+    outline: outlineOf(patch),
     authz: undefined,
     owner,
     version: 1,

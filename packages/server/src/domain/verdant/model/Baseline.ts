@@ -5,8 +5,8 @@ import { allAtOnce, type Steps } from "../../Steps.ts"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
 import { isOid, type Oid } from "./Oid.ts"
-import { isNone, type Malformed, malformed, type Operation } from "./Operation.ts"
-import { applyInPlace, copyOf, type Entity } from "./Patch.ts"
+import { isNone, type Malformed, malformed, type Operation, patchOf } from "./Operation.ts"
+import { applyInPlace, copyOf, type Entity, type Patch } from "./Patch.ts"
 import { isTimestamp, type Timestamp } from "./Timestamp.ts"
 
 export interface Baseline {
@@ -74,8 +74,8 @@ const applied = function* (
   let authz = baseline?.authz
   let last: { readonly oid: Oid; readonly timestamp: Timestamp } | undefined = baseline
   for (const operation of effective(baseline, operations)) {
-    snapshot = applyInPlace(snapshot, operation.patch)
-    if (operation.patch.op === "initialize") authz = operation.authz
+    snapshot = applyInPlace(snapshot, yield* patchInSteps(operation))
+    if (operation.outline.op === "initialize") authz = operation.authz
     last = operation
     yield
   }
@@ -83,12 +83,21 @@ const applied = function* (
   return last === baseline ? baseline : { oid: last.oid, timestamp: last.timestamp, authz, snapshot }
 }
 
+/** Characters of an operation above which it is read in steps. */
+const LONG = 64 * 1024
+
+const patchInSteps = function* (operation: Operation): Steps<Patch> {
+  if (operation.patch !== undefined || operation.text.length <= LONG) return patchOf(operation)
+  const { data } = (yield* parsed(Buffer.from(operation.text))) as { readonly data: Patch }
+  return data
+}
+
 /** The operations that have an effect: those before the last one that replaces the entity have none. */
 const effective = (
   baseline: { readonly timestamp: string } | undefined,
   operations: ReadonlyArray<Operation>
 ): ReadonlyArray<Operation> => {
-  const start = operations.findLastIndex(({ patch: { op } }) => op === "initialize" || op === "delete")
+  const start = operations.findLastIndex(({ outline: { op } }) => op === "initialize" || op === "delete")
   const rest = start > 0 ? operations.slice(start) : operations
   return baseline === undefined ? rest : rest.filter(({ timestamp }) => timestamp > baseline.timestamp)
 }
@@ -98,7 +107,7 @@ export const compacted = function* (
   stored: { readonly text: string; readonly timestamp: string } | undefined,
   operations: ReadonlyArray<Operation>
 ): Steps<Baseline | undefined> {
-  const first = effective(stored, operations)[0]?.patch.op
+  const first = effective(stored, operations)[0]?.outline.op
   const isReplaced = first === "initialize" || first === "delete"
   const baseline =
     stored === undefined || isReplaced ? undefined : ((yield* parsed(Buffer.from(stored.text))) as Content)

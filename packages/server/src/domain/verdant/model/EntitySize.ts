@@ -3,7 +3,8 @@
  * steps for each operation: `grown` never looks at the entity itself.
  */
 import type { Operation } from "./Operation.ts"
-import { isRef, itemIndex, MAX_HOLES, type Patch } from "./Patch.ts"
+import { MAX_HOLES } from "./Patch.ts"
+import type { PatchOutline } from "./PatchOutline.ts"
 
 export interface EntitySize {
   /** Characters of the entity's baseline. */
@@ -46,22 +47,27 @@ export const withLength = (size: EntitySize, length: number): EntitySize => ({
   ...{ items: size.items, filled: size.filled, work: size.work }
 })
 
-/** Applying an operation at all. */
-const WORK = 100
+/** Applying an operation at all, and reading a character of one that does not hold its patch. */
+const [WORK, WORK_PER_READ_CHARACTER] = [100, 10] as const
 /** Moving an item of a list, comparing it with a primitive value, and with a reference. */
 const WORK_PER_MOVED_ITEM = 0.5
 const WORK_PER_COMPARED_ITEM = 10
 const WORK_PER_COMPARED_REFERENCE = 40
 
 /** The size after an operation that is later than all others. */
-export const grown = (size: EntitySize, { patch, text }: Pick<Operation, "patch" | "text">): EntitySize => {
+export const grown = (size: EntitySize, operation: Operation): EntitySize => {
+  const after = sizeAfter(size, operation)
+  if (operation.patch !== undefined) return after
+  return { ...after, work: after.work + operation.text.length * WORK_PER_READ_CHARACTER }
+}
+
+const sizeAfter = (size: EntitySize, { outline, text }: Operation): EntitySize => {
   const { items } = size
-  switch (patch.op) {
+  switch (outline.op) {
     case "initialize": {
       // Compaction begins here: the operations before have no effect.
-      const count = Array.isArray(patch.value) ? patch.value.length : undefined
       const length = text.length
-      return { length, exact: length, holes: 0, items: count, filled: count ?? 0, work: WORK }
+      return { length, exact: length, holes: 0, items: outline.items, filled: outline.items ?? 0, work: WORK }
     }
     case "delete":
       return { ...none, work: WORK }
@@ -70,43 +76,44 @@ export const grown = (size: EntitySize, { patch, text }: Pick<Operation, "patch"
     case "remove":
       return items === undefined ? worked(size, 0) : enlarged(size, NULL_LENGTH, 0, 0)
     case "set":
-      return items === undefined ? enlarged(size, text.length, 0, 0) : withItemAt(size, itemIndex(patch.name), text)
+      return items === undefined ? enlarged(size, text.length, 0, 0) : withItemAt(size, outline.index, text)
     default:
-      return items === undefined ? worked(size, 0) : grownList(size, items, patch, text)
+      return items === undefined ? worked(size, 0) : grownList(size, items, outline, text)
   }
 }
 
 /** `,null` */
 const NULL_LENGTH = 5
 
-type ListPatch = Extract<Patch, { readonly op: `list-${string}` }>
-
-const grownList = (size: EntitySize, items: number, patch: ListPatch, text: string): EntitySize => {
-  switch (patch.op) {
+const grownList = (size: EntitySize, items: number, outline: PatchOutline, text: string): EntitySize => {
+  switch (outline.op) {
     case "list-set":
-      return withItemAt(size, itemIndex(patch.index ?? -1), text)
+      return withItemAt(size, outline.index, text)
     case "list-push":
       return enlarged(size, text.length, 1, 0)
     case "list-insert": {
-      const count = patch.value ? 1 : (patch.values?.length ?? 0)
+      const { items: count = 0 } = outline
       return enlarged(size, text.length, count, (items + count) * WORK_PER_MOVED_ITEM)
     }
     case "list-delete":
       return worked(size, items * WORK_PER_MOVED_ITEM)
     case "list-move-by-index":
       // Only a move from beyond the end makes a list longer.
-      return enlarged(size, NULL_LENGTH, items > 0 && (patch.from ?? 0) < items ? 0 : 1, items * WORK_PER_MOVED_ITEM)
+      return enlarged(size, NULL_LENGTH, items > 0 && (outline.index ?? 0) < items ? 0 : 1, items * WORK_PER_MOVED_ITEM)
     case "list-move-by-ref":
       // Only in an empty list it makes an item.
-      return enlarged(size, NULL_LENGTH, items === 0 ? 1 : 0, items * comparison(patch.value))
+      return enlarged(size, NULL_LENGTH, items === 0 ? 1 : 0, items * comparison(outline))
     case "list-remove":
-      return worked(size, items * comparison(patch.value))
+      return worked(size, items * comparison(outline))
     case "list-add":
-      return enlarged(size, text.length, 1, items * comparison(patch.value))
+      return enlarged(size, text.length, 1, items * comparison(outline))
+    default:
+      return worked(size, 0)
   }
 }
 
-const comparison = (value: unknown): number => (isRef(value) ? WORK_PER_COMPARED_REFERENCE : WORK_PER_COMPARED_ITEM)
+const comparison = ({ isReference }: PatchOutline): number =>
+  isReference === true ? WORK_PER_COMPARED_REFERENCE : WORK_PER_COMPARED_ITEM
 
 const worked = (size: EntitySize, work: number): EntitySize => enlarged(size, 0, 0, work)
 
@@ -129,27 +136,26 @@ const withItemAt = (size: EntitySize, index: number | undefined, text: string): 
 }
 
 /** Whether an operation sets an item farther past a list's end than holes are allowed. */
-export const opensTooManyHoles = ({ filled, items }: EntitySize, patch: Patch): boolean => {
-  if (items === undefined || (patch.op !== "set" && patch.op !== "list-set")) return false
-  const index = itemIndex(patch.op === "set" ? patch.name : (patch.index ?? -1))
+export const opensTooManyHoles = ({ filled, items }: EntitySize, { index, op }: PatchOutline): boolean => {
+  if (items === undefined || (op !== "set" && op !== "list-set")) return false
   return index !== undefined && index > filled + MAX_HOLES
 }
 
 /** Whether an operation can make an entity no larger. */
-export const onlyTakesAway = (patch: Patch): boolean => {
-  switch (patch.op) {
+export const onlyTakesAway = ({ index, op }: PatchOutline): boolean => {
+  switch (op) {
     case "delete":
     case "touch":
     case "list-delete":
     case "list-remove":
       return true
     case "remove":
-      return itemIndex(patch.name) === undefined
+      return index === undefined
     default:
       return false
   }
 }
 
 /** Whether the work of an operation grows with the number of items. */
-export const takesTimeOfItems = ({ op }: Patch): boolean =>
+export const takesTimeOfItems = ({ op }: PatchOutline): boolean =>
   op.startsWith("list-") && op !== "list-set" && op !== "list-push"

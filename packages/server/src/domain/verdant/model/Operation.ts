@@ -2,15 +2,19 @@
 import { Result } from "effect"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
+import { takesMoreThan } from "./JsonMemory.ts"
 import { isOid, type Oid } from "./Oid.ts"
 import { isPatch, type Patch } from "./Patch.ts"
+import { outlineOf, type PatchOutline } from "./PatchOutline.ts"
 import { isTimestamp, type Timestamp } from "./Timestamp.ts"
 
 export interface Operation {
   readonly oid: Oid
   readonly timestamp: Timestamp
   readonly authz: Authz | undefined
-  readonly patch: Patch
+  readonly outline: PatchOutline
+  /** Undefined: it takes much more memory than its text, and `patchOf` reads it from there. */
+  readonly patch: Patch | undefined
   /** The whole operation as JSON for the wire, with the patch as the client sent it, unknown fields included. */
   readonly text: string
 }
@@ -48,15 +52,21 @@ export const readOperation = (input: unknown): Result.Result<Operation, Malforme
 
 /** The operation with this user in place of the placeholder for its author. */
 export const operationBy = (userId: string, operation: Operation): Operation => {
-  const { oid, timestamp, authz, patch } = operation
+  const { oid, timestamp, authz } = operation
   const known = authz === undefined ? undefined : withOriginator(authz, userId)
-  return known === authz ? operation : makeOperation(oid, timestamp, known, patch)
+  return known === authz ? operation : makeOperation(oid, timestamp, known, patchOf(operation))
 }
+
+export const patchOf = ({ patch, text }: Pick<Operation, "patch" | "text">): Patch => patch ?? JSON.parse(text).data
+
+/** Memory of a patch that an operation may hold beside its text, in bytes: nearly every patch of a client takes less. */
+const SMALL_PATCH = 512
 
 const makeOperation = (oid: Oid, timestamp: Timestamp, authz: Authz | undefined, patch: Patch): Operation => {
   // At once: a text that is put together of others takes more memory, and time again when it is first searched.
   const text = JSON.stringify({ oid, timestamp, authz, data: patch })
-  return { oid, timestamp, authz, patch, text }
+  const isHeld = !takesMoreThan(text.length + SMALL_PATCH, patch)
+  return { oid, timestamp, authz, outline: outlineOf(patch), patch: isHeld ? patch : undefined, text }
 }
 
 // Shared with baselines, which have the same shape.

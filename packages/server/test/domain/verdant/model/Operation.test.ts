@@ -7,7 +7,8 @@ import {
   decodeOperation,
   MAX_TEXT_LENGTH,
   type Operation,
-  operationBy
+  operationBy,
+  patchOf
 } from "../../../../src/domain/verdant/model/Operation.ts"
 
 const valid = { oid: "items/1:1a2b3c4d", timestamp: "0001loyw3v28a00000000abc", data: { op: "touch" } }
@@ -34,6 +35,22 @@ describe("Operation", () => {
       data: JSON.parse(data)
     })
     assert.include(operation.text, JSON.stringify(JSON.parse(data)))
+  })
+
+  it("holds only the text of a patch whose parsed values take much more memory, and reads the same patch", () => {
+    const list = (value: unknown, length: number) => Array.from({ length }, () => value)
+    for (const [isHeld, value] of [
+      [true, { done: false, text: "x".repeat(10_000) }],
+      [true, list("some text of a usual length, some text of a usual length", 100)],
+      [false, list({}, 100)],
+      [false, list(1, 1000)],
+      [false, { a: list([[]], 100) }]
+    ] as const) {
+      const data = { op: "initialize", value } as const
+      const operation = decode({ ...valid, data })
+      assert.strictEqual(operation.patch !== undefined, isHeld)
+      assert.deepStrictEqual(patchOf(operation), data)
+    }
   })
 
   it("has an access field, or none in each way that clients and servers write", () => {
