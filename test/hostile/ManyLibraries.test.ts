@@ -1,7 +1,7 @@
 /** Clients of many large libraries fill the server's memory: it refuses further clients, and serves the connected ones. */
 import { assert, describe, it } from "@effect/vitest"
 import { defaultQuota } from "@sealog/server/admin"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Schedule } from "effect"
 import { vi } from "vitest"
 import { connectVerdant, type RawVerdant } from "../support/clients/RawVerdant.ts"
 import { spawnServer, syncAdmin } from "../support/servers/ServerProcess.ts"
@@ -24,9 +24,15 @@ const GROWING = 3
 const SMALL_HEAP = 128
 const MAX_OBJECTS = 60_000
 
-/** Lists whose parsed values take twenty times the memory of their JSON, of which each message brings one. */
+/** Lists whose parsed values take ten or twenty times the memory of their JSON, of which each message brings one. */
 const SMALL_PIECES = 330_000
 const MAX_LISTS = 40
+/** Libraries of such lists that clients open all at once, and the lists of each: together, their values fill the heap four times. */
+const [RETURNING, LISTS] = [4, 3]
+/** The heap of the server that stores them. */
+const LARGE_HEAP = 1500
+/** Objects in one message, each with a field of its own: parsed, they take more than a small heap. */
+const [MESSAGE_LISTS, MESSAGE_OBJECTS] = [7, 240_000]
 
 const objectsOf = (replica: Replica, from = 0) =>
   replica.op(...Array.from({ length: OBJECTS }, (_, i) => replica.operation(`item/${from + i}`, initialize({}))))
@@ -91,12 +97,61 @@ describe("a library that grows until it has reached its quota, in a heap that ha
   )
 })
 
-describe("a library of very many small values", () => {
-  it.live("reaches its quota before it fills the heap, and opens again after a restart", () =>
+const listOf = (length: number, field?: string) =>
+  initialize(Array.from({ length }, (_, i) => (field === undefined ? {} : { [field + i]: 1 })))
+
+describe("a message of very many small values", () => {
+  it.live("is refused before it is parsed, if its values would take much of the heap", () =>
+    Effect.gen(function* () {
+      const server = yield* spawnServer(yield* freshStorage, {
+        program: [`--max-old-space-size=${SHARED_HEAP}`, syncAdmin]
+      })
+      const { connection, replica } = yield* joinLibrary(server)
+      const lists = Array.from({ length: MESSAGE_LISTS }, (_, i) => listOf(MESSAGE_OBJECTS, `${i}f`))
+      connection.send(replica.op(...lists.map((list, i) => replica.operation(`item/${i}`, list))))
+      assert.strictEqual((yield* connection.closed).code, 1008)
+      yield* joinLibrary(server)
+    })
+  )
+})
+
+describe("libraries of very many small values", () => {
+  it.live("are opened one after the other when all their clients come back at once, and the process goes on", () =>
+    Effect.gen(function* () {
+      const storage = yield* freshStorage
+      const ids = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const server = yield* spawnServer(storage, {
+            args: ["--quota", "bytes=64MiB"],
+            program: [`--max-old-space-size=${LARGE_HEAP}`, syncAdmin]
+          })
+          return yield* Effect.forEach(Array.from({ length: RETURNING }), () =>
+            Effect.gen(function* () {
+              const library = libraryOn(server)
+              const { connection, replica } = yield* joinLibrary(server, library)
+              for (let at = 0; at < LISTS; at++) {
+                const list = listOf(4 * SMALL_PIECES)
+                yield* whileOpen(connection, write(connection, replica.op(replica.operation(`item/${at}`, list))))
+              }
+              return library.id
+            })
+          )
+        })
+      )
+      const server = yield* spawnServer(storage, { program: [`--max-old-space-size=${SHARED_HEAP}`, syncAdmin] })
+      const join = (id: string) => Effect.sandbox(Effect.scoped(joinLibrary(server, libraryOn(server, id))))
+      // Each client comes back until the library is there, as clients do: later each time.
+      yield* Effect.forEach(ids, (id) => Effect.retry(join(id), Schedule.exponential("1 second")), {
+        concurrency: "unbounded"
+      })
+    })
+  )
+
+  it.live("reach their quota before they fill the heap, and open again after a restart", () =>
     Effect.gen(function* () {
       const storage = yield* freshStorage
       const options = { program: [`--max-old-space-size=${SHARED_HEAP}`, syncAdmin] }
-      const list = initialize(Array.from({ length: SMALL_PIECES }, () => ({})))
+      const list = listOf(SMALL_PIECES)
       const id = yield* Effect.scoped(
         Effect.gen(function* () {
           const server = yield* spawnServer(storage, options)

@@ -66,7 +66,7 @@ export const Quota = Schema.Struct({
 })
 export type Quota = typeof Quota.Type
 
-/** Of a server with a heap of 815 MiB or more: see `quotaOfServer`. */
+/** Of a server with a heap of 943 MiB or more: see `quotaOfServer`. */
 export const defaultQuota: Quota = {
   objects: 100_000,
   operations: 200_000,

@@ -4,12 +4,13 @@
  * Reasons: docs/decisions/0014-memory-for-large-messages.md.
  */
 import { Effect, Semaphore } from "effect"
+import { heapLimit } from "../internal/MemoryPressure.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 
 /** Messages of at most so many characters do not count against the budget. */
 const SMALL = 256 * 1024
-/** Characters of large messages that are handled at a time. A longer message is handled alone. */
-const BUDGET = 64 * 1024 * 1024
+/** Characters of large messages that are handled at a time, at most an eighth of the heap's bytes. A longer message is handled alone. */
+const BUDGET = Math.min(64 * 1024 * 1024, Math.floor(heapLimit() / 8))
 
 export interface MemoryBudget {
   /**

@@ -24,18 +24,26 @@ const oldBytes = (): number =>
 /** Whether the heap is nearly full. The young generation counts, since all of it may turn old. */
 export const isMemoryShort = (): boolean => getHeapStatistics().used_heap_size > heapLimit() * FULL
 
+export interface CriticalMemory {
+  /** Bytes of the heap. */
+  readonly used: number
+  /** The bytes without which it would not be full. */
+  readonly excess: number
+}
+
 /**
- * Calls the listener with the bytes of the heap each time that a full garbage collection leaves it nearly full, until the
- * scope closes. Between collections, garbage counts as in use.
+ * Calls the listener each time that a full garbage collection leaves the heap nearly full, until the scope closes. Between
+ * collections, garbage counts as in use.
  */
-export const onMemoryCritical = (listener: (used: number) => void): Effect.Effect<void, never, Scope.Scope> =>
+export const onMemoryCritical = (listener: (memory: CriticalMemory) => void): Effect.Effect<void, never, Scope.Scope> =>
   Effect.asVoid(
     Effect.acquireRelease(
       Effect.sync(() => {
         const observer = new PerformanceObserver((list) => {
           if (!list.getEntries().some(isFull)) return
           const used = oldBytes()
-          if (used > heapLimit() * CRITICAL) listener(used)
+          const limit = heapLimit()
+          if (used > limit * CRITICAL) listener({ used, excess: used - limit * FULL })
         })
         observer.observe({ entryTypes: ["gc"] })
         return observer

@@ -1,9 +1,10 @@
 /**
  * The line in which streams wait to be read and opened. A few reads of openings run at a time, so that commits and the other
  * reads keep connections to the storage. The next place goes to the opening that began first: after a restart on a slow
- * database, the oldest newcomers are served while the later ones still wait.
+ * database, the oldest newcomers are served while the later ones still wait. While the memory is short, only the oldest goes on.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, type Scope } from "effect"
+import { isMemoryShort } from "../internal/MemoryPressure.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { StorageUnavailable } from "../ports/EventLog.ts"
 
@@ -14,8 +15,15 @@ export class TooManyOpenings extends StorageUnavailable {
   }
 }
 
+/** The memory is nearly full, and an older opening needs what is left. */
+export class OpeningGaveWay extends StorageUnavailable {
+  static of(): OpeningGaveWay {
+    return new OpeningGaveWay({ operation: "open a stream", cause: new Error("the memory is nearly full") })
+  }
+}
+
 /** Runs one read of an opening once it has a place. */
-export type InTurn = <A, E, R>(read: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+export type InTurn = <A, E, R>(read: Effect.Effect<A, E, R>) => Effect.Effect<A, E | OpeningGaveWay, R>
 
 export interface OpeningLimits {
   /** Reads of openings at a time. Default: 8. */
@@ -24,22 +32,38 @@ export interface OpeningLimits {
   readonly maxWaitingOpenings?: number
 }
 
+/** How often an opening that waits for memory looks again. */
+const LOOK = "20 millis"
+
+interface Opening {
+  /** The oldest has the least. */
+  readonly place: number
+  hasGivenWay: boolean
+}
+
 export class Openings extends Context.Service<
   Openings,
   {
-    /** Begins an opening: it goes before those that begin later. */
-    readonly begin: Effect.Effect<InTurn, TooManyOpenings>
+    /** Begins an opening, which ends when the scope closes: it goes before those that begin later. */
+    readonly begin: Effect.Effect<InTurn, TooManyOpenings, Scope.Scope>
+    /** Ends all openings but the oldest at their next read, with `OpeningGaveWay`. Returns how many. */
+    readonly giveWay: () => number
   }
 >()("@sealog/server/Openings") {
-  static readonly layer = ({ maxOpenings = 8, maxWaitingOpenings = 1000 }: OpeningLimits = {}) =>
+  /** `isShort`: whether the memory is. */
+  static readonly layer = (
+    { maxOpenings = 8, maxWaitingOpenings = 1000 }: OpeningLimits = {},
+    isShort: () => boolean = isMemoryShort
+  ) =>
     Layer.effect(
       Openings,
       Effect.gen(function* () {
         /** The oldest opening first. */
         const waiting: Array<{ readonly place: number; readonly start: () => void }> = []
-        let begun = 0
-        let free = maxOpenings
-        yield* Metrics.openingsWaiting.at({}).read(() => waiting.length)
+        /** In the order in which they began. */
+        const openings = new Set<Opening>()
+        let [begun, free, paused] = [0, maxOpenings, 0]
+        yield* Metrics.openingsWaiting.at({}).read(() => waiting.length + paused)
 
         const take = (place: number) =>
           Effect.callback<void>((resume) => {
@@ -55,18 +79,53 @@ export class Openings extends Context.Service<
           if (next === undefined) free += 1
           else next.start()
         })
-        const begin = Effect.suspend(() => {
-          if (waiting.length >= maxWaitingOpenings) return Effect.fail(TooManyOpenings.of(waiting.length))
-          const place = begun++
-          const inTurn: InTurn = (read) =>
-            Effect.acquireUseRelease(
-              take(place),
-              () => read,
-              () => give
+        const oldest = () => openings.values().next().value
+        const mayGoOn = (opening: Opening) => opening === oldest() || !isShort()
+        /** Holds no place, so that the oldest has one. */
+        const untilMemory = Effect.fnUntraced(function* (opening: Opening) {
+          if (!mayGoOn(opening)) {
+            paused += 1
+            const look = Effect.repeat(Effect.sleep(LOOK), { until: () => opening.hasGivenWay || mayGoOn(opening) })
+            yield* Effect.ensuring(
+              look,
+              Effect.sync(() => {
+                paused -= 1
+              })
             )
-          return Effect.succeed(inTurn)
+          }
+          if (opening.hasGivenWay) return yield* OpeningGaveWay.of()
         })
-        return Openings.of({ begin })
+        const inTurnOf =
+          (opening: Opening): InTurn =>
+          (read) =>
+            Effect.andThen(
+              untilMemory(opening),
+              Effect.acquireUseRelease(
+                take(opening.place),
+                () => read,
+                () => give
+              )
+            )
+        const begin = Effect.suspend(() => {
+          const others = waiting.length + paused
+          if (others >= maxWaitingOpenings) return Effect.fail(TooManyOpenings.of(others))
+          const opening: Opening = { place: begun++, hasGivenWay: false }
+          openings.add(opening)
+          return Effect.as(
+            Effect.addFinalizer(() => Effect.sync(() => openings.delete(opening))),
+            inTurnOf(opening)
+          )
+        })
+        const giveWay = (): number => {
+          let count = 0
+          for (const opening of openings) {
+            if (opening === oldest() || opening.hasGivenWay) continue
+            opening.hasGivenWay = true
+            count += 1
+          }
+          return count
+        }
+        return Openings.of({ begin, giveWay })
       })
     )
 }

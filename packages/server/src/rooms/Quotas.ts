@@ -18,7 +18,7 @@ const SHARE_OF_HEAP = 1 / 2
 
 /**
  * The quota of libraries for which neither an operator nor the app sets another: the server's own parts, and the defaults. In a
- * heap below 815 MiB, the defaults of the parts that take memory are smaller. `heap`: its bytes.
+ * heap below 943 MiB, the defaults of the parts that take memory are smaller. `heap`: its bytes.
  */
 export const quotaOfServer = (own: QuotaChange = {}, heap = heapLimit()): Quota => {
   const share = Math.min(1, (heap * SHARE_OF_HEAP) / memoryOf(defaultQuota))

@@ -27,7 +27,7 @@ import { Cause, Effect, Exit, Predicate, Result } from "effect"
 import { chainOf, EVICTED, type StreamEvent, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
 import { type FrameLog, type Stage, type StageFields, since } from "../internal/FrameLog.ts"
 import { onScopeClose } from "../internal/finalizers.ts"
-import { inTurns } from "../internal/inTurns.ts"
+import { inLine } from "../internal/longWork.ts"
 import { nextTurn, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { Counter, Histogram } from "../metrics/Family.ts"
 import * as Metrics from "../metrics/Metrics.ts"
@@ -390,7 +390,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     let begun = services.elapsed()
     for (const placed of events) {
       const steps = protocol.prepare?.(queue.committed.state, placed.event, placed.payload)
-      if (steps !== undefined) yield* inTurns(steps, { isStopped: () => isDropped })
+      if (steps !== undefined) yield* inLine(steps, { isStopped: () => isDropped })
       if (isDropped) return true
       adopt(placed)
       if (isDropped) return true

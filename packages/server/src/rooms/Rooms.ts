@@ -98,7 +98,6 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
     function* (name: string) {
       const key = keyOf(name)
       const start = () => protocol.initial(key)
-      const inTurn = openings === undefined ? atOnce : yield* openings.begin
       let isEvicted = false
       const apply = (before: State, { event, payload }: PlacedEvent): State => {
         isEvicted = event.type === EVICTED
@@ -108,14 +107,17 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
           throw new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause })
         }
       }
-      const { head, value: state } = protocol.readsPayloads
-        ? yield* foldTail(readInTurn(log, inTurn), key, start, apply, (before, { event, payload }) =>
+      const read = Effect.fnUntraced(function* () {
+        const inTurn = openings === undefined ? atOnce : yield* openings.begin
+        if (protocol.readsPayloads) {
+          return yield* foldTail(readInTurn(log, inTurn), key, start, apply, (before, { event, payload }) =>
             protocol.prepare?.(before, event, payload)
           )
-        : yield* Effect.map(inTurn(tails.open(key)), ({ events, head }) => ({
-            head,
-            value: events.reduce(apply, start())
-          }))
+        }
+        const { events, head } = yield* inTurn(tails.open(key))
+        return { head, value: events.reduce(apply, start()) }
+      }, Effect.scoped)
+      const { head, value: state } = yield* read()
       const services = {
         log,
         heads,

@@ -4,7 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { inTurns } from "../internal/inTurns.ts"
+import { inLine } from "../internal/longWork.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextSlice, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, LogDamaged, PlacedEvent } from "../ports/EventLog.ts"
@@ -56,7 +56,7 @@ export const foldTail = Effect.fnUntraced(function* <A>(
       let begun = monotonicMillis(clock)
       for (const placed of page) {
         const steps = prepare?.(tail.value, placed)
-        if (steps !== undefined) yield* inTurns(steps)
+        if (steps !== undefined) yield* inLine(steps)
         tail = stepped(tail, placed, step)
         if (monotonicMillis(clock) - begun < TURN_MILLIS) continue
         yield* nextSlice

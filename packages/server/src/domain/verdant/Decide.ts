@@ -367,7 +367,7 @@ const storeOperations = (
   const isPlausible = ({ timestamp }: { readonly timestamp: string }) => isOfPlausibleVersion(timestamp, state.newest)
   const baselines = sentBaselines.filter(isPlausible)
   const own = operations.filter((operation) => isPlausible(operation) && !isForbidden(state, operation, command.userId))
-  const refused = oversized(state, own, baselines)
+  const refused = oversized(state, own, baselines, context.quota)
   const allowed = refused.size === 0 ? own : own.filter((operation) => !refused.has(operation))
   const brought = withPayload({ operations: allowed, baselines })
   if (isNothing(brought)) return refuse("NothingNew")
@@ -432,7 +432,7 @@ export const decideWritten = (
   if (operations.length === 0) return refuse("NothingNew")
   const rises = operations.every(({ timestamp }, i) => timestamp > (operations[i - 1]?.timestamp ?? newest))
   if (!rises || !isTimely(operations.at(-1)!.timestamp, context.now)) return refuse("ClockBehind")
-  if (oversized(state, operations, []).size > 0) return refuse("TooLarge")
+  if (oversized(state, operations, [], context.quota).size > 0) return refuse("TooLarge")
   const written = withPayload({ operations, baselines: [] })
   const isDeletion = deletionsIn(state, operations).length === operations.length
   const hasRoom = (isDeletion ? hasRoomForDeletions : hasRoomFor)(state, written, written.payload.length, context)

@@ -9,7 +9,7 @@ import { type Mergeable, mergeableIn } from "../../domain/verdant/Mergeable.ts"
 import { fitsOneEvent, nextMergeable, oldestFirst, prepareMergeSlice } from "../../domain/verdant/Merging.ts"
 import { isTruant, withRecordable } from "../../domain/verdant/Progress.ts"
 import { entityOf, type LibraryState } from "../../domain/verdant/State.ts"
-import { inTurns } from "../../internal/inTurns.ts"
+import { inLine } from "../../internal/longWork.ts"
 import { nextTurn } from "../../internal/nextTurn.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import type { LibraryRoom } from "./Rooms.ts"
@@ -45,7 +45,7 @@ const mergeObjects = Effect.fnUntraced(function* (room: LibraryRoom, upTo: strin
   let hasMerged = false
   while (left.length > 0) {
     const before = mergeableNow(room, upTo)
-    if (before !== undefined) yield* inTurns(prepareMergeSlice(room.state(), before, left))
+    if (before !== undefined) yield* inLine(prepareMergeSlice(room.state(), before, left))
     const { outcome, state } = yield* submit(room, { _tag: "Merge", upTo, oids: left })
     if (outcome._tag !== "Stored") break
     hasMerged = true

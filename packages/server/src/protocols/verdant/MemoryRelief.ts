@@ -8,26 +8,46 @@ import { memoryOf } from "../../domain/verdant/LibraryMemory.ts"
 import { useOf } from "../../domain/verdant/LibraryQuota.ts"
 import type { LibraryState } from "../../domain/verdant/State.ts"
 import { onMemoryCritical } from "../../internal/MemoryPressure.ts"
+import type { Openings } from "../../rooms/Openings.ts"
 import type { Room } from "../../rooms/RoomProtocol.ts"
 
 type OpenLibrary = Pick<Room<LibraryState, never, never, unknown>, "key" | "state" | "hasSubscribers" | "giveWay">
 
 /**
- * Closes the largest library each time that the heap is nearly full, until the scope closes. A library whose clients have left
- * goes first. If libraries take less than half of the heap, none is closed: something else fills it.
+ * Makes room each time that the heap is nearly full, until the scope closes. Libraries that are being opened give way first, all
+ * but the oldest. The next time, the largest libraries are closed, as many as it takes; those whose clients have left before
+ * the others. If libraries take less than a quarter of the heap, none is closed: something else fills it.
  */
-export const closeLibrariesForMemory = (
-  all: () => Iterable<OpenLibrary>,
-  run: (effect: Effect.Effect<void>) => void
-): Effect.Effect<void, never, Scope.Scope> =>
-  onMemoryCritical((used) => {
+export const closeLibrariesForMemory = ({
+  all,
+  openings,
+  run
+}: {
+  readonly all: () => Iterable<OpenLibrary>
+  readonly openings: Pick<Openings["Service"], "giveWay">
+  readonly run: (effect: Effect.Effect<void>) => void
+}): Effect.Effect<void, never, Scope.Scope> => {
+  // At every second time: some library may be on its way at any time.
+  let isOpeningsTurn = false
+  return onMemoryCritical(({ excess, used }) => {
+    isOpeningsTurn = !isOpeningsTurn
+    const count = isOpeningsTurn ? openings.giveWay() : 0
+    if (count > 0) {
+      const line = Effect.logWarning("Libraries that clients open wait for later, because the memory is nearly full")
+      return run(Effect.annotateLogs(line, { count }))
+    }
     const libraries = Array.from(all(), (room) => ({ room, bytes: memoryOf(useOf(room.state())) }))
-    if (libraries.reduce((sum, { bytes }) => sum + bytes, 0) < used / 2) return
-    const left = libraries.filter(({ room }) => !room.hasSubscribers())
-    const largest = (left.length > 0 ? left : libraries).reduce((a, b) => (b.bytes > a.bytes ? b : a))
-    largest.room.giveWay()
-    const line = Effect.logWarning(
-      `Closed ${streamName(largest.room.key)}, because libraries fill the memory. Lower the quota of libraries, or give Node more by --max-old-space-size.`
-    )
-    run(Effect.annotateLogs(line, { megabytes: Math.round(largest.bytes / 1e6) }))
+    if (libraries.reduce((sum, { bytes }) => sum + bytes, 0) < used / 4) return
+    const isLeft = (library: (typeof libraries)[number]): number => (library.room.hasSubscribers() ? 0 : 1)
+    let freed = 0
+    for (const { bytes, room } of libraries.sort((a, b) => isLeft(b) - isLeft(a) || b.bytes - a.bytes)) {
+      if (freed >= excess) return
+      freed += bytes
+      room.giveWay()
+      const line = Effect.logWarning(
+        `Closed ${streamName(room.key)}, because libraries fill the memory. Lower the quota of libraries, or give Node more by --max-old-space-size.`
+      )
+      run(Effect.annotateLogs(line, { megabytes: Math.round(bytes / 1e6) }))
+    }
   })
+}

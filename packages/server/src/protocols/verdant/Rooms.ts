@@ -167,7 +167,7 @@ export class LibraryRooms extends Context.Service<
           ...{ epoch, damage, openings }
         })
         yield* showLibraries(rooms.all)
-        yield* closeLibrariesForMemory(rooms.all, (effect) => void run(effect))
+        yield* closeLibrariesForMemory({ all: rooms.all, openings, run: (effect) => void run(effect) })
         return LibraryRooms.of(rooms)
       })
     ).pipe(Layer.provide([LogEpoch.layer, Damage.layer]))

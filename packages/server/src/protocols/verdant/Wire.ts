@@ -7,6 +7,7 @@ import { decodeOperation, operationBy } from "../../domain/verdant/model/Operati
 import { storedBaseline } from "../../domain/verdant/model/PayloadCodec.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/model/StoredItems.ts"
 import { isBeforeAll, isTimestamp } from "../../domain/verdant/model/Timestamp.ts"
+import { heapLimit } from "../../internal/MemoryPressure.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Part } from "../Frame.ts"
 import { hasFewValues } from "../JsonBudget.ts"
@@ -55,8 +56,14 @@ const MAX_NONCE = 128
 /** Size limit of a presence, which every peer is sent: characters of its JSON. */
 const MAX_PRESENCE = 32 * 1024
 
-/** Limit on the JSON values of a frame or a request; 32 MiB of small operations are half as many. */
-export const MAX_VALUES = 4_000_000
+/** Memory of a value while its message is parsed, at most; measured with Node 26. */
+const VALUE_BYTES = 72
+
+/**
+ * Limit on the JSON values of a frame or a request; 32 MiB of small operations are half as many. In a heap below 1.1 GiB, it is
+ * as many as take a quarter of it.
+ */
+export const MAX_VALUES = Math.min(4_000_000, Math.floor(heapLimit() / 4 / VALUE_BYTES))
 
 const isReplicaId = Schema.is(ReplicaId)
 
