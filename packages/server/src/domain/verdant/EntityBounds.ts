@@ -22,12 +22,15 @@ const MAX_WORK = 10_000_000_000
 const MAX_MEASURED_WORK = 20_000_000
 /** An entity is measured again once its estimate has grown by this part of its bound. */
 const MEASURED_EVERY = 1 / 8
-/** The most of a library's bytes that one entity takes: it is parsed as a whole when its operations are compacted. */
-const PART_OF_LIBRARY = 1 / 4
+/**
+ * The most of a library's bytes that one entity takes, which is parsed as a whole when its operations are compacted. So many
+ * characters are always allowed.
+ */
+const [PART_OF_LIBRARY, ALWAYS_ALLOWED] = [1 / 4, 1024 * 1024] as const
 
 /** Characters of an entity's baseline in a library with this quota. */
 const maxLengthOf = ({ bytes }: Pick<Quota, "bytes">): number =>
-  Math.min(MAX_ENTITY_LENGTH, Math.floor(bytes * PART_OF_LIBRARY))
+  Math.min(MAX_ENTITY_LENGTH, Math.max(ALWAYS_ALLOWED, Math.floor(bytes * PART_OF_LIBRARY)))
 
 /** The size that an entity has at most. */
 export const sizeOf = (entity: Entity): EntitySize => measured.get(entity) ?? entity.size ?? sizeWithout(entity)

@@ -74,7 +74,7 @@ const applied = function* (
   let authz = baseline?.authz
   let last: { readonly oid: Oid; readonly timestamp: Timestamp } | undefined = baseline
   for (const operation of effective(baseline, operations)) {
-    snapshot = applyInPlace(snapshot, yield* patchInSteps(operation))
+    snapshot = applyInPlace(snapshot, operation.patch ?? (yield* patchInSteps(operation)))
     if (operation.outline.op === "initialize") authz = operation.authz
     last = operation
     yield
@@ -87,7 +87,7 @@ const applied = function* (
 const LONG = 64 * 1024
 
 const patchInSteps = function* (operation: Operation): Steps<Patch> {
-  if (operation.patch !== undefined || operation.text.length <= LONG) return patchOf(operation)
+  if (operation.text.length <= LONG) return patchOf(operation)
   const { data } = (yield* parsed(Buffer.from(operation.text))) as { readonly data: Patch }
   return data
 }
