@@ -20,6 +20,7 @@ import {
 } from "../domain/webhooks/Events.ts"
 import { inTurns } from "../internal/inTurns.ts"
 import type { EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
+import { attemptUntilFirst } from "../rooms/optimisticAppend.ts"
 
 /** Events after a checkpoint, until the next one is written. */
 const TAIL_EVENTS = 500
@@ -118,33 +119,43 @@ export class OpenWebhook {
     origin: string,
     make: (state: WebhookState, version: number) => Effect.Effect<Written | undefined>
   ): Effect.Effect<WebhookRefusal | undefined, StorageUnavailable> {
+    return Effect.map(
+      attemptUntilFirst(this.log, this.key, this.attempts(origin, make)),
+      ({ refusal }) => refusal
+    )
+  }
+
+  /** Returns an attempt, which gives undefined when another writer was faster. Each but the first one begins with what was written. */
+  private attempts(
+    origin: string,
+    make: (state: WebhookState, version: number) => Effect.Effect<Written | undefined>
+  ): Effect.Effect<{ readonly refusal: WebhookRefusal | undefined } | undefined, StorageUnavailable> {
+    let isFirst = true
     return Effect.gen({ self: this }, function* () {
-      while (true) {
-        // Other work goes on while a content is made. If it writes, this is a conflict.
-        const { current, head } = this
-        const made = yield* make(current, head.version + 1)
-        if (made === undefined) return { _tag: "NothingToDo" } as const
-        const now = yield* Clock.currentTimeMillis
-        const decided = decide(current, made.event, now)
-        if (Result.isFailure(decided)) return decided.failure
-        const payload = made.content && (yield* inTurns(payloadOf(made.content)))
-        const written = toNewEvent(decided.success, payload)
-        const placed = { event: place(this.key, head, written.event, origin, now), payload: written.payload }
-        const next = yield* inTurns(after(current, placed))
-        const [result] = yield* this.log.append([
-          {
-            key: this.key,
-            expectedVersion: head.version,
-            events: [placed],
-            ...(made.purges === true && { purgeBefore: placed.event.version })
-          }
-        ])
-        if (result?._tag === "Committed") {
-          this.take(placed, next)
-          return undefined
+      if (!isFirst) yield* this.refresh()
+      isFirst = false
+      // Other work goes on while a content is made. If it writes, this is a conflict.
+      const { current, head } = this
+      const made = yield* make(current, head.version + 1)
+      if (made === undefined) return { refusal: { _tag: "NothingToDo" } as const }
+      const now = yield* Clock.currentTimeMillis
+      const decided = decide(current, made.event, now)
+      if (Result.isFailure(decided)) return { refusal: decided.failure }
+      const payload = made.content && (yield* inTurns(payloadOf(made.content)))
+      const written = toNewEvent(decided.success, payload)
+      const placed = { event: place(this.key, head, written.event, origin, now), payload: written.payload }
+      const next = yield* inTurns(after(current, placed))
+      const [result] = yield* this.log.append([
+        {
+          key: this.key,
+          expectedVersion: head.version,
+          events: [placed],
+          ...(made.purges === true && { purgeBefore: placed.event.version })
         }
-        yield* this.refresh()
-      }
+      ])
+      if (result?._tag !== "Committed") return undefined
+      this.take(placed, next)
+      return { refusal: undefined }
     })
   }
 

@@ -70,6 +70,40 @@ it.effect("two processes that write at the same time decide one after the other"
   })
 )
 
+it.effect("an operator's command is written although a server writes all the time", () =>
+  Effect.gen(function* () {
+    const { id, key, log } = yield* start
+    yield* (yield* openWebhook(log, id)).write({ _tag: "WebhookClaimed", owner: "a", until: 100 })
+    let appends = 0
+    let isHeld = false
+    const busy: EventLog["Service"] = {
+      ...log,
+      append: (batch, options) =>
+        Effect.gen(function* () {
+          appends += 1
+          const server = yield* openWebhook(log, id)
+          const positions = [["notes/a", appends]] as const
+          if (!isHeld && appends < 50) yield* server.write({ _tag: "WebhookAdvanced", owner: "a", until: 100, positions })
+          return yield* log.append(batch, options)
+        }),
+      exclusively: (held, use) =>
+        Effect.suspend(() => {
+          assert.deepStrictEqual(held, key)
+          isHeld = true
+          return Effect.ensuring(
+            log.exclusively(held, use),
+            Effect.sync(() => {
+              isHeld = false
+            })
+          )
+        })
+    }
+    const command = yield* openWebhook(busy, id)
+    assert.isUndefined(yield* command.write({ _tag: "WebhookRemoved" }))
+    assert.strictEqual(appends, 2)
+  })
+)
+
 it.effect("replay reports an event that the rules refuse", () =>
   Effect.gen(function* () {
     const { id, key, log, verify } = yield* start
