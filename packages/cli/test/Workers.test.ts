@@ -48,6 +48,13 @@ describe("serve --workers", () => {
     assert.strictEqual(ran.stderr.split("apples").length, 2, ran.stderr)
   })
 
+  it("is refused without a secret for tokens, before a worker starts", async () => {
+    const args = ["--workers", "2", "--database", postgres.database]
+    const ran = await run(["serve", ...args, "--json"], { cwd: freshFolder(), env: { TOKEN_SECRET: undefined } })
+    assert.strictEqual(ran.code, 2, ran.stderr)
+    assert.strictEqual(errorOf(ran).code, "NO_TOKEN_SECRET")
+  })
+
   it("is no worker by a variable alone", () => {
     assert.isUndefined(workerOf({}))
     assert.strictEqual(workerOf({ SEALOG_WORKER: "1/2" }) !== undefined, process.send !== undefined)

@@ -35,6 +35,8 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
     exportFlags(flags)
     const worker = workerOf(process.env)
     const count = worker?.count ?? workersOf(flags)
+    // Before the server is loaded, and before workers are started that would end at once.
+    const secrets = (await import("../input/secrets.ts")).serverSecrets(flags)
     let { port } = flags
     const listening = (found: number) => {
       port = found
@@ -45,7 +47,9 @@ With --metrics-port, or with a token in SEALOG_METRICS_TOKEN, the server serves 
       await this.executeUntilStopped(serveByWorkers(flags, count, report))
     } else {
       const { serveInProcess } = await import("../serve/serveInProcess.ts")
-      await this.executeUntilStopped(await serveInProcess(flags, worker, join(this.config.root, "pages"), report))
+      await this.executeUntilStopped(
+        await serveInProcess(flags, secrets, worker, join(this.config.root, "pages"), report)
+      )
     }
     return { port, dev: flags.dev }
   }

@@ -7,7 +7,7 @@ import { Redacted } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
 import { errorText } from "../output/errorText.ts"
 
-type Secrets = ReadonlyArray<TokenSecret>
+export type Secrets = ReadonlyArray<TokenSecret>
 
 /** Where `serve --dev` keeps its secret, below the current directory. */
 export const DEV_SECRET = "./data/dev-secret"
@@ -25,6 +25,15 @@ export const throwNoSecret = (): never => {
 
 /** As `tokenSecrets`; undefined if neither variable is set. */
 export const findTokenSecrets = (): Secrets | undefined => findSecrets("TOKEN_SECRET")
+
+/** The secrets with which `serve` verifies tokens; none if it has public keys alone. Fails with `NO_TOKEN_SECRET` if it has neither. */
+export const serverSecrets = (flags: {
+  readonly dev: boolean
+  readonly "token-jwks"?: string | undefined
+}): Secrets => {
+  const secrets = (flags.dev ? devSecrets(DEV_SECRET) : findTokenSecrets()) ?? []
+  return secrets.length === 0 && !flags["token-jwks"] ? throwNoSecret() : secrets
+}
 
 /** The secrets that sign links to files: `LINK_SECRET`, or the file that `LINK_SECRET_FILE` names. */
 export const findLinkSecrets = (): Secrets | undefined => findSecrets("LINK_SECRET")

@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { Access, SyncServer } from "@sealog/server"
 import type { WorkerNumber } from "@sealog/server/workers"
 import { Context, Duration, Effect, Layer } from "effect"
+import type { Secrets } from "../input/secrets.ts"
 import type { ServeFlags } from "../input/serveFlags.ts"
 import { layerLog } from "../output/logger.ts"
 import { serverOf } from "./serverOf.ts"
@@ -16,13 +17,14 @@ const NO_SIGNALS_BETWEEN_NODES =
 /** Serves until it is interrupted. `pages`: the folder of the built web pages. */
 export const serveInProcess = async (
   flags: ServeFlags,
+  secrets: Secrets,
   worker: WorkerNumber | undefined,
   pages: string,
   { announce, listening }: StartReport
 ): Promise<Effect.Effect<void, unknown>> => {
   const joined = worker && joinAs(worker)
   const demo = flags.dev ? (await import("../demo/demo.ts")).makeDemo(join(pages, "notebook")) : undefined
-  const { backend, host, isFirst, layerOn } = await serverOf(flags, { worker, joined, demo, pages })
+  const { backend, host, isFirst, layerOn } = await serverOf(flags, { secrets, worker, joined, demo, pages })
   const { isDistributed = Effect.succeed(false), label } = backend
   let port = flags.port
   const running = Effect.gen(function* () {

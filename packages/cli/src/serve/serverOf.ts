@@ -13,7 +13,7 @@ import { listOf } from "../input/lists.ts"
 import { metricsSettings } from "../input/metricsSettings.ts"
 import { quotaOf } from "../input/quotas.ts"
 import { scrubOf } from "../input/scrub.ts"
-import { DEV_SECRET, devSecrets, findLinkSecrets, findTokenSecrets, throwNoSecret } from "../input/secrets.ts"
+import { findLinkSecrets, type Secrets } from "../input/secrets.ts"
 import { checkpointsOf } from "../input/serveCheckpoints.ts"
 import type { ServeFlags } from "../input/serveFlags.ts"
 import { verdantSettings } from "../input/serveSettings.ts"
@@ -26,6 +26,8 @@ import type { joinAs } from "./worker.ts"
 const MIB = 1024 * 1024
 
 interface Surroundings {
+  /** Those that verify tokens. */
+  readonly secrets: Secrets
   /** undefined: the server is one process. */
   readonly worker: WorkerNumber | undefined
   readonly joined: ReturnType<typeof joinAs> | undefined
@@ -36,13 +38,11 @@ interface Surroundings {
 }
 
 /** Fails if a setting is not valid. Nothing is opened before the layer on a port is built. */
-export const serverOf = async (flags: ServeFlags, { demo, joined, pages, worker }: Surroundings) => {
+export const serverOf = async (flags: ServeFlags, { demo, joined, pages, secrets, worker }: Surroundings) => {
   // One process of a server does what has to be done once.
   const isFirst = worker === undefined || worker.number === 1
-  const secrets = (flags.dev ? devSecrets(DEV_SECRET) : findTokenSecrets()) ?? []
   const linkSecrets = (flags.dev ? undefined : findLinkSecrets()) ?? secrets
   const tokens = tokenSettings(flags, secrets)
-  if (secrets.length === 0 && tokens.jwks === undefined) throwNoSecret()
   // A port of its own is the parent's.
   const metrics = worker !== undefined && flags["metrics-port"] !== undefined ? {} : metricsSettings(flags)
   const sampleRatio = traceRatioOf(flags["trace-ratio"])
