@@ -119,10 +119,7 @@ export class OpenWebhook {
     origin: string,
     make: (state: WebhookState, version: number) => Effect.Effect<Written | undefined>
   ): Effect.Effect<WebhookRefusal | undefined, StorageUnavailable> {
-    return Effect.map(
-      attemptUntilFirst(this.log, this.key, this.attempts(origin, make)),
-      ({ refusal }) => refusal
-    )
+    return Effect.map(attemptUntilFirst(this.log, this.key, this.attempts(origin, make)), ({ refusal }) => refusal)
   }
 
   /** Returns an attempt, which gives undefined when another writer was faster. Each but the first one begins with what was written. */

@@ -83,7 +83,8 @@ it.effect("an operator's command is written although a server writes all the tim
           appends += 1
           const server = yield* openWebhook(log, id)
           const positions = [["notes/a", appends]] as const
-          if (!isHeld && appends < 50) yield* server.write({ _tag: "WebhookAdvanced", owner: "a", until: 100, positions })
+          if (!isHeld && appends < 50)
+            yield* server.write({ _tag: "WebhookAdvanced", owner: "a", until: 100, positions })
           return yield* log.append(batch, options)
         }),
       exclusively: (held, use) =>

@@ -6,34 +6,51 @@
  */
 import { Effect, Option, Schema } from "effect"
 import { PublicKey } from "../../domain/Ids.ts"
+import type { DocumentEvent } from "../../domain/secsync/Events.ts"
 
 /** Authors that a room remembers. The one that was added first is forgotten first. */
 const MAX_AUTHORS = 1000
 
-export class OwedSnapshots {
-  /** The authors, and who waits for the snapshot of each. */
-  private readonly authors = new Map<PublicKey, Set<() => void>>()
+interface Owed {
+  /** Those who wait for the snapshot. */
+  readonly waiting: Set<() => void>
+  /** Tells the other processes; undefined: one of them has told this one. */
+  readonly tell: (() => void) | undefined
+}
 
-  /** Returns whether the author owed nothing before. */
-  add(author: PublicKey): boolean {
+export class OwedSnapshots {
+  private readonly authors = new Map<PublicKey, Owed>()
+
+  /** Adds an author, and tells the other processes if the author owed nothing before. */
+  add(author: PublicKey, tell?: () => void): void {
     const { authors } = this
-    if (authors.has(author)) return false
-    authors.set(author, new Set())
+    if (authors.has(author)) return
+    authors.set(author, { waiting: new Set(), tell })
     if (authors.size > MAX_AUTHORS) this.bring(authors.keys().next().value!)
-    return true
+    tell?.()
+  }
+
+  /** An update was stored. If its author owes a snapshot, a process has not heard of that, and is told again. */
+  stored(event: DocumentEvent): void {
+    if (event._tag === "UpdateStored") this.authors.get(event.pubKey)?.tell?.()
+  }
+
+  /** Whether an author owes a snapshot. */
+  get hasAny(): boolean {
+    return this.authors.size > 0
   }
 
   /** The author's snapshot was stored. */
   bring(author: PublicKey): void {
-    const waiting = this.authors.get(author)
+    const owed = this.authors.get(author)
     this.authors.delete(author)
-    for (const resume of waiting ?? []) resume()
+    for (const resume of owed?.waiting ?? []) resume()
   }
 
   /** Waits until an author, if there is one, owes no snapshot. */
   brought(author: PublicKey | undefined): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      const waiting = author && this.authors.get(author)
+      const waiting = author && this.authors.get(author)?.waiting
       if (waiting === undefined) return resume(Effect.void)
       const end = () => resume(Effect.void)
       waiting.add(end)

@@ -98,6 +98,7 @@ const protocol: RoomProtocol<
     logUse.add(payload)
     reservations.wrote(event.origin)
     if (event.version === 1) documents?.add()
+    if (owedSnapshots.hasAny && event.type === "UpdateStored") owedSnapshots.stored(Secsync.fromStreamEvent(event))
     // Most events are updates: they are not decoded here.
     if (!event.checkpoint) return
     const decoded = Secsync.fromStreamEvent(event)

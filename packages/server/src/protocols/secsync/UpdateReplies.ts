@@ -87,8 +87,8 @@ export class UpdateReplies {
   /** Asks for a snapshot, now or at the author's next update, because the client may have forgotten the changes. */
   private requireLostChanges({ clock, pubKey, refSnapshotId }: UpdateMessage): void {
     this.asked = pubKey
-    // Once: a client may send such updates as fast as it can, and each signal is a message to every process.
-    if (this.room.local.owedSnapshots.add(pubKey)) this.room.tell(owedMessage(pubKey))
+    // Tells them once: a client may send such updates as fast as it can, and each signal is a message to every process.
+    this.room.local.owedSnapshots.add(pubKey, () => this.room.tell(owedMessage(pubKey)))
     this.requireSnapshot(refSnapshotId, clock)
   }
 

@@ -1,11 +1,14 @@
 /** The frames that a Secsync client is sent, in order. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Array, Context, Effect, Exit, Fiber, Layer, PubSub, Scope, Stream } from "effect"
 import { connectRaw, type ServerFrame } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
+import { until } from "#test-support/until"
 import * as MemoryEventLog from "../../../src/adapters/MemoryEventLog.ts"
-import { Signals } from "../../../src/ports/Signals.ts"
+import type { StreamKey } from "../../../src/domain/Stream.ts"
+import { EventLog } from "../../../src/ports/EventLog.ts"
+import { type Broadcast, Signals } from "../../../src/ports/Signals.ts"
 import {
   ephemeralMessage,
   makeAuthor,
@@ -263,6 +266,41 @@ describe("a Secsync session", () => {
         for (let i = 0; i < 10; i++) client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
         for (let i = 1; i < 10; i++) yield* client.next("update-save-failed")
         assert.strictEqual(told, 1)
+      })
+  )
+
+  it.live(
+    "tells other processes again that an author owes a snapshot, if one of them stores an update of the author",
+    () =>
+      Effect.gen(function* () {
+        const log = Layer.succeed(EventLog, Context.get(yield* Layer.build(MemoryEventLog.layerMemory), EventLog))
+        const wakeups = yield* PubSub.unbounded<ReadonlyArray<StreamKey>>()
+        const broadcasts = yield* PubSub.unbounded<Broadcast>()
+        let told = 0
+        const signals = Layer.succeed(Signals, {
+          announce: (keys) => Effect.asVoid(PubSub.publish(wakeups, keys)),
+          wakeups: Stream.fromPubSub(wakeups),
+          // The first one is lost.
+          broadcast: (message) =>
+            Effect.suspend(() => {
+              if (Buffer.from(message.frame).includes("owedBy") && ++told === 1) return Effect.void
+              return Effect.asVoid(PubSub.publish(broadcasts, message))
+            }),
+          broadcasts: Stream.fromPubSub(broadcasts)
+        })
+        const [server, other] = [yield* startMemoryServer({}, log, signals), yield* startMemoryServer({}, log, signals)]
+        const { author, client, docId, options, refSnapshotId } = yield* startDocument(server)
+        const again = yield* connectRaw({ ...options, url: other.url })
+        for (let i = 0; i < 2; i++) client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+        assert.isTrue((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+        assert.strictEqual(told, 1)
+
+        again.send(updateMessage(author, { docId, refSnapshotId, clock: 1 }))
+        yield* again.next("update-saved")
+        yield* until("the other process has been told", () => told === 2)
+        yield* client.next("update")
+        again.send(updateMessage(author, { docId, refSnapshotId, clock: 2 }))
+        assert.isTrue((yield* again.next("update-save-failed"))["requiresNewSnapshot"])
       })
   )
 
