@@ -1,11 +1,12 @@
-/** Appends to a distributed log: one call for each node, all at the same time. Each call is a transaction of its own. */
+/** Appends to a distributed log: one call to each node, all at the same time. Each call is a transaction of its own. */
 import type { Append, StorageUnavailable } from "@sealog/server/ports"
 import { type FailedStatement, PayloadCodec } from "@sealog/server/storage"
-import { type Duration, Effect } from "effect"
+import { Cause, type Duration, Effect } from "effect"
 import { isArrayNonEmpty, map, type NonEmptyReadonlyArray } from "effect/Array"
 import { SqlClient } from "effect/sql"
 import type { AppendRow } from "./Append.ts"
 import { appendCallOf } from "./AppendFunction.ts"
+import { makeNodeClients, type OpenNode } from "./NodeClients.ts"
 import { failedWith, unavailable } from "./Unavailable.ts"
 
 /** Libraries whose place a process remembers: about 10 MB. */
@@ -13,6 +14,8 @@ const MAX_KNOWN = 100_000
 
 /** `serialization_failure`: a node does not hold all shards of its call, or a shard not all libraries. The call left nothing behind. */
 const MOVED = "40001"
+
+const hasMoved = (error: unknown): boolean => failedWith(error, MOVED)
 
 /** Where a library was seen last. */
 interface Place {
@@ -30,11 +33,16 @@ interface Numbered {
 type Group = NonEmptyReadonlyArray<Numbered & Place>
 
 /** `connections`: the size of the client's pool. Two of them stay free for reads. */
-export const makeAppendByNode = Effect.fnUntraced(function* (connections: number, timeout: Duration.Input) {
+export const makeAppendByNode = Effect.fnUntraced(function* (
+  connections: number,
+  openNode: OpenNode,
+  timeout: Duration.Input
+) {
   const sql = yield* SqlClient.SqlClient
   const codec = yield* PayloadCodec
   const concurrency = Math.max(1, connections - 2)
   const places = new Map<string, Place>()
+  const nodes = yield* makeNodeClients(openNode)
 
   const placesOf = Effect.fnUntraced(
     function* (batch: ReadonlyArray<Numbered>) {
@@ -80,17 +88,19 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
     group: Group,
     leaveHeld: boolean
   ): Effect.Effect<ReadonlyArray<GroupRow>, FailedStatement | StorageUnavailable> => {
+    const { node } = group[0]
     const appends = map(group, ({ append }) => append)
     const lastOfShards = group.flatMap(({ shard }, k) =>
       k + 1 < group.length && group[k + 1]!.shard === shard ? [] : [k + 1]
     )
-    return sql.unsafe<AppendRow>(...appendCallOf(codec, appends, lastOfShards, leaveHeld)).pipe(
-      Effect.map((rows) => rows.map((row): GroupRow => ({ ...row, i: group[row.i - 1]!.i }))),
-      Effect.tapError(() => forget(group)),
-      Effect.catchIf(
-        (error) => failedWith(error, MOVED),
-        () => Effect.delay(appendAgain(group, leaveHeld), "50 millis")
+    return Effect.flatMap(nodes.clientOf(node), (client) =>
+      client.unsafe<AppendRow>(...appendCallOf(codec, appends, lastOfShards, leaveHeld)).pipe(
+        Effect.map((rows) => rows.map((row): GroupRow => ({ ...row, i: group[row.i - 1]!.i }))),
+        Effect.onError((cause) => (hasMoved(Cause.squash(cause)) ? Effect.void : nodes.lose(node, client)))
       )
+    ).pipe(
+      Effect.tapError(() => forget(group)),
+      Effect.catchIf(hasMoved, () => Effect.delay(appendAgain(group, leaveHeld), "50 millis"))
     )
   }
 

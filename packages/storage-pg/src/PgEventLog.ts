@@ -29,6 +29,7 @@ import { type AppendRow, appendOf } from "./Append.ts"
 import { type GroupRow, makeAppendByNode } from "./DistributedAppend.ts"
 import { type HeadRow, headOf, makeHeadsOnNodes } from "./DistributedHeads.ts"
 import { isDistributed } from "./Distribution.ts"
+import type { OpenNode } from "./NodeClients.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
 import { unavailable } from "./Unavailable.ts"
 
@@ -93,13 +94,13 @@ const leftBehindAfter =
 /** The result for a stream of which a statement has no row. */
 const NOT_FOUND: Omit<GroupRow, "i"> = { committed: false, actual: null, key_taken: false }
 
-/** `connections`: the size of the client's pool. */
-export const makeEventLog = Effect.fnUntraced(function* (connections: number) {
+/** `connections`: the size of the client's pool. `openNode`: makes a client of one node of a distributed log. */
+export const makeEventLog = Effect.fnUntraced(function* (connections: number, openNode: OpenNode) {
   const sql = yield* SqlClient.SqlClient
   const endReadOnlySessions = makeEndReadOnlySessions(sql, connections)
   const codec = yield* PayloadCodec
   const headsOnNodes = makeHeadsOnNodes(sql)
-  const appendByNode = yield* makeAppendByNode(connections, SHORT_TIMEOUT)
+  const appendByNode = yield* makeAppendByNode(connections, openNode, SHORT_TIMEOUT)
 
   /** Whether the log is distributed. The first call asks, because the database may be away when the server starts. */
   let distributed: boolean | undefined

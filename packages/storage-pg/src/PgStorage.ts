@@ -13,6 +13,7 @@ import { diagnose as diagnoseDatabase } from "./Diagnosis.ts"
 import { isDistributed } from "./Distribution.ts"
 import { endInTime } from "./EndInTime.ts"
 import { grantTo, migrate, migrateAndDistribute, migrationStatus } from "./Migrations.ts"
+import type { NodeAddress } from "./NodeClients.ts"
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals, makeSweeps } from "./PgSignals.ts"
 import { isTransactionMode, requireOwnSessions } from "./Pooler.ts"
@@ -81,12 +82,19 @@ export const size = (options: PgStorageOptions) =>
 /** Provides the SQL client alone, for tools and tests. */
 export const layerClient = (
   options: PgStorageOptions
+): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, StorageUnavailable> => layerClientOf(options)
+
+/** `node`: the address of another node than the URL's. */
+const layerClientOf = (
+  options: PgStorageOptions,
+  node?: NodeAddress
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, StorageUnavailable> =>
   PgClient.layerFrom(
     Effect.gen(function* () {
       const ssl = yield* tlsOptions(options.url)
       return yield* PgClient.make({
         url: typeof options.url === "string" ? Redacted.make(options.url) : options.url,
+        ...node,
         applicationName: "sealog",
         maxConnections: poolSize(options),
         prepare: !isTransactionMode(options.url),
@@ -132,7 +140,9 @@ const layerServices = <E>(
       yield* prepared
       const isPooled = isTransactionMode(options.url)
       if (!isPooled) yield* requireOwnSessions
-      const log = EventLog.of(yield* makeEventLog(poolSize(options)))
+      const openNode = (node: NodeAddress) =>
+        Effect.map(Layer.build(layerClientOf(options, node)), (client) => Context.get(client, SqlClient.SqlClient))
+      const log = EventLog.of(yield* makeEventLog(poolSize(options), openNode))
       return Context.make(EventLog, log).pipe(Context.add(Signals, yield* isPooled ? makeSweeps : makeSignals))
     })
   ).pipe(Layer.provide(layerClient(options)), endInTime)

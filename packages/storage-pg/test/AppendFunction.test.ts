@@ -5,9 +5,12 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import { emptyHead, place } from "@sealog/server/domain/Stream"
 import { type Append, EventLog } from "@sealog/server/ports/EventLog"
 import { eventLogSuite } from "@sealog/server/testing"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { SqlClient } from "effect/sql"
+import { inject } from "vitest"
+import { startBlackHole } from "#test-support/network/BlackHole"
 import { freshDatabase } from "#test-support/storage/databases"
+import { until } from "#test-support/until"
 import { createAppendFunctions } from "../src/Distribution.ts"
 import { PgStorage } from "../src/index.ts"
 
@@ -42,6 +45,15 @@ const tablesIn = (schemaOf: string) => `RETURN (SELECT array_agg(${schemaOf} || 
 
 const HOLD_TABLES = tablesIn("'sealog'")
 
+/** Tables in the place of those of Citus: two nodes at a port of this machine. `local`: the nodes that the database there takes itself for. */
+const nodesAt = (port: number, local = "0, 1") => [
+  "CREATE TABLE pg_dist_node (groupid int4, nodename text, nodeport int4, noderole text, metadatasynced boolean)",
+  `INSERT INTO pg_dist_node SELECT n, '127.0.0.1', ${port}, 'primary', true FROM unnest(ARRAY[0, 1]) AS n`,
+  `CREATE TABLE pg_dist_local_group AS SELECT unnest(ARRAY[${local}]) AS groupid`
+]
+
+const postgresPort = Number(new URL(inject("postgresUrl")).port || 5432)
+
 eventLogSuite(
   "Postgres, by the append function",
   Layer.unwrap(
@@ -49,7 +61,8 @@ eventLogSuite(
       logByFunction({
         shardOf: "SELECT length(library)::bigint % 3",
         nodeOf: "SELECT (shard % 2)::int4",
-        hold: HOLD_TABLES
+        hold: HOLD_TABLES,
+        prepare: nodesAt(postgresPort)
       }),
       ({ url }) => PgStorage.layerWithoutMigrations({ url })
     )
@@ -162,6 +175,71 @@ describe("the append function", () => {
       assert.deepStrictEqual(second, COMMITTED)
       const failure = yield* Effect.flip(log.append([away, firstUpdate("third", "a")]))
       assert.match(failure.message, /the node is away/)
+    })
+  )
+})
+
+describe("a node that the server reaches", () => {
+  /** A log on one node behind a proxy, which keeps the port at which each append's connection begins. */
+  const logBehind = Effect.fnUntraced(function* (nodePort: number, local?: string) {
+    const { sql, url } = yield* logByFunction({
+      shardOf: "SELECT 1::bigint",
+      hold: `INSERT INTO sealog.callers (port) VALUES (inet_client_port()); ${HOLD_TABLES}`,
+      prepare: ["CREATE TABLE sealog.callers (n serial, port int4)", ...nodesAt(nodePort, local)]
+    })
+    const log = Context.get(yield* Layer.build(PgStorage.layerWithoutMigrations({ url })), EventLog)
+    let appended = 0
+    /** Appends to a new stream. */
+    const append = Effect.gen(function* () {
+      const results = yield* log.append([firstUpdate("notes", `stream-${appended++}`)])
+      assert.deepStrictEqual(results, [COMMITTED])
+    })
+    /** The port at which the connection of the last append began. */
+    const lastPort = Effect.map(
+      sql<{ port: number }>`SELECT port FROM sealog.callers ORDER BY n DESC LIMIT 1`,
+      ([caller]) => caller!.port
+    )
+    return { append, lastPort, log, portOfAppend: Effect.andThen(append, lastPort), sql }
+  })
+
+  it.live("gets its appends straight, and over the coordinator once it is lost", () =>
+    Effect.gen(function* () {
+      const outer = yield* Scope.make()
+      const node = yield* Scope.provide(startBlackHole(postgresPort), outer)
+      const { log, portOfAppend } = yield* logBehind(node.port)
+      assert.isFalse(node.passes(yield* portOfAppend))
+      yield* until("appends go straight to the node", Effect.map(portOfAppend, node.passes))
+      yield* Scope.close(outer, Exit.void)
+      // Whether this append was stored is not known, so it fails.
+      const [lost] = yield* log.append([firstUpdate("notes", "lost")], { leaveHeld: true })
+      assert.strictEqual(lost?._tag, "Unreachable")
+      assert.isFalse(node.passes(yield* portOfAppend))
+    })
+  )
+
+  it.live("gets the appends of a transaction over the coordinator", () =>
+    Effect.gen(function* () {
+      const node = yield* startBlackHole(postgresPort)
+      const { append, lastPort, log, portOfAppend } = yield* logBehind(node.port)
+      yield* until("appends go straight to the node", Effect.map(portOfAppend, node.passes))
+      const { key } = firstUpdate("notes", "stream-0")
+      yield* log.exclusively(key, append)
+      assert.isFalse(node.passes(yield* lastPort))
+    })
+  )
+
+  it.live("gets none if its address leads to another node", () =>
+    Effect.gen(function* () {
+      const node = yield* startBlackHole(postgresPort)
+      const { portOfAppend, sql } = yield* logBehind(node.port, "2")
+      const ports = new Set([yield* portOfAppend])
+      const isRefused = Effect.map(
+        sql<{ port: number }>`SELECT client_port AS port FROM pg_stat_activity WHERE datname = current_database()`,
+        (sessions) => node.connections() > 0 && !sessions.some(({ port }) => node.passes(port))
+      )
+      yield* until("the server has asked the node, and left", isRefused)
+      ports.add(yield* portOfAppend)
+      assert.isFalse([...ports].some(node.passes))
     })
   )
 })

@@ -4,6 +4,10 @@ import { Effect, type Scope } from "effect"
 
 export interface BlackHole {
   readonly port: number
+  /** Connections to the target so far. */
+  readonly connections: () => number
+  /** Whether a connection to the target comes from this proxy, by the port at which it begins. */
+  readonly passes: (port: number) => boolean
   /** From now on, bytes of both sides are lost in the network: neither side hears of it. */
   readonly swallow: () => void
   /** The bytes that were lost. */
@@ -18,8 +22,9 @@ export const startBlackHole = (target: number): Effect.Effect<BlackHole, never, 
     let isSwallowing = false
     let swallowed = 0
     const sockets = new Set<Socket>()
+    const ports = new Set<number>()
     const server = createServer((client) => {
-      const upstream = connect(target, "127.0.0.1")
+      const upstream = connect(target, "127.0.0.1").on("connect", () => ports.add(upstream.localPort!))
       const lost = { value: isSwallowing }
       for (const [from, to] of [
         [client, upstream],
@@ -49,6 +54,8 @@ export const startBlackHole = (target: number): Effect.Effect<BlackHole, never, 
     )
     return {
       port: (server.address() as AddressInfo).port,
+      connections: () => ports.size,
+      passes: (port) => ports.has(port),
       swallow: () => {
         isSwallowing = true
       },

@@ -26,7 +26,7 @@ import type { joinAs } from "./worker.ts"
 const MIB = 1024 * 1024
 
 interface Surroundings {
-  /** Those that verify tokens. */
+  /** The secrets that verify tokens. */
   readonly secrets: Secrets
   /** undefined: the server is one process. */
   readonly worker: WorkerNumber | undefined

@@ -12,7 +12,7 @@ import type { DocumentEvent } from "../../domain/secsync/Events.ts"
 const MAX_AUTHORS = 1000
 
 interface Owed {
-  /** Those who wait for the snapshot. */
+  /** Callbacks for when the snapshot is stored. */
   readonly waiting: Set<() => void>
   /** Tells the other processes; undefined: one of them has told this one. */
   readonly tell: (() => void) | undefined
