@@ -22,7 +22,8 @@ const AGAIN_MILLIS = 60_000
 const PATIENCE = "5 seconds"
 
 /** The rows of the reference table `migrations`, the same on all nodes: two logs were never migrated in the same microsecond. */
-const MARK = "(SELECT string_agg(created_at::text, ' ' ORDER BY migration_id) FROM sealog.migrations)"
+const MARK =
+  "(SELECT string_agg(extract(epoch FROM created_at)::text, ' ' ORDER BY migration_id) FROM sealog.migrations)"
 
 interface Reached {
   readonly client: SqlClient.SqlClient
