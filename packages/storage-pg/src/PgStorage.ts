@@ -17,7 +17,7 @@ import type { NodeAddress } from "./NodeClients.ts"
 import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals, makeSweeps } from "./PgSignals.ts"
 import { isTransactionMode, requireOwnSessions } from "./Pooler.ts"
-import { tlsOptions } from "./Tls.ts"
+import { leavesMachineOpenly, tlsOptions } from "./Tls.ts"
 
 export interface PgStorageOptions {
   /**
@@ -131,6 +131,8 @@ const requireMigrations = Effect.gen(function* () {
 /** The additional connection listens for signals. */
 const poolSize = ({ maxConnections = 10 }: PgStorageOptions): number => maxConnections + 1
 
+const OPENLY = "the node is on another machine, and the database's URL has no TLS (sslmode=require)"
+
 const layerServices = <E>(
   options: PgStorageOptions,
   prepared: Effect.Effect<unknown, E, PgClient.PgClient | SqlClient.SqlClient>
@@ -141,7 +143,9 @@ const layerServices = <E>(
       const isPooled = isTransactionMode(options.url)
       if (!isPooled) yield* requireOwnSessions
       const openNode = (node: NodeAddress) =>
-        Effect.map(Layer.build(layerClientOf(options, node)), (client) => Context.get(client, SqlClient.SqlClient))
+        leavesMachineOpenly(options.url, node.host)
+          ? new StorageUnavailable({ operation: "connect", cause: new Error(OPENLY) })
+          : Effect.map(Layer.build(layerClientOf(options, node)), (client) => Context.get(client, SqlClient.SqlClient))
       const log = EventLog.of(yield* makeEventLog(poolSize(options), openNode))
       return Context.make(EventLog, log).pipe(Context.add(Signals, yield* isPooled ? makeSweeps : makeSignals))
     })

@@ -14,6 +14,18 @@ export const tlsOptions = (
     catch: (cause) => new StorageUnavailable({ operation: "read the TLS options of the database URL", cause })
   })
 
+const isThisMachine = (host: string): boolean => /^(localhost|127\.[\d.]+|\[?::1\]?|\/.*|)$/.test(host)
+
+/**
+ * Whether a URL's connection stays on this machine without TLS, and the same connection to another host would leave it: then what
+ * is sent would be readable on a network that the URL does not speak of.
+ */
+export const leavesMachineOpenly = (url: Redacted.Redacted<string> | string, host: string): boolean => {
+  const { hostname, searchParams } = new URL(typeof url === "string" ? url : Redacted.value(url))
+  const hasTls = ["require", "verify-ca", "verify-full"].includes(searchParams.get("sslmode") ?? "")
+  return !hasTls && isThisMachine(searchParams.get("host") ?? hostname) && !isThisMachine(host)
+}
+
 const read = (params: URLSearchParams): ConnectionOptions | undefined => {
   const [ca, cert, key] = ["sslrootcert", "sslcert", "sslkey"].map((name) => {
     const path = params.get(name)

@@ -13,6 +13,7 @@ import { freshDatabase } from "#test-support/storage/databases"
 import { until } from "#test-support/until"
 import { createAppendFunctions } from "../src/Distribution.ts"
 import { PgStorage } from "../src/index.ts"
+import { leavesMachineOpenly } from "../src/Tls.ts"
 
 interface Cluster {
   /** The bodies of the functions that ask Citus on a cluster. */
@@ -242,4 +243,16 @@ describe("a node that the server reaches", () => {
       assert.isFalse([...ports].some(node.passes))
     })
   )
+
+  it("is not reached without TLS on another machine, if the coordinator is on this one", () => {
+    for (const host of ["localhost", "127.0.0.1", "[::1]", ""]) {
+      const url = `postgres://sealog@${host}/sealog`.replace("sealog@/", "/")
+      assert.isTrue(leavesMachineOpenly(url, "worker1"), url)
+      assert.isTrue(leavesMachineOpenly(`${url}?sslmode=prefer`, "10.0.0.1"), url)
+      assert.isFalse(leavesMachineOpenly(`${url}?sslmode=verify-full`, "worker1"), url)
+      for (const same of ["localhost", "127.0.0.1", "::1"]) assert.isFalse(leavesMachineOpenly(url, same), url)
+    }
+    assert.isTrue(leavesMachineOpenly("postgres://sealog@db/sealog?host=/run/postgresql", "worker1"))
+    assert.isFalse(leavesMachineOpenly("postgres://sealog@coordinator/sealog", "worker1"))
+  })
 })
