@@ -109,7 +109,9 @@ describe("a mistyped command", () => {
     for (const [typed, meant] of [
       [["supsend", "notes"], "sync-admin suspend --help"],
       [["librari", "list"], "sync-admin library list --help"],
-      [["something-else"], "sync-admin --help"]
+      [["something-else"], "sync-admin --help"],
+      [["supsend", "--help"], "sync-admin suspend --help"],
+      [["help", "token", "mnt"], "sync-admin token mint --help"]
     ] as const) {
       const ran = await run([...typed, "--json"], { cwd })
       assert.deepStrictEqual([ran.code, errorOf(ran).code, errorOf(ran).try], [2, "USAGE", meant])
