@@ -492,6 +492,7 @@ describe("every command", () => {
     for (const command of ["serve", "token mint", "library list"]) {
       const wrong = await run([...command.split(" "), "--no-such-flag"], { cwd })
       assert.deepStrictEqual([wrong.code, wrong.stdout], [2, ""], command)
+      assert.strictEqual(wrong.stderr.match(/--help/g)?.length, 1, wrong.stderr)
     }
     const unknown = await run(["token", "steal", "--json"], { cwd })
     assert.deepStrictEqual([unknown.code, errorOf(unknown).code], [2, "USAGE"])

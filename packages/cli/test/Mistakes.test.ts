@@ -49,7 +49,7 @@ const WITH_TYPO: ReadonlyArray<ReadonlyArray<string>> = [
   ["export", "--library", "typo", "--output", "typo.jsonl"]
 ]
 
-/** These make a library, need no log, or ask a server about its connections alone. */
+/** These make a library, need no log, or ask a server: Server.test.ts tries them. */
 const WITHOUT_REFUSAL = [
   "import secsync",
   "import verdant",
@@ -109,6 +109,7 @@ describe("a mistyped command", () => {
     for (const [typed, meant] of [
       [["supsend", "notes"], "sync-admin suspend --help"],
       [["librari", "list"], "sync-admin library list --help"],
+      [["tpo"], "sync-admin top --help"],
       [["something-else"], "sync-admin --help"],
       [["supsend", "--help"], "sync-admin suspend --help"],
       [["help", "token", "mnt"], "sync-admin token mint --help"]

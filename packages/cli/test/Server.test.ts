@@ -48,6 +48,16 @@ describe("a server with --admin", () => {
     assert.strictEqual(errorOf(await sealog("disconnect", "--json")).code, "USAGE")
   })
 
+  it("says that a library is not there, like every command", async () => {
+    assert.strictEqual((await sealog("document", "create", "shelf", "books", "--new-library")).code, 0)
+    for (const command of ["connections", "disconnect"]) {
+      assert.strictEqual((await sealog(command, "--library", "shelf")).code, 0, command)
+      const mistyped = await sealog(command, "--library", "typo", "--json")
+      assert.deepStrictEqual([mistyped.code, errorOf(mistyped).code], [1, "NO_SUCH_LIBRARY"], command)
+      assert.strictEqual(errorOf(mistyped).try, "sync-admin library list, with the same --server")
+    }
+  })
+
   it("shows what it does now", async () => {
     const figures = jsonOf("top", await sealog("top", "--interval", "1", "--json"))
     assert.deepStrictEqual(figures["connections"], { secsync: 1, verdant: 0 })

@@ -41,6 +41,10 @@ export default class Connections extends BaseCommand<ConnectionsResult> {
         address
       )
     )
+    if (connections.length === 0 && libraryId !== undefined) {
+      const { requireLibraryOn } = await import("../backends/knownLibrary.ts")
+      await this.execute(requireLibraryOn(address, libraryId))
+    }
     const rows = connections.map(({ documentId, id, libraryId, openedAt, protocol, userId, waitingBytes }) => [
       ...[id, protocol, libraryId, documentId ?? "", userId],
       ...[bytes(waitingBytes), ago(openedAt)]

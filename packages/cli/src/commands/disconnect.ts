@@ -29,9 +29,10 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
   async run(): Promise<DisconnectResult> {
     const { args, flags } = await this.parse(Disconnect)
     const { libraryIdOf } = await import("../input/ids.ts")
+    const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
     const named = {
       ...(args.connection !== undefined && { id: args.connection }),
-      ...(flags.library !== undefined && { libraryId: libraryIdOf(flags.library) }),
+      ...(libraryId !== undefined && { libraryId }),
       ...(flags.user !== undefined && { userId: flags.user })
     }
     if (Object.keys(named).length === 0 && !flags.all) {
@@ -53,6 +54,10 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
         address
       )
     )
+    if (disconnected === 0 && libraryId !== undefined) {
+      const { requireLibraryOn } = await import("../backends/knownLibrary.ts")
+      await this.execute(requireLibraryOn(address, libraryId))
+    }
     this.print(disconnected === 0 ? "No such connections." : `Closed ${count(disconnected, "connection")}.`)
     return { disconnected }
   }

@@ -121,7 +121,8 @@ export const failureOf = (error: unknown): CliFailure => {
   if (error instanceof Error && "oclif" in error) {
     return new CliFailure({
       code: "USAGE",
-      message: error.message,
+      // The last line of oclif's message is the advice below.
+      message: error.message.replace(/\nSee more help with --help$/, ""),
       exitCode: 2,
       tryThis: "the same command with --help"
     })
