@@ -17,6 +17,7 @@ const MAX_GZIPPED_BYTES = 400_000
 
 const editorOf = (page: Page) => page.getByRole("textbox", { name: "Shared notebook" })
 const logOf = (page: Page) => page.getByRole("list", { name: "Events in the log, newest last" })
+const isConnected = (page: Page) => page.getByText("Connected", { exact: true }).waitFor()
 const isStored = (page: Page) => page.getByText("Stored by the server").waitFor()
 const press = (page: Page, name: string) => page.getByRole("button", { name }).click()
 const heading = (page: Page, name: string | RegExp) => page.getByRole("heading", { level: 3, name }).waitFor()
@@ -41,9 +42,9 @@ const untilText = async (page: Page, isRight: (text: string) => boolean): Promis
 /** Opens a new notebook in as many windows, each of another person. */
 const openNotebook = Effect.fnUntraced(function* (browser: Browser, url: string, count: number) {
   const first = yield* browser.open(url)
-  yield* Effect.promise(() => isStored(first.page))
+  yield* Effect.promise(() => isConnected(first.page))
   const others = yield* Effect.forEach(Array.from({ length: count - 1 }), () => browser.open(first.page.url()))
-  for (const { page } of others) yield* Effect.promise(() => isStored(page))
+  for (const { page } of others) yield* Effect.promise(() => isConnected(page))
   return [first, ...others] as const
 })
 
@@ -59,7 +60,7 @@ describe("the page of a server in dev mode", () => {
         one.on("request", (request) => sent.push(request.url(), request.postData() ?? ""))
         one.on("websocket", (socket) => socket.on("framesent", ({ payload }) => sent.push(String(payload))))
         await one.reload()
-        await isStored(one)
+        await isConnected(one)
         await shoot(one, "notebook-empty")
 
         await Promise.all([

@@ -157,7 +157,9 @@ describe("the database URL", () => {
       adviceOn("sqlite://data/a.db"),
       "sqlite:./data/a.db below the current directory, or sqlite:/data/a.db"
     )
+    assert.strictEqual(adviceOn("sqlite://./data/a.db"), adviceOn("sqlite://data/a.db"))
     assert.include(adviceOn('"sqlite:a.db"'), "without quotes")
+    assert.strictEqual(adviceOn("~/data/a.db"), "--database sqlite:~/data/a.db")
     for (const password of ["hid/den", "hid#den", "hid?den", "hid%zen", "hid@den", "1/hidden"]) {
       assert.include(adviceOn(`postgres://ada:${password}@localhost:5432/sealog`), "%25", password)
     }
@@ -175,6 +177,12 @@ describe("the database URL", () => {
     assert.strictEqual(passwordIn("postgres:///sealog?host=/run/postgresql"), "p/#%?@ w")
     assert.isNull(passwordIn("postgres://ada:own@localhost/sealog"))
     assert.strictEqual(passwordIn("postgres://localhost/sealog?password=own"), "own")
+  })
+
+  it("without a user says where to name one", async () => {
+    const env = { DATABASE_URL: "postgres://localhost/sealog", USER: undefined }
+    const ran = await run(["library", "list", "--json"], { cwd: freshFolder(), env })
+    assert.include(errorOf(ran).try, "postgres://USER@HOST")
   })
 
   it("keeps what was right before", () => {

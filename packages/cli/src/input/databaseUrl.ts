@@ -24,15 +24,19 @@ export const databaseOf = (given: string, env: NodeJS.ProcessEnv = process.env):
   if (/^postgres(ql)?:\/\//.test(url)) return postgres(url, env["PGPASSWORD"])
   throw invalid(
     "The database URL has neither the form sqlite:PATH nor postgres://USER:PASSWORD@HOST:PORT/NAME.",
-    "--database sqlite:./data/sealog.db"
+    `--database sqlite:${PLAIN_PATH.test(url) ? url : "./data/sealog.db"}`
   )
 }
 
+/** A path that holds no password for sure. */
+const PLAIN_PATH = /^[\w./~-]+$/
+
 const sqlite = (path: string): Database => {
   if (/^\/\/[^/]/.test(path)) {
+    const rest = path.slice(2).replace(/^\.\//, "")
     throw invalid(
       "A database URL that begins with sqlite:// names either a relative or an absolute path.",
-      `sqlite:./${path.slice(2)} below the current directory, or sqlite:/${path.slice(2)}`
+      `sqlite:./${rest} below the current directory, or sqlite:/${rest}`
     )
   }
   const plain = path.replace(/^\/\/(?=\/)/, "")

@@ -216,6 +216,7 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
     /ENOENT|EISDIR|unable to open/,
     "check the path in --database (or DATABASE_URL), the current directory, and that the disk is mounted"
   ],
+  [/No username configured/, "name the user in the database URL: postgres://USER@HOST:PORT/NAME"],
   [/disk is full|ENOSPC|No space left/i, "make room on the disk, then run the same command again"],
   [
     /readonly|read-only|EACCES|EPERM|permission denied/i,

@@ -20,6 +20,7 @@ export interface NotebookProps {
 export const Notebook = ({ document: sealed, events, trials }: NotebookProps) => {
   const status = useValue(sealed.status)
   const people = useValue(sealed.people)
+  const isEmpty = useValue(events).length === 0
   const result = useValue(trials.result)
   return (
     <>
@@ -38,7 +39,7 @@ export const Notebook = ({ document: sealed, events, trials }: NotebookProps) =>
           </header>
           <Editor text={sealed.text} awareness={sealed.awareness} />
           <p class={`status small ${status.connection}`} role="status">
-            {statusText(status)}
+            {statusText(status, isEmpty)}
           </p>
         </section>
         <ServerView events={events} author={sealed.author} damaged={result?.damaged ?? NONE} />
@@ -50,9 +51,10 @@ export const Notebook = ({ document: sealed, events, trials }: NotebookProps) =>
 
 const NONE: ReadonlySet<number> = new Set()
 
-const statusText = ({ connection, waiting }: Status): string => {
+const statusText = ({ connection, waiting }: Status, isEmpty: boolean): string => {
   const changes = waiting === 0 ? "" : `, ${counted(waiting, "change")} waiting here`
-  if (connection === "online") return waiting === 0 ? "Stored by the server" : `Sending ${counted(waiting, "change")}`
+  if (connection === "online" && waiting > 0) return `Sending ${counted(waiting, "change")}`
+  if (connection === "online") return isEmpty ? "Connected" : "Stored by the server"
   if (connection === "offline") return `Offline${changes}`
   if (connection === "refused") return "The server refuses this notebook. Load the page again."
   return `Connecting${changes}`
