@@ -8,9 +8,8 @@ import { eachPage } from "./verify/StreamPages.ts"
 
 /**
  * Returns the problems of all streams, and the number of events. It judges no event by the rules and verifies no signature, as
- * `replay` does. Servers may keep writing to the log.
- *
- * @param onProgress called after every page, with the events so far and those that the log had at the start
+ * `replay` does. Servers may keep writing to the log. `onProgress` is called after every page, with the events so far and those
+ * that the log had at the start.
  */
 export const findDamage = Effect.fn("findDamage")(function* (onProgress?: (events: number, total: number) => void) {
   const total = yield* countEvents({}, undefined)
