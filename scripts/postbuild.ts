@@ -17,6 +17,7 @@ if (existsSync(join(cli, "bundle/commands"))) {
     stdio: ["ignore", "ignore", "inherit"]
   })
   // oclif decides about colours when it is loaded. bin/start.js removes them where they are not wanted.
+  delete process.env["NO_COLOR"]
   process.env["FORCE_COLOR"] = "1"
   const { helpText } = await import("../packages/cli/src/output/helpText.ts")
   for (const width of WIDTHS) {
