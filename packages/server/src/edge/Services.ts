@@ -1,6 +1,6 @@
 /** The services behind the handlers of a server, over the ports. */
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { Layer } from "effect"
+import { layerHttpServices } from "../internal/httpServices.ts"
 import { layerRisingClock } from "../internal/RisingClock.ts"
 import { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import { layerCanary } from "../protocols/secsync/Canary.ts"
@@ -48,7 +48,7 @@ export const provideServices =
         Committer.layer,
         LogEpoch.layer,
         Openings.layer(options.limits),
-        NodeHttpServer.layerHttpServices
+        layerHttpServices
       ]),
       Layer.provide(MeasuredEventLog.layer),
       Layer.provide(VerifiedEventLog.layer),

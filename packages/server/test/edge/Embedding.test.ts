@@ -17,6 +17,15 @@ import { VerdantLibraries } from "../../src/protocols/verdant/VerdantLibraries.t
 import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "../../src/testing/SealedMessages.ts"
 
 describe("an embedding app", () => {
+  it.live("keeps stdin to itself", () =>
+    Effect.gen(function* () {
+      const listeners = () => process.stdin.listenerCount("end")
+      const before = listeners()
+      yield* startMemoryServer()
+      assert.strictEqual(listeners(), before)
+    })
+  )
+
   it.live("refuses messages as malformed that lack the additional public data of its schemas", () =>
     Effect.gen(function* () {
       const demanded = Schema.Struct({ device: Schema.String })
