@@ -21,8 +21,8 @@ interface Timer {
   readonly at: number
   /** Decides between timers that are due at one time. */
   readonly rank: number
-  readonly happen: () => void
-  isCancelled: boolean
+  /** Undefined: it is cancelled, and keeps nothing in memory until it is due. */
+  happen: (() => void) | undefined
 }
 
 export class VirtualTime {
@@ -47,15 +47,10 @@ export class VirtualTime {
 
   /** Calls `happen` after so many milliseconds. Returns a function that cancels it. */
   after(millis: number, happen: () => void): () => void {
-    const timer = {
-      at: this.elapsed + Math.max(0, millis),
-      rank: this.random.next(2 ** 30),
-      happen,
-      isCancelled: false
-    }
+    const timer: Timer = { at: this.elapsed + Math.max(0, millis), rank: this.random.next(2 ** 30), happen }
     push(this.timers, timer)
     return () => {
-      timer.isCancelled = true
+      timer.happen = undefined
     }
   }
 
@@ -71,7 +66,7 @@ export class VirtualTime {
           return holds()
         }
         pop(this.timers)
-        if (timer.isCancelled) continue
+        if (timer.happen === undefined) continue
         this.elapsed = timer.at
         timer.happen()
       }
