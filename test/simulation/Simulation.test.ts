@@ -48,6 +48,14 @@ describe("a simulated world", () => {
 
   it("does so for a long time", () => holds(LONG_SEEDS, LONG), TIMEOUT)
 
+  it("settles although a replica that never synced before is acknowledged up to five seconds before its sync", () => {
+    const script: ReturnType<typeof scriptOf> = [
+      { at: 9, happening: { _tag: "Write", device: 278, changes: 5 } },
+      { at: 16, happening: { _tag: "Crash", process: 418, lasts: 191 } }
+    ]
+    assert.deepStrictEqual(simulate({ seed: 136, script }).problems, [])
+  })
+
   it("is the same in two runs of one seed, frame by frame", () => {
     for (const seed of [1, 2]) {
       const trace = traceOf(seed)
