@@ -25,7 +25,7 @@ export interface WorldOfDevice {
   /** A Verdant device takes these operations for stored. */
   readonly acknowledged: (device: string, operations: ReadonlyArray<string>) => void
   readonly report: (problem: string) => void
-  /** The texts in the ciphertexts that Secsync devices have read: each is read by every device of its document. */
+  /** The texts in the ciphertexts that Secsync devices have read, by nonce: each is read by every device of its document. */
   readonly plaintexts: Map<string, ReadonlyArray<string>>
 }
 

@@ -130,7 +130,7 @@ export class Link {
     const send = (...frame: ReadonlyArray<Uint8Array>): void => {
       if (this.isServerGone || this.isSentAway) return
       const text = textOfFrame(frame)
-      const message: unknown = JSON.parse(text)
+      const message = parsed(text)
       this.server.sent(message)
       this.travel("toDevice", () => !this.isDeviceGone && this.device.receive(message, text))
     }
@@ -195,4 +195,12 @@ export class Link {
       this.connection.close(CloseCode.internalError, "")
     })
   }
+}
+
+/** The frame that was parsed last: a room sends the same one to all its sessions. */
+let last: { readonly text: string; readonly message: unknown } = { text: "null", message: null }
+
+const parsed = (text: string): unknown => {
+  if (text !== last.text) last = { text, message: JSON.parse(text) }
+  return last.message
 }

@@ -295,12 +295,18 @@ export class SecsyncDevice extends Device {
     this.send(snapshot)
   }
 
-  private textsOf({ ciphertext }: { readonly ciphertext: string }): ReadonlyArray<string> {
+  private textsOf({
+    ciphertext,
+    nonce
+  }: {
+    readonly ciphertext: string
+    readonly nonce: string
+  }): ReadonlyArray<string> {
     const { plaintexts } = this.world
-    const known = plaintexts.get(ciphertext)
+    const known = plaintexts.get(nonce)
     if (known !== undefined) return known
     const texts = Buffer.from(ciphertext, "base64url").toString().split(" ")
-    plaintexts.set(ciphertext, texts)
+    plaintexts.set(nonce, texts)
     return texts
   }
 

@@ -100,10 +100,9 @@ export class VerdantDevice extends Device {
   /** Its user makes a document, or changes one. */
   override write(text: string): void {
     const { random } = this.world
-    const oids = Array.from(this.oids)
-    const isChange = oids.length > 0 && random.next(2) === 0
+    const isChange = this.oids.size > 0 && random.next(2) === 0
     const operation: Operation = {
-      oid: isChange ? oids[random.next(oids.length)]! : `items/${text}`,
+      oid: isChange ? Array.from(this.oids)[random.next(this.oids.size)]! : `items/${text}`,
       timestamp: this.now(),
       data: isChange ? { op: "set", name: "last", value: text } : { op: "initialize", value: { last: text } }
     }

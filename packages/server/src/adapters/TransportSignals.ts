@@ -36,7 +36,7 @@ const MAX_ANNOUNCED = 10_000
 /** The most bytes of broadcasts that may wait to be sent. Further broadcasts are dropped. */
 const MAX_WAITING_BYTES = 1024 * 1024
 /** The most signals that a slow reader may be behind. The sweep makes up for older ones. */
-const MAX_BEHIND = 4096
+const MAX_BEHIND = 1024
 /** Reconnects at once after a lost connection, and then more and more slowly. */
 const RECONNECT = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("2 seconds")])
 
@@ -89,15 +89,15 @@ export const makeTransportSignals = Effect.fnUntraced(function* (medium: Medium)
     return medium.listen(
       // Signals before the connection were missed, so any stream may have grown.
       Effect.asVoid(everything),
-      Effect.fnUntraced(
-        function* (text) {
+      (text) =>
+        Effect.suspend((): Effect.Effect<unknown> => {
           const found = read(text)
-          if (found === undefined) return
-          if ("frame" in found) yield* PubSub.publish(broadcasts, found)
-          else yield* PubSub.publish(wakeups, found)
-        },
-        Effect.catchDefect((defect) => Effect.logError("Reading a signal failed", Cause.die(defect)))
-      )
+          if (found === undefined) return Effect.void
+          return "frame" in found ? PubSub.publish(broadcasts, found) : PubSub.publish(wakeups, found)
+        }).pipe(
+          Effect.asVoid,
+          Effect.catchDefect((defect) => Effect.logError("Reading a signal failed", Cause.die(defect)))
+        )
     )
   }).pipe(
     Effect.scoped,
