@@ -128,6 +128,39 @@ describe("a replica that acknowledges a newer operation of another one", () => {
   )
 })
 
+describe("a passive replica that is connected", () => {
+  it.live("hears of a watermark once it has promised to send nothing older", () =>
+    Effect.gen(function* () {
+      const library = libraryOn(yield* startServer({ verdant }))
+      const own = yield* join(library, "own", "realtime")
+      const listener = yield* join(library, "listener")
+      const behind = makeReplica()
+      const passive = yield* connectVerdant(library, yield* library.token({ userId: "p", type: "passive-realtime" }))
+      passive.send(behind.sync({ timestamp: behind.now(-60_000), resyncAll: true }))
+      yield* passive.next("sync-resp")
+
+      const written = own.replica.operation("item/x", initialize({ id: "x" }))
+      yield* write(own.connection, own.replica, written)
+      own.connection.send(own.replica.ack({ timestamp: own.replica.now() }))
+      const { timestamp: watermark } = yield* own.connection.next(
+        "global-ack",
+        ({ timestamp }) => String(timestamp) > written.timestamp
+      )
+      const mayMerge = () =>
+        passive.messages.some(({ globalAckTimestamp, timestamp, type }) =>
+          type === "global-ack" ? timestamp === watermark : globalAckTimestamp === watermark
+        )
+      // This is sent to all replicas after the watermark.
+      yield* taken(own, passive)
+      yield* maintained(library, listener.connection, "visitor")
+      assert.isFalse(mayMerge())
+
+      passive.send(behind.ack({ timestamp: behind.now() }))
+      yield* passive.next("global-ack", ({ timestamp }) => timestamp === watermark)
+    })
+  )
+})
+
 describe("a replica that joins with a clock behind the others'", () => {
   it.live("receives no watermark that its own changes may not have reached", () =>
     Effect.gen(function* () {

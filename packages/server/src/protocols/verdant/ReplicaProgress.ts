@@ -30,6 +30,7 @@ export class ReplicaProgress {
   private isShared = false
   private evicted: ReadonlyMap<ReplicaId, number> = new Map()
   private changed = false
+  private readonly listeners = new Set<() => void>()
 
   /** An immutable map of what this process knows now. */
   snapshot(): ReadonlyMap<ReplicaId, KnownReplica> {
@@ -45,6 +46,11 @@ export class ReplicaProgress {
   /** The version up to which a replica has everything; null: not even its last reset is known to have arrived. */
   receivedBy(state: LibraryState, replica: Replica): number | null {
     return receivedBy(state, replica, this.replicas.get(replica.id))
+  }
+
+  /** The timestamp before which a replica has sent everything; null: it has promised nothing that counts. */
+  promisedBy({ id, promise }: Replica): string | null {
+    return this.replicas.get(id)?.promise ?? promise
   }
 
   /** Whether anything has become known since the last call. */
@@ -71,6 +77,13 @@ export class ReplicaProgress {
         recentPromise: undefined
       })
     }
+    for (const listener of this.listeners) listener()
+  }
+
+  /** Calls a listener each time that promises have ripened. Returns a function that ends this. */
+  onRipened(listener: () => void): () => void {
+    this.listeners.add(listener)
+    return () => void this.listeners.delete(listener)
   }
 
   /** Whether something cannot be relied on yet, and will be without another message. */

@@ -30,6 +30,7 @@ import { AnswersInOrder } from "./AnswersInOrder.ts"
 import type { Client } from "./Client.ts"
 import { EarlyOperations } from "./EarlyOperations.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
+import { HeardWatermark } from "./HeardWatermark.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import { OwnPresence } from "./OwnPresence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
@@ -80,6 +81,10 @@ export const openSession = Effect.fnUntraced(function* (
   if (client.isRealtime) {
     yield* room.subscribe(session)
     yield* Effect.acquireRelease(
+      Effect.sync(() => room.local.progress.onRipened(() => session.tellWatermark())),
+      (end) => Effect.sync(end)
+    )
+    yield* Effect.acquireRelease(
       Effect.sync(() =>
         room.local.presence.listen({
           tell: (change) => session.peers.tell(change),
@@ -124,6 +129,7 @@ class LibrarySession implements Session, Subscriber {
   /** Operations were refused because the replica must be reset. The client is sent away, and comes back for the reset. */
   private isResetting = false
   private readonly promises: PromisesInOrder
+  private readonly watermark: HeardWatermark
   private readonly refusals: Refusals
   private readonly requests: SyncRequests
   private readonly presence: OwnPresence
@@ -140,6 +146,7 @@ class LibrarySession implements Session, Subscriber {
     this.promises = new PromisesInOrder((replicaId, timestamp) =>
       this.room.local.progress.promise(replicaId, timestamp, services.now())
     )
+    this.watermark = new HeardWatermark(room.state, room.local.progress, grant)
     this.early = new EarlyOperations(services, {
       // A polling client sends them with its next sync.
       isGone: () => !client.isRealtime || this.hasLeft || client.isSentAway(),
@@ -192,11 +199,19 @@ class LibrarySession implements Session, Subscriber {
 
   private tell(event: StreamEvent, batch: Batch | undefined): void {
     const { version } = event
-    const { authorMayLack, watermark } = event.data as { readonly authorMayLack?: true; readonly watermark?: string }
+    const { authorMayLack, ...data } = event.data as { readonly authorMayLack?: true; readonly watermark?: string }
+    const watermark = this.watermark.rise(this.replicaId, data.watermark)
     const isOwn = replicaOf(event) === this.replicaId && authorMayLack !== true
     if (batch !== undefined && !isOwn && this.sendOperations(batch, watermark)) return
     if (watermark !== undefined) this.client.send(Wire.globalAck(watermark))
     this.acknowledgements.skipped(version)
+  }
+
+  /** Promises have ripened: tells the client of a watermark that it could not hear before. */
+  tellWatermark(): void {
+    if (this.hasLeft || this.answers.isMaking) return
+    const watermark = this.watermark.take(this.replicaId)
+    if (watermark !== undefined) this.client.send(Wire.globalAck(watermark))
   }
 
   /** Returns whether the client may see any of the operations. */
