@@ -21,12 +21,12 @@ import type { VirtualTime } from "./VirtualTime.ts"
 
 export const LIBRARY = "library" as LibraryId
 
-export const grantOf = (userId: string): Grant => ({
+export const grantOf = (userId: string, replicaType = 0): Grant => ({
   userId: userId as UserId,
   libraryId: LIBRARY,
   documents: undefined,
   readOnly: false,
-  replicaType: 0,
+  replicaType,
   expiresAt: Number.MAX_SAFE_INTEGER,
   tokenId: undefined,
   issuedAt: undefined

@@ -47,6 +47,8 @@ export class VerdantDevice extends Device {
   private readonly node: string
   /** How far the device's time of day is ahead, in milliseconds. */
   private readonly ahead: number
+  /** 0: the watermark waits for its promises. 2: it is passive, so its late changes may be refused for a reset. */
+  private readonly type: 0 | 2
   private operations = new Map<string, Operation>()
   private baselines = new Map<string, Baseline>()
   /** The documents of its baselines and operations. */
@@ -73,6 +75,7 @@ export class VerdantDevice extends Device {
     this.replicaId = this.randomText(25)
     this.node = this.randomText(7)
     this.ahead = world.random.next(2000) - 1000
+    this.type = world.random.next(4) === 0 ? 2 : 0
   }
 
   /**
@@ -120,7 +123,7 @@ export class VerdantDevice extends Device {
 
   protected override connect(): boolean {
     const isOpen = this.open((services, connection) =>
-      Context.get(services, VerdantSessions).openSocket(connection, grantOf(this.name))
+      Context.get(services, VerdantSessions).openSocket(connection, grantOf(this.name, this.type))
     )
     if (!isOpen) return false
     this.send({ type: "presence-update", replicaId: this.replicaId, presence: {}, internal: {} })
