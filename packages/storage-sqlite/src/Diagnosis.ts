@@ -4,7 +4,7 @@ import { dirname } from "node:path"
 import { errorText, type Finding, rootCauseOf } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
-import { leftOverWal } from "./LeftOverWal.ts"
+import { leftOverWal, REMEDY } from "./LeftOverWal.ts"
 import { migrationStatus } from "./Migrations.ts"
 
 const MEGABYTE = 1_000_000
@@ -69,13 +69,7 @@ const pages = (lines: ReadonlyArray<string>): Finding => {
 const wal = (filename: string): Finding => {
   const found = leftOverWal(filename)
   if (found === undefined) return { check: "wal", state: "ok", detail: "no left-over write-ahead log" }
-  return {
-    check: "wal",
-    state: "warn",
-    detail: `${filename}-wal was written ${Math.round(found.olderBy / 60_000)} minutes before ${filename}: if the file was put back from a backup, the -wal belongs to the file before`,
-    tryThis:
-      "if so: stop the server, delete the file with its -wal and -shm, put the backup back, `sync-admin restored`"
-  }
+  return { check: "wal", state: "warn", detail: found, tryThis: REMEDY }
 }
 
 const disk = (filename: string): Finding => {

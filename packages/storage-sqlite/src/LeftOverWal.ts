@@ -7,16 +7,16 @@ import { statSync } from "node:fs"
 /** A running server's `-wal` may be older than its file by a checkpoint; milliseconds. */
 const TOLERATED = 60_000
 
-export interface LeftOverWal {
-  readonly bytes: number
-  /** Written so much before the file, milliseconds. */
-  readonly olderBy: number
-}
+/** The steps of an operator who finds one. */
+export const REMEDY =
+  "if so: stop the server, delete the file with its -wal and -shm, put the backup back, `sync-admin restored`"
 
-/** undefined: there is no `-wal` with content, or it is as new as the file. */
-export const leftOverWal = (filename: string): LeftOverWal | undefined => {
+/** Describes the `-wal` of a file; undefined: there is none with content, or it is as new as the file. */
+export const leftOverWal = (filename: string): string | undefined => {
   const [file, wal] = [filename, `${filename}-wal`].map((name) => statSync(name, { throwIfNoEntry: false }))
   if (file === undefined || wal === undefined || wal.size === 0) return undefined
   const olderBy = file.mtimeMs - wal.mtimeMs
-  return olderBy > TOLERATED ? { bytes: wal.size, olderBy } : undefined
+  return olderBy > TOLERATED
+    ? `${filename}-wal was written ${Math.round(olderBy / 60_000)} minutes before ${filename}: if the file was put back from a backup, the -wal belongs to the file before`
+    : undefined
 }

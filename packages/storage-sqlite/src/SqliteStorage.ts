@@ -13,6 +13,7 @@ import { SqlClient } from "effect/sql"
 import * as SqliteClient from "#driver"
 import { type DatabaseFile, databaseFile } from "./DatabaseFile.ts"
 import { diagnose as diagnoseFile } from "./Diagnosis.ts"
+import { leftOverWal, REMEDY } from "./LeftOverWal.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
 import { quickCheck } from "./QuickCheck.ts"
 import { lockForServer } from "./ServerLock.ts"
@@ -36,7 +37,16 @@ export const layer = (options: SqliteStorageOptions): Layer.Layer<EventLog | Sig
   layerServices(
     options.isServer === true ? Effect.andThen(lockForServer(options.filename), migrate) : migrate,
     options
-  ).pipe(Layer.provide(layerClient(options)))
+  ).pipe(Layer.provide(layerClient(options)), Layer.provide(warnOfLeftOverWal(options.filename)))
+
+/** Before the file is opened, because SQLite applies the `-wal` then, and writes to it. */
+const warnOfLeftOverWal = (filename: string) =>
+  Layer.effectDiscard(
+    Effect.suspend(() => {
+      const found = leftOverWal(filename)
+      return found === undefined ? Effect.void : Effect.logWarning(`${found}; ${REMEDY}`)
+    })
+  )
 
 /** Provides the log of a migrated database. Fails if the file does not exist, or a version that is not this one migrated it. */
 export const layerWithoutMigrations = (

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs"
+import { copyFileSync, mkdtempSync, renameSync, rmSync, statSync, utimesSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
@@ -9,7 +9,7 @@ import { advance, emptyHead, place, type StreamEvent, type StreamKey } from "@se
 import { type Append, EventLog, type StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
 import { hashBytes, PayloadCodec } from "@sealog/server/storage"
-import { Cause, Context, Effect, Exit, Fiber, Layer, Queue, Scope, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { SqliteStorage } from "../src/index.ts"
 import { migrate, migrations } from "../src/Migrations.ts"
@@ -122,6 +122,33 @@ describe("SqliteStorage", () => {
         const error = yield* Effect.flip(Effect.asVoid<unknown, StorageUnavailable, never>(use))
         assert.match(String(error.cause), /was removed or replaced while it was open/)
       }
+    })
+  )
+
+  it.effect("warns of a -wal that was left beside a file from a backup, as doctor does", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      // Each opens a copy of its own, because SQLite takes the -wal into the file.
+      const [diagnosed, served] = [freshFile(), freshFile()]
+      const copy = Effect.sync(() => {
+        for (const restored of [diagnosed, served]) {
+          for (const end of ["", "-wal"]) copyFileSync(`${filename}${end}`, `${restored}${end}`)
+          const before = Date.now() / 1000 - 600
+          utimesSync(`${restored}-wal`, before, before)
+        }
+      })
+      const write = Effect.flatMap(EventLog, (log) => log.append([firstEvent(key)]))
+      yield* Effect.provide(Effect.andThen(write, copy), SqliteStorage.layer({ filename }))
+      const findings = yield* SqliteStorage.diagnose({ filename: diagnosed })
+      assert.deepInclude(
+        findings.find(({ check }) => check === "wal"),
+        { state: "warn" }
+      )
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => void logged.push(String(message)))
+      const storage = SqliteStorage.layer({ filename: served }).pipe(Layer.provide(Logger.layer([logger])))
+      yield* Effect.scoped(Layer.build(storage))
+      assert.match(logged.join("\n"), /-wal was written 10 minutes before .*sync-admin restored/)
     })
   )
 
