@@ -194,8 +194,7 @@ export class VerdantDevice extends Device {
     for (const operation of operations) {
       this.oids.add(operation.oid)
       this.operations.set(keyOf(operation), operation)
-      const millis = Number.parseInt(operation.timestamp.slice(4, 13), 36)
-      if (millis > this.clock.millis) this.clock = { millis, count: 0 }
+      this.follow(operation.timestamp)
     }
   }
 
@@ -261,6 +260,16 @@ export class VerdantDevice extends Device {
     this.world.time.after(this.world.random.next(MAX_STORING), () => {
       if (link === this.link) this.send({ type: "ack", replicaId: this.replicaId, timestamp: this.now(), ...fields })
     })
+  }
+
+  /** Sets the clock so that what comes next is later. */
+  private follow(timestamp: string): void {
+    const [millis, count] = [timestamp.slice(4, 13), timestamp.slice(13, 17)].map((digits) =>
+      Number.parseInt(digits, 36)
+    )
+    const { clock } = this
+    if (millis! > clock.millis || (millis === clock.millis && count! > clock.count))
+      this.clock = { millis: millis!, count: count! }
   }
 
   private now(): string {
