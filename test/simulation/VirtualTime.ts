@@ -4,6 +4,8 @@
  *
  * Effect's TestClock is not used: it takes a turn of the real event loop for each step (docs/decisions/0036).
  */
+
+import { LongWorkLine, makeLongWorkLine } from "@sealog/server/internal/longWork"
 import { EventLoop } from "@sealog/server/internal/nextTurn"
 import { RandomId } from "@sealog/server/internal/randomId"
 import { Clock, Context, Duration, Effect, type Fiber, Logger, Scheduler } from "effect"
@@ -130,6 +132,7 @@ export class VirtualTime {
       Context.add(Logger.CurrentLoggers, new Set([logger])),
       Context.add(EventLoop, { nextTurn, nextSlice: nextTurn }),
       Context.add(RandomId, randomId),
+      Context.add(LongWorkLine, makeLongWorkLine()),
       Context.add(Clock.Clock, clock),
       Context.add(Scheduler.Scheduler, this.scheduler)
     )

@@ -21,6 +21,9 @@ const oldBytes = (): number =>
     .filter(({ space_name }) => !YOUNG_SPACES.has(space_name))
     .reduce((sum, { space_used_size }) => sum + space_used_size, 0)
 
+/** Bytes of the heap that are not in use. Garbage counts as in use until it is collected. */
+export const freeMemory = (): number => heapLimit() - getHeapStatistics().used_heap_size
+
 /** Whether the heap is nearly full. The young generation counts, since all of it may turn old. */
 export const isMemoryShort = (): boolean => getHeapStatistics().used_heap_size > heapLimit() * FULL
 
@@ -29,6 +32,10 @@ export interface CriticalMemory {
   readonly used: number
   /** The bytes without which it would not be full. */
   readonly excess: number
+  /**
+   * The full collection before found the heap nearly full, too. A single one may count what a message needs while it is parsed.
+   */
+  readonly isLasting: boolean
 }
 
 /**
@@ -39,11 +46,13 @@ export const onMemoryCritical = (listener: (memory: CriticalMemory) => void): Ef
   Effect.asVoid(
     Effect.acquireRelease(
       Effect.sync(() => {
+        let isLasting = false
         const observer = new PerformanceObserver((list) => {
           if (!list.getEntries().some(isFull)) return
-          const used = oldBytes()
-          const limit = heapLimit()
-          if (used > limit * CRITICAL) listener({ used, excess: used - limit * FULL })
+          const [used, limit] = [oldBytes(), heapLimit()]
+          const isCritical = used > limit * CRITICAL
+          if (isCritical) listener({ used, excess: used - limit * FULL, isLasting })
+          isLasting = isCritical
         })
         observer.observe({ entryTypes: ["gc"] })
         return observer

@@ -3,7 +3,7 @@
  * reads keep connections to the storage. The next place goes to the opening that began first: after a restart on a slow
  * database, the oldest newcomers are served while the later ones still wait. While the memory is short, only the oldest goes on.
  */
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import { isMemoryShort } from "../internal/MemoryPressure.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { StorageUnavailable } from "../ports/EventLog.ts"
@@ -33,7 +33,7 @@ export interface OpeningLimits {
 }
 
 /** How often an opening that waits for memory looks again. */
-const LOOK = "20 millis"
+const LOOK = "50 millis"
 
 interface Opening {
   /** The oldest has the least. */
@@ -62,8 +62,9 @@ export class Openings extends Context.Service<
         const waiting: Array<{ readonly place: number; readonly start: () => void }> = []
         /** In the order in which they began. */
         const openings = new Set<Opening>()
-        let [begun, free, paused] = [0, maxOpenings, 0]
-        yield* Metrics.openingsWaiting.at({}).read(() => waiting.length + paused)
+        const paused = new Set<Opening>()
+        let [begun, free] = [0, maxOpenings]
+        yield* Metrics.openingsWaiting.at({}).read(() => waiting.length + paused.size)
 
         const take = (place: number) =>
           Effect.callback<void>((resume) => {
@@ -79,47 +80,59 @@ export class Openings extends Context.Service<
           if (next === undefined) free += 1
           else next.start()
         })
-        const oldest = () => openings.values().next().value
+        const oldest = () => {
+          for (const opening of openings) if (!opening.hasGivenWay) return opening
+          return undefined
+        }
         const mayGoOn = (opening: Opening) => opening === oldest() || !isShort()
         /** Holds no place, so that the oldest has one. */
         const untilMemory = Effect.fnUntraced(function* (opening: Opening) {
-          if (!mayGoOn(opening)) {
-            paused += 1
-            const look = Effect.repeat(Effect.sleep(LOOK), { until: () => opening.hasGivenWay || mayGoOn(opening) })
-            yield* Effect.ensuring(
-              look,
-              Effect.sync(() => {
-                paused -= 1
-              })
+          if (!opening.hasGivenWay && !mayGoOn(opening)) {
+            yield* Effect.acquireUseRelease(
+              Effect.sync(() => paused.add(opening)),
+              () => Effect.repeat(Effect.sleep(LOOK), { until: () => opening.hasGivenWay || mayGoOn(opening) }),
+              () => Effect.sync(() => paused.delete(opening))
             )
           }
           if (opening.hasGivenWay) return yield* OpeningGaveWay.of()
         })
         const inTurnOf =
           (opening: Opening): InTurn =>
-          (read) =>
-            Effect.andThen(
-              untilMemory(opening),
-              Effect.acquireUseRelease(
-                take(opening.place),
-                () => read,
-                () => give
-              )
+          <A, E, R>(read: Effect.Effect<A, E, R>) => {
+            const turn: Effect.Effect<A, E | OpeningGaveWay, R> = Effect.flatMap(
+              Effect.andThen(
+                untilMemory(opening),
+                Effect.acquireUseRelease(
+                  take(opening.place),
+                  // The memory may have become short while it waited for the place.
+                  () => (opening.hasGivenWay || !mayGoOn(opening) ? Effect.succeedNone : Effect.asSome(read)),
+                  () => give
+                )
+              ),
+              Option.match({ onNone: () => turn, onSome: Effect.succeed })
             )
+            return turn
+          }
         const begin = Effect.suspend(() => {
-          const others = waiting.length + paused
+          const others = waiting.length + paused.size
           if (others >= maxWaitingOpenings) return Effect.fail(TooManyOpenings.of(others))
-          const opening: Opening = { place: begun++, hasGivenWay: false }
-          openings.add(opening)
-          return Effect.as(
-            Effect.addFinalizer(() => Effect.sync(() => openings.delete(opening))),
-            inTurnOf(opening)
+          return Effect.map(
+            Effect.acquireRelease(
+              Effect.sync(() => {
+                const opening: Opening = { place: begun++, hasGivenWay: false }
+                openings.add(opening)
+                return opening
+              }),
+              (opening) => Effect.sync(() => openings.delete(opening))
+            ),
+            inTurnOf
           )
         })
         const giveWay = (): number => {
           let count = 0
+          const first = oldest()
           for (const opening of openings) {
-            if (opening === oldest() || opening.hasGivenWay) continue
+            if (opening === first || opening.hasGivenWay) continue
             opening.hasGivenWay = true
             count += 1
           }

@@ -389,8 +389,8 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))
     let begun = services.elapsed()
     for (const placed of events) {
-      const steps = protocol.prepare?.(queue.committed.state, placed.event, placed.payload)
-      if (steps !== undefined) yield* inLine(steps, { isStopped: () => isDropped })
+      const long = protocol.prepare?.(queue.committed.state, placed.event, placed.payload)
+      if (long !== undefined) yield* inLine(long, { isStopped: () => isDropped })
       if (isDropped) return true
       adopt(placed)
       if (isDropped) return true

@@ -3,6 +3,7 @@
  * A room knows streams, versions and commits; the protocol alone knows what a command and a frame mean.
  */
 import type { Effect, Result, Scope } from "effect"
+import type { LongWork } from "../domain/LongWork.ts"
 import type { NewEvent, StreamEvent, StreamHead, StreamKey } from "../domain/Stream.ts"
 import type { PackedMessage } from "../domain/secsync/PackedMessage.ts"
 import type { StorageUnavailable } from "../ports/EventLog.ts"
@@ -18,11 +19,7 @@ export interface RoomProtocol<State, Command, Refusal, Local, Context> {
   readonly context: (local: Local) => Context
   readonly evolve: (state: State, event: StreamEvent, payload: Uint8Array | null) => State
   /** Steps after which `evolve` of the same takes no time; undefined: it takes none anyway. They change nothing else. */
-  readonly prepare?: (
-    state: State,
-    event: StreamEvent,
-    payload: Uint8Array | null
-  ) => Generator<undefined, void, void> | undefined
+  readonly prepare?: (state: State, event: StreamEvent, payload: Uint8Array | null) => LongWork | undefined
   /** True if `evolve` reads payloads. Otherwise a room opens without reading them from the log. */
   readonly readsPayloads: boolean
   /** True for a refusal such as "already stored", which stays right whatever other processes write. */

@@ -3,6 +3,7 @@
  * between, so a long tail holds nothing up.
  */
 import { Clock, Effect } from "effect"
+import type { LongWork } from "../domain/LongWork.ts"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
 import { inLine } from "../internal/longWork.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
@@ -28,7 +29,7 @@ export const foldTail = Effect.fnUntraced(function* <A>(
   key: StreamKey,
   start: () => A,
   step: (before: A, placed: PlacedEvent) => A,
-  prepare?: (before: A, placed: PlacedEvent) => Generator<undefined, void, void> | undefined
+  prepare?: (before: A, placed: PlacedEvent) => LongWork | undefined
 ) {
   const clock = yield* Clock.Clock
   const newestCheckpoint = Effect.map(log.streams({ ...key, limit: 1, payloads: false }), ([found]) => found)
@@ -55,8 +56,8 @@ export const foldTail = Effect.fnUntraced(function* <A>(
       yield* nextSlice
       let begun = monotonicMillis(clock)
       for (const placed of page) {
-        const steps = prepare?.(tail.value, placed)
-        if (steps !== undefined) yield* inLine(steps)
+        const long = prepare?.(tail.value, placed)
+        if (long !== undefined) yield* inLine(long)
         tail = stepped(tail, placed, step)
         if (monotonicMillis(clock) - begun < TURN_MILLIS) continue
         yield* nextSlice

@@ -1,18 +1,19 @@
 /** While the memory is short, the stream that was opened first has what is left of it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect"
 import { nextTurn } from "../../src/internal/nextTurn.ts"
-import { OpeningGaveWay, Openings } from "../../src/rooms/Openings.ts"
+import { OpeningGaveWay, type OpeningLimits, Openings } from "../../src/rooms/Openings.ts"
 
 /** Openings in a memory that is short when the test says so. */
 const withOpenings = <A, E>(
-  test: (openings: Openings["Service"], memory: { isShort: boolean }) => Effect.Effect<A, E, Scope.Scope>
+  test: (openings: Openings["Service"], memory: { isShort: boolean }) => Effect.Effect<A, E, Scope.Scope>,
+  limits: OpeningLimits = {}
 ) => {
   const memory = { isShort: false }
   const run = Effect.flatMap(Openings, (openings) => test(openings, memory))
   return Effect.provide(
     Effect.scoped(run),
-    Openings.layer({}, () => memory.isShort)
+    Openings.layer(limits, () => memory.isShort)
   )
 }
 
@@ -67,6 +68,36 @@ describe("openings while the memory is short", () => {
         // An opening that begins later goes on.
         assert.strictEqual(yield* (yield* openings.begin)(Effect.succeed("read")), "read")
       })
+    )
+  )
+
+  it.live("wait also if they had their place in the line before", () =>
+    withOpenings(
+      Effect.fnUntraced(function* (openings, memory) {
+        const scope = yield* Scope.make()
+        const older = yield* Scope.provide(openings.begin, scope)
+        const younger = [yield* openings.begin, yield* openings.begin]
+        const order: Array<string> = []
+        const isRead = yield* Deferred.make<void>()
+        const reading = yield* Effect.forkChild(older(Deferred.await(isRead)))
+        yield* nextTurn
+        const waiting = yield* Effect.forEach(younger, (inTurn, i) =>
+          Effect.forkChild(Effect.flip(inTurn(Effect.sync(() => order.push(`younger ${i}`)))))
+        )
+        yield* nextTurn
+        memory.isShort = true
+        yield* Deferred.succeed(isRead, undefined)
+        yield* Fiber.join(reading)
+        yield* nextTurn
+        yield* older(Effect.sync(() => order.push("older")))
+        openings.giveWay()
+        for (const fiber of waiting) assert.instanceOf(yield* Fiber.join(fiber), OpeningGaveWay)
+        yield* Scope.close(scope, Exit.void)
+        assert.deepStrictEqual(order, ["older"])
+        // The line has its place back.
+        assert.strictEqual(yield* (yield* openings.begin)(Effect.succeed("read")), "read")
+      }),
+      { maxOpenings: 1 }
     )
   )
 })

@@ -106,7 +106,7 @@ describe("a stream's tail", () => {
         key,
         () => undefined,
         (_, { event }) => void done.push(`applied ${event.version}`),
-        (_, { event }) => (event.version === 2 ? prepare(event.version) : undefined)
+        (_, { event }) => (event.version === 2 ? { length: 0, steps: () => prepare(event.version) } : undefined)
       )
       isReading = false
       assert.isAtLeast(turns, STEPS)

@@ -10,6 +10,7 @@ import { storedReferences } from "./FileReferences.ts"
 import { has, lacksHistory, type MergeOptions, mergeableIn } from "./Mergeable.ts"
 import { type Baseline, compacted, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { grown } from "./model/EntitySize.ts"
+import { takesMoreThan } from "./model/JsonMemory.ts"
 import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
 import { byTimestamp, type OwnedOperation, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica, sizeWithout } from "./State.ts"
@@ -187,11 +188,15 @@ export const valueOf = (entity: Entity): unknown => {
   const { baseline, operations } = entity
   const read = () => foldBaseline(baseline && parseBaseline(baseline), operations)?.snapshot
   if (operations.length < MANY_OPERATIONS) return read()
-  if (!values.has(entity)) values.set(entity, read())
-  return values.get(entity)
+  if (values.has(entity)) return values.get(entity)
+  const value = read()
+  if (!takesMoreThan(MAX_KEPT, value)) values.set(entity, value)
+  return value
 }
 
 /** Applying more operations takes longer than it is worth to repeat. The values of most entities are not kept in memory. */
 const MANY_OPERATIONS = 16
+/** Bytes of a value that is kept, besides its strings. */
+const MAX_KEPT = 64 * 1024
 
 const values = new WeakMap<Entity, unknown>()

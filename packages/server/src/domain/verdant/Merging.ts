@@ -4,7 +4,7 @@
  * oldest operations are merged; the baselines follow from the state.
  */
 import { HashMap, Option } from "effect"
-import type { Steps } from "../Steps.ts"
+import type { LongWork } from "../LongWork.ts"
 import { isLongMerge, merge, mergeInSteps, type Portion, slice } from "./Compaction.ts"
 import { withSize } from "./EntityBounds.ts"
 import { mergedReferences } from "./FileReferences.ts"
@@ -84,26 +84,38 @@ export const nextMergeable = (
   return { oids, done: false }
 }
 
-/** Does the long merges of a slice in steps, so that `withMerged` takes no time for them. */
-export const prepareMerges = function* (state: LibraryState, portions: ReadonlyArray<Merged>): Steps<void> {
-  for (const [oid, count] of portions) {
+/** The long merges of a slice, after which `withMerged` takes no time for them; undefined: none is long. */
+export const longMerges = (state: LibraryState, portions: ReadonlyArray<Merged>): LongWork | undefined => {
+  const long = portions.flatMap(([oid, count]) => {
     const entity = entityOf(state, oid)
     const operations = entity?.operations.slice(0, count) ?? []
-    if (isLongMerge(entity?.baseline, operations)) yield* mergeInSteps(entity?.baseline, operations)
+    return isLongMerge(entity?.baseline, operations) ? [{ baseline: entity?.baseline, operations }] : []
+  })
+  if (long.length === 0) return undefined
+  return {
+    length: Math.max(...long.map(({ baseline, operations }) => lengthOf(baseline) + sumOf(operations, lengthOf))),
+    steps: function* () {
+      for (const { baseline, operations } of long) yield* mergeInSteps(baseline, operations)
+    }
   }
 }
 
+const lengthOf = (item: { readonly text: string } | undefined): number => item?.text.length ?? 0
+
+const sumOf = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
+  items.reduce((sum, item) => sum + of(item), 0)
+
 /** The same for the slice that `mergeSlice` begins with these entities. A long entity is the only long one of its slice. */
-export const prepareMergeSlice = function* (
+export const longMergesOfSlice = (
   state: LibraryState,
   mergeable: Mergeable,
   oids: ReadonlyArray<string>
-): Steps<void> {
+): LongWork | undefined => {
   const [oid] = oids
   const entity = oid === undefined ? undefined : entityOf(state, oid)
-  if (oid === undefined || entity === undefined || !isLongMerge(entity.baseline, entity.operations)) return
+  if (oid === undefined || entity === undefined || !isLongMerge(entity.baseline, entity.operations)) return undefined
   const count = slice()(entity, entity.operations.slice(0, mergeable(entity, MAX_OPERATIONS)))
-  yield* prepareMerges(state, [[oid, count]])
+  return longMerges(state, [[oid, count]])
 }
 
 /** The state after a slice. Throws when an entity has fewer operations than the slice merges. */

@@ -13,11 +13,10 @@ import type { Grant } from "../../ports/Access.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
 import { CloseCode } from "../../protocols/Connection.ts"
 import { piecesOf } from "../../protocols/Frame.ts"
-import { hasFewValues } from "../../protocols/JsonBudget.ts"
 import { VERDANT_PATH } from "../../protocols/verdant/ConnectionUrl.ts"
 import type { Message } from "../../protocols/verdant/Message.ts"
 import { VerdantSessions } from "../../protocols/verdant/Sessions.ts"
-import { decodeMessage, maxValuesOf } from "../../protocols/verdant/Wire.ts"
+import { decodeMessage, tooMuchToParse } from "../../protocols/verdant/Wire.ts"
 import { type Budgets, userOf } from "../Budgets.ts"
 import type { SocketLimits } from "../Limits.ts"
 import { admitClient } from "./Authentication.ts"
@@ -160,7 +159,9 @@ const decodeBody = Schema.decodeUnknownEffect(
 )
 
 const messagesOf = Effect.fnUntraced(function* (body: string, grant: Grant) {
-  if (!hasFewValues(body, maxValuesOf(grant))) return yield* new HttpRefusal({ code: Code.invalidRequest })
+  const tooMuch = tooMuchToParse(body, grant)
+  if (tooMuch !== undefined)
+    return yield* new HttpRefusal({ code: tooMuch === "ever" ? Code.invalidRequest : Code.unavailable })
   const { messages } = yield* Effect.mapError(decodeBody(body), () => new HttpRefusal({ code: Code.bodyRequired }))
   if (messages.length > MAX_MESSAGES) return yield* new HttpRefusal({ code: Code.invalidRequest })
   return messages.map((message) => decodeMessage(message, grant.userId))

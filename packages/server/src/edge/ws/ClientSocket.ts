@@ -12,7 +12,7 @@ import type { Frame } from "../../protocols/Frame.ts"
 import { type FrameText, type ProtocolSession, type Received, receive } from "../../protocols/ProtocolSession.ts"
 import type { AccessUndecided } from "../../rooms/AccessControl.ts"
 import type { GrantEnded } from "../../rooms/AdmissionControl.ts"
-import { TooManyOpenings } from "../../rooms/Openings.ts"
+import { OpeningGaveWay, TooManyOpenings } from "../../rooms/Openings.ts"
 import { damageIn } from "../../rooms/VerifiedEventLog.ts"
 import type { ConnectionLog } from "../ConnectionLog.ts"
 import type { MemoryBudget } from "../MemoryBudget.ts"
@@ -223,6 +223,8 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
         case "StorageUnavailable":
           if (error instanceof TooManyOpenings)
             return connection.close(CloseCode.tryAgainLater, "too many documents wait to be opened")
+          if (error instanceof OpeningGaveWay)
+            return connection.close(CloseCode.tryAgainLater, "the server has too little memory")
           yield* Effect.logWarning(error.message)
           return connection.close(CloseCode.tryAgainLater, "the storage is not available")
         case "AccessUndecided":

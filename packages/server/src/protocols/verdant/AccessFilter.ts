@@ -47,6 +47,7 @@ export const allowedPart = (
     case "Disconnecting":
     case "Unknown":
     case "NotJson":
+    case "NoMemory":
     case "Malformed":
       return Effect.succeed(message)
   }

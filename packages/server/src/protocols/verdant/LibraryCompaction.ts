@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { checkpointParts, isCheckpointDue } from "../../domain/verdant/Checkpoint.ts"
 import type { LibraryCommand, LibraryRefusal } from "../../domain/verdant/Commands.ts"
 import { type Mergeable, mergeableIn } from "../../domain/verdant/Mergeable.ts"
-import { fitsOneEvent, nextMergeable, oldestFirst, prepareMergeSlice } from "../../domain/verdant/Merging.ts"
+import { fitsOneEvent, longMergesOfSlice, nextMergeable, oldestFirst } from "../../domain/verdant/Merging.ts"
 import { isTruant, withRecordable } from "../../domain/verdant/Progress.ts"
 import { entityOf, type LibraryState } from "../../domain/verdant/State.ts"
 import { inLine } from "../../internal/longWork.ts"
@@ -45,7 +45,8 @@ const mergeObjects = Effect.fnUntraced(function* (room: LibraryRoom, upTo: strin
   let hasMerged = false
   while (left.length > 0) {
     const before = mergeableNow(room, upTo)
-    if (before !== undefined) yield* inLine(prepareMergeSlice(room.state(), before, left))
+    const long = before && longMergesOfSlice(room.state(), before, left)
+    if (long !== undefined) yield* inLine(long, { isStopped: room.isDropped })
     const { outcome, state } = yield* submit(room, { _tag: "Merge", upTo, oids: left })
     if (outcome._tag !== "Stored") break
     hasMerged = true

@@ -14,9 +14,9 @@ import type { Room } from "../../rooms/RoomProtocol.ts"
 type OpenLibrary = Pick<Room<LibraryState, never, never, unknown>, "key" | "state" | "hasSubscribers" | "giveWay">
 
 /**
- * Makes room each time that the heap is nearly full, until the scope closes. Libraries that are being opened give way first, all
- * but the oldest. The next time, the largest libraries are closed, as many as it takes; those whose clients have left before
- * the others. If libraries take less than a quarter of the heap, none is closed: something else fills it.
+ * Makes room when the heap is nearly full, until the scope closes. Openings give way first, all but the oldest. If the heap stays
+ * nearly full, the largest libraries are closed, as many as it takes; those whose clients have left before the others. If
+ * libraries take less than a quarter of the heap, none is closed: something else fills it.
  */
 export const closeLibrariesForMemory = ({
   all,
@@ -26,16 +26,16 @@ export const closeLibrariesForMemory = ({
   readonly all: () => Iterable<OpenLibrary>
   readonly openings: Pick<Openings["Service"], "giveWay">
   readonly run: (effect: Effect.Effect<void>) => void
-}): Effect.Effect<void, never, Scope.Scope> => {
-  // At every second time: some library may be on its way at any time.
-  let isOpeningsTurn = false
-  return onMemoryCritical(({ excess, used }) => {
-    isOpeningsTurn = !isOpeningsTurn
-    const count = isOpeningsTurn ? openings.giveWay() : 0
+}): Effect.Effect<void, never, Scope.Scope> =>
+  onMemoryCritical(({ excess, isLasting, used }) => {
+    const count = openings.giveWay()
     if (count > 0) {
-      const line = Effect.logWarning("Libraries that clients open wait for later, because the memory is nearly full")
-      return run(Effect.annotateLogs(line, { count }))
+      const line = Effect.logWarning(
+        "Documents and libraries that clients ask for wait, because the memory is nearly full"
+      )
+      run(Effect.annotateLogs(line, { count }))
     }
+    if (!isLasting) return
     const libraries = Array.from(all(), (room) => ({ room, bytes: memoryOf(useOf(room.state())) }))
     if (libraries.reduce((sum, { bytes }) => sum + bytes, 0) < used / 4) return
     const isLeft = (library: (typeof libraries)[number]): number => (library.room.hasSubscribers() ? 0 : 1)
@@ -50,4 +50,3 @@ export const closeLibrariesForMemory = ({
       run(Effect.annotateLogs(line, { megabytes: Math.round(bytes / 1e6) }))
     }
   })
-}

@@ -307,6 +307,8 @@ class LibrarySession implements Session, Subscriber {
       case "Malformed":
         countRefused("Malformed")
         return Effect.sync(() => client.close(CloseCode.policy, message.reason))
+      case "NoMemory":
+        return Effect.sync(() => this.fail("memory"))
       case "Unknown":
         return Effect.void
       case "Heartbeat":

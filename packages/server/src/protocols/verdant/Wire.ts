@@ -7,10 +7,10 @@ import { decodeOperation, operationBy } from "../../domain/verdant/model/Operati
 import { storedBaseline } from "../../domain/verdant/model/PayloadCodec.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline } from "../../domain/verdant/model/StoredItems.ts"
 import { isBeforeAll, isTimestamp } from "../../domain/verdant/model/Timestamp.ts"
-import { heapLimit } from "../../internal/MemoryPressure.ts"
+import { freeMemory, heapLimit } from "../../internal/MemoryPressure.ts"
 import type { Grant } from "../../ports/Access.ts"
 import type { Part } from "../Frame.ts"
-import { hasFewValues } from "../JsonBudget.ts"
+import { MOST_BYTES_OF_CHARACTER, parsedBytesOf } from "../JsonBudget.ts"
 import { Message, message } from "./Message.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
@@ -49,6 +49,8 @@ export type ClientMessage =
   /** An unknown kind, which is ignored: it may be a newer client's. */
   | { readonly _tag: "Unknown" }
   | { readonly _tag: "NotJson" }
+  /** It is not parsed, because the process has too little memory at this moment. */
+  | { readonly _tag: "NoMemory" }
   | { readonly _tag: "Malformed"; readonly reason: string }
 
 /** Characters of a nonce. A longer one is none of this server. */
@@ -56,25 +58,30 @@ const MAX_NONCE = 128
 /** Size limit of a presence, which every peer is sent: characters of its JSON. */
 const MAX_PRESENCE = 32 * 1024
 
-/** Memory of a value while its message is parsed, at most; measured with Node 26. */
-const VALUE_BYTES = 72
+/** Bytes that a frame or a request takes at most once it is parsed: two fifths of the heap, and 256 MiB. */
+export const MAX_PARSED = Math.min(256 * 1024 * 1024, Math.floor(heapLimit() * 0.4))
 
-/**
- * Limit on the JSON values of a frame or a request; 32 MiB of small operations are half as many. In a heap below 1.1 GiB, it is
- * as many as take a quarter of it.
- */
-export const MAX_VALUES = Math.min(4_000_000, Math.floor(heapLimit() / 4 / VALUE_BYTES))
+/** The same limit for a client that may only read: it sends none of its data, except by mistake. */
+export const MAX_PARSED_READ_ONLY = 8 * 1024 * 1024
+
+/** Characters of a text that is parsed without a look at its size: it takes less than either limit. */
+const SHORT = 16 * 1024
+
+/** Why a text cannot be parsed: it would take too much memory ever, or too much at this moment. Undefined: it can. */
+export const tooMuchToParse = (text: string, { readOnly }: Pick<Grant, "readOnly">): "ever" | "now" | undefined => {
+  if (text.length <= SHORT) return undefined
+  const [max, free] = [readOnly ? MAX_PARSED_READ_ONLY : MAX_PARSED, freeMemory()]
+  if (text.length * MOST_BYTES_OF_CHARACTER <= Math.min(max, free)) return undefined
+  const bytes = parsedBytesOf(text, max)
+  return bytes > max ? "ever" : bytes > free ? "now" : undefined
+}
 
 const isReplicaId = Schema.is(ReplicaId)
 
-/** The same limit for a client that may only read: it sends none of its data, except by mistake. */
-export const MAX_VALUES_READ_ONLY = 100_000
-
-export const maxValuesOf = ({ readOnly }: Pick<Grant, "readOnly">): number =>
-  readOnly ? MAX_VALUES_READ_ONLY : MAX_VALUES
-
 export const decodeText = (text: string, grant: Pick<Grant, "userId" | "readOnly">): ClientMessage => {
-  if (!hasFewValues(text, maxValuesOf(grant))) return malformed("a message has too many values")
+  const tooMuch = tooMuchToParse(text, grant)
+  if (tooMuch !== undefined)
+    return tooMuch === "ever" ? malformed("a message has too many values") : { _tag: "NoMemory" }
   let json: unknown
   try {
     json = JSON.parse(text)

@@ -14,7 +14,7 @@ import { decide } from "../../../src/domain/verdant/Decide.ts"
 import { VERDANT } from "../../../src/domain/verdant/Events.ts"
 import { evolve } from "../../../src/domain/verdant/Evolve.ts"
 import { mergeableIn } from "../../../src/domain/verdant/Mergeable.ts"
-import { prepareMergeSlice } from "../../../src/domain/verdant/Merging.ts"
+import { longMergesOfSlice } from "../../../src/domain/verdant/Merging.ts"
 import { onlyUser } from "../../../src/domain/verdant/model/Authz.ts"
 import { decodeBaseline } from "../../../src/domain/verdant/model/Baseline.ts"
 import { isBoundedJson } from "../../../src/domain/verdant/model/BoundedJson.ts"
@@ -106,7 +106,7 @@ describe("a merge in steps", () => {
     const state = { ...filled, entities: HashMap.set(filled.entities, "notes/n0", { ...entity, baseline }) }
     const mergeable = mergeableIn(state, { isTruant: () => false })!
     const oids = ["notes/n0", "notes/n1", "notes/n2"]
-    assert.isAtLeast([...prepareMergeSlice(state, mergeable, oids)].length, 20)
+    assert.isAtLeast([...longMergesOfSlice(state, mergeable, oids)!.steps()].length, 20)
     const prepared = merge(baseline, entity.operations)
     assert.strictEqual(prepared, merge(baseline, entity.operations))
     const { event, payload } = Result.getOrThrow(decide(state, { _tag: "Merge", oids }, context))
@@ -118,7 +118,7 @@ describe("a merge in steps", () => {
       ...state,
       entities: HashMap.set(state.entities, "notes/n0", { ...entity, baseline: { ...baseline } })
     }
-    assert.isAtLeast([...prepare(elsewhere, placed, payload)!].length, 20)
+    assert.isAtLeast([...prepare(elsewhere, placed, payload)!.steps()].length, 20)
     assert.deepStrictEqual(entityOf(evolve(elsewhere, placed, payload), "notes/n0")?.baseline, prepared)
   })
 })
@@ -158,7 +158,7 @@ describe("a library that one event holds", () => {
       version: state.version + 1
     }
     const [payload, again] = [Uint8Array.from(made), Uint8Array.from(made)]
-    assert.isAtLeast([...prepare(initial, event, payload)!].length, 30)
+    assert.isAtLeast([...prepare(initial, event, payload)!.steps()].length, 30)
     assert.deepStrictEqual(shown(evolve(initial, event, payload)), shown(evolve(initial, event, again)))
     assert.deepInclude(evolve(state, event, payload), { operations, baselines, version: event.version })
   })
@@ -173,7 +173,7 @@ describe("many operations that one event holds", () => {
     let [state, again] = [initial, initial]
     for (const { event, payload } of stored) {
       const [prepared, bare] = [Uint8Array.from(payload!), Uint8Array.from(payload!)]
-      assert.isAtLeast([...prepare(state, event, prepared)!].length, 8)
+      assert.isAtLeast([...prepare(state, event, prepared)!.steps()].length, 8)
       state = evolve(state, event, prepared)
       again = evolve(again, event, bare)
     }

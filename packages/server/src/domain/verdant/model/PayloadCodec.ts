@@ -9,7 +9,7 @@ import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
 import { listSizeOf } from "./EntitySize.ts"
 import { isOid, type Oid } from "./Oid.ts"
-import { type Malformed, patchOf, readOperation } from "./Operation.ts"
+import { type Malformed, readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
 import { type OwnedOperation, ownerOf, type StoredBaseline, type StoredOperation } from "./StoredItems.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -107,9 +107,8 @@ export const decodeSent = (
   const { operations, baselines } = parse(payload)
   return {
     operations: operations.map((json) => {
-      const operation = readOrThrow(readOperation(json))
-      const { authz, oid, timestamp } = operation
-      return { oid, timestamp, ...(authz && { authz }), data: patchOf(operation) }
+      const { authz, oid, timestamp } = readOrThrow(readOperation(json))
+      return { oid, timestamp, ...(authz && { authz }), data: (json as { readonly data: Patch }).data }
     }),
     baselines: baselines.map((json) => {
       const { authz, oid, snapshot, timestamp } = readOrThrow(readBaseline(json))
