@@ -13,7 +13,7 @@ import { EventLog, StorageUnavailable } from "@sealog/server/ports/EventLog"
 import { Signals } from "@sealog/server/ports/Signals"
 import { newBlobKey } from "@sealog/server/protocols/verdant/files/BlobKeys"
 import { refuseStandby } from "@sealog/server/rooms/LogEpoch"
-import { Context, Effect, Fiber, Layer, PubSub, Stream } from "effect"
+import { Context, Effect, Fiber, Latch, Layer, PubSub, Stream } from "effect"
 import { until } from "../support/until.ts"
 import { append, changed, document, holdings, key, type Log, memory, on, snapshot, update } from "./support.ts"
 
@@ -169,6 +169,88 @@ describe("replicate", () => {
       }))
       assert.deepInclude(yield* replicated(from, watched, { files }), { events: 1, files: 1, filesMissing: 0 })
       assert.isTrue(isThere)
+    })
+  )
+})
+
+/** A hand-over that waits for `stopped`, which stands for the end of the source's server. */
+const handOverAt = (stopped: Latch.Latch): ReplicateOptions => ({ handOver: { withoutServer: stopped.await, by: {} } })
+
+describe("a hand-over", () => {
+  it.live("copies the rest once no server uses the source, and changes who is the standby, in the same epoch", () =>
+    Effect.gen(function* () {
+      const [from, to, stopped] = [yield* memory, yield* memory, yield* Latch.make()]
+      yield* on(from, append(key, document(3)))
+      yield* on(from, markRestored())
+      const { fiber, last } = yield* following(from, to, handOverAt(stopped))
+      yield* until("it has the first events", () => last()?.events === 4)
+      assert.isFalse(last()?.isPromoted)
+      yield* on(from, append(key, [update(3), update(4)]))
+      yield* stopped.open
+      assert.deepInclude(yield* Fiber.join(fiber), { events: 6, isPromoted: true, failure: null })
+      yield* requireEqual(from, to)
+      yield* on(to, refuseStandby)
+      assert.deepInclude(yield* Effect.flip(on(from, refuseStandby)), { _tag: "LogIsStandby" })
+      const { number, restored } = yield* on(from, logEpoch())
+      assert.deepInclude(yield* on(to, logEpoch()), { number, restored, isStandby: false })
+      const problems = (yield* on(to, replay())).problems.filter(({ streamId }) => streamId === "@log")
+      assert.deepStrictEqual(problems, [])
+    })
+  )
+
+  it.live("is waited for until the copy is in step, and changes nothing when it is stopped before", () =>
+    Effect.gen(function* () {
+      const [from, to, stopped] = [yield* memory, yield* memory, yield* Latch.make()]
+      yield* on(from, append(key, document(3)))
+      let isAsked = false
+      const withoutServer = Effect.suspend(() => {
+        isAsked = true
+        return stopped.await
+      })
+      let isAway = true
+      const away = new StorageUnavailable({ operation: "answer", cause: new Error("away") })
+      const sometimes = changed(from, (service) => ({
+        streams: (options) => (isAway ? Effect.fail(away) : service.streams(options))
+      }))
+      const { fiber, last } = yield* following(sometimes, to, { handOver: { withoutServer, by: {} } })
+      yield* until("a round failed", () => last()?.failure !== null)
+      assert.isFalse(isAsked)
+      isAway = false
+      yield* until("it waits for the end of the server", () => isAsked)
+      yield* on(from, append(key, [update(3)]))
+      yield* Fiber.interrupt(fiber)
+      assert.deepInclude(last() ?? {}, { events: 5, isPromoted: false })
+      yield* requireEqual(from, to)
+      yield* on(from, refuseStandby)
+      assert.deepInclude(yield* Effect.flip(on(to, refuseStandby)), { _tag: "LogIsStandby" })
+    })
+  )
+
+  it.live("goes through with it after an outage of either side, also when it is interrupted", () =>
+    Effect.gen(function* () {
+      for (const side of ["source", "standby"] as const) {
+        const [from, to, stopped] = [yield* memory, yield* memory, yield* Latch.make()]
+        yield* on(from, append(key, document(3)))
+        let isAway = false
+        const away = new StorageUnavailable({ operation: "answer", cause: new Error("away") })
+        const sometimes = (log: Log) =>
+          changed(log, (service) => ({
+            streams: (options) => (isAway ? Effect.fail(away) : service.streams(options)),
+            heads: (keys) => (isAway ? Effect.fail(away) : service.heads(keys))
+          }))
+        const { fiber, last } = yield* side === "source"
+          ? following(sometimes(from), to, handOverAt(stopped))
+          : following(from, sometimes(to), handOverAt(stopped))
+        yield* until("it has the first events", () => last()?.events === 4)
+        isAway = true
+        yield* stopped.open
+        yield* until("a round failed", () => last()?.failure?.includes("away") === true)
+        yield* Effect.forkScoped(Fiber.interrupt(fiber))
+        isAway = false
+        yield* until("it is promoted", () => last()?.isPromoted === true)
+        yield* on(to, refuseStandby)
+        yield* requireEqual(from, to)
+      }
     })
   )
 })

@@ -49,6 +49,11 @@ for unit in "$@"; do
 done
 `
 
+/** Prints what a unit has printed. */
+const JOURNALCTL = `#!/bin/sh
+exec cat "$(dirname "$0")/../units/$2.log"
+`
+
 export interface Runbook {
   readonly folder: string
   /** Runs the commands of the next block, and returns what they print. Dies if they fail. */
@@ -98,6 +103,7 @@ export const openRunbook = Effect.fnUntraced(function* (page: string, { settings
   const install = (program: string) => script("sync-admin", `#!/bin/sh\nexec node "${program}" "$@"\n`)
   install(syncAdmin)
   script("systemctl", SYSTEMCTL)
+  script("journalctl", JOURNALCTL)
   symlinkSync(process.execPath, join(bin, "node"))
   const file = join(folder, "env")
   const given = Object.entries(settings).map(([name, value]) => `${name}=${value.replaceAll("FOLDER", folder)}\n`)

@@ -6,10 +6,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access } from "@sealog/server/ports/Access"
+import { updateMessage } from "@sealog/server/testing"
 import { Effect, Redacted } from "effect"
 import { vi } from "vitest"
+import { connectRaw } from "../support/clients/RawSecsync.ts"
 import { freePort } from "../support/network/freePort.ts"
 import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { assertStored, begin, makeWriter } from "../support/secsync/Writers.ts"
 import { mintToken, runCommand } from "../support/servers/ServerProcess.ts"
 import { randomName, TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { emptyDatabase, freshDatabase } from "../support/storage/databases.ts"
@@ -66,6 +69,43 @@ const untilReady = (port: number) =>
     "the server is ready",
     Effect.map(status(port), (found) => found === 200)
   )
+
+/**
+ * A client that writes on, and connects again every 50 ms. `longestWait` is the longest time between two acknowledgements: the pause of a
+ * move.
+ */
+const impatientClient = Effect.fnUntraced(function* (url: string) {
+  const [documentId, libraryId] = [randomName(), LibraryId.make(randomName())]
+  const token = yield* mintToken(libraryId)
+  yield* begin(url, documentId, token)
+  const writer = makeWriter(documentId)
+  let [last, longestWait] = [performance.now(), 0]
+  const writing = Effect.gen(function* () {
+    const { first, isOpen, next, send } = yield* connectRaw({ url, documentId, token })
+    const { publicData } = first["snapshot"] as { readonly publicData: { readonly snapshotId: string } }
+    while (isOpen()) {
+      const clock = writer.acknowledged
+      writer.sent[clock] ??= updateMessage(writer.author, {
+        docId: documentId,
+        refSnapshotId: publicData.snapshotId,
+        clock
+      })
+      send(writer.sent[clock])
+      yield* next("update-saved", (frame) => frame["clock"] === clock)
+      writer.acknowledged += 1
+      longestWait = Math.max(longestWait, performance.now() - last)
+      last = performance.now()
+      yield* Effect.sleep("10 millis")
+    }
+  })
+  yield* Effect.scoped(writing).pipe(
+    Effect.catchDefect(() => Effect.void),
+    Effect.andThen(Effect.sleep("50 millis")),
+    Effect.forever,
+    Effect.forkScoped
+  )
+  return { libraryId, writer, longestWait: () => longestWait }
+})
 
 const clientsOf = Effect.fnUntraced(function* (url: string) {
   const options = { url, documentId: randomName(), token: yield* mintToken(randomName()) }
@@ -137,30 +177,40 @@ describe("the runbooks", () => {
     })
   )
 
-  it.live("move-to-postgres.md moves a log with its clients connected", () =>
+  it.live("move-to-postgres.md moves a log with its clients connected, to a server that is ready before", () =>
     Effect.gen(function* () {
       const port = yield* Effect.promise(freePort)
       const target = yield* emptyDatabase
       const page = yield* openFor("move-to-postgres.md", port, {
         database: "sqlite:FOLDER/data/sealog.db",
+        units: { "sealog-new": `env $(cat "$SETTINGS.new") ${serveOn(port)}` },
         variables: () => ({ TARGET: target })
       })
       const { a, b, clients, options } = yield* clientsOf(page.url)
+      const { libraryId, longestWait, writer } = yield* impatientClient(page.url)
       a.write("1")
       yield* untilHave(clients, 1)
       yield* page.next
       yield* page.next
       b.write("2")
       yield* page.next
+      yield* page.next
+      // The new server waits, and the old one serves.
       a.write("3")
       yield* untilHave(clients, 3)
+      assert.notInclude(page.logOf("sealog-new"), "server started")
       const connections = clients.map((client) => client.connections())
-      const output = yield* page.rest
-      assert.include(output, "Promoted: this is epoch 2")
+      const before = writer.acknowledged
+      const output = yield* page.next
+      assert.include(output, "Promoted: it holds all of the source")
+      yield* until("a client writes to the new server", () => writer.acknowledged > before + 100)
+      console.log(`The pause of the move was ${(longestWait() / 1000).toFixed(2)} s.`)
+      yield* page.rest
       b.write("4")
       yield* untilHave(clients, 4)
       for (const [i, client] of clients.entries()) assert.isAbove(client.connections(), connections[i]!)
       yield* newcomerHas(options, 4)
+      yield* assertStored(target, libraryId, [{ ...writer }], "moved")
       yield* page.run(`sync-admin replay --database ${target}`)
       yield* page.run("! sync-admin serve --port 0 --database $OLD")
     })

@@ -11,7 +11,7 @@ import { newBlobKey } from "@sealog/server/protocols/verdant/files/BlobKeys"
 import { Effect, Exit, Scope, Stream } from "effect"
 import { afterAll, assert, describe, it } from "vitest"
 import { layerOf, storages } from "#test-support/storage/databases"
-import { errorOf, freshFolder, jsonOf, type Ran, run, storeDocument } from "./support.ts"
+import { errorOf, freshFolder, jsonOf, type Ran, run, serve, storeDocument } from "./support.ts"
 
 const scope = Scope.makeUnsafe()
 const make = <A>(effect: Effect.Effect<A, never, Scope.Scope>) => Effect.runPromise(Scope.provide(effect, scope))
@@ -74,6 +74,40 @@ describe("replicate", () => {
     const changed = await on(database, "replicate", "--to", standby, "--json")
     assert.strictEqual(errorOf(changed).code, "STREAM_DIVERGED")
     assert.strictEqual(changed.code, 1)
+  })
+})
+
+describe("replicate --promote", () => {
+  it("makes the standby the log of the servers, once the source has none", async () => {
+    const { database, on, standby } = await prepared()
+    const moved = jsonOf("replicate", ok(await on(database, "replicate", "--to", standby, "--promote", "--json")))
+    assert.deepInclude(moved, { events: 6, failure: null, isPromoted: true })
+    assert.strictEqual(errorOf(await on(database, "serve", "--port", "0", "--json")).code, "LOG_IS_STANDBY")
+    assert.strictEqual(errorOf(await on(standby, "promote", "--json")).code, "NOT_A_STANDBY")
+    ok(await on(standby, "suspend", "notes"))
+    ok(await on(standby, "replay"))
+  })
+
+  it("promotes nothing when a signal stops it while the source's server runs", async () => {
+    const { cwd, database, standby } = await prepared()
+    const server = await serve([], { cwd, env: { DATABASE_URL: database } })
+    const stopped = await run(["replicate", "--to", standby, "--promote"], {
+      cwd,
+      env: { DATABASE_URL: database },
+      signalAtStdout: { signal: "SIGTERM", fits: /behind/ }
+    })
+    await server.stop("SIGKILL")
+    assert.strictEqual(stopped.code, 1)
+    assert.match(stopped.stdout, /6 events copied, .*\nNot promoted: /)
+    const refused = await run(["serve", "--port", "0", "--json"], { cwd, env: { DATABASE_URL: standby } })
+    assert.strictEqual(errorOf(refused).code, "LOG_IS_STANDBY")
+  })
+
+  it("refuses a source in Postgres, whose servers it cannot see", async () => {
+    const { on, standby } = await prepared()
+    const refused = await on("postgres://localhost:1/none", "replicate", "--to", standby, "--promote", "--json")
+    assert.strictEqual(errorOf(refused).code, "USAGE")
+    assert.include(errorOf(refused).message, "SQLite")
   })
 })
 

@@ -35,7 +35,7 @@ export interface RunOptions {
   readonly node?: string
   /** Streams that look like a terminal to the command. */
   readonly terminal?: ReadonlyArray<"stdin" | "stdout" | "stderr">
-  /** The command is sent this signal when its stdout matches. */
+  /** The command is sent this signal once, when its stdout matches. */
   readonly signalAtStdout?: { readonly signal: NodeJS.Signals; readonly fits: RegExp }
   /** The command sends itself this signal when it writes a matching text to stderr, so in the middle of its work. */
   readonly signalAtStderr?: { readonly signal: NodeJS.Signals; readonly fits: RegExp }
@@ -79,10 +79,12 @@ export const run = (args: ReadonlyArray<string>, options: RunOptions): Promise<R
   new Promise((resolve, reject) => {
     const child = start(args, options)
     let [stdout, stderr] = ["", ""]
-    const { signalAtStdout: awaited } = options
+    let { signalAtStdout: awaited } = options
     child.stdout?.on("data", (data) => {
       stdout += data
-      if (awaited?.fits.test(stdout)) child.kill(awaited.signal)
+      if (awaited === undefined || !awaited.fits.test(stdout)) return
+      child.kill(awaited.signal)
+      awaited = undefined
     })
     child.stderr?.on("data", (data) => {
       stderr += data

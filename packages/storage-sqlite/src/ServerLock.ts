@@ -6,6 +6,8 @@ import { DatabaseSync } from "node:sqlite"
 import { StorageUnavailable } from "@sealog/server/ports"
 import { Effect, Schedule } from "effect"
 
+/** The pause between two looks of a command that waits for the end of a server. */
+const LOOK = "50 millis"
 /** How long a server waits for the one before it, which may still be answering its clients. */
 const PATIENCE = { schedule: Schedule.spaced("100 millis"), times: 100 } as const
 
@@ -20,6 +22,17 @@ export const lockForServer = (filename: string) => {
     (connection) => Effect.sync(() => connection.close())
   )
 }
+
+/** Waits until no server uses the file, and keeps servers from it until the scope closes. */
+export const lockOutServers = (filename: string) =>
+  Effect.acquireRelease(
+    Effect.retry(
+      Effect.suspend(() => take(filename)),
+      Schedule.spaced(LOOK)
+    ),
+    (connection) => Effect.sync(() => connection.close()),
+    { interruptible: true }
+  )
 
 const take = (filename: string): Effect.Effect<DatabaseSync, StorageUnavailable> => {
   const connection = new DatabaseSync(`${filename}-server`)

@@ -16,7 +16,7 @@ import { diagnose as diagnoseFile } from "./Diagnosis.ts"
 import { leftOverWal, REMEDY } from "./LeftOverWal.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
 import { quickCheck } from "./QuickCheck.ts"
-import { lockForServer } from "./ServerLock.ts"
+import { lockForServer, lockOutServers } from "./ServerLock.ts"
 import { makeEventLog } from "./SqliteEventLog.ts"
 import { makeSignals } from "./SqliteSignals.ts"
 
@@ -82,6 +82,12 @@ export const size = ({ filename }: SqliteStorageOptions) =>
       ),
     catch: (cause) => new StorageUnavailable({ operation: "measure the file", cause })
   })
+
+/**
+ * Waits until no server uses the file, and keeps servers from it until the scope closes. It sees the servers that were opened with
+ * `isServer`, however they end.
+ */
+export const withoutServer = ({ filename }: SqliteStorageOptions) => lockOutServers(filename)
 
 /** Provides the SQL client alone, for tools and tests. */
 export const layerClient = (

@@ -169,6 +169,24 @@ describe("SqliteStorage", () => {
     })
   )
 
+  it.live("keeps servers from a file once the one that uses it has ended", () =>
+    Effect.gen(function* () {
+      const filename = freshFile()
+      const open = Effect.suspend(() => Layer.build(Layer.fresh(SqliteStorage.layer({ filename, isServer: true }))))
+      const [server, alone] = [yield* Scope.make(), yield* Scope.make()]
+      yield* Scope.provide(open, server)
+      const waiting = yield* Effect.forkChild(Scope.provide(SqliteStorage.withoutServer({ filename }), alone))
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Scope.close(server, Exit.void)
+      yield* Fiber.join(waiting)
+      const lock = new DatabaseSync(`${filename}-server`)
+      assert.throws(() => lock.exec("BEGIN EXCLUSIVE"), /locked/)
+      lock.close()
+      yield* Scope.close(alone, Exit.void)
+      yield* Effect.scoped(open)
+    })
+  )
+
   it.effect("numbers the streams of a log of the first version, and keeps its events and payloads", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

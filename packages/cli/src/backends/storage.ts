@@ -1,7 +1,7 @@
 /** The storage that a database URL names. Only its package is loaded. */
 import type { EventLog, Signals, StorageUnavailable } from "@sealog/server/ports"
 import type { Finding, MigrationStatus } from "@sealog/server/storage"
-import type { Effect, Layer } from "effect"
+import type { Effect, Layer, Scope } from "effect"
 import { databaseOf, withoutCredentials } from "../input/databaseUrl.ts"
 
 export interface Backend {
@@ -22,6 +22,8 @@ export interface Backend {
   readonly diagnose: (quick: boolean) => Effect.Effect<ReadonlyArray<Finding>, StorageUnavailable>
   /** The size of the log on disk, in bytes. */
   readonly size: Effect.Effect<number, StorageUnavailable>
+  /** Waits until no server uses the log, and keeps servers from it until the scope closes. Absent: nothing tells. */
+  readonly withoutServer?: Effect.Effect<unknown, StorageUnavailable, Scope.Scope>
   /** Grants a role the rights that a server needs, and no more. SQLite has no roles. */
   readonly grant?: (role: string) => Effect.Effect<void, StorageUnavailable>
 }
@@ -45,7 +47,8 @@ const sqlite = async (filename: string): Promise<Backend> => {
     applyMigrations: SqliteStorage.applyMigrations({ filename }),
     readMigrationStatus: SqliteStorage.readMigrationStatus({ filename }),
     diagnose: (quick) => SqliteStorage.diagnose({ filename }, { quick }),
-    size: SqliteStorage.size({ filename })
+    size: SqliteStorage.size({ filename }),
+    withoutServer: SqliteStorage.withoutServer({ filename })
   }
 }
 

@@ -7,7 +7,7 @@ export default class Promote extends BaseCommand<RestoredReport> {
   static override description =
     `First make sure that no server writes to the log that was copied: two logs that both go on cannot be joined again. docs/standby.md says how. Stop \`sync-admin replicate\`; one that still runs stops by itself.
 
-The log begins a new epoch, as after \`sync-admin restored\`: clients that know more than the standby holds are asked for it.`
+The log begins a new epoch, as after \`sync-admin restored\`: clients that know more than the standby holds are asked for it. For a move out of SQLite, \`sync-admin replicate --promote\` does it all, and nobody is asked.`
   static override examples = [
     '<%= config.bin %> promote --database postgres://sealog@standby/sealog --reason "the primary\'s disk failed"'
   ]

@@ -12,7 +12,7 @@ interface ServeResult {
 export default class Serve extends BaseCommand<ServeResult> {
   static override summary = "Run the server."
   static override description =
-    `Set TOKEN_SECRET or TOKEN_SECRET_FILE, or --token-jwks for tokens that another system signs with private keys. Links to files are signed with LINK_SECRET or LINK_SECRET_FILE (default: the token secrets). A SQLite database is migrated at the start; Postgres only with --migrate, which needs the owner of the tables. One server can use a SQLite database, any number of servers a Postgres database.
+    `Set TOKEN_SECRET or TOKEN_SECRET_FILE, or --token-jwks for tokens that another system signs with private keys. Links to files are signed with LINK_SECRET or LINK_SECRET_FILE (default: the token secrets). A SQLite database is migrated at the start; Postgres only with --migrate, which needs the owner of the tables. One server can use a SQLite database, any number of servers a Postgres database. On a standby the server does not start; with --await-promotion it waits until the standby is promoted, answers /readyz with 503 until then, and opens at once.
 
 With --workers several processes serve the port, on Postgres: all connections of a document or library go to one of them, one that ends is started again, and health, metrics and limits are those of all together.
 

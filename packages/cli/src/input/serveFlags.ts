@@ -29,6 +29,11 @@ export const serveFlags = {
     env: "SEALOG_MIGRATE",
     default: false
   }),
+  "await-promotion": Flags.boolean({
+    description: "on a standby, wait until it is promoted, and then serve (default: refuse to start on a standby)",
+    env: "SEALOG_AWAIT_PROMOTION",
+    default: false
+  }),
   signals: Flags.string({
     description: "Redis that carries signals between servers: redis://… (default: the database carries them)",
     env: "SEALOG_SIGNALS"

@@ -1,6 +1,6 @@
 /** The server of one process, as the flags of `serve` say: its storage, secrets, files, limits and routes. */
 import { join } from "node:path"
-import { type Access, FileLinks, JwtAccess, Signatures, SyncServer } from "@sealog/server"
+import { type Access, FileLinks, JwtAccess, layerUntilPromoted, Signatures, SyncServer } from "@sealog/server"
 import { shareOf, type WorkerNumber } from "@sealog/server/workers"
 import { Effect, Layer } from "effect"
 import { blobStoreOf } from "../backends/blobStore.ts"
@@ -93,11 +93,15 @@ export const serverOf = async (flags: ServeFlags, { demo, joined, pages, secrets
       : FileLinks.layerTokens(linkSecrets.map(({ secret }) => secret))
   const checkpoints = isFirst ? await checkpointsOf(flags) : Layer.empty
   const blobs = await blobStoreOf(flags.files)
+  // The port of workers is their parent's.
+  const door = (port: number) => (worker === undefined ? { host, port } : undefined)
   const layerOn = (port: number): Layer.Layer<SyncServer | Access, unknown> =>
     Layer.merge(SyncServer.layerWithServices({ ...options, port }), checkpoints).pipe(
       Layer.provideMerge(access),
       Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty, Signatures.layerBeside(worker?.count ?? 1)]),
       Layer.provide(joined?.layer(port) ?? Layer.empty),
+      // All that uses the log is built after the wait.
+      Layer.provide(flags["await-promotion"] ? layerUntilPromoted(door(port)) : Layer.empty),
       Layer.provide(storage),
       Layer.merge(otlp.metrics ?? Layer.empty)
     )

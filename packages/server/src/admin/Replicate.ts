@@ -1,24 +1,36 @@
 /** Copies a log into a standby, again and again: whatever its servers write is there moments later. */
-import { Clock, type Context, Effect, Latch, Stream } from "effect"
+import { Clock, type Context, Effect, Latch, type Scope, Stream } from "effect"
+import type { Attribution } from "../domain/Administration.ts"
 import { type StreamKey, streamName } from "../domain/Stream.ts"
 import { isVerdant } from "../domain/verdant/Events.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import type { BlobStore } from "../ports/BlobStore.ts"
-import type { EventLog, PlacedEvent } from "../ports/EventLog.ts"
+import type { EventLog, PlacedEvent, StorageUnavailable } from "../ports/EventLog.ts"
 import { Signals } from "../ports/Signals.ts"
 import { makeFilesFold } from "../protocols/verdant/files/EvictedFiles.ts"
 import { Signatures } from "../signatures/Signatures.ts"
 import { copyFile } from "./backup/BackedUpFiles.ts"
 import { copy } from "./Copy.ts"
-import { beginStandby, requireStandby } from "./Standby.ts"
+import { logEpoch } from "./Restored.ts"
+import { beginStandby, demote, requireStandby, takeOver } from "./Standby.ts"
 
 export interface ReplicateOptions {
   /** The stores of files of both logs. Default: files are not copied. */
   readonly files?: { readonly from: BlobStore["Service"]; readonly to: BlobStore["Service"] } | undefined
   /** Go on until interrupted. Default: one round. */
   readonly follow?: boolean
+  /**
+   * Go on until no server uses the source, copy the rest, make the source a standby, and promote the copy. Default: promote nothing.
+   */
+  readonly handOver?: HandOver | undefined
   /** Called after every round. */
   readonly onRound?: (status: ReplicationStatus) => void
+}
+
+export interface HandOver {
+  /** Waits until no server uses the source, and keeps servers from it until the scope closes. */
+  readonly withoutServer: Effect.Effect<unknown, StorageUnavailable, Scope.Scope>
+  readonly by: Attribution
 }
 
 export interface ReplicationStatus {
@@ -31,6 +43,8 @@ export interface ReplicationStatus {
   readonly inStepAt: number | null
   /** Why the last round failed; null: it did not. */
   readonly failure: string | null
+  /** This call promoted the copy. */
+  readonly isPromoted: boolean
 }
 
 /** The longest time between two rounds that compare the heads of all streams: a signal may be lost. */
@@ -40,15 +54,26 @@ const RETRY = "1 second"
 
 /**
  * Copies the log into a standby, which is an empty log, or one that this has copied into before. With `follow` it goes on while either
- * storage is away, and when it is interrupted, it copies the rest before it ends. Fails if the standby was promoted (`NotAStandby`), has
+ * storage is away, and when it is interrupted, it copies the rest before it ends. With `handOver` it goes on likewise, and nothing
+ * interrupts it once no server uses the source. Fails if the standby was promoted (`NotAStandby`), has
  * other events than the source (`StreamDiverged`), or the source is damaged (`StreamDamaged`).
  */
 export const replicate = Effect.fn("replicate")(
-  function* (to: Context.Context<EventLog | Signals>, { files, follow = false, onRound }: ReplicateOptions = {}) {
+  function* (
+    to: Context.Context<EventLog | Signals>,
+    { files, follow = false, handOver, onRound }: ReplicateOptions = {}
+  ) {
     yield* beginStandby(to)
     const clock = yield* Clock.Clock
     const startedAt = clock.currentTimeMillisUnsafe()
-    let status: ReplicationStatus = { events: 0, files: 0, filesMissing: 0, inStepAt: null, failure: null }
+    let status: ReplicationStatus = {
+      events: 0,
+      files: 0,
+      filesMissing: 0,
+      inStepAt: null,
+      failure: null,
+      isPromoted: false
+    }
     const behind = () => (clock.currentTimeMillisUnsafe() - (status.inStepAt ?? startedAt)) / 1000
     yield* Metrics.standbyBehindSeconds.at({}).read(behind)
 
@@ -70,6 +95,7 @@ export const replicate = Effect.fn("replicate")(
       )
     }
 
+    const inStep = yield* Latch.make()
     /** One round over all streams, or over some of them. */
     const round = Effect.fnUntraced(function* (keys?: ReadonlyArray<StreamKey>) {
       const began = clock.currentTimeMillisUnsafe()
@@ -78,10 +104,11 @@ export const replicate = Effect.fn("replicate")(
       Metrics.standbyEvents.at({}).add(written)
       const inStepAt = keys === undefined ? began : status.inStepAt
       status = { ...status, events: status.events + written, inStepAt, failure: null }
+      if (keys === undefined) inStep.openUnsafe()
       onRound?.(status)
     })
 
-    if (!follow) {
+    if (!follow && handOver === undefined) {
       yield* round()
       return status
     }
@@ -121,7 +148,33 @@ export const replicate = Effect.fn("replicate")(
       yield* Effect.raceFirst(Effect.sleep(left), some.await)
       if (clock.currentTimeMillisUnsafe() >= sweptAt + SWEEP_MILLIS) isAll = true
     }).pipe(Effect.catchTags({ StorageUnavailable: failed, BlobStoreUnavailable: failed }))
-    return yield* Effect.onInterrupt(Effect.forever(next), () => Effect.catch(round(), failed))
+    let isHandedOver = false
+    const following = Effect.onInterrupt(Effect.forever(next), () =>
+      isHandedOver ? Effect.void : Effect.catch(round(), failed)
+    )
+    if (handOver === undefined) return yield* following
+    const { by, withoutServer } = handOver
+    const alone = Effect.gen(function* () {
+      // The first round over all streams may take long. Until its end, the servers of the source can be started again.
+      yield* inStep.await
+      yield* withoutServer
+      isHandedOver = true
+    })
+    yield* Effect.raceFirst(following, alone)
+    // The order is that of a person: no server may start on the source any more when the rest is copied.
+    const handing = Effect.gen(function* () {
+      yield* demote(by)
+      yield* round()
+      yield* Effect.provideContext(takeOver(yield* logEpoch(), by), to)
+      status = { ...status, isPromoted: true }
+      onRound?.(status)
+      return status
+    })
+    return yield* handing.pipe(
+      Effect.tapErrorTag(["StorageUnavailable", "BlobStoreUnavailable"], failed),
+      Effect.retry({ while: ({ _tag }) => _tag === "StorageUnavailable" || _tag === "BlobStoreUnavailable" }),
+      Effect.uninterruptible
+    )
   },
   Effect.provide(Signatures.layerInline),
   Effect.scoped

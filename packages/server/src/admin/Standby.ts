@@ -1,7 +1,8 @@
 /** Makes a log a standby of another one, which servers refuse, and promotes it. */
+import { randomUUID } from "node:crypto"
 import { Context, Effect, Result, Schema } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
-import { fold, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
+import { fold, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import type { Signals } from "../ports/Signals.ts"
 import { appendDecided } from "./appendDecision.ts"
@@ -33,6 +34,19 @@ const becomeStandby = Effect.fnUntraced(function* (origin: string, by: Attributi
 export const promote = Effect.fn("promote")((by: Attribution = {}) =>
   beginEpoch("sync-admin promote", by, ({ isStandby }) => (isStandby ? undefined : new NotAStandby()))
 )
+
+/**
+ * Makes a standby writable that holds all of its source, which no server writes to any more. The source's epoch goes on, so that clients do
+ * as after a restart.
+ */
+export const takeOver = Effect.fnUntraced(function* ({ number, restored }: LogEpoch, by: Attribution) {
+  const takesOver = { number, ...(restored && { restored }) }
+  const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, takesOver, ...by })
+  const decided = yield* appendDecided(logEpochKey, { origin: "sync-admin replicate" }, (events) =>
+    fold(events).isStandby ? Result.succeed({ event }) : Result.fail(new NotAStandby())
+  )
+  yield* Effect.fromResult(decided)
+})
 
 /** Makes an empty log a standby. Fails if it is neither empty nor a standby (`NotAStandby`). */
 export const beginStandby = Effect.fnUntraced(function* (to: Context.Context<EventLog | Signals>) {

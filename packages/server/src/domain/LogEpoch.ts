@@ -20,6 +20,16 @@ export const LogEpochEvent = Schema.Union([
     mark: Mark,
     /** True: a server noticed it. False: an operator said so. */
     noticed: Schema.Boolean,
+    /**
+     * The log takes the place of another one, and holds all of it: nothing was lost, and this is the epoch that goes on. Older versions
+     * ignore it, and begin an epoch.
+     */
+    takesOver: Schema.optionalKey(
+      Schema.Struct({
+        number: Schema.Int,
+        restored: Schema.optionalKey(Schema.Struct({ mark: Mark, at: Schema.Finite, noticed: Schema.Boolean }))
+      })
+    ),
     operator: Schema.optionalKey(Operator),
     reason: Schema.optionalKey(Reason)
   }),
@@ -51,7 +61,7 @@ export interface Restore {
 export interface LogEpoch {
   /** undefined: no server has named the log yet. */
   readonly logId: string | undefined
-  /** 1, and one more for each restore. */
+  /** 1, and one more for each restore that may have lost something. */
   readonly number: number
   /** The last restore; undefined: there was none. */
   readonly restored: Restore | undefined
@@ -65,8 +75,13 @@ export const evolve = (epoch: LogEpoch, event: StreamEvent): LogEpoch => {
   const decoded = fromStreamEvent(event)
   if (decoded._tag === "LogNamed") return { ...epoch, logId: decoded.logId }
   if (decoded._tag === "LogStandsBy") return { ...epoch, isStandby: true }
-  const { mark, noticed } = decoded
-  return { ...epoch, number: epoch.number + 1, restored: { mark, at: event.recordedAt, noticed }, isStandby: false }
+  const { mark, noticed, takesOver } = decoded
+  if (takesOver === undefined) {
+    return { ...epoch, number: epoch.number + 1, restored: { mark, at: event.recordedAt, noticed }, isStandby: false }
+  }
+  const number = Math.max(epoch.number, takesOver.number)
+  const isLater = (takesOver.restored?.at ?? 0) > (epoch.restored?.at ?? 0)
+  return { ...epoch, number, restored: isLater ? takesOver.restored : epoch.restored, isStandby: false }
 }
 
 /** The epoch that a log's own events give. */

@@ -13,7 +13,7 @@ export class ListenError extends Schema.TaggedError<ListenError>()("ListenError"
   }
 }
 
-interface Address {
+export interface Address {
   /** 0: a free port. */
   readonly port: number
   /** undefined: all interfaces. */

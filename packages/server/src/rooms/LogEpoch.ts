@@ -20,6 +20,8 @@ const LOOK = "2 seconds"
 const RETRY = "500 millis"
 /** How long after a restore newcomers wait for clients that know more, milliseconds. Connected clients are back by then. */
 const RETURN_MILLIS = 5000
+/** How often a server that waits on a standby looks whether it was promoted. */
+const PROMOTION_LOOK = "100 millis"
 /** The least time between a mark and the next one that a process writes, milliseconds. */
 const MARK_AGAIN_MILLIS = 60_000
 /** Streams that the server's log names after a restore; the others are counted. */
@@ -34,14 +36,22 @@ export class LogIsStandby extends Schema.TaggedError<LogIsStandby>()("LogIsStand
   }
 }
 
+const isStandby = Effect.gen(function* () {
+  const events = yield* (yield* EventLog).read(Domain.logEpochKey, { after: 0, payloads: false })
+  return Domain.fold(events).isStandby
+})
+
 /** Fails if the log is a standby. A storage that cannot be read is no reason: the server waits for it. */
 export const refuseStandby = Effect.gen(function* () {
-  const events = yield* Effect.orElseSucceed(
-    (yield* EventLog).read(Domain.logEpochKey, { after: 0, payloads: false }),
-    () => []
-  )
-  const { isStandby } = Domain.fold(events)
-  if (isStandby) return yield* new LogIsStandby()
+  if (yield* Effect.orElseSucceed(isStandby, () => false)) return yield* new LogIsStandby()
+})
+
+/** Waits while the log is a standby, or cannot be read. `onWaiting` runs first, if there is something to wait for. */
+export const untilPromoted = Effect.fnUntraced(function* <R>(onWaiting: Effect.Effect<unknown, never, R>) {
+  const mayBe = Effect.orElseSucceed(isStandby, () => true)
+  if (!(yield* mayBe)) return
+  yield* onWaiting
+  while (yield* mayBe) yield* Effect.sleep(PROMOTION_LOOK)
 })
 
 export class LogEpoch extends Context.Service<
