@@ -65,17 +65,20 @@ export const copyInto = Effect.fnUntraced(function* <E = never, R = never>(
     written += count
   })
 
+  /** True for a stream of which the target has all: there is nothing to copy or check. */
+  const isHeld = (stream: StreamHead, held: StreamHead): boolean =>
+    !verify && until === undefined && held.version > 0 && isSame(stream, held)
+
   /** Copies one stream, and returns the head that the copy reached. */
   const copyStream = Effect.fnUntraced(function* (stream: StreamHead & { readonly key: StreamKey }, held: StreamHead) {
     const { key } = stream
-    const isHeld = !verify && until === undefined && held.version > 0 && isSame(stream, held)
-    if (!isHeld) yield* requirePrefix(target.log, key, held, until)
     present += held.version
     if (!verify) total -= held.version
-    if (isHeld) {
+    if (isHeld(stream, held)) {
       streams += 1
       return held
     }
+    yield* requirePrefix(target.log, key, held, until)
     const end = yield* eachVerifiedPage(
       stream,
       {
@@ -105,7 +108,10 @@ export const copyInto = Effect.fnUntraced(function* <E = never, R = never>(
     const held = yield* target.log.heads(keys)
     const ends = yield* Effect.forEach(copied, (stream, i) => copyStream(stream, held[i] ?? emptyHead))
     yield* writer.flush
-    yield* requireEnds(target.log, keys, ends)
+    const grown = copied.map((_, i) => i).filter((i) => !isHeld(copied[i]!, held[i] ?? emptyHead))
+    if (grown.length === 0) return
+    const [grownKeys, grownEnds] = [grown.map((i) => keys[i]!), grown.map((i) => ends[i]!)]
+    yield* requireEnds(target.log, grownKeys, grownEnds)
   })
 
   if (keys === undefined) {
