@@ -199,6 +199,7 @@ describe("the runbooks", () => {
       a.write("3")
       yield* untilHave(clients, 3)
       assert.notInclude(page.logOf("sealog-new"), "server started")
+      assert.notInclude(page.logOf("sealog"), "server stops")
       const connections = clients.map((client) => client.connections())
       const before = writer.acknowledged
       const output = yield* page.next
