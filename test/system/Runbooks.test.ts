@@ -9,7 +9,7 @@ import { Access } from "@sealog/server/ports/Access"
 import { updateMessage } from "@sealog/server/testing"
 import { Effect, Redacted } from "effect"
 import { vi } from "vitest"
-import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { openRaw, type RawSecsync } from "../support/clients/RawSecsync.ts"
 import { freePort } from "../support/network/freePort.ts"
 import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { assertStored, begin, makeWriter } from "../support/secsync/Writers.ts"
@@ -80,10 +80,10 @@ const impatientClient = Effect.fnUntraced(function* (url: string) {
   yield* begin(url, documentId, token)
   const writer = makeWriter(documentId)
   let [last, longestWait] = [performance.now(), 0]
-  const writing = Effect.gen(function* () {
-    const { first, isOpen, next, send } = yield* connectRaw({ url, documentId, token })
-    const { publicData } = first["snapshot"] as { readonly publicData: { readonly snapshotId: string } }
-    while (isOpen()) {
+  const writeBy = Effect.fnUntraced(function* ({ next, send }: RawSecsync) {
+    const { snapshot } = yield* next("document")
+    const { publicData } = snapshot as { readonly publicData: { readonly snapshotId: string } }
+    while (true) {
       const clock = writer.acknowledged
       writer.sent[clock] ??= updateMessage(writer.author, {
         docId: documentId,
@@ -98,7 +98,11 @@ const impatientClient = Effect.fnUntraced(function* (url: string) {
       yield* Effect.sleep("10 millis")
     }
   })
-  yield* Effect.scoped(writing).pipe(
+  const connection = Effect.gen(function* () {
+    const client = yield* openRaw({ url, documentId, token })
+    yield* Effect.raceFirst(writeBy(client), client.closed)
+  })
+  yield* Effect.scoped(connection).pipe(
     Effect.catchDefect(() => Effect.void),
     Effect.andThen(Effect.sleep("50 millis")),
     Effect.forever,

@@ -98,10 +98,11 @@ export const serverOf = async (flags: ServeFlags, { demo, joined, pages, secrets
   const layerOn = (port: number): Layer.Layer<SyncServer | Access, unknown> =>
     Layer.merge(SyncServer.layerWithServices({ ...options, port }), checkpoints).pipe(
       Layer.provideMerge(access),
-      Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty, Signatures.layerBeside(worker?.count ?? 1)]),
+      Layer.provide([fileLinks, blobs, otlp.traces ?? Layer.empty]),
       Layer.provide(joined?.layer(port) ?? Layer.empty),
-      // All that uses the log is built after the wait.
+      // All that uses the log is built after the wait, and the threads before.
       Layer.provide(flags["await-promotion"] ? layerUntilPromoted(door(port)) : Layer.empty),
+      Layer.provide(Signatures.layerBeside(worker?.count ?? 1)),
       Layer.provide(storage),
       Layer.merge(otlp.metrics ?? Layer.empty)
     )
