@@ -1,9 +1,7 @@
 /** Starts the command line with as little as the arguments need. */
-import { existsSync, readFileSync } from "node:fs"
-import { enableCompileCache } from "node:module"
-import { homedir } from "node:os"
-import { join } from "node:path"
-import { stripVTControlCharacters } from "node:util"
+// An `import` of these would load all that they can do.
+const { existsSync, readFileSync } = process.getBuiltinModule("node:fs")
+const { stripVTControlCharacters } = process.getBuiltinModule("node:util")
 
 const args = process.argv.slice(2)
 const help = helpFile()
@@ -16,6 +14,9 @@ if (args.length === 1 && ["--version", "-v", "version"].includes(args[0])) {
 } else {
   if (args[0] === "help") process.argv.splice(2, process.argv.length, ...args.slice(1), "--help")
   // The user's own folder: a cache that others can write to, such as one in /tmp, could hold their code.
+  const { enableCompileCache } = process.getBuiltinModule("node:module")
+  const { homedir } = process.getBuiltinModule("node:os")
+  const { join } = process.getBuiltinModule("node:path")
   enableCompileCache(join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "sync-admin", "compiled"))
   await import("../bundle/main.js")
 }

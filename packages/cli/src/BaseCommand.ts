@@ -1,6 +1,9 @@
 /** The base of every command: its database flag, its output rules, and how an Effect ends as an exit code. */
 import { existsSync } from "node:fs"
-import { Command, Flags } from "@oclif/core"
+import { Command } from "@oclif/core/command"
+import * as Flags from "@oclif/core/flags"
+import { flush } from "@oclif/core/flush"
+import { handle } from "@oclif/core/handle"
 import type { EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import type { Effect, Exit } from "effect"
 import type { Administration } from "./backends/administration/Administration.ts"
@@ -32,7 +35,7 @@ export abstract class BaseCommand<Result> extends Command {
   protected settingsFile: string | undefined
 
   protected override async init(): Promise<void> {
-    await super.init()
+    // oclif's own `init` is for deprecated commands, of which there are none, and for debugging.
     if (this.isTyped("--server") && this.ctor.flags["server"] === undefined) {
       throw new CliFailure({
         code: "NOT_BY_SERVER",
@@ -52,6 +55,16 @@ export abstract class BaseCommand<Result> extends Command {
     if (this.settingsFile === undefined) return
     const { useSettingsFile } = await import("./input/settingsFile.ts")
     this.fromFile = useSettingsFile(this.settingsFile, settings)
+  }
+
+  /** Runs the command as oclif's `execute` does, with the configuration that it was made with. */
+  async start(): Promise<void> {
+    try {
+      await this._run()
+      await flush()
+    } catch (error) {
+      await handle(error instanceof Error ? error : new Error(String(error)))
+    }
   }
 
   /** Does the command's work. The result is the command's `--json` output. */

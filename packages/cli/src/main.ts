@@ -1,5 +1,6 @@
 /** Runs the command that the arguments name. `bin/start.js` loads it from the bundle. */
-import { execute } from "@oclif/core"
+import { fileURLToPath } from "node:url"
+import { directCommand } from "./directCommand.ts"
 import { surviveClosedOutput } from "./output/surviveClosedOutput.ts"
 
 /** The time in which connections close by themselves after a command's end. */
@@ -14,7 +15,14 @@ const endUnfinished = () => {
 process.once("beforeExit", endUnfinished)
 // The reader of the output has gone, and oclif waits for it in vain.
 process.stdout.once("error", () => void process.off("beforeExit", endUnfinished))
-await execute({ dir: import.meta.url })
+const root = fileURLToPath(new URL("..", import.meta.url))
+const command = await directCommand(root, process.argv.slice(2))
+if (command === undefined) {
+  const { execute } = await import("@oclif/core/execute")
+  await execute({ dir: import.meta.url })
+} else {
+  await command.start()
+}
 process.off("beforeExit", endUnfinished)
 // A connection whose network answers no more keeps the process alive. The timer alone does not.
 setTimeout(() => process.exit(), GRACE_MILLIS).unref()

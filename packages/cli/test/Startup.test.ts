@@ -41,7 +41,8 @@ const MARKS = {
   schema: "~effect/Schema",
   sqlite: "DatabaseSync",
   postgres: "SCRAM-SHA-256",
-  server: "SyncServer"
+  server: "SyncServer",
+  sodium: "sodium-native"
 } as const
 
 const codeIn = (texts: ReadonlyArray<string>) =>
@@ -77,11 +78,35 @@ describe("starting a command", () => {
   it("token mint loads no database and no server", () => {
     const loaded = loadedBy("token", "mint", "--library", "notes", "--user", "ada")
     assert.deepStrictEqual(codeIn(loaded), ["effect", "schema"])
-    assert.isBelow(loaded.length, 70)
+    assert.isBelow(loaded.length, 25)
+  })
+
+  it("a command that needs no Effect loads a handful of files", () => {
+    const loaded = loadedBy("config")
+    assert.deepStrictEqual(codeIn(loaded), [])
+    assert.isBelow(loaded.length, 6)
+  })
+
+  it("a command runs as if oclif had looked for it", async () => {
+    const cwd = freshFolder()
+    for (const args of [
+      ["config", "--json"],
+      ["config", "unexpected"],
+      ["config", "--prot", "80"],
+      ["token", "inspect", "no-token", "--json"],
+      ["token", "unknown"],
+      ["replica", "list"],
+      ["suspend", "Notes", "--database", "sqlite:./none.db"],
+      ["completion", "fish"]
+    ]) {
+      // With this variable oclif looks for each command.
+      const [direct, byOclif] = [await run(args, { cwd }), await run(args, { cwd, env: { DEBUG: "nothing" } })]
+      assert.deepStrictEqual(direct, byOclif, args.join(" "))
+    }
   })
 
   it("a command loads the driver of its own database", () => {
-    assert.deepStrictEqual(codeIn(loadedBy("migrate")), ["effect", "schema", "sqlite"])
+    assert.deepStrictEqual(codeIn(loadedBy("migrate")), ["effect", "schema", "sqlite", "sodium"])
   })
 
   it("the compiled code is kept in the user's own folder", async () => {

@@ -1,6 +1,7 @@
 import { BaseCommand } from "../BaseCommand.ts"
 import { withoutCredentials } from "../input/databaseUrl.ts"
 import { SECRET_VARIABLES, settingsOf } from "../input/settings.ts"
+import { table } from "../output/format.ts"
 
 interface ConfigResult {
   /** The file of settings; null if there is none. */
@@ -25,7 +26,6 @@ Passwords, tokens and secrets are not shown.`
 
   async run(): Promise<ConfigResult> {
     await this.parse(Config)
-    const { table } = await import("../output/format.ts")
     const settings = settingsOf(this.config.findCommand("serve", { must: true }).flags).map(
       ({ defaultValue = null, name, variable }) => {
         const given = process.env[variable]

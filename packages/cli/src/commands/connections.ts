@@ -1,7 +1,8 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { OpenConnection } from "@sealog/server/ports"
 import { BaseCommand } from "../BaseCommand.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
+import { ago, bytes, table } from "../output/format.ts"
 
 type Shown = Omit<OpenConnection, "documentId" | "tokenId"> & {
   readonly documentId: string | null
@@ -33,7 +34,6 @@ export default class Connections extends BaseCommand<ConnectionsResult> {
     const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
     const { adminClient, explained } = await import("../backends/adminApi.ts")
     const { flatMap } = await import("effect/Effect")
-    const { ago, bytes, table } = await import("../output/format.ts")
     const query = { ...(libraryId && { libraryId }), ...(flags.user !== undefined && { userId: flags.user }) }
     const connections = await this.execute(
       explained(
@@ -42,7 +42,7 @@ export default class Connections extends BaseCommand<ConnectionsResult> {
       )
     )
     if (connections.length === 0 && libraryId !== undefined) {
-      const { requireLibraryOn } = await import("../backends/knownLibrary.ts")
+      const { requireLibraryOn } = await import("../backends/administration/onServer.ts")
       await this.execute(requireLibraryOn(address, libraryId))
     }
     const rows = connections.map(({ documentId, id, libraryId, openedAt, protocol, userId, waitingBytes }) => [

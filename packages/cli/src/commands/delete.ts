@@ -1,4 +1,5 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
 import { newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"

@@ -1,7 +1,9 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { count } from "../output/format.ts"
 
 interface DisconnectResult {
   readonly disconnected: number
@@ -46,7 +48,6 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
     const address = await serverOf(flags)
     const { adminClient, explained } = await import("../backends/adminApi.ts")
     const { flatMap } = await import("effect/Effect")
-    const { count } = await import("../output/format.ts")
     const payload = flags.all ? { all: true as const } : named
     const { disconnected } = await this.execute(
       explained(
@@ -55,7 +56,7 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
       )
     )
     if (disconnected === 0 && libraryId !== undefined) {
-      const { requireLibraryOn } = await import("../backends/knownLibrary.ts")
+      const { requireLibraryOn } = await import("../backends/administration/onServer.ts")
       await this.execute(requireLibraryOn(address, libraryId))
     }
     this.print(disconnected === 0 ? "No such connections." : `Closed ${count(disconnected, "connection")}.`)

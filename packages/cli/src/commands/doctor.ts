@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { TokenSecret } from "@sealog/server/ports"
 import type { Finding } from "@sealog/server/storage"
 import { value } from "effect/Redacted"

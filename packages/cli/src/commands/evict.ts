@@ -1,9 +1,11 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import type { Deleted } from "../output/deleted.ts"
+import { bytes } from "../output/format.ts"
 
 interface EvictResult extends Deleted {
   /** True if this command closed the library; `sync-admin resume` opens it. */
@@ -45,7 +47,6 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
     const { args, flags } = await this.parse(Evict)
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
     const { describeDeleted, filesLeft, filesOf, namesOf, sumsOf } = await import("../output/deleted.ts")
-    const { bytes } = await import("../output/format.ts")
     const { confirm } = await import("../output/confirm.ts")
     const by = await attributionOf(flags)
     if (!flags.suspend && (flags.as !== undefined || flags.reason !== undefined)) {

@@ -1,6 +1,7 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { count, makeProgress } from "../output/format.ts"
 
 interface ImportResult {
   readonly streams: number
@@ -54,7 +55,6 @@ Events of the server itself are left out: revocations on the whole server, and w
     const { importLog, Signatures } = await import("@sealog/server/admin")
     const { provide } = await import("effect/Effect")
     const { readFrom } = await import("../input/stdin.ts")
-    const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress("import (bytes)")
     const { bytes, size } = await readFrom(flags.input)
     // The size of a pipe is unknown, so it gets no progress bar.

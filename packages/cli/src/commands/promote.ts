@@ -1,6 +1,7 @@
 import type { RestoredReport } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { ago } from "../output/format.ts"
 
 export default class Promote extends BaseCommand<RestoredReport> {
   static override summary = "Make a standby writable, so that servers can start on it."
@@ -16,7 +17,6 @@ The log begins a new epoch, as after \`sync-admin restored\`: clients that know 
   async run(): Promise<RestoredReport> {
     const { flags } = await this.parse(Promote)
     const { promote } = await import("@sealog/server/admin")
-    const { ago } = await import("../output/format.ts")
     const report = await this.executeOn(flags.database, promote(await attributionOf(flags)))
     const { epoch, writtenUntil } = report
     const last = writtenUntil === null ? "It holds no library." : `Its last event was written ${ago(writtenUntil)}.`

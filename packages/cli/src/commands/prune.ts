@@ -1,7 +1,9 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
 import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { bytes, count, table } from "../output/format.ts"
 
 interface PruneResult {
   readonly dryRun: boolean
@@ -58,7 +60,6 @@ Every event stays, and with it the proofs that clients and \`sync-admin replay\`
       })
     }
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { bytes, count, table } = await import("../output/format.ts")
     const { timestampOf } = await import("../input/timestamps.ts")
     const { confirm } = await import("../output/confirm.ts")
     const libraryId = args.libraryId === undefined ? undefined : libraryIdOf(args.libraryId)

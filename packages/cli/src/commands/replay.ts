@@ -1,8 +1,9 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { ReplayOptions, Until } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { targetOf } from "../input/copyTarget.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"
+import { count, makeProgress } from "../output/format.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
 import { shellWord } from "../output/shellWord.ts"
 
@@ -80,7 +81,6 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
   async run(): Promise<ReplayResult> {
     const { flags } = await this.parse(Replay)
     const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress(flags.to === undefined ? "replay" : "copy")
     const options = {
       ...(flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }),

@@ -1,9 +1,10 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { ReplicationStatus } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { count, time } from "../output/format.ts"
 
 interface ReplicateResult extends ReplicationStatus {
   /** The URL of the standby, without its password. */
@@ -56,7 +57,6 @@ With --promote, which moves a log, the command goes on until no server uses the 
     const { BlobStore } = await import("@sealog/server/ports")
     const { backendOf } = await import("../backends/storage.ts")
     const { blobStoreOf, existingBlobStoreOf } = await import("../backends/blobStore.ts")
-    const { count, time } = await import("../output/format.ts")
     const { targetOf } = await import("../input/copyTarget.ts")
     const Effect = await import("effect/Effect")
     const { build } = await import("effect/Layer")

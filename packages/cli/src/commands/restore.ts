@@ -1,7 +1,8 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { RestoreReport, VerifyReport } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { count, makeProgress, time } from "../output/format.ts"
 
 interface RestoreResult extends RestoreReport {
   readonly dryRun: boolean
@@ -44,7 +45,6 @@ A restore that was interrupted is not continued: delete what it left, and run th
     const { blobStoreOf } = await import("../backends/blobStore.ts")
     const { backendOf } = await import("../backends/storage.ts")
     const { printMissing, printVerified } = await import("../output/backups.ts")
-    const { count, makeProgress, time } = await import("../output/format.ts")
     const Effect = await import("effect/Effect")
     const { build } = await import("effect/Layer")
     const place = await backupPlaceOf(flags.from, { mustExist: true })

@@ -1,6 +1,7 @@
 import type { RestoredReport } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { ago } from "../output/format.ts"
 
 export default class Restored extends BaseCommand<RestoredReport> {
   static override summary = "Say that the database was restored from a backup."
@@ -17,7 +18,6 @@ Run it once after each restore, before or after the servers start. Nothing is de
   async run(): Promise<RestoredReport> {
     const { flags } = await this.parse(Restored)
     const { markRestored } = await import("@sealog/server/admin")
-    const { ago } = await import("../output/format.ts")
     const report = await this.executeOn(flags.database, markRestored(await attributionOf(flags)))
     const { epoch, libraries, writtenUntil } = report
     this.print(`Marked: this is epoch ${epoch} of the log.`)

@@ -1,4 +1,4 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"

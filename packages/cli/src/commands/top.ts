@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import { quantileOf, type Reading, readMetrics, sumOf } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { serverFlags, serverOf } from "../input/server.ts"

@@ -1,5 +1,5 @@
 /** Reports an unknown command like any other error: with a code, advice, and as JSON after `--json`. */
-import type { Hook } from "@oclif/core"
+import type { Hook } from "@oclif/core/hooks"
 import { CliFailure } from "../output/CliFailure.ts"
 import { escapeControls, jsonText } from "../output/format.ts"
 import { nearest } from "../output/nearest.ts"

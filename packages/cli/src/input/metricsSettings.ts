@@ -1,5 +1,5 @@
 /** Where `serve` serves its metrics: its flags, and the token that a scraper sends. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { MetricsOptions } from "@sealog/server"
 import { Redacted } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"

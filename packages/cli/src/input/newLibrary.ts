@@ -1,5 +1,5 @@
 /** The flag of commands that may write to a library before its first client does. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 
 export const newLibraryFlag = {
   "new-library": Flags.boolean({

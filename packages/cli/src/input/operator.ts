@@ -1,6 +1,6 @@
 /** The operator behind a command, and the reason: both are kept in the event that the command writes. */
 import { userInfo } from "node:os"
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { Attribution } from "@sealog/server/admin"
 import { CliFailure } from "../output/CliFailure.ts"
 

@@ -1,5 +1,4 @@
 /** Token secrets come from the environment or a file, never from a flag, which every user of the machine can read. */
-import { randomBytes } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { parseTokenSecrets, type TokenSecret } from "@sealog/server/ports"
@@ -45,7 +44,10 @@ export const findLinkSecrets = (): Secrets | undefined => findSecrets("LINK_SECR
 export const devSecrets = (path: string): Secrets => {
   mkdirSync(dirname(path), { recursive: true })
   try {
-    writeFileSync(path, randomBytes(32).toString("hex"), { mode: 0o600, flag: "wx" })
+    writeFileSync(path, Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex"), {
+      mode: 0o600,
+      flag: "wx"
+    })
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error
   }

@@ -1,5 +1,5 @@
 /** The checkpoints that `serve` signs while it runs. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { EventLog } from "@sealog/server/ports"
 import type * as Layer from "effect/Layer"
 import { CliFailure } from "../output/CliFailure.ts"

@@ -1,5 +1,6 @@
 /** The flags of `serve`, each with its variable, which also names its key in `sealog.toml`. */
-import { Flags, type Interfaces } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
+import type * as Interfaces from "@oclif/core/interfaces"
 import type { BaseCommand } from "../BaseCommand.ts"
 import { metricsFlags } from "./metricsSettings.ts"
 import { checkpointFlags } from "./serveCheckpoints.ts"

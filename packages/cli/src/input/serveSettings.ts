@@ -1,5 +1,5 @@
 /** The settings of `serve` for Verdant's libraries and files: flags, or the variables that stand for them. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import { CliFailure } from "../output/CliFailure.ts"
 import { durationOf } from "./durations.ts"
 

@@ -1,5 +1,5 @@
 /** The flag of commands that ask a running server, and the operator's token for it. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import { CliFailure } from "../output/CliFailure.ts"
 
 export const serverFlags = {

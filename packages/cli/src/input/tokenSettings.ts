@@ -1,5 +1,5 @@
 /** The settings of tokens that `serve` and the commands of tokens share: their flags, and what they come to. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { JwtAccess } from "@sealog/server/adapters"
 import type { TokenSecret } from "@sealog/server/ports"
 import { durationOf } from "./durations.ts"

@@ -1,5 +1,5 @@
 /** Which frames `serve` traces. */
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import { CliFailure } from "../output/CliFailure.ts"
 
 export const traceFlags = {

@@ -1,6 +1,6 @@
 /** How many processes `serve` runs. */
 import { availableParallelism } from "node:os"
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { WorkerNumber } from "@sealog/server/workers"
 import { CliFailure } from "../output/CliFailure.ts"
 import { databaseOf } from "./databaseUrl.ts"

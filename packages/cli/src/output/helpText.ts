@@ -1,4 +1,5 @@
-import { Config, Help } from "@oclif/core"
+import { Config } from "@oclif/core/config"
+import { Help } from "@oclif/core/help"
 
 /**
  * The help of a command, of a topic, or of all commands without `words`: as oclif prints it to a terminal of this width. `root` is

@@ -165,3 +165,7 @@ const allPages = Effect.fnUntraced(function* <A, E>(
     all.push(...page)
   }
 })
+
+/** Fails with `NO_SUCH_LIBRARY` if the server's log holds nothing of the library. */
+export const requireLibraryOn = (address: ServerAddress, libraryId: LibraryId) =>
+  Effect.flatMap(onServer(address), ({ library }) => library(libraryId))

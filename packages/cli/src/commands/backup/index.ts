@@ -1,6 +1,7 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { BackupReport } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { bytes, count, makeProgress } from "../../output/format.ts"
 
 export default class Backup extends BaseCommand<BackupReport> {
   static override summary = "Back up the log and the uploaded files, from the last backup on."
@@ -33,7 +34,6 @@ Payloads of documents and libraries that were deleted for good are taken out of 
     const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
     const { existingBlobStoreOf } = await import("../../backends/blobStore.ts")
     const { printMissing } = await import("../../output/backups.ts")
-    const { bytes, count, makeProgress } = await import("../../output/format.ts")
     const Effect = await import("effect/Effect")
     const place = await backupPlaceOf(flags.to, { mustExist: false })
     const store = flags.files === undefined ? undefined : await existingBlobStoreOf(flags.files)

@@ -1,6 +1,7 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { ListedBackup } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { bytes, table, time } from "../../output/format.ts"
 
 interface BackupListResult {
   readonly backups: ReadonlyArray<ListedBackup>
@@ -21,7 +22,6 @@ export default class BackupList extends BaseCommand<BackupListResult> {
     const { flags } = await this.parse(BackupList)
     const { listBackups } = await import("@sealog/server/admin")
     const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
-    const { bytes, table, time } = await import("../../output/format.ts")
     const { flatMap, scoped } = await import("effect/Effect")
     const place = await backupPlaceOf(flags.from, { mustExist: true })
     const backups = await this.execute(scoped(flatMap(place, listBackups)))

@@ -1,6 +1,7 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import type { VerifyReport } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { makeProgress } from "../../output/format.ts"
 
 export default class BackupVerify extends BaseCommand<VerifyReport> {
   static override summary = "Read a backup, and verify that it restores."
@@ -24,7 +25,6 @@ export default class BackupVerify extends BaseCommand<VerifyReport> {
     const { verifyBackup, Signatures } = await import("@sealog/server/admin")
     const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
     const { printVerified } = await import("../../output/backups.ts")
-    const { makeProgress } = await import("../../output/format.ts")
     const Effect = await import("effect/Effect")
     const place = await backupPlaceOf(flags.from, { mustExist: true })
     const progress = makeProgress("verify")

@@ -1,4 +1,5 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import type { CheckpointProof } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 

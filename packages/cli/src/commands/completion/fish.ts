@@ -16,7 +16,8 @@ export default class CompletionFish extends BaseCommand<CompletionFishResult> {
   async run(): Promise<CompletionFishResult> {
     await this.parse(CompletionFish)
     const { fishCompletion } = await import("../../output/fishCompletion.ts")
-    const { bin, commands, topics } = this.config
+    const { Config } = await import("@oclif/core/config")
+    const { bin, commands, topics } = await Config.load(this.config.root)
     const script = fishCompletion(
       bin,
       commands

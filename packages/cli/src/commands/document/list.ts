@@ -1,6 +1,8 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { ago, bytes, table, useOf } from "../../output/format.ts"
 
 const ORDERS = ["changed", "size", "events", "name"] as const
 
@@ -46,7 +48,6 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
   async run(): Promise<DocumentListResult> {
     const { args, flags } = await this.parse(DocumentList)
     const { libraryIdOf } = await import("../../input/ids.ts")
-    const { ago, bytes, table, useOf } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.administer(flags, ({ documents }) => documents(libraryId))
     const all = found.map(

@@ -1,4 +1,4 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { Document } from "../../backends/administration/Administration.ts"

@@ -1,7 +1,9 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import type { ImportedDocument } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
+import { count } from "../../output/format.ts"
 
 interface ImportSecsyncResult {
   readonly libraryId: string
@@ -38,7 +40,6 @@ Exit code 1 if a document was already there or was refused, or if older snapshot
     const { libraryIdOf } = await import("../../input/ids.ts")
     const { importSecsync, Signatures } = await import("@sealog/server/admin")
     const { secsyncUrlOf, withSecsyncTables } = await import("../../backends/secsyncDatabase.ts")
-    const { count } = await import("../../output/format.ts")
     const Effect = await import("effect/Effect")
     const libraryId = libraryIdOf(flags.library)
     const url = secsyncUrlOf(args.url)

@@ -1,5 +1,6 @@
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { ago, bytes, share, table } from "../../output/format.ts"
 
 interface LibraryListResult {
   readonly libraries: ReadonlyArray<{
@@ -23,7 +24,6 @@ export default class LibraryList extends BaseCommand<LibraryListResult> {
 
   async run(): Promise<LibraryListResult> {
     const { flags } = await this.parse(LibraryList)
-    const { ago, bytes, share, table } = await import("../../output/format.ts")
     const all = await this.administer(flags, ({ libraries }) => libraries)
     // Names that start with @ hold the server's own administration.
     const libraries = all.filter(({ libraryId }) => !libraryId.startsWith("@"))

@@ -1,4 +1,5 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import type { Quota, QuotaChange } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { QuotaUse } from "../../backends/administration/Administration.ts"
@@ -6,6 +7,7 @@ import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
+import { bytes, number, table } from "../../output/format.ts"
 
 type Parts = Readonly<Record<keyof Quota, number | null>>
 
@@ -107,7 +109,6 @@ A Verdant client is not told which of its changes were refused, and does not sen
         })
     )
     if (isSet) refuseOlderServer(change, own)
-    const { bytes, number, table } = await import("../../output/format.ts")
     const text = (part: keyof Quota, value: number) => (isSize(part) ? bytes(value) : number(value))
     const ofServer = (part: keyof Quota) => {
       if (atMost === null) return `server's (default: ${text(part, defaultQuota[part])})`

@@ -1,6 +1,7 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { bytes, count, number, time } from "../../output/format.ts"
 
 interface LibraryShowResult {
   readonly libraryId: string
@@ -45,7 +46,6 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
     const { libraryIdOf } = await import("../../input/ids.ts")
     const { millisOf } = await import("../../backends/readVerdant.ts")
-    const { bytes, count, number, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const { all } = await import("effect/Effect")
     const [shown, info] = await this.administer(flags, ({ library, verdant }) =>

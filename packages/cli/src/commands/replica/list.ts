@@ -1,6 +1,7 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { ago, table, time } from "../../output/format.ts"
 
 interface ReplicaListResult {
   readonly libraryId: string
@@ -35,7 +36,6 @@ truant: the server does not wait for this replica, because it was away for 7 day
     const { args, flags } = await this.parse(ReplicaList)
     const { libraryIdOf } = await import("../../input/ids.ts")
     const { millisOf, replicaTypeOf } = await import("../../backends/readVerdant.ts")
-    const { ago, table, time } = await import("../../output/format.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const info = await this.administer(flags, ({ verdant }) => verdant(libraryId))
     const replicas = (info?.replicas ?? [])

@@ -1,4 +1,4 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import type { JwtAccess } from "@sealog/server/adapters"
 import type { TokenRefused } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"

@@ -1,4 +1,4 @@
-import { Flags } from "@oclif/core"
+import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { tokenFlags } from "../../input/tokenSettings.ts"
 import { CliFailure } from "../../output/CliFailure.ts"

@@ -1,6 +1,7 @@
 import type { WebhookSummary } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { ago, table } from "../../output/format.ts"
 
 interface WebhookListResult {
   readonly webhooks: ReadonlyArray<WebhookSummary>
@@ -13,7 +14,6 @@ export default class WebhookList extends BaseCommand<WebhookListResult> {
 
   async run(): Promise<WebhookListResult> {
     const { flags } = await this.parse(WebhookList)
-    const { ago, table } = await import("../../output/format.ts")
     const webhooks = await this.administer(flags, ({ webhooks }) => webhooks)
     const rows = webhooks.map(({ createdAt, deliveredAt, id, libraries, stopped, types, url }) => [
       id,

@@ -1,4 +1,5 @@
-import { Args, Flags } from "@oclif/core"
+import * as Args from "@oclif/core/args"
+import * as Flags from "@oclif/core/flags"
 import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"

@@ -1,7 +1,8 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import type { WebhookDetails } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { ago, count, table } from "../../output/format.ts"
 
 export default class WebhookShow extends BaseCommand<WebhookDetails> {
   static override summary = "Show a webhook, how far it is behind, and its dead letters."
@@ -16,7 +17,6 @@ export default class WebhookShow extends BaseCommand<WebhookDetails> {
   async run(): Promise<WebhookDetails> {
     const { args, flags } = await this.parse(WebhookShow)
     const { webhookIdOf } = await import("../../input/webhooks.ts")
-    const { ago, count, table } = await import("../../output/format.ts")
     const id = webhookIdOf(args.webhookId)
     const shown = await this.administer(flags, ({ webhook }) => webhook(id))
     this.print(`${shown.id} ${shown.url}

@@ -2,7 +2,6 @@
  * The public keys that verify tokens, as a JSON Web Key Set (RFC 7517) in a file or at a URL. One fiber loads them: at the
  * start, at an interval, and when a token names a key that is not there. Through an outage it keeps the keys that it has.
  */
-import { readFile, stat } from "node:fs/promises"
 import { Clock, Deferred, Duration, Effect, Queue, Result } from "effect"
 import type { JSONWebKeySet } from "jose"
 import { errorText } from "../../domain/errorText.ts"
@@ -204,6 +203,7 @@ const readText = (path: string): Effect.Effect<string, string> => {
   let last: { readonly state: string; readonly text: string } | undefined
   return Effect.tryPromise({
     try: async () => {
+      const { readFile, stat } = await import("node:fs/promises")
       const { ctimeMs, ino, mtimeMs, size } = await stat(path)
       if (size > MAX_BYTES) throw new Error(`it is larger than ${MAX_BYTES} bytes`)
       const state = [ino, size, mtimeMs, ctimeMs].join()

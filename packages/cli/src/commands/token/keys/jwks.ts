@@ -1,5 +1,6 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../../BaseCommand.ts"
+import { jsonText } from "../../../output/format.ts"
 
 interface KeysJwksResult {
   readonly keys: ReadonlyArray<Readonly<Record<string, unknown>>>
@@ -20,7 +21,6 @@ export default class TokenKeysJwks extends BaseCommand<KeysJwksResult> {
   async run(): Promise<KeysJwksResult> {
     const { args } = await this.parse(TokenKeysJwks)
     const { keysOfFiles } = await import("../../../input/keyFiles.ts")
-    const { jsonText } = await import("../../../output/format.ts")
     const keys = (await this.execute(keysOfFiles(args.files))).map(({ publicJwk }) => publicJwk)
     this.print(jsonText({ keys }))
     return { keys }

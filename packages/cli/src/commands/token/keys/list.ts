@@ -1,6 +1,7 @@
-import { Args } from "@oclif/core"
+import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../../BaseCommand.ts"
 import { tokenFlags } from "../../../input/tokenSettings.ts"
+import { table } from "../../../output/format.ts"
 
 interface ListedKey {
   /** The name that tokens give the key; null for a secret without a name. */
@@ -29,7 +30,6 @@ export default class TokenKeysList extends BaseCommand<KeysListResult> {
   async run(): Promise<KeysListResult> {
     const { args, flags } = await this.parse(TokenKeysList)
     const keys = args.files.length > 0 ? await this.ofFiles(args.files) : await this.ofSettings(flags)
-    const { table } = await import("../../../output/format.ts")
     const rows = keys.map(({ alg, file, kid, kind }) => [kid ?? "-", alg, kind, file ?? "settings"])
     this.print(table(["KID", "ALG", "KIND", "FROM"], rows))
     return { keys }
