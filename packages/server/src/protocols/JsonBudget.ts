@@ -3,9 +3,11 @@
  * object is two characters and 56 bytes.
  */
 
-const [QUOTE, COMMA, BRACKET, BRACE, BACKSLASH, COLON, ZERO, NINE] = ['"', ",", "[", "{", "\\", ":", "0", "9"].map(
-  (text) => text.charCodeAt(0)
-) as [number, number, number, number, number, number, number, number]
+const codeOf = (character: string): number => character.charCodeAt(0)
+
+const [QUOTE, COMMA, COLON, BACKSLASH] = [codeOf('"'), codeOf(","), codeOf(":"), codeOf("\\")]
+const [BRACKET, BRACE, SPACE] = [codeOf("["), codeOf("{"), codeOf(" ")]
+const [ZERO, NINE] = [codeOf("0"), codeOf("9")]
 
 interface Weights {
   readonly item: number
@@ -64,8 +66,6 @@ const isName = (text: string, end: number): boolean => {
   while (text.charCodeAt(next) <= SPACE) next++
   return text.charCodeAt(next) === COLON
 }
-
-const SPACE = 32
 
 /** Whether a name that begins with this character may be an index. A digit may be escaped. */
 const isIndex = (first: number): boolean => (first >= ZERO && first <= NINE) || first === BACKSLASH

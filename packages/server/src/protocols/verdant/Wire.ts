@@ -80,8 +80,8 @@ const isReplicaId = Schema.is(ReplicaId)
 
 export const decodeText = (text: string, grant: Pick<Grant, "userId" | "readOnly">): ClientMessage => {
   const tooMuch = tooMuchToParse(text, grant)
-  if (tooMuch !== undefined)
-    return tooMuch === "ever" ? malformed("a message has too many values") : { _tag: "NoMemory" }
+  if (tooMuch === "ever") return malformed("a message has too many values")
+  if (tooMuch === "now") return { _tag: "NoMemory" }
   let json: unknown
   try {
     json = JSON.parse(text)
