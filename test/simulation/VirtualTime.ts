@@ -5,9 +5,9 @@
  * Effect's TestClock is not used: it takes a turn of the real event loop for each step (docs/decisions/0036).
  */
 
-import { LongWorkLine, makeLongWorkLine } from "@sealog/server/internal/longWork"
 import { EventLoop } from "@sealog/server/internal/nextTurn"
 import { RandomId } from "@sealog/server/internal/randomId"
+import { LongWorkLine, makeLongWorkLine } from "@sealog/server/rooms/LongWorkLine"
 import { Clock, Context, Duration, Effect, type Fiber, Logger, Scheduler } from "effect"
 import type { Random } from "../support/random.ts"
 

@@ -84,35 +84,28 @@ export class Openings extends Context.Service<
           for (const opening of openings) if (!opening.hasGivenWay) return opening
           return undefined
         }
-        const mayGoOn = (opening: Opening) => opening === oldest() || !isShort()
+        const hasToWait = (opening: Opening) => !opening.hasGivenWay && opening !== oldest() && isShort()
         /** Holds no place, so that the oldest has one. */
-        const untilMemory = Effect.fnUntraced(function* (opening: Opening) {
-          if (!opening.hasGivenWay && !mayGoOn(opening)) {
-            yield* Effect.acquireUseRelease(
-              Effect.sync(() => paused.add(opening)),
-              () => Effect.repeat(Effect.sleep(LOOK), { until: () => opening.hasGivenWay || mayGoOn(opening) }),
-              () => Effect.sync(() => paused.delete(opening))
-            )
-          }
-          if (opening.hasGivenWay) return yield* OpeningGaveWay.of()
-        })
-        const inTurnOf =
-          (opening: Opening): InTurn =>
-          <A, E, R>(read: Effect.Effect<A, E, R>) => {
-            const turn: Effect.Effect<A, E | OpeningGaveWay, R> = Effect.flatMap(
-              Effect.andThen(
-                untilMemory(opening),
-                Effect.acquireUseRelease(
-                  take(opening.place),
-                  // The memory may have become short while it waited for the place.
-                  () => (opening.hasGivenWay || !mayGoOn(opening) ? Effect.succeedNone : Effect.asSome(read)),
-                  () => give
-                )
-              ),
-              Option.match({ onNone: () => turn, onSome: Effect.succeed })
-            )
-            return turn
-          }
+        const untilMemory = (opening: Opening) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => paused.add(opening)),
+            () => Effect.repeat(Effect.sleep(LOOK), { while: () => hasToWait(opening) }),
+            () => Effect.sync(() => paused.delete(opening))
+          )
+        const inTurnOf = (opening: Opening): InTurn =>
+          Effect.fnUntraced(function* <A, E, R>(read: Effect.Effect<A, E, R>) {
+            while (true) {
+              if (hasToWait(opening)) yield* untilMemory(opening)
+              if (opening.hasGivenWay) return yield* OpeningGaveWay.of()
+              const done = yield* Effect.acquireUseRelease(
+                take(opening.place),
+                // The memory may have become short while it waited for the place.
+                () => (opening.hasGivenWay || hasToWait(opening) ? Effect.succeedNone : Effect.asSome(read)),
+                () => give
+              )
+              if (Option.isSome(done)) return done.value
+            }
+          })
         const begin = Effect.suspend(() => {
           const others = waiting.length + paused.size
           if (others >= maxWaitingOpenings) return Effect.fail(TooManyOpenings.of(others))

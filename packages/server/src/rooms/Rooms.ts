@@ -107,7 +107,7 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
           throw new Error(`${event.type} ${event.version} of ${name} cannot be applied`, { cause })
         }
       }
-      const read = Effect.fnUntraced(function* () {
+      const read = Effect.gen(function* () {
         const inTurn = openings === undefined ? atOnce : yield* openings.begin
         if (protocol.readsPayloads) {
           return yield* foldTail(readInTurn(log, inTurn), key, start, apply, (before, { event, payload }) =>
@@ -116,8 +116,8 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
         }
         const { events, head } = yield* inTurn(tails.open(key))
         return { head, value: events.reduce(apply, start()) }
-      }, Effect.scoped)
-      const { head, value: state } = yield* read()
+      })
+      const { head, value: state } = yield* Effect.scoped(read)
       const services = {
         log,
         heads,

@@ -5,11 +5,11 @@
 import { Clock, Effect } from "effect"
 import type { LongWork } from "../domain/LongWork.ts"
 import { advance, emptyHead, readsFrom, type StreamHead, type StreamKey } from "../domain/Stream.ts"
-import { inLine } from "../internal/longWork.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
 import { nextSlice, TURN_MILLIS } from "../internal/nextTurn.ts"
 import type { EventLog, LogDamaged, PlacedEvent } from "../ports/EventLog.ts"
 import { isBehind } from "./isBehind.ts"
+import { inLine } from "./LongWorkLine.ts"
 import { gapBefore, wrongHead } from "./VerifiedEventLog.ts"
 
 /** A page takes some milliseconds to read. */

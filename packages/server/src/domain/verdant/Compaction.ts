@@ -155,15 +155,22 @@ const done = new WeakMap<
 /** Characters of an entity above which it is merged in steps: some 3 ms of work. */
 const LONG = 64 * 1024
 
+/** Characters that a merge reads. Counts no further once there are more than `max`. */
+export const lengthOfMerge = (
+  before: StoredBaseline | undefined,
+  operations: ReadonlyArray<{ readonly text: string }>,
+  max = Number.POSITIVE_INFINITY
+): number => {
+  let length = before?.text.length ?? 0
+  for (let i = 0; i < operations.length && length <= max; i++) length += operations[i]!.text.length
+  return length
+}
+
 /** Whether a merge takes long. */
 export const isLongMerge = (
   before: StoredBaseline | undefined,
   operations: ReadonlyArray<{ readonly text: string }>
-): boolean => {
-  let length = before?.text.length ?? 0
-  for (let i = 0; i < operations.length && length <= LONG; i++) length += operations[i]!.text.length
-  return length > LONG
-}
+): boolean => lengthOfMerge(before, operations, LONG) > LONG
 
 /**
  * Merges, so that `merge` of the same takes no time. An entity's operations go only when they are merged, and new ones come

@@ -5,7 +5,7 @@
  */
 import { HashMap, Option } from "effect"
 import type { LongWork } from "../LongWork.ts"
-import { isLongMerge, merge, mergeInSteps, type Portion, slice } from "./Compaction.ts"
+import { isLongMerge, lengthOfMerge, merge, mergeInSteps, type Portion, slice } from "./Compaction.ts"
 import { withSize } from "./EntityBounds.ts"
 import { mergedReferences } from "./FileReferences.ts"
 import { type Mergeable, type MergeOptions, mergeableIn } from "./Mergeable.ts"
@@ -93,17 +93,12 @@ export const longMerges = (state: LibraryState, portions: ReadonlyArray<Merged>)
   })
   if (long.length === 0) return undefined
   return {
-    length: Math.max(...long.map(({ baseline, operations }) => lengthOf(baseline) + sumOf(operations, lengthOf))),
+    length: Math.max(...long.map(({ baseline, operations }) => lengthOfMerge(baseline, operations))),
     steps: function* () {
       for (const { baseline, operations } of long) yield* mergeInSteps(baseline, operations)
     }
   }
 }
-
-const lengthOf = (item: { readonly text: string } | undefined): number => item?.text.length ?? 0
-
-const sumOf = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
-  items.reduce((sum, item) => sum + of(item), 0)
 
 /** The same for the slice that `mergeSlice` begins with these entities. A long entity is the only long one of its slice. */
 export const longMergesOfSlice = (

@@ -5,7 +5,7 @@ import { allAtOnce, type Steps } from "../../Steps.ts"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
 import { isOid, type Oid } from "./Oid.ts"
-import { isNone, type Malformed, malformed, type Operation, patchOf } from "./Operation.ts"
+import { isNone, type Malformed, malformed, type Operation } from "./Operation.ts"
 import { applyInPlace, copyOf, type Entity, type Patch } from "./Patch.ts"
 import { isTimestamp, type Timestamp } from "./Timestamp.ts"
 
@@ -83,12 +83,9 @@ const applied = function* (
   return last === baseline ? baseline : { oid: last.oid, timestamp: last.timestamp, authz, snapshot }
 }
 
-/** Characters of an operation above which it is read in steps. */
-const LONG = 64 * 1024
-
-const patchInSteps = function* (operation: Operation): Steps<Patch> {
-  if (operation.text.length <= LONG) return patchOf(operation)
-  const { data } = (yield* parsed(Buffer.from(operation.text))) as { readonly data: Patch }
+/** The patch of an operation that does not hold it. */
+const patchInSteps = function* ({ text }: Operation): Steps<Patch> {
+  const { data } = (yield* parsed(Buffer.from(text))) as { readonly data: Patch }
   return data
 }
 

@@ -3,7 +3,8 @@
  * times the memory of its text, so long work waits in line, and shorter work goes on beside it.
  */
 import { Context, Effect, Semaphore } from "effect"
-import { inTurns } from "./inTurns.ts"
+import type { LongWork } from "../domain/LongWork.ts"
+import { inTurns } from "../internal/inTurns.ts"
 
 /** Characters of one part of the line. Work that is shorter does not wait. */
 const PART = 256 * 1024
@@ -16,12 +17,6 @@ export const makeLongWorkLine = (): Semaphore.Semaphore => Semaphore.makeUnsafe(
 export const LongWorkLine = Context.Reference<Semaphore.Semaphore>("@sealog/server/LongWorkLine", {
   defaultValue: makeLongWorkLine
 })
-
-interface LongWork {
-  /** Characters that it parses at once. */
-  readonly length: number
-  readonly steps: () => Generator<undefined, void, void>
-}
 
 /** Waits in line, and then does the steps as `inTurns` does. */
 export const inLine = (
