@@ -37,6 +37,15 @@ const withWakeups = Effect.fnUntraced(function* (log: Log) {
   }
 })
 
+/** The log, which cannot tell its streams while it is away. */
+const awayWhile = (isAway: () => boolean, log: Log) => {
+  const away = new StorageUnavailable({ operation: "answer", cause: new Error("away") })
+  return changed(log, (service) => ({
+    streams: (options) => (isAway() ? Effect.fail(away) : service.streams(options)),
+    heads: (keys) => (isAway() ? Effect.fail(away) : service.heads(keys))
+  }))
+}
+
 /** Follows a log until the scope closes, and keeps the last status. */
 const following = Effect.fnUntraced(function* (from: Log, to: Log, options: ReplicateOptions = {}) {
   const statuses: Array<ReplicationStatus> = []
@@ -93,12 +102,7 @@ describe("replicate", () => {
         const [from, to] = [yield* memory, yield* memory]
         yield* on(from, append(key, document(3)))
         let isAway = false
-        const away = new StorageUnavailable({ operation: "answer", cause: new Error("away") })
-        const sometimes = (log: Log) =>
-          changed(log, (service) => ({
-            streams: (options) => (isAway ? Effect.fail(away) : service.streams(options)),
-            heads: (keys) => (isAway ? Effect.fail(away) : service.heads(keys))
-          }))
+        const sometimes = (log: Log) => awayWhile(() => isAway, log)
         const { last } = yield* side === "source" ? following(sometimes(from), to) : following(from, sometimes(to))
         yield* until("it has the first events", () => last()?.events === 4)
         isAway = true
@@ -208,10 +212,7 @@ describe("a hand-over", () => {
         return stopped.await
       })
       let isAway = true
-      const away = new StorageUnavailable({ operation: "answer", cause: new Error("away") })
-      const sometimes = changed(from, (service) => ({
-        streams: (options) => (isAway ? Effect.fail(away) : service.streams(options))
-      }))
+      const sometimes = awayWhile(() => isAway, from)
       const { fiber, last } = yield* following(sometimes, to, { handOver: { withoutServer, by: {} } })
       yield* until("a round failed", () => last()?.failure !== null)
       assert.isFalse(isAsked)
@@ -232,12 +233,7 @@ describe("a hand-over", () => {
         const [from, to, stopped] = [yield* memory, yield* memory, yield* Latch.make()]
         yield* on(from, append(key, document(3)))
         let isAway = false
-        const away = new StorageUnavailable({ operation: "answer", cause: new Error("away") })
-        const sometimes = (log: Log) =>
-          changed(log, (service) => ({
-            streams: (options) => (isAway ? Effect.fail(away) : service.streams(options)),
-            heads: (keys) => (isAway ? Effect.fail(away) : service.heads(keys))
-          }))
+        const sometimes = (log: Log) => awayWhile(() => isAway, log)
         const { fiber, last } = yield* side === "source"
           ? following(sometimes(from), to, handOverAt(stopped))
           : following(from, sometimes(to), handOverAt(stopped))

@@ -52,7 +52,7 @@ With --promote, which moves a log, the command goes on until no server uses the 
 
   async run(): Promise<ReplicateResult> {
     const { flags } = await this.parse(Replicate)
-    const { replicate } = await import("@sealog/server/admin")
+    const { nothingReplicated, replicate } = await import("@sealog/server/admin")
     const { serveMetrics, showMetrics } = await import("@sealog/server")
     const { BlobStore } = await import("@sealog/server/ports")
     const { backendOf } = await import("../backends/storage.ts")
@@ -85,14 +85,7 @@ With --promote, which moves a log, the command goes on until no server uses the 
       flags.files === undefined || flags["files-to"] === undefined
         ? undefined
         : { from: await existingBlobStoreOf(flags.files), to: await blobStoreOf(flags["files-to"]) }
-    let status: ReplicationStatus = {
-      events: 0,
-      files: 0,
-      filesMissing: 0,
-      inStepAt: null,
-      failure: null,
-      isPromoted: false
-    }
+    let status = nothingReplicated
     let printed = { at: 0, failure: null as string | null, isInStep: false }
     const print = (next: ReplicationStatus): void => {
       status = next

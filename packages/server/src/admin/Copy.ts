@@ -65,18 +65,14 @@ export const copyInto = Effect.fnUntraced(function* <E = never, R = never>(
     written += count
   })
 
-  /** True for a stream of which the target has all: there is nothing to copy or check. */
-  const isHeld = (stream: StreamHead, held: StreamHead): boolean =>
-    !verify && until === undefined && held.version > 0 && isSame(stream, held)
-
-  /** Copies one stream, and returns the head that the copy reached. */
+  /** Copies one stream. Returns the head that the copy reached; undefined: the target had all, and there was nothing to check. */
   const copyStream = Effect.fnUntraced(function* (stream: StreamHead & { readonly key: StreamKey }, held: StreamHead) {
     const { key } = stream
     present += held.version
     if (!verify) total -= held.version
-    if (isHeld(stream, held)) {
+    if (!verify && until === undefined && held.version > 0 && isSame(stream, held)) {
       streams += 1
-      return held
+      return undefined
     }
     yield* requirePrefix(target.log, key, held, until)
     const end = yield* eachVerifiedPage(
@@ -108,10 +104,8 @@ export const copyInto = Effect.fnUntraced(function* <E = never, R = never>(
     const held = yield* target.log.heads(keys)
     const ends = yield* Effect.forEach(copied, (stream, i) => copyStream(stream, held[i] ?? emptyHead))
     yield* writer.flush
-    const grown = copied.map((_, i) => i).filter((i) => !isHeld(copied[i]!, held[i] ?? emptyHead))
-    if (grown.length === 0) return
-    const [grownKeys, grownEnds] = [grown.map((i) => keys[i]!), grown.map((i) => ends[i]!)]
-    yield* requireEnds(target.log, grownKeys, grownEnds)
+    const grown = ends.flatMap((end, i) => (end === undefined ? [] : [{ key: keys[i]!, end }]))
+    if (grown.length > 0) yield* requireEnds(target.log, grown)
   })
 
   if (keys === undefined) {
@@ -171,12 +165,12 @@ const requirePrefix = Effect.fnUntraced(function* (
 /** Fails unless each stream ends in both logs where its copy ended. In the source it may have grown since. */
 const requireEnds = Effect.fnUntraced(function* (
   target: EventLog["Service"],
-  keys: ReadonlyArray<StreamKey>,
-  ends: ReadonlyArray<StreamHead>
+  copied: ReadonlyArray<{ readonly key: StreamKey; readonly end: StreamHead }>
 ) {
+  const keys = copied.map(({ key }) => key)
   const [here, there] = [yield* (yield* EventLog).heads(keys), yield* target.heads(keys)]
-  for (const [i, key] of keys.entries()) {
-    const [end, inSource, inTarget] = [ends[i]!, here[i]!, there[i]!]
+  for (const [i, { end, key }] of copied.entries()) {
+    const [inSource, inTarget] = [here[i]!, there[i]!]
     if (!isSame(inTarget, end)) {
       const detail = `the copy ends at ${describe(end)}, the target at ${describe(inTarget)}`
       return yield* new StreamDiverged({ ...key, version: end.version, detail })

@@ -47,6 +47,16 @@ export interface ReplicationStatus {
   readonly isPromoted: boolean
 }
 
+/** The status before the first round. */
+export const nothingReplicated: ReplicationStatus = {
+  events: 0,
+  files: 0,
+  filesMissing: 0,
+  inStepAt: null,
+  failure: null,
+  isPromoted: false
+}
+
 /** The longest time between two rounds that compare the heads of all streams: a signal may be lost. */
 const SWEEP_MILLIS = 5000
 /** The pause before a round that failed is tried again. */
@@ -66,14 +76,7 @@ export const replicate = Effect.fn("replicate")(
     yield* beginStandby(to)
     const clock = yield* Clock.Clock
     const startedAt = clock.currentTimeMillisUnsafe()
-    let status: ReplicationStatus = {
-      events: 0,
-      files: 0,
-      filesMissing: 0,
-      inStepAt: null,
-      failure: null,
-      isPromoted: false
-    }
+    let status = nothingReplicated
     const behind = () => (clock.currentTimeMillisUnsafe() - (status.inStepAt ?? startedAt)) / 1000
     yield* Metrics.standbyBehindSeconds.at({}).read(behind)
 

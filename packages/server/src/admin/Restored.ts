@@ -2,11 +2,13 @@
 import { randomUUID } from "node:crypto"
 import { Effect, Result } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
-import { fold, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
+import { fold, type LogEpoch, type LogEpochEvent, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import { listLibraries } from "../ports/listLibraries.ts"
 import { LogIsStandby } from "../rooms/LogEpoch.ts"
 import { appendDecided } from "./appendDecision.ts"
+
+type LogRestored = Extract<LogEpochEvent, { readonly _tag: "LogRestored" }>
 
 export interface RestoredReport {
   /** The log's epoch from now on. */
@@ -39,12 +41,7 @@ export const beginEpoch = Effect.fnUntraced(function* <Refusal>(
   refusal: (epoch: LogEpoch) => Refusal | undefined
 ) {
   const libraries = (yield* listLibraries()).filter(({ libraryId }) => !libraryId.startsWith("@"))
-  const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, ...by })
-  const decided = yield* appendDecided(logEpochKey, { origin }, (events) => {
-    const refused = refusal(fold(events))
-    return refused === undefined ? Result.succeed({ event }) : Result.fail(refused)
-  })
-  yield* Effect.fromResult(decided)
+  yield* appendRestored(origin, by, refusal)
   const { logId, number } = yield* logEpoch()
   return {
     epoch: number,
@@ -52,4 +49,18 @@ export const beginEpoch = Effect.fnUntraced(function* <Refusal>(
     writtenUntil: libraries.length === 0 ? null : Math.max(...libraries.map(({ updatedAt }) => updatedAt)),
     libraries: libraries.length
   } satisfies RestoredReport
+})
+
+/** Appends a `LogRestored` with these fields, unless `refusal` finds a reason not to. */
+export const appendRestored = Effect.fnUntraced(function* <Refusal>(
+  origin: string,
+  fields: Pick<LogRestored, "takesOver"> & Attribution,
+  refusal: (epoch: LogEpoch) => Refusal | undefined
+) {
+  const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, ...fields })
+  const decided = yield* appendDecided(logEpochKey, { origin }, (events) => {
+    const refused = refusal(fold(events))
+    return refused === undefined ? Result.succeed({ event }) : Result.fail(refused)
+  })
+  yield* Effect.fromResult(decided)
 })

@@ -1,12 +1,11 @@
 /** Makes a log a standby of another one, which servers refuse, and promotes it. */
-import { randomUUID } from "node:crypto"
 import { Context, Effect, Result, Schema } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
 import { fold, type LogEpoch, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
 import { EventLog } from "../ports/EventLog.ts"
 import type { Signals } from "../ports/Signals.ts"
 import { appendDecided } from "./appendDecision.ts"
-import { beginEpoch, logEpoch } from "./Restored.ts"
+import { appendRestored, beginEpoch, logEpoch } from "./Restored.ts"
 
 /** The log is no standby: a server may have written to it. */
 export class NotAStandby extends Schema.TaggedError<NotAStandby>()("NotAStandby", {}) {
@@ -32,20 +31,21 @@ const becomeStandby = Effect.fnUntraced(function* (origin: string, by: Attributi
  * replicates into it stops. Fails if the log is no standby (`NotAStandby`).
  */
 export const promote = Effect.fn("promote")((by: Attribution = {}) =>
-  beginEpoch("sync-admin promote", by, ({ isStandby }) => (isStandby ? undefined : new NotAStandby()))
+  beginEpoch("sync-admin promote", by, unlessStandby)
 )
+
+const unlessStandby = ({ isStandby }: LogEpoch): NotAStandby | undefined => (isStandby ? undefined : new NotAStandby())
 
 /**
  * Makes a standby writable that holds all of its source, which no server writes to any more. The source's epoch goes on, so that clients do
  * as after a restart.
  */
 export const takeOver = Effect.fnUntraced(function* ({ number, restored }: LogEpoch, by: Attribution) {
-  const takesOver = { number, ...(restored && { restored }) }
-  const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, takesOver, ...by })
-  const decided = yield* appendDecided(logEpochKey, { origin: "sync-admin replicate" }, (events) =>
-    fold(events).isStandby ? Result.succeed({ event }) : Result.fail(new NotAStandby())
+  yield* appendRestored(
+    "sync-admin replicate",
+    { takesOver: { number, ...(restored && { restored }) }, ...by },
+    unlessStandby
   )
-  yield* Effect.fromResult(decided)
 })
 
 /** Makes an empty log a standby. Fails if it is neither empty nor a standby (`NotAStandby`). */

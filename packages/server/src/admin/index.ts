@@ -70,7 +70,7 @@ export { documentBytesIn, quotaOf, quotaUse, resetQuota, setQuota } from "./Libr
 export { type ListedLibrary, makeNearestQuotas } from "./NearestQuota.ts"
 export { type PrunedDocument, type PruneOptions, prune } from "./Pruning.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
-export { type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
+export { nothingReplicated, type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
 export {
   FilesNotNamed,
   type RestoreOptions,
