@@ -30,7 +30,10 @@ export const Quota = Schema.Struct({
    * longest. If none is truant, its sync is answered with `forbidden`.
    */
   replicas: Count,
-  /** Files that Verdant clients uploaded. Default: 10,000. The upload of a further one is answered with 413. */
+  /**
+   * Files that Verdant clients uploaded. Default: 10,000. The upload of a further one is answered with 413. Documents may refer
+   * to twice as many files: operations that refer to more are refused with `forbidden`.
+   */
   files: Count,
   /** Bytes of those files together. Default: 10 GiB. An upload that exceeds it is answered with 413. */
   fileBytes: Count,

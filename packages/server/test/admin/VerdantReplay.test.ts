@@ -91,7 +91,7 @@ const received = (id: string, version: number) => ({ cursors: { [id]: { received
 const replicaId = ReplicaId.make("replica")
 const stranger = ReplicaId.make("stranger")
 const privateOperation = operation(8, { owner: "other" })
-const baseline = { oid: "notes/b", timestamp: stamp(1), text: "", owner: null }
+const baseline = { oid: "notes/b", timestamp: stamp(1), text: "", owner: null, files: [] }
 
 const refused: ReadonlyArray<readonly [name: string, library: () => Library, forged: Forged, problem: string]> = [
   ["a join of another user's replica", twoReplicas, joined("replica", { userId: "other" }), "another user's"],

@@ -11,7 +11,7 @@ import { has, lacksHistory, type MergeOptions, mergeableIn } from "./Mergeable.t
 import { type Baseline, compacted, compact as foldBaseline, readBaseline } from "./model/Baseline.ts"
 import { grown } from "./model/EntitySize.ts"
 import { takesMoreThan } from "./model/JsonMemory.ts"
-import { encodeFolded, storedBaseline } from "./model/PayloadCodec.ts"
+import { encodeFolded, storedBaseline, storedInSteps } from "./model/PayloadCodec.ts"
 import { byTimestamp, type OwnedOperation, type StoredBaseline, type StoredOperation } from "./model/StoredItems.ts"
 import { type Entity, entityOf, type LibraryState, type Replica, sizeWithout } from "./State.ts"
 
@@ -183,7 +183,7 @@ export const mergeInSteps = function* (
   const last = operations.at(-1)
   if (last === undefined) return
   const after = yield* compacted(before, operations)
-  done.set(last, { before, count: operations.length, after: after && storedBaseline(after) })
+  done.set(last, { before, count: operations.length, after: after && (yield* storedInSteps(after)) })
 }
 
 const nothing: Entity = { baseline: undefined, operations: [] }

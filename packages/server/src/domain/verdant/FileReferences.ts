@@ -4,12 +4,8 @@
  * The state holds the references as an index, which each event extends by the items that it brings. To collect them from all
  * entities for a download would take as long as the library is large, and a cache would be stale after every write.
  */
-import { HashMap, Option, Schema } from "effect"
-import { FileId } from "../Ids.ts"
-import { type Entity, isRef, type Patch } from "./model/Patch.ts"
-
-/** The text in every reference to a file, in JSON as clients and this server write it. */
-const MARK = '"@@type":"file"'
+import { HashMap, Option } from "effect"
+import type { FileId } from "../Ids.ts"
 
 /** Users, and whether each could read the file when it wrote its reference. */
 type Authors = ReadonlyMap<string, boolean>
@@ -32,10 +28,11 @@ export interface References {
 export type FileReferences = HashMap.HashMap<string, References>
 
 interface Item {
-  readonly text: string
-  readonly patch?: Patch | undefined
+  readonly files: ReadonlyArray<FileId>
   readonly owner: string | null
 }
+
+type Reference = readonly [fileId: FileId, owner: string | null]
 
 export interface ReferenceAuthor {
   /** The author of the items; `UNKNOWN` if the log does not say who wrote them first. */
@@ -53,38 +50,47 @@ export const withReferences = (
   before: FileReferences,
   items: Iterable<Item>,
   author: ReferenceAuthor
-): FileReferences => {
-  let after = before
-  for (const [fileId, owner] of referencesIn(items)) {
-    const counted = withItem(referencesTo(after, fileId) ?? noReferences, owner)
+): FileReferences =>
+  changed(before, referencesIn(items), (references, fileId, owner) => {
+    const counted = withItem(references, owner)
     const [authors, userId] = owner === null ? [counted.shared, author.userId] : [counted.own, owner]
     const couldRead = authors.get(userId)
     const canRead = couldRead === true || author.mayRead(fileId)
     const more: Authors = couldRead === canRead ? authors : new Map(authors).set(userId, canRead)
-    after = HashMap.set(after, fileId, owner === null ? { ...counted, shared: more } : { ...counted, own: more })
-  }
-  return after
-}
+    return owner === null ? { ...counted, shared: more } : { ...counted, own: more }
+  })
 
 /** Puts the references of baselines in the place of those of what was merged into them. Their authors stay. */
 export const mergedReferences = (
   before: FileReferences,
   { baselines, merged }: { readonly baselines: Iterable<Item>; readonly merged: Iterable<Item> }
 ): FileReferences => {
-  let after = before
-  for (const [fileId, owner] of referencesIn(baselines)) {
-    const counted = withItem(referencesTo(after, fileId) ?? noReferences, owner)
+  const { added, removed } = difference(referencesIn(baselines), referencesIn(merged))
+  const after = changed(before, added, (references, _, owner) => {
+    const counted = withItem(references, owner)
+    if (owner === null) return counted
     const { own, shared } = counted
     // An operation that all see may be on a document of its author's own.
-    const couldRead = owner !== null && (own.get(owner) ?? shared.get(owner) ?? shared.get(UNKNOWN.userId) ?? true)
-    after = HashMap.set(
-      after,
-      fileId,
-      owner === null ? counted : { ...counted, own: new Map(own).set(owner, couldRead) }
-    )
-  }
-  return withoutReferences(after, merged)
+    const couldRead = own.get(owner) ?? shared.get(owner) ?? shared.get(UNKNOWN.userId) ?? true
+    return { ...counted, own: new Map(own).set(owner, couldRead) }
+  })
+  return without(after, removed)
 }
+
+/** The references that come and go. Most of a long list are on both sides. */
+const difference = (after: ReadonlyArray<Reference>, before: ReadonlyArray<Reference>) => {
+  const left = new Map<string, Array<Reference>>()
+  for (const reference of before) {
+    const same = left.get(keyOf(reference))
+    if (same === undefined) left.set(keyOf(reference), [reference])
+    else same.push(reference)
+  }
+  const added = after.filter((reference) => left.get(keyOf(reference))?.pop() === undefined)
+  return { added, removed: Array.from(left.values()).flat() }
+}
+
+/** A file's id has no space. */
+const keyOf = ([fileId, owner]: Reference): string => (owner === null ? fileId : `${fileId} ${owner}`)
 
 const withItem = (references: References, owner: string | null): References => {
   const { ownItems, sharedItems } = references
@@ -93,26 +99,35 @@ const withItem = (references: References, owner: string | null): References => {
 }
 
 /** The references in items, each with the owner of its item. */
-const referencesIn = (items: Iterable<Item>): ReadonlyArray<readonly [FileId, string | null]> => {
-  const found: Array<readonly [FileId, string | null]> = []
-  for (const { owner, patch, text } of items) {
-    if (!text.includes(MARK)) continue
-    for (const fileId of fileRefsOf(patch ?? JSON.parse(text))) found.push([fileId, owner])
-  }
+const referencesIn = (items: Iterable<Item>): ReadonlyArray<Reference> => {
+  const found: Array<Reference> = []
+  for (const { files, owner } of items) for (const fileId of files) found.push([fileId, owner])
   return found
 }
 
 /** Takes out the references of baselines or operations that are not there any more. */
-export const withoutReferences = (before: FileReferences, items: Iterable<Item>): FileReferences => {
-  let after = before
-  for (const [fileId, owner] of referencesIn(items)) {
-    const references = referencesTo(after, fileId)
-    if (references === undefined) continue
-    const left = owner === null ? withoutShared(references) : withoutOwn(references, owner)
-    const isReferred = left.sharedItems > 0 || left.ownItems.size > 0
-    after = isReferred ? HashMap.set(after, fileId, left) : HashMap.remove(after, fileId)
-  }
-  return after
+export const withoutReferences = (before: FileReferences, items: Iterable<Item>): FileReferences =>
+  without(before, referencesIn(items))
+
+const without = (before: FileReferences, removed: ReadonlyArray<Reference>): FileReferences =>
+  changed(before, removed, (references, _, owner) =>
+    owner === null ? withoutShared(references) : withoutOwn(references, owner)
+  )
+
+/** Changes the references to each of the files. A file that nothing refers to is none of the index. */
+const changed = (
+  before: FileReferences,
+  each: ReadonlyArray<Reference>,
+  change: (references: References, fileId: FileId, owner: string | null) => References
+): FileReferences => {
+  if (each.length === 0) return before
+  return HashMap.mutate(before, (index) => {
+    for (const [fileId, owner] of each) {
+      const after = change(referencesTo(index, fileId) ?? noReferences, fileId, owner)
+      if (after.sharedItems > 0 || after.ownItems.size > 0) HashMap.set(index, fileId, after)
+      else HashMap.remove(index, fileId)
+    }
+  })
 }
 
 /** The authors of shared references stay until the last one is gone. */
@@ -189,24 +204,4 @@ export const withAuthors = (items: FileReferences, stored: ReadonlyArray<StoredR
     after = HashMap.set(after, fileId, { ...references, shared: new Map(shared), own: new Map(own) })
   }
   return after
-}
-
-const isFileId = Schema.is(FileId)
-
-const none: ReadonlySet<FileId> = new Set()
-
-/** The files that an entity refers to itself. A reference with an id that no stored file can have is left out. */
-export const fileRefsOf = (entity: Entity): ReadonlySet<FileId> => {
-  let found: Set<FileId> | undefined
-  const waiting: Array<unknown> = [entity]
-  while (waiting.length > 0) {
-    const value = waiting.pop()
-    if (typeof value !== "object" || value === null) continue
-    if (isRef(value)) {
-      if (value["@@type"] === "file" && isFileId(value.id)) found = (found ?? new Set()).add(value.id)
-      continue
-    }
-    for (const inner of Object.values(value)) if (typeof inner === "object") waiting.push(inner)
-  }
-  return found ?? none
 }

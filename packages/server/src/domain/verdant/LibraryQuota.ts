@@ -3,6 +3,7 @@ import { HashMap } from "effect"
 import type { FileId } from "../Ids.ts"
 import type { LogUse, Quota } from "../Quota.ts"
 import type { DecisionContext } from "./Context.ts"
+import { referencesTo } from "./FileReferences.ts"
 import { onlyTakesAway } from "./model/EntitySize.ts"
 import type { Items } from "./model/PayloadCodec.ts"
 import type { OwnedOperation } from "./model/StoredItems.ts"
@@ -33,7 +34,9 @@ const ROOM_FOR_DELETIONS = 1 / 8
 
 /** Whether a library has room for all these items. `bytes`: of their payload. */
 export const hasRoomFor = (state: LibraryState, items: Items, bytes: number, bounds: Bounds): boolean =>
-  fits(state, items, bytes, bounds, 1) && hasRoomForObjects(state, items, bounds.quota)
+  fits(state, items, bytes, bounds, 1) &&
+  hasRoomForObjects(state, items, bounds.quota) &&
+  hasRoomForReferences(state, items, bounds.quota)
 
 /** Whether a library has room for deletions. `bytes`: of their payload. */
 export const hasRoomForDeletions = (state: LibraryState, deletions: Items, bytes: number, bounds: Bounds): boolean =>
@@ -58,6 +61,24 @@ const hasRoomForObjects = ({ entities }: LibraryState, { baselines, operations }
   for (const { oid } of baselines) if (!HashMap.has(entities, oid)) added.add(oid)
   for (const { oid } of operations) if (!HashMap.has(entities, oid)) added.add(oid)
   return added.size === 0 || added.size <= room
+}
+
+/** Files that documents may refer to, for each that the quota allows: until they are compacted, replaced ones count as well. */
+const REFERRED_FILES = 2
+
+/** The server holds some 400 bytes for each file that a document refers to, also if nobody has uploaded it. */
+const hasRoomForReferences = (
+  { fileReferences }: LibraryState,
+  { baselines, operations }: Items,
+  quota: Quota
+): boolean => {
+  const added = new Set<FileId>()
+  for (const items of [baselines, operations]) {
+    for (const { files } of items) {
+      for (const fileId of files) if (referencesTo(fileReferences, fileId) === undefined) added.add(fileId)
+    }
+  }
+  return added.size === 0 || HashMap.size(fileReferences) + added.size <= quota.files * REFERRED_FILES
 }
 
 /**

@@ -427,7 +427,7 @@ describe("a timestamp of a schema version that no app has", () => {
     const library = twoReplicas()
     isRefused(library.when(write("writer", hugeOperation(4))), "NothingNew")
     isEvent(library.when(write("writer", hugeOperation(5), operation(6))), { operations: 1, wrote: stamp(6) })
-    const baseline = { oid: "notes/a", timestamp: huge(0), text: "", owner: null }
+    const baseline = { oid: "notes/a", timestamp: huge(0), text: "", owner: null, files: [] }
     const restored = given().when(sync("writer", 9, { operations: [operation(1)], baselines: [baseline] }))
     isEvent(restored, { operations: 1, baselines: 0 })
   })

@@ -216,7 +216,8 @@ class Client {
             .filter(([, { value }]) => value !== undefined)
             .map(([oid, { timestamp, value }]) => ({
               ...{ oid, timestamp, owner: null },
-              text: JSON.stringify({ oid, timestamp, snapshot: value })
+              text: JSON.stringify({ oid, timestamp, snapshot: value }),
+              files: []
             }))
         : []
     const outcome = server.submit({

@@ -1,7 +1,9 @@
 /** An operation: one change of one entity, as clients send it, the log keeps it, and other clients receive it. */
 import { Result } from "effect"
+import type { FileId } from "../../Ids.ts"
 import { type Authz, isAuthz, withOriginator } from "./Authz.ts"
 import { isBoundedJson } from "./BoundedJson.ts"
+import { filesIn } from "./FilesIn.ts"
 import { takesMoreThan } from "./JsonMemory.ts"
 import { isOid, type Oid } from "./Oid.ts"
 import { isPatch, type Patch } from "./Patch.ts"
@@ -17,6 +19,8 @@ export interface Operation {
   readonly patch: Patch | undefined
   /** The whole operation as JSON for the wire, with the patch as the client sent it, unknown fields included. */
   readonly text: string
+  /** The files that it refers to. */
+  readonly files: ReadonlyArray<FileId>
 }
 
 /** The reason why an operation or a baseline cannot be decoded. */
@@ -66,7 +70,8 @@ const makeOperation = (oid: Oid, timestamp: Timestamp, authz: Authz | undefined,
   // At once: a text that is put together of others takes more memory, and time again when it is first searched.
   const text = JSON.stringify({ oid, timestamp, authz, data: patch })
   const isHeld = !takesMoreThan(text.length + SMALL_PATCH, patch)
-  return { oid, timestamp, authz, outline: outlineOf(patch), patch: isHeld ? patch : undefined, text }
+  const files = filesIn(patch, text)
+  return { oid, timestamp, authz, outline: outlineOf(patch), patch: isHeld ? patch : undefined, text, files }
 }
 
 // Shared with baselines, which have the same shape.

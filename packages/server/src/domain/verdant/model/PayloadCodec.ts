@@ -8,6 +8,7 @@ import type { StoredReferences } from "../FileReferences.ts"
 import type { Authz } from "./Authz.ts"
 import { type Baseline, readBaseline } from "./Baseline.ts"
 import { listSizeOf } from "./EntitySize.ts"
+import { foundFiles } from "./FilesIn.ts"
 import { isOid, type Oid } from "./Oid.ts"
 import { type Malformed, readOperation } from "./Operation.ts"
 import type { Entity, Patch } from "./Patch.ts"
@@ -55,9 +56,12 @@ export interface FoldedLibrary {
   readonly operations: ReadonlyArray<StoredOperation>
 }
 
-export const storedBaseline = ({ oid, timestamp, authz, snapshot, text }: Baseline): StoredBaseline => {
+export const storedBaseline = (baseline: Baseline): StoredBaseline => allAtOnce(storedInSteps(baseline))
+
+/** The same in steps. */
+export const storedInSteps = function* ({ oid, timestamp, authz, snapshot, text }: Baseline): Steps<StoredBaseline> {
   const list = listSizeOf(snapshot)
-  const stored = { oid, timestamp, text, owner: ownerOf(authz) }
+  const stored = { oid, timestamp, text, owner: ownerOf(authz), files: yield* foundFiles(snapshot, text) }
   return list === undefined ? stored : { ...stored, list }
 }
 

@@ -1,4 +1,5 @@
 /** Operations and baselines as a library holds them, with the user to whom they are private. */
+import type { FileId } from "../../Ids.ts"
 import type { ReplicaId } from "../Events.ts"
 import { type Authz, subjectOf } from "./Authz.ts"
 import type { ListSize } from "./EntitySize.ts"
@@ -21,6 +22,8 @@ export interface StoredBaseline extends Owned {
   readonly oid: string
   readonly timestamp: string
   readonly text: string
+  /** The files that it refers to. */
+  readonly files: ReadonlyArray<FileId>
   /** Absent: the entity is no list. */
   readonly list?: ListSize
 }
