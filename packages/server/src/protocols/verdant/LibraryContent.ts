@@ -85,17 +85,25 @@ export const partsOf = function* (
 
 const textsOf = (items: ReadonlyArray<{ readonly text: string }>): string => items.map(({ text }) => text).join()
 
-const shared = new WeakMap<Batch, Message | "by user">()
+/** The messages that are the same for all users, with the watermark and without it. */
+interface SharedMessages {
+  readonly withWatermark?: Message
+  readonly without?: Message
+}
+
+const shared = new WeakMap<Batch, SharedMessages | "by user">()
 
 /**
  * The message with another replica's operations, as far as a user may see them; undefined: the user may see none. It holds
- * the watermark that rose with them, so that a client never knows a watermark before the operations that it covers.
+ * the watermark that rose with them, so that a client never knows a watermark before the operations that it covers. Absent:
+ * it did not rise, or this client may not hear it yet.
  */
 export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | undefined): Message | undefined => {
   const found = shared.get(batch)
-  if (found !== undefined && found !== "by user") return found
+  const kind = watermark === undefined ? "without" : "withWatermark"
+  if (found !== undefined && found !== "by user" && found[kind] !== undefined) return found[kind]
   const { baselines, operations, replicaId } = batch
-  const mayAllSee = found === undefined && [...operations, ...baselines].every(({ owner }) => owner === null)
+  const mayAllSee = found !== "by user" && [...operations, ...baselines].every(({ owner }) => owner === null)
   const sees = (item: { readonly owner: string | null }) => isVisibleTo(item, userId)
   const visible = { operations: operations.filter(sees), baselines: baselines.filter(sees) }
   if (visible.operations.length + visible.baselines.length === 0) {
@@ -108,7 +116,7 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
     baselines: textsOf(visible.baselines),
     watermark
   })
-  shared.set(batch, mayAllSee ? made : "by user")
+  shared.set(batch, mayAllSee ? { ...(found as SharedMessages | undefined), [kind]: made } : "by user")
   return made
 }
 

@@ -202,9 +202,11 @@ class LibrarySession implements Session, Subscriber {
     const { authorMayLack, ...data } = event.data as { readonly authorMayLack?: true; readonly watermark?: string }
     const watermark = this.watermark.rise(this.replicaId, data.watermark)
     const isOwn = replicaOf(event) === this.replicaId && authorMayLack !== true
-    if (batch !== undefined && !isOwn && this.sendOperations(batch, watermark)) return
-    if (watermark !== undefined) this.client.send(Wire.globalAck(watermark))
-    this.acknowledgements.skipped(version)
+    // The message with the operations is shared, so it names no watermark but the one of the event.
+    const withThem = watermark === data.watermark ? watermark : undefined
+    const isSent = batch !== undefined && !isOwn && this.sendOperations(batch, withThem)
+    if (watermark !== undefined && !(isSent && watermark === withThem)) this.client.send(Wire.globalAck(watermark))
+    if (!isSent) this.acknowledgements.skipped(version)
   }
 
   /** Promises have ripened: tells the client of a watermark that it could not hear before. */

@@ -28,7 +28,8 @@ const operation = (id: number, owner: string | null): StoredOperation => {
     owner,
     version: 1,
     replicaId,
-    text: JSON.stringify({ oid, timestamp, data: patch })
+    text: JSON.stringify({ oid, timestamp, data: patch }),
+    files: []
   }
 }
 const batchOf = (...operations: ReadonlyArray<StoredOperation>): Batch => ({
@@ -56,6 +57,26 @@ describe("the message with another replica's operations", () => {
     const secret = batchOf(operation(3, "ada"))
     assert.isUndefined(rebroadcastOf(secret, "bob", undefined))
     assert.isDefined(rebroadcastOf(secret, "ada", undefined))
+  })
+})
+
+describe("the watermark that rose with another replica's operations", () => {
+  const watermark = "0001aaaaaa0000000nodenod"
+  const isNamed = (batch: Batch, heard: string | undefined) =>
+    rebroadcastOf(batch, "ada", heard)?.text.includes(`"globalAckTimestamp":"${watermark}"`)
+
+  it.each([
+    ["a client that may hear it is told first", [watermark, undefined, watermark, undefined]],
+    ["a client that may not hear it is told first", [undefined, watermark, undefined, watermark]]
+  ])("is named to the clients that may hear it alone, when %s", (_, told) => {
+    const batch = batchOf(operation(1, null))
+    for (const heard of told) assert.strictEqual(isNamed(batch, heard), heard !== undefined)
+  })
+
+  it("does not hinder that the message is one for all who hear it, and one for all others", () => {
+    const batch = batchOf(operation(1, null))
+    const told = [undefined, watermark, undefined, watermark].map((heard) => rebroadcastOf(batch, "ada", heard))
+    assert.strictEqual(new Set(told).size, 2)
   })
 })
 
