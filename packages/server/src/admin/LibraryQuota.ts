@@ -5,6 +5,7 @@ import type { LibraryId } from "../domain/Ids.ts"
 import { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
 import { VERDANT } from "../domain/verdant/Events.ts"
 import { type LibraryUse, useOf } from "../domain/verdant/LibraryQuota.ts"
+import type { LibraryState } from "../domain/verdant/State.ts"
 import { countDocuments } from "../ports/countDocuments.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 import { readLibrary } from "../protocols/verdant/readLibrary.ts"
@@ -18,10 +19,15 @@ export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
 
 /** The use that a library makes of its quota: its Verdant data, the number of its documents, and the log as a whole. */
 export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
-  const log = yield* EventLog
-  const { value: state } = yield* readLibrary(log, { libraryId, streamId: VERDANT })
+  const { value: state } = yield* readLibrary(yield* EventLog, { libraryId, streamId: VERDANT })
+  return yield* quotaUseOf(libraryId, state)
+})
+
+/** The same of a library whose Verdant data was read. */
+export const quotaUseOf = Effect.fnUntraced(function* (libraryId: LibraryId, state: LibraryState) {
   const documents = yield* countDocuments(libraryId)
-  return { ...useOf(state, yield* log.use(libraryId)), documents } satisfies LibraryUse & Pick<Quota, "documents">
+  const inLog = yield* EventLog.use((log) => log.use(libraryId))
+  return { ...useOf(state, inLog), documents } satisfies LibraryUse & Pick<Quota, "documents">
 })
 
 /**

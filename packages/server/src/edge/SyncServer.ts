@@ -20,6 +20,7 @@ import type { Signals } from "../ports/Signals.ts"
 import type { GrownStreams } from "../protocols/changes/GrownStreams.ts"
 import type { SecsyncDocuments } from "../protocols/secsync/SecsyncDocuments.ts"
 import { FileLinks } from "../protocols/verdant/files/FileLinks.ts"
+import type { LibraryRooms } from "../protocols/verdant/Rooms.ts"
 import type { VerdantLibraries } from "../protocols/verdant/VerdantLibraries.ts"
 import type { Quotas } from "../rooms/Quotas.ts"
 import { Signatures } from "../signatures/Signatures.ts"
@@ -47,6 +48,7 @@ export type Routes = Layer.Layer<
   never,
   | EventLog
   | GrownStreams
+  | LibraryRooms
   | Quotas
   | HttpRouter.HttpRouter
   | HttpRouter.Request<

@@ -1,17 +1,19 @@
 /** The server's side of the group `libraries` of `AdminApi`. */
-import { Effect, Option, type Schema } from "effect"
+import { Effect, Option, Result, type Schema } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { libraryAdministration } from "../../domain/Administration.ts"
 import type { LibraryId } from "../../domain/Ids.ts"
+import { documentSnapshot } from "../../domain/verdant/views/DocumentSnapshot.ts"
 import { EventLog } from "../../ports/EventLog.ts"
+import { LibraryRooms } from "../../protocols/verdant/Rooms.ts"
+import { lookAt } from "../../protocols/verdant/submitTo.ts"
 import { VerdantLibraries } from "../../protocols/verdant/VerdantLibraries.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import { allowAgain, deleteForGood } from "../Deletion.ts"
 import { eachEvent } from "../Events.ts"
 import { evict } from "../Eviction.ts"
 import { showLibrary } from "../Inspect.ts"
-import { documentSnapshot, forceTruant } from "../InspectVerdant.ts"
-import { quotaOf, quotaUse, resetQuota, setQuota } from "../LibraryQuota.ts"
+import { quotaOf, quotaUseOf, resetQuota, setQuota } from "../LibraryQuota.ts"
 import { makeNearestQuotas } from "../NearestQuota.ts"
 import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from "../Revocation.ts"
 import type { AdminAnswers } from "./AdminAnswers.ts"
@@ -28,6 +30,9 @@ export const libraryHandlers = HttpApiBuilder.group(
   "libraries",
   Effect.fnUntraced(function* (handlers) {
     const quotas = yield* Quotas
+    const rooms = yield* LibraryRooms
+    /** The library as its clients use it: a copy of its own would take memory that nobody counts. */
+    const stateOf = (libraryId: LibraryId) => Effect.provideService(lookAt(libraryId), LibraryRooms, rooms)
     const withNearestQuotas = yield* makeNearestQuotas(quotas.byDefault)
     return handlers.handleAll({
       list: ({ query: { after, limit = PAGE } }) =>
@@ -51,13 +56,14 @@ export const libraryHandlers = HttpApiBuilder.group(
       }),
       verdantDocument: Effect.fnUntraced(function* ({ params: { libraryId }, query: { collection, id } }) {
         yield* knownLibrary(libraryId)
-        const snapshot = yield* orDamaged(orUnavailable(documentSnapshot(libraryId, collection, id)))
+        const state = yield* orDamaged(orUnavailable(stateOf(libraryId)))
+        const snapshot = Result.getOrUndefined(documentSnapshot(state, collection, id))
         if (snapshot === undefined) return yield* noSuchDocument(libraryId, `${collection}/${id}`)
         return { snapshot: snapshot as Schema.Json }
       }),
       truant: Effect.fnUntraced(function* ({ params: { libraryId, replicaId } }) {
         yield* knownLibrary(libraryId)
-        const changed = yield* orUnavailable(forceTruant(libraryId, replicaId))
+        const changed = yield* orUnavailable(VerdantLibraries.use((all) => all.forceTruant(libraryId, replicaId)))
         if (changed) yield* noteDone("replica marked as truant", { libraryId, replicaId })
         return { changed }
       }),
@@ -111,10 +117,11 @@ export const libraryHandlers = HttpApiBuilder.group(
       }),
       quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
         yield* knownLibrary(libraryId)
-        const [quota, use] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), quotaUse(libraryId)])))
+        const use = Effect.flatMap(stateOf(libraryId), (state) => quotaUseOf(libraryId, state))
+        const [quota, used] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), use])))
         // The app's `quotaOf` may throw, and an operator has to see the rest then.
         const byDefault = yield* Effect.option(Effect.try(() => quotas.byDefault(libraryId)))
-        return { quota, atMost: Option.isNone(byDefault) ? null : { ...byDefault.value, ...quota }, use }
+        return { quota, atMost: Option.isNone(byDefault) ? null : { ...byDefault.value, ...quota }, use: used }
       }),
       setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
         changeLibrary("quota set", libraryId, why, (_, by) =>

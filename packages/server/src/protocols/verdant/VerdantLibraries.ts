@@ -19,13 +19,12 @@ import { documentSnapshot } from "../../domain/verdant/views/DocumentSnapshot.ts
 import type { LibraryChange } from "../../domain/verdant/views/LibraryChange.ts"
 import { libraryInfo, type VerdantInfo } from "../../domain/verdant/views/LibraryInfo.ts"
 import { BlobStore, type BlobStoreUnavailable, type BlobTooLarge } from "../../ports/BlobStore.ts"
-import { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
+import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Signals } from "../../ports/Signals.ts"
 import { Committer } from "../../rooms/Committer.ts"
 import { Damage } from "../../rooms/Damage.ts"
 import { Openings } from "../../rooms/Openings.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
-import type { Outcome } from "../../rooms/RoomProtocol.ts"
 import * as VerifiedEventLog from "../../rooms/VerifiedEventLog.ts"
 import { makeChangeFeed } from "./ChangeFeed.ts"
 import { newBlobKey } from "./files/BlobKeys.ts"
@@ -36,7 +35,8 @@ import { FileLinks } from "./files/FileLinks.ts"
 import { defaultFileOptions, type FileOptions } from "./files/FileOptions.ts"
 import { urlOfFile } from "./files/FileUrls.ts"
 import { recordUpload } from "./files/RecordUpload.ts"
-import { LibraryRooms, libraryKey } from "./Rooms.ts"
+import { LibraryRooms } from "./Rooms.ts"
+import { submitTo } from "./submitTo.ts"
 
 /** The document's parts refer to each other so often that the document is too large to be assembled. */
 export class DocumentTooLarge extends Schema.TaggedError<DocumentTooLarge>()("DocumentTooLarge", {
@@ -211,21 +211,8 @@ const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
   const urlOf = (libraryId: LibraryId, file: FileRecord) =>
     urlOfFile(libraryId, file, { ...options, links, origin: options.publicOrigin ?? "" })
 
-  /** Submits a command, and returns the library's room and the outcome: the room has read what other processes wrote. */
-  const submit = Effect.fnUntraced(function* (libraryId: LibraryId, command: LibraryCommand) {
-    const room = yield* rooms.get(libraryKey(libraryId))
-    const outcome = yield* Effect.callback<Outcome<LibraryRefusal>>((resume) =>
-      room.submit(command, ORIGIN, (outcome) => resume(Effect.succeed(outcome)))
-    )
-    if (outcome._tag === "Failed") {
-      return yield* Effect.die(new Error("The library's room failed; the server log has the cause"))
-    }
-    if (outcome._tag === "Unavailable") {
-      const operation = command._tag === "Look" ? "read a library" : "write to a library"
-      return yield* new StorageUnavailable({ operation, cause: new Error("not available") })
-    }
-    return { room, isStored: outcome._tag === "Stored", outcome }
-  })
+  const submit = (libraryId: LibraryId, command: LibraryCommand) =>
+    Effect.provideService(submitTo(libraryId, command), LibraryRooms, rooms)
 
   const snapshotOf = Effect.fn("VerdantLibraries.documentSnapshot")(function* (
     libraryId: LibraryId,
@@ -320,8 +307,6 @@ const make = Effect.fnUntraced(function* (given?: Partial<FileOptions>) {
     allChanges: (after) => changesOf(undefined, after)
   })
 })
-
-const ORIGIN = "@libraries"
 
 const isRefusal = (tag: LibraryRefusal["_tag"]): tag is WriteRefused["reason"] => Object.hasOwn(REFUSALS, tag)
 
