@@ -181,4 +181,38 @@ describe("a replica that joins with a clock behind the others'", () => {
       assert.property(yield* answerTo("in time", 0), "globalAckTimestamp")
     })
   )
+
+  it.live(
+    "has a change stored that it made once it was reset and before the server knew, although a newer one is",
+    () =>
+      Effect.gen(function* () {
+        const library = libraryOn(yield* startServer({ verdant }))
+        const own = yield* join(library, "own", "realtime")
+        const written = own.replica.operation("item/x", initialize({ id: "x" }))
+        yield* write(own.connection, own.replica, written)
+        own.connection.send(own.replica.ack({ timestamp: own.replica.now() }))
+        yield* own.connection.next("global-ack", ({ timestamp }) => String(timestamp) > written.timestamp)
+
+        const behind = makeReplica()
+        const joined = behind.now(-60_000)
+        const connection = yield* connectVerdant(library, yield* library.token({ userId: "behind", type: "realtime" }))
+        connection.send(behind.sync({ timestamp: joined, resyncAll: true }))
+        assert.isTrue((yield* connection.next("sync-resp"))["overwriteLocalData"])
+        const late = { ...behind.operation("item/y", initialize({ id: "y" })), timestamp: behind.now(-30_000) }
+        const later = behind.operation("item/z", initialize({ id: "z" }))
+        for (const operation of [late, later]) connection.send(behind.op(operation))
+        // It may have lost what it wrote, so it is sent that.
+        yield* connection.next("op-re", (message) => JSON.stringify(message).includes(later.timestamp))
+        assert.isFalse(isAcknowledged(connection, late))
+
+        for (const { timestamp } of [written, later]) connection.send(behind.ack({ timestamp }))
+        yield* connection.next("need-since")
+        connection.send(behind.sync({ since: joined, operations: [late, later] }))
+        const answer = yield* connection.next("sync-resp")
+        assert.isFalse(answer["overwriteLocalData"])
+        assert.isAtLeast(String(answer["ackedTimestamp"]).localeCompare(later.timestamp), 0)
+        const stored = yield* content(library)
+        for (const { timestamp } of [late, later]) assert.include(stored, timestamp)
+      })
+  )
 })

@@ -24,8 +24,8 @@ import type { Rules } from "./StreamCheck.ts"
 import {
   decideAgain,
   describeRefusal,
+  fieldsAsIn,
   isSameCompaction,
-  ownersAsIn,
   progressProblem,
   withoutProgress
 } from "./VerdantDecision.ts"
@@ -148,7 +148,7 @@ const ruleProblem = (
   if (again.event.type !== event.type || again.event.checkpoint !== event.checkpoint) {
     return `the rules make a ${again.event.type} of it`
   }
-  if (!isSameJson(withoutProgress(ownersAsIn(again.event.data, event)), withoutProgress(event.data))) {
+  if (!isSameJson(withoutProgress(fieldsAsIn(again.event.data, event)), withoutProgress(event.data))) {
     return "the event does not say what was true when it was written"
   }
   if (decoded._tag === "OperationsMerged" && again.event.payloadHash !== event.payloadHash) {

@@ -238,15 +238,16 @@ export const progressProblem = (state: LibraryState, event: LibraryEvent): strin
   return undefined
 }
 
-const ownerFields: Readonly<Record<string, ReadonlyArray<string>>> = {
+const laterFields: Readonly<Record<string, ReadonlyArray<string>>> = {
   Evicted: ["replicas", "files"],
   FilesSwept: ["keepsOwners"],
+  OperationsStored: ["olderMayFollow"],
   ReplicaForgotten: ["userId"]
 }
 
-/** An event's data, without the owners of replicas and files if the event was written by an older server, which recorded none. */
-export const ownersAsIn = (data: object, { type, data: written }: StreamEvent): object => {
-  const fields = ownerFields[type] ?? []
+/** An event's data, without the fields that an older server did not write, unless they are in the event. */
+export const fieldsAsIn = (data: object, { type, data: written }: StreamEvent): object => {
+  const fields = laterFields[type] ?? []
   return Object.fromEntries(Object.entries(data).filter(([field]) => !fields.includes(field) || field in written))
 }
 

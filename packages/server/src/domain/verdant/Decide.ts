@@ -302,7 +302,7 @@ const decideOperations = (stored: LibraryState, command: StoreOperations, contex
  * has compacted that one would apply this one after it, and a client that has not would apply this one before it.
  *
  * A replica sends its operations in their order. So an operation that is older than both the watermark and the replica's
- * newest one was stored and compacted before, and is sent again.
+ * newest one was stored and compacted before, and is sent again. While the replica is being reset, its order does not count.
  */
 const takeOperations = (
   state: LibraryState,
@@ -319,6 +319,8 @@ const takeOperations = (
     if (hasOperation(state, oid, timestamp)) continue
     if (state.watermark !== null && timestamp < state.watermark) {
       if (replica.wrote !== null && timestamp <= replica.wrote) continue
+      // It is the last one that was compacted.
+      if (entityOf(state, oid)?.baseline?.timestamp === timestamp) continue
       if (!isUpToDate(state, replica, replica.received)) return "late"
       if (isOvertaken(entityOf(state, oid), timestamp, state.watermark)) return "late"
     }
@@ -383,7 +385,7 @@ const storeOperations = (
   const mayLack = command._tag === "StoreOperations" && mayLoseWrites(state, command.replicaId, context)
   return operationsStored(state, command, taken, {
     ...promisesOf(state, context),
-    ...(mayLack && { authorMayLack: true }),
+    ...(mayLack && { authorMayLack: true, olderMayFollow: true }),
     ...(sentAll && { sentAll: true })
   })
 }

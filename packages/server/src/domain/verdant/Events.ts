@@ -78,6 +78,11 @@ export const OperationsStored = Schema.TaggedStruct("OperationsStored", {
   role: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(200))),
   /** The author was being reset and may have lost the operations, so it is sent them as others are. */
   authorMayLack: Schema.optionalKey(Schema.Literal(true)),
+  /**
+   * Older operations of the author may follow: while it is being reset, those before the watermark are refused, and it sends them
+   * again. Absent: none may, or an older server wrote the event.
+   */
+  olderMayFollow: Schema.optionalKey(Schema.Literal(true)),
   /** The log was restored from a backup, and the author was asked for all that it has: these are what the library lacked. */
   sentAll,
   ...progress

@@ -255,7 +255,7 @@ const withOperations = (
     promise: before?.promise ?? null,
     // A replica that had everything has its own operations as well.
     received: hasAll ? version : before.received,
-    wrote: latest([before?.wrote, wrote]),
+    wrote: stored.olderMayFollow === true ? (before?.wrote ?? null) : latest([before?.wrote, wrote]),
     seen: event.recordedAt,
     isTruant: false,
     joinedAt: before?.joinedAt ?? version,

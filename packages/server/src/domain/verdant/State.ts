@@ -20,7 +20,7 @@ export interface Replica {
   readonly promise: string | null
   /** It has everything up to this version; null: not even its last reset is known to have arrived. */
   readonly received: number | null
-  /** Timestamp of the newest operation that it wrote. */
+  /** Timestamp of the newest operation that it wrote in its order: it sends nothing new that is older. */
   readonly wrote: string | null
   /** When it was last heard of, milliseconds since 1970. */
   readonly seen: number

@@ -31,6 +31,7 @@ import type { Client } from "./Client.ts"
 import { EarlyOperations } from "./EarlyOperations.ts"
 import { followAcknowledged, followReceived, followRefused, type Sender } from "./FrameTrail.ts"
 import { HeardWatermark } from "./HeardWatermark.ts"
+import { LateOperations } from "./LateOperations.ts"
 import { lastTimestamp, rebroadcastOf } from "./LibraryContent.ts"
 import { OwnPresence } from "./OwnPresence.ts"
 import { PresenceFeed, type PresenceFeedServices } from "./PresenceFeed.ts"
@@ -116,6 +117,7 @@ class LibrarySession implements Session, Subscriber {
   private readonly answers: AnswersInOrder
   readonly peers: PresenceFeed
   private readonly early: EarlyOperations
+  private readonly late: LateOperations
   /** The time that the client takes for its last sync once it has processed the last answer with content. */
   private offeredAsOf: string | undefined
   private isWaiting = false
@@ -152,6 +154,7 @@ class LibrarySession implements Session, Subscriber {
       isGone: () => !client.isRealtime || this.hasLeft || client.isSentAway(),
       ask: (since) => client.send(Wire.needSince(since))
     })
+    this.late = new LateOperations((since) => client.send(Wire.needSince(since)))
     this.acknowledgements = new Acknowledgements(room.state, room.local.progress)
     this.answers = new AnswersInOrder({
       turn: room.local.answering,
@@ -336,7 +339,9 @@ class LibrarySession implements Session, Subscriber {
       case "Ack": {
         const acknowledge = Effect.sync(() => {
           const promised = this.acknowledgements.acknowledge(message.replicaId, message, services.now())
-          if (promised !== undefined) this.promises.make(message.replicaId, promised)
+          // It may still send what came too late.
+          if (promised !== undefined && !this.late.areMissing) this.promises.make(message.replicaId, promised)
+          this.askForLate()
           services.touch(room)
         })
         // Another process made the answer, and this one may not have read its content yet.
@@ -616,7 +621,10 @@ class LibrarySession implements Session, Subscriber {
     { items, refused }: Wire.Decoded<OwnedOperation>,
     since: string | null | undefined
   ): ReadonlyArray<OwnedOperation> {
-    if (since !== undefined) this.early.clear()
+    if (since !== undefined) {
+      this.early.clear()
+      this.late.clear()
+    }
     const timely = this.early.take(items)
     const isAhead = timely.length < items.length
     if (isAhead) countRefused("TimeAhead")
@@ -665,7 +673,8 @@ class LibrarySession implements Session, Subscriber {
             this.promises.end(isStored)
             if (!isStored) return
             // It would cover the operations that were refused, too.
-            if (isAcknowledged && last !== undefined && !this.isResetting) client.send(Wire.serverAck(last))
+            const coversRefused = this.isResetting || this.late.areMissing
+            if (isAcknowledged && last !== undefined && !coversRefused) client.send(Wire.serverAck(last))
             const { frames } = services
             if (frames.isOn) followAcknowledged(frames, this.sender, message, room.state().version, receivedAt)
           })
@@ -691,7 +700,7 @@ class LibrarySession implements Session, Subscriber {
     if (outcome._tag === "Failed") this.fail()
     if (outcome._tag === "Unavailable" || outcome._tag === "Failed") return false
     if (outcome._tag === "Refused" && outcome.refusal._tag !== "NothingNew") {
-      this.refuseOperations(replicaId, outcome.refusal)
+      this.refuseOperations(replicaId, operations, outcome.refusal)
       return false
     }
     const state = room.state()
@@ -701,7 +710,7 @@ class LibrarySession implements Session, Subscriber {
     const now = services.now()
     progress.hear(replicaId, now)
     // A client that has gone may come back with older operations, which were lost on their way.
-    const promises = client.isRealtime && !this.hasLeft && !client.isSentAway()
+    const promises = client.isRealtime && !this.hasLeft && !client.isSentAway() && !this.late.areMissing
     if (promises && last !== undefined) progress.promise(replicaId, last, now)
     if (replica !== undefined && isUpToDate(state, replica, progress.receivedBy(state, replica))) {
       progress.receive(state, replica, state.version)
@@ -709,7 +718,11 @@ class LibrarySession implements Session, Subscriber {
     return true
   }
 
-  private refuseOperations(replicaId: ReplicaId, refusal: LibraryRefusal): void {
+  private refuseOperations(
+    replicaId: ReplicaId,
+    operations: ReadonlyArray<OwnedOperation>,
+    refusal: LibraryRefusal
+  ): void {
     const { client, services } = this
     switch (refusal._tag) {
       case "MustReset":
@@ -724,12 +737,24 @@ class LibrarySession implements Session, Subscriber {
         // The client syncs when it comes back, and sends the operations again.
         return client.close(CloseCode.tryAgainLater, "sync first")
       case "TooLate":
-        return
+        // A polling client sends them with its next sync.
+        if (!client.isRealtime || operations[0] === undefined) return
+        this.late.refused(operations[0].timestamp)
+        return this.askForLate()
       case "LibraryDeleted":
         return refuseDeleted(client)
       default:
         return this.refusals.forbid()
     }
+  }
+
+  /** A sync with late operations resets a replica that lacks something. */
+  private askForLate(): void {
+    if (!this.late.areMissing || this.acknowledgements.isResetPending || this.replicaId === undefined) return
+    const state = this.room.state()
+    const replica = state.replicas.get(this.replicaId)
+    if (replica === undefined) return
+    if (isUpToDate(state, replica, this.room.local.progress.receivedBy(state, replica))) this.late.askOnce()
   }
 }
 
