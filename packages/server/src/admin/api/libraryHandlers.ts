@@ -13,7 +13,7 @@ import { allowAgain, deleteForGood } from "../Deletion.ts"
 import { eachEvent } from "../Events.ts"
 import { evict } from "../Eviction.ts"
 import { showLibrary } from "../Inspect.ts"
-import { quotaOf, quotaUseOf, resetQuota, setQuota } from "../LibraryQuota.ts"
+import { quotaOf, quotaUse, quotaUseOf, resetQuota, setQuota } from "../LibraryQuota.ts"
 import { makeNearestQuotas } from "../NearestQuota.ts"
 import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from "../Revocation.ts"
 import type { AdminAnswers } from "./AdminAnswers.ts"
@@ -117,10 +117,12 @@ export const libraryHandlers = HttpApiBuilder.group(
       }),
       quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {
         yield* knownLibrary(libraryId)
-        const use = Effect.flatMap(stateOf(libraryId), (state) => quotaUseOf(libraryId, state))
-        const [quota, used] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), use])))
-        // The app's `quotaOf` may throw, and an operator has to see the rest then.
+        // The app's `quotaOf` may throw, and an operator has to see the rest then. No room works while it does.
         const byDefault = yield* Effect.option(Effect.try(() => quotas.byDefault(libraryId)))
+        const use = Option.isNone(byDefault)
+          ? quotaUse(libraryId)
+          : Effect.flatMap(stateOf(libraryId), (state) => quotaUseOf(libraryId, state))
+        const [quota, used] = yield* orDamaged(orUnavailable(Effect.all([quotaOf(libraryId), use])))
         return { quota, atMost: Option.isNone(byDefault) ? null : { ...byDefault.value, ...quota }, use: used }
       }),
       setQuota: ({ params: { libraryId }, payload: { quota, ...why } }) =>
