@@ -189,8 +189,9 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
       // One statement sees one moment, whatever other processes write.
       const payload = payloads ? `CASE WHEN e.version >= s.checkpoint THEN ${PAYLOAD} END` : "NULL::bytea"
       const rows = yield* sql.unsafe<TailRow>(
-        `SELECT ${EVENT_COLUMNS}, s.checkpoint::float8 AS checkpoint_version, ${payload} AS payload FROM sealog.streams s
-         JOIN sealog.events e
+        `SELECT ${EVENT_COLUMNS}, s.checkpoint::float8 AS checkpoint_version, s.version::float8 AS head_version,
+           ${payload} AS payload FROM sealog.streams s
+         LEFT JOIN sealog.events e
            ON e.library_id = s.library_id AND e.stream_number = s.stream_number AND e.version >= s.checkpoint - 1
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]

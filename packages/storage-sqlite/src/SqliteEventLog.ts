@@ -78,8 +78,9 @@ export const makeEventLog = Effect.gen(function* () {
     const payloads = options?.payloads !== false
     // One statement sees one moment, whatever other processes write.
     const rows = yield* sql.unsafe<TailRow>(
-      `${SELECT_EVENTS}, s.checkpoint AS checkpoint_version, ${payloads ? "p.payload" : "NULL AS payload"} FROM streams s
-       JOIN events e ON e.stream_number = s.stream_number AND e.version >= s.checkpoint - 1
+      `${SELECT_EVENTS}, s.checkpoint AS checkpoint_version, s.version AS head_version,
+         ${payloads ? "p.payload" : "NULL AS payload"} FROM streams s
+       LEFT JOIN events e ON e.stream_number = s.stream_number AND e.version >= s.checkpoint - 1
        ${payloads ? "LEFT JOIN payloads p ON p.position = e.position AND e.version >= s.checkpoint" : ""}
        WHERE s.library_id = ? AND s.stream_id = ? ORDER BY e.version`,
       [key.libraryId, key.streamId]

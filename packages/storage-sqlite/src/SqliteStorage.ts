@@ -17,6 +17,7 @@ import { leftOverWal, REMEDY } from "./LeftOverWal.ts"
 import { migrate, migrationStatus } from "./Migrations.ts"
 import { quickCheck } from "./QuickCheck.ts"
 import { lockForServer, lockOutServers } from "./ServerLock.ts"
+import { requireSoundStreams } from "./SoundStreams.ts"
 import { makeEventLog } from "./SqliteEventLog.ts"
 import { makeSignals } from "./SqliteSignals.ts"
 
@@ -35,7 +36,11 @@ export interface SqliteStorageOptions {
 /** Migrates the database and provides the log. Fails if the file cannot be opened or is not a Sealog database. */
 export const layer = (options: SqliteStorageOptions): Layer.Layer<EventLog | Signals, StorageUnavailable> =>
   layerServices(
-    options.isServer === true ? Effect.andThen(lockForServer(options.filename), migrate) : migrate,
+    Effect.gen(function* () {
+      if (options.isServer === true) yield* lockForServer(options.filename)
+      yield* migrate
+      yield* requireSoundStreams
+    }),
     options
   ).pipe(Layer.provide(layerClient(options)), Layer.provide(warnOfLeftOverWal(options.filename)))
 

@@ -51,7 +51,8 @@ const locate = (filename: string, { libraryId, streamId }: StreamKey, version: n
   return { at, payload: row.payload }
 }
 
-const overwrite = (filename: string, at: number, bytes: Uint8Array): void => {
+/** Writes bytes into a file, as a disk that loses some does. */
+export const overwrite = (filename: string, at: number, bytes: Uint8Array): void => {
   const file = openSync(filename, "r+")
   writeSync(file, bytes, 0, bytes.length, at)
   closeSync(file)

@@ -160,15 +160,25 @@ const placedInSteps = function* (
   return events
 }
 
-/** A row of a stream's tail. The first row is the event before the tail, without its payload, if there is one. */
+/**
+ * A row of a stream's tail. The first row is the event before the tail, without its payload, if there is one. A stream whose events
+ * are gone has a row without an event.
+ */
 export interface TailRow extends PlacedEventRow {
+  /** The version of the stream's head, as the storage keeps it beside the events. */
+  readonly head_version: number
   /** The version of the stream's newest checkpoint; 0: there is none. */
   readonly checkpoint_version: number
 }
 
-/** As `placedEventsOf`. */
+/** As `placedEventsOf`. Dies of `LogDamaged` also if the last events are missing. */
 export const tailOf = (codec: PayloadCodec, key: StreamKey, rows: ReadonlyArray<TailRow>) => {
-  const [first] = rows
+  const [first, last] = [rows[0], rows.at(-1)]
+  if (last !== undefined && last.version !== last.head_version) {
+    const { libraryId, streamId } = key
+    const detail = "the event is missing"
+    return Effect.die(new LogDamaged({ libraryId, streamId, version: last.head_version, detail }))
+  }
   const isBefore = first !== undefined && first.version < first.checkpoint_version
   return Effect.map(placedEventsOf(codec, key, isBefore ? rows.slice(1) : rows), (events) => ({
     before: isBefore ? hashText(first.chain) : ("" as const),
