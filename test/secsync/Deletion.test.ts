@@ -1,11 +1,16 @@
 /** A deletion for good: payloads go at once, on every server, and no client brings them back. */
 import { assert, describe, it } from "@effect/vitest"
-import { LibraryId } from "@sealog/server/domain/Ids"
+import { deleteForGood } from "@sealog/server/admin/Deletion"
+import { DocumentId, LibraryId } from "@sealog/server/domain/Ids"
+import { DELETED } from "@sealog/server/domain/Stream"
 import { EventLog } from "@sealog/server/ports/EventLog"
-import { Array, Effect } from "effect"
+import { makeAuthor, snapshotMessage } from "@sealog/server/testing"
+import { Array, Context, Deferred, Effect, Fiber, Layer } from "effect"
 import { inject } from "vitest"
 import { connectRaw } from "../support/clients/RawSecsync.ts"
+import { makeRandom } from "../support/random.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
+import { begin, makeWriter, writeOn as writeUpdatesOn } from "../support/secsync/Writers.ts"
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage, layerOf } from "../support/storage/databases.ts"
@@ -156,6 +161,133 @@ describe("deletion for good", () => {
       yield* run(database, "document", "create", library, documentId)
       yield* writeOn(urls, documentId, token)
       assert.strictEqual((yield* run(database, "replay")).problemCount, 0)
+    })
+  )
+})
+
+/** Documents that are deleted while clients write to them, and of those that are deleted while a client begins them. */
+const [ROUNDS, BEGUN] = [20, 20] as const
+
+describe("a write beside a deletion", () => {
+  it.live("is stored before the deletion, or is not acknowledged", () =>
+    Effect.gen(function* () {
+      const random = makeRandom()
+      console.log(`Writes beside deletions with TEST_SEED=${random.seed}`)
+      const { database, urls } = yield* startServers()
+      const libraryId = LibraryId.make(randomName())
+      const token = yield* mintToken(libraryId)
+      const services = yield* Effect.orDie(Layer.build(layerOf(database)))
+      const log = Context.get(services, EventLog)
+      const remove = (documentId: string) =>
+        deleteForGood({ libraryId, documentId: DocumentId.make(documentId) }).pipe(
+          Effect.provide(services),
+          Effect.orDie
+        )
+      const eventsOf = Effect.fnUntraced(function* (streamId: string) {
+        const placed = yield* Effect.orDie(log.read({ libraryId, streamId }, { after: 0 }))
+        assert.isTrue(placed.every(({ payload }) => payload === null))
+        assert.strictEqual(placed.at(-1)?.event.type, DELETED)
+        return placed.map(({ event }) => event)
+      })
+      let [acknowledged, late] = [0, 0]
+      for (let round = 0; round < ROUNDS; round++) {
+        const documentId = randomName()
+        const writers = [...urls, ...urls].map(() => makeWriter(documentId))
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* begin(urls[0]!, documentId, token)
+            const enough = yield* Deferred.make<void>()
+            let left = 1 + random.next(80)
+            const onAcknowledged = () => {
+              left -= 1
+              if (left === 0) Deferred.doneUnsafe(enough, Effect.void)
+            }
+            const clients = yield* Effect.forEach(writers, (writer, i) =>
+              writeUpdatesOn(urls[i % urls.length]!, writer, token, onAcknowledged)
+            )
+            yield* Deferred.await(enough)
+            yield* remove(documentId)
+            for (const client of clients) assert.strictEqual((yield* client.closed).code, 4404)
+          })
+        )
+        const events = yield* eventsOf(documentId)
+        for (const { author, acknowledged: count, sent } of writers) {
+          const clocks = events.flatMap(({ data, type }) => {
+            const { clock, pubKey } = data as { readonly clock: number; readonly pubKey: string }
+            return type === "UpdateStored" && pubKey === author.pubKey ? [clock] : []
+          })
+          assert.deepStrictEqual(clocks, [...clocks.keys()])
+          assert.isAtLeast(clocks.length, count)
+          acknowledged += count
+          late += sent.length - clocks.length
+        }
+      }
+      for (let round = 0; round < BEGUN; round++) {
+        const documentId = randomName()
+        const saved = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const client = yield* connectRaw({ url: urls[round % urls.length]!, documentId, token })
+            const deleting = yield* Effect.forkChild(remove(documentId))
+            // Beside the deletion, or right after it, when the server has not heard of it.
+            if (round % 2 === 0) for (let turn = random.next(20); turn > 0; turn--) yield* Effect.yieldNow
+            else yield* Fiber.join(deleting)
+            client.send(snapshotMessage(makeAuthor(), { docId: documentId }))
+            yield* Fiber.join(deleting)
+            assert.strictEqual((yield* client.closed).code, 4404)
+            return client.frames.filter(({ type }) => type === "snapshot-saved").length
+          })
+        )
+        const events = yield* eventsOf(documentId)
+        assert.isAtLeast(events.filter(({ type }) => type === "SnapshotStored").length, saved)
+        acknowledged += saved
+      }
+      console.log(`${ROUNDS + BEGUN} deletions: ${acknowledged} writes acknowledged before them, ${late} refused`)
+      const replayed = yield* run(database, "replay", "--library", libraryId)
+      assert.strictEqual(replayed.problemCount, 0)
+    })
+  )
+
+  it.live("documents that are begun while their library is deleted are deleted as well", () =>
+    Effect.gen(function* () {
+      const { database, urls } = yield* startServers()
+      const libraryId = LibraryId.make(randomName())
+      const token = yield* mintToken(libraryId)
+      const saved: Array<string> = []
+      const some = yield* Deferred.make<void>()
+      /** Begins one document after another, until the server admits it no more. */
+      const beginMany = (url: string) =>
+        Effect.gen(function* () {
+          while (true) {
+            const documentId = randomName()
+            const client = yield* connectRaw({ url, documentId, token })
+            if (client.first.type !== "document") return
+            client.send(snapshotMessage(makeAuthor(), { docId: documentId }))
+            const isSaved = yield* Effect.raceFirst(
+              Effect.as(client.next("snapshot-saved"), true),
+              Effect.as(client.closed, false)
+            )
+            if (!isSaved) return
+            saved.push(documentId)
+            if (saved.length === 10) Deferred.doneUnsafe(some, Effect.void)
+          }
+        }).pipe(Effect.scoped)
+      const beginning = yield* Effect.forEach([...urls, ...urls], (url) => Effect.forkChild(beginMany(url)))
+      yield* Deferred.await(some)
+      yield* deleteForGood({ libraryId }).pipe(Effect.provide(layerOf(database)), Effect.orDie)
+      yield* Effect.forEach(beginning, Fiber.join)
+      console.log(`${saved.length} documents were begun while their library was deleted`)
+      const streams = yield* Effect.flatMap(EventLog, (log) => log.streams({ libraryId, limit: 10_000 })).pipe(
+        Effect.provide(layerOf(database)),
+        Effect.orDie
+      )
+      const found = streams.filter(({ key }) => !key.streamId.startsWith("@"))
+      assert.includeMembers(
+        found.map(({ key }) => key.streamId),
+        saved
+      )
+      assert.isTrue(found.every(({ payloads }) => payloads === 0))
+      const replayed = yield* run(database, "replay", "--library", libraryId)
+      assert.strictEqual(replayed.problemCount, 0)
     })
   )
 })

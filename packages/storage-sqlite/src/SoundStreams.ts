@@ -14,5 +14,7 @@ export const requireSoundStreams = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const [first] = yield* sql<{ quick_check: string }>`PRAGMA quick_check('streams')`
   if (first === undefined || first.quick_check === "ok") return
-  return yield* Effect.die(new LogDamaged({ detail: `the list of streams: ${first.quick_check.replaceAll("\n", " ")}; ${REMEDY}` }))
+  return yield* Effect.die(
+    new LogDamaged({ detail: `the list of streams: ${first.quick_check.replaceAll("\n", " ")}; ${REMEDY}` })
+  )
 })

@@ -6,7 +6,8 @@ import type { Message } from "../verdant/Network.ts"
 import type { Replica } from "../verdant/Replica.ts"
 import { openSocket, type RawSocket } from "./RawSocket.ts"
 
-export interface RawVerdant extends Pick<RawSocket, "send" | "sendBinary" | "next" | "closed" | "isOpen"> {
+export interface RawVerdant
+  extends Pick<RawSocket, "send" | "sendBinary" | "next" | "closed" | "isOpen" | "onMessage"> {
   /** Every message of the server so far. */
   readonly messages: ReadonlyArray<Message>
   /** Waits until the server has handled everything sent so far: it answers a heartbeat in its turn. */
@@ -21,12 +22,12 @@ const socketUrl = ({ endpoint }: Library): string => endpoint.replace(/^http/, "
 /** Connects, and returns once the connection is open. */
 export const connectVerdant: (library: Library, token: string) => Effect.Effect<RawVerdant, never, Scope.Scope> =
   Effect.fnUntraced(function* (library, token) {
-    const { closed, isOpen, next, received, send, sendBinary, socket } = yield* openSocket(socketUrl(library), [
-      "Bearer",
-      token
-    ])
+    const { closed, isOpen, next, onMessage, received, send, sendBinary, socket } = yield* openSocket(
+      socketUrl(library),
+      ["Bearer", token]
+    )
     return {
-      ...{ closed, isOpen, next, send, sendBinary },
+      ...{ closed, isOpen, next, onMessage, send, sendBinary },
       messages: received,
       settled: Effect.suspend(() => {
         send({ type: "heartbeat" })
