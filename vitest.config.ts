@@ -29,7 +29,7 @@ const onEachStorage = ["test/secsync/**/*.test.ts", "test/verdant/**/*.test.ts",
 /** Those of them whose subject is the client, the token or the wire: the storage makes no difference, so they run on SQLite. */
 const onOneStorage = [
   "test/secsync/{Access,DocumentIds,Refresh,SigningKeys}.test.ts",
-  "test/verdant/{AppMethods,Authz,Clocks,Embedding,EvictedFiles,Files,Fuzz,Idle,LocalOnly,Migration,Presence,Push,RealWorld,Rebasing,Schema,SlowStorage,Tokens,Truancy,Versions}.test.ts"
+  "test/verdant/{AppMethods,Authz,Clocks,Embedding,EvictedFiles,Files,Fuzz,Idle,KilledUploads,LocalOnly,Migration,Presence,Push,RealWorld,Rebasing,Schema,SlowStorage,Tokens,Truancy,Versions}.test.ts"
 ]
 
 /** Takes an hour, and runs only when `TEST_OPERATIONS` is set. */
