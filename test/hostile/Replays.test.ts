@@ -83,9 +83,23 @@ describe("captured Verdant messages that are sent again", () => {
         assert.isNotEmpty(thief.messages.filter(({ type }) => type === "forbidden"))
         assert.isTrue((yield* poll("eve")).messages.every(({ type }) => type === "forbidden"))
       }
+      // A message that was captured before it reached the server is of no use to them either.
+      const caught = replica.op(replica.operation("item/caught", initialize({ id: "caught" })))
+      for (const connection of [yield* open("eve"), yield* open("ada", library, "read-only")]) {
+        connection.send(captured[0]!)
+        connection.send(caught)
+        yield* connection.settled
+      }
+      yield* post(library, yield* library.token({ userId: "eve", type: "push" }), [caught])
       yield* listener.settled
       assert.deepStrictEqual(yield* held(library), before)
       assert.strictEqual(heard(), OPERATIONS)
+      original.send(caught)
+      yield* until(
+        "it is stored for its author",
+        Effect.map(held(library), (now) => now.operations === OPERATIONS + 1)
+      )
+      const after = yield* held(library)
 
       // A member of another library may write there, as itself.
       const elsewhere = yield* open("eve", another)
@@ -96,7 +110,7 @@ describe("captured Verdant messages that are sent again", () => {
         Effect.map(held(another), ({ operations }) => operations === OPERATIONS)
       )
       assert.deepStrictEqual(yield* held(another), { users: ["eve"], operations: OPERATIONS })
-      assert.deepStrictEqual(yield* held(library), before)
+      assert.deepStrictEqual(yield* held(library), after)
     })
   )
 })
