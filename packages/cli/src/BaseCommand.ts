@@ -5,7 +5,7 @@ import * as Flags from "@oclif/core/flags"
 import { flush } from "@oclif/core/flush"
 import { handle } from "@oclif/core/handle"
 import type { EventLog, LibraryId, Signals } from "@sealog/server/ports"
-import type { Effect, Exit } from "effect"
+import type { Effect } from "effect"
 import type { Administration } from "./backends/administration/Administration.ts"
 import { settingsOf } from "./input/settings.ts"
 import { CliFailure, failureOf } from "./output/CliFailure.ts"
@@ -72,19 +72,8 @@ export abstract class BaseCommand<Result> extends Command {
 
   /** Runs an Effect. SIGINT, SIGTERM and SIGHUP interrupt it, and the command fails with `INTERRUPTED`. */
   protected async execute<A, E>(effect: Effect.Effect<A, E>): Promise<A> {
-    const Cause = await import("effect/Cause")
-    const Exit = await import("effect/Exit")
-    const exit = await runToExit(effect)
-    if (Exit.isSuccess(exit)) return exit.value
-    if (Cause.hasInterruptsOnly(exit.cause)) {
-      throw new CliFailure({
-        code: "INTERRUPTED",
-        message: "A signal stopped the command before its end. The steps that it finished are kept.",
-        exitCode: 1,
-        tryThis: "run the same command again; it goes on with the remaining steps"
-      })
-    }
-    throw Cause.squash(exit.cause)
+    const { run } = await import("./runEffect.ts")
+    return run(effect)
   }
 
   /**
@@ -96,12 +85,8 @@ export abstract class BaseCommand<Result> extends Command {
     effect: Effect.Effect<A, E, EventLog | Signals>,
     library?: LibraryId
   ): Promise<A> {
-    const { andThen, provide } = await import("effect/Effect")
-    const { backendOf } = await import("./backends/storage.ts")
-    const { existing } = await backendOf(database)
-    if (library === undefined) return this.execute(provide(effect, existing))
-    const { requireLibrary } = await import("./backends/knownLibrary.ts")
-    return this.execute(provide(andThen(requireLibrary(library), effect), existing))
+    const { onDatabase } = await import("./backends/onDatabase.ts")
+    return this.execute(await onDatabase(database, effect, library))
   }
 
   /**
@@ -113,18 +98,13 @@ export abstract class BaseCommand<Result> extends Command {
     use: (administration: Administration) => Effect.Effect<A, E>,
     run: (effect: Effect.Effect<A, unknown>) => Promise<A> = (effect) => this.execute(effect)
   ): Promise<A> {
-    const { flatMap, provide } = await import("effect/Effect")
     const server = this.serverOf(flags)
     if (server !== undefined) {
-      const { serverOf } = await import("./input/server.ts")
-      const { onServer } = await import("./backends/administration/onServer.ts")
-      return run(flatMap(onServer(await serverOf({ server })), use))
+      const { administerServer } = await import("./backends/administration/onServer.ts")
+      return run(await administerServer(server, use))
     }
-    const { backendOf } = await import("./backends/storage.ts")
-    const { onLog } = await import("./backends/administration/onLog.ts")
-    const { existing, size } = await backendOf(flags.database)
-    const files = flags.files === undefined ? undefined : await existingFiles(flags.files)
-    return run(provide(flatMap(onLog({ files, size }), use), existing))
+    const { administerLog } = await import("./backends/administration/onLog.ts")
+    return run(await administerLog(flags, use))
   }
 
   private isTyped(flag: string): boolean {
@@ -148,10 +128,8 @@ export abstract class BaseCommand<Result> extends Command {
 
   /** Runs an Effect until it ends, or until SIGINT, SIGTERM or SIGHUP stops it, which is a success. */
   protected async executeUntilStopped<E>(effect: Effect.Effect<unknown, E>): Promise<void> {
-    const Cause = await import("effect/Cause")
-    const Exit = await import("effect/Exit")
-    const exit = await runToExit(effect)
-    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) throw Cause.squash(exit.cause)
+    const { runUntilStopped } = await import("./runEffect.ts")
+    return runUntilStopped(effect)
   }
 
   /** Prints text for people. With `--json` it prints nothing, because stdout holds one JSON value. */
@@ -187,33 +165,12 @@ interface Administered {
   readonly files?: string | undefined
 }
 
-const existingFiles = async (files: string) => (await import("./backends/blobStore.ts")).existingBlobStoreOf(files)
-
 const SETTINGS_FILE = "./sealog.toml"
 
 /** The value of a flag that must be known before oclif reads the flags. */
 const flagIn = (argv: ReadonlyArray<string>, flag: string): string | undefined => {
   const given = argv.findIndex((arg) => arg === flag || arg.startsWith(`${flag}=`))
   return argv[given] === flag ? argv[given + 1] : argv[given]?.slice(flag.length + 1)
-}
-
-/** A terminal that closes sends SIGHUP. */
-const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-
-const runToExit = async <A, E>(effect: Effect.Effect<A, E>): Promise<Exit.Exit<A, E>> => {
-  const { provide, runPromiseExit } = await import("effect/Effect")
-  const Logger = await import("effect/Logger")
-  const controller = new AbortController()
-  const stop = () => controller.abort()
-  for (const signal of STOPPING) process.once(signal, stop)
-  // Log lines go to stderr: stdout carries the command's output alone.
-  const logged = provide(
-    effect,
-    Logger.layer([Logger.withConsoleError(Logger.map(Logger.formatLogFmt, escapeControls))])
-  )
-  const exit = await runPromiseExit(logged, { signal: controller.signal })
-  for (const signal of STOPPING) process.off(signal, stop)
-  return exit
 }
 
 /** The failure for a flag that the command does not have, with the nearest one that it has. */

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect } from "effect"
-import { assert, describe, it } from "vitest"
+import { assert, describe, inject, it } from "vitest"
 import { databaseOf } from "../src/input/databaseUrl.ts"
 import { CliFailure } from "../src/output/CliFailure.ts"
 import { table } from "../src/output/format.ts"
@@ -257,5 +257,45 @@ describe("a name that a shell would act on", () => {
     )
     const unknown = await run(["document", "show", library, "none", "--json"], { cwd })
     assert.strictEqual(JSON.parse(unknown.stdout).error.try, `sync-admin document list 'it'\\''s;notes'`)
+  })
+})
+
+describe("advice", () => {
+  it("names no command that finds nothing in a database in memory", async () => {
+    const cwd = freshFolder()
+    for (const command of [
+      "library list",
+      "document create notes plans --new-library",
+      "migrate",
+      "migrate --status"
+    ]) {
+      const ran = await run([...command.split(" "), "--database", "sqlite::memory:", "--json"], { cwd })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "DATABASE_IN_MEMORY"], command)
+    }
+    const doctor = await run(["doctor", "--database", "sqlite::memory:"], { cwd })
+    assert.match(doctor.stdout, /FAIL database +A database in memory/)
+    assert.notInclude(doctor.stdout, "migrate")
+  })
+
+  it("is about the signature for a token without a secret, and about the file for a key that is not there", async () => {
+    const cwd = freshFolder()
+    const minted = await run(["token", "mint", "--library", "notes", "--user", "ada"], {
+      cwd,
+      env: { TOKEN_SECRET: "" }
+    })
+    assert.match(minted.stderr, /NO_TOKEN_SECRET.*\nTry: .*--sign-with/)
+    assert.notInclude(minted.stderr, "TOKEN_JWKS")
+    const keys = await run(["token", "keys", "jwks", "missing.json"], { cwd })
+    assert.match(keys.stderr, /^Error: missing\.json cannot be read: .*\nTry: a file that this user can read\n$/)
+  })
+
+  it("says where the database and the password of a Postgres come from", async () => {
+    const url = new URL(inject("postgresUrl"))
+    url.pathname = "/not-there"
+    const database = await run(["library", "list", "--database", url.href], { cwd: freshFolder() })
+    assert.match(database.stderr, /does not exist.*\nTry: check the name/)
+    url.username = "nobody-there"
+    const user = await run(["library", "list", "--database", url.href], { cwd: freshFolder() })
+    assert.match(user.stderr, /does not exist.*\nTry: the user and password/)
   })
 })

@@ -93,7 +93,7 @@ for (const { name, fresh } of storages) {
       assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
     })
 
-    it("shows a deleted document as evicted, and no more when it was made again", async () => {
+    it("shows a deleted document as evicted, until it is allowed again", async () => {
       const isEvicted = async () => {
         const { documents } = jsonOf("document-list", await sealog("document", "list", "notes", "--json"))
         const [plans] = (documents as ReadonlyArray<{ documentId: string; evicted: boolean }>).filter(
@@ -105,7 +105,9 @@ for (const { name, fresh } of storages) {
       assert.isFalse(await isEvicted())
       assert.strictEqual((await sealog("delete", "notes", "--document", "plans", "--yes")).code, 0)
       assert.isTrue(await isEvicted())
+      assert.include((await sealog("document", "show", "notes", "plans")).stdout, "state       deleted")
       assert.strictEqual((await sealog("delete", "notes", "--document", "plans", "--allow-again")).code, 0)
+      assert.isFalse(await isEvicted())
       assert.strictEqual((await sealog("document", "create", "notes", "plans")).code, 0)
       assert.isFalse(await isEvicted())
     })

@@ -1,6 +1,7 @@
 /** The place of backups that `--to` and `--from` name: a directory, or s3://BUCKET/PREFIX. */
 import { statSync } from "node:fs"
 import { join } from "node:path"
+import { FileSystemBlobStore } from "@sealog/server/adapters"
 import type { BackupPlace } from "@sealog/server/admin"
 import { BlobStore } from "@sealog/server/ports"
 import { Context, Effect, Layer, type Scope } from "effect"
@@ -20,7 +21,6 @@ export const backupPlaceOf = async (text: string, { mustExist }: { readonly must
 }
 
 const storesIn = async (text: string, mustExist: boolean): Promise<(name: string) => BlobStoreLayer> => {
-  const { FileSystemBlobStore, S3BlobStore } = await import("@sealog/server/adapters")
   if (!text.startsWith("s3:")) {
     if (mustExist && statSync(text, { throwIfNoEntry: false })?.isDirectory() !== true) {
       throw new CliFailure({
@@ -41,5 +41,6 @@ const storesIn = async (text: string, mustExist: boolean): Promise<(name: string
       tryThis: "s3://backups/sealog, with S3_ENDPOINT, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY set"
     })
   }
+  const { S3BlobStore } = await import("@sealog/server/adapters")
   return (name) => S3BlobStore.layerS3ConfigAt({ bucket, prefix: `${prefix === "" ? "" : `${prefix}/`}${name}/` })
 }

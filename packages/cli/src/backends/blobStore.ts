@@ -1,5 +1,6 @@
 /** The store of uploaded files that `--files` names: a directory, or `s3`. */
 import { statSync } from "node:fs"
+import { FileSystemBlobStore } from "@sealog/server/adapters"
 import type { BlobStore, BlobStoreUnavailable } from "@sealog/server/ports"
 import type { Config, Layer } from "effect"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -7,8 +8,9 @@ import { CliFailure } from "../output/CliFailure.ts"
 export type BlobStoreLayer = Layer.Layer<BlobStore, BlobStoreUnavailable | Config.ConfigError>
 
 export const blobStoreOf = async (place: string): Promise<BlobStoreLayer> => {
-  const { FileSystemBlobStore, S3BlobStore } = await import("@sealog/server/adapters")
-  return place === "s3" ? S3BlobStore.layerS3Config : FileSystemBlobStore.layerFileSystem({ directory: place })
+  if (place !== "s3") return FileSystemBlobStore.layerFileSystem({ directory: place })
+  const { S3BlobStore } = await import("@sealog/server/adapters")
+  return S3BlobStore.layerS3Config
 }
 
 /** Fails if the directory does not exist: deleting from a directory that was just made would look like success. */

@@ -1,4 +1,5 @@
 /** The Redis that carries signals between servers. */
+import * as Redacted from "effect/Redacted"
 import { CliFailure } from "../output/CliFailure.ts"
 
 export const redisSignals = async (url: string) => {
@@ -11,6 +12,6 @@ export const redisSignals = async (url: string) => {
       tryThis: "--signals redis://localhost:6379, or leave out --signals (and SEALOG_SIGNALS)"
     })
   }
-  const [{ RedisSignals }, Redacted] = await Promise.all([import("@sealog/server/adapters"), import("effect/Redacted")])
+  const { RedisSignals } = await import("@sealog/server/adapters")
   return RedisSignals.layer({ url: Redacted.make(url) })
 }

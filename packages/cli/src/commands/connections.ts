@@ -1,6 +1,9 @@
 import * as Flags from "@oclif/core/flags"
 import type { OpenConnection } from "@sealog/server/ports"
+import { flatMap } from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
+import { adminClient, explained } from "../backends/adminApi.ts"
+import { libraryIdOf } from "../input/ids.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
 import { ago, bytes, table } from "../output/format.ts"
 
@@ -30,10 +33,7 @@ export default class Connections extends BaseCommand<ConnectionsResult> {
   async run(): Promise<ConnectionsResult> {
     const { flags } = await this.parse(Connections)
     const address = await serverOf(flags)
-    const { libraryIdOf } = await import("../input/ids.ts")
     const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
-    const { adminClient, explained } = await import("../backends/adminApi.ts")
-    const { flatMap } = await import("effect/Effect")
     const query = { ...(libraryId && { libraryId }), ...(flags.user !== undefined && { userId: flags.user }) }
     const connections = await this.execute(
       explained(

@@ -1,10 +1,13 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
+import { documentIdOf, libraryIdOf } from "../input/ids.ts"
 import { newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"
+import { confirm } from "../output/confirm.ts"
 import type { Deleted } from "../output/deleted.ts"
+import { describeDeleted, filesLeft, sumsOf } from "../output/deleted.ts"
 
 interface DeleteResult extends Deleted {
   /** True if the command allowed the name again, and deleted nothing. */
@@ -46,10 +49,7 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
 
   async run(): Promise<DeleteResult> {
     const { args, flags } = await this.parse(Delete)
-    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { describeDeleted, filesLeft, sumsOf } = await import("../output/deleted.ts")
-    const { confirm } = await import("../output/confirm.ts")
-    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const change = { by: attributionOf(flags), newLibrary: flags["new-library"] }
     const libraryId = libraryIdOf(args.libraryId)
     const documentId = flags.document === undefined ? undefined : documentIdOf(flags.document)
     const target = { libraryId, ...(documentId === undefined ? {} : { documentId }) }

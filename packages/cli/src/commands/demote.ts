@@ -1,3 +1,4 @@
+import { demote } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 
@@ -14,8 +15,7 @@ export default class Demote extends BaseCommand<DemoteResult> {
 
   async run(): Promise<DemoteResult> {
     const { flags } = await this.parse(Demote)
-    const { demote } = await import("@sealog/server/admin")
-    await this.executeOn(flags.database, demote(await attributionOf(flags)))
+    await this.executeOn(flags.database, demote(attributionOf(flags)))
     this.print("The log is a standby: servers refuse it until `sync-admin promote`.")
     return { isStandby: true }
   }

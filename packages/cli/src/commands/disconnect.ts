@@ -1,6 +1,9 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
+import { flatMap } from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
+import { adminClient, explained } from "../backends/adminApi.ts"
+import { libraryIdOf } from "../input/ids.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import { count } from "../output/format.ts"
@@ -30,7 +33,6 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
 
   async run(): Promise<DisconnectResult> {
     const { args, flags } = await this.parse(Disconnect)
-    const { libraryIdOf } = await import("../input/ids.ts")
     const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
     const named = {
       ...(args.connection !== undefined && { id: args.connection }),
@@ -46,8 +48,6 @@ export default class Disconnect extends BaseCommand<DisconnectResult> {
       })
     }
     const address = await serverOf(flags)
-    const { adminClient, explained } = await import("../backends/adminApi.ts")
-    const { flatMap } = await import("effect/Effect")
     const payload = flags.all ? { all: true as const } : named
     const { disconnected } = await this.execute(
       explained(

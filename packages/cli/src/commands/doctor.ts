@@ -1,9 +1,17 @@
 import * as Flags from "@oclif/core/flags"
+import { JwtAccess } from "@sealog/server/adapters"
+import { findDamage, logEpoch } from "@sealog/server/admin"
 import type { TokenSecret } from "@sealog/server/ports"
 import type { Finding } from "@sealog/server/storage"
+import { flatMap, scoped } from "effect/Effect"
 import { value } from "effect/Redacted"
 import { BaseCommand } from "../BaseCommand.ts"
+import { backendOf } from "../backends/storage.ts"
+import { findTokenSecrets, tokenSecrets } from "../input/secrets.ts"
+import { tokenSettings } from "../input/tokenSettings.ts"
 import { CliFailure, failureOf, NEW_SECRET } from "../output/CliFailure.ts"
+import { damageFindings } from "../output/damage.ts"
+import { ago, count, makeProgress, stateLabel } from "../output/format.ts"
 
 interface DoctorResult {
   /** True if no finding has the state "fail". */
@@ -35,11 +43,9 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
 
   async run(): Promise<DoctorResult> {
     const { flags } = await this.parse(Doctor)
-    const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(flags.database)
     const storage = await this.execute(backend.diagnose(flags.quick)).catch((error: unknown) => [unreachable(error)])
     const isReadable = !storage.some(({ check, state }) => state === "fail" && UNREADABLE.has(check))
-    const { tokenSecrets } = await import("../input/secrets.ts")
     const findings: ReadonlyArray<Finding> = [
       { check: "node", state: "ok", detail: process.versions.node },
       ...(process.env["TOKEN_JWKS"] ? [] : [keys(tokenSecrets)]),
@@ -49,7 +55,6 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
       ...(isReadable && !flags.quick ? await this.damage(flags.database) : []),
       await port(flags.port)
     ]
-    const { stateLabel } = await import("../output/format.ts")
     for (const { check, state, detail, tryThis } of findings) {
       this.print(`${stateLabel(state)} ${check.padEnd(12)} ${detail}`)
       if (state !== "ok" && tryThis !== undefined) this.print(`       ${"Try:".padEnd(12)} ${tryThis}`)
@@ -61,8 +66,6 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
 
   /** The log's identity, and whether it was restored from a backup. */
   private async epoch(database: string): Promise<Finding> {
-    const { logEpoch } = await import("@sealog/server/admin")
-    const { ago } = await import("../output/format.ts")
     const found = await this.executeOn(database, logEpoch()).catch((error: unknown) => unreachable(error))
     if ("check" in found) return { ...found, check: "log" }
     const { isStandby, logId, number, restored } = found
@@ -81,9 +84,6 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
 
   /** Each stream whose data is not as it was written. */
   private async damage(database: string): Promise<ReadonlyArray<Finding>> {
-    const { findDamage } = await import("@sealog/server/admin")
-    const { damageFindings } = await import("../output/damage.ts")
-    const { count, makeProgress } = await import("../output/format.ts")
     const progress = makeProgress("doctor (events)")
     try {
       const { events, ...found } = await this.executeOn(database, findDamage(progress.update)).finally(progress.end)
@@ -97,10 +97,6 @@ Exit code 1 if a check failed. Run it on the server's machine, with the server's
   /** Checks that the keys of a server with TOKEN_JWKS can be loaded, and its secrets if it has any. */
   private async keySet(): Promise<ReadonlyArray<Finding>> {
     if (!process.env["TOKEN_JWKS"]) return []
-    const { findTokenSecrets } = await import("../input/secrets.ts")
-    const { tokenSettings } = await import("../input/tokenSettings.ts")
-    const { JwtAccess } = await import("@sealog/server/adapters")
-    const { flatMap, scoped } = await import("effect/Effect")
     try {
       const settings = tokenSettings({ "token-jwks": process.env["TOKEN_JWKS"] }, findTokenSecrets() ?? [])
       const found = await this.execute(scoped(flatMap(JwtAccess.makeVerifier(settings), ({ keys }) => keys)))

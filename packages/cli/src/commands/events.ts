@@ -1,10 +1,14 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { EventsScope, LoggedEvent } from "@sealog/server/admin"
+import { libraryAdministration, serverAdministration, VERDANT } from "@sealog/server/admin"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
+import { documentIdOf, libraryIdOf } from "../input/ids.ts"
 import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
-import { escapeControls } from "../output/format.ts"
+import { bytes, escapeControls, time } from "../output/format.ts"
+import { OutputClosed, writeLines } from "../output/stream.ts"
 
 const LAST = 50
 
@@ -58,8 +62,6 @@ With --follow the command prints new events of every server and command until yo
         tryThis: "sync-admin events <libraryId> <documentId> --after <version>"
       })
     }
-    const Effect = await import("effect/Effect")
-    const { OutputClosed, writeLines } = await import("../output/stream.ts")
     const events: Array<LoggedEvent> = []
     const lineOf = this.jsonEnabled() ? (event: LoggedEvent) => JSON.stringify(event) : await textOf()
     const show = (page: ReadonlyArray<LoggedEvent>) =>
@@ -90,9 +92,6 @@ With --follow the command prints new events of every server and command until yo
 
 /** The streams that the arguments name: a library's, one document's, or an administrative stream. */
 const scopeOf = async (libraryId: string, documentId: string | undefined): Promise<EventsScope> => {
-  const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-  const { libraryAdministration, serverAdministration } = await import("@sealog/server/admin")
-  const { VERDANT } = await import("@sealog/server/admin")
   const { libraryId: server, streamId: access } = serverAdministration
   if (libraryId === access && documentId === undefined) return serverAdministration
   if (libraryId === server && documentId === undefined) return { libraryId: serverAdministration.libraryId }
@@ -104,7 +103,6 @@ const scopeOf = async (libraryId: string, documentId: string | undefined): Promi
 
 /** Prints an event as one line. The document column widens with the longest name so far. */
 const textOf = async () => {
-  const { bytes, time } = await import("../output/format.ts")
   let width = 0
   return ({ data, payloadBytes, purged, recordedAt, streamId, type, version }: LoggedEvent): string => {
     width = Math.max(width, streamId.length)

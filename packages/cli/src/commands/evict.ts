@@ -1,10 +1,13 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
+import { documentIdOf, libraryIdOf } from "../input/ids.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { confirm } from "../output/confirm.ts"
 import type { Deleted } from "../output/deleted.ts"
+import { describeDeleted, filesLeft, filesOf, namesOf, sumsOf } from "../output/deleted.ts"
 import { bytes } from "../output/format.ts"
 
 interface EvictResult extends Deleted {
@@ -45,10 +48,7 @@ Uploaded files are evicted with the Verdant data. With --files this command dele
 
   async run(): Promise<EvictResult> {
     const { args, flags } = await this.parse(Evict)
-    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { describeDeleted, filesLeft, filesOf, namesOf, sumsOf } = await import("../output/deleted.ts")
-    const { confirm } = await import("../output/confirm.ts")
-    const by = await attributionOf(flags)
+    const by = attributionOf(flags)
     if (!flags.suspend && (flags.as !== undefined || flags.reason !== undefined)) {
       throw new CliFailure({
         code: "USAGE",

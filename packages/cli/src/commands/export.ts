@@ -1,9 +1,14 @@
 import * as Flags from "@oclif/core/flags"
+import { exportLog } from "@sealog/server/admin"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
+import { backendOf } from "../backends/storage.ts"
+import { libraryIdOf } from "../input/ids.ts"
 import { CliFailure } from "../output/CliFailure.ts"
-import { escapeControls, jsonText } from "../output/format.ts"
+import { bytes, count, escapeControls, jsonText, makeProgress } from "../output/format.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
 import type { OutputClosed, Write } from "../output/stream.ts"
+import { writeFile, writeTo } from "../output/stream.ts"
 
 interface ExportResult {
   readonly streams: number
@@ -44,12 +49,6 @@ Without --output the lines go to stdout, and the report goes to stderr, also wit
   async run(): Promise<ExportResult> {
     const { flags } = await this.parse(Export)
     this.isStdoutTaken = flags.output === undefined
-    const { libraryIdOf } = await import("../input/ids.ts")
-    const { exportLog } = await import("@sealog/server/admin")
-    const { writeFile, writeTo } = await import("../output/stream.ts")
-    const { backendOf } = await import("../backends/storage.ts")
-    const { bytes, count, makeProgress } = await import("../output/format.ts")
-    const Effect = await import("effect/Effect")
     const progress = makeProgress("export")
     const { existing } = await backendOf(flags.database)
     const options = {

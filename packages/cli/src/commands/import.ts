@@ -1,5 +1,8 @@
 import * as Flags from "@oclif/core/flags"
+import { importLog, Signatures } from "@sealog/server/admin"
+import { provide } from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
+import { readFrom } from "../input/stdin.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import { count, makeProgress } from "../output/format.ts"
 
@@ -52,9 +55,6 @@ Events of the server itself are left out: revocations on the whole server, and w
         tryThis: "--input FILE"
       })
     }
-    const { importLog, Signatures } = await import("@sealog/server/admin")
-    const { provide } = await import("effect/Effect")
-    const { readFrom } = await import("../input/stdin.ts")
     const progress = makeProgress("import (bytes)")
     const { bytes, size } = await readFrom(flags.input)
     // The size of a pipe is unknown, so it gets no progress bar.

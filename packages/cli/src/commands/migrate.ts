@@ -1,5 +1,6 @@
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
+import { backendOf } from "../backends/storage.ts"
 import { CliFailure } from "../output/CliFailure.ts"
 import { table } from "../output/format.ts"
 
@@ -37,7 +38,6 @@ With --distribute it also distributes an empty log by library over the nodes of 
 
   async run(): Promise<MigrateResult> {
     const { flags } = await this.parse(Migrate)
-    const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(flags.database)
     if (flags["grant-to"] !== undefined && backend.grant === undefined) {
       throw new CliFailure({

@@ -1,4 +1,5 @@
 import type { RestoredReport } from "@sealog/server/admin"
+import { promote } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { ago } from "../output/format.ts"
@@ -16,8 +17,7 @@ The log begins a new epoch, as after \`sync-admin restored\`: clients that know 
 
   async run(): Promise<RestoredReport> {
     const { flags } = await this.parse(Promote)
-    const { promote } = await import("@sealog/server/admin")
-    const report = await this.executeOn(flags.database, promote(await attributionOf(flags)))
+    const report = await this.executeOn(flags.database, promote(attributionOf(flags)))
     const { epoch, writtenUntil } = report
     const last = writtenUntil === null ? "It holds no library." : `Its last event was written ${ago(writtenUntil)}.`
     this.print(`Promoted: this is epoch ${epoch} of the log. ${last} Start the servers on it.`)

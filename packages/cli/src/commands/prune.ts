@@ -1,8 +1,11 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
+import { documentIdOf, libraryIdOf } from "../input/ids.ts"
 import { targetFlags } from "../input/server.ts"
+import { timestampOf } from "../input/timestamps.ts"
 import { CliFailure } from "../output/CliFailure.ts"
+import { confirm } from "../output/confirm.ts"
 import { bytes, count, table } from "../output/format.ts"
 
 interface PruneResult {
@@ -59,9 +62,6 @@ Every event stays, and with it the proofs that clients and \`sync-admin replay\`
         tryThis: "sync-admin prune <libraryId> --dry-run"
       })
     }
-    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
-    const { timestampOf } = await import("../input/timestamps.ts")
-    const { confirm } = await import("../output/confirm.ts")
     const libraryId = args.libraryId === undefined ? undefined : libraryIdOf(args.libraryId)
     const options = {
       keepSnapshots: flags["keep-snapshots"],

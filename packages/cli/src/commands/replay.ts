@@ -1,7 +1,14 @@
 import * as Flags from "@oclif/core/flags"
 import type { ReplayOptions, Until } from "@sealog/server/admin"
+import { checkSince, copy, replay, Signatures } from "@sealog/server/admin"
+import { flatMap, map, provide, scoped } from "effect/Effect"
+import { build } from "effect/Layer"
 import { BaseCommand } from "../BaseCommand.ts"
+import { backendOf } from "../backends/storage.ts"
+import { verifierOf } from "../input/checkpointKeys.ts"
 import { targetOf } from "../input/copyTarget.ts"
+import { documentIdOf, libraryIdOf } from "../input/ids.ts"
+import { timestampOf } from "../input/timestamps.ts"
 import { CliFailure, failureOf } from "../output/CliFailure.ts"
 import { count, makeProgress } from "../output/format.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
@@ -80,7 +87,6 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
 
   async run(): Promise<ReplayResult> {
     const { flags } = await this.parse(Replay)
-    const { documentIdOf, libraryIdOf } = await import("../input/ids.ts")
     const progress = makeProgress(flags.to === undefined ? "replay" : "copy")
     const options = {
       ...(flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }),
@@ -114,13 +120,10 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
     flags: { database: string; since: string | undefined; verifier: string | undefined },
     options: ReplayOptions
   ) {
-    const { checkSince, replay, Signatures } = await import("@sealog/server/admin")
-    const { map, provide } = await import("effect/Effect")
     const checking = provide(replay(options), Signatures.layerBatch)
     if (flags.since === undefined) {
       return { report: await this.executeOn(flags.database, checking, options.libraryId), copy: null }
     }
-    const { verifierOf } = await import("../input/checkpointKeys.ts")
     const since = checkSince(flags.since, verifierOf(flags.verifier))
     const broken = await this.executeOn(
       flags.database,
@@ -140,7 +143,6 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
         tryThis: "name another database in --to"
       })
     }
-    const { backendOf } = await import("../backends/storage.ts")
     const backend = await backendOf(to)
     const migrations = await this.execute(backend.readMigrationStatus).catch((error) => {
       const { code, exitCode, message, tryThis } = failureOf(error)
@@ -157,10 +159,6 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
         tryThis: migrateAdvice(backend.label)
       })
     }
-    const { copy } = await import("@sealog/server/admin")
-    const { Signatures } = await import("@sealog/server/admin")
-    const { flatMap, provide, scoped } = await import("effect/Effect")
-    const { build } = await import("effect/Layer")
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))
     const signatures = from.verify ? Signatures.layerBatch : Signatures.layerInline
     const report = await this.executeOn(from.database, scoped(provide(copying, signatures)))
@@ -180,7 +178,6 @@ const untilOf = async (text: string, isDocument: boolean): Promise<Until> => {
       tryThis: "add --library and --document, or use a time such as 2026-01-31T12:00Z or 2h"
     })
   }
-  const { timestampOf } = await import("../input/timestamps.ts")
   return { time: timestampOf(text, Date.now()) }
 }
 

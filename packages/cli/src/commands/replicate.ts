@@ -1,6 +1,14 @@
 import * as Flags from "@oclif/core/flags"
+import { serveMetrics, showMetrics } from "@sealog/server"
 import type { ReplicationStatus } from "@sealog/server/admin"
+import { nothingReplicated, replicate } from "@sealog/server/admin"
+import { BlobStore } from "@sealog/server/ports"
+import * as Effect from "effect/Effect"
+import { build } from "effect/Layer"
 import { BaseCommand } from "../BaseCommand.ts"
+import { blobStoreOf, existingBlobStoreOf } from "../backends/blobStore.ts"
+import { backendOf } from "../backends/storage.ts"
+import { targetOf } from "../input/copyTarget.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -52,14 +60,6 @@ With --promote, which moves a log, the command goes on until no server uses the 
 
   async run(): Promise<ReplicateResult> {
     const { flags } = await this.parse(Replicate)
-    const { nothingReplicated, replicate } = await import("@sealog/server/admin")
-    const { serveMetrics, showMetrics } = await import("@sealog/server")
-    const { BlobStore } = await import("@sealog/server/ports")
-    const { backendOf } = await import("../backends/storage.ts")
-    const { blobStoreOf, existingBlobStoreOf } = await import("../backends/blobStore.ts")
-    const { targetOf } = await import("../input/copyTarget.ts")
-    const Effect = await import("effect/Effect")
-    const { build } = await import("effect/Layer")
     const target = targetOf(flags.to)
     if (target === flags.database) {
       throw new CliFailure({
@@ -79,7 +79,7 @@ With --promote, which moves a log, the command goes on until no server uses the 
         tryThis: "replicate --follow; stop the servers, then the command, and then `sync-admin promote`"
       })
     }
-    const handOver = flags.promote && withoutServer ? { withoutServer, by: await attributionOf(flags) } : undefined
+    const handOver = flags.promote && withoutServer ? { withoutServer, by: attributionOf(flags) } : undefined
     const goesOn = flags.follow || flags.promote
     const stores =
       flags.files === undefined || flags["files-to"] === undefined

@@ -1,7 +1,15 @@
 import * as Flags from "@oclif/core/flags"
 import type { RestoreReport, VerifyReport } from "@sealog/server/admin"
+import { restore, Signatures, verifyBackup } from "@sealog/server/admin"
+import { BlobStore } from "@sealog/server/ports"
+import * as Effect from "effect/Effect"
+import { build } from "effect/Layer"
 import { BaseCommand } from "../BaseCommand.ts"
+import { backupPlaceOf } from "../backends/backupPlace.ts"
+import { blobStoreOf } from "../backends/blobStore.ts"
+import { backendOf } from "../backends/storage.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
+import { printMissing, printVerified } from "../output/backups.ts"
 import { count, makeProgress, time } from "../output/format.ts"
 
 interface RestoreResult extends RestoreReport {
@@ -39,14 +47,6 @@ A restore that was interrupted is not continued: delete what it left, and run th
 
   async run(): Promise<RestoreResult> {
     const { flags } = await this.parse(Restore)
-    const { restore, verifyBackup, Signatures } = await import("@sealog/server/admin")
-    const { BlobStore } = await import("@sealog/server/ports")
-    const { backupPlaceOf } = await import("../backends/backupPlace.ts")
-    const { blobStoreOf } = await import("../backends/blobStore.ts")
-    const { backendOf } = await import("../backends/storage.ts")
-    const { printMissing, printVerified } = await import("../output/backups.ts")
-    const Effect = await import("effect/Effect")
-    const { build } = await import("effect/Layer")
     const place = await backupPlaceOf(flags.from, { mustExist: true })
     const progress = makeProgress("restore")
     const options = { number: flags.backup, onProgress: progress.update }
@@ -58,7 +58,7 @@ A restore that was interrupted is not continued: delete what it left, and run th
       if (!printVerified((text) => this.print(text), verified)) process.exitCode = 1
       return { ...verified, epoch: null, dryRun: true }
     }
-    const by = await attributionOf(flags)
+    const by = attributionOf(flags)
     const backend = await backendOf(flags.database)
     const store = flags.files === undefined ? undefined : await blobStoreOf(flags.files)
     const restoring = Effect.gen(function* () {

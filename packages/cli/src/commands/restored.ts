@@ -1,4 +1,5 @@
 import type { RestoredReport } from "@sealog/server/admin"
+import { markRestored } from "@sealog/server/admin"
 import { BaseCommand } from "../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { ago } from "../output/format.ts"
@@ -17,8 +18,7 @@ Run it once after each restore, before or after the servers start. Nothing is de
 
   async run(): Promise<RestoredReport> {
     const { flags } = await this.parse(Restored)
-    const { markRestored } = await import("@sealog/server/admin")
-    const report = await this.executeOn(flags.database, markRestored(await attributionOf(flags)))
+    const report = await this.executeOn(flags.database, markRestored(attributionOf(flags)))
     const { epoch, libraries, writtenUntil } = report
     this.print(`Marked: this is epoch ${epoch} of the log.`)
     this.print(

@@ -1,5 +1,6 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../BaseCommand.ts"
+import { libraryIdOf } from "../input/ids.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"
 
@@ -18,9 +19,8 @@ export default class Resume extends BaseCommand<ResumeResult> {
 
   async run(): Promise<ResumeResult> {
     const { args, flags } = await this.parse(Resume)
-    const { libraryIdOf } = await import("../input/ids.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const by = await attributionOf(flags)
+    const by = attributionOf(flags)
     const changed = await this.administer(flags, ({ resume }) => resume(libraryId, { by }))
     this.print(changed ? `Resumed ${libraryId}.` : `${libraryId} was not suspended.`)
     return { libraryId, changed }

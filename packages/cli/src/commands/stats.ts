@@ -1,5 +1,6 @@
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
+import { libraryIdOf } from "../input/ids.ts"
 import { targetFlags } from "../input/server.ts"
 import { ago, bytes, number, table } from "../output/format.ts"
 
@@ -30,7 +31,6 @@ export default class Stats extends BaseCommand<StatsResult> {
 
   async run(): Promise<StatsResult> {
     const { flags } = await this.parse(Stats)
-    const { libraryIdOf } = await import("../input/ids.ts")
     const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
     const found = await this.administer(flags, ({ statistics }) => statistics(libraryId))
     const evicted = found.evictedDocuments === 0 ? "" : `, of which ${number(found.evictedDocuments)} evicted`

@@ -1,5 +1,6 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../BaseCommand.ts"
+import { libraryIdOf } from "../input/ids.ts"
 import { newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"
@@ -23,9 +24,8 @@ export default class Suspend extends BaseCommand<SuspendResult> {
 
   async run(): Promise<SuspendResult> {
     const { args, flags } = await this.parse(Suspend)
-    const { libraryIdOf } = await import("../input/ids.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const change = { by: attributionOf(flags), newLibrary: flags["new-library"] }
     const changed = await this.administer(flags, ({ suspend }) => suspend(libraryId, change))
     this.print(changed ? `Suspended ${libraryId}.` : `${libraryId} was suspended before.`)
     return { libraryId, changed }

@@ -1,7 +1,10 @@
 import * as Flags from "@oclif/core/flags"
 import { quantileOf, type Reading, readMetrics, sumOf } from "@sealog/server/admin"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
+import { adminClient, explained } from "../backends/adminApi.ts"
 import { serverFlags, serverOf } from "../input/server.ts"
+import * as format from "../output/format.ts"
 
 interface TopResult {
   readonly connections: { readonly secsync: number; readonly verdant: number }
@@ -38,9 +41,6 @@ export default class Top extends BaseCommand<TopResult> {
   async run(): Promise<TopResult> {
     const { flags } = await this.parse(Top)
     const address = await serverOf(flags)
-    const { adminClient, explained } = await import("../backends/adminApi.ts")
-    const Effect = await import("effect/Effect")
-    const format = await import("../output/format.ts")
     const isLive = process.stdout.isTTY === true && !this.jsonEnabled()
     let last: TopResult | undefined
     const watching = Effect.gen({ self: this }, function* () {

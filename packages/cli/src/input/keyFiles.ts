@@ -16,7 +16,7 @@ export const keysOfFiles = (files: ReadonlyArray<string>): Effect.Effect<Readonl
   Effect.gen(function* () {
     const keys: Array<KeyOfFile> = []
     for (const file of files) {
-      const content = parse(readSecretFile(file, file))
+      const content = parse(readSecretFile(file))
       for (const jwk of [content?.["keys"] ?? content].flat()) {
         const publicJwk = isRecord(jwk) ? yield* JwtAccess.publicKeyOf(jwk) : undefined
         if (publicJwk === undefined) {

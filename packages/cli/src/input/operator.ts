@@ -1,7 +1,8 @@
 /** The operator behind a command, and the reason: both are kept in the event that the command writes. */
 import { userInfo } from "node:os"
 import * as Flags from "@oclif/core/flags"
-import type { Attribution } from "@sealog/server/admin"
+import { type Attribution, Operator, Reason } from "@sealog/server/admin"
+import { is } from "effect/Schema"
 import { CliFailure } from "../output/CliFailure.ts"
 
 export const operatorFlags = {
@@ -9,12 +10,10 @@ export const operatorFlags = {
   reason: Flags.string({ description: "why you do this, kept in the log" })
 }
 
-export const attributionOf = async (flags: {
+export const attributionOf = (flags: {
   readonly as: string | undefined
   readonly reason: string | undefined
-}): Promise<Attribution> => {
-  const { Operator, Reason } = await import("@sealog/server/admin")
-  const { is } = await import("effect/Schema")
+}): Attribution => {
   if (flags.as !== undefined && !is(Operator)(flags.as)) throw invalid("--as", "1 to 200 characters")
   if (flags.reason !== undefined && !is(Reason)(flags.reason)) throw invalid("--reason", "1 to 500 characters")
   const operator = flags.as ?? systemUser()

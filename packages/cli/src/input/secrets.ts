@@ -22,6 +22,14 @@ export const throwNoSecret = (): never => {
   )
 }
 
+/** As `throwNoSecret`, for a command that signs: public keys do not help it. */
+export const throwNoSigner = (): never => {
+  throw noSecret(
+    "No secret is set that signs tokens.",
+    "set TOKEN_SECRET or TOKEN_SECRET_FILE as on the servers, or sign with a private key: --sign-with; for development, start `sync-admin serve --dev` in this directory, which makes a secret"
+  )
+}
+
 /** As `tokenSecrets`; undefined if neither variable is set. */
 export const findTokenSecrets = (): Secrets | undefined => findSecrets("TOKEN_SECRET")
 
@@ -80,16 +88,16 @@ const findSecrets = (variable: "TOKEN_SECRET" | "LINK_SECRET"): Secrets | undefi
   return path ? parseSecrets(readSecretFile(path, `${variable}_FILE`), path) : undefined
 }
 
-/** The text of a file that a variable or flag names. Fails with `SECRET_FILE_UNREADABLE`. */
-export const readSecretFile = (path: string, setting: string): string => {
+/** The text of a file, which a variable or flag may name. Fails with `SECRET_FILE_UNREADABLE`. */
+export const readSecretFile = (path: string, setting?: string): string => {
   try {
     return readFileSync(path, "utf8")
   } catch (error) {
     throw new CliFailure({
       code: "SECRET_FILE_UNREADABLE",
-      message: `The file that ${setting} names cannot be read: ${errorText(error)}`,
+      message: `${setting === undefined ? path : `The file that ${setting} names`} cannot be read: ${errorText(error)}`,
       exitCode: 2,
-      tryThis: `set ${setting} to a file that this user can read`
+      tryThis: `${setting === undefined ? "" : `set ${setting} to `}a file that this user can read`
     })
   }
 }

@@ -173,7 +173,7 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
   NotAStandby: {
     code: "NOT_A_STANDBY",
     tryThis:
-      "an empty database for --to. A log that was promoted is not copied into any more; `sync-admin demote` makes a log a standby"
+      "for `replicate --to`, an empty database, or a log that `sync-admin demote` made a standby; for `promote`, the database of the standby, which needs it once"
   },
   LineRefused: {
     code: "LINE_REFUSED",
@@ -215,6 +215,14 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
   [
     /ENOENT|EISDIR|unable to open/,
     "check the path in --database (or DATABASE_URL), the current directory, and that the disk is mounted"
+  ],
+  [
+    /password authentication failed|role .* does not exist|no password|SASL/i,
+    "the user and password in --database (or DATABASE_URL), or the password in PGPASSWORD"
+  ],
+  [
+    /database .* does not exist/,
+    "check the name in --database (or DATABASE_URL); for a new database, `createdb` and then `sync-admin migrate`"
   ],
   [/No username configured/, "name the user in the database URL: postgres://USER@HOST:PORT/NAME"],
   [/disk is full|ENOSPC|No space left/i, "make room on the disk, then run the same command again"],

@@ -1,12 +1,13 @@
 /** The server of one process, as the flags of `serve` say: its storage, secrets, files, limits and routes. */
 import { join } from "node:path"
 import { type Access, FileLinks, JwtAccess, layerUntilPromoted, Signatures, SyncServer } from "@sealog/server"
+import type { AdminAccess } from "@sealog/server/ports"
 import { shareOf, type WorkerNumber } from "@sealog/server/workers"
 import { Effect, Layer } from "effect"
 import { blobStoreOf } from "../backends/blobStore.ts"
 import { otlpLayers } from "../backends/otlp.ts"
 import { redisSignals } from "../backends/redisSignals.ts"
-import { backendOf } from "../backends/storage.ts"
+import { type Backend, backendOf } from "../backends/storage.ts"
 import type { makeDemo } from "../demo/demo.ts"
 import { durationOf } from "../input/durations.ts"
 import { listOf } from "../input/lists.ts"
@@ -80,9 +81,7 @@ export const serverOf = async (flags: ServeFlags, { demo, joined, pages, secrets
     routes: Layer.mergeAll(
       demo?.routes ?? Layer.empty,
       flags.admin ? pageRoutes({ folder: join(pages, "admin"), path: "/admin" }) : Layer.empty,
-      flags.admin
-        ? (await import("@sealog/server/admin/api")).adminRoutes(Layer.orDie(access), { diskBytes: backend.size })
-        : Layer.empty
+      flags.admin ? await adminApi(Layer.orDie(access), backend.size) : Layer.empty
     )
   }
   const fileLinks =
@@ -107,6 +106,11 @@ export const serverOf = async (flags: ServeFlags, { demo, joined, pages, secrets
       Layer.merge(otlp.metrics ?? Layer.empty)
     )
   return { backend, host, isFirst, layerOn }
+}
+
+const adminApi = async (access: Layer.Layer<AdminAccess>, diskBytes: Backend["size"]) => {
+  const { adminRoutes } = await import("@sealog/server/admin/api")
+  return adminRoutes(access, { diskBytes })
 }
 
 const limitsOf = (flags: ServeFlags, databaseConnections: number | undefined) => {

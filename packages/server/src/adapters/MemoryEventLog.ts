@@ -149,6 +149,7 @@ const summary = ({ key, head, events }: Stored): StreamSummary => {
     tailBytes: sizes(events.filter(({ event }) => event.version >= checkpoint)).payloadBytes,
     key,
     checkpoint,
+    ended: (events.at(-1)?.event.generation ?? 0) < head.generation,
     createdAt: events[0]?.event.recordedAt ?? 0,
     updatedAt: events.at(-1)?.event.recordedAt ?? 0
   }

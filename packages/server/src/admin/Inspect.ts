@@ -35,12 +35,8 @@ export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: Li
   return streams as ReadonlyArray<StreamSummary> | undefined
 })
 
-/**
- * Whether a document's payloads were purged, by an eviction or a deletion, which end a generation and are checkpoints. A later
- * event without a payload is of a document that was made again.
- */
-export const isEvicted = ({ checkpoint, generation, payloads, version }: StreamSummary): boolean =>
-  payloads === 0 && generation > 0 && checkpoint === version
+/** Whether a document's payloads were purged, by an eviction or by a deletion that was not allowed again. */
+export const isEvicted = ({ ended }: StreamSummary): boolean => ended
 
 export interface LibraryDetails {
   readonly libraryId: LibraryId

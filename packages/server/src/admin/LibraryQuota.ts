@@ -3,31 +3,13 @@ import { Effect, Result } from "effect"
 import { type Attribution, decide, fold, libraryAdministration, toNewEvent } from "../domain/Administration.ts"
 import type { LibraryId } from "../domain/Ids.ts"
 import { defaultQuota, type Quota, type QuotaChange } from "../domain/Quota.ts"
-import { VERDANT } from "../domain/verdant/Events.ts"
-import { type LibraryUse, useOf } from "../domain/verdant/LibraryQuota.ts"
-import type { LibraryState } from "../domain/verdant/State.ts"
-import { countDocuments } from "../ports/countDocuments.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
-import { readLibrary } from "../protocols/verdant/readLibrary.ts"
 import { appendDecided } from "./appendDecision.ts"
 
 /** The parts of a library's quota that an operator set; the others are those of each server. */
 export const quotaOf = Effect.fn("quotaOf")(function* (libraryId: LibraryId) {
   const { events } = yield* (yield* EventLog).tail(libraryAdministration(libraryId), { payloads: false })
   return fold(events.map(({ event }) => event)).quota
-})
-
-/** The use that a library makes of its quota: its Verdant data, the number of its documents, and the log as a whole. */
-export const quotaUse = Effect.fn("quotaUse")(function* (libraryId: LibraryId) {
-  const { value: state } = yield* readLibrary(yield* EventLog, { libraryId, streamId: VERDANT })
-  return yield* quotaUseOf(libraryId, state)
-})
-
-/** The same of a library whose Verdant data was read. */
-export const quotaUseOf = Effect.fnUntraced(function* (libraryId: LibraryId, state: LibraryState) {
-  const documents = yield* countDocuments(libraryId)
-  const inLog = yield* EventLog.use((log) => log.use(libraryId))
-  return { ...useOf(state, inLog), documents } satisfies LibraryUse & Pick<Quota, "documents">
 })
 
 /**

@@ -1,5 +1,4 @@
 /** Marks that a log was restored from a backup, and reads its identity. */
-import { randomUUID } from "node:crypto"
 import { Effect, Result } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
 import { fold, type LogEpoch, type LogEpochEvent, logEpochKey, toNewEvent } from "../domain/LogEpoch.ts"
@@ -57,7 +56,7 @@ export const appendRestored = Effect.fnUntraced(function* <Refusal>(
   fields: Pick<LogRestored, "takesOver"> & Attribution,
   refusal: (epoch: LogEpoch) => Refusal | undefined
 ) {
-  const event = toNewEvent({ _tag: "LogRestored", mark: randomUUID(), noticed: false, ...fields })
+  const event = toNewEvent({ _tag: "LogRestored", mark: crypto.randomUUID(), noticed: false, ...fields })
   const decided = yield* appendDecided(logEpochKey, { origin }, (events) => {
     const refused = refusal(fold(events))
     return refused === undefined ? Result.succeed({ event }) : Result.fail(refused)

@@ -66,9 +66,10 @@ export {
   showLibrary
 } from "./Inspect.ts"
 export { documentSnapshot, forceTruant, libraryInfo } from "./InspectVerdant.ts"
-export { documentBytesIn, quotaOf, quotaUse, resetQuota, setQuota } from "./LibraryQuota.ts"
+export { documentBytesIn, quotaOf, resetQuota, setQuota } from "./LibraryQuota.ts"
 export { type ListedLibrary, makeNearestQuotas } from "./NearestQuota.ts"
 export { type PrunedDocument, type PruneOptions, prune } from "./Pruning.ts"
+export { quotaUse } from "./QuotaUse.ts"
 export { type Problem, type ReplayOptions, type ReplayReport, replay, type Until } from "./Replay.ts"
 export { nothingReplicated, type ReplicateOptions, type ReplicationStatus, replicate } from "./Replicate.ts"
 export {

@@ -6,7 +6,6 @@
  * room of every process ends at a mark that it did not know: the streams open again as the log holds them now. Clients come
  * back, and are asked for what they have.
  */
-import { randomUUID } from "node:crypto"
 import { Cause, Clock, Context, Effect, FiberSet, Latch, Layer, Schema, type Scope } from "effect"
 import * as Domain from "../domain/LogEpoch.ts"
 import { emptyHead, type StreamHead, type StreamKey, streamName } from "../domain/Stream.ts"
@@ -142,12 +141,12 @@ export class LogEpoch extends Context.Service<
           report(Domain.logEpochKey, head, found.head)
         }
         while (found.epoch.logId === undefined) {
-          yield* append({ _tag: "LogNamed", logId: randomUUID() }, found.head)
+          yield* append({ _tag: "LogNamed", logId: crypto.randomUUID() }, found.head)
           found = yield* read
         }
         const isMarked = () => found.epoch.restored !== undefined && !seen.has(found.epoch.restored.mark)
         while (isUnmarked && !isMarked()) {
-          yield* append({ _tag: "LogRestored", mark: randomUUID(), noticed: true }, found.head)
+          yield* append({ _tag: "LogRestored", mark: crypto.randomUUID(), noticed: true }, found.head)
           found = yield* read
         }
         take(found)

@@ -154,7 +154,7 @@ describe("the API of operators", () => {
     })
   )
 
-  it.live("shows a deleted document as evicted, and no more when it was made again", () =>
+  it.live("shows a deleted document as evicted, until it is allowed again", () =>
     Effect.gen(function* () {
       const { client } = yield* start()
       const documentId = DocumentId.make("diary")
@@ -172,6 +172,7 @@ describe("the API of operators", () => {
       yield* client.libraries.delete({ params, payload: { documentId } })
       assert.deepStrictEqual(yield* shown, [1, 1, true, true])
       yield* client.libraries.allowAgain({ params, payload: { documentId } })
+      assert.deepStrictEqual(yield* shown, [0, 0, false, false])
       yield* create
       assert.deepStrictEqual(yield* shown, [0, 0, false, false])
     })

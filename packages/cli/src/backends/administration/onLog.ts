@@ -1,198 +1,62 @@
-/** The deeds of an operator on the database. */
-import {
-  addWebhook,
-  allowAgain,
-  createDocument,
-  deleteForGood,
-  documentBytesIn,
-  documentSnapshot,
-  eachEvent,
-  evict,
-  forceTruant,
-  forgetKeys,
-  isEvicted,
-  isSuspended,
-  libraryInfo,
-  listDocuments,
-  listWebhooks,
-  makeNearestQuotas,
-  type NoSuchWebhook,
-  prune,
-  quotaOf,
-  quotaUse,
-  removeWebhook,
-  replayWebhook,
-  resetQuota,
-  resume,
-  revoke,
-  setQuota,
-  showDocument,
-  showLibrary,
-  showWebhook,
-  statistics,
-  suspend,
-  testWebhook
-} from "@sealog/server/admin"
-import type { BlobStore, EventLog, LibraryId, Signals, StorageUnavailable } from "@sealog/server/ports"
-import { listLibraries } from "@sealog/server/ports"
-import { chunksOf } from "effect/Array"
-import * as Duration from "effect/Duration"
+/** The deeds of an operator on the database. Each kind is loaded when one of it is done: a list needs none of Verdant's rules. */
+import type { EventLog, Signals } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
-import { noSuchDocument, noSuchLibrary, noSuchWebhook } from "../../output/notFound.ts"
-import { requireLibrary } from "../knownLibrary.ts"
-import { orLibraryDamaged } from "../readVerdant.ts"
-import type { Administration, Change } from "./Administration.ts"
+import { backendOf } from "../storage.ts"
+import type { Administration } from "./Administration.ts"
+import { type LogOptions, logDeeds } from "./log/LogDeeds.ts"
 
-/** How long a receiver may take for a test message. */
-const TEST_TIMEOUT = Duration.seconds(15)
-/** Libraries whose quotas are asked for at a time. */
-const PAGE = 500
-
-interface Options<E> {
-  /** The store of uploaded files; undefined: servers delete the files. */
-  readonly files: Layer.Layer<BlobStore, E> | undefined
-  /** The size of the log on disk. */
-  readonly size: Effect.Effect<number, unknown>
+/** Lets deeds run on the log of an existing, migrated database. `files`: where uploaded files are, for deeds that delete them. */
+export const administerLog = async <A, E>(
+  { database, files }: { readonly database: string; readonly files?: string | undefined },
+  use: (administration: Administration) => Effect.Effect<A, E>
+) => {
+  const { existing, size } = await backendOf(database)
+  const store = files === undefined ? undefined : await (await import("../blobStore.ts")).existingBlobStoreOf(files)
+  return Effect.provide(Effect.flatMap(onLog({ files: store, size }), use), existing)
 }
 
-export const onLog = <E>({ files, size }: Options<E>) =>
+const onLog = (options: LogOptions) =>
   Effect.map(Effect.context<EventLog | Signals>(), (services): Administration => {
-    const on = <A, Failure>(deed: Effect.Effect<A, Failure, EventLog | Signals>): Effect.Effect<A, unknown> =>
-      Effect.provide(deed, services)
-    const onKnown = <A, Failure>(
-      libraryId: LibraryId | undefined,
-      deed: Effect.Effect<A, Failure, EventLog | Signals>,
-      { newLibrary = false }: Change = {}
-    ) => on(libraryId === undefined || newLibrary ? deed : Effect.andThen(requireLibrary(libraryId), deed))
-    const withFiles = <A, Failure>(
-      deed: Effect.Effect<A, Failure, EventLog | Signals>,
-      dryRun: boolean
-    ): Effect.Effect<A, Failure | E, EventLog | Signals> =>
-      files === undefined || dryRun ? deed : Effect.provide(deed, files)
-    const deletionOf = (dryRun: boolean) => ({ filesDeleted: files !== undefined && !dryRun })
+    const log = logDeeds(services, options)
+    const reading = kind(async () => (await import("./log/reading.ts")).reading(log))
+    const verdant = kind(async () => (await import("./log/verdant.ts")).verdant(log))
+    const access = kind(async () => (await import("./log/access.ts")).access(log))
+    const payloads = kind(async () => (await import("./log/payloads.ts")).payloads(log))
+    const webhooks = kind(async () => (await import("./log/webhooks.ts")).webhooks(log))
 
     return {
-      libraries: on(
-        Effect.gen(function* () {
-          const withNearestQuotas = yield* makeNearestQuotas()
-          const pages = chunksOf(yield* listLibraries(), PAGE)
-          return (yield* Effect.forEach(pages, withNearestQuotas)).flat()
-        })
-      ),
-      library: (libraryId) =>
-        on(
-          Effect.gen(function* () {
-            const details = yield* showLibrary(libraryId)
-            if (details === undefined) return yield* Effect.fail(noSuchLibrary(libraryId))
-            return { ...details, suspended: yield* isSuspended(libraryId) }
-          })
-        ),
-      verdant: (libraryId) => onKnown(libraryId, orLibraryDamaged(libraryId, libraryInfo(libraryId))),
+      libraries: reading(({ libraries }) => libraries),
+      library: (libraryId) => reading((deeds) => deeds.library(libraryId)),
+      documents: (libraryId) => reading((deeds) => deeds.documents(libraryId)),
+      document: (libraryId, documentId) => reading((deeds) => deeds.document(libraryId, documentId)),
+      eachEvent: (scope, options, visit) => reading((deeds) => deeds.eachEvent(scope, options, visit)),
+      statistics: (libraryId) => reading((deeds) => deeds.statistics(libraryId)),
+      verdant: (libraryId) => verdant((deeds) => deeds.verdant(libraryId)),
       verdantDocument: (libraryId, collection, id) =>
-        onKnown(libraryId, orLibraryDamaged(libraryId, documentSnapshot(libraryId, collection, id))),
-      truant: (libraryId, replicaId) => onKnown(libraryId, forceTruant(libraryId, replicaId)),
-      documents: (libraryId) =>
-        on(
-          Effect.gen(function* () {
-            const streams = yield* listDocuments(libraryId)
-            if (streams === undefined) return yield* Effect.fail(noSuchLibrary(libraryId))
-            const documentBytes = yield* documentBytesIn(libraryId)
-            return streams.map((stream) => ({
-              ...stream,
-              documentId: stream.key.streamId,
-              evicted: isEvicted(stream),
-              documentBytes: documentBytes(stream)
-            }))
-          })
-        ),
-      document: (libraryId, documentId) =>
-        onKnown(
-          libraryId,
-          Effect.gen(function* () {
-            const found = yield* showDocument(libraryId, documentId)
-            if (found === undefined) return undefined
-            const { activeSnapshotId = null, evictedSnapshotId = null } = found
-            const documentBytes = (yield* documentBytesIn(libraryId))(found)
-            return {
-              ...found,
-              documentId,
-              evicted: isEvicted(found),
-              activeSnapshotId,
-              evictedSnapshotId,
-              documentBytes
-            }
-          })
-        ),
+        verdant((deeds) => deeds.verdantDocument(libraryId, collection, id)),
+      truant: (libraryId, replicaId) => verdant((deeds) => deeds.truant(libraryId, replicaId)),
+      quota: (libraryId) => verdant((deeds) => deeds.quota(libraryId)),
+      suspend: (libraryId, change) => access((deeds) => deeds.suspend(libraryId, change)),
+      resume: (libraryId, change) => access((deeds) => deeds.resume(libraryId, change)),
+      revoke: (revocation, change) => access((deeds) => deeds.revoke(revocation, change)),
+      forgetKeys: (libraryId, userId, change) => access((deeds) => deeds.forgetKeys(libraryId, userId, change)),
+      setQuota: (libraryId, quota, change) => access((deeds) => deeds.setQuota(libraryId, quota, change)),
       createDocument: (libraryId, documentId, change) =>
-        onKnown(libraryId, createDocument(libraryId, documentId), change),
-      eachEvent: (scope, options, visit) =>
-        on(
-          Effect.catchTag(eachEvent(scope, options, visit), "NoSuchStream", () =>
-            Effect.andThen(
-              requireLibrary(scope.libraryId),
-              Effect.fail(noSuchDocument(scope.libraryId, scope.streamId ?? ""))
-            )
-          )
-        ),
-      evict: (target, { dryRun }) =>
-        onKnown(
-          target.libraryId,
-          Effect.map(withFiles(evict({ ...target, dryRun }), dryRun), (documents) => ({
-            documents,
-            ...deletionOf(dryRun)
-          }))
-        ),
-      delete: (target, { by = {}, dryRun, newLibrary = false }) =>
-        onKnown(
-          target.libraryId,
-          Effect.map(withFiles(deleteForGood(target, { dryRun, by }), dryRun), (documents) => ({
-            documents,
-            ...deletionOf(dryRun)
-          })),
-          { newLibrary }
-        ),
-      allowAgain: (target, { by, ...change }) =>
-        onKnown(target.libraryId, Effect.asVoid(allowAgain(target, by)), change),
-      prune: (options) => onKnown(options.libraryId, prune(options)),
-      suspend: (libraryId, { by, ...change }) => onKnown(libraryId, suspend(libraryId, by), change),
-      resume: (libraryId, { by, ...change }) => onKnown(libraryId, resume(libraryId, by), change),
-      revoke: (revocation, { by, ...change }) => onKnown(revocation.libraryId, revoke(revocation, by), change),
-      forgetKeys: (libraryId, userId, { by }) => onKnown(libraryId, forgetKeys(libraryId, userId, by)),
-      quota: (libraryId) =>
-        onKnown(
-          libraryId,
-          Effect.all({
-            quota: quotaOf(libraryId),
-            atMost: Effect.succeed(null),
-            use: orLibraryDamaged(libraryId, quotaUse(libraryId))
-          })
-        ),
-      setQuota: (libraryId, quota, { by, ...change }) =>
-        onKnown(libraryId, quota === "default" ? resetQuota(libraryId, by) : setQuota(libraryId, quota, by), change),
-      webhooks: on(listWebhooks()),
-      webhook: (id) => on(orNoSuchWebhook(showWebhook(id))),
-      addWebhook: (webhook, { by, newLibrary = false }) =>
-        on(
-          Effect.andThen(
-            Effect.forEach(newLibrary ? [] : (webhook.libraries ?? []), requireLibrary),
-            addWebhook(webhook, by)
-          )
-        ),
-      removeWebhook: (id, { by }) => on(orNoSuchWebhook(removeWebhook(id, by))),
-      replayWebhook: (id, replay, { by }) => onKnown(replay.libraryId, orNoSuchWebhook(replayWebhook(id, replay, by))),
-      testWebhook: (id) =>
-        on(
-          Effect.map(orNoSuchWebhook(testWebhook(id, TEST_TIMEOUT)), (outcome) =>
-            outcome._tag === "Delivered" ? { status: outcome.status } : { problem: outcome.problem }
-          )
-        ),
-      statistics: (libraryId) =>
-        Effect.all([onKnown(libraryId, statistics(libraryId === undefined ? {} : { libraryId })), size]).pipe(
-          Effect.map(([found, diskBytes]) => ({ ...found, diskBytes }))
-        )
+        payloads((deeds) => deeds.createDocument(libraryId, documentId, change)),
+      evict: (target, options) => payloads((deeds) => deeds.evict(target, options)),
+      delete: (target, options) => payloads((deeds) => deeds.delete(target, options)),
+      allowAgain: (target, change) => payloads((deeds) => deeds.allowAgain(target, change)),
+      prune: (options) => payloads((deeds) => deeds.prune(options)),
+      webhooks: webhooks(({ webhooks }) => webhooks),
+      webhook: (id) => webhooks((deeds) => deeds.webhook(id)),
+      addWebhook: (webhook, change) => webhooks((deeds) => deeds.addWebhook(webhook, change)),
+      removeWebhook: (id, change) => webhooks((deeds) => deeds.removeWebhook(id, change)),
+      replayWebhook: (id, replay, change) => webhooks((deeds) => deeds.replayWebhook(id, replay, change)),
+      testWebhook: (id) => webhooks((deeds) => deeds.testWebhook(id))
     }
   })
 
-const orNoSuchWebhook = <A, R>(deed: Effect.Effect<A, StorageUnavailable | NoSuchWebhook, R>) =>
-  Effect.mapError(deed, (error) => (error._tag === "NoSuchWebhook" ? noSuchWebhook(error.id) : error))
+const kind =
+  <Deeds>(load: () => Promise<Deeds>) =>
+  <A>(deed: (deeds: Deeds) => Effect.Effect<A, unknown>): Effect.Effect<A, unknown> =>
+    Effect.flatMap(Effect.promise(load), deed)

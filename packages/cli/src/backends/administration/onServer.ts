@@ -4,7 +4,7 @@ import { LibraryDamaged, NotInLog } from "@sealog/server/admin/api"
 import type { DocumentId, LibraryId } from "@sealog/server/ports"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { ServerAddress } from "../../input/server.ts"
+import { type ServerAddress, serverOf } from "../../input/server.ts"
 import type { CliFailure } from "../../output/CliFailure.ts"
 import { missingLibrary, noSuchDocument, noSuchLibrary, noSuchWebhook } from "../../output/notFound.ts"
 import { type ApiError, adminClient, explained, explanationOf } from "../adminApi.ts"
@@ -14,7 +14,13 @@ import type { Administration, Change } from "./Administration.ts"
 /** The largest page of the API. */
 const PAGE = 1000
 
-export const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
+/** Lets deeds run through the API of a server. */
+export const administerServer = async <A, E>(
+  server: string,
+  use: (administration: Administration) => Effect.Effect<A, E>
+) => Effect.flatMap(onServer(await serverOf({ server })), use)
+
+const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
   Effect.map(adminClient(address), ({ documents, libraries, server, webhooks }): Administration => {
     /** Asks about a library. undefined: it has no such document. */
     const find = <A, E extends ApiError>(libraryId: string, call: Effect.Effect<A, E>) =>

@@ -1,6 +1,12 @@
 import * as Flags from "@oclif/core/flags"
 import type { BackupReport } from "@sealog/server/admin"
+import { backup } from "@sealog/server/admin"
+import { BlobStore } from "@sealog/server/ports"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { backupPlaceOf } from "../../backends/backupPlace.ts"
+import { existingBlobStoreOf } from "../../backends/blobStore.ts"
+import { printMissing } from "../../output/backups.ts"
 import { bytes, count, makeProgress } from "../../output/format.ts"
 
 export default class Backup extends BaseCommand<BackupReport> {
@@ -29,12 +35,6 @@ Payloads of documents and libraries that were deleted for good are taken out of 
 
   async run(): Promise<BackupReport> {
     const { flags } = await this.parse(Backup)
-    const { backup } = await import("@sealog/server/admin")
-    const { BlobStore } = await import("@sealog/server/ports")
-    const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
-    const { existingBlobStoreOf } = await import("../../backends/blobStore.ts")
-    const { printMissing } = await import("../../output/backups.ts")
-    const Effect = await import("effect/Effect")
     const place = await backupPlaceOf(flags.to, { mustExist: false })
     const store = flags.files === undefined ? undefined : await existingBlobStoreOf(flags.files)
     const progress = makeProgress("backup")

@@ -1,6 +1,9 @@
 import * as Flags from "@oclif/core/flags"
 import type { ListedBackup } from "@sealog/server/admin"
+import { listBackups } from "@sealog/server/admin"
+import { flatMap, scoped } from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { backupPlaceOf } from "../../backends/backupPlace.ts"
 import { bytes, table, time } from "../../output/format.ts"
 
 interface BackupListResult {
@@ -20,9 +23,6 @@ export default class BackupList extends BaseCommand<BackupListResult> {
 
   async run(): Promise<BackupListResult> {
     const { flags } = await this.parse(BackupList)
-    const { listBackups } = await import("@sealog/server/admin")
-    const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
-    const { flatMap, scoped } = await import("effect/Effect")
     const place = await backupPlaceOf(flags.from, { mustExist: true })
     const backups = await this.execute(scoped(flatMap(place, listBackups)))
     const header = ["BACKUP", "STARTED (UTC)", "STREAMS", "EVENTS", "NEW EVENTS", "FILES", "SIZE"]

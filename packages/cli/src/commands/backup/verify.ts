@@ -1,6 +1,10 @@
 import * as Flags from "@oclif/core/flags"
 import type { VerifyReport } from "@sealog/server/admin"
+import { Signatures, verifyBackup } from "@sealog/server/admin"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { backupPlaceOf } from "../../backends/backupPlace.ts"
+import { printVerified } from "../../output/backups.ts"
 import { makeProgress } from "../../output/format.ts"
 
 export default class BackupVerify extends BaseCommand<VerifyReport> {
@@ -22,10 +26,6 @@ export default class BackupVerify extends BaseCommand<VerifyReport> {
 
   async run(): Promise<VerifyReport> {
     const { flags } = await this.parse(BackupVerify)
-    const { verifyBackup, Signatures } = await import("@sealog/server/admin")
-    const { backupPlaceOf } = await import("../../backends/backupPlace.ts")
-    const { printVerified } = await import("../../output/backups.ts")
-    const Effect = await import("effect/Effect")
     const place = await backupPlaceOf(flags.from, { mustExist: true })
     const progress = makeProgress("verify")
     const verifying = Effect.flatMap(place, (opened) =>

@@ -1,7 +1,9 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { SignedCheckpoint } from "@sealog/server/admin"
+import { makeCheckpoint } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { signerOf } from "../../input/checkpointKeys.ts"
 
 export default class Checkpoint extends BaseCommand<SignedCheckpoint> {
   static override summary = "Sign a checkpoint of the whole log, and print it."
@@ -21,8 +23,6 @@ The command first compares the log with the folder's newest checkpoint. If a str
 
   async run(): Promise<SignedCheckpoint> {
     const { args, flags } = await this.parse(Checkpoint)
-    const { makeCheckpoint } = await import("@sealog/server/admin")
-    const { signerOf } = await import("../../input/checkpointKeys.ts")
     const made = await this.executeOn(flags.database, makeCheckpoint(args.folder, signerOf(flags["key-file"])))
     this.print(made.note.trimEnd())
     return made

@@ -1,6 +1,8 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
+import { makeKeys } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { nameInvalid } from "../../input/ids.ts"
 import { writeKeyFile } from "../../output/writeKeyFile.ts"
 
 interface CheckpointKeyResult {
@@ -24,10 +26,8 @@ export default class CheckpointKey extends BaseCommand<CheckpointKeyResult> {
 
   async run(): Promise<CheckpointKeyResult> {
     const { args, flags } = await this.parse(CheckpointKey)
-    const { makeKeys } = await import("@sealog/server/admin")
     const keys = makeKeys(flags.name)
     if (keys === undefined) {
-      const { nameInvalid } = await import("../../input/ids.ts")
       throw nameInvalid("log", "1 to 200 characters without a space or +")
     }
     writeKeyFile(args.file, keys.signer, "checkpoints of a replaced key cannot be continued")

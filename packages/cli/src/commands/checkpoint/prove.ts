@@ -1,7 +1,11 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { CheckpointProof } from "@sealog/server/admin"
+import { proveCheckpoint, VERDANT } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { verifierOf } from "../../input/checkpointKeys.ts"
+import { documentIdOf, libraryIdOf } from "../../input/ids.ts"
+import { CliFailure } from "../../output/CliFailure.ts"
 
 export default class CheckpointProve extends BaseCommand<CheckpointProof> {
   static override summary = "Print a proof that needs no database, as JSON."
@@ -28,10 +32,6 @@ export default class CheckpointProve extends BaseCommand<CheckpointProof> {
 
   async run(): Promise<CheckpointProof> {
     const { args, flags } = await this.parse(CheckpointProve)
-    const { proveCheckpoint, VERDANT } = await import("@sealog/server/admin")
-    const { verifierOf } = await import("../../input/checkpointKeys.ts")
-    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
-    const { CliFailure } = await import("../../output/CliFailure.ts")
     if (flags.from === undefined && flags.library === undefined) {
       throw new CliFailure({
         code: "USAGE",

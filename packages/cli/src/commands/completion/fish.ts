@@ -1,4 +1,5 @@
 import { BaseCommand } from "../../BaseCommand.ts"
+import { fishCompletion } from "../../output/fishCompletion.ts"
 
 interface CompletionFishResult {
   readonly script: string
@@ -15,7 +16,6 @@ export default class CompletionFish extends BaseCommand<CompletionFishResult> {
 
   async run(): Promise<CompletionFishResult> {
     await this.parse(CompletionFish)
-    const { fishCompletion } = await import("../../output/fishCompletion.ts")
     const { Config } = await import("@oclif/core/config")
     const { bin, commands, topics } = await Config.load(this.config.root)
     const script = fishCompletion(

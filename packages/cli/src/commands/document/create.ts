@@ -1,5 +1,6 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { documentIdOf, libraryIdOf } from "../../input/ids.ts"
 import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { targetFlags } from "../../input/server.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
@@ -29,7 +30,6 @@ export default class DocumentCreate extends BaseCommand<DocumentCreateResult> {
 
   async run(): Promise<DocumentCreateResult> {
     const { args, flags } = await this.parse(DocumentCreate)
-    const { documentIdOf, libraryIdOf } = await import("../../input/ids.ts")
     const [libraryId, documentId] = [libraryIdOf(args.libraryId), documentIdOf(args.documentId)]
     const outcome = await this.administer(flags, ({ createDocument }) =>
       createDocument(libraryId, documentId, { newLibrary: flags["new-library"] })

@@ -1,6 +1,7 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { targetFlags } from "../../input/server.ts"
 import { ago, bytes, table, useOf } from "../../output/format.ts"
 
@@ -47,7 +48,6 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
 
   async run(): Promise<DocumentListResult> {
     const { args, flags } = await this.parse(DocumentList)
-    const { libraryIdOf } = await import("../../input/ids.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const found = await this.administer(flags, ({ documents }) => documents(libraryId))
     const all = found.map(

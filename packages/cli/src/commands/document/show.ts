@@ -2,8 +2,11 @@ import * as Args from "@oclif/core/args"
 import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { Document } from "../../backends/administration/Administration.ts"
+import { documentIdOf, libraryIdOf, possibleDocumentId } from "../../input/ids.ts"
 import { targetFlags } from "../../input/server.ts"
 import type { VerdantName } from "../../input/verdantIds.ts"
+import { verdantNameOf } from "../../input/verdantIds.ts"
+import { bytes, jsonText, time, useOf } from "../../output/format.ts"
 import { noSuchDocument } from "../../output/notFound.ts"
 import { shellWord } from "../../output/shellWord.ts"
 
@@ -59,8 +62,6 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
 
   async run(): Promise<DocumentShowResult | VerdantDocument> {
     const { args, flags } = await this.parse(DocumentShow)
-    const { documentIdOf, libraryIdOf, possibleDocumentId } = await import("../../input/ids.ts")
-    const { verdantNameOf } = await import("../../input/verdantIds.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const documentId = possibleDocumentId(args.documentId)
     const shown =
@@ -74,7 +75,6 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
   }
 
   private async showVerdant(flags: Flags, libraryId: LibraryId, { collection, id }: VerdantName) {
-    const { jsonText } = await import("../../output/format.ts")
     const snapshot = await this.administer(flags, ({ verdantDocument }) => verdantDocument(libraryId, collection, id))
     if (snapshot === undefined) {
       throw noSuchDocument(libraryId, `${collection}/${id}`, `sync-admin library show ${shellWord(libraryId)}`)
@@ -84,13 +84,14 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
   }
 
   private async printSecsync(libraryId: LibraryId, { documentId, ...shown }: Document) {
-    const { bytes, time, useOf } = await import("../../output/format.ts")
     const state =
       shown.activeSnapshotId !== null
         ? `snapshot ${shown.activeSnapshotId}`
         : shown.evictedSnapshotId !== null
           ? `evicted at snapshot ${shown.evictedSnapshotId}`
-          : "no snapshot"
+          : shown.evicted === true
+            ? "deleted"
+            : "no snapshot"
     this.print(
       [
         `${libraryId}/${documentId}`,

@@ -1,7 +1,11 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { ImportedDocument } from "@sealog/server/admin"
+import { importSecsync, Signatures } from "@sealog/server/admin"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { secsyncUrlOf, withSecsyncTables } from "../../backends/secsyncDatabase.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { count } from "../../output/format.ts"
 
@@ -37,10 +41,6 @@ Exit code 1 if a document was already there or was refused, or if older snapshot
 
   async run(): Promise<ImportSecsyncResult> {
     const { args, flags } = await this.parse(ImportSecsync)
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { importSecsync, Signatures } = await import("@sealog/server/admin")
-    const { secsyncUrlOf, withSecsyncTables } = await import("../../backends/secsyncDatabase.ts")
-    const Effect = await import("effect/Effect")
     const libraryId = libraryIdOf(flags.library)
     const url = secsyncUrlOf(args.url)
     const dryRun = flags["dry-run"]

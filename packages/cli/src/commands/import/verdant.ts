@@ -1,9 +1,15 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { ImportedLibrary } from "@sealog/server/admin"
+import { importVerdant } from "@sealog/server/admin"
+import { provide } from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { blobStoreOf } from "../../backends/blobStore.ts"
+import { databasesIn, fileNamesIn } from "../../backends/verdantDatabases.ts"
+import { durationOf } from "../../input/durations.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import type * as Format from "../../output/format.ts"
+import { bytes, count, makeProgress, printable } from "../../output/format.ts"
 
 interface ImportVerdantResult {
   readonly dryRun: boolean
@@ -44,18 +50,12 @@ Exit code 1 if a library was already there or could not be read, or if any item 
 
   async run(): Promise<ImportVerdantResult> {
     const { args, flags } = await this.parse(ImportVerdant)
-    const { durationOf } = await import("../../input/durations.ts")
     const truancy = durationOf(flags.truancy)
-    const { fileNamesIn, databasesIn } = await import("../../backends/verdantDatabases.ts")
-    const { importVerdant } = await import("@sealog/server/admin")
-    const { bytes, count, makeProgress, printable } = await import("../../output/format.ts")
     const from = flags["files-from"]
     if (from !== undefined) fileNamesIn(from, "rootDirectory")
     const all = databasesIn(args.directory, from)
     const shards = flags.library === undefined ? all : all.filter(({ libraryId }) => libraryId === flags.library)
     if (shards.length === 0) throw noDatabases(args.directory, flags.library)
-    const { provide } = await import("effect/Effect")
-    const { blobStoreOf } = await import("../../backends/blobStore.ts")
     const progress = makeProgress("import verdant (libraries)")
     const dryRun = flags["dry-run"]
     const importing = importVerdant(shards, { truancy, dryRun, onProgress: progress.update })

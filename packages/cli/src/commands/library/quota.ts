@@ -1,11 +1,16 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { Quota, QuotaChange } from "@sealog/server/admin"
+import { defaultQuota, QUOTA_PARTS } from "@sealog/server/admin"
+import { gen } from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
 import type { QuotaUse } from "../../backends/administration/Administration.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
+import { isSize } from "../../input/quotas.ts"
 import { targetFlags } from "../../input/server.ts"
+import { sizeOf } from "../../input/sizes.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { bytes, number, table } from "../../output/format.ts"
 
@@ -68,11 +73,6 @@ A Verdant client is not told which of its changes were refused, and does not sen
 
   async run(): Promise<LibraryQuotaResult> {
     const { args, flags } = await this.parse(LibraryQuota)
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { isSize } = await import("../../input/quotas.ts")
-    const { sizeOf } = await import("../../input/sizes.ts")
-    const { QUOTA_PARTS, defaultQuota } = await import("@sealog/server/admin")
-    const { gen } = await import("effect/Effect")
     const libraryId = libraryIdOf(args.libraryId)
     const size = (text: string | undefined) => (text === undefined ? undefined : sizeOf(text))
     const change = given({
@@ -88,7 +88,7 @@ A Verdant client is not told which of its changes were refused, and does not sen
       events: flags.events,
       payloadBytes: size(flags["payload-bytes"])
     })
-    const written = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const written = { by: attributionOf(flags), newLibrary: flags["new-library"] }
     const isSet = Object.keys(change).length > 0
     if (isSet && flags.default) {
       throw new CliFailure({

@@ -1,5 +1,8 @@
 import * as Args from "@oclif/core/args"
+import { all } from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { millisOf } from "../../backends/readVerdant.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { targetFlags } from "../../input/server.ts"
 import { bytes, count, number, time } from "../../output/format.ts"
 
@@ -44,10 +47,7 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
 
   async run(): Promise<LibraryShowResult> {
     const { args, flags } = await this.parse(LibraryShow)
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { millisOf } = await import("../../backends/readVerdant.ts")
     const libraryId = libraryIdOf(args.libraryId)
-    const { all } = await import("effect/Effect")
     const [shown, info] = await this.administer(flags, ({ library, verdant }) =>
       all([library(libraryId), verdant(libraryId)])
     )

@@ -1,5 +1,7 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { millisOf, replicaTypeOf } from "../../backends/readVerdant.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { targetFlags } from "../../input/server.ts"
 import { ago, table, time } from "../../output/format.ts"
 
@@ -34,8 +36,6 @@ truant: the server does not wait for this replica, because it was away for 7 day
 
   async run(): Promise<ReplicaListResult> {
     const { args, flags } = await this.parse(ReplicaList)
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { millisOf, replicaTypeOf } = await import("../../backends/readVerdant.ts")
     const libraryId = libraryIdOf(args.libraryId)
     const info = await this.administer(flags, ({ verdant }) => verdant(libraryId))
     const replicas = (info?.replicas ?? [])

@@ -1,6 +1,8 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { targetFlags } from "../../input/server.ts"
+import { replicaIdOf } from "../../input/verdantIds.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { shellWord } from "../../output/shellWord.ts"
 
@@ -25,8 +27,6 @@ If the replica returns after all and lacks operations that were compacted, the s
 
   async run(): Promise<ReplicaTruantResult> {
     const { args, flags } = await this.parse(ReplicaTruant)
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { replicaIdOf } = await import("../../input/verdantIds.ts")
     const [libraryId, replicaId] = [libraryIdOf(args.libraryId), replicaIdOf(args.replicaId)]
     const info = await this.administer(flags, ({ verdant }) => verdant(libraryId))
     if (!info?.replicas.some(({ id }) => id === replicaId)) {

@@ -1,8 +1,10 @@
 import * as Args from "@oclif/core/args"
-import type { JwtAccess } from "@sealog/server/adapters"
+import { JwtAccess } from "@sealog/server/adapters"
 import type { TokenRefused } from "@sealog/server/ports"
+import * as Effect from "effect/Effect"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { tokenFlags } from "../../input/tokenSettings.ts"
+import { findAnySecrets, throwNoSecret } from "../../input/secrets.ts"
+import { tokenFlags, tokenSettings } from "../../input/tokenSettings.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 import { keyLabel } from "../../output/keyLabel.ts"
 
@@ -27,14 +29,10 @@ export default class TokenInspect extends BaseCommand<InspectResult> {
 
   async run(): Promise<InspectResult> {
     const { args, flags } = await this.parse(TokenInspect)
-    const { findAnySecrets, throwNoSecret } = await import("../../input/secrets.ts")
-    const { tokenSettings } = await import("../../input/tokenSettings.ts")
     const settings = tokenSettings(flags, findAnySecrets() ?? [])
     if (settings.secrets?.length === 0 && settings.jwks === undefined) throwNoSecret()
     const token = (args.token ?? (await readStdin())).trim()
     const claims = decodeClaims(token)
-    const { JwtAccess } = await import("@sealog/server/adapters")
-    const Effect = await import("effect/Effect")
     const inspect = Effect.gen(function* () {
       const { check, identify } = yield* JwtAccess.makeVerifier(settings)
       const identified = yield* Effect.result(identify(token))

@@ -1,6 +1,14 @@
 import * as Flags from "@oclif/core/flags"
+import { JwtAccess } from "@sealog/server/adapters"
+import { Access } from "@sealog/server/ports"
+import { millis as duration } from "effect/Duration"
+import { flatMap, provide, scoped } from "effect/Effect"
+import { make as redacted } from "effect/Redacted"
 import { BaseCommand } from "../../BaseCommand.ts"
-import { tokenFlags } from "../../input/tokenSettings.ts"
+import { durationOf } from "../../input/durations.ts"
+import { documentIdOf, libraryIdOf, publicKeyOf, userIdOf } from "../../input/ids.ts"
+import { findAnySecrets, readSecretFile, throwNoSigner } from "../../input/secrets.ts"
+import { tokenFlags, tokenSettings } from "../../input/tokenSettings.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 const TYPES = ["realtime", "push", "passive-realtime", "passive-push", "read-only-pull", "read-only"] as const
@@ -60,18 +68,9 @@ The token names the first --token-issuer and --token-audience, and lasts no long
 
   async run(): Promise<MintResult> {
     const { flags } = await this.parse(TokenMint)
-    const { findAnySecrets, readSecretFile, throwNoSecret } = await import("../../input/secrets.ts")
     const keyFile = flags["sign-with"]
-    const secrets = keyFile === undefined ? (findAnySecrets() ?? throwNoSecret()) : []
-    const { tokenSettings } = await import("../../input/tokenSettings.ts")
+    const secrets = keyFile === undefined ? (findAnySecrets() ?? throwNoSigner()) : []
     const settings = tokenSettings(flags, secrets)
-    const { documentIdOf, libraryIdOf, publicKeyOf, userIdOf } = await import("../../input/ids.ts")
-    const { Access } = await import("@sealog/server/ports")
-    const { JwtAccess } = await import("@sealog/server/adapters")
-    const { durationOf } = await import("../../input/durations.ts")
-    const { millis: duration } = await import("effect/Duration")
-    const { flatMap, provide, scoped } = await import("effect/Effect")
-    const { make: redacted } = await import("effect/Redacted")
     const millis = durationOf(flags.expires)
     if (settings.maxLifetime !== undefined && millis > Number(settings.maxLifetime)) {
       throw new CliFailure({

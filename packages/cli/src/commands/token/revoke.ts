@@ -2,6 +2,7 @@ import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { Revocation } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { targetFlags } from "../../input/server.ts"
@@ -41,10 +42,9 @@ export default class TokenRevoke extends BaseCommand<RevokeResult> {
 
   async run(): Promise<RevokeResult> {
     const { args, flags } = await this.parse(TokenRevoke)
-    const { libraryIdOf } = await import("../../input/ids.ts")
     const scope = flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
     const revocation = revocationOf(args.tokenId, flags.user, scope)
-    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const change = { by: attributionOf(flags), newLibrary: flags["new-library"] }
     const changed = await this.administer(flags, ({ revoke }) => revoke(revocation, change))
     const where = scope.libraryId === undefined ? "" : ` in ${scope.libraryId}`
     const revoked = args.tokenId

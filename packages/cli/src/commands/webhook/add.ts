@@ -1,9 +1,11 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { newLibraryFlag } from "../../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { targetFlags } from "../../input/server.ts"
+import { changeTypesOf, webhookUrlOf } from "../../input/webhooks.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface WebhookAddResult {
@@ -44,8 +46,6 @@ The servers open connections to the URL from where they run, also to private add
 
   async run(): Promise<WebhookAddResult> {
     const { args, flags } = await this.parse(WebhookAdd)
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { changeTypesOf, webhookUrlOf } = await import("../../input/webhooks.ts")
     const libraries = flags.library?.map(libraryIdOf)
     if (libraries !== undefined && libraries.length > MAX_LIBRARIES) {
       throw new CliFailure({
@@ -61,7 +61,7 @@ The servers open connections to the URL from where they run, also to private add
       ...(flags.type === undefined ? {} : { types: changeTypesOf(flags.type) }),
       from: flags["from-start"] ? "start" : "now"
     } as const
-    const change = { by: await attributionOf(flags), newLibrary: flags["new-library"] }
+    const change = { by: attributionOf(flags), newLibrary: flags["new-library"] }
     const { id, secret } = await this.administer(flags, ({ addWebhook }) => addWebhook(webhook, change))
     this.print(`Added webhook ${id}. Its secret, which is not shown again:\n${secret}`)
     return { id, secret }

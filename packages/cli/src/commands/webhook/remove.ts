@@ -2,6 +2,7 @@ import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { targetFlags } from "../../input/server.ts"
+import { webhookIdOf } from "../../input/webhooks.ts"
 
 interface WebhookRemoveResult {
   readonly id: string
@@ -19,9 +20,8 @@ export default class WebhookRemove extends BaseCommand<WebhookRemoveResult> {
 
   async run(): Promise<WebhookRemoveResult> {
     const { args, flags } = await this.parse(WebhookRemove)
-    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
-    const by = await attributionOf(flags)
+    const by = attributionOf(flags)
     await this.administer(flags, ({ removeWebhook }) => removeWebhook(id, { by }))
     this.print(`Removed webhook ${id}.`)
     return { id }

@@ -2,8 +2,10 @@ import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import type { LibraryId } from "@sealog/server/ports"
 import { BaseCommand } from "../../BaseCommand.ts"
+import { libraryIdOf } from "../../input/ids.ts"
 import { attributionOf, operatorFlags } from "../../input/operator.ts"
 import { targetFlags } from "../../input/server.ts"
+import { webhookIdOf } from "../../input/webhooks.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface WebhookReplayResult {
@@ -43,12 +45,10 @@ export default class WebhookReplay extends BaseCommand<WebhookReplayResult> {
         tryThis: "--library NAME --skip, after `sync-admin webhook show`"
       })
     }
-    const { libraryIdOf } = await import("../../input/ids.ts")
-    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
     const scope: { readonly libraryId?: LibraryId } =
       flags.library === undefined ? {} : { libraryId: libraryIdOf(flags.library) }
-    const by = await attributionOf(flags)
+    const by = attributionOf(flags)
     const libraries = await this.administer(flags, ({ replayWebhook }) =>
       replayWebhook(id, { ...scope, skip: flags.skip }, { by })
     )

@@ -2,6 +2,7 @@ import * as Args from "@oclif/core/args"
 import type { WebhookDetails } from "@sealog/server/admin"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { webhookIdOf } from "../../input/webhooks.ts"
 import { ago, count, table } from "../../output/format.ts"
 
 export default class WebhookShow extends BaseCommand<WebhookDetails> {
@@ -16,7 +17,6 @@ export default class WebhookShow extends BaseCommand<WebhookDetails> {
 
   async run(): Promise<WebhookDetails> {
     const { args, flags } = await this.parse(WebhookShow)
-    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
     const shown = await this.administer(flags, ({ webhook }) => webhook(id))
     this.print(`${shown.id} ${shown.url}

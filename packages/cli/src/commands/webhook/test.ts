@@ -1,6 +1,7 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../BaseCommand.ts"
 import { targetFlags } from "../../input/server.ts"
+import { webhookIdOf } from "../../input/webhooks.ts"
 import { CliFailure } from "../../output/CliFailure.ts"
 
 interface WebhookTestResult {
@@ -21,7 +22,6 @@ export default class WebhookTest extends BaseCommand<WebhookTestResult> {
 
   async run(): Promise<WebhookTestResult> {
     const { args, flags } = await this.parse(WebhookTest)
-    const { webhookIdOf } = await import("../../input/webhooks.ts")
     const id = webhookIdOf(args.webhookId)
     const outcome = await this.administer(flags, ({ testWebhook }) => testWebhook(id))
     if ("problem" in outcome) {

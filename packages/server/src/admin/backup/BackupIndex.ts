@@ -83,6 +83,8 @@ export const summaryOf = (stream: IndexedStream): StreamSummary => ({
   ...headOf(stream),
   key: stream.key,
   checkpoint: stream.runs.reduce((newest, { checkpoint }) => Math.max(newest, checkpoint), 0),
+  // An eviction and a deletion purge all before themselves.
+  ended: purgedBefore(stream) === headOf(stream).version,
   payloads: 0,
   payloadBytes: 0,
   tailBytes: 0,

@@ -1,5 +1,6 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../../BaseCommand.ts"
+import { libraryIdOf, userIdOf } from "../../../input/ids.ts"
 import { attributionOf, operatorFlags } from "../../../input/operator.ts"
 import { targetFlags } from "../../../input/server.ts"
 
@@ -23,9 +24,8 @@ export default class TokenKeysForget extends BaseCommand<KeysForgetResult> {
 
   async run(): Promise<KeysForgetResult> {
     const { args, flags } = await this.parse(TokenKeysForget)
-    const { libraryIdOf, userIdOf } = await import("../../../input/ids.ts")
     const [libraryId, userId] = [libraryIdOf(args.libraryId), userIdOf(args.userId)]
-    const by = await attributionOf(flags)
+    const by = attributionOf(flags)
     const changed = await this.administer(flags, ({ forgetKeys }) => forgetKeys(libraryId, userId, { by }))
     this.print(changed ? `Forgot the keys of ${userId} in ${libraryId}.` : `${userId} is bound to no keys there.`)
     return { libraryId, userId, changed }

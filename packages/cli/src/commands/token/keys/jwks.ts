@@ -1,5 +1,6 @@
 import * as Args from "@oclif/core/args"
 import { BaseCommand } from "../../../BaseCommand.ts"
+import { keysOfFiles } from "../../../input/keyFiles.ts"
 import { jsonText } from "../../../output/format.ts"
 
 interface KeysJwksResult {
@@ -20,7 +21,6 @@ export default class TokenKeysJwks extends BaseCommand<KeysJwksResult> {
 
   async run(): Promise<KeysJwksResult> {
     const { args } = await this.parse(TokenKeysJwks)
-    const { keysOfFiles } = await import("../../../input/keyFiles.ts")
     const keys = (await this.execute(keysOfFiles(args.files))).map(({ publicJwk }) => publicJwk)
     this.print(jsonText({ keys }))
     return { keys }

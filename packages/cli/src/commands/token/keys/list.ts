@@ -1,6 +1,10 @@
 import * as Args from "@oclif/core/args"
+import { JwtAccess } from "@sealog/server/adapters"
+import { flatMap, scoped } from "effect/Effect"
 import { BaseCommand } from "../../../BaseCommand.ts"
-import { tokenFlags } from "../../../input/tokenSettings.ts"
+import { keysOfFiles } from "../../../input/keyFiles.ts"
+import { findTokenSecrets, throwNoSecret } from "../../../input/secrets.ts"
+import { tokenFlags, tokenSettings } from "../../../input/tokenSettings.ts"
 import { table } from "../../../output/format.ts"
 
 interface ListedKey {
@@ -36,7 +40,6 @@ export default class TokenKeysList extends BaseCommand<KeysListResult> {
   }
 
   private async ofFiles(files: ReadonlyArray<string>): Promise<ReadonlyArray<ListedKey>> {
-    const { keysOfFiles } = await import("../../../input/keyFiles.ts")
     const keys = await this.execute(keysOfFiles(files))
     return keys.map(({ file, isPrivate, publicJwk }) => ({
       kid: String(publicJwk["kid"]),
@@ -47,12 +50,8 @@ export default class TokenKeysList extends BaseCommand<KeysListResult> {
   }
 
   private async ofSettings(flags: { readonly "token-jwks": string | undefined }): Promise<ReadonlyArray<ListedKey>> {
-    const { findTokenSecrets, throwNoSecret } = await import("../../../input/secrets.ts")
-    const { tokenSettings } = await import("../../../input/tokenSettings.ts")
     const settings = tokenSettings(flags, findTokenSecrets() ?? [])
     if (settings.secrets?.length === 0 && settings.jwks === undefined) throwNoSecret()
-    const { JwtAccess } = await import("@sealog/server/adapters")
-    const { flatMap, scoped } = await import("effect/Effect")
     const keys = await this.execute(scoped(flatMap(JwtAccess.makeVerifier(settings), ({ keys }) => keys)))
     return keys.map(({ alg, kid, source }) => ({
       ...{ kid, alg, file: null },

@@ -1,6 +1,9 @@
 import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
+import { JwtAccess } from "@sealog/server/adapters"
+import { value } from "effect/Redacted"
 import { BaseCommand } from "../../../BaseCommand.ts"
+import { nameInvalid } from "../../../input/ids.ts"
 import { writeKeyFile } from "../../../output/writeKeyFile.ts"
 
 const ALGORITHMS = ["EdDSA", "ES256", "RS256"] as const
@@ -29,11 +32,8 @@ export default class TokenKeysMake extends BaseCommand<KeysMakeResult> {
   async run(): Promise<KeysMakeResult> {
     const { args, flags } = await this.parse(TokenKeysMake)
     if (flags.kid !== undefined && !/^[\w.~-]{1,64}$/.test(flags.kid)) {
-      const { nameInvalid } = await import("../../../input/ids.ts")
       throw nameInvalid("key", "1 to 64 letters, digits and . _ ~ -")
     }
-    const { JwtAccess } = await import("@sealog/server/adapters")
-    const { value } = await import("effect/Redacted")
     const privateKey = await this.execute(JwtAccess.generateSigningKey(flags.alg, flags.kid))
     writeKeyFile(args.file, value(privateKey), "a key that is replaced would make its tokens worthless")
     const { kid }: { readonly kid: string } = JSON.parse(value(privateKey))

@@ -1,0 +1,34 @@
+/** Lets deeds run on a log. */
+import type { BlobStore, EventLog, LibraryId, Signals } from "@sealog/server/ports"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { requireLibrary } from "../../knownLibrary.ts"
+import type { Change } from "../Administration.ts"
+
+export interface LogOptions {
+  /** The store of uploaded files; undefined: servers delete the files. */
+  readonly files: Layer.Layer<BlobStore, unknown> | undefined
+  /** The size of the log on disk. */
+  readonly size: Effect.Effect<number, unknown>
+}
+
+export interface LogDeeds extends LogOptions {
+  readonly on: <A, E>(deed: Effect.Effect<A, E, EventLog | Signals>) => Effect.Effect<A, unknown>
+  /** As `on`; fails with `NO_SUCH_LIBRARY` if the log holds nothing of the library, which `newLibrary` allows. */
+  readonly onKnown: <A, E>(
+    libraryId: LibraryId | undefined,
+    deed: Effect.Effect<A, E, EventLog | Signals>,
+    change?: Change
+  ) => Effect.Effect<A, unknown>
+}
+
+export const logDeeds = (services: Context.Context<EventLog | Signals>, options: LogOptions): LogDeeds => {
+  const on: LogDeeds["on"] = (deed) => Effect.provide(deed, services)
+  return {
+    ...options,
+    on,
+    onKnown: (libraryId, deed, { newLibrary = false } = {}) =>
+      on(libraryId === undefined || newLibrary ? deed : Effect.andThen(requireLibrary(libraryId), deed))
+  }
+}
