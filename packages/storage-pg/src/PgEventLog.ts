@@ -228,7 +228,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
   const streams: EventLog["Service"]["streams"] = Effect.fnUntraced(function* (options) {
     const { after, libraryId, limit, payloads = true, streamId } = options
     const ofLibrary = (column: Fragment) => (libraryId === undefined ? [] : [sql`${column} = ${libraryId}`])
-    // The library is named for both tables, so that Citus asks one node for it.
+    // The library is named for each table, so that Citus asks one node for it.
     const held = sql`LATERAL (
       SELECT count(*)::float8 AS payloads, coalesce(sum(p.bytes), 0)::float8 AS payload_bytes,
         coalesce(sum(p.bytes) FILTER (WHERE p.version >= s.checkpoint), 0)::float8 AS tail_bytes
@@ -237,15 +237,15 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
     ) p`
     const rows = yield* sql<StreamRow>`
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
-        s.checkpoint::float8 AS checkpoint, e.generation::float8 AS last_generation, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at,
+        s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at,
+        (SELECT e.generation::float8 FROM sealog.events e
+          WHERE ${sql.and([sql`e.library_id = s.library_id`, sql`e.stream_number = s.stream_number`, sql`e.version = s.version`, ...ofLibrary(sql`e.library_id`)])}
+        ) AS last_generation,
         ${payloads ? sql`p.payloads, p.payload_bytes, p.tail_bytes` : sql`0::float8 AS payloads, 0::float8 AS payload_bytes, 0::float8 AS tail_bytes`}
-      FROM sealog.streams s
-        JOIN sealog.events e ON e.library_id = s.library_id AND e.stream_number = s.stream_number AND e.version = s.version
-        ${payloads ? sql`, ${held}` : sql``}
+      FROM sealog.streams s ${payloads ? sql`, ${held}` : sql``}
       WHERE ${sql.and([
         // Only the conditions that were asked for, so that the primary key serves each of them.
         ...ofLibrary(sql`s.library_id`),
-        ...ofLibrary(sql`e.library_id`),
         ...(streamId === undefined ? [] : [sql`s.stream_id = ${streamId}`]),
         ...(after === undefined ? [] : [sql`(s.library_id, s.stream_id) > (${after.libraryId}, ${after.streamId})`]),
         sql`TRUE`

@@ -41,8 +41,8 @@ export interface StreamRow {
   readonly generation: number
   readonly chain: Uint8Array
   readonly checkpoint: number
-  /** The generation of the last event. */
-  readonly last_generation: number
+  /** The generation of the last event; null: the event is missing. */
+  readonly last_generation: number | null
   readonly created_at: number
   readonly updated_at: number
   readonly payloads: number
@@ -205,7 +205,7 @@ export const streamSummaryOf = (row: StreamRow): StreamSummary => ({
   generation: row.generation,
   chain: hashText(row.chain),
   checkpoint: row.checkpoint,
-  ended: row.last_generation < row.generation,
+  ended: row.last_generation !== null && row.last_generation < row.generation,
   payloads: row.payloads,
   payloadBytes: row.payload_bytes,
   tailBytes: row.tail_bytes,
