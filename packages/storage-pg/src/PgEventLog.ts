@@ -31,6 +31,7 @@ import { type HeadRow, headOf, makeHeadsOnNodes } from "./DistributedHeads.ts"
 import { isDistributed } from "./Distribution.ts"
 import type { OpenNode } from "./NodeClients.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
+import { makeEndSilentConnections } from "./SilentConnections.ts"
 import { unavailable } from "./Unavailable.ts"
 
 /** The time limit of a live server's statement. It is then cancelled, and whether it took effect is not known. */
@@ -98,6 +99,7 @@ const NOT_FOUND: Omit<GroupRow, "i"> = { committed: false, actual: null, key_tak
 export const makeEventLog = Effect.fnUntraced(function* (connections: number, openNode: OpenNode) {
   const sql = yield* SqlClient.SqlClient
   const endReadOnlySessions = makeEndReadOnlySessions(sql, connections)
+  const endSilentConnections = yield* makeEndSilentConnections(sql, connections)
   const codec = yield* PayloadCodec
   const headsOnNodes = makeHeadsOnNodes(sql)
   const appendByNode = yield* makeAppendByNode(connections, openNode, SHORT_TIMEOUT)
@@ -125,11 +127,13 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
       )
       return rows.map((row): StreamHead => (row.version === null ? emptyHead : headOf(row)))
     },
+    endSilentConnections,
     unavailable("read heads", SHORT_TIMEOUT)
   )
 
   const appendAtOnce = (batch: ReadonlyArray<Append>, leaveHeld: boolean) =>
     Effect.suspend(() => sql.unsafe<AppendRow>(...appendOf(codec, batch, leaveHeld))).pipe(
+      endSilentConnections,
       Effect.tapError(endReadOnlySessions),
       unavailable("append", SHORT_TIMEOUT)
     )
