@@ -73,6 +73,12 @@ for (const file of THREADS) {
   if (starter === undefined || dirname(starter.fileName) !== "chunks") {
     throw new Error(`${starter?.fileName} starts ${basename(file)}, so it does not find it in chunks.`)
   }
+  const importer = chunks.find(({ imports }) => imports.includes(`chunks/${basename(file)}`))
+  if (importer !== undefined) {
+    throw new Error(
+      `${importer.fileName} imports ${basename(file)}, so what is for a thread would run in the command itself.`
+    )
+  }
 }
 
 const driver = readFileSync("packages/storage-sqlite/driver/SqliteClient.LICENSE", "utf8").trim()
