@@ -141,7 +141,7 @@ const decideOperationsAgain = (
   const informed = withAllReceived(state, replicaId, context, authorMayLack === true ? pendingReset : undefined)
   const command: LibraryCommand = { _tag: "StoreOperations", ...author, operations }
   const decided = decide(state, command, informed)
-  if (Result.isSuccess(decided) || decided.failure._tag !== "MustReset") return decided
+  if (Result.isFailure(decided) || decided.success.event.type !== "ReplicaForgotten") return decided
   // Until 28 November 2026, version 0.1.0 stored operations below the watermark also if a newer one of their entity was there.
   return decide({ ...state, watermark: null }, command, informed)
 }
@@ -269,7 +269,6 @@ export const describeRefusal = ({ _tag }: LibraryRefusal): string => {
     case "AwaitRestore":
     case "RestoreAsked":
       return "another replica was restoring the library, or the same was asked for that before"
-    case "MustReset":
     case "TooLate":
       return "the operations came too late"
     case "AlreadyBeingReset":

@@ -162,8 +162,6 @@ export type LibraryRefusal =
   | { readonly _tag: "AwaitRestore" }
   /** The replica was asked to restore the library before, and did not. */
   | { readonly _tag: "RestoreAsked" }
-  /** The operations come too late to be put in their place, or their author lacks what others have: it must be reset. */
-  | { readonly _tag: "MustReset" }
   /** This replica is already being reset; a second reset would discard what it wrote in between. */
   | { readonly _tag: "AlreadyBeingReset" }
   /** The operations come too late, and their author is being reset: its client discards them as well. */

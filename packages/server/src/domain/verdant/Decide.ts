@@ -283,6 +283,10 @@ const join = (state: LibraryState, command: Sync, reset: boolean, { restoredAt }
 
 // ------------------------------------------------------------------------------------------------------ operations
 
+/**
+ * A replica whose operations come too late to be put in their place, or that lacks what others have, is forgotten, so that its client
+ * is reset. Were they only refused, newer ones behind them would be stored, and the client would take all of them for stored.
+ */
 const decideOperations = (stored: LibraryState, command: StoreOperations, context: DecisionContext): Decided => {
   const state = withKnowledge(stored, context)
   if (isAnothers(state, command)) return refuse("AnothersReplica")
@@ -290,9 +294,9 @@ const decideOperations = (stored: LibraryState, command: StoreOperations, contex
   if (replica === undefined) return refuse("NotJoined")
   // The operations may be on objects that the library lacks.
   if (isEmpty(state) && bringsTooMuch(replica)) return refuse("QuotaReached")
-  if (isTruant(replica, context) && !isUpToDate(state, replica, replica.received)) return refuse("MustReset")
+  if (isTruant(replica, context) && !isUpToDate(state, replica, replica.received)) return forgetReplica(replica)
   const taken = takeOperations(state, command, replica)
-  if (taken === "late") return refuse(mayLoseWrites(stored, replica.id, context) ? "TooLate" : "MustReset")
+  if (taken === "late") return mayLoseWrites(stored, replica.id, context) ? refuse("TooLate") : forgetReplica(replica)
   return taken.length === 0 ? refuse("NothingNew") : storeOperations(stored, command, taken, [], context)
 }
 

@@ -128,8 +128,6 @@ class LibrarySession implements Session, Subscriber {
   /** The users who were present at the client's last sync. */
   private peerPresence: Readonly<Record<string, Wire.UserInfo>> = {}
   private hasLeft = false
-  /** Operations were refused because the replica must be reset. The client is sent away, and comes back for the reset. */
-  private isResetting = false
   private readonly promises: PromisesInOrder
   private readonly watermark: HeardWatermark
   private readonly refusals: Refusals
@@ -673,8 +671,7 @@ class LibrarySession implements Session, Subscriber {
             this.promises.end(isStored)
             if (!isStored) return
             // It would cover the operations that were refused, too.
-            const coversRefused = this.isResetting || this.late.areMissing
-            if (isAcknowledged && last !== undefined && !coversRefused) client.send(Wire.serverAck(last))
+            if (isAcknowledged && last !== undefined && !this.late.areMissing) client.send(Wire.serverAck(last))
             const { frames } = services
             if (frames.isOn) followAcknowledged(frames, this.sender, message, room.state().version, receivedAt)
           })
@@ -700,7 +697,12 @@ class LibrarySession implements Session, Subscriber {
     if (outcome._tag === "Failed") this.fail()
     if (outcome._tag === "Unavailable" || outcome._tag === "Failed") return false
     if (outcome._tag === "Refused" && outcome.refusal._tag !== "NothingNew") {
-      this.refuseOperations(replicaId, operations, outcome.refusal)
+      this.refuseOperations(operations, outcome.refusal)
+      return false
+    }
+    if (outcome._tag === "Stored" && outcome.event.type === "ReplicaForgotten") {
+      countRefused("MustReset")
+      client.close(CloseCode.tryAgainLater, "the replica must be reset")
       return false
     }
     const state = room.state()
@@ -718,21 +720,9 @@ class LibrarySession implements Session, Subscriber {
     return true
   }
 
-  private refuseOperations(
-    replicaId: ReplicaId,
-    operations: ReadonlyArray<OwnedOperation>,
-    refusal: LibraryRefusal
-  ): void {
-    const { client, services } = this
+  private refuseOperations(operations: ReadonlyArray<OwnedOperation>, refusal: LibraryRefusal): void {
+    const { client } = this
     switch (refusal._tag) {
-      case "MustReset":
-        this.isResetting = true
-        return services.run(
-          Effect.andThen(
-            this.submit({ _tag: "ForgetReplica", replicaId }),
-            Effect.sync(() => client.close(CloseCode.tryAgainLater, "the replica must be reset"))
-          )
-        )
       case "NotJoined":
         // The client syncs when it comes back, and sends the operations again.
         return client.close(CloseCode.tryAgainLater, "sync first")

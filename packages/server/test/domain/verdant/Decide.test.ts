@@ -189,16 +189,25 @@ describe("operations", () => {
   it("of a truant replica that misses something need a reset", () => {
     const library = twoReplicas()
     library.when({ _tag: "MakeTruant", replicaId: library.replica("replica").id })
-    isRefused(library.when(write("replica", operation(4))), "MustReset")
+    isEvent(library.when(write("replica", operation(4))), { _tag: "ReplicaForgotten" })
   })
 
   it("below the watermark are late, unless their author knows what all others wrote", () => {
     const { library, progress } = belowWatermark()
-    progress.receive(library.state(), library.replica("replica"), 2)
-    isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
     progress.receive(library.state(), library.replica("replica"), library.state().version)
     isEvent(library.when(write("replica", operation(5)), knowing(progress)), { _tag: "OperationsStored" })
     isRefused(library.when(write("replica", operation(4)), knowing(progress)), "NothingNew")
+  })
+})
+
+describe("a late operation whose author lacks what others wrote", () => {
+  it("makes the library forget its author, so that no newer operation behind it is stored", () => {
+    const { library, progress } = belowWatermark()
+    progress.receive(library.state(), library.replica("replica"), 2)
+    isEvent(library.when(write("replica", operation(5)), knowing(progress)), { _tag: "ReplicaForgotten" })
+    isRefused(library.when(write("replica", operation(12)), knowing(progress)), "NotJoined")
+    const brought = sync("replica", 13, { since: stamp(2), operations: [operation(5), operation(12)] })
+    isEvent(library.when(brought, knowing(progress)), { _tag: "ReplicaJoined", reset: true })
   })
 })
 
@@ -214,7 +223,7 @@ describe("an operation below the watermark that is older than another one of its
 
   it("is late, because some clients have compacted the other one and some have not", () => {
     const { library, progress } = overtaken()
-    isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
+    isEvent(library.when(write("replica", operation(5)), knowing(progress)), { _tag: "ReplicaForgotten" })
     const brought = sync("replica", 10, { since: stamp(2), operations: [operation(5)] })
     isEvent(library.when(brought, knowing(progress)), { _tag: "ReplicaJoined", reset: true })
   })
@@ -222,7 +231,7 @@ describe("an operation below the watermark that is older than another one of its
   it("is late also when the server has compacted the other one", () => {
     const { library, progress } = overtaken()
     isEvent(library.when({ _tag: "Compact" }, knowing(progress)), { _tag: "Folded", operations: 0 })
-    isRefused(library.when(write("replica", operation(5)), knowing(progress)), "MustReset")
+    isEvent(library.when(write("replica", operation(5)), knowing(progress)), { _tag: "ReplicaForgotten" })
   })
 
   it("is stored if the other one belongs to another entity or above the watermark", () => {
