@@ -44,11 +44,15 @@ const citus = {
     fileParallelism: false,
     globalSetup: ["test/support/storage/postgresForAll.ts"],
     provide: { storage: "Citus" as const },
+    // Not here: the other tests of `test/postgres` crash or freeze a single Postgres of their own, `test/restore` puts a SQLite
+    // file back, and the logs of `test/admin` are in memory.
     include: [
-      "test/citus/**/*.test.ts",
-      "test/secsync/{Backup,Convergence,Deletion,Eviction,Kill,Restore}.test.ts",
-      "test/verdant/{Restore,Sync}.test.ts"
-    ]
+      ...onEachStorage,
+      "test/postgres/HeldStream.test.ts",
+      "test/processes/**/*.test.ts",
+      "test/citus/**/*.test.ts"
+    ],
+    exclude: [...onOneStorage, ...longRun]
   }
 }
 

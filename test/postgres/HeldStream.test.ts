@@ -6,12 +6,12 @@ import { Deferred, Effect, Fiber } from "effect"
 import { SqlClient } from "effect/sql"
 import { assertStored, begin, makeWriter, writeOn } from "../support/secsync/Writers.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
-import { freshDatabase } from "../support/storage/databases.ts"
+import { freshStorage } from "../support/storage/databases.ts"
 
 describe("a held stream", () => {
   it.live("delays its own document alone, whose writer goes on once the stream is free", () =>
     Effect.gen(function* () {
-      const database = yield* freshDatabase
+      const database = yield* freshStorage
       const server = yield* startServer({ database })
       const libraryId = LibraryId.make(randomName())
       const token = yield* server.token(libraryId)

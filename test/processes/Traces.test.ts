@@ -8,6 +8,8 @@ import { mintToken, runCommand, spawnServer } from "../support/servers/ServerPro
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { openClient } from "../support/verdant/VerdantClient.ts"
 
 /** Two servers on one database that trace a part of the frames, and a document with its author on the first one. */
 const start = Effect.fnUntraced(function* (ratio: string) {
@@ -67,6 +69,38 @@ describe("traces of two processes", () => {
       const { stdout } = yield* runCommand(database, "document", "show", libraryId, documentId)
       const chain: string = JSON.parse(stdout).chain
       assert.strictEqual(Buffer.from(chain, "base64url").toString("hex").slice(0, 32), root?.traceId)
+    })
+  )
+
+  it.live("hold the way of a Verdant change in both, which is not signed", () =>
+    Effect.gen(function* () {
+      const { collector, servers } = yield* start("1")
+      const libraryId = randomName()
+      const [a, b] = yield* Effect.forEach(servers, (server, i) =>
+        openClient({ library: libraryOn(server, libraryId), user: `user ${i}` })
+      )
+      yield* a!.put({ content: "traced" })
+      yield* b!.until("it has the document", (found) => found.length === 1)
+      const ofChange = () => {
+        const root = named(collector.spans, "frame").find(
+          ({ attributes }) => attributes["sealog.type"] === "OperationsStored"
+        )
+        return { root, spans: collector.spans.filter(({ traceId }) => traceId === root?.traceId) }
+      }
+      yield* until("both processes have sent its spans", () => named(ofChange().spans, "fan out").length === 2)
+      const { root, spans } = ofChange()
+      assert.deepInclude(root?.attributes, { "sealog.library": libraryId, "sealog.stream": "@verdant" })
+      const [own, others] = [true, false].map((isOwn) =>
+        spans.filter(({ instance, parentSpanId }) => parentSpanId && (instance === root?.instance) === isOwn)
+      )
+      assert.deepStrictEqual(
+        own!.toSorted((a, b) => Number(a.start - b.start)).map(({ name }) => name),
+        ["decide", "wait for commit", "commit", "fan out"]
+      )
+      assert.deepStrictEqual(
+        others!.map(({ name, parentSpanId }) => [name, parentSpanId]),
+        [["fan out", root!.spanId]]
+      )
     })
   )
 

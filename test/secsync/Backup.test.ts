@@ -1,7 +1,7 @@
 /** Backups by the built binary while clients write, killed in the middle, and restored into another database. */
 import { spawn } from "node:child_process"
 import { randomBytes } from "node:crypto"
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,12 +10,13 @@ import { LibraryId } from "@sealog/server/domain/Ids"
 import { advance, emptyHead, place } from "@sealog/server/domain/Stream"
 import { toNewEvent } from "@sealog/server/domain/secsync/Events"
 import { EventLog } from "@sealog/server/ports/EventLog"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { vi } from "vitest"
 import { snapshot, update } from "../admin/support.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { assertStored, begin, makeWriter, type Writer, writeOn } from "../support/secsync/Writers.ts"
-import { mintToken, runCommand, spawnServer, syncAdmin } from "../support/servers/ServerProcess.ts"
+import { BUCKET, S3_KEY, startS3 } from "../support/servers/S3Server.ts"
+import { mintToken, runCommand, runCommandOf, spawnServer, syncAdmin } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { freshStorage, layerOf, storages } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
@@ -28,11 +29,42 @@ const freshFolder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const succeed = Effect.fnUntraced(function* (database: string, ...args: ReadonlyArray<string>) {
-  const { exitCode, stdout, stderr } = yield* runCommand(database, ...args)
-  assert.strictEqual(exitCode, 0, stdout + stderr)
-  return JSON.parse(stdout)
-})
+const succeeds = (command: ReturnType<typeof runCommand>) =>
+  Effect.map(command, ({ exitCode, stderr, stdout }) => {
+    assert.strictEqual(exitCode, 0, stdout + stderr)
+    return JSON.parse(stdout)
+  })
+
+const succeed = (database: string, ...args: ReadonlyArray<string>) => succeeds(runCommand(database, ...args))
+
+interface Place {
+  /** As `--to` takes it. */
+  readonly at: string
+  /** The variables that reach it. */
+  readonly variables: Readonly<Record<string, string>>
+  /** The parts of the backups under such a prefix that are there completely. */
+  readonly parts: (prefix: string) => ReadonlyArray<string>
+}
+
+const places: ReadonlyArray<{ readonly name: string; readonly open: Effect.Effect<Place, never, Scope.Scope> }> = [
+  {
+    name: "a folder",
+    open: Effect.map(freshFolder, (at) => ({
+      at,
+      variables: {},
+      parts: (prefix) => readdirSync(join(at, prefix))
+    }))
+  },
+  {
+    name: "S3",
+    open: Effect.map(startS3, ({ directory, endpoint }) => ({
+      at: `s3://${BUCKET}/backups`,
+      variables: { S3_ENDPOINT: endpoint, S3_ACCESS_KEY_ID: S3_KEY, S3_SECRET_ACCESS_KEY: S3_KEY },
+      parts: (prefix) =>
+        readdirSync(join(directory, BUCKET, "backups", prefix)).filter((name) => name.endsWith("._S3rver_object"))
+    }))
+  }
+]
 
 describe("backup", () => {
   it.live("under load holds everything that was acknowledged before it began, each time, and goes to any storage", () =>
@@ -99,31 +131,36 @@ describe("backup", () => {
     })
   )
 
-  it.live("that is killed in the middle leaves the last complete one, and the next one completes", () =>
-    Effect.gen(function* () {
-      const [database, folder] = [yield* freshStorage, yield* freshFolder]
-      yield* storeRandom(database, 2, 1000)
-      const first = yield* succeed(database, "backup", "--to", folder)
-      const segments = () => readdirSync(join(folder, "log/segments")).length
-      const had = segments()
-      // Segments of 16 MiB: the kill hits after the first of several.
-      yield* storeRandom(database, 900, 64 * 1024)
-      const child = spawn(process.execPath, [syncAdmin, "backup", "--to", folder, "--database", database])
-      const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on("exit", (_, signal) => resolve(signal)))
-      yield* until("it has written a segment", () => segments() > had)
-      child.kill("SIGKILL")
-      assert.strictEqual(yield* Effect.promise(() => ended), "SIGKILL")
-      assert.isFalse(existsSync(join(folder, "log/manifests/000002.json")))
-      const listed = yield* succeed(database, "backup", "list", "--from", folder)
-      assert.lengthOf(listed.backups, 1)
-      const last = yield* storages[0]!.fresh
-      const args = ["--from", folder, "--without-files"]
-      // The events are not signed, which a restore reports and restores as they are.
-      assert.strictEqual(JSON.parse((yield* runCommand(last, "restore", ...args)).stdout).events, first.events)
-      assert.deepInclude(yield* succeed(database, "backup", "--to", folder), { number: 2, events: 902 + 2 })
-      const next = yield* storages[0]!.fresh
-      assert.strictEqual(JSON.parse((yield* runCommand(next, "restore", ...args)).stdout).events, 904)
-    })
+  it.live.each(places)(
+    "to $name that is killed in the middle leaves the last complete one, and the next one completes",
+    ({ open }) =>
+      Effect.gen(function* () {
+        const database = yield* freshStorage
+        const { at, parts, variables } = yield* open
+        const run = (on: string, ...args: ReadonlyArray<string>) => runCommandOf(syncAdmin, variables)(on, ...args)
+        yield* storeRandom(database, 2, 1000)
+        const first = yield* succeeds(run(database, "backup", "--to", at))
+        const had = parts("log/segments").length
+        // Segments of 16 MiB: the kill hits after the first of several.
+        yield* storeRandom(database, 900, 64 * 1024)
+        const child = spawn(process.execPath, [syncAdmin, "backup", "--to", at, "--database", database], {
+          env: { ...process.env, ...variables }
+        })
+        const ended = new Promise<NodeJS.Signals | null>((resolve) => child.on("exit", (_, signal) => resolve(signal)))
+        yield* until("it has written a segment", () => parts("log/segments").length > had)
+        child.kill("SIGKILL")
+        assert.strictEqual(yield* Effect.promise(() => ended), "SIGKILL")
+        assert.lengthOf(parts("log/manifests"), 1)
+        const listed = yield* succeeds(run(database, "backup", "list", "--from", at))
+        assert.lengthOf(listed.backups, 1)
+        const last = yield* storages[0]!.fresh
+        const args = ["--from", at, "--without-files"]
+        // The events are not signed, which a restore reports and restores as they are.
+        assert.strictEqual(JSON.parse((yield* run(last, "restore", ...args)).stdout).events, first.events)
+        assert.deepInclude(yield* succeeds(run(database, "backup", "--to", at)), { number: 2, events: 902 + 2 })
+        const next = yield* storages[0]!.fresh
+        assert.strictEqual(JSON.parse((yield* run(next, "restore", ...args)).stdout).events, 904)
+      })
   )
 })
 

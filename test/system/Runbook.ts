@@ -60,6 +60,8 @@ export interface Runbook {
   readonly next: Effect.Effect<string>
   /** Runs all blocks that are left, and asserts that there were some. */
   readonly rest: Effect.Effect<string>
+  /** Goes back to the first block. */
+  readonly reopen: () => void
   /** Puts another build of `sync-admin` in the place of this one: commands and units that start from now on use it. */
   readonly install: (program: string) => void
   /** Runs commands that are on no page. */
@@ -141,6 +143,7 @@ export const openRunbook = Effect.fnUntraced(function* (page: string, { settings
     )
 
   const blocks = [...blocksOf(page)]
+  const reopen = () => void blocks.splice(0, blocks.length, ...blocksOf(page))
   const next = Effect.suspend(() => {
     const block = blocks.shift()
     assert.isDefined(block, `${page} has no more blocks`)
@@ -157,7 +160,7 @@ export const openRunbook = Effect.fnUntraced(function* (page: string, { settings
     return existsSync(path) ? Number(readFileSync(path, "utf8")) : undefined
   }
   const logOf = (unit: string): string => readFileSync(join(folder, "units", `${unit}.log`), "utf8")
-  return { folder, next, rest, install, run, pidOf, logOf } satisfies Runbook
+  return { folder, next, rest, reopen, install, run, pidOf, logOf } satisfies Runbook
 })
 
 export const kill = (pid: number | undefined): void => {

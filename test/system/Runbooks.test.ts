@@ -13,15 +13,24 @@ import { openRaw, type RawSecsync } from "../support/clients/RawSecsync.ts"
 import { freePort } from "../support/network/freePort.ts"
 import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { assertStored, begin, makeWriter } from "../support/secsync/Writers.ts"
-import { mintToken, runCommand } from "../support/servers/ServerProcess.ts"
+import { mintToken, runCommand, syncAdmin } from "../support/servers/ServerProcess.ts"
 import { randomName, TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { emptyDatabase, freshDatabase } from "../support/storage/databases.ts"
 import { until } from "../support/until.ts"
+import { libraryOn } from "../support/verdant/Library.ts"
+import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
 import { NEXT_MIGRATION, nextBuild } from "./NextBuild.ts"
 import { kill, openRunbook, type RunbookOptions } from "./Runbook.ts"
 
 // Each test starts and stops many processes.
 vi.setConfig({ testTimeout: 900_000 })
+
+/** `sync-admin` of the release before. Default: of this build. */
+const PREVIOUS_BUILD = process.env["TEST_PREVIOUS_BUILD"]
+
+/** The operations after which a server compacts the library, and some more. They make it too large for one event. */
+const MANY_OPERATIONS = 1200
+const LONG_TAG = "x".repeat(300)
 
 const TESTED = [
   // citus.md needs a cluster: test/citus/Runbook.test.ts runs it.
@@ -124,6 +133,36 @@ const untilHave = (clients: ReadonlyArray<SecsyncClient>, count: number) =>
 const newcomerHas = Effect.fnUntraced(function* (options: Parameters<typeof connectClient>[0], count: number) {
   const newcomer = yield* connectClient(options)
   yield* newcomer.until(`a newcomer has ${count}`, () => newcomer.list().length === count)
+})
+
+/** Clients of both protocols at each of some servers. */
+const writersAt = Effect.fnUntraced(function* (urls: ReadonlyArray<string>) {
+  const token = yield* mintToken(randomName())
+  const options = { url: urls[0]!, documentId: randomName(), token, snapshotEvery: 5 }
+  const clients = yield* Effect.forEach([...urls, ...urls], (url) => connectClient({ ...options, url }))
+  const libraryId = randomName()
+  const devices = yield* Effect.forEach(urls, (url, i) =>
+    openClient({ library: libraryOn({ url }, libraryId), user: `user ${i}` })
+  )
+  let [items, documents] = [0, 0]
+  /** Writes to a document of Secsync, and to a library of Verdant. */
+  const write = Effect.suspend(() => {
+    clients[items % clients.length]!.write(String(++items))
+    return devices[documents % devices.length]!.put({ content: String(++documents) })
+  })
+  /** Writes so much that a server compacts the library. */
+  const writeMuch = Effect.gen(function* () {
+    const id = yield* devices[0]!.put({ content: String(++documents) })
+    yield* devices[0]!.edit(id, (item) => {
+      for (let i = 0; i < MANY_OPERATIONS; i++) item.get("tags").push(`${i}${LONG_TAG}`)
+    })
+  })
+  const allHaveAll = Effect.gen(function* () {
+    yield* untilHave(clients, items)
+    yield* newcomerHas(options, items)
+    assert.lengthOf(yield* untilSame(devices), documents)
+  })
+  return { write, writeMuch, allHaveAll }
 })
 
 describe("the runbooks", () => {
@@ -335,44 +374,61 @@ describe("the runbooks", () => {
     () =>
       Effect.gen(function* () {
         const ports = [yield* Effect.promise(freePort), yield* Effect.promise(freePort)] as const
+        const urls = ports.map((port) => `ws://127.0.0.1:${port}`)
         const database = yield* freshDatabase
+        const units = ["sealog@1", "sealog@2"]
         const page = yield* openRunbook("rolling-upgrade.md", {
-          units: { "sealog@1": serveOn(ports[0]), "sealog@2": serveOn(ports[1]) },
+          units: { [units[0]!]: serveOn(ports[0]), [units[1]!]: serveOn(ports[1]) },
           settings: { DATABASE_URL: database, SEALOG_FILES: "FOLDER/files", TOKEN_SECRET },
           variables: () => ({ URLS: ports.map((port) => `http://127.0.0.1:${port}`).join(" ") })
         })
-        yield* page.run("systemctl start sealog@1 sealog@2")
+        page.install(PREVIOUS_BUILD ?? syncAdmin)
+        yield* page.run(`systemctl start ${units.join(" ")}`)
         yield* Effect.forEach(ports, untilReady)
-        const { options, clients, a } = yield* clientsOf(`ws://127.0.0.1:${ports[0]}`)
-        const b = yield* connectClient({ ...options, url: `ws://127.0.0.1:${ports[1]}` })
-        const all = [...clients, b]
-        a.write("1")
-        yield* untilHave(all, 1)
-        yield* page.next
-        yield* page.next
-        page.install(yield* nextBuild)
-        assert.include(yield* page.next, NEXT_MIGRATION)
-        // Both servers are of this version, on the schema of the next one.
-        b.write("2")
-        yield* untilHave(all, 2)
-        const refused = yield* runCommand(database, "serve", "--port", "0")
-        assert.include(refused.stderr + refused.stdout, "newer")
-        const pids = ["sealog@1", "sealog@2"].map(page.pidOf)
-        let items = 2
-        let isDone = false
-        const writing = Effect.gen(function* () {
-          while (!isDone) {
-            all[items % 3]!.write(String(++items))
-            yield* Effect.sleep("50 millis")
+        const { allHaveAll, write, writeMuch } = yield* writersAt(urls)
+        /** Follows the page from its first to its last step, and returns what the migration printed. */
+        const upgradeTo = Effect.fnUntraced(function* (
+          program: string,
+          afterMigration: Effect.Effect<void> = Effect.void
+        ) {
+          yield* writeMuch
+          page.reopen()
+          yield* page.next
+          yield* page.next
+          page.install(program)
+          const migrated = yield* page.next
+          yield* write
+          yield* allHaveAll
+          yield* afterMigration
+          const pids = units.map(page.pidOf)
+          let isDone = false
+          const writing = Effect.gen(function* () {
+            while (!isDone) {
+              yield* write
+              yield* Effect.sleep("50 millis")
+            }
+          })
+          yield* Effect.all([Effect.tap(page.next, () => Effect.sync(() => (isDone = true))), writing], {
+            concurrency: 2
+          })
+          for (const [i, unit] of units.entries()) assert.notStrictEqual(page.pidOf(unit), pids[i])
+          yield* allHaveAll
+          assert.include(yield* page.rest, "all as written")
+          return migrated
+        })
+        if (PREVIOUS_BUILD !== undefined) {
+          const migrated = yield* upgradeTo(syncAdmin)
+          // On the same schema, the same steps lead back.
+          if (migrated.includes("up to date")) {
+            for (const program of [PREVIOUS_BUILD, syncAdmin]) yield* upgradeTo(program)
           }
+        }
+        // Both servers are of this version, on the schema of the next one.
+        const refusesToStart = Effect.gen(function* () {
+          const { stderr, stdout } = yield* runCommand(database, "serve", "--port", "0")
+          assert.include(stderr + stdout, "newer")
         })
-        yield* Effect.all([Effect.tap(page.next, () => Effect.sync(() => (isDone = true))), writing], {
-          concurrency: 2
-        })
-        for (const [i, unit] of ["sealog@1", "sealog@2"].entries()) assert.notStrictEqual(page.pidOf(unit), pids[i])
-        yield* untilHave(all, items)
-        yield* newcomerHas(options, items)
-        assert.include(yield* page.rest, "all as written")
+        assert.include(yield* upgradeTo(yield* nextBuild, refusesToStart), NEXT_MIGRATION)
       })
   )
 })

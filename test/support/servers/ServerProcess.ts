@@ -77,12 +77,12 @@ export const spawnServer = (
     return { url, port: listening, pid: child.pid!, ...ending, exitCode, output: printed }
   })
 
-/** Runs a command of another build of `sync-admin` with `--json`. */
+/** Runs a command of another build of `sync-admin`, or with more variables, with `--json`. */
 export const runCommandOf =
-  (program: string) =>
+  (program: string, variables: Readonly<Record<string, string>> = {}) =>
   (database: string, ...args: ReadonlyArray<string>) =>
     Effect.callback<{ readonly exitCode: number; readonly stdout: string; readonly stderr: string }>((resume) => {
-      const options = { env, maxBuffer: 64 * 1024 * 1024 }
+      const options = { env: { ...env, ...variables }, maxBuffer: 64 * 1024 * 1024 }
       const all = [program, ...args, "--json", "--database", database]
       execFile(process.execPath, all, options, (error, stdout, stderr) => {
         const exitCode = error === null ? 0 : typeof error.code === "number" ? error.code : -1

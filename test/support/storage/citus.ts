@@ -48,9 +48,18 @@ export const citusDatabaseWithout = Effect.fnUntraced(function* (absent: Readonl
   const url = urlOf(name)
   yield* administer(`SELECT citus_set_coordinator_host('${coordinator!.host}', ${coordinator!.port})`, url)
   const known = workers.filter(({ port }) => !absent.some((node) => node.port === port))
-  for (const { host, port } of known) yield* administer(`SELECT citus_add_node('${host}', ${port})`, url)
+  yield* alone(Effect.forEach(known, ({ host, port }) => administer(`SELECT citus_add_node('${host}', ${port})`, url)))
   return url
 })
+
+/**
+ * Runs an effect while no other test does. Citus alters the roles of a node that it adds, and two databases that add it at once fail:
+ * `tuple concurrently updated`.
+ */
+const alone = <A>(effect: Effect.Effect<A>) =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    sql.withTransaction(Effect.andThen(sql`SELECT pg_advisory_xact_lock(hashtext('sealog tests add a node'))`, effect))
+  ).pipe(Effect.provide(PgStorage.layerClient({ url: urlOf() })), Effect.orDie)
 
 /** The URL of an empty database of the whole cluster. */
 export const emptyCitusDatabase: Effect.Effect<string, never, Scope.Scope> = citusDatabaseWithout([])

@@ -200,9 +200,12 @@ const publicDataOf = ({ streamId: docId }: StreamKey, { data, type }: StreamEven
     // This is canonical JSON: the keys are in order, and the values are a number and strings.
     return JSON.stringify({ clock, docId, pubKey, refSnapshotId })
   }
-  // Fields that the server adds to the event.
-  const { ciphertextHash: _, parentLost: __, payloadBytes: ___, ...publicData } = data as Partial<SnapshotStored>
-  return canonicalJson({ ...publicData, docId })
+  // By name: the server adds fields to the event, and a server of a later version may add more.
+  const { parentSnapshotId, parentSnapshotProof, parentSnapshotUpdateClocks, pubKey, snapshotId } =
+    data as Partial<SnapshotStored>
+  return canonicalJson({
+    ...{ docId, parentSnapshotId, parentSnapshotProof, parentSnapshotUpdateClocks, pubKey, snapshotId }
+  })
 }
 
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)

@@ -74,7 +74,14 @@ describe("the codec of sealed messages", () => {
     const payload = payloadOf(message)
     const { docId: _, ...publicData } = message.publicData
     const data = { ...publicData, ciphertextHash: blake2b256(message.ciphertext) }
-    for (const own of [{}, { payloadBytes: payload.length }, { payloadBytes: payload.length, parentLost: true }]) {
+    const ownFields = [
+      {},
+      { payloadBytes: payload.length },
+      { payloadBytes: payload.length, parentLost: true },
+      // A server of this version reads it during a rolling upgrade to the later one.
+      { ofALaterVersion: 1 }
+    ]
+    for (const own of ownFields) {
       const event = placed("SnapshotStored", { ...data, ...own }, payload)
       assert.lengthOf(packMessage(key, event, payload), 1 + 24 + 64 + 3000)
       assertKept(event, payload)
