@@ -139,7 +139,9 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
     )
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(function* (batch, { leaveHeld = false } = {}) {
-    const rows = yield* (yield* isOnNodes) ? appendByNode(batch, leaveHeld) : appendAtOnce(batch, leaveHeld)
+    const rows = yield* (yield* isOnNodes)
+      ? endSilentConnections(appendByNode(batch, leaveHeld))
+      : appendAtOnce(batch, leaveHeld)
     const found = new Map<number, Omit<GroupRow, "i">>(rows.map((row) => [row.i, row]))
     return yield* Effect.forEach(batch, ({ expectedVersion, key }, i) => {
       const { actual, committed, failure, key_taken } = found.get(i + 1) ?? NOT_FOUND
@@ -239,12 +241,12 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
       FROM sealog.payloads p
       WHERE ${sql.and([sql`p.library_id = s.library_id`, sql`p.stream_number = s.stream_number`, ...ofLibrary(sql`p.library_id`)])}
     ) p`
+    const lastGeneration = sql`(SELECT e.generation::float8 FROM sealog.events e
+      WHERE ${sql.and([sql`e.library_id = s.library_id`, sql`e.stream_number = s.stream_number`, sql`e.version = s.version`, ...ofLibrary(sql`e.library_id`)])})`
     const rows = yield* sql<StreamRow>`
       SELECT s.library_id, s.stream_id, s.version::float8 AS version, s.generation::float8 AS generation, s.chain,
         s.checkpoint::float8 AS checkpoint, s.created_at::float8 AS created_at, s.updated_at::float8 AS updated_at,
-        (SELECT e.generation::float8 FROM sealog.events e
-          WHERE ${sql.and([sql`e.library_id = s.library_id`, sql`e.stream_number = s.stream_number`, sql`e.version = s.version`, ...ofLibrary(sql`e.library_id`)])}
-        ) AS last_generation,
+        ${payloads ? lastGeneration : sql`NULL::float8`} AS last_generation,
         ${payloads ? sql`p.payloads, p.payload_bytes, p.tail_bytes` : sql`0::float8 AS payloads, 0::float8 AS payload_bytes, 0::float8 AS tail_bytes`}
       FROM sealog.streams s ${payloads ? sql`, ${held}` : sql``}
       WHERE ${sql.and([

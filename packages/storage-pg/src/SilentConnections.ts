@@ -3,7 +3,7 @@
  * limit. So when a short statement is not answered, every idle connection is asked for a sign of life, and the driver ends those that
  * give none. Statements after that begin on new connections, as soon as the network is back.
  */
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql"
 
 /** A short statement that takes longer is a reason to ask. */
@@ -12,19 +12,28 @@ const PATIENCE_MILLIS = 2000
 /** How long a connection may take for its sign of life. The driver then waits five seconds more before it ends the connection. */
 const SIGN_OF_LIFE = "1 second"
 
-/** A database that is slow itself is not asked more often than this, milliseconds. */
-const PAUSE_MILLIS = 5000
+/** A database that is slow itself is asked after this pause, milliseconds, and then after pauses that double up to the last. */
+const [PAUSE_MILLIS, LONGEST_PAUSE_MILLIS] = [5000, 160_000]
 
 /** Returns a function that watches a short statement, and asks the `connections` of the pool if it takes long. */
 export const makeEndSilentConnections = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, connections: number) {
   const run = Effect.runForkWith(yield* Effect.context<never>())
   // It sleeps for a moment, so that every idle connection of the pool gets one.
-  const askOne = Effect.ignore(Effect.timeoutOption(sql`SELECT pg_sleep(0.05)`, SIGN_OF_LIFE))
-  const askAll = Effect.forEach(Array(connections).keys(), () => askOne, { concurrency: "unbounded", discard: true })
-  let askedAt = Number.NEGATIVE_INFINITY
+  const askOne = sql`SELECT pg_sleep(0.05)`.pipe(
+    Effect.timeoutOption(SIGN_OF_LIFE),
+    Effect.map(Option.isSome),
+    Effect.orElseSucceed(() => false)
+  )
+  let [askedAt, pause] = [Number.NEGATIVE_INFINITY, PAUSE_MILLIS]
+  const askAll = Effect.map(
+    Effect.forEach(Array(connections).keys(), () => askOne, { concurrency: "unbounded" }),
+    (answers) => {
+      pause = answers.every((isAlive) => isAlive) ? Math.min(2 * pause, LONGEST_PAUSE_MILLIS) : PAUSE_MILLIS
+    }
+  )
   const ask = () => {
     const now = performance.now()
-    if (now - askedAt < PAUSE_MILLIS) return
+    if (now - askedAt < pause) return
     askedAt = now
     run(askAll)
   }

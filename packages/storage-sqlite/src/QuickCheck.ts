@@ -24,7 +24,9 @@ const rowsOf = (statement, name) => {
   }
 }
 for (const { name } of rowsOf("SELECT name FROM sqlite_schema WHERE type = 'table'", "schema")) {
-  const lines = rowsOf('PRAGMA quick_check("' + name + '")', name).map((row) => row.quick_check)
+  // The list of streams is small, and a stream that its index does not name looks like one that nobody has begun.
+  const check = name === "streams" ? "integrity_check" : "quick_check"
+  const lines = rowsOf("PRAGMA " + check + '("' + name + '")', name).map((row) => row[check])
   const found = lines.filter((line) => line !== "ok").slice(0, workerData.maxNamed)
   problems.push(...found.map((line) => name + ": " + line))
 }

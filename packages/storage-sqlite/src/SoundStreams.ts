@@ -6,15 +6,20 @@ import { LogDamaged } from "@sealog/server/ports"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
-const REMEDY =
-  "keep a copy of the file; `REINDEX streams`, which makes the index again, or put a backup back (docs/damage.md)"
+/** Problems of an index whose table is sound. */
+const OF_INDEX = /missing from index|wrong # of entries in index|non-unique entry in index/
+
+const remedyOf = (problem: string): string =>
+  OF_INDEX.test(problem)
+    ? "keep a copy of the file, and make the index again: `REINDEX streams` (docs/damage.md)"
+    : "keep a copy of the file, and put a backup back (docs/damage.md)"
 
 /** Dies of `LogDamaged` if they are not sound. A million streams take about a second. */
 export const requireSoundStreams = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const [first] = yield* sql<{ quick_check: string }>`PRAGMA quick_check('streams')`
-  if (first === undefined || first.quick_check === "ok") return
-  return yield* Effect.die(
-    new LogDamaged({ detail: `the list of streams: ${first.quick_check.replaceAll("\n", " ")}; ${REMEDY}` })
-  )
+  // It compares the index with the table as well, which `quick_check` does not.
+  const [first] = yield* sql<{ integrity_check: string }>`PRAGMA integrity_check('streams')`
+  if (first === undefined || first.integrity_check === "ok") return
+  const problem = first.integrity_check.replaceAll("\n", " ")
+  return yield* Effect.die(new LogDamaged({ detail: `the list of streams: ${problem}; ${remedyOf(problem)}` }))
 })

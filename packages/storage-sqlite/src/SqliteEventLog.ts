@@ -115,7 +115,8 @@ export const makeEventLog = Effect.gen(function* () {
     const counted = payloads ? 1 : 0
     const rows = yield* sql<StreamRow>`
       SELECT s.*,
-        (SELECT e.generation FROM events e WHERE e.stream_number = s.stream_number AND e.version = s.version) AS last_generation,
+        (SELECT e.generation FROM events e
+         WHERE ${counted} AND e.stream_number = s.stream_number AND e.version = s.version) AS last_generation,
         (SELECT count(*) FROM events e JOIN payloads p ON p.position = e.position
          WHERE ${counted} AND e.stream_number = s.stream_number) AS payloads,
         (SELECT coalesce(sum(p.bytes), 0) FROM events e JOIN payloads p ON p.position = e.position

@@ -218,7 +218,7 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
   ],
   [
     /password authentication failed|role .* does not exist|no password|SASL/i,
-    "the user and password in --database (or DATABASE_URL), or the password in PGPASSWORD"
+    "the user and password in --database (or DATABASE_URL), or the password in PGPASSWORD; for --grant-to, a role that exists"
   ],
   [
     /database .* does not exist/,

@@ -71,6 +71,8 @@ const loadNative = (): Sodium | undefined => {
 const isNativeLoadable = (): boolean => {
   try {
     require(`sodium-native/prebuilds/${process.platform}-${process.arch}/sodium-native.node`)
+    // The package around it, and what that needs.
+    createRequire(require.resolve("sodium-native")).resolve("require-addon")
     return true
   } catch {
     return false

@@ -85,7 +85,7 @@ export interface StreamSummary extends StreamHead {
   readonly key: StreamKey
   /** Version of the newest checkpoint, at which the stream's tail begins. 0 if there is none. */
   readonly checkpoint: number
-  /** The last event ended a generation: an eviction, or a deletion that was not allowed again. */
+  /** The last event ended a generation: an eviction, or a deletion that was not allowed again. False if payloads are not counted. */
   readonly ended: boolean
   /** Payloads that were not purged, and their size together. */
   readonly payloads: number

@@ -41,7 +41,7 @@ export interface StreamRow {
   readonly generation: number
   readonly chain: Uint8Array
   readonly checkpoint: number
-  /** The generation of the last event; null: the event is missing. */
+  /** The generation of the last event; null: the event is missing, or nothing is counted. */
   readonly last_generation: number | null
   readonly created_at: number
   readonly updated_at: number

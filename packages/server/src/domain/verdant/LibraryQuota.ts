@@ -1,7 +1,7 @@
 /** The quota of a library's Verdant data: which of a message's operations, which replicas and which files it has room for. */
 import { HashMap } from "effect"
 import type { FileId } from "../Ids.ts"
-import type { LogUse, Quota } from "../Quota.ts"
+import { defaultQuota, type LogUse, type Quota } from "../Quota.ts"
 import type { DecisionContext } from "./Context.ts"
 import { referencesTo } from "./FileReferences.ts"
 import { onlyTakesAway } from "./model/EntitySize.ts"
@@ -78,7 +78,9 @@ const hasRoomForReferences = (
       for (const fileId of files) if (referencesTo(fileReferences, fileId) === undefined) added.add(fileId)
     }
   }
-  return added.size === 0 || HashMap.size(fileReferences) + added.size <= quota.files * REFERRED_FILES
+  // An operator who allows fewer files stops uploads, and not what documents say.
+  const most = Math.max(quota.files, defaultQuota.files) * REFERRED_FILES
+  return added.size === 0 || HashMap.size(fileReferences) + added.size <= most
 }
 
 /**
