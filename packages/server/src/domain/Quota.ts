@@ -32,7 +32,7 @@ export const Quota = Schema.Struct({
   replicas: Count,
   /**
    * Files that Verdant clients uploaded. Default: 10,000. The upload of a further one is answered with 413. Documents may refer
-   * to twice as many files, and to 20,000: operations that refer to more are refused with `forbidden`.
+   * to twice as many files, and to 20,000 at least. Operations that refer to more are refused with `forbidden`.
    */
   files: Count,
   /** Bytes of those files together. Default: 10 GiB. An upload that exceeds it is answered with 413. */
