@@ -14,7 +14,7 @@ const remedyOf = (problem: string): string =>
     ? "keep a copy of the file, and make the index again: `REINDEX streams` (docs/damage.md)"
     : "keep a copy of the file, and put a backup back (docs/damage.md)"
 
-/** Dies of `LogDamaged` if they are not sound. A million streams take about a second. */
+/** Dies of `LogDamaged` if they are not sound. A million streams take about two seconds. */
 export const requireSoundStreams = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   // It compares the index with the table as well, which `quick_check` does not.
