@@ -4,6 +4,7 @@
  */
 import { Clock, Effect } from "effect"
 import type { SqlClient } from "effect/sql"
+import { onEachConnection } from "./onEachConnection.ts"
 import { failedWith } from "./Unavailable.ts"
 
 /** read_only_sql_transaction */
@@ -14,13 +15,9 @@ const PAUSE_MILLIS = 1000
 
 /** Returns a function that ends the pool's read-only sessions once a statement has failed because of one. */
 export const makeEndReadOnlySessions = (sql: SqlClient.SqlClient, connections: number) => {
-  // Each statement sleeps for a moment, so that every connection of the pool gets one.
   const endOne = sql`SELECT pg_sleep(0.1), CASE WHEN current_setting('transaction_read_only') = 'on'
     THEN pg_terminate_backend(pg_backend_pid()) END`
-  const endAll = Effect.forEach(Array(connections).keys(), () => Effect.ignore(endOne), {
-    concurrency: "unbounded",
-    discard: true
-  })
+  const endAll = onEachConnection(connections, Effect.ignore(endOne))
   let endedAt = Number.NEGATIVE_INFINITY
   return (error: unknown): Effect.Effect<void> =>
     Effect.gen(function* () {

@@ -5,6 +5,7 @@
  */
 import { Effect, Option } from "effect"
 import type { SqlClient } from "effect/sql"
+import { onEachConnection } from "./onEachConnection.ts"
 
 /** A short statement that takes longer is a reason to ask. */
 const PATIENCE_MILLIS = 2000
@@ -18,19 +19,15 @@ const [PAUSE_MILLIS, LONGEST_PAUSE_MILLIS] = [5000, 160_000]
 /** Returns a function that watches a short statement, and asks the `connections` of the pool if it takes long. */
 export const makeEndSilentConnections = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, connections: number) {
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  // It sleeps for a moment, so that every idle connection of the pool gets one.
   const askOne = sql`SELECT pg_sleep(0.05)`.pipe(
     Effect.timeoutOption(SIGN_OF_LIFE),
     Effect.map(Option.isSome),
     Effect.orElseSucceed(() => false)
   )
   let [askedAt, pause] = [Number.NEGATIVE_INFINITY, PAUSE_MILLIS]
-  const askAll = Effect.map(
-    Effect.forEach(Array(connections).keys(), () => askOne, { concurrency: "unbounded" }),
-    (answers) => {
-      pause = answers.every((isAlive) => isAlive) ? Math.min(2 * pause, LONGEST_PAUSE_MILLIS) : PAUSE_MILLIS
-    }
-  )
+  const askAll = Effect.map(onEachConnection(connections, askOne), (answers) => {
+    pause = answers.every((isAlive) => isAlive) ? Math.min(2 * pause, LONGEST_PAUSE_MILLIS) : PAUSE_MILLIS
+  })
   const ask = () => {
     const now = performance.now()
     if (now - askedAt < pause) return

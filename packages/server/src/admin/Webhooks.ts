@@ -1,6 +1,6 @@
 /** Adds, shows and removes webhooks, lets libraries go on that one did not take a change of, and tries a receiver. */
 import { randomBytes } from "node:crypto"
-import { Clock, type Duration, Effect, HashMap, Schema } from "effect"
+import { Clock, Duration, Effect, HashMap, Schema } from "effect"
 import type { Attribution } from "../domain/Administration.ts"
 import { type ChangeType, holdsChanges } from "../domain/changes/ChangeMessage.ts"
 import type { LibraryId } from "../domain/Ids.ts"
@@ -177,13 +177,16 @@ export const replayWebhook = Effect.fn("replayWebhook")(function* (
   return waited
 })
 
+/** How long a receiver may take for a test message. */
+const TEST_TIMEOUT = Duration.seconds(15)
+
 /** Sends a message of the type `webhook.test` from this machine, once, and returns the outcome. Fails with `NoSuchWebhook`. */
 export const testWebhook: (
   id: WebhookId,
-  timeout: Duration.Duration
+  timeout?: Duration.Duration
 ) => Effect.Effect<Outcome, NoSuchWebhook | Effect.Error<ReturnType<typeof openWebhook>>, EventLog> = Effect.fn(
   "testWebhook"
-)(function* (id, timeout) {
+)(function* (id, timeout = TEST_TIMEOUT) {
   const { secret, settings } = (yield* openWebhook(yield* EventLog, id)).state()
   if (settings === undefined || secret === undefined) return yield* new NoSuchWebhook({ id })
   const timestamp = new Date(yield* Clock.currentTimeMillis).toISOString()

@@ -1,5 +1,5 @@
 /** The server's side of the group `webhooks` of `AdminApi`. */
-import { Duration, Effect } from "effect"
+import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { type WebhookId, webhookStream } from "../../domain/webhooks/Events.ts"
 import type { StorageUnavailable } from "../../ports/EventLog.ts"
@@ -17,9 +17,6 @@ import { AdminApi } from "./AdminApi.ts"
 import { NotInLog, Unavailable, WebhooksFull } from "./AdminErrors.ts"
 import { attributionOf, noteDone } from "./deeds.ts"
 import { knownLibrary, orUnavailable } from "./failures.ts"
-
-/** How long a receiver may take for a test message. */
-const TEST_TIMEOUT = Duration.seconds(15)
 
 export const webhookHandlers = HttpApiBuilder.group(
   AdminApi,
@@ -58,7 +55,7 @@ export const webhookHandlers = HttpApiBuilder.group(
         return { libraries }
       }),
       test: Effect.fnUntraced(function* ({ params: { webhookId } }) {
-        const outcome = yield* orNoSuchWebhook(testWebhook(webhookId, TEST_TIMEOUT))
+        const outcome = yield* orNoSuchWebhook(testWebhook(webhookId))
         return outcome._tag === "Delivered" ? { status: outcome.status } : { problem: outcome.problem }
       })
     })

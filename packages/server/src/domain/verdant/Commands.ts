@@ -89,6 +89,7 @@ export interface PurgePayloads {
   readonly _tag: "PurgePayloads"
 }
 
+/** A step of verification: a server forgets a replica because of its own late operations, or to make room for another one. */
 export interface ForgetReplica {
   readonly _tag: "ForgetReplica"
   readonly replicaId: ReplicaId
@@ -164,7 +165,7 @@ export type LibraryRefusal =
   | { readonly _tag: "RestoreAsked" }
   /** This replica is already being reset; a second reset would discard what it wrote in between. */
   | { readonly _tag: "AlreadyBeingReset" }
-  /** The operations come too late, and their author is being reset: its client discards them as well. */
+  /** The operations come too late, and their author is being reset: its client discards them as well, or sends them again. */
   | { readonly _tag: "TooLate" }
   /** The replica sent operations before its first sync. */
   | { readonly _tag: "NotJoined" }

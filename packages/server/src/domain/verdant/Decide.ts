@@ -323,10 +323,11 @@ const takeOperations = (
     if (hasOperation(state, oid, timestamp)) continue
     if (state.watermark !== null && timestamp < state.watermark) {
       if (replica.wrote !== null && timestamp <= replica.wrote) continue
+      const entity = entityOf(state, oid)
       // It is the last one that was compacted.
-      if (entityOf(state, oid)?.baseline?.timestamp === timestamp) continue
+      if (entity?.baseline?.timestamp === timestamp) continue
       if (!isUpToDate(state, replica, replica.received)) return "late"
-      if (isOvertaken(entityOf(state, oid), timestamp, state.watermark)) return "late"
+      if (isOvertaken(entity, timestamp, state.watermark)) return "late"
     }
     taken.push(operation)
   }

@@ -99,11 +99,12 @@ const shared = new WeakMap<Batch, SharedMessages | "by user">()
  * it did not rise, or this client may not hear it yet.
  */
 export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | undefined): Message | undefined => {
-  const found = shared.get(batch)
+  const known = shared.get(batch)
+  const forAll = known === "by user" ? undefined : known
   const kind = watermark === undefined ? "without" : "withWatermark"
-  if (found !== undefined && found !== "by user" && found[kind] !== undefined) return found[kind]
+  if (forAll?.[kind] !== undefined) return forAll[kind]
   const { baselines, operations, replicaId } = batch
-  const mayAllSee = found !== "by user" && [...operations, ...baselines].every(({ owner }) => owner === null)
+  const mayAllSee = known !== "by user" && [...operations, ...baselines].every(({ owner }) => owner === null)
   const sees = (item: { readonly owner: string | null }) => isVisibleTo(item, userId)
   const visible = { operations: operations.filter(sees), baselines: baselines.filter(sees) }
   if (visible.operations.length + visible.baselines.length === 0) {
@@ -116,7 +117,7 @@ export const rebroadcastOf = (batch: Batch, userId: string, watermark: string | 
     baselines: textsOf(visible.baselines),
     watermark
   })
-  shared.set(batch, mayAllSee ? { ...(found as SharedMessages | undefined), [kind]: made } : "by user")
+  shared.set(batch, mayAllSee ? { ...forAll, [kind]: made } : "by user")
   return made
 }
 

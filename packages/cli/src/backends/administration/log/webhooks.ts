@@ -9,15 +9,11 @@ import {
   testWebhook
 } from "@sealog/server/admin"
 import type { StorageUnavailable } from "@sealog/server/ports"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { noSuchWebhook } from "../../../output/notFound.ts"
 import { requireLibrary } from "../../knownLibrary.ts"
 import type { Administration } from "../Administration.ts"
 import type { LogDeeds } from "./LogDeeds.ts"
-
-/** How long a receiver may take for a test message. */
-const TEST_TIMEOUT = Duration.seconds(15)
 
 export const webhooks = ({
   on,
@@ -39,7 +35,7 @@ export const webhooks = ({
   replayWebhook: (id, replay, { by }) => onKnown(replay.libraryId, orNoSuchWebhook(replayWebhook(id, replay, by))),
   testWebhook: (id) =>
     on(
-      Effect.map(orNoSuchWebhook(testWebhook(id, TEST_TIMEOUT)), (outcome) =>
+      Effect.map(orNoSuchWebhook(testWebhook(id)), (outcome) =>
         outcome._tag === "Delivered" ? { status: outcome.status } : { problem: outcome.problem }
       )
     )
