@@ -43,7 +43,7 @@ export const startSwift = Effect.gen(function* () {
   })
   for (const kind of KINDS) {
     write(`${kind}.conf`, {
-      DEFAULT: { ...process, bind_port: ports[kind], devices, mount_check: "false" },
+      DEFAULT: { ...process, bind_port: ports[kind], devices, mount_check: "false", fallocate_reserve: 0 },
       "pipeline:main": { pipeline: `${kind}-server` },
       [`app:${kind}-server`]: { use: `egg:swift#${kind}` }
     })
