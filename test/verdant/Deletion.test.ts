@@ -101,7 +101,7 @@ describe("a write beside the deletion of its library", () => {
         yield* Deferred.await(enough)
         yield* Effect.orDie(Effect.provide(Deletion.deleteForGood({ libraryId: library.id }), services))
         // A process that had not read the last events before the deletion opens the library again, and refuses those who come back.
-        for (const { closed } of writers) assert.include([4404, 1011], (yield* closed).code)
+        for (const { closed } of writers) assert.include([4404, 1013], (yield* closed).code)
         assert.strictEqual(yield* refusedUpgrade(there, ["Bearer", yield* library.token({ userId: "a" })]), 403)
         yield* Fiber.join(polling)
 

@@ -110,6 +110,7 @@ export const CLOSE_REASONS = {
     "the schema version of a timestamp is far above the library's",
     "the server has too little memory",
     "the server is too busy",
+    "the server was behind the log",
     "the storage is not available",
     "the token has ended",
     "the token is not valid",

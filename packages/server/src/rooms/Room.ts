@@ -383,7 +383,7 @@ export const makeRoom = <State, Command, Refusal, Local, Context>(
     if (protocol.readsPayloads && events.some(isPurged)) {
       // Another process has written a checkpoint since, from which the next room reads.
       yield* Effect.logInfo(`${streamName(key)} was purged before this process read it, and is opened again`)
-      end("defect", "Unavailable")
+      end("behind", "Unavailable")
       return true
     }
     if (events[0] !== undefined) metrics.signalLag.observe(secondsSince(events[0].event))

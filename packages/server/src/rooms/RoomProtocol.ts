@@ -65,7 +65,7 @@ export interface Committed {
   readonly frame: Uint8Array | undefined
 }
 
-export type FailReason = "defect" | "restored" | "memory"
+export type FailReason = "defect" | "restored" | "memory" | "behind"
 
 export interface Subscriber {
   /** The `origin` of this subscriber's commands. It is in their events, so that the subscriber knows its own. */
@@ -78,6 +78,7 @@ export interface Subscriber {
    * Ends the session, which the room has removed. "defect": in the subscriber or in the room; the client is closed with 1011.
    * "restored": the log was restored from a backup, and the room has ended; the client is closed with 1013 and comes back.
    * "memory": the room has ended, because the process has too little memory; the client is closed with 1013 as well.
+   * "behind": another process removed what the room had not read, and the room has ended; closed with 1013 as well.
    */
   readonly fail: (why: FailReason) => void
 }

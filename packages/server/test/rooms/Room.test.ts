@@ -1,6 +1,6 @@
 /** Rooms on a log that fails, that other processes write to, and that many clients read while it grows. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Effect, Fiber, Latch, Layer, Result } from "effect"
+import { Array, Deferred, Effect, Fiber, Latch, Layer, Result } from "effect"
 import { connectRaw, openRaw, type RawSecsync, type ServerFrame } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer, type TestServer } from "#test-support/servers/TestServer"
@@ -731,12 +731,13 @@ describe("a room that another process writes beside", () => {
       yield* Effect.gen(function* () {
         const rooms = yield* makeRooms({ ...numbers, readsPayloads: true }, { protocol: "verdant", idle: 0 })
         const room = yield* rooms.get(key)
-        const ended = yield* Latch.make()
-        yield* room.subscribe({ id: "a", deliver: () => {}, relay: () => {}, fail: () => ended.openUnsafe() })
+        const ended = yield* Deferred.make<string>()
+        const fail = (why: string) => Deferred.doneUnsafe(ended, Effect.succeed(why))
+        yield* room.subscribe({ id: "a", deliver: () => {}, relay: () => {}, fail })
         yield* appendEven(log, key, { payload: Uint8Array.of(1) })
         yield* appendEven(log, key, { isCheckpoint: true })
         room.wake()
-        yield* ended.await
+        assert.strictEqual(yield* Deferred.await(ended), "behind")
         assert.isTrue(room.isDropped())
         assert.strictEqual((yield* rooms.get(key)).version(), 2)
       }).pipe(Effect.scoped, Effect.provide(Committer.layer.pipe(Layer.provideMerge([layer, Signals.layerNone]))))

@@ -26,6 +26,7 @@ import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import type { Committed, FailReason, Subscriber } from "../../rooms/RoomProtocol.ts"
 import type { Tail } from "../../rooms/TailCache.ts"
 import { CloseCode, type Connection } from "../Connection.ts"
+import { closeFailed } from "../closeFailed.ts"
 import type { Frame } from "../Frame.ts"
 import type { ClientsAhead } from "./ClientsAhead.ts"
 import { DeliveryPause, PAUSE_AFTER_DOCUMENT, PAUSE_AFTER_OWN_SNAPSHOT, type PauseOwner } from "./DeliveryPause.ts"
@@ -192,9 +193,7 @@ export class DocumentDelivery implements Subscriber, Holder, PauseOwner {
   }
 
   fail(why: FailReason): void {
-    if (why === "memory") return this.connection.close(CloseCode.tryAgainLater, "the server has too little memory")
-    if (why === "restored") return this.connection.close(CloseCode.tryAgainLater, "the log was restored")
-    this.connection.close(CloseCode.internalError, "internal error")
+    closeFailed(this.connection, why)
   }
 
   private send({ event, frame }: Committed): void {

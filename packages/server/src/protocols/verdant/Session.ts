@@ -23,6 +23,7 @@ import type { Ask } from "../../rooms/AccessControl.ts"
 import type { Arrival, FrameTraces } from "../../rooms/FrameTraces.ts"
 import type { Committed, FailReason, Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { CloseCode } from "../Connection.ts"
+import { closeFailed } from "../closeFailed.ts"
 import { InFlight } from "../InFlight.ts"
 import { allowedPart, NOT_READABLE } from "./AccessFilter.ts"
 import { Acknowledgements } from "./Acknowledgements.ts"
@@ -229,9 +230,7 @@ class LibrarySession implements Session, Subscriber {
   relay(): void {}
 
   fail(why: FailReason = "defect"): void {
-    if (why === "memory") return this.client.close(CloseCode.tryAgainLater, "the server has too little memory")
-    if (why === "restored") return this.client.close(CloseCode.tryAgainLater, "the log was restored")
-    this.client.close(CloseCode.internalError, "internal error")
+    closeFailed(this.client, why)
   }
 
   /** The connection closed, or the client said that it disconnects. */
