@@ -1,11 +1,12 @@
 /** Appends to a distributed log: one call to each node, all at the same time. Each call is a transaction of its own. */
 import type { Append, StorageUnavailable } from "@sealog/server/ports"
 import { type FailedStatement, PayloadCodec } from "@sealog/server/storage"
-import { Cause, type Duration, Effect } from "effect"
+import { Cause, Effect } from "effect"
 import { isArrayNonEmpty, map, type NonEmptyReadonlyArray } from "effect/Array"
 import { SqlClient } from "effect/sql"
 import type { AppendRow } from "./Append.ts"
 import { appendCallOf } from "./AppendFunction.ts"
+import { unavailableSoon } from "./LeftBehind.ts"
 import { makeNodeClients, type OpenNode } from "./NodeClients.ts"
 import { failedWith, unavailable } from "./Unavailable.ts"
 
@@ -33,43 +34,36 @@ interface Numbered {
 type Group = NonEmptyReadonlyArray<Numbered & Place>
 
 /** `connections`: the size of the client's pool. Two of them stay free for reads. */
-export const makeAppendByNode = Effect.fnUntraced(function* (
-  connections: number,
-  openNode: OpenNode,
-  timeout: Duration.Input
-) {
+export const makeAppendByNode = Effect.fnUntraced(function* (connections: number, openNode: OpenNode) {
   const sql = yield* SqlClient.SqlClient
   const codec = yield* PayloadCodec
   const concurrency = Math.max(1, connections - 2)
   const places = new Map<string, Place>()
   const nodes = yield* makeNodeClients(openNode)
 
-  const placesOf = Effect.fnUntraced(
-    function* (batch: ReadonlyArray<Numbered>) {
-      const found = new Map<string, Place>()
-      const unknown = new Set<string>()
-      for (const { append } of batch) {
-        const { libraryId } = append.key
-        const place = places.get(libraryId)
-        if (place === undefined) unknown.add(libraryId)
-        // Kept here: another batch may forget it while this one waits.
-        else found.set(libraryId, place)
-      }
-      if (unknown.size === 0) return found
-      const rows = yield* sql.unsafe<Place & { readonly library_id: string }>(
-        `SELECT library_id, shard::float8, sealog.node_of(shard) AS node FROM json_array_elements_text($1::json) AS library_id
+  const placesOf = Effect.fnUntraced(function* (batch: ReadonlyArray<Numbered>) {
+    const found = new Map<string, Place>()
+    const unknown = new Set<string>()
+    for (const { append } of batch) {
+      const { libraryId } = append.key
+      const place = places.get(libraryId)
+      if (place === undefined) unknown.add(libraryId)
+      // Kept here: another batch may forget it while this one waits.
+      else found.set(libraryId, place)
+    }
+    if (unknown.size === 0) return found
+    const rows = yield* sql.unsafe<Place & { readonly library_id: string }>(
+      `SELECT library_id, shard::float8, sealog.node_of(shard) AS node FROM json_array_elements_text($1::json) AS library_id
          CROSS JOIN LATERAL sealog.shard_of(library_id) AS shard`,
-        [JSON.stringify([...unknown])]
-      )
-      if (places.size > MAX_KNOWN) places.clear()
-      for (const { library_id, node, shard } of rows) {
-        places.set(library_id, { node, shard })
-        found.set(library_id, { node, shard })
-      }
-      return found
-    },
-    unavailable("find shards", timeout)
-  )
+      [JSON.stringify([...unknown])]
+    )
+    if (places.size > MAX_KNOWN) places.clear()
+    for (const { library_id, node, shard } of rows) {
+      places.set(library_id, { node, shard })
+      found.set(library_id, { node, shard })
+    }
+    return found
+  }, unavailableSoon("find shards"))
 
   const groupsOf = Effect.fnUntraced(function* (batch: ReadonlyArray<Numbered>) {
     const found = yield* placesOf(batch)
@@ -115,7 +109,7 @@ export const makeAppendByNode = Effect.fnUntraced(function* (
     const exits = yield* Effect.forEach(
       groups,
       (group) => {
-        const rows = unavailable("append", timeout)(appendGroup(group, leaveHeld))
+        const rows = unavailableSoon("append")(appendGroup(group, leaveHeld))
         const failed = (failure: StorageUnavailable) =>
           Effect.succeed(group.map(({ i }): GroupRow => ({ ...NOT_APPENDED, i, failure })))
         return Effect.exit(leaveHeld ? Effect.catch(rows, failed) : rows)

@@ -1,13 +1,5 @@
 /** The event log in Postgres. Any number of processes may write: the database compares the version of every append. */
-import {
-  type Append,
-  type Appended,
-  type EventLog,
-  type LogUse,
-  StorageUnavailable,
-  type StreamHead,
-  type StreamKey
-} from "@sealog/server/ports"
+import type { Append, Appended, EventLog, LogUse, StreamHead, StreamKey } from "@sealog/server/ports"
 import {
   type EventRow,
   emptyHead,
@@ -22,13 +14,14 @@ import {
   type TailRow,
   tailOf
 } from "@sealog/server/storage"
-import { type Duration, Effect, Fiber } from "effect"
+import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Fragment } from "effect/sql/Statement"
 import { type AppendRow, appendOf } from "./Append.ts"
 import { type GroupRow, makeAppendByNode } from "./DistributedAppend.ts"
 import { type HeadRow, headOf, makeHeadsOnNodes } from "./DistributedHeads.ts"
 import { isDistributed } from "./Distribution.ts"
+import { leftBehindAfter, unavailableSoon } from "./LeftBehind.ts"
 import type { OpenNode } from "./NodeClients.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
 import { makeEndSilentConnections } from "./SilentConnections.ts"
@@ -36,12 +29,6 @@ import { unavailable } from "./Unavailable.ts"
 
 /** The time limit of a live server's statement. It is then cancelled, and whether it took effect is not known. */
 const TIMEOUT = "30 seconds"
-
-/**
- * The same for commits and heads, which are short. While a commit waits on a connection whose network is gone, no other one
- * begins. The driver takes up to 5 seconds more to give such a connection up.
- */
-const SHORT_TIMEOUT = "8 seconds"
 
 /** Milliseconds for which a process that holds a stream may do nothing, for example because it is frozen. Then it loses the stream. */
 const IDLE_MILLIS = 5000
@@ -73,25 +60,6 @@ const LAST_FITTING = `SELECT coalesce(max(version) FILTER (WHERE bytes <= $5::fl
      WHERE e.library_id = $1 AND e.stream_number = ${STREAM_NUMBER} AND e.version > $3::float8::bigint
      ORDER BY e.version LIMIT $4::float8::bigint) AS page) AS sums`
 
-/**
- * Fails an effect after a time, and does not wait for its end. The end of a transaction cannot be interrupted: if the network has
- * swallowed it, it ends with its connection, and the room would wait for it as long.
- */
-const leftBehindAfter =
-  (timeout: Duration.Input) =>
-  <A, R>(effect: Effect.Effect<A, StorageUnavailable, R>): Effect.Effect<A, StorageUnavailable, R> =>
-    Effect.flatMap(Effect.forkDetach(effect), (fiber) => {
-      const leave = Effect.sync(() => fiber.interruptUnsafe())
-      return Fiber.join(fiber).pipe(
-        Effect.onInterrupt(() => leave),
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () =>
-            new StorageUnavailable({ operation: "hold a stream", cause: new Error("the transaction does not end") })
-        })
-      )
-    })
-
 /** The result for a stream of which a statement has no row. */
 const NOT_FOUND: Omit<GroupRow, "i"> = { committed: false, actual: null, key_taken: false }
 
@@ -102,7 +70,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
   const endSilentConnections = yield* makeEndSilentConnections(sql, connections)
   const codec = yield* PayloadCodec
   const headsOnNodes = makeHeadsOnNodes(sql)
-  const appendByNode = yield* makeAppendByNode(connections, openNode, SHORT_TIMEOUT)
+  const appendByNode = yield* makeAppendByNode(connections, openNode)
 
   /** Whether the log is distributed. The first call asks, because the database may be away when the server starts. */
   let distributed: boolean | undefined
@@ -112,7 +80,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
       distributed = answer
       return answer ? Effect.logInfo("the log is distributed: appends go to its nodes by a function") : Effect.void
     }),
-    unavailable("look at the database", SHORT_TIMEOUT)
+    unavailableSoon("look at the database")
   )
   const isOnNodes = Effect.suspend(() => (distributed === undefined ? askDistributed : Effect.succeed(distributed)))
 
@@ -128,14 +96,14 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
       return rows.map((row): StreamHead => (row.version === null ? emptyHead : headOf(row)))
     },
     endSilentConnections,
-    unavailable("read heads", SHORT_TIMEOUT)
+    unavailableSoon("read heads")
   )
 
   const appendAtOnce = (batch: ReadonlyArray<Append>, leaveHeld: boolean) =>
     Effect.suspend(() => sql.unsafe<AppendRow>(...appendOf(codec, batch, leaveHeld))).pipe(
       endSilentConnections,
       Effect.tapError(endReadOnlySessions),
-      unavailable("append", SHORT_TIMEOUT)
+      unavailableSoon("append")
     )
 
   const append: EventLog["Service"]["append"] = Effect.fnUntraced(function* (batch, { leaveHeld = false } = {}) {
@@ -171,7 +139,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
       Effect.andThen(use),
       sql.withTransaction,
       unavailable("hold a stream"),
-      leftBehindAfter(TIMEOUT)
+      leftBehindAfter(TIMEOUT, { operation: "hold a stream", message: "the transaction does not end" })
     )
 
   const read: EventLog["Service"]["read"] = Effect.fnUntraced(
