@@ -368,6 +368,40 @@ describe("a refused snapshot", () => {
       assert.deepStrictEqual(chainOf(yield* behind.next("snapshot-save-failed")), [])
     })
   )
+
+  it.live(
+    "is answered with the proof chain from the snapshot that its author was sent, if it was to be the document's first",
+    () =>
+      Effect.gen(function* () {
+        const { layer, trouble } = yield* makeTroubledLog
+        const server = yield* startMemoryServer({}, layer)
+        const docId = crypto.randomUUID()
+        const options = { url: server.url, documentId: docId, token: yield* server.token("library") }
+        const [client, late] = [yield* connectRaw(options), yield* connectRaw(options)]
+        const author = makeAuthor()
+        const first = snapshotMessage(author, { docId })
+        client.send(first)
+        yield* client.next("snapshot-saved")
+        yield* late.next("snapshot")
+        // The document was last served from a tail that ended at its first event.
+        yield* connectRaw(options)
+        client.send(updateMessage(author, { docId, refSnapshotId: idOf(first), clock: 0 }))
+        yield* late.next("update")
+        const second = snapshotMessage(author, { docId, parent: first, clocks: { [author.pubKey]: 0 } })
+        const third = snapshotMessage(author, { docId, parent: second })
+        const happens = Effect.gen(function* () {
+          for (const next of [second, third]) {
+            client.send(next)
+            yield* client.next("snapshot-saved")
+          }
+        })
+        trouble.beforeRead = { after: 1, happens }
+        late.send(snapshotMessage(makeAuthor(), { docId }))
+        const answer = yield* late.next("snapshot-save-failed")
+        assert.deepStrictEqual(answer["snapshot"], JSON.parse(JSON.stringify(third)))
+        assert.deepStrictEqual(chainOf(answer), [idOf(second), idOf(third)])
+      })
+  )
 })
 
 const idOf = ({ publicData }: ReturnType<typeof snapshotMessage>): string => publicData.snapshotId

@@ -44,7 +44,7 @@ export const documentFrame = (
 
 /**
  * The `snapshot-save-failed` message for a refused snapshot. If its parent is the active snapshot, its author lacks updates
- * and gets only those. Otherwise the author gets the whole document, with the proof chain from the parent.
+ * and gets only those. Otherwise the author gets the whole document, with the proof chain from the parent, if it has one.
  *
  * @param lastSeen the last snapshot that the client was sent. A client checks the chain against that one: if a newer
  *   snapshot than the parent reached it, a chain from the parent would end its connection (error 115).
@@ -103,7 +103,9 @@ const refusedContent = Effect.fnUntraced(function* (
   lastSeen: SnapshotId | undefined
 ) {
   if (document.snapshot?.snapshotId === parent) return missed(document, parentSnapshotUpdateClocks)
-  const chain = yield* chainBetween(log, key, parent === "" ? undefined : parent, document.snapshot?.snapshotId)
+  // A client whose snapshot was to be the document's first may have been sent another's first one since.
+  const known = parent === "" ? lastSeen : parent
+  const chain = yield* chainBetween(log, key, known, document.snapshot?.snapshotId)
   const seen = chain.findIndex(({ snapshotId }) => snapshotId === lastSeen)
   return { ...complete(document), proofChain: chain.slice(seen + 1) }
 })
