@@ -193,7 +193,7 @@ describe("commands that read the log", () => {
     writeFileSync(join(cwd, "text.db"), "no database, ".repeat(1000))
     const text = await run(["library", "list", "--database", "sqlite:text.db"], { cwd })
     assert.strictEqual(text.code, 3)
-    assert.match(text.stderr, /not a database.*\nTry: stop the servers, keep this file, and restore a backup/)
+    assert.match(text.stderr, /not a database.*\nTry: stop the servers, keep this database, and restore a backup/)
     const missing = await run(["library", "list", "--database", "sqlite:missing.db"], { cwd })
     assert.notInclude(missing.stderr, "migrate")
     writeFileSync(join(cwd, "empty.db"), "")

@@ -1,5 +1,5 @@
 /** The schema as migrations, applied once and in order. A released migration is never edited. */
-import { type AppliedMigration, migrationStatusOf, newerSchema } from "@sealog/server/storage"
+import { type AppliedMigration, damagedMigrations, migrationStatusOf, newerSchema } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { distribute, isDistributed, updateFunctions } from "./Distribution.ts"
@@ -193,13 +193,19 @@ export const grantTo = Effect.fnUntraced(function* (role: string) {
 
 /**
  * Returns every migration, and whether the database has it. Changes nothing. Fails if a newer version has migrated the
- * database.
+ * database, and dies of `LogDamaged` if the table of migrations is not as a version leaves it.
  */
 export const migrationStatus = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const tables = yield* sql`SELECT 1 FROM pg_tables WHERE schemaname = 'sealog' AND tablename = 'migrations'`
-  const applied = tables.length === 0 ? [] : yield* sql<AppliedMigration>`SELECT migration_id, name FROM ${sql(TABLE)}`
+  const tables = (yield* sql<{ name: string }>`
+    SELECT tablename AS name FROM pg_tables WHERE schemaname = 'sealog' AND tablename IN ('migrations', 'streams')`).map(
+    ({ name }) => name
+  )
+  const isMigrated = tables.includes("migrations")
+  const applied = isMigrated ? yield* sql<AppliedMigration>`SELECT migration_id, name FROM ${sql(TABLE)}` : []
   const status = migrationStatusOf(Object.keys(migrations), applied)
+  const damage = damagedMigrations(status, applied, isMigrated && tables.includes("streams"))
+  if (damage !== undefined) return yield* Effect.die(damage)
   const newer = newerSchema(status, applied)
   return newer === undefined ? status : yield* newer
 })

@@ -153,6 +153,10 @@ const REFUSALS: Readonly<Record<string, { readonly code: string; readonly tryThi
     code: "CHECKPOINTS_UNUSABLE",
     tryThis: "the folder and the key of the checkpoints that were made"
   },
+  LogDamaged: {
+    code: "LOG_DAMAGED",
+    tryThis: "stop the servers, keep the database as it is, and see what `sync-admin doctor` names (docs/damage.md)"
+  },
   StreamDamaged: { code: "STREAM_DAMAGED", tryThis: "`sync-admin replay` lists every problem of the log" },
   BackupUnusable: {
     code: "BACKUP_UNUSABLE",
@@ -209,8 +213,8 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
     "`sync-admin migrate` with the same --database, after checking that it names the right database"
   ],
   [
-    /not a database|malformed|disk image/i,
-    "stop the servers, keep this file, and restore a backup to another file; check that file with `sync-admin replay`"
+    /not a database|malformed|disk image|invalid page in block|unexpected zero page|is not a btree/i,
+    "stop the servers, keep this database, and restore a backup to another one; check that with `sync-admin replay`"
   ],
   [
     /ENOENT|EISDIR|unable to open/,

@@ -1,5 +1,5 @@
 /** Compares the migrations of a database with those of this version, so that no version works on a schema that it does not know. */
-import { StorageUnavailable } from "../ports/EventLog.ts"
+import { LogDamaged, StorageUnavailable } from "../ports/EventLog.ts"
 
 export interface MigrationStatus {
   readonly id: number
@@ -10,7 +10,8 @@ export interface MigrationStatus {
 /** A row of the table that records which migrations were applied. */
 export interface AppliedMigration {
   readonly migration_id: number
-  readonly name: string
+  /** Null in a damaged database. */
+  readonly name: string | null
 }
 
 /** `names`: the migrations of this version, as in "0001_log". Returns each of them, and whether the database has it. */
@@ -35,6 +36,23 @@ export const newerSchema = (
   return unknown.length === 0
     ? undefined
     : failed(`a newer version of Sealog has migrated the database: this one does not know ${unknown.join(", ")}`)
+}
+
+/**
+ * The damage of a table of migrations that no version leaves so: a row is none, or one is gone. `hasLog`: the tables of the log exist.
+ * Undefined if there is none.
+ */
+export const damagedMigrations = (
+  known: ReadonlyArray<MigrationStatus>,
+  applied: ReadonlyArray<AppliedMigration>,
+  hasLog: boolean
+): LogDamaged | undefined => {
+  const latest = Math.max(hasLog ? 1 : 0, ...applied.map(({ migration_id }) => migration_id))
+  const isGone = known.some(({ applied, id }) => id <= latest && !applied)
+  const isSound = applied.every(({ migration_id, name }) => migration_id > 0 && /^\w+$/.test(name ?? ""))
+  if (isSound && !isGone) return undefined
+  const detail = isSound ? "a row of the table of migrations is gone" : "the table of migrations cannot be decoded"
+  return new LogDamaged({ detail: `${detail}: keep the database as it is, and put a backup back (docs/damage.md)` })
 }
 
 /** The error of a database that was not migrated, or by an older version only; undefined when it has all migrations. */

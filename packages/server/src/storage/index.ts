@@ -26,6 +26,7 @@ export {
 } from "./EventCodec.ts"
 export {
   type AppliedMigration,
+  damagedMigrations,
   type MigrationStatus,
   migrationStatusOf,
   missingMigrations,
