@@ -19,6 +19,7 @@ import {
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { keysJson, makeAppend } from "./Append.ts"
+import { makeRequireListed } from "./ListedStreams.ts"
 import { COUNTED_STREAMS, type StreamSize, SUM_OF_SLICE, slicesOf } from "./PayloadSlices.ts"
 import { unavailable } from "./Unavailable.ts"
 
@@ -43,6 +44,7 @@ export const makeEventLog = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const codec = yield* PayloadCodec
   const append: EventLog["Service"]["append"] = yield* makeAppend
+  const requireListed = yield* makeRequireListed
 
   // A transaction locks the whole file, so it holds every stream still.
   const exclusively: EventLog["Service"]["exclusively"] = (_, use) =>
@@ -54,6 +56,7 @@ export const makeEventLog = Effect.gen(function* () {
        ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
       [keysJson(keys)]
     )
+    for (const [i, { version }] of rows.entries()) if (version === null) yield* requireListed(keys[i]!)
     return rows.map(
       ({ version, generation, chain }): StreamHead =>
         version === null ? emptyHead : { version, generation, chain: hashText(chain) }
@@ -71,6 +74,7 @@ export const makeEventLog = Effect.gen(function* () {
        ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT ?`,
       isBounded ? [...page.slice(0, 3), maxBytes, ...page, page[3]] : page
     )
+    if (rows.length === 0) yield* requireListed(key)
     return yield* placedEventsOf(codec, key, rows, options)
   }, unavailable("read events"))
 
@@ -85,6 +89,7 @@ export const makeEventLog = Effect.gen(function* () {
        WHERE s.library_id = ? AND s.stream_id = ? ORDER BY e.version`,
       [key.libraryId, key.streamId]
     )
+    if (rows.length === 0) yield* requireListed(key)
     return yield* tailOf(codec, key, rows)
   }, unavailable("read a stream's tail"))
 
