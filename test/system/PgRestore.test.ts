@@ -25,7 +25,7 @@ it.live("devices bring back what they hold after pg_dump and pg_restore, and new
     const folder = installed()
     const run = (program: string, ...args: ReadonlyArray<string>) => execFileSync(join(folder, "bin", program), args)
     const cluster = yield* Effect.acquireRelease(
-      Effect.promise(() => makeCluster({}, folder)),
+      Effect.promise(() => makeCluster({ installed: folder })),
       ({ remove }) => Effect.sync(remove)
     )
     const inCluster = (name: string) => Object.assign(new URL(cluster.url), { pathname: `/${name}` }).href

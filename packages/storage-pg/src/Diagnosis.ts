@@ -3,16 +3,17 @@ import type { Finding } from "@sealog/server/storage"
 import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnoseNodes } from "./Distribution.ts"
+import { countUnlisted, REMEDY } from "./ListedStreams.ts"
 import { migrationStatus } from "./Migrations.ts"
 
 /** Clocks serve people and tokens, so a few seconds make no difference. */
 const MAX_SKEW_MILLIS = 5000
 
-export const diagnose = Effect.gen(function* () {
+export const diagnose = Effect.fnUntraced(function* (isQuick: boolean) {
   const sql = yield* SqlClient.SqlClient
   const started = yield* Clock.currentTimeMillis
-  const [server] = yield* sql<{ version: string; now: number; role: string; fsync: string; pages: string }>`
-    SELECT current_setting('server_version') AS version, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now,
+  const [server] = yield* sql<Server>`
+    SELECT current_setting('server_version') AS version, current_setting('data_checksums') AS checksums, extract(epoch FROM clock_timestamp())::float8 * 1000 AS now,
       current_user::text AS role, current_setting('fsync') AS fsync, current_setting('full_page_writes') AS pages`
   const skew = Math.round((server?.now ?? 0) - started)
   const findings: Array<Finding> = [
@@ -32,7 +33,16 @@ export const diagnose = Effect.gen(function* () {
           state: "fail",
           detail: `fsync is ${server?.fsync}, full_page_writes is ${server?.pages}: a crash can lose what was acknowledged`,
           tryThis: "ALTER SYSTEM SET fsync = on; ALTER SYSTEM SET full_page_writes = on"
+        },
+    server?.checksums === "off"
+      ? {
+          check: "checksums",
+          state: "warn",
+          detail:
+            "data_checksums is off: Postgres does not notice a damaged page, and can loop for ever on one of an index",
+          tryThis: "stop Postgres, and run `pg_checksums --enable`"
         }
+      : { check: "checksums", state: "ok", detail: "Postgres verifies its pages" }
   ]
   const missing = (yield* migrationStatus).filter(({ applied }) => !applied)
   if (missing.length > 0) {
@@ -81,5 +91,37 @@ export const diagnose = Effect.gen(function* () {
           }
         : { check: "rights", state: "ok", detail: "the rights that a server needs, and no more" }
   )
+  if (!isQuick) findings.push(yield* listedStreams)
   return [...findings, ...(yield* diagnoseNodes)]
+})
+
+interface Server {
+  readonly version: string
+  readonly checksums: string
+  readonly now: number
+  readonly role: string
+  readonly fsync: string
+  readonly pages: string
+}
+
+/** Libraries that the finding names. */
+const MAX_NAMED = 10
+
+/** Whether the list of streams names every stream that has events. */
+const listedStreams = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  const lost: Array<string> = []
+  for (const { library_id } of yield* sql<{ library_id: string }>`SELECT DISTINCT library_id FROM sealog.events`) {
+    const streams = yield* countUnlisted(library_id)
+    if (streams > 0) lost.push(`${streams} of ${library_id}`)
+  }
+  if (lost.length === 0)
+    return { check: "streams", state: "ok", detail: "the list names all that have events" } as const
+  const named = [...lost.slice(0, MAX_NAMED), ...(lost.length > MAX_NAMED ? ["…"] : [])].join(", ")
+  return {
+    check: "streams",
+    state: "fail",
+    detail: `the list lacks streams that have events: ${named}`,
+    tryThis: REMEDY
+  } as const
 })

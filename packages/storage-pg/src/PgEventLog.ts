@@ -22,6 +22,7 @@ import { type GroupRow, makeAppendByNode } from "./DistributedAppend.ts"
 import { type HeadRow, headOf, makeHeadsOnNodes } from "./DistributedHeads.ts"
 import { isDistributed } from "./Distribution.ts"
 import { leftBehindAfter, unavailableSoon } from "./LeftBehind.ts"
+import { makeRequireListed } from "./ListedStreams.ts"
 import type { OpenNode } from "./NodeClients.ts"
 import { makeEndReadOnlySessions } from "./ReadOnlySessions.ts"
 import { makeEndSilentConnections } from "./SilentConnections.ts"
@@ -67,6 +68,7 @@ const NOT_FOUND: Omit<GroupRow, "i"> = { committed: false, actual: null, key_tak
 export const makeEventLog = Effect.fnUntraced(function* (connections: number, openNode: OpenNode) {
   const sql = yield* SqlClient.SqlClient
   const endReadOnlySessions = makeEndReadOnlySessions(sql, connections)
+  const requireListed = makeRequireListed(sql)
   const endSilentConnections = yield* makeEndSilentConnections(sql, connections)
   const codec = yield* PayloadCodec
   const headsOnNodes = makeHeadsOnNodes(sql)
@@ -152,6 +154,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
          ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT $4::float8::bigint`,
         [key.libraryId, key.streamId, after, limit ?? null, ...(isBounded ? [maxBytes] : [])]
       )
+      if (rows.length === 0 && after === 0) yield* requireListed(key)
       return yield* placedEventsOf(codec, key, rows, options)
     },
     unavailable("read events", TIMEOUT)
@@ -170,6 +173,7 @@ export const makeEventLog = Effect.fnUntraced(function* (connections: number, op
          WHERE s.library_id = $1 AND s.stream_id = $2 ORDER BY e.version`,
         [key.libraryId, key.streamId]
       )
+      if (rows.length === 0) yield* requireListed(key)
       return yield* tailOf(codec, key, rows)
     },
     unavailable("read a stream's tail", TIMEOUT)

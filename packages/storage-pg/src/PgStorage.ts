@@ -18,6 +18,7 @@ import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals, makeSweeps } from "./PgSignals.ts"
 import { isTransactionMode, requireOwnSessions } from "./Pooler.ts"
 import { leavesMachineOpenly, tlsOptions } from "./Tls.ts"
+import { isDamage, unavailable } from "./Unavailable.ts"
 
 export interface PgStorageOptions {
   /**
@@ -67,9 +68,9 @@ export const readMigrationStatus = (
 ): Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable> =>
   migrationStatus.pipe(asUnavailable("read the migrations"), Effect.provide(layerClient(options)))
 
-/** Checks whether a server can rely on the database. Fails if it cannot be reached. */
-export const diagnose = (options: PgStorageOptions) =>
-  diagnoseDatabase.pipe(asUnavailable("look at the database"), Effect.provide(layerClient(options)))
+/** Checks whether a server can rely on the database. `quick`: without looking at all streams. Fails if it cannot be reached. */
+export const diagnose = (options: PgStorageOptions, { quick = false }: { readonly quick?: boolean } = {}) =>
+  diagnoseDatabase(quick).pipe(asUnavailable("look at the database"), Effect.provide(layerClient(options)))
 
 /** Returns whether the log is distributed over the nodes of a Citus cluster. */
 export const isDistributedLog = (options: PgStorageOptions) =>
@@ -118,12 +119,12 @@ const tableSize = Effect.gen(function* () {
 
 /** Fails if the database was never migrated, or by a version that is not this one. */
 const requireMigrations = Effect.gen(function* () {
-  const status = yield* Effect.catchIf(
-    migrationStatus,
-    (error) => !(error instanceof StorageUnavailable),
+  const status = yield* Effect.catch(migrationStatus, (error) => {
+    if (error instanceof StorageUnavailable) return Effect.fail(error)
+    if (isDamage(error)) return unavailable("read the migrations")(Effect.fail(error))
     // The database may come back. Until then, every call of the log fails and says so.
-    (error) => Effect.as(Effect.logDebug("The database cannot be reached yet", rootCauseOf(error)), [])
-  )
+    return Effect.as(Effect.logDebug("The database cannot be reached yet", rootCauseOf(error)), [])
+  })
   const missing = missingMigrations(status)
   if (missing !== undefined) return yield* missing
 })

@@ -30,10 +30,19 @@ const codeOf = (cause: unknown): string | undefined =>
     ? cause.code
     : undefined
 
-const mapFailure = makeUnavailable((cause) => {
+/** The database's own error, of a statement that failed. */
+const causeOf = (error: unknown): unknown =>
+  typeof error === "object" && error !== null && "reason" in error ? (error as FailedStatement).reason.cause : undefined
+
+const kindOf = (cause: unknown): FailureKind | undefined => {
   const code = codeOf(cause)
   return code === undefined ? undefined : (KINDS[code] ?? KINDS[code.slice(0, 2)])
-})
+}
+
+const mapFailure = makeUnavailable(kindOf)
+
+/** Whether a statement failed because the database found that its own files are damaged. */
+export const isDamage = (error: unknown): boolean => kindOf(causeOf(error)) === "damage"
 
 /** Failures that left nothing behind, and that pass when other statements end. */
 const PASSES = [
@@ -47,8 +56,7 @@ const PASSES = [
 
 /** Whether a statement failed with one of these codes. */
 export const failedWith = (error: unknown, ...codes: ReadonlyArray<string>): boolean => {
-  if (typeof error !== "object" || error === null || !("reason" in error)) return false
-  const code = codeOf((error as FailedStatement).reason.cause)
+  const code = codeOf(causeOf(error))
   return code !== undefined && codes.includes(code)
 }
 

@@ -406,8 +406,10 @@ describe("durability", () => {
         // Nothing else writes to the log, and Postgres flushes commits only every ten seconds.
         Effect.promise(() =>
           makeCluster({
-            ...{ synchronous_commit: "off", wal_writer_delay: "10s", autovacuum: "off" },
-            ...{ wal_level: "minimal", max_wal_senders: "0" }
+            settings: {
+              ...{ synchronous_commit: "off", wal_writer_delay: "10s", autovacuum: "off" },
+              ...{ wal_level: "minimal", max_wal_senders: "0" }
+            }
           })
         ),
         (cluster) => Effect.sync(cluster.remove)
@@ -434,7 +436,7 @@ describe("an append", () => {
   it.live("to many streams is one statement, and therefore one round trip", () =>
     Effect.gen(function* () {
       const cluster = yield* Effect.acquireRelease(
-        Effect.promise(() => makeCluster({ log_statement: "all" })),
+        Effect.promise(() => makeCluster({ settings: { log_statement: "all" } })),
         (cluster) => Effect.sync(cluster.remove)
       )
       const { url } = cluster

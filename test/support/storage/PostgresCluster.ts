@@ -20,6 +20,10 @@ export interface PostgresCluster {
   /** postgres://postgres@127.0.0.1:PORT/postgres, with a superuser. */
   readonly url: string
   readonly folder: string
+  /** The folder of its data. */
+  readonly data: string
+  /** False after Postgres has given up by itself. */
+  readonly isRunning: () => boolean
   readonly start: () => void
   /** The mode of `pg_ctl stop`: "immediate" is a crash, which cuts connections and flushes nothing. */
   readonly stop: (mode: "fast" | "immediate") => void
@@ -38,11 +42,23 @@ const binaries = (): string => {
 /** The user that runs Postgres, with a copy of the binaries that it may read: Postgres refuses to run as root. */
 const NOBODY = 65_534
 
-/** `installed`: the folder of an installed Postgres, whose programs are in `bin`. Default: the one of the npm package. */
-export const makeCluster = async (
-  settings: Readonly<Record<string, string>> = {},
-  installed?: string
-): Promise<PostgresCluster> => {
+export interface PostgresOptions {
+  /** Lines of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** The folder of an installed Postgres, whose programs are in `bin`. Default: the one of the npm package. */
+  readonly installed?: string
+  /** More arguments of `initdb`. */
+  readonly initdb?: ReadonlyArray<string>
+  /** The part that has a disk of its own: all data, or the write-ahead log alone. `mount` returns the way to unmount it. */
+  readonly disk?: { readonly holds: "data" | "wal"; readonly mount: (folder: string) => () => void }
+}
+
+export const makeCluster = async ({
+  disk,
+  initdb = [],
+  installed,
+  settings = {}
+}: PostgresOptions = {}): Promise<PostgresCluster> => {
   const asRoot = process.getuid?.() === 0
   const identity = asRoot ? { uid: NOBODY, gid: NOBODY } : {}
   const folder = mkdtempSync(join(tmpdir(), "sealog-postgres-"))
@@ -68,7 +84,12 @@ export const makeCluster = async (
     if (result.status === 0) return
     throw new Error(`${command} failed: ${result.error ?? readFileSync(output, "utf8")}`)
   }
-  run("initdb", ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync"])
+  const mounted = disk?.holds === "wal" ? join(folder, "wal") : data
+  if (disk !== undefined) mkdirSync(mounted)
+  const unmount = disk?.mount(mounted)
+  if (disk !== undefined && asRoot) chownSync(mounted, NOBODY, NOBODY)
+  const more = disk?.holds === "wal" ? [...initdb, "--waldir", mounted] : initdb
+  run("initdb", ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C", "--no-sync", ...more])
   const port = await freePort()
   mkdirSync(join(folder, "sockets"), { recursive: true })
   if (asRoot) chownSync(join(folder, "sockets"), NOBODY, NOBODY)
@@ -87,11 +108,14 @@ export const makeCluster = async (
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     folder,
+    data,
+    isRunning: () => spawnSync(join(native, "bin", "pg_ctl"), ["-D", data, "status"], identity).status === 0,
     start,
     stop,
     remove: () => {
       // A test may have stopped it already, so the result does not matter.
       spawnSync(join(native, "bin", "pg_ctl"), ["-D", data, "-m", "immediate", "-w", "stop"], identity)
+      unmount?.()
       rmSync(folder, { recursive: true, force: true })
     }
   }

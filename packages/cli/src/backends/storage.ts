@@ -88,7 +88,7 @@ const postgres = async (url: string, connections: number | undefined): Promise<B
     applyMigrationsAndDistribute: PgStorage.applyMigrationsAndDistribute({ url }),
     isDistributed: PgStorage.isDistributedLog({ url }),
     readMigrationStatus: PgStorage.readMigrationStatus({ url }),
-    diagnose: () => PgStorage.diagnose({ url }),
+    diagnose: (quick) => PgStorage.diagnose({ url }, { quick }),
     size: PgStorage.size({ url }),
     grant: (role) => PgStorage.grant({ url }, role)
   }
