@@ -1,21 +1,21 @@
 /** Every page of docs/runbooks: its commands as they stand, with real clients that lose nothing. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { globSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, spawn } from "node:child_process"
+import { globSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as JwtAccess from "@sealog/server/adapters/JwtAccess"
 import { LibraryId } from "@sealog/server/domain/Ids"
 import { Access } from "@sealog/server/ports/Access"
-import { updateMessage } from "@sealog/server/testing"
 import { Effect, Redacted } from "effect"
 import { vi } from "vitest"
-import { openRaw, type RawSecsync } from "../support/clients/RawSecsync.ts"
 import { freePort } from "../support/network/freePort.ts"
+import { impatientClient } from "../support/secsync/impatientClient.ts"
 import { connectClient, type SecsyncClient, untilAll } from "../support/secsync/SecsyncClient.ts"
-import { assertStored, begin, makeWriter } from "../support/secsync/Writers.ts"
+import { assertStored } from "../support/secsync/Writers.ts"
 import { mintToken, runCommand, syncAdmin } from "../support/servers/ServerProcess.ts"
 import { randomName, TOKEN_SECRET } from "../support/servers/TestServer.ts"
 import { emptyDatabase, freshDatabase } from "../support/storage/databases.ts"
+import { smallDisk } from "../support/storage/disks.ts"
 import { until } from "../support/until.ts"
 import { libraryOn } from "../support/verdant/Library.ts"
 import { openClient, untilSame } from "../support/verdant/VerdantClient.ts"
@@ -78,47 +78,6 @@ const untilReady = (port: number) =>
     "the server is ready",
     Effect.map(status(port), (found) => found === 200)
   )
-
-/**
- * A client that writes on, and connects again every 50 ms. `longestWait` is the longest time between two acknowledgements: the pause of a
- * move.
- */
-const impatientClient = Effect.fnUntraced(function* (url: string) {
-  const [documentId, libraryId] = [randomName(), LibraryId.make(randomName())]
-  const token = yield* mintToken(libraryId)
-  yield* begin(url, documentId, token)
-  const writer = makeWriter(documentId)
-  let [last, longestWait] = [performance.now(), 0]
-  const writeBy = Effect.fnUntraced(function* ({ next, send }: RawSecsync) {
-    const { snapshot } = yield* next("document")
-    const { publicData } = snapshot as { readonly publicData: { readonly snapshotId: string } }
-    while (true) {
-      const clock = writer.acknowledged
-      writer.sent[clock] ??= updateMessage(writer.author, {
-        docId: documentId,
-        refSnapshotId: publicData.snapshotId,
-        clock
-      })
-      send(writer.sent[clock])
-      yield* next("update-saved", (frame) => frame["clock"] === clock)
-      writer.acknowledged += 1
-      longestWait = Math.max(longestWait, performance.now() - last)
-      last = performance.now()
-      yield* Effect.sleep("10 millis")
-    }
-  })
-  const connection = Effect.gen(function* () {
-    const client = yield* openRaw({ url, documentId, token })
-    yield* Effect.raceFirst(writeBy(client), client.closed)
-  })
-  yield* Effect.scoped(connection).pipe(
-    Effect.catchDefect(() => Effect.void),
-    Effect.andThen(Effect.sleep("50 millis")),
-    Effect.forever,
-    Effect.forkScoped
-  )
-  return { libraryId, writer, longestWait: () => longestWait }
-})
 
 const clientsOf = Effect.fnUntraced(function* (url: string) {
   const options = { url, documentId: randomName(), token: yield* mintToken(randomName()) }
@@ -263,20 +222,7 @@ describe("the runbooks", () => {
   it.live("full-disk.md makes room, and the server goes on by itself", () =>
     Effect.gen(function* () {
       const port = yield* Effect.promise(freePort)
-      const disk = yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const folder = join("/tmp", `sealog-disk-${randomName()}`)
-          mkdirSync(folder)
-          const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], { encoding: "utf8" })
-          assert.strictEqual(mounted.status, 0, mounted.stderr)
-          return folder
-        }),
-        (folder) =>
-          Effect.sync(() => {
-            spawnSync("umount", ["--lazy", folder])
-            rmSync(folder, { recursive: true, force: true })
-          })
-      )
+      const disk = yield* smallDisk("24m")
       writeFileSync(join(disk, "reserve"), Buffer.alloc(8 * 1024 * 1024))
       const page = yield* openFor("full-disk.md", port, {
         database: `sqlite:${disk}/sealog.db`,
