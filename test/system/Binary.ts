@@ -20,7 +20,8 @@ const PACKAGES = {
   pg_dump: "postgresql",
   psql: "postgresql-client",
   curl: "curl",
-  chromium: "chromium"
+  chromium: "chromium",
+  "mkfs.ext4": "e2fsprogs"
 } as const
 export type Program = keyof typeof PACKAGES
 
