@@ -109,7 +109,10 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
     const exits = yield* Effect.forEach(
       groups,
       (group) => {
-        const rows = unavailableSoon("append")(appendGroup(group, leaveHeld))
+        const rows = unavailableSoon("append")(appendGroup(group, leaveHeld)).pipe(
+          // A call without an answer still waits for its connection's end. The next one would take another connection to the node.
+          Effect.tapError(() => nodes.lose(group[0].node))
+        )
         const failed = (failure: StorageUnavailable) =>
           Effect.succeed(group.map(({ i }): GroupRow => ({ ...NOT_APPENDED, i, failure })))
         return Effect.exit(leaveHeld ? Effect.catch(rows, failed) : rows)

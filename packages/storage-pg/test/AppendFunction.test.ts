@@ -218,6 +218,18 @@ describe("a node that the server reaches", () => {
     })
   )
 
+  it.live("gets its appends over the coordinator at once after it gave no answer to one", () =>
+    Effect.gen(function* () {
+      const node = yield* startBlackHole(postgresPort)
+      const { log, portOfAppend } = yield* logBehind(node.port)
+      yield* until("appends go straight to the node", Effect.map(portOfAppend, node.passes))
+      node.swallow()
+      const [silent] = yield* log.append([firstUpdate("notes", "silent")], { leaveHeld: true })
+      assert.strictEqual(silent?._tag, "Unreachable")
+      assert.isFalse(node.passes(yield* portOfAppend))
+    })
+  )
+
   it.live("gets the appends of a transaction over the coordinator", () =>
     Effect.gen(function* () {
       const node = yield* startBlackHole(postgresPort)

@@ -18,8 +18,8 @@ export interface ProtocolSession {
   readonly receive: (texts: ReadonlyArray<FrameText>, done: Received) => void
   /** Waits until every received frame is answered. */
   readonly answered: Effect.Effect<void>
-  /** Waits until the client has brought what the server asked it for because no other client has it. */
-  readonly brought: Effect.Effect<void>
+  /** Waits until the client has brought what the server asked it for because no other client has it. Returns whether it had to wait. */
+  readonly brought: Effect.Effect<boolean>
 }
 
 export type Received = (rest: Rest<StorageUnavailable | AccessUndecided>) => void

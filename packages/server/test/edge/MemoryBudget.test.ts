@@ -44,7 +44,7 @@ const makeClient = Effect.fnUntraced(function* (services: ClientSocketServices) 
       session: {
         receive: (_, finish) => finish(Effect.andThen(Deferred.succeed(received, undefined), Deferred.await(done))),
         answered: Deferred.await(answered),
-        brought: Effect.void
+        brought: Effect.succeed(false)
       }
     },
     Effect.never

@@ -246,14 +246,16 @@ export class ClientSocket implements FrameQueueOwner, ArrivingMessageOwner {
 
   /**
    * Waits until every frame that has arrived is answered, and until the client has brought what only it has and was asked for, because
-   * a process that ends forgets that; at most `SHUTDOWN_TIMEOUT`. Then closes with 1001.
+   * a process that ends forgets that; at most `SHUTDOWN_TIMEOUT`. Frames that arrive in this time may have it asked again. Then closes
+   * with 1001.
    */
   get shutDown(): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.served === undefined) return Effect.void
       const { answered, brought } = this.served.session
       const handled = Effect.andThen(this.frames.handled, answered)
-      return withPatience(handled.pipe(Effect.andThen(brought), Effect.andThen(handled)), SHUTDOWN_TIMEOUT)
+      const settled = Effect.repeat(Effect.andThen(handled, brought), { while: (hasWaited) => hasWaited })
+      return withPatience(settled, SHUTDOWN_TIMEOUT)
     }).pipe(
       Effect.andThen(
         Effect.sync(() => {

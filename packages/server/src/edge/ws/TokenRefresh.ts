@@ -68,7 +68,7 @@ export class RefreshableSession implements ProtocolSession {
     return this.session.answered
   }
 
-  get brought(): Effect.Effect<void> {
+  get brought(): Effect.Effect<boolean> {
     return this.session.brought
   }
 

@@ -47,12 +47,12 @@ export class OwedSnapshots {
     for (const resume of owed?.waiting ?? []) resume()
   }
 
-  /** Waits until an author, if there is one, owes no snapshot. */
-  brought(author: PublicKey | undefined): Effect.Effect<void> {
+  /** Waits until an author, if there is one, owes no snapshot. Returns whether the author owed one. */
+  brought(author: PublicKey | undefined): Effect.Effect<boolean> {
     return Effect.callback((resume) => {
       const waiting = author && this.authors.get(author)?.waiting
-      if (waiting === undefined) return resume(Effect.void)
-      const end = () => resume(Effect.void)
+      if (waiting === undefined) return resume(Effect.succeed(false))
+      const end = () => resume(Effect.succeed(true))
       waiting.add(end)
       return Effect.sync(() => void waiting.delete(end))
     })

@@ -137,7 +137,7 @@ class DocumentSession implements ProtocolSession {
     return this.inFlight.none
   }
 
-  get brought(): Effect.Effect<void> {
+  get brought(): Effect.Effect<boolean> {
     return this.replies.brought
   }
 

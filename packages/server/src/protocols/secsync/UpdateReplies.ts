@@ -3,7 +3,7 @@
  * refusal names, and sends their changes again as one update. So a burst is refused once, and an author whose count went
  * wrong is asked for a snapshot. Reasons: docs/decisions/0002-answers-to-refused-updates.md.
  */
-import type { Effect } from "effect"
+import { Effect } from "effect"
 import type { PublicKey, SnapshotId } from "../../domain/Ids.ts"
 import type { DocumentRefusal } from "../../domain/secsync/Commands.ts"
 import type { Outcome } from "../../rooms/RoomProtocol.ts"
@@ -92,9 +92,9 @@ export class UpdateReplies {
     this.requireSnapshot(refSnapshotId, clock)
   }
 
-  /** Waits until the client has brought the snapshot that it owes. */
-  get brought(): Effect.Effect<void> {
-    return this.room.local.owedSnapshots.brought(this.asked)
+  /** Waits until the client has brought the snapshot that it owes. Returns whether it owed one. */
+  get brought(): Effect.Effect<boolean> {
+    return Effect.suspend(() => this.room.local.owedSnapshots.brought(this.asked))
   }
 
   wasAskedToReplace(snapshotId: SnapshotId): boolean {

@@ -20,7 +20,7 @@ export const openSocketSession = (
   Effect.map(open(clientOf(connection), grant), (session) => ({
     receive: (texts, done) => done(session.receive(texts.map((text) => decodeText(text.toString(), grant)))),
     answered: session.answered,
-    brought: Effect.void
+    brought: Effect.succeed(false)
   }))
 
 export const clientOf = (connection: Connection): Client => ({

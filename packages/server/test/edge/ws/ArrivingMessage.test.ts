@@ -40,7 +40,7 @@ const connect = Effect.fnUntraced(function* (services: ClientSocketServices) {
     clientSocket: socketBelow(client),
     code: () => code,
     admit: (user: string) =>
-      served.serve({ user, session: { receive, answered: Effect.void, brought: Effect.void } }, Effect.never)
+      served.serve({ user, session: { receive, answered: Effect.void, brought: Effect.succeed(false) } }, Effect.never)
   }
 })
 

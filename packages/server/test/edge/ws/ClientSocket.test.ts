@@ -23,7 +23,7 @@ const serve = Effect.fnUntraced(function* (handle: ProtocolSession["receive"]) {
   }
   const ended = yield* Deferred.make<void>()
   served.serve(
-    { user: "somebody", session: { receive, answered: Effect.void, brought: Effect.void } },
+    { user: "somebody", session: { receive, answered: Effect.void, brought: Effect.succeed(false) } },
     Effect.ensuring(Effect.never, Deferred.succeed(ended, undefined))
   )
   const send = (...texts: ReadonlyArray<string>) => {

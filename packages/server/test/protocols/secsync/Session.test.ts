@@ -1,6 +1,6 @@
 /** The frames that a Secsync client is sent, in order. */
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Context, Effect, Exit, Fiber, Layer, PubSub, Scope, Stream } from "effect"
+import { Array, Context, Effect, Exit, Fiber, Latch, Layer, PubSub, Scope, Stream } from "effect"
 import { connectRaw, type ServerFrame } from "#test-support/clients/RawSecsync"
 import { startDocument } from "#test-support/secsync/startDocument"
 import { startMemoryServer } from "#test-support/servers/TestServer"
@@ -22,6 +22,21 @@ const clocksOf = (frame: ServerFrame) =>
     publicData.pubKey,
     publicData.clock
   ])
+
+/** A log and signals that several servers share. The broadcasts that `loses` picks do not arrive. */
+const sharedStorage = Effect.fnUntraced(function* (loses: (message: Broadcast) => boolean = () => false) {
+  const log = Context.get(yield* Layer.build(Layer.fresh(MemoryEventLog.layerMemory)), EventLog)
+  const wakeups = yield* PubSub.unbounded<ReadonlyArray<StreamKey>>()
+  const broadcasts = yield* PubSub.unbounded<Broadcast>()
+  const signals = Layer.succeed(Signals, {
+    announce: (keys) => Effect.asVoid(PubSub.publish(wakeups, keys)),
+    wakeups: Stream.fromPubSub(wakeups),
+    broadcast: (message) =>
+      Effect.suspend(() => (loses(message) ? Effect.void : Effect.asVoid(PubSub.publish(broadcasts, message)))),
+    broadcasts: Stream.fromPubSub(broadcasts)
+  })
+  return { log: Layer.succeed(EventLog, log), signals }
+})
 
 describe("a Secsync session", () => {
   it.live("sends an empty document for an unknown id and writes nothing", () =>
@@ -157,6 +172,44 @@ describe("a Secsync session", () => {
       })
   )
 
+  it.live("waits at a shutdown for a snapshot that its author owes only since the shutdown began", () =>
+    Effect.gen(function* () {
+      const log = Context.get(yield* Layer.build(Layer.fresh(MemoryEventLog.layerMemory)), EventLog)
+      const commits = yield* Latch.make(true)
+      const held = {
+        ...log,
+        append: (...append: Parameters<typeof log.append>) => commits.whenOpen(log.append(...append))
+      }
+      const scope = yield* Scope.make()
+      const server = yield* Scope.provide(startMemoryServer({}, Layer.succeed(EventLog, held)), scope)
+      const { author, client, docId, options, refSnapshotId, snapshot } = yield* startDocument(server)
+      const [other, idle] = [yield* connectRaw(options), yield* connectRaw(options)]
+      const another = makeAuthor()
+      // The messages of a client are handled in order: once another client has the ephemeral one, those before it are in hand.
+      const sendFrom = Effect.fnUntraced(function* (from: typeof client, to: typeof client, update: object) {
+        const last = ephemeralMessage(makeAuthor(), { docId })
+        from.send(update)
+        from.send(last)
+        yield* to.next("ephemeral-message", ({ signature }) => signature === last.signature)
+      })
+      client.send(updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      yield* client.next("update-saved")
+      commits.closeUnsafe()
+      yield* sendFrom(client, other, updateMessage(author, { docId, refSnapshotId, clock: 1 }))
+      yield* sendFrom(other, client, updateMessage(another, { docId, refSnapshotId, clock: 0 }))
+      const stopping = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      assert.strictEqual((yield* idle.closed).code, 1001)
+      yield* sendFrom(client, other, updateMessage(author, { docId, refSnapshotId, clock: 0 }))
+      commits.openUnsafe()
+      assert.isTrue((yield* client.next("update-save-failed"))["requiresNewSnapshot"])
+      const clocks = { [author.pubKey]: 1, [another.pubKey]: 0 }
+      client.send(snapshotMessage(author, { docId, parent: snapshot, clocks }))
+      assert.strictEqual((yield* client.closed).code, 1001)
+      assert.strictEqual(client.frames.at(-1)?.type, "snapshot-saved")
+      yield* Fiber.join(stopping)
+    })
+  )
+
   it.live("sends a client exactly the updates of each author that its clocks do not cover", () =>
     Effect.gen(function* () {
       const server = yield* startMemoryServer()
@@ -273,21 +326,10 @@ describe("a Secsync session", () => {
     "tells other processes again that an author owes a snapshot, if one of them stores an update of the author",
     () =>
       Effect.gen(function* () {
-        const log = Layer.succeed(EventLog, Context.get(yield* Layer.build(MemoryEventLog.layerMemory), EventLog))
-        const wakeups = yield* PubSub.unbounded<ReadonlyArray<StreamKey>>()
-        const broadcasts = yield* PubSub.unbounded<Broadcast>()
         let told = 0
-        const signals = Layer.succeed(Signals, {
-          announce: (keys) => Effect.asVoid(PubSub.publish(wakeups, keys)),
-          wakeups: Stream.fromPubSub(wakeups),
-          // The first one is lost.
-          broadcast: (message) =>
-            Effect.suspend(() => {
-              if (Buffer.from(message.frame).includes("owedBy") && ++told === 1) return Effect.void
-              return Effect.asVoid(PubSub.publish(broadcasts, message))
-            }),
-          broadcasts: Stream.fromPubSub(broadcasts)
-        })
+        const { log, signals } = yield* sharedStorage(
+          ({ frame }) => Buffer.from(frame).includes("owedBy") && ++told === 1
+        )
         const [server, other] = [yield* startMemoryServer({}, log, signals), yield* startMemoryServer({}, log, signals)]
         const { author, client, docId, options, refSnapshotId } = yield* startDocument(server)
         const again = yield* connectRaw({ ...options, url: other.url })
