@@ -141,6 +141,8 @@ describe("a command through a server's API", () => {
     ["stats", "--library", "typo"],
     ["evict", "typo", "--yes"],
     ["evict", "first"],
+    ["evict", "first", "--document", "typo", "--yes"],
+    ["prune", "first", "--document", "typo", "--yes"],
     ["delete", "typo", "--yes"],
     ["delete", "typo", "--allow-again"],
     ["prune", "typo", "--yes"],

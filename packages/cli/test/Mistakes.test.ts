@@ -103,6 +103,38 @@ describe("a mistyped library", () => {
   })
 })
 
+/** Deeds about one document, with one that the library does not hold. */
+const WITHOUT_DOCUMENT: ReadonlyArray<ReadonlyArray<string>> = [
+  ["evict", "notes", "--document", "typo", "--yes"],
+  ["evict", "notes", "--document", "typo", "--dry-run"],
+  ["prune", "notes", "--document", "typo", "--yes"],
+  ["prune", "notes", "--document", "typo", "--dry-run"],
+  ["document", "show", "notes", "typo"],
+  ["events", "notes", "typo"],
+  ["replay", "--library", "notes", "--document", "typo"]
+]
+
+describe("a mistyped document", () => {
+  it("is refused by every command that changes or shows one", async () => {
+    const cwd = await withDocument()
+    for (const args of WITHOUT_DOCUMENT) {
+      const ran = await run([...args, "--json"], { cwd })
+      const { code, try: advice } = errorOf(ran)
+      assert.deepStrictEqual(
+        [ran.code, code, advice],
+        [1, "NO_SUCH_DOCUMENT", "sync-admin document list notes"],
+        args.join(" ")
+      )
+    }
+  })
+
+  it("is no document that a deletion counts: only the name is closed", async () => {
+    const cwd = await withDocument()
+    const planned = await run(["delete", "notes", "--document", "typo", "--dry-run"], { cwd })
+    assert.match(planned.stdout, /^Would delete typo for good: nothing stored, only its name is closed\.\n$/)
+  })
+})
+
 describe("a mistyped command", () => {
   it("is answered with the nearest one", async () => {
     const cwd = freshFolder()
