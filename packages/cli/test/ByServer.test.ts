@@ -252,6 +252,11 @@ describe("a command through a server's API", () => {
     assert.notInclude(log, receiver.url)
   })
 
+  it("is where the server said at its start that the page of operators is", async () => {
+    const [, page = ""] = /^Operators: http:\/\/localhost(:\d+\/admin), with a token of/m.exec(server.stdout()) ?? []
+    assert.strictEqual((await fetch(`http://127.0.0.1${page}`)).status, 200)
+  })
+
   it("a document that has no snapshot yet is not shown as evicted", async () => {
     await byServer("document", "create", "empty", "plans", "--new-library")
     const { documents } = jsonOf("document-list", await byServer("document", "list", "empty", "--json"))

@@ -135,6 +135,37 @@ describe("a mistyped document", () => {
   })
 })
 
+describe("wrong usage", () => {
+  it("is told in one sentence, which names the flag or the argument", async () => {
+    const cwd = freshFolder()
+    for (const [typed, message] of [
+      [["token", "mint", "--library", "notes"], "The flag --user is missing."],
+      [["token", "mint", "--user", "ada"], "The command takes exactly one of --admin, --library."],
+      [["checkpoint"], "The argument folder is missing: folder of this log's checkpoints."],
+      [
+        ["document", "show"],
+        "The argument libraryId is missing: name of the library.\nThe argument documentId is missing: name of the document, or COLLECTION/ID of a Verdant document."
+      ],
+      [["serve", "--log-level"], "--log-level takes one of trace, debug, info, warning, error, none."],
+      [["serve", "--port", "abc"], "--port takes an integer, not abc."],
+      [["serve", "--port", "99999"], "--port takes an integer less than or equal to 65535, not 99999."],
+      [["replay", "--since", "./here"], "--since needs --verifier as well."],
+      [["evict", "notes", "--suspend", "--document", "a"], "--document and --suspend exclude each other."],
+      [["events", "notes", "--document", "a"], "The command has no flag --document."],
+      [["suspend", "notes", "other"], "The command takes no argument other."],
+      [["suspend", "notes", "--reason"], "--reason takes a value."],
+      [
+        ["serve", "--log-level", "loud"],
+        "--log-level takes one of trace, debug, info, warning, error, none, not loud."
+      ],
+      [["backup", "list", "./b"], "The command takes no argument ./b."]
+    ] as const) {
+      const ran = await run([...typed, "--json"], { cwd })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code, errorOf(ran).message], [2, "USAGE", message])
+    }
+  })
+})
+
 describe("a mistyped command", () => {
   it("is answered with the nearest one", async () => {
     const cwd = freshFolder()

@@ -1,5 +1,6 @@
 /** An error for the operator and for scripts: a stable code, a message, advice, and an exit code. */
 import { errorText } from "./errorText.ts"
+import { usageMessage } from "./usage.ts"
 
 /** 1: refused, or problems were found. 2: usage or configuration. 3: the storage is not available. */
 export type ExitCode = 1 | 2 | 3
@@ -121,8 +122,7 @@ export const failureOf = (error: unknown): CliFailure => {
   if (error instanceof Error && "oclif" in error) {
     return new CliFailure({
       code: "USAGE",
-      // The last line of oclif's message is the advice below.
-      message: error.message.replace(/\nSee more help with --help$/, ""),
+      message: usageMessage(error.message),
       exitCode: 2,
       tryThis: "the same command with --help"
     })
