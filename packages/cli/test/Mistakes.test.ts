@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect } from "effect"
 import { assert, describe, inject, it } from "vitest"
+import { makeCluster } from "#test-support/storage/PostgresCluster"
 import { databaseOf } from "../src/input/databaseUrl.ts"
 import { CliFailure } from "../src/output/CliFailure.ts"
 import { table } from "../src/output/format.ts"
@@ -350,6 +351,32 @@ describe("advice", () => {
     assert.notInclude(minted.stderr, "TOKEN_JWKS")
     const keys = await run(["token", "keys", "jwks", "missing.json"], { cwd })
     assert.match(keys.stderr, /^Error: missing\.json cannot be read: .*\nTry: a file that this user can read\n$/)
+  })
+
+  it("after a wrong password, or without one, is about the password, and shows none", async () => {
+    const cluster = await makeCluster()
+    try {
+      const cwd = freshFolder()
+      cluster.stop("fast")
+      writeFileSync(join(cluster.folder, "data", "pg_hba.conf"), "host all all 127.0.0.1/32 scram-sha-256\n")
+      cluster.start()
+      const { host } = new URL(cluster.url)
+      for (const [user, env] of [
+        ["postgres:wrong-one", {}],
+        ["postgres", {}],
+        ["postgres", { PGPASSWORD: "wrong-one" }]
+      ] as const) {
+        const DATABASE_URL = `postgres://${user}@${host}/postgres`
+        for (const command of [["library", "list"], ["migrate"], ["doctor"]]) {
+          const ran = await run(command, { cwd, env: { ...env, DATABASE_URL } })
+          assert.strictEqual(ran.code, command[0] === "doctor" ? 1 : 3, ran.stderr)
+          assert.match(ran.stdout + ran.stderr, /Try: +.*the user and password.*PGPASSWORD/, command.join(" "))
+          assert.notInclude(ran.stdout + ran.stderr, "wrong-one")
+        }
+      }
+    } finally {
+      cluster.remove()
+    }
   })
 
   it("says where the database and the password of a Postgres come from", async () => {

@@ -217,7 +217,7 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
     "check the path in --database (or DATABASE_URL), the current directory, and that the disk is mounted"
   ],
   [
-    /password authentication failed|role .* does not exist|no password|SASL/i,
+    /password authentication failed|role .* does not exist|no password|requested password|SASL/i,
     "the user and password in --database (or DATABASE_URL), or the password in PGPASSWORD; for --grant-to, a role that exists"
   ],
   [
