@@ -39,6 +39,28 @@ const untilText = async (page: Page, isRight: (text: string) => boolean): Promis
   throw new Error(`The editor never had the text that was waited for, but: ${await textIn(page)}`)
 }
 
+/** Waits until a window shows so many people, itself included. */
+const areHere = (page: Page, count: number, tab = "Notebook") =>
+  page
+    .getByRole("tabpanel", { name: tab })
+    .getByLabel("Here now")
+    .getByRole("listitem")
+    .nth(count - 1)
+    .waitFor()
+
+/**
+ * Loads a window again, without the timer of Yjs that repeats its presence after 15 seconds, and forgets that of others after 30.
+ * The repetition would hide that a message is missing.
+ */
+const withoutRenewals = async (page: Page) => {
+  await page.addInitScript(() => {
+    const set = window.setInterval.bind(window)
+    window.setInterval = ((run: () => void, millis: number) => (millis === 3000 ? 0 : set(run, millis))) as never
+  })
+  await page.reload()
+  await page.getByText(/^Connected$|^Stored by the server$/).waitFor()
+}
+
 /** Opens a new notebook in as many windows, each of another person. */
 const openNotebook = Effect.fnUntraced(function* (browser: Browser, url: string, count: number) {
   const first = yield* browser.open(url)
@@ -97,6 +119,7 @@ describe("the page of a server in dev mode", () => {
       const [ada, grace] = yield* openNotebook(yield* startBrowser, url, 2)
       const [one, two] = [ada.page, grace!.page]
       yield* Effect.promise(async () => {
+        for (const page of [one, two]) await withoutRenewals(page)
         await editorOf(one).pressSequentially("Shopping: ")
         await untilText(two, (text) => text === "Shopping: ")
         await press(one, "Go offline")
@@ -117,6 +140,8 @@ describe("the page of a server in dev mode", () => {
         await untilText(two, merged)
         await isStored(one)
         await isStored(two)
+        // Also the one who did nothing since.
+        for (const page of [one, two]) await areHere(page, 2)
       })
     })
   )
@@ -149,6 +174,26 @@ describe("the page of a server in dev mode", () => {
         await page.reload()
         await untilText(page, (text) => text === "The plan, in short")
       })
+    })
+  )
+
+  it.live("says that an empty notebook has nothing to verify, and that an address has the wrong key or none", () =>
+    Effect.gen(function* () {
+      const { url } = yield* startDevServer()
+      const browser = yield* startBrowser
+      const [{ page }] = yield* openNotebook(browser, url, 1)
+      yield* Effect.promise(async () => {
+        await press(page, "Verify the log")
+        await heading(page, "Nothing to verify")
+        await editorOf(page).pressSequentially("A text")
+        await isStored(page)
+      })
+      const other = yield* browser.open(page.url().replace(/[\w-]{43}$/, "A".repeat(43)))
+      yield* Effect.promise(() => other.page.getByText("The key in this address does not open the notebook.").waitFor())
+      for (const wrong of [page.url().slice(0, -1), page.url().replace(/.$/, "_")]) {
+        const cut = yield* browser.open(wrong)
+        yield* Effect.promise(() => cut.page.getByText(/names no notebook, so this is a new one/).waitFor())
+      }
     })
   )
 
@@ -195,8 +240,7 @@ describe("the page of a server in dev mode", () => {
           await page.keyboard.press("Enter")
         }
         const listed = (page: Page) => page.getByRole("list", { name: "Items" })
-        const people = one.getByRole("tabpanel", { name: "List" }).getByLabel("Here now").getByRole("listitem")
-        await people.nth(1).waitFor()
+        await areHere(one, 2, "List")
         for (const item of ["Oat milk", "Sourdough", "Lemons"]) await add(one, item)
         await listed(two).getByText("Lemons").waitFor()
         await two.getByLabel("Sourdough", { exact: true }).check()
@@ -219,6 +263,14 @@ describe("the page of a server in dev mode", () => {
         await offline.getByRole("button", { name: "Go online" }).click()
         await listed(two).getByText("Basil").waitFor()
         await listed(one).getByText("Coffee beans").waitFor()
+        // A second window, and a page that is loaded again, show the list.
+        const link = one.getByRole("tabpanel", { name: "List" }).getByRole("link", { name: "Open a second window" })
+        const [third] = await Promise.all([one.context().waitForEvent("page"), link.click()])
+        await listed(third).getByText("Basil").waitFor()
+        await third.getByRole("tab", { name: "Notebook" }).click()
+        await third.reload()
+        await editorOf(third).waitFor()
+        await third.close()
         await one.getByRole("button", { name: "Remove Lemons" }).click()
         await listed(two).getByText("Lemons").waitFor({ state: "detached" })
         assert.deepStrictEqual(await accessibilityProblems(one), [])

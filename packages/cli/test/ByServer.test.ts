@@ -141,6 +141,8 @@ describe("a command through a server's API", () => {
     ["stats", "--library", "typo"],
     ["evict", "typo", "--yes"],
     ["evict", "first"],
+    ["evict", "first", "--document", "typo", "--yes"],
+    ["prune", "first", "--document", "typo", "--yes"],
     ["delete", "typo", "--yes"],
     ["delete", "typo", "--allow-again"],
     ["prune", "typo", "--yes"],
@@ -248,6 +250,11 @@ describe("a command through a server's API", () => {
     assert.include(log, "operator: webhook added")
     assert.notInclude(log, secret.slice(10, 30))
     assert.notInclude(log, receiver.url)
+  })
+
+  it("is where the server said at its start that the page of operators is", async () => {
+    const [, page = ""] = /^Operators: http:\/\/localhost(:\d+\/admin), with a token of/m.exec(server.stdout()) ?? []
+    assert.strictEqual((await fetch(`http://127.0.0.1${page}`)).status, 200)
   })
 
   it("a document that has no snapshot yet is not shown as evicted", async () => {

@@ -350,6 +350,9 @@ describe("serve", () => {
     await first.stop("SIGTERM")
     assert.strictEqual(statSync(file).mode & 0o777, 0o600)
     assert.notInclude(first.stdout(), readFileSync(file, "utf8"))
+    // An app that installed the packages has neither pnpm nor the examples.
+    assert.include(first.stdout(), "\n  npx sync-admin library list\n")
+    assert.notMatch(first.stdout(), /pnpm|examples/)
     const again = await serve(["--dev"], { cwd, env: { TOKEN_SECRET: undefined } })
     assert.strictEqual((await connect(again.port, token)).status, 200)
     const minted = await run(["token", "mint", "--library", "playground", "--user", "ada", "--json"], { cwd })

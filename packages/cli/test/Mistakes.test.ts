@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { SqliteStorage } from "@sealog/storage-sqlite"
 import { Effect } from "effect"
 import { assert, describe, inject, it } from "vitest"
+import { makeCluster } from "#test-support/storage/PostgresCluster"
 import { databaseOf } from "../src/input/databaseUrl.ts"
 import { CliFailure } from "../src/output/CliFailure.ts"
 import { table } from "../src/output/format.ts"
@@ -100,6 +101,69 @@ describe("a mistyped library", () => {
     assert.isTrue(jsonOf("suspend", suspended)["changed"])
     const again = await run(["resume", "new", "--json"], { cwd })
     assert.isTrue(jsonOf("resume", again)["changed"])
+  })
+})
+
+/** Deeds about one document, with one that the library does not hold. */
+const WITHOUT_DOCUMENT: ReadonlyArray<ReadonlyArray<string>> = [
+  ["evict", "notes", "--document", "typo", "--yes"],
+  ["evict", "notes", "--document", "typo", "--dry-run"],
+  ["prune", "notes", "--document", "typo", "--yes"],
+  ["prune", "notes", "--document", "typo", "--dry-run"],
+  ["document", "show", "notes", "typo"],
+  ["events", "notes", "typo"],
+  ["replay", "--library", "notes", "--document", "typo"]
+]
+
+describe("a mistyped document", () => {
+  it("is refused by every command that changes or shows one", async () => {
+    const cwd = await withDocument()
+    for (const args of WITHOUT_DOCUMENT) {
+      const ran = await run([...args, "--json"], { cwd })
+      const { code, try: advice } = errorOf(ran)
+      assert.deepStrictEqual(
+        [ran.code, code, advice],
+        [1, "NO_SUCH_DOCUMENT", "sync-admin document list notes"],
+        args.join(" ")
+      )
+    }
+  })
+
+  it("is no document that a deletion counts: only the name is closed", async () => {
+    const cwd = await withDocument()
+    const planned = await run(["delete", "notes", "--document", "typo", "--dry-run"], { cwd })
+    assert.match(planned.stdout, /^Would delete typo for good: nothing stored, only its name is closed\.\n$/)
+  })
+})
+
+describe("wrong usage", () => {
+  it("is told in one sentence, which names the flag or the argument", async () => {
+    const cwd = freshFolder()
+    for (const [typed, message] of [
+      [["token", "mint", "--library", "notes"], "The flag --user is missing."],
+      [["token", "mint", "--user", "ada"], "The command takes exactly one of --admin, --library."],
+      [["checkpoint"], "The argument folder is missing: folder of this log's checkpoints."],
+      [
+        ["document", "show"],
+        "The argument libraryId is missing: name of the library.\nThe argument documentId is missing: name of the document, or COLLECTION/ID of a Verdant document."
+      ],
+      [["serve", "--log-level"], "--log-level takes one of trace, debug, info, warning, error, none."],
+      [["serve", "--port", "abc"], "--port takes an integer, not abc."],
+      [["serve", "--port", "99999"], "--port takes an integer less than or equal to 65535, not 99999."],
+      [["replay", "--since", "./here"], "--since needs --verifier as well."],
+      [["evict", "notes", "--suspend", "--document", "a"], "--document and --suspend exclude each other."],
+      [["events", "notes", "--document", "a"], "The command has no flag --document."],
+      [["suspend", "notes", "other"], "The command takes no argument other."],
+      [["suspend", "notes", "--reason"], "--reason takes a value."],
+      [
+        ["serve", "--log-level", "loud"],
+        "--log-level takes one of trace, debug, info, warning, error, none, not loud."
+      ],
+      [["backup", "list", "./b"], "The command takes no argument ./b."]
+    ] as const) {
+      const ran = await run([...typed, "--json"], { cwd })
+      assert.deepStrictEqual([ran.code, errorOf(ran).code, errorOf(ran).message], [2, "USAGE", message])
+    }
   })
 })
 
@@ -287,6 +351,32 @@ describe("advice", () => {
     assert.notInclude(minted.stderr, "TOKEN_JWKS")
     const keys = await run(["token", "keys", "jwks", "missing.json"], { cwd })
     assert.match(keys.stderr, /^Error: missing\.json cannot be read: .*\nTry: a file that this user can read\n$/)
+  })
+
+  it("after a wrong password, or without one, is about the password, and shows none", async () => {
+    const cluster = await makeCluster()
+    try {
+      const cwd = freshFolder()
+      cluster.stop("fast")
+      writeFileSync(join(cluster.folder, "data", "pg_hba.conf"), "host all all 127.0.0.1/32 scram-sha-256\n")
+      cluster.start()
+      const { host } = new URL(cluster.url)
+      for (const [user, env] of [
+        ["postgres:wrong-one", {}],
+        ["postgres", {}],
+        ["postgres", { PGPASSWORD: "wrong-one" }]
+      ] as const) {
+        const DATABASE_URL = `postgres://${user}@${host}/postgres`
+        for (const command of [["library", "list"], ["migrate"], ["doctor"]]) {
+          const ran = await run(command, { cwd, env: { ...env, DATABASE_URL } })
+          assert.strictEqual(ran.code, command[0] === "doctor" ? 1 : 3, ran.stderr)
+          assert.match(ran.stdout + ran.stderr, /Try: +.*the user and password.*PGPASSWORD/, command.join(" "))
+          assert.notInclude(ran.stdout + ran.stderr, "wrong-one")
+        }
+      }
+    } finally {
+      cluster.remove()
+    }
   })
 
   it("says where the database and the password of a Postgres come from", async () => {

@@ -118,6 +118,8 @@ describe("config", () => {
       PGPASSWORD: "hidden"
     }
     const told = await run(["config"], { cwd, env })
+    assert.match(told.stdout, /^checkpoints +not set +default +SEALOG_CHECKPOINTS$/m)
+    assert.match(told.stdout, /^– +not set +default +S3_ACCESS_KEY_ID$/m)
     assert.strictEqual(told.code, 0)
     assert.include(told.stdout, "postgres://ada@localhost/sealog")
     const { stdout } = await run(["config", "--json"], { cwd, env })

@@ -1,5 +1,5 @@
 /** `replicate`, `promote` and `demote` by the built binary: their output, and what they refuse. */
-import { existsSync } from "node:fs"
+import { existsSync, linkSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { layerFileSystem } from "@sealog/server/adapters/FileSystemBlobStore"
 import { FileId, LibraryId, UserId } from "@sealog/server/domain/Ids"
@@ -63,9 +63,47 @@ describe("replicate", () => {
     assert.deepInclude(jsonOf("replicate", ok(await on(database, "replicate", ...args, "--json"))), { files: 0 })
   })
 
-  it("refuses its own database, a log that is no standby, and a standby that was changed", async () => {
+  it("refuses its own database by any path, which it would make a standby, and leaves it writable", async () => {
+    const cwd = freshFolder()
+    const on = (...args: ReadonlyArray<string>) => run(args, { cwd })
+    ok(await on("migrate"))
+    symlinkSync("sealog.db", join(cwd, "data", "link.db"))
+    linkSync(join(cwd, "data", "sealog.db"), join(cwd, "data", "same.db"))
+    const paths = ["data/sealog.db", "./data/../data/sealog.db", join(cwd, "data", "sealog.db")]
+    for (const path of [...paths, "data/link.db", "data/same.db"]) {
+      for (const command of ["replicate", "replay"]) {
+        const ran = await on(command, "--to", `sqlite:${path}`, "--json")
+        assert.deepStrictEqual([ran.code, errorOf(ran).code], [2, "SAME_DATABASE"], `${command} ${path}`)
+      }
+    }
+    ok(await on("document", "create", "notes", "welcome", "--new-library"))
+  })
+
+  it("refuses its own database on Postgres by another name of the host", async () => {
+    const { on } = await prepared()
+    for (const [from, to] of [
+      ["postgres://ada@localhost:1/notes", "postgres://bob:b@127.0.0.1:1/notes"],
+      ["postgres://ada@localhost:1/notes?sslmode=require", "postgresql://ada@LOCALHOST:1/notes"]
+    ] as const) {
+      for (const command of ["replicate", "replay"]) {
+        const ran = await on(from, command, "--to", to, "--json")
+        assert.strictEqual(errorOf(ran).code, "SAME_DATABASE", `${command} ${to}`)
+      }
+    }
+  })
+
+  it("tells how to migrate a standby that is not set up, and makes none", async () => {
+    const { cwd, database, on } = await prepared()
+    writeFileSync(join(cwd, "empty.db"), "")
+    for (const to of ["sqlite:not-there.db", "sqlite:empty.db"]) {
+      const ran = await on(database, "replicate", "--to", to, "--json")
+      assert.deepStrictEqual([ran.code, errorOf(ran).try], [3, `sync-admin migrate --database ${to}`])
+    }
+    assert.isFalse(existsSync(join(cwd, "not-there.db")))
+  })
+
+  it("refuses a log that is no standby, and a standby that was changed", async () => {
     const [{ database, on, standby }, other] = [await prepared(), await prepared()]
-    assert.strictEqual(errorOf(await on(database, "replicate", "--to", database, "--json")).code, "SAME_DATABASE")
     const full = await on(database, "replicate", "--to", other.database, "--json")
     assert.strictEqual(errorOf(full).code, "NOT_A_STANDBY")
     ok(await on(database, "replicate", "--to", standby))

@@ -50,7 +50,13 @@ Passwords, tokens and secrets are not shown.`
     this.print(
       table(
         ["SETTING", "VALUE", "FROM", "VARIABLE"],
-        all.map(({ from, name, value, variable }) => [name ?? "", value ?? "", sources[from] ?? "", variable])
+        all.map(({ from, name, value, variable }) => [
+          // A secret is a variable alone.
+          name ?? "–",
+          value ?? "not set",
+          sources[from] ?? "",
+          variable
+        ])
       )
     )
     return { file, settings: all }

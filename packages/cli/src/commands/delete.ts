@@ -58,8 +58,11 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
       ...{ libraryId, dryRun: false, documents, ...sumsOf(documents), filesDeleted: false, allowedAgain: false },
       ...done
     })
-    const describe = (deleted: DeleteResult): string =>
-      deleted.documents.length === 0 ? "nothing stored" : describeDeleted(deleted)
+    const describe = (deleted: DeleteResult): string => {
+      const isEmpty = deleted.documents.every(({ events }) => events === 0)
+      if (!isEmpty) return describeDeleted(deleted)
+      return deleted.documents.length === 0 ? "nothing stored" : "nothing stored, only its name is closed"
+    }
     if (flags["allow-again"]) {
       await this.administer(flags, ({ allowAgain }) => allowAgain(target, change))
       this.print(`Clients can make ${name} again.`)

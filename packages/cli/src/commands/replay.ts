@@ -4,12 +4,11 @@ import { checkSince, copy, replay, Signatures } from "@sealog/server/admin"
 import { flatMap, map, provide, scoped } from "effect/Effect"
 import { build } from "effect/Layer"
 import { BaseCommand } from "../BaseCommand.ts"
-import { backendOf } from "../backends/storage.ts"
+import { copyTargetOf, requireMigrated } from "../backends/copyTarget.ts"
 import { verifierOf } from "../input/checkpointKeys.ts"
-import { targetOf } from "../input/copyTarget.ts"
 import { documentIdOf, libraryIdOf } from "../input/ids.ts"
 import { timestampOf } from "../input/timestamps.ts"
-import { CliFailure, failureOf } from "../output/CliFailure.ts"
+import { CliFailure } from "../output/CliFailure.ts"
 import { count, makeProgress } from "../output/format.ts"
 import { noSuchLibrary } from "../output/notFound.ts"
 import { shellWord } from "../output/shellWord.ts"
@@ -94,7 +93,7 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
       ...(flags.until === undefined ? {} : { until: await untilOf(flags.until, flags.document !== undefined) }),
       onProgress: progress.update
     }
-    const running = flags.to === undefined ? this.check(flags, options) : this.copy(targetOf(flags.to), flags, options)
+    const running = flags.to === undefined ? this.check(flags, options) : this.copy(flags.to, flags, options)
     const { copy, report } = await running.finally(progress.end)
     const { streams, events, payloads, problemCount, problems } = report
     // Without this, a misspelt name would look like a log without problems.
@@ -135,38 +134,14 @@ A copy checks versions, chain values and payload hashes; --verify adds the other
   }
 
   private async copy(to: string, from: { database: string; verify: boolean }, options: ReplayOptions) {
-    if (to === from.database) {
-      throw new CliFailure({
-        code: "SAME_DATABASE",
-        message: "--to names the database that --database names.",
-        exitCode: 2,
-        tryThis: "name another database in --to"
-      })
-    }
-    const backend = await backendOf(to)
-    const migrations = await this.execute(backend.readMigrationStatus).catch((error) => {
-      const { code, exitCode, message, tryThis } = failureOf(error)
-      // `migrate` helps only if the target does not exist. On a damaged or unreachable one it could lose data.
-      const advice = /ENOENT/.test(message) ? migrateAdvice(backend.label) : tryThis
-      throw new CliFailure({ code, exitCode, message: `--to: ${message}`, ...(advice && { tryThis: advice }) })
-    })
-    const missing = migrations.filter(({ applied }) => !applied)
-    if (missing.length > 0) {
-      throw new CliFailure({
-        code: "TARGET_NOT_MIGRATED",
-        message: `${backend.label} lacks migrations of this version: ${missing.map(({ name }) => name).join(", ")}.`,
-        exitCode: 3,
-        tryThis: migrateAdvice(backend.label)
-      })
-    }
+    const backend = await copyTargetOf(to, from.database)
+    await requireMigrated(backend, this.execute(backend.readMigrationStatus))
     const copying = flatMap(build(backend.existing), (target) => copy(target, { ...options, verify: from.verify }))
     const signatures = from.verify ? Signatures.layerBatch : Signatures.layerInline
     const report = await this.executeOn(from.database, scoped(provide(copying, signatures)))
     return { report, copy: { to: backend.label, written: report.written, present: report.present } }
   }
 }
-
-const migrateAdvice = (label: string): string => `sync-admin migrate --database ${label}`
 
 const untilOf = async (text: string, isDocument: boolean): Promise<Until> => {
   if (/^\d{1,15}$/.test(text)) {

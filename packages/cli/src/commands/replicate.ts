@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import { build } from "effect/Layer"
 import { BaseCommand } from "../BaseCommand.ts"
 import { blobStoreOf, existingBlobStoreOf } from "../backends/blobStore.ts"
+import { copyTargetOf, requireMigrated } from "../backends/copyTarget.ts"
 import { backendOf } from "../backends/storage.ts"
-import { targetOf } from "../input/copyTarget.ts"
 import { metricsFlags, metricsSettings } from "../input/metricsSettings.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { CliFailure } from "../output/CliFailure.ts"
@@ -60,16 +60,8 @@ With --promote, which moves a log, the command goes on until no server uses the 
 
   async run(): Promise<ReplicateResult> {
     const { flags } = await this.parse(Replicate)
-    const target = targetOf(flags.to)
-    if (target === flags.database) {
-      throw new CliFailure({
-        code: "SAME_DATABASE",
-        message: "--to names the database that --database names.",
-        exitCode: 2,
-        tryThis: "name another database in --to"
-      })
-    }
-    const [source, backend] = [await backendOf(flags.database), await backendOf(target)]
+    const backend = await copyTargetOf(flags.to, flags.database)
+    const source = await backendOf(flags.database)
     const { withoutServer } = source
     if (flags.promote && withoutServer === undefined) {
       throw new CliFailure({
@@ -81,6 +73,7 @@ With --promote, which moves a log, the command goes on until no server uses the 
     }
     const handOver = flags.promote && withoutServer ? { withoutServer, by: attributionOf(flags) } : undefined
     const goesOn = flags.follow || flags.promote
+    await requireMigrated(backend, this.execute(backend.readMigrationStatus), { isPatient: goesOn })
     const stores =
       flags.files === undefined || flags["files-to"] === undefined
         ? undefined

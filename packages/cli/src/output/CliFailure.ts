@@ -1,5 +1,6 @@
 /** An error for the operator and for scripts: a stable code, a message, advice, and an exit code. */
 import { errorText } from "./errorText.ts"
+import { usageMessage } from "./usage.ts"
 
 /** 1: refused, or problems were found. 2: usage or configuration. 3: the storage is not available. */
 export type ExitCode = 1 | 2 | 3
@@ -121,8 +122,7 @@ export const failureOf = (error: unknown): CliFailure => {
   if (error instanceof Error && "oclif" in error) {
     return new CliFailure({
       code: "USAGE",
-      // The last line of oclif's message is the advice below.
-      message: error.message.replace(/\nSee more help with --help$/, ""),
+      message: usageMessage(error.message),
       exitCode: 2,
       tryThis: "the same command with --help"
     })
@@ -221,7 +221,7 @@ const STORAGE_ADVICE: ReadonlyArray<readonly [RegExp, string]> = [
     "check the path in --database (or DATABASE_URL), the current directory, and that the disk is mounted"
   ],
   [
-    /password authentication failed|role .* does not exist|no password|SASL/i,
+    /password authentication failed|role .* does not exist|no password|requested password|SASL/i,
     "the user and password in --database (or DATABASE_URL), or the password in PGPASSWORD; for --grant-to, a role that exists"
   ],
   [

@@ -8,7 +8,7 @@ import { metricsSettings } from "../input/metricsSettings.ts"
 import type { ServeFlags } from "../input/serveFlags.ts"
 import { WORKER_VARIABLE } from "../input/workers.ts"
 import { layerLog } from "../output/logger.ts"
-import { hostInUrl, type StartReport, settingsOf } from "./serverStarted.ts"
+import { hostInUrl, listeningText, type StartReport, settingsOf } from "./serverStarted.ts"
 
 /** Serves until it is interrupted. */
 export const serveByWorkers = (flags: ServeFlags, count: number, { announce, listening }: StartReport) => {
@@ -26,7 +26,7 @@ export const serveByWorkers = (flags: ServeFlags, count: number, { announce, lis
     yield* Effect.addFinalizer(() => Effect.logInfo("server stopped"))
     const { metricsPort, port } = Context.get(yield* Layer.build(pool), WorkerPool)
     listening(port)
-    announce(`Listening on ws://${hostInUrl(flags.host)}:${port}, log in ${database}`)
+    announce(listeningText(`ws://${hostInUrl(flags.host)}:${port}`, database, flags.admin))
     const settings = settingsOf(flags, { port, "metrics-port": metricsPort, database, workers: count })
     yield* Effect.annotateLogs(Effect.logInfo("server started"), settings)
     return yield* Effect.onInterrupt(Effect.never, () => Effect.logInfo("server stops"))

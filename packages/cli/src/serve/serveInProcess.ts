@@ -7,7 +7,7 @@ import type { Secrets } from "../input/secrets.ts"
 import type { ServeFlags } from "../input/serveFlags.ts"
 import { layerLog } from "../output/logger.ts"
 import { serverOf } from "./serverOf.ts"
-import { devText, hostInUrl, type StartReport, settingsOf } from "./serverStarted.ts"
+import { devText, hostInUrl, listeningText, type StartReport, settingsOf } from "./serverStarted.ts"
 import { joinAs } from "./worker.ts"
 
 const NO_SIGNALS_BETWEEN_NODES =
@@ -37,7 +37,7 @@ export const serveInProcess = async (
     const url = `ws://${hostInUrl(host)}:${port}`
     if (joined !== undefined) yield* Effect.logInfo("worker started")
     else {
-      if (demo === undefined) announce(`Listening on ${url}, log in ${label}`)
+      if (demo === undefined) announce(listeningText(url, label, flags.admin))
       else if (demo.isFirstStart()) {
         const request = { userId: "dev", libraryId: demo.library, expiresIn: Duration.days(30) }
         const token = yield* Context.get(services, Access).mint(request)

@@ -8,8 +8,11 @@ import type { Person } from "./session.ts"
 const TABS = ["Notebook", "List"] as const
 type Tab = (typeof TABS)[number]
 
+/** The query of the address of the list. The fragment belongs to the notebook. */
+const LIST = "?list"
+
 export const App = ({ notebook, person }: { readonly notebook: NotebookProps; readonly person: Person }) => {
-  const [tab, setTab] = useState<Tab>("Notebook")
+  const [tab, setTab] = useState<Tab>(location.search === LIST ? "List" : "Notebook")
   const [list, setList] = useState<JSX.Element>()
   const buttons = useRef<Partial<Record<Tab, HTMLButtonElement | null>>>({})
   useEffect(() => {
@@ -17,8 +20,13 @@ export const App = ({ notebook, person }: { readonly notebook: NotebookProps; re
     // Verdant's client is a part of its own, which the notebook does without.
     void import("./list/List.tsx").then(({ List }) => setList(<List person={person} />))
   }, [tab, list, person])
-  const choose = (chosen: Tab) => {
+  const show = (chosen: Tab) => {
     setTab(chosen)
+    // A second window, and the page that is loaded again, show the same tab.
+    history.replaceState(null, "", `${location.pathname}${chosen === "List" ? LIST : ""}${location.hash}`)
+  }
+  const choose = (chosen: Tab) => {
+    show(chosen)
     buttons.current[chosen]?.focus()
   }
   return (
@@ -41,7 +49,7 @@ export const App = ({ notebook, person }: { readonly notebook: NotebookProps; re
               aria-selected={tab === name}
               aria-controls={`panel-${name}`}
               tabIndex={tab === name ? 0 : -1}
-              onClick={() => setTab(name)}
+              onClick={() => show(name)}
               onKeyDown={({ key }) => {
                 if (key === "ArrowRight" || key === "ArrowLeft") choose(TABS[(i + 1) % TABS.length]!)
               }}

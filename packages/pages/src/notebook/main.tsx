@@ -16,7 +16,7 @@ const open = async () => {
   const sealed = await openDocument(sodium, address, person)
   const events = followEvents(address.documentId)
   const trials = makeTrials(address.documentId, sealed, events)
-  return <App person={person} notebook={{ document: sealed, events, trials }} />
+  return <App person={person} notebook={{ document: sealed, events, trials, isReplaced: address.isReplaced }} />
 }
 
 const Failed = () => (

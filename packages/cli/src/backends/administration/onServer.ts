@@ -36,6 +36,14 @@ const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
       Effect.flatMap(find(libraryId, call), (found) =>
         found === undefined ? Effect.fail(noSuchLibrary(libraryId, "--server")) : Effect.succeed(found)
       )
+    /** Asks about a library, or one document of it. */
+    const aboutDocument = <A, E extends ApiError>(
+      { documentId = "", libraryId = "" }: { readonly libraryId?: string; readonly documentId?: string },
+      call: Effect.Effect<A, E>
+    ): Effect.Effect<A, CliFailure> =>
+      Effect.flatMap(find(libraryId, call), (found) =>
+        found === undefined ? Effect.fail(noSuchDocument(libraryId, documentId)) : Effect.succeed(found)
+      )
     const changed = <E extends ApiError>(
       libraryId: LibraryId,
       call: Effect.Effect<{ readonly changed: boolean }, E>
@@ -93,7 +101,10 @@ const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
           yield* Stream.runForEachArray(explainedEvents, (page) => visit(page as ReadonlyArray<LoggedEvent>))
         }),
       evict: ({ libraryId, ...target }, { dryRun }) =>
-        about(libraryId, libraries.evict({ params: { libraryId }, payload: { ...target, dryRun } })),
+        aboutDocument(
+          { libraryId, ...target },
+          libraries.evict({ params: { libraryId }, payload: { ...target, dryRun } })
+        ),
       delete: ({ libraryId, ...target }, { dryRun, ...change }) => {
         const payload = { ...target, dryRun, ...payloadOf(change) }
         return about(libraryId, libraries.delete({ params: { libraryId }, payload }))
@@ -102,7 +113,7 @@ const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
         const payload = { ...target, ...payloadOf(change) }
         return Effect.asVoid(about(libraryId, libraries.allowAgain({ params: { libraryId }, payload })))
       },
-      prune: (options) => about(options.libraryId ?? "", server.prune({ payload: options })),
+      prune: (options) => aboutDocument(options, server.prune({ payload: options })),
       suspend: (libraryId, change) =>
         changed(libraryId, libraries.suspend({ params: { libraryId }, payload: payloadOf(change) })),
       resume: (libraryId, change) =>

@@ -15,9 +15,11 @@ export interface NotebookProps {
   readonly document: SealedDocument
   readonly events: Value<ReadonlyArray<ServerEvent>>
   readonly trials: Trials
+  /** The address named no notebook, and this one took its place. */
+  readonly isReplaced: boolean
 }
 
-export const Notebook = ({ document: sealed, events, trials }: NotebookProps) => {
+export const Notebook = ({ document: sealed, events, isReplaced, trials }: NotebookProps) => {
   const status = useValue(sealed.status)
   const people = useValue(sealed.people)
   const isEmpty = useValue(events).length === 0
@@ -30,6 +32,7 @@ export const Notebook = ({ document: sealed, events, trials }: NotebookProps) =>
           Each change is sealed in this window, with a key that stands in this page’s address, after the #. Browsers do
           not send that part. The server checks, orders, stores and relays what it cannot open.
         </p>
+        {isReplaced && <p role="status">The address that you opened names no notebook, so this is a new one.</p>}
       </div>
       <div class="sides">
         <section class="panel window" aria-labelledby="window-heading">
@@ -56,6 +59,7 @@ const statusText = ({ connection, waiting }: Status, isEmpty: boolean): string =
   if (connection === "online" && waiting > 0) return `Sending ${counted(waiting, "change")}`
   if (connection === "online") return isEmpty ? "Connected" : "Stored by the server"
   if (connection === "offline") return `Offline${changes}`
+  if (connection === "locked") return "The key in this address does not open the notebook. Copy the whole address."
   if (connection === "refused") return "The server refuses this notebook. Load the page again."
   return `Connecting${changes}`
 }

@@ -9,7 +9,8 @@ import type { NotebookAddress } from "./notebookAddress.ts"
 import type { Sodium } from "./sodium.ts"
 
 export interface Status {
-  readonly connection: "connecting" | "online" | "offline" | "refused"
+  /** `locked`: the key in the address does not decrypt what the server has. */
+  readonly connection: "connecting" | "online" | "offline" | "refused" | "locked"
   /** Changes that the server has not acknowledged. */
   readonly waiting: number
 }
@@ -65,7 +66,7 @@ export const openDocument = async (
   let isMeantOnline = true
   let underWay: ReadonlyArray<Uint8Array> = []
   let wasConnected = false
-  let sessions = 0
+  let sessions: ReadonlySet<string> = new Set()
   actor.subscribe((snapshot) => {
     const {
       _documentDecryptionState,
@@ -88,18 +89,22 @@ export const openDocument = async (
       ? "offline"
       : isLoaded
         ? "online"
-        : snapshot.matches("noAccess") || snapshot.matches("failed")
-          ? "refused"
-          : "connecting"
+        : _documentDecryptionState === "failed"
+          ? "locked"
+          : snapshot.matches("noAccess") || snapshot.matches("failed")
+            ? "refused"
+            : "connecting"
     const waiting = _pendingChangesQueue.length + inFlight + underWay.length
     const now = status.get()
     if (now.connection !== connection || now.waiting !== waiting) status.set({ connection, waiting })
 
-    // Another client proved its session, and drops messages of before.
-    const proven = Object.keys(_ephemeralMessagesSession?.validSessions ?? {}).length
-    const isNew = proven > sessions
-    sessions = proven
-    if (isNew) sendCursor()
+    // A client proved a session, and drops messages of before. A client that returns has a new session under its old key.
+    const proven = Object.values(_ephemeralMessagesSession?.validSessions ?? {}).map(({ sessionId }) => sessionId)
+    const isNew = proven.some((id) => !sessions.has(id))
+    sessions = new Set(proven)
+    // A client that returns to a document without news does not begin its session, until it sends something.
+    const hasReturned = connection === "online" && now.connection !== "online"
+    if (isNew || hasReturned) repeatCursor()
   })
   doc.on("updateV2", (update: Uint8Array, origin: unknown) => {
     if (origin !== REMOTE) actor.send({ type: "ADD_CHANGES", data: [update] })
@@ -113,6 +118,11 @@ export const openDocument = async (
       type: "ADD_EPHEMERAL_MESSAGE",
       data: awarenessProtocol.encodeAwarenessUpdate(awareness, [doc.clientID])
     })
+  }
+  /** A client that forgot this window, because it was offline, takes the same cursor only under a new clock. */
+  const repeatCursor = () => {
+    const state = awareness.getLocalState()
+    if (state !== null) awareness.setLocalState(state)
   }
   const people = makeValue<ReadonlyArray<Person>>([person])
   awareness.on("change", () => {

@@ -59,6 +59,8 @@ export const makeTrials = (
     if (!response.ok) throw text
     return JSON.parse(text || "null")
   }
+  const whereOffline = (): ReadonlyArray<string> =>
+    status.get().connection === "offline" ? ["This window is offline. Go online to see the end."] : []
   const linesOf = ({ problemCount, problems }: Report): ReadonlyArray<string> => [
     ...problems.slice(0, NAMED).map(({ detail, problem, version }) => `Version ${version}, ${problem}: ${detail}.`),
     ...(problemCount > NAMED ? [`${problemCount - NAMED} more, which follow from these.`] : [])
@@ -80,7 +82,7 @@ export const makeTrials = (
         const gone = `The server deleted ${bytes(evicted.payloadBytes)} of sealed messages. The ${counted(evicted.events, "event")} and their chain stay.`
         result.set({
           title: "Evicted",
-          lines: [gone, "Now it asks a window that has the text for a snapshot."],
+          lines: [gone, "Now it asks a window that has the text for a snapshot.", ...whereOffline()],
           state: "working"
         })
         const restored = await first(events, (all) =>
@@ -94,7 +96,7 @@ export const makeTrials = (
         await ask("restart")
         const before = events.get().at(-1)
         const down = "The server closed its sockets, rooms and storage. Go on writing; it starts again in four seconds."
-        result.set({ title: "The server is down", lines: [down], state: "working" })
+        result.set({ title: "The server is down", lines: [down, ...whereOffline()], state: "working" })
         await first(status, ({ connection }) => connection !== "online" || undefined)
         await first(status, ({ connection, waiting }) => (connection === "online" && waiting === 0) || undefined)
         const kept = `It built its state from the log alone${before === undefined ? "" : `: all ${before.version} versions of before are there`}, and took what was written since.`
@@ -103,6 +105,10 @@ export const makeTrials = (
     verify: () =>
       attempt("Verify", async () => {
         const report = await ask<Report>("verify")
+        if (report.events === 0) {
+          const nothing = "The log holds no event of this notebook. Write something first."
+          return result.set({ title: "Nothing to verify", lines: [nothing], state: "good" })
+        }
         const checked = `${counted(report.events, "event")} and ${counted(report.payloads, "sealed message")}: every hash, chain value, clock and signature was checked again.`
         result.set({
           title: report.problemCount === 0 ? "The log is as it was written" : "The log is damaged",

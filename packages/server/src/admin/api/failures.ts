@@ -1,7 +1,7 @@
 /** Failures of a request, as errors of the API. */
 import { Effect } from "effect"
 import { errorText } from "../../domain/errorText.ts"
-import type { LibraryId } from "../../domain/Ids.ts"
+import type { DocumentId, LibraryId } from "../../domain/Ids.ts"
 import type { BlobStoreUnavailable } from "../../ports/BlobStore.ts"
 import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
 import { LibraryDamaged, NotInLog, Unavailable } from "./AdminErrors.ts"
@@ -18,6 +18,18 @@ export const orDamaged = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
 export const knownLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
   const streams = yield* EventLog.use((log) => orUnavailable(log.countStreams(libraryId)))
   if (streams === 0) return yield* noSuchLibrary(libraryId)
+})
+
+/** Fails for a library that the log does not have, and for a named document that the library does not have. */
+export const knownTarget = Effect.fnUntraced(function* (target: {
+  readonly libraryId: LibraryId
+  readonly documentId?: DocumentId | undefined
+}) {
+  const { documentId, libraryId } = target
+  yield* knownLibrary(libraryId)
+  if (documentId === undefined) return
+  const [head] = yield* EventLog.use((log) => orUnavailable(log.heads([{ libraryId, streamId: documentId }])))
+  if (head?.version === 0) return yield* noSuchDocument(libraryId, documentId)
 })
 
 export const noSuchLibrary = (libraryId: string) =>

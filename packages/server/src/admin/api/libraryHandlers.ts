@@ -20,7 +20,7 @@ import { forgetKeys, isSuspended, resume, revocations, revoke, suspend } from ".
 import type { AdminAnswers } from "./AdminAnswers.ts"
 import { AdminApi } from "./AdminApi.ts"
 import { attributionOf, changeLibrary, hasFiles, noteDone } from "./deeds.ts"
-import { knownLibrary, noSuchDocument, noSuchLibrary, orDamaged, orUnavailable } from "./failures.ts"
+import { knownLibrary, knownTarget, noSuchDocument, noSuchLibrary, orDamaged, orUnavailable } from "./failures.ts"
 import { asJson, fullPage, PAGE } from "./pages.ts"
 
 /** The events of operators about a library that are listed. */
@@ -69,7 +69,7 @@ export const libraryHandlers = HttpApiBuilder.group(
         return { changed }
       }),
       evict: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, dryRun = false } }) {
-        yield* knownLibrary(libraryId)
+        yield* knownTarget({ libraryId, documentId })
         const target = { libraryId, dryRun, ...(documentId !== undefined && { documentId }) }
         const evicted = yield* orUnavailable(evict(target))
         if (!dryRun) yield* noteDone("evicted", { libraryId, documents: evicted.length })

@@ -13,7 +13,7 @@ import { revocations, revoke } from "../Revocation.ts"
 import { statistics } from "../Statistics.ts"
 import { AdminApi } from "./AdminApi.ts"
 import { attributionOf, noteDone } from "./deeds.ts"
-import { knownLibrary, noSuchDocument, noSuchLibrary, orUnavailable } from "./failures.ts"
+import { knownLibrary, knownTarget, noSuchDocument, noSuchLibrary, orUnavailable } from "./failures.ts"
 import { asJson, PAGE } from "./pages.ts"
 
 /** Events without `last` or `after`. */
@@ -57,8 +57,8 @@ export const serverHandlers = ({ diskBytes }: ServerHandlersOptions) =>
         ).pipe(Stream.map(asJson))
       }),
       prune: Effect.fnUntraced(function* ({ payload }) {
-        const { libraryId } = payload
-        if (libraryId !== undefined) yield* knownLibrary(libraryId)
+        const { documentId, libraryId } = payload
+        if (libraryId !== undefined) yield* knownTarget({ libraryId, documentId })
         const pruned = yield* orUnavailable(prune(payload))
         if (payload.dryRun !== true) yield* noteDone("pruned", { libraryId, documents: pruned.length })
         return pruned

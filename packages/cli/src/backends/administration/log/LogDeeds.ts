@@ -1,9 +1,9 @@
 /** Lets deeds run on a log. */
-import type { BlobStore, EventLog, LibraryId, Signals } from "@sealog/server/ports"
+import type { BlobStore, DocumentId, EventLog, LibraryId, Signals } from "@sealog/server/ports"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { requireLibrary } from "../../knownLibrary.ts"
+import { requireDocument, requireLibrary } from "../../knownLibrary.ts"
 import type { Change } from "../Administration.ts"
 
 export interface LogOptions {
@@ -21,14 +21,27 @@ export interface LogDeeds extends LogOptions {
     deed: Effect.Effect<A, E, EventLog | Signals>,
     change?: Change
   ) => Effect.Effect<A, unknown>
+  /** As `onKnown`; fails with `NO_SUCH_DOCUMENT` if a document is named that the library does not hold. */
+  readonly onKnownDocument: <A, E>(
+    target: { readonly libraryId?: LibraryId; readonly documentId?: DocumentId },
+    deed: Effect.Effect<A, E, EventLog | Signals>
+  ) => Effect.Effect<A, unknown>
 }
 
 export const logDeeds = (services: Context.Context<EventLog | Signals>, options: LogOptions): LogDeeds => {
   const on: LogDeeds["on"] = (deed) => Effect.provide(deed, services)
+  const onKnown: LogDeeds["onKnown"] = (libraryId, deed, { newLibrary = false } = {}) =>
+    on(libraryId === undefined || newLibrary ? deed : Effect.andThen(requireLibrary(libraryId), deed))
   return {
     ...options,
     on,
-    onKnown: (libraryId, deed, { newLibrary = false } = {}) =>
-      on(libraryId === undefined || newLibrary ? deed : Effect.andThen(requireLibrary(libraryId), deed))
+    onKnown,
+    onKnownDocument: ({ documentId, libraryId }, deed) =>
+      onKnown(
+        libraryId,
+        libraryId === undefined || documentId === undefined
+          ? deed
+          : Effect.andThen(requireDocument(libraryId, documentId), deed)
+      )
   }
 }

@@ -7,6 +7,7 @@ import type { LogDeeds } from "./LogDeeds.ts"
 
 export const payloads = ({
   onKnown,
+  onKnownDocument,
   files
 }: LogDeeds): Pick<Administration, "createDocument" | "evict" | "delete" | "allowAgain" | "prune"> => {
   const withFiles = <A, Failure>(
@@ -20,8 +21,8 @@ export const payloads = ({
     createDocument: (libraryId, documentId, change) =>
       onKnown(libraryId, createDocument(libraryId, documentId), change),
     evict: (target, { dryRun }) =>
-      onKnown(
-        target.libraryId,
+      onKnownDocument(
+        target,
         Effect.map(withFiles(evict({ ...target, dryRun }), dryRun), (documents) => ({
           documents,
           ...deletionOf(dryRun)
@@ -37,6 +38,6 @@ export const payloads = ({
         { newLibrary }
       ),
     allowAgain: (target, { by, ...change }) => onKnown(target.libraryId, Effect.asVoid(allowAgain(target, by)), change),
-    prune: (options) => onKnown(options.libraryId, prune(options))
+    prune: (options) => onKnownDocument(options, prune(options))
   }
 }
