@@ -367,8 +367,8 @@ describe("advice", () => {
         ["postgres", { PGPASSWORD: "wrong-one" }]
       ] as const) {
         const DATABASE_URL = `postgres://${user}@${host}/postgres`
-        for (const command of [["library", "list"], ["migrate"], ["doctor"]]) {
-          const ran = await run(command, { cwd, env: { ...env, DATABASE_URL } })
+        for (const command of [["library", "list"], ["migrate"], ["doctor"], ["serve", "--port", "0"]]) {
+          const ran = await run(command, { cwd, env: { ...env, DATABASE_URL, TOKEN_SECRET: secret } })
           assert.strictEqual(ran.code, command[0] === "doctor" ? 1 : 3, ran.stderr)
           assert.match(ran.stdout + ran.stderr, /Try: +.*the user and password.*PGPASSWORD/, command.join(" "))
           assert.notInclude(ran.stdout + ran.stderr, "wrong-one")

@@ -18,7 +18,7 @@ import { makeEventLog } from "./PgEventLog.ts"
 import { makeSignals, makeSweeps } from "./PgSignals.ts"
 import { isTransactionMode, requireOwnSessions } from "./Pooler.ts"
 import { leavesMachineOpenly, tlsOptions } from "./Tls.ts"
-import { isDamage, unavailable } from "./Unavailable.ts"
+import { isDamage, isRefusedLogin, unavailable } from "./Unavailable.ts"
 
 export interface PgStorageOptions {
   /**
@@ -117,11 +117,13 @@ const tableSize = Effect.gen(function* () {
   return row?.bytes ?? 0
 })
 
-/** Fails if the database was never migrated, or by a version that is not this one. */
+/** Fails if the database refuses the login, was never migrated, or was by a version that is not this one. */
 const requireMigrations = Effect.gen(function* () {
   const status = yield* Effect.catch(migrationStatus, (error) => {
     if (error instanceof StorageUnavailable) return Effect.fail(error)
     if (isDamage(error)) return unavailable("read the migrations")(Effect.fail(error))
+    // A password does not become right by itself.
+    if (isRefusedLogin(error)) return asUnavailable("open the database")(Effect.fail(error))
     // The database may come back. Until then, every call of the log fails and says so.
     return Effect.as(Effect.logDebug("The database cannot be reached yet", rootCauseOf(error)), [])
   })

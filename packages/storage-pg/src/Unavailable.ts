@@ -44,6 +44,13 @@ const mapFailure = makeUnavailable(kindOf)
 /** Whether a statement failed because the database found that its own files are damaged. */
 export const isDamage = (error: unknown): boolean => kindOf(causeOf(error)) === "damage"
 
+/** Whether the database refused the user or the password, or asks for one. */
+export const isRefusedLogin = (error: unknown): boolean =>
+  typeof error === "object" &&
+  error !== null &&
+  "reason" in error &&
+  (error as FailedStatement).reason._tag === "AuthenticationError"
+
 /** Failures that left nothing behind, and that pass when other statements end. */
 const PASSES = [
   /** too_many_connections: the role, the database or the server allows fewer than this pool has. */
