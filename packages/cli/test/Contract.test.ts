@@ -244,8 +244,15 @@ describe("evict", () => {
 
   it("--document evicts only that document", async () => {
     const cwd = await withDocument()
-    const ran = await run(["evict", "notes", "--document", "another", "--yes", "--json"], { cwd })
-    assert.deepStrictEqual(jsonOf("evict", ran)["documents"], [])
+    await run(["document", "create", "notes", "another"], { cwd })
+    const evicted = async (documentId: string) => {
+      const ran = await run(["evict", "notes", "--document", documentId, "--yes", "--json"], { cwd })
+      return (jsonOf("evict", ran)["documents"] as ReadonlyArray<{ documentId: string }>).map(
+        ({ documentId }) => documentId
+      )
+    }
+    assert.deepStrictEqual(await evicted("another"), [])
+    assert.deepStrictEqual(await evicted("welcome"), ["welcome"])
   })
 })
 
