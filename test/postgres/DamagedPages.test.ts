@@ -8,7 +8,7 @@ import { PgStorage } from "@sealog/storage-pg"
 import { Array, Cause, Effect, Exit, Logger } from "effect"
 import { SqlClient } from "effect/sql"
 import { vi } from "vitest"
-import { openRaw } from "../support/clients/RawSecsync.ts"
+import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
 import { startDocument } from "../support/secsync/startDocument.ts"
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
@@ -129,6 +129,8 @@ describe("a page of a table or an index of Postgres", () => {
             outcomes.push(yield* look(cluster, documents, `page ${page} of ${name}`))
           }
         }
+        assert.isTrue(outcomes.some(({ closed }) => closed > 0))
+        assert.isTrue(outcomes.some(({ refused }) => refused > 0))
         console.log(`${outcomes.length} pages ${kind}, ${checksums}: ${sum(outcomes)}`)
       })
   )
@@ -151,6 +153,38 @@ describe("a page of a table or an index of Postgres", () => {
         outcomes.push(yield* look(cluster, documents, `${name} as it was`))
       }
       console.log(`${outcomes.length} files without their last writes: ${sum(outcomes)}`)
+    })
+  )
+
+  it.live("that emptied the list of streams under a server hides no document, and is taken for no restored log", () =>
+    Effect.gen(function* () {
+      const cluster = yield* ownCluster()
+      const documents = yield* writeDocuments(cluster.url)
+      const { file } = (yield* filesOf(cluster)).find(({ name }) => name === "streams")!
+      const server = yield* startServer({ database: cluster.url })
+      // The server has compared the library with its list, and has a room of the first document.
+      const [first] = documents
+      yield* connectRaw({ ...first!.options, url: server.url })
+      yield* connectRaw({ ...first!.options, url: server.url, documentId: randomName() })
+      const count = countEvents(cluster.url)
+      const before = yield* count
+      cluster.stop("fast")
+      overwrite(file, 0, new Uint8Array(statSync(file).size))
+      cluster.start()
+      for (const { options } of documents) {
+        const open = Effect.gen(function* () {
+          const client = yield* openRaw({ ...options, url: server.url })
+          const document = Effect.map(client.next("document"), ({ snapshot }) => snapshot !== undefined)
+          return yield* Effect.raceFirst(
+            document,
+            Effect.map(client.closed, ({ code }) => code)
+          )
+        })
+        // Postgres takes a moment to start, and the server notices only then that its open document is hidden.
+        const seen = yield* Effect.repeat(Effect.scoped(open), { while: (seen) => seen === 1013 || seen === true })
+        assert.strictEqual(seen, 1011)
+      }
+      assert.strictEqual(yield* count, before)
     })
   )
 
@@ -215,11 +249,11 @@ describe("a write-ahead log of Postgres that a power cut tore", () => {
           FROM pg_walfile_name_offset(pg_current_wal_flush_lsn())`
       ).pipe(Effect.provide(PgStorage.layerClient({ url: cluster.url })), Effect.orDie)
       yield* write(9)
-      const before = yield* stored(cluster.url)
+      const before = yield* countEvents(cluster.url, "UpdateStored")
       cluster.stop("immediate")
       overwrite(join(cluster.data, "pg_wal", torn!.file), torn!.at, new Uint8Array(PAGE_BYTES))
       cluster.start()
-      const lost = before - (yield* stored(cluster.url))
+      const lost = before - (yield* countEvents(cluster.url, "UpdateStored"))
       assert.isAbove(lost, 0)
       yield* write(10)
       const newcomer = yield* connectClient(options)
@@ -231,13 +265,13 @@ describe("a write-ahead log of Postgres that a power cut tore", () => {
   )
 })
 
-/** The number of updates in the log. */
-const stored = (url: string) =>
+/** The number of events in the log, or of those of a type. */
+const countEvents = (url: string, type = "%") =>
   Effect.flatMap(
     SqlClient.SqlClient,
-    (sql) => sql<{ updates: number }>`SELECT count(*)::float8 AS updates FROM sealog.events WHERE type = 'UpdateStored'`
+    (sql) => sql<{ events: number }>`SELECT count(*)::float8 AS events FROM sealog.events WHERE type LIKE ${type}`
   ).pipe(
-    Effect.map(([row]) => row!.updates),
+    Effect.map(([row]) => row!.events),
     Effect.provide(PgStorage.layerClient({ url })),
     Effect.orDie
   )

@@ -83,7 +83,8 @@ describe("replicate", () => {
     const { on } = await prepared()
     for (const [from, to] of [
       ["postgres://ada@localhost:1/notes", "postgres://bob:b@127.0.0.1:1/notes"],
-      ["postgres://ada@localhost:1/notes?sslmode=require", "postgresql://ada@LOCALHOST:1/notes"]
+      ["postgres://ada@localhost:1/notes?sslmode=require", "postgresql://ada@LOCALHOST:1/notes"],
+      ["postgres://ada@localhost:1/notes", "postgres://ada@localhost/other?port=1&dbname=notes"]
     ] as const) {
       for (const command of ["replicate", "replay"]) {
         const ran = await on(from, command, "--to", to, "--json")

@@ -4,11 +4,14 @@
  * old page of its index.
  */
 import { LogDamaged, type StreamKey } from "@sealog/server/ports"
-import { Effect } from "effect"
+import { Effect, Semaphore } from "effect"
 import { SqlClient } from "effect/sql"
 
-/** Libraries that a process remembers. Then it compares them again. */
+/** Libraries whose comparison a process remembers. */
 const MAX_REMEMBERED = 10_000
+
+/** A library that has lost a stream is compared again after so many milliseconds: an operator may have mended it. */
+const AGAIN_MILLIS = 60_000
 
 /** Streams of a library that a reader waits for: half a second on a busy machine. `doctor` compares all. */
 const MAX_COMPARED = 10_000
@@ -36,17 +39,38 @@ export const countUnlisted = Effect.fnUntraced(function* (libraryId: string, lim
 
 export const REMEDY = "`REINDEX TABLE sealog.streams`; if that does not help, put a backup back (docs/damage.md)"
 
+interface Comparison {
+  /** When Postgres started: a crash of its machine may lose a page later. */
+  readonly startedAt: string
+  readonly lost: number
+  /** When the comparison ended, milliseconds of a clock that never goes back. */
+  readonly endedAt: number
+}
+
 /** Returns a check of a stream that was not found. It dies of `LogDamaged` if its library has lost a stream, which may be this one. */
 export const makeRequireListed = (sql: SqlClient.SqlClient) => {
-  const compared = new Set<string>()
-  return Effect.fnUntraced(function* ({ libraryId }: StreamKey) {
-    if (compared.has(libraryId)) return
+  const comparisons = new Map<string, Comparison>()
+  // A client that opens many unknown documents takes one connection of the pool.
+  const turn = Semaphore.makeUnsafe(1)
+  const compare = Effect.fnUntraced(function* (libraryId: string) {
+    const [server] = yield* sql<{ started: string }>`SELECT pg_postmaster_start_time()::text AS started`
+    const startedAt = server?.started ?? ""
+    const found = comparisons.get(libraryId)
+    const isKnown =
+      found?.startedAt === startedAt && (found.lost === 0 || performance.now() - found.endedAt < AGAIN_MILLIS)
+    if (isKnown) return found.lost
     const lost = yield* Effect.provideService(countUnlisted(libraryId, MAX_COMPARED), SqlClient.SqlClient, sql)
-    if (lost > 0) {
-      const detail = `the library has events of ${lost} streams that the list of streams does not name: ${REMEDY}`
-      return yield* Effect.die(new LogDamaged({ detail }))
+    for (const [oldest] of comparisons) {
+      if (comparisons.size < MAX_REMEMBERED) break
+      comparisons.delete(oldest)
     }
-    if (compared.size >= MAX_REMEMBERED) compared.clear()
-    compared.add(libraryId)
+    comparisons.set(libraryId, { startedAt, lost, endedAt: performance.now() })
+    return lost
+  }, turn.withPermit)
+  return Effect.fnUntraced(function* ({ libraryId }: StreamKey) {
+    const lost = yield* compare(libraryId)
+    if (lost === 0) return
+    const detail = `the library has events of ${lost} streams that the list of streams does not name: ${REMEDY}`
+    return yield* Effect.die(new LogDamaged({ detail }))
   })
 }

@@ -83,10 +83,10 @@ export const makeNodeClients = Effect.fnUntraced(function* (open: OpenNode) {
     return sql
   })
 
-  /** Closes a node's client after a failure. The node may be away, or a standby may be in its place. Default: the client of now. */
-  const lose = Effect.fnUntraced(function* (node: number, client?: SqlClient.SqlClient) {
+  /** Closes a node's client after a failure. The node may be away, or a standby may be in its place. */
+  const lose = Effect.fnUntraced(function* (node: number, client: SqlClient.SqlClient) {
     const found = reached.get(node)
-    if (found === undefined || (client !== undefined && client !== found.client)) return
+    if (found?.client !== client) return
     reached.delete(node)
     triedAt.set(node, yield* Clock.currentTimeMillis)
     yield* Effect.forkIn(Scope.close(found.scope, Exit.void), scope)

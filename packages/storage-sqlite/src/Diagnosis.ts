@@ -1,6 +1,7 @@
 /** Checks whether a file holds a log that a server can rely on. Changes nothing. */
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
+import { LogDamaged } from "@sealog/server/ports"
 import { errorText, type Finding, rootCauseOf } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
@@ -13,9 +14,16 @@ const [LITTLE, TOO_LITTLE] = [1000 * MEGABYTE, 100 * MEGABYTE]
 
 export const diagnose = Effect.fnUntraced(function* (filename: string, isQuick: boolean) {
   const sql = yield* SqlClient.SqlClient
-  const missing = (yield* migrationStatus).filter(({ applied }) => !applied)
+  const database = { check: "database", state: "ok", detail: filename } as const
+  const status = yield* Effect.catchDefect(migrationStatus, (defect) =>
+    defect instanceof LogDamaged ? Effect.succeed(defect) : Effect.die(defect)
+  )
+  if (status instanceof LogDamaged) {
+    return [database, { check: "migrations", state: "fail", detail: status.detail, tryThis: "a backup" } as const]
+  }
+  const missing = status.filter(({ applied }) => !applied)
   const findings: Array<Finding> = [
-    { check: "database", state: "ok", detail: filename },
+    database,
     missing.length === 0
       ? { check: "migrations", state: "ok", detail: "complete" }
       : {

@@ -56,7 +56,6 @@ export const makeEventLog = Effect.gen(function* () {
        ON s.library_id = k.value->>0 AND s.stream_id = k.value->>1 ORDER BY k.key`,
       [keysJson(keys)]
     )
-    for (const [i, { version }] of rows.entries()) if (version === null) yield* requireListed(keys[i]!)
     return rows.map(
       ({ version, generation, chain }): StreamHead =>
         version === null ? emptyHead : { version, generation, chain: hashText(chain) }
@@ -74,7 +73,7 @@ export const makeEventLog = Effect.gen(function* () {
        ${isBounded ? `AND e.version <= (${LAST_FITTING})` : ""} ORDER BY e.version LIMIT ?`,
       isBounded ? [...page.slice(0, 3), maxBytes, ...page, page[3]] : page
     )
-    if (rows.length === 0) yield* requireListed(key)
+    if (rows.length === 0 && after === 0) yield* requireListed(key)
     return yield* placedEventsOf(codec, key, rows, options)
   }, unavailable("read events"))
 

@@ -30,8 +30,10 @@ const identityOf = (url: string): string => {
     return file === undefined ? `sqlite:${database.filename}` : `file ${file.dev} ${file.ino}`
   }
   const { hostname, pathname, port, searchParams } = new URL(database.url)
+  // The driver prefers the part of the query.
   const host = (searchParams.get("host") ?? hostname).toLowerCase()
-  return `postgres ${LOOPBACK.has(host) ? "localhost" : host}:${port || "5432"}${pathname}`
+  const name = searchParams.get("dbname") ?? pathname.slice(1)
+  return `postgres ${LOOPBACK.has(host) ? "localhost" : host}:${searchParams.get("port") ?? (port || "5432")}/${name}`
 }
 
 const LOOPBACK: ReadonlySet<string> = new Set(["", "localhost", "127.0.0.1", "[::1]"])
@@ -47,7 +49,7 @@ export const requireMigrated = async (
 ): Promise<void> => {
   const migrations = await reading.catch((error) => {
     const { code, exitCode, message, tryThis } = failureOf(error)
-    const isAbsent = /ENOENT/.test(message)
+    const isAbsent = label.startsWith("sqlite:") && /ENOENT/.test(message)
     if (isPatient && !isAbsent) return []
     // `migrate` helps only if the target does not exist. On a damaged or unreachable one it could lose data.
     const advice = isAbsent ? migrateAdvice(label) : tryThis

@@ -83,14 +83,18 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const listeners = new Set<(key: StreamKey) => void>()
   const metrics = roomMetricsOf(protocolName)
 
-  /** Reports a stream that the log holds less of than a room, unless the events are there and their head alone is wrong. */
+  /**
+   * Reports a stream that the log holds less of than a room, unless the events are there and their head alone is wrong. A read from the
+   * beginning fails if damage hides the stream.
+   */
   const wentBack = (key: StreamKey, known: StreamHead, found: StreamHead) =>
-    log.read(key, { after: known.version - 1, limit: 1, payloads: false }).pipe(
-      Effect.map(([last]) => last?.event.chain === known.chain),
+    log.read(key, { after: found.version === 0 ? 0 : known.version - 1, limit: 1, payloads: false }).pipe(
+      Effect.map(([event]) => found.version > 0 && event?.event.chain === known.chain),
       Effect.orElseSucceed(() => false),
       Effect.map((isThere) =>
         isThere ? damage?.report(wrongHead(key, known.version)) : epoch?.report(key, known, found)
       ),
+      Effect.tapCause((cause) => Effect.sync(() => reportDamage(cause))),
       Effect.catchDefect((defect) => Effect.logError(`Reading ${streamName(key)} failed`, Cause.die(defect)))
     )
 

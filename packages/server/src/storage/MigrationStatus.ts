@@ -49,9 +49,11 @@ export const damagedMigrations = (
 ): LogDamaged | undefined => {
   const latest = Math.max(hasLog ? 1 : 0, ...applied.map(({ migration_id }) => migration_id))
   const isGone = known.some(({ applied, id }) => id <= latest && !applied)
-  const isSound = applied.every(({ migration_id, name }) => migration_id > 0 && /^\w+$/.test(name ?? ""))
+  const isSound = applied.every(({ migration_id, name }) => migration_id > 0 && /^[\x20-\x7e]+$/.test(name ?? ""))
   if (isSound && !isGone) return undefined
-  const detail = isSound ? "a row of the table of migrations is gone" : "the table of migrations cannot be decoded"
+  const detail = isSound
+    ? "a row of the table of migrations is gone, or a restore has not ended"
+    : "the table of migrations cannot be decoded"
   return new LogDamaged({ detail: `${detail}: keep the database as it is, and put a backup back (docs/damage.md)` })
 }
 
