@@ -47,11 +47,11 @@ export class Administrations extends Context.Service<
       const openStream = Effect.fnUntraced(function* (libraryId: LibraryId) {
         const key =
           libraryId === serverAdministration.libraryId ? serverAdministration : libraryAdministration(libraryId)
-        // Most libraries have no such stream, and one query says so for all libraries that are opened at a time. A read of the server's
-        // own stream fails if damage hides it: without its revocations, every revoked token would be good again.
+        // Most libraries have no such stream, and one query says so for all libraries that are opened at a time.
         const [{ version }] = (yield* readHeads([key])) as [StreamHead]
-        const isAbsent = version === 0 && key !== serverAdministration
-        const { head, events } = isAbsent ? noEvents : yield* log.tail(key, { payloads: false })
+        // A read fails if damage hides the stream. Without the server's own one, every revoked token would be good again.
+        if (version === 0 && key === serverAdministration) yield* log.read(key, { after: 0, limit: 1, payloads: false })
+        const { head, events } = version === 0 ? noEvents : yield* log.tail(key, { payloads: false })
         const stream = new OpenStream(key, head, fold(events.map(({ event }) => event)))
         return yield* Effect.acquireRelease(
           Effect.sync(() => {
