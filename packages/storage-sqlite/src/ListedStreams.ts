@@ -6,10 +6,13 @@ import { LogDamaged, type StreamKey } from "@sealog/server/ports"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 
-/** The nearest stream on one side of ?1, ?2. `version` is not in the index: SQLite looks for the row, and says if it is not there. */
+/**
+ * The nearest stream on one side of a library and a stream, which it takes twice. `version` is not in the index: SQLite looks for the
+ * row, and says if it is not there.
+ */
 const nearest = (side: "<=" | ">", order: "ASC" | "DESC") =>
-  `SELECT version, (library_id, stream_id) ${side} (?1, ?2) AS in_order FROM streams
-   WHERE (library_id, stream_id) ${side} (?1, ?2) ORDER BY library_id ${order}, stream_id ${order} LIMIT 1`
+  `SELECT version, (library_id, stream_id) ${side} (?, ?) AS in_order FROM streams
+   WHERE (library_id, stream_id) ${side} (?, ?) ORDER BY library_id ${order}, stream_id ${order} LIMIT 1`
 
 const NEIGHBOURS = [nearest("<=", "DESC"), nearest(">", "ASC")] as const
 
@@ -21,7 +24,10 @@ export const makeRequireListed = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   return Effect.fnUntraced(function* ({ libraryId, streamId }: StreamKey) {
     for (const statement of NEIGHBOURS) {
-      const [found] = yield* sql.unsafe<{ in_order: number | null }>(statement, [libraryId, streamId])
+      const [found] = yield* sql.unsafe<{ in_order: number | null }>(statement, [
+        ...[libraryId, streamId],
+        ...[libraryId, streamId]
+      ])
       if (found === undefined || found.in_order === 1) continue
       return yield* Effect.die(new LogDamaged({ libraryId, streamId, detail: OUT_OF_ORDER }))
     }
