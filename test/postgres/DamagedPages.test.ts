@@ -3,14 +3,13 @@ import { execFileSync } from "node:child_process"
 import { readFileSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
-import { updateMessage } from "@sealog/server/testing"
 import { PgStorage } from "@sealog/storage-pg"
 import { Array, Cause, Effect, Exit, Logger } from "effect"
 import { SqlClient } from "effect/sql"
 import { vi } from "vitest"
 import { connectRaw, openRaw } from "../support/clients/RawSecsync.ts"
 import { connectClient, untilAll } from "../support/secsync/SecsyncClient.ts"
-import { startDocument } from "../support/secsync/startDocument.ts"
+import { openWhole, storeDocuments } from "../support/secsync/wholeDocuments.ts"
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
 import { overwrite } from "../support/storage/damage.ts"
@@ -20,7 +19,7 @@ import { makeCluster, type PostgresCluster, type PostgresOptions } from "../supp
 vi.setConfig({ testTimeout: 600_000 })
 
 const PAGE_BYTES = 8192
-const [DOCUMENTS, UPDATES] = [4, 5] as const
+const DOCUMENTS = 4
 
 /** A migrated cluster of a test's own. */
 const ownCluster = (options: PostgresOptions = {}) =>
@@ -29,21 +28,11 @@ const ownCluster = (options: PostgresOptions = {}) =>
     (cluster) => Effect.sync(cluster.remove)
   ).pipe(Effect.tap(({ url }) => Effect.orDie(PgStorage.applyMigrations({ url }))))
 
-type Documents = ReadonlyArray<Effect.Success<ReturnType<typeof startDocument>>>
+/** Stores some documents by a server that ends. */
+const writeDocuments = (database: string) =>
+  Effect.scoped(Effect.flatMap(startServer({ database }), (server) => storeDocuments(server, DOCUMENTS)))
 
-/** Stores some documents, each with the same number of updates. */
-const writeDocuments = (database: string): Effect.Effect<Documents> =>
-  Effect.gen(function* () {
-    const server = yield* startServer({ database })
-    const documents = yield* Effect.forEach(Array.range(1, DOCUMENTS), () => startDocument(server))
-    for (const { author, client, docId, refSnapshotId } of documents) {
-      for (const clock of Array.range(0, UPDATES - 1)) {
-        client.send(updateMessage(author, { docId, refSnapshotId, clock, ciphertext: 300 }))
-        yield* client.next("update-saved")
-      }
-    }
-    return documents
-  }).pipe(Effect.scoped)
+type Documents = ReadonlyArray<Effect.Success<ReturnType<typeof writeDocuments>>[number]>
 
 /** The tables of the log and their indexes, with their files. */
 const filesOf = ({ data, url }: PostgresCluster) =>
@@ -70,19 +59,7 @@ const look = Effect.fnUntraced(function* (cluster: PostgresCluster, documents: D
         return assert.match(Cause.pretty(started.cause), /The log is damaged/, what)
       }
       for (const { options } of documents) {
-        const client = yield* openRaw({ ...options, url: started.value.url })
-        const seen = yield* Effect.raceFirst(
-          Effect.map(client.next("document"), ({ snapshot, updates }) => {
-            assert.isDefined(snapshot, what)
-            assert.lengthOf(updates as ReadonlyArray<unknown>, UPDATES, what)
-            return "whole" as const
-          }),
-          Effect.map(client.closed, (close) => {
-            assert.deepStrictEqual(close, { code: 1011, reason: "the log is damaged" }, what)
-            return "closed" as const
-          })
-        )
-        outcomes[seen] += 1
+        outcomes[yield* openWhole({ ...options, url: started.value.url }, what)] += 1
       }
     }).pipe(Effect.provide(Logger.layer([])))
   )

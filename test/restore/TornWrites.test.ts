@@ -5,12 +5,10 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { assert, describe, it } from "@effect/vitest"
 import { LibraryId } from "@sealog/server/domain/Ids"
-import { updateMessage } from "@sealog/server/testing"
 import { Array, Deferred, Effect, Exit, Logger, Scope } from "effect"
-import { openRaw, type RawSecsyncOptions } from "../support/clients/RawSecsync.ts"
 import { makeRandom } from "../support/random.ts"
-import { startDocument } from "../support/secsync/startDocument.ts"
 import { assertStored, begin, makeWriter, type Writer, writeOn } from "../support/secsync/Writers.ts"
+import { openWhole, storeDocuments } from "../support/secsync/wholeDocuments.ts"
 import { mintToken, runCommand, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName, startServer } from "../support/servers/TestServer.ts"
 import { overwrite } from "../support/storage/damage.ts"
@@ -33,8 +31,8 @@ const copyOf = (filename: string) =>
     (copy) => Effect.sync(() => rmSync(join(copy, ".."), { recursive: true }))
   )
 
-/** Documents, and updates of each, on some dozen pages. */
-const [DOCUMENTS, UPDATES] = [6, 5] as const
+/** Documents on some dozen pages. */
+const DOCUMENTS = 6
 
 /** Documents whose index has several pages. */
 const RUNNING_DOCUMENTS = 60
@@ -45,13 +43,7 @@ const writtenFile = Effect.fnUntraced(function* (count: number) {
   const filename = filenameOf(database)
   const scope = yield* Scope.make()
   const server = yield* Scope.provide(startServer({ database }), scope)
-  const documents = yield* Effect.forEach(Array.range(1, count), () => startDocument(server))
-  for (const { author, client, docId, refSnapshotId } of documents) {
-    for (const clock of Array.range(1, UPDATES)) {
-      client.send(updateMessage(author, { docId, refSnapshotId, clock: clock - 1, ciphertext: 300 }))
-      yield* client.next("update-saved")
-    }
-  }
+  const documents = yield* storeDocuments(server, count)
   yield* Scope.close(scope, Exit.void)
   const connection = new DatabaseSync(filename)
   connection.exec("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -60,22 +52,6 @@ const writtenFile = Effect.fnUntraced(function* (count: number) {
 })
 
 const halfOfPage = (filename: string): number => readFileSync(filename).readUInt16BE(16) / 2
-
-/** Opens a document, and asserts that it is served whole, or not at all. */
-const openWhole = Effect.fnUntraced(function* (options: RawSecsyncOptions, what: string) {
-  const client = yield* openRaw(options)
-  return yield* Effect.raceFirst(
-    Effect.map(client.next("document"), ({ snapshot, updates }) => {
-      assert.isDefined(snapshot, what)
-      assert.lengthOf(updates as ReadonlyArray<unknown>, UPDATES, what)
-      return "whole" as const
-    }),
-    Effect.map(client.closed, (close) => {
-      assert.deepStrictEqual(close, { code: 1011, reason: "the log is damaged" }, what)
-      return "closed" as const
-    })
-  )
-})
 
 const noise = (bytes: number) => crypto.getRandomValues(new Uint8Array(bytes))
 

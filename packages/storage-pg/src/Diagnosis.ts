@@ -1,7 +1,5 @@
 /** Checks whether a database holds a log that a server can rely on, and whether this role has only the rights it needs. */
-
-import { LogDamaged } from "@sealog/server/ports"
-import type { Finding } from "@sealog/server/storage"
+import { type Finding, migrationsFinding } from "@sealog/server/storage"
 import { Clock, Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { diagnoseNodes } from "./Distribution.ts"
@@ -46,23 +44,9 @@ export const diagnose = Effect.fnUntraced(function* (isQuick: boolean) {
         }
       : { check: "checksums", state: "ok", detail: "Postgres verifies its pages" }
   ]
-  const status = yield* Effect.catchDefect(migrationStatus, (defect) =>
-    defect instanceof LogDamaged ? Effect.succeed(defect) : Effect.die(defect)
-  )
-  if (status instanceof LogDamaged) {
-    return [...findings, { check: "migrations", state: "fail", detail: status.detail, tryThis: "a backup" } as const]
-  }
-  const missing = status.filter(({ applied }) => !applied)
-  if (missing.length > 0) {
-    findings.push({
-      check: "migrations",
-      state: "fail",
-      detail: `missing: ${missing.map(({ name }) => name).join(", ")}`,
-      tryThis: "`sync-admin migrate`, as the tables' owner"
-    })
-    return findings
-  }
-  findings.push({ check: "migrations", state: "ok", detail: "complete" })
+  const migrations = yield* migrationsFinding(migrationStatus, "`sync-admin migrate`, as the tables' owner")
+  findings.push(migrations)
+  if (migrations.state !== "ok") return findings
   const triggers =
     yield* sql`SELECT 1 FROM pg_trigger WHERE tgrelid = 'sealog.events'::regclass AND tgenabled IN ('O', 'A')
     AND tgname IN ('events_are_not_changed', 'events_are_not_truncated')`

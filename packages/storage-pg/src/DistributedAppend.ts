@@ -78,25 +78,19 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
       for (const { append } of group) places.delete(append.key.libraryId)
     })
 
-  /** `onClient` is told the client that the call goes to. */
-  const appendGroup = (
+  const appendBy = (
+    client: SqlClient.SqlClient,
     group: Group,
-    leaveHeld: boolean,
-    onClient?: (client: SqlClient.SqlClient) => void
+    leaveHeld: boolean
   ): Effect.Effect<ReadonlyArray<GroupRow>, FailedStatement | StorageUnavailable> => {
     const { node } = group[0]
     const appends = map(group, ({ append }) => append)
     const lastOfShards = group.flatMap(({ shard }, k) =>
       k + 1 < group.length && group[k + 1]!.shard === shard ? [] : [k + 1]
     )
-    return Effect.flatMap(
-      Effect.tap(nodes.clientOf(node), (client) => Effect.sync(() => onClient?.(client))),
-      (client) =>
-        client.unsafe<AppendRow>(...appendCallOf(codec, appends, lastOfShards, leaveHeld)).pipe(
-          Effect.map((rows) => rows.map((row): GroupRow => ({ ...row, i: group[row.i - 1]!.i }))),
-          Effect.onError((cause) => (hasMoved(Cause.squash(cause)) ? Effect.void : nodes.lose(node, client)))
-        )
-    ).pipe(
+    return client.unsafe<AppendRow>(...appendCallOf(codec, appends, lastOfShards, leaveHeld)).pipe(
+      Effect.map((rows) => rows.map((row): GroupRow => ({ ...row, i: group[row.i - 1]!.i }))),
+      Effect.onError((cause) => (hasMoved(Cause.squash(cause)) ? Effect.void : nodes.lose(node, client))),
       Effect.tapError(() => forget(group)),
       Effect.catchIf(hasMoved, () => Effect.delay(appendAgain(group, leaveHeld), "50 millis"))
     )
@@ -104,7 +98,9 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
 
   const appendAgain = Effect.fnUntraced(function* (group: Group, leaveHeld: boolean) {
     const groups = yield* groupsOf(group)
-    return (yield* Effect.forEach(groups, (moved) => unavailable("append")(appendGroup(moved, leaveHeld)))).flat()
+    const append = (moved: Group) =>
+      Effect.flatMap(nodes.clientOf(moved[0].node), (client) => appendBy(client, moved, leaveHeld))
+    return (yield* Effect.forEach(groups, (moved) => unavailable("append")(append(moved)))).flat()
   })
 
   return Effect.fnUntraced(function* (batch: ReadonlyArray<Append>, leaveHeld: boolean) {
@@ -113,14 +109,11 @@ export const makeAppendByNode = Effect.fnUntraced(function* (connections: number
     const exits = yield* Effect.forEach(
       groups,
       (group) => {
-        let used: SqlClient.SqlClient | undefined
-        const rows = unavailableSoon("append")(
-          appendGroup(group, leaveHeld, (client) => {
-            used = client
-          })
-        ).pipe(
-          // A call without an answer still waits for its connection's end. The next one would take another connection to the node.
-          Effect.tapError(() => (used === undefined ? Effect.void : nodes.lose(group[0].node, used)))
+        const rows = Effect.flatMap(nodes.clientOf(group[0].node), (client) =>
+          unavailableSoon("append")(appendBy(client, group, leaveHeld)).pipe(
+            // A call without an answer still waits for its connection's end. The next one would take another connection to the node.
+            Effect.tapError(() => nodes.lose(group[0].node, client))
+          )
         )
         const failed = (failure: StorageUnavailable) =>
           Effect.succeed(group.map(({ i }): GroupRow => ({ ...NOT_APPENDED, i, failure })))

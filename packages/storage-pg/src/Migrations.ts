@@ -1,5 +1,5 @@
 /** The schema as migrations, applied once and in order. A released migration is never edited. */
-import { type AppliedMigration, damagedMigrations, migrationStatusOf, newerSchema } from "@sealog/server/storage"
+import { type AppliedMigration, migrationStatusOf } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { Migrator, SqlClient } from "effect/sql"
 import { distribute, isDistributed, updateFunctions } from "./Distribution.ts"
@@ -203,9 +203,5 @@ export const migrationStatus = Effect.gen(function* () {
   )
   const isMigrated = tables.includes("migrations")
   const applied = isMigrated ? yield* sql<AppliedMigration>`SELECT migration_id, name FROM ${sql(TABLE)}` : []
-  const status = migrationStatusOf(Object.keys(migrations), applied)
-  const damage = damagedMigrations(status, applied, isMigrated && tables.includes("streams"))
-  if (damage !== undefined) return yield* Effect.die(damage)
-  const newer = newerSchema(status, applied)
-  return newer === undefined ? status : yield* newer
+  return yield* migrationStatusOf(Object.keys(migrations), applied, isMigrated && tables.includes("streams"))
 })

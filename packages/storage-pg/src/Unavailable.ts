@@ -30,9 +30,9 @@ const codeOf = (cause: unknown): string | undefined =>
     ? cause.code
     : undefined
 
-/** The database's own error, of a statement that failed. */
-const causeOf = (error: unknown): unknown =>
-  typeof error === "object" && error !== null && "reason" in error ? (error as FailedStatement).reason.cause : undefined
+/** Why a statement failed; undefined: the error is another one. */
+const reasonOf = (error: unknown): FailedStatement["reason"] | undefined =>
+  typeof error === "object" && error !== null && "reason" in error ? (error as FailedStatement).reason : undefined
 
 const kindOf = (cause: unknown): FailureKind | undefined => {
   const code = codeOf(cause)
@@ -42,14 +42,10 @@ const kindOf = (cause: unknown): FailureKind | undefined => {
 const mapFailure = makeUnavailable(kindOf)
 
 /** Whether a statement failed because the database found that its own files are damaged. */
-export const isDamage = (error: unknown): boolean => kindOf(causeOf(error)) === "damage"
+export const isDamage = (error: unknown): boolean => kindOf(reasonOf(error)?.cause) === "damage"
 
 /** Whether the database refused the user or the password, or asks for one. */
-export const isRefusedLogin = (error: unknown): boolean =>
-  typeof error === "object" &&
-  error !== null &&
-  "reason" in error &&
-  (error as FailedStatement).reason._tag === "AuthenticationError"
+export const isRefusedLogin = (error: unknown): boolean => reasonOf(error)?._tag === "AuthenticationError"
 
 /** Failures that left nothing behind, and that pass when other statements end. */
 const PASSES = [
@@ -63,7 +59,7 @@ const PASSES = [
 
 /** Whether a statement failed with one of these codes. */
 export const failedWith = (error: unknown, ...codes: ReadonlyArray<string>): boolean => {
-  const code = codeOf(causeOf(error))
+  const code = codeOf(reasonOf(error)?.cause)
   return code !== undefined && codes.includes(code)
 }
 

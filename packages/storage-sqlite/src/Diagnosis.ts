@@ -1,8 +1,7 @@
 /** Checks whether a file holds a log that a server can rely on. Changes nothing. */
 import { statfsSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { LogDamaged } from "@sealog/server/ports"
-import { errorText, type Finding, rootCauseOf } from "@sealog/server/storage"
+import { errorText, type Finding, migrationsFinding, rootCauseOf } from "@sealog/server/storage"
 import { Effect } from "effect"
 import { SqlClient } from "effect/sql"
 import { leftOverWal, REMEDY } from "./LeftOverWal.ts"
@@ -14,26 +13,9 @@ const [LITTLE, TOO_LITTLE] = [1000 * MEGABYTE, 100 * MEGABYTE]
 
 export const diagnose = Effect.fnUntraced(function* (filename: string, isQuick: boolean) {
   const sql = yield* SqlClient.SqlClient
-  const database = { check: "database", state: "ok", detail: filename } as const
-  const status = yield* Effect.catchDefect(migrationStatus, (defect) =>
-    defect instanceof LogDamaged ? Effect.succeed(defect) : Effect.die(defect)
-  )
-  if (status instanceof LogDamaged) {
-    return [database, { check: "migrations", state: "fail", detail: status.detail, tryThis: "a backup" } as const]
-  }
-  const missing = status.filter(({ applied }) => !applied)
-  const findings: Array<Finding> = [
-    database,
-    missing.length === 0
-      ? { check: "migrations", state: "ok", detail: "complete" }
-      : {
-          check: "migrations",
-          state: "fail",
-          detail: `missing: ${missing.map(({ name }) => name).join(", ")}`,
-          tryThis: "sync-admin migrate"
-        }
-  ]
-  if (missing.length === 0) {
+  const migrations = yield* migrationsFinding(migrationStatus, "sync-admin migrate")
+  const findings: Array<Finding> = [{ check: "database", state: "ok", detail: filename }, migrations]
+  if (migrations.state === "ok") {
     const triggers = yield* sql`SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'events'
       AND name IN ('events_are_not_changed', 'events_are_not_deleted')`
     findings.push(

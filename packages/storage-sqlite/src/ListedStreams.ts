@@ -25,8 +25,10 @@ export const makeRequireListed = Effect.gen(function* () {
   return Effect.fnUntraced(function* ({ libraryId, streamId }: StreamKey) {
     for (const statement of NEIGHBOURS) {
       const [found] = yield* sql.unsafe<{ in_order: number | null }>(statement, [
-        ...[libraryId, streamId],
-        ...[libraryId, streamId]
+        libraryId,
+        streamId,
+        libraryId,
+        streamId
       ])
       if (found === undefined || found.in_order === 1) continue
       return yield* Effect.die(new LogDamaged({ libraryId, streamId, detail: OUT_OF_ORDER }))

@@ -7,13 +7,12 @@ import { nearest } from "../output/nearest.ts"
 const unknownCommand: Hook.CommandNotFound = async ({ config, id, argv = [] }) => {
   const meant = meantBy(id, [...config.commandIDs, ...config.topics.map(({ name }) => name)])
   // oclif takes the argument of a command without arguments for a part of its name.
-  const extra = meant !== undefined && id.startsWith(`${meant}:`) ? id.slice(meant.length + 1) : undefined
+  const isArgument = meant !== undefined && id.startsWith(`${meant}:`) && config.commandIDs.includes(meant)
   const failure = new CliFailure({
     code: "USAGE",
-    message:
-      extra !== undefined && config.commandIDs.includes(meant ?? "")
-        ? `The command takes no argument ${extra.replaceAll(":", " ")}.`
-        : `There is no command ${id.replaceAll(":", " ")}.`,
+    message: isArgument
+      ? `The command takes no argument ${id.slice(meant.length + 1).replaceAll(":", " ")}.`
+      : `There is no command ${id.replaceAll(":", " ")}.`,
     exitCode: 2,
     tryThis: meant === undefined ? "sync-admin --help" : `sync-admin ${meant.replaceAll(":", " ")} --help`
   })

@@ -83,17 +83,16 @@ export const makeRooms = Effect.fnUntraced(function* <State, Command, Refusal, L
   const listeners = new Set<(key: StreamKey) => void>()
   const metrics = roomMetricsOf(protocolName)
 
-  /**
-   * Reports a stream that the log holds less of than a room, unless the events are there and their head alone is wrong. A read from the
-   * beginning fails if damage hides the stream.
-   */
+  /** Reports a stream that the log holds less of than a room, unless the events are there and their head alone is wrong. */
   const wentBack = (key: StreamKey, known: StreamHead, found: StreamHead) =>
-    log.read(key, { after: found.version === 0 ? 0 : known.version - 1, limit: 1, payloads: false }).pipe(
-      Effect.map(([event]) => found.version > 0 && event?.event.chain === known.chain),
-      Effect.orElseSucceed(() => false),
-      Effect.map((isThere) =>
-        isThere ? damage?.report(wrongHead(key, known.version)) : epoch?.report(key, known, found)
-      ),
+    Effect.gen(function* () {
+      const [last] = yield* log.read(key, { after: known.version - 1, limit: 1, payloads: false })
+      if (last?.event.chain === known.chain) return damage?.report(wrongHead(key, known.version))
+      // A read from the beginning fails if damage hides the stream.
+      if (found.version === 0) yield* log.read(key, { after: 0, limit: 1, payloads: false })
+      return epoch?.report(key, known, found)
+    }).pipe(
+      Effect.catch(() => Effect.sync(() => epoch?.report(key, known, found))),
       Effect.tapCause((cause) => Effect.sync(() => reportDamage(cause))),
       Effect.catchDefect((defect) => Effect.logError(`Reading ${streamName(key)} failed`, Cause.die(defect)))
     )

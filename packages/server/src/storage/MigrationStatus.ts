@@ -1,4 +1,5 @@
 /** Compares the migrations of a database with those of this version, so that no version works on a schema that it does not know. */
+import { Effect } from "effect"
 import { LogDamaged, StorageUnavailable } from "../ports/EventLog.ts"
 
 export interface MigrationStatus {
@@ -14,35 +15,38 @@ export interface AppliedMigration {
   readonly name: string | null
 }
 
-/** `names`: the migrations of this version, as in "0001_log". Returns each of them, and whether the database has it. */
+/**
+ * Returns each migration of this version, and whether the database has it. Fails if a newer version has migrated the database, and dies of
+ * `LogDamaged` if no version leaves the table of migrations so.
+ *
+ * @param names the migrations of this version, as in "0001_log"
+ * @param applied the rows of the table
+ * @param hasLog whether the tables of the log exist
+ */
 export const migrationStatusOf = (
   names: ReadonlyArray<string>,
-  applied: ReadonlyArray<AppliedMigration>
-): ReadonlyArray<MigrationStatus> => {
+  applied: ReadonlyArray<AppliedMigration>,
+  hasLog: boolean
+): Effect.Effect<ReadonlyArray<MigrationStatus>, StorageUnavailable> => {
   const ids = new Set(applied.map(({ migration_id }) => migration_id))
-  return names.map((key) => {
+  const known = names.map((key): MigrationStatus => {
     const [id, ...name] = key.split("_")
     return { id: Number(id), name: name.join("_"), applied: ids.has(Number(id)) }
   })
-}
-
-/** The error of a database that a newer version has migrated; undefined when this version knows all its migrations. */
-export const newerSchema = (
-  known: ReadonlyArray<MigrationStatus>,
-  applied: ReadonlyArray<AppliedMigration>
-): StorageUnavailable | undefined => {
-  const ids = new Set(known.map(({ id }) => id))
-  const unknown = applied.filter(({ migration_id }) => !ids.has(migration_id)).map(({ name }) => name)
+  const damage = damageOf(known, applied, hasLog)
+  if (damage !== undefined) return Effect.die(damage)
+  const unknown = applied.filter(({ migration_id }) => !known.some(({ id }) => id === migration_id))
   return unknown.length === 0
-    ? undefined
-    : failed(`a newer version of Sealog has migrated the database: this one does not know ${unknown.join(", ")}`)
+    ? Effect.succeed(known)
+    : Effect.fail(
+        failed(
+          `a newer version of Sealog has migrated the database: this one does not know ${unknown.map(({ name }) => name).join(", ")}`
+        )
+      )
 }
 
-/**
- * The damage of a table of migrations that no version leaves so: a row is none, or one is gone. `hasLog`: the tables of the log exist.
- * Undefined if there is none.
- */
-export const damagedMigrations = (
+/** A row is none, or one is gone. Undefined: the table is sound. */
+const damageOf = (
   known: ReadonlyArray<MigrationStatus>,
   applied: ReadonlyArray<AppliedMigration>,
   hasLog: boolean

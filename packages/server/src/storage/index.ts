@@ -8,7 +8,7 @@ export { errorText } from "../domain/errorText.ts"
 export { advance, emptyHead, place, purgesBefore } from "../domain/Stream.ts"
 export { type Answer, answerJobs, type JobThreads, makeJobThreads } from "../internal/JobThreads.ts"
 export { nextTurn } from "../internal/nextTurn.ts"
-export type { Finding } from "./Diagnosis.ts"
+export { type Finding, migrationsFinding } from "./Diagnosis.ts"
 export {
   type EventRow,
   eventOf,
@@ -26,11 +26,9 @@ export {
 } from "./EventCodec.ts"
 export {
   type AppliedMigration,
-  damagedMigrations,
   type MigrationStatus,
   migrationStatusOf,
-  missingMigrations,
-  newerSchema
+  missingMigrations
 } from "./MigrationStatus.ts"
 export { PayloadCodec } from "./PayloadCodec.ts"
 export {

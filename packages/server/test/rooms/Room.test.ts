@@ -347,14 +347,8 @@ describe("a refused snapshot", () => {
       yield* behind.next("update")
       const second = snapshotMessage(author, { docId, parent: snapshot, clocks: { [author.pubKey]: 0 } })
       const third = snapshotMessage(author, { docId, parent: second })
-      const happens = Effect.gen(function* () {
-        for (const next of [second, third]) {
-          client.send(next)
-          yield* client.next("snapshot-saved")
-        }
-      })
       // The document was last served from a tail that ended at its first event.
-      trouble.beforeRead = { after: 1, happens }
+      trouble.beforeRead = { after: 1, happens: storeSnapshots(client, second, third) }
       // The reason is a used id, so that no newer snapshot exists until the answer is made.
       behind.send(resign(author, snapshotMessage(author, { docId, parent: snapshot }), { snapshotId: idOf(snapshot) }))
       const answer = yield* behind.next("snapshot-save-failed")
@@ -389,13 +383,7 @@ describe("a refused snapshot", () => {
         yield* late.next("update")
         const second = snapshotMessage(author, { docId, parent: first, clocks: { [author.pubKey]: 0 } })
         const third = snapshotMessage(author, { docId, parent: second })
-        const happens = Effect.gen(function* () {
-          for (const next of [second, third]) {
-            client.send(next)
-            yield* client.next("snapshot-saved")
-          }
-        })
-        trouble.beforeRead = { after: 1, happens }
+        trouble.beforeRead = { after: 1, happens: storeSnapshots(client, second, third) }
         late.send(snapshotMessage(makeAuthor(), { docId }))
         const answer = yield* late.next("snapshot-save-failed")
         assert.deepStrictEqual(answer["snapshot"], JSON.parse(JSON.stringify(third)))
@@ -403,6 +391,12 @@ describe("a refused snapshot", () => {
       })
   )
 })
+
+const storeSnapshots = (client: RawSecsync, ...snapshots: ReadonlyArray<SealedSnapshot>) =>
+  Effect.forEach(snapshots, (snapshot) => {
+    client.send(snapshot)
+    return client.next("snapshot-saved")
+  })
 
 const idOf = ({ publicData }: ReturnType<typeof snapshotMessage>): string => publicData.snapshotId
 
