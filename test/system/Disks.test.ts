@@ -147,6 +147,31 @@ describe("a disk of SQLite that refuses writes", () => {
     })
   )
 
+  it.live("keeps the server from being ready without any client, until a write of its own succeeds", () =>
+    Effect.gen(function* () {
+      const disk = yield* ext4Disk
+      const filename = join(disk.folder, "sealog.db")
+      const server = yield* spawnServer(`sqlite:${filename}`)
+      const token = yield* mintToken(randomName())
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const client = yield* connectClient({ url: server.url, documentId: randomName(), token })
+          client.write("before")
+          yield* client.until("it is stored", client.isSettledOnActive)
+          disk.refuseWrites(filename, `${filename}-wal`)
+          client.write("while it refuses")
+          yield* untilReady(server, 503)
+        })
+      )
+      const failures = () => server.output().split("A commit failed").length
+      const failed = failures()
+      yield* until("the server has tried six times more", () => failures() > failed + 6, server.output)
+      assert.strictEqual(yield* statusOf(server, "/readyz"), 503)
+      disk.allowWrites(filename, `${filename}-wal`)
+      yield* untilReady(server, 200)
+    })
+  )
+
   it.live("because the kernel has made it read-only: the server ends in order, and goes on after a repair", () =>
     Effect.gen(function* () {
       const disk = yield* ext4Disk

@@ -74,7 +74,7 @@ export const serveFlags = {
   }),
   canary: Flags.string({
     description:
-      "how often the server writes to a document of its own, by which the metrics know the lag from one end to the other: 30s, 5m; the log keeps each write (default: never)",
+      "how often the server writes to a document of its own, by which the metrics know the lag from one end to the other: 30s, 5m; the log keeps each write (default: only after a failed commit, until one succeeds)",
     env: "SEALOG_CANARY"
   }),
   "create-documents": Flags.boolean({

@@ -44,7 +44,7 @@ export interface EdgeOptions {
   readonly metrics?: MetricsOptions
   /** Which frames become spans of Effect's tracer (docs/operations.md). Default: none. */
   readonly traces?: TraceOptions
-  /** The server's own document, by which the metrics know the lag from one end to the other. Default: none. */
+  /** The server's own document, by which the metrics know the lag from one end to the other. Default: see `CanaryOptions`. */
   readonly canary?: CanaryOptions
   /** How fast and how often the server compares the whole log with its hashes. Defaults: see `ScrubOptions`. */
   readonly scrub?: Partial<ScrubOptions>

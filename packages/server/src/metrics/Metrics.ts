@@ -549,7 +549,7 @@ export const canarySeconds = histogram({
 
 export const canaryWaitingSeconds = gauge({
   name: "sealog_canary_waiting_seconds",
-  description: "Age of the write of the canary that is not fanned out yet; 0 if there is none, or no canary",
+  description: "Age of the write of the canary that is not fanned out yet; 0 if there is none",
   unit: "seconds",
   combine: "max"
 })

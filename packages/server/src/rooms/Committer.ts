@@ -20,9 +20,6 @@ const MAX_BYTES = 32 * 1024 * 1024
 /** The longest time that a commit waits for further appends, as a part of the time that the last commit took. */
 const PATIENCE = 0.5
 
-/** How long `failing` reports a failed commit if no other commit succeeds or fails. */
-const FAILING_MILLIS = 10_000
-
 /** The time after which an append to a stream that another writer holds is tried again, and after which it fails, milliseconds. */
 const HELD_AGAIN_MILLIS = 20
 const HELD_MILLIS = 8000
@@ -54,8 +51,12 @@ export class Committer extends Context.Service<
     readonly submit: (take: Waiting["take"], done: Waiting["done"]) => void
     /** Reports that a queued append has grown, so that a gathering commit may wait for more. */
     readonly grown: () => void
-    /** True when a commit failed in the last ten seconds, and none has succeeded since. */
+    /** True from a failed commit on, until one has stored something. */
     readonly failing: () => boolean
+    /** Waits until `failing`. */
+    readonly untilFailing: Effect.Effect<void>
+    /** Ends `failing` although nothing was stored, for the case that nobody can try whether the storage stores again. */
+    readonly forgive: () => void
     /** The beginning of the commit that is under way, milliseconds since 1970; undefined when there is none. */
     readonly committingSince: () => number | undefined
   }
@@ -70,7 +71,8 @@ export class Committer extends Context.Service<
       const some = yield* Latch.make()
       const clock = yield* Clock.Clock
       const elapsed = () => monotonicMillis(clock)
-      let failedAt = Number.NEGATIVE_INFINITY
+      let isFailing = false
+      const failure = yield* Latch.make()
 
       let lastMillis = 0
       let growth = 0
@@ -120,6 +122,15 @@ export class Committer extends Context.Service<
         return results.map((result) =>
           result._tag === "Unreachable" ? Exit.fail(result.failure) : Exit.succeed(result)
         )
+      }
+
+      const fail = (): void => {
+        isFailing = true
+        failure.openUnsafe()
+      }
+      const forgive = (): void => {
+        isFailing = false
+        failure.closeUnsafe()
       }
 
       const end = (done: Waiting["done"], exit: Exit.Exit<Appended, StorageUnavailable>): void => {
@@ -200,7 +211,8 @@ export class Committer extends Context.Service<
             lastMillis = elapsed() - begun
             committingSince = undefined
             countCommit(lastMillis, appends, exits)
-            failedAt = exits.every(Exit.isFailure) ? clock.currentTimeMillisUnsafe() : Number.NEGATIVE_INFINITY
+            if (exits.every(Exit.isFailure)) fail()
+            else if (exits.some(isCommitted)) forgive()
             for (const [i, taken] of batch.entries()) {
               const exit = exits[i]!
               if (Exit.isSuccess(exit) && exit.value._tag === "Held") keepHeld(taken)
@@ -226,7 +238,9 @@ export class Committer extends Context.Service<
           growth += 1
         },
         committingSince: () => committingSince,
-        failing: () => clock.currentTimeMillisUnsafe() - failedAt < FAILING_MILLIS
+        failing: () => isFailing,
+        untilFailing: failure.await,
+        forgive
       })
     })
   )
@@ -258,13 +272,15 @@ const countCommit = (
   if (exits.every(Exit.isFailure)) return
   let count = 0
   for (const [i, append] of appends.entries()) {
-    const exit = exits[i]!
-    if (Exit.isFailure(exit) || exit.value._tag !== "Committed") continue
+    if (!isCommitted(exits[i]!)) continue
     count += append.events.length
     Metrics.countStored(append.events)
   }
   events.observe(count)
   streams.observe(appends.length)
 }
+
+const isCommitted = (exit: Exit.Exit<Appended, StorageUnavailable>): boolean =>
+  Exit.isSuccess(exit) && exit.value._tag === "Committed"
 
 const bytesOf = ({ events }: Append): number => events.reduce((sum, { payload }) => sum + (payload?.length ?? 0), 0)

@@ -1,7 +1,8 @@
 /**
- * The canary: a document in the server's own library, to which each process writes at an interval, on the way of a client's
- * update: decoded, verified, decided, committed and fanned out. So the metrics say how long that takes, and that it happens at
- * all, also while no client writes (docs/decisions/0068-a-canary-document.md).
+ * The canary: a document in the server's own library, to which each process writes on the way of a client's update: decoded,
+ * verified, decided, committed and fanned out (docs/decisions/0068-a-canary-document.md). At an interval, so that the metrics say
+ * how long that takes, and that it happens at all, also while no client writes. And after a commit failed, until one succeeds: a
+ * balancer sends no client to a server that is not ready, so that no client's write could show that it is ready again.
  */
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
 import { Cause, Clock, Duration, Effect, HashMap, Layer } from "effect"
@@ -15,6 +16,7 @@ import { nextProof } from "../../domain/secsync/Proofs.ts"
 import { authorClock, type DocumentState, lastClocks } from "../../domain/secsync/State.ts"
 import { monotonicMillis } from "../../internal/monotonicMillis.ts"
 import * as Metrics from "../../metrics/Metrics.ts"
+import { Committer } from "../../rooms/Committer.ts"
 import type { Outcome, Subscriber } from "../../rooms/RoomProtocol.ts"
 import { Signatures } from "../../signatures/Signatures.ts"
 import { type DocumentRoom, DocumentRooms } from "./Rooms.ts"
@@ -23,7 +25,7 @@ import * as Wire from "./Wire.ts"
 export interface CanaryOptions {
   /**
    * How often each process writes to the canary. The log keeps its events for good, some 0.5 KB each: 0.5 GB a year for each
-   * process at 30 seconds. Default: never.
+   * process at 30 seconds. Default: only while the last commit has failed.
    */
   readonly every?: Duration.Input
 }
@@ -35,14 +37,17 @@ const KEY: StreamKey = { libraryId: serverAdministration.libraryId, streamId: "c
 const [MAX_UPDATES, MAX_AUTHORS] = [1000, 500] as const
 /** Attempts to write, one after the other: another process may have written the snapshot first. */
 const ATTEMPTS = 3
+/** How often it tries whether the storage stores again. */
+const TRIAL = "2 seconds"
 
 const own = Metrics.canarySeconds.at({ writer: "own" })
 const other = Metrics.canarySeconds.at({ writer: "other" })
 
-export const layerCanary = ({ every }: CanaryOptions = {}): Layer.Layer<never, never, DocumentRooms | Signatures> =>
-  every === undefined ? Layer.empty : Layer.effectDiscard(singEvery(Duration.fromInputUnsafe(every)))
+export const layerCanary = ({ every }: CanaryOptions = {}) =>
+  Layer.effectDiscard(singEvery(every === undefined ? undefined : Duration.fromInputUnsafe(every)))
 
-const singEvery = Effect.fnUntraced(function* (every: Duration.Duration) {
+const singEvery = Effect.fnUntraced(function* (every: Duration.Duration | undefined) {
+  const committer = yield* Committer
   const rooms = yield* DocumentRooms
   const signatures = yield* Signatures
   const clock = yield* Clock.Clock
@@ -62,7 +67,7 @@ const singEvery = Effect.fnUntraced(function* (every: Duration.Duration) {
     writtenAt = undefined
   }
 
-  /** Returns whether it was stored. By then it is fanned out as well. */
+  /** When it is stored, it is fanned out as well. */
   const write = Effect.fnUntraced(function* (room: DocumentRoom) {
     const message = decode(nextMessage(author, room.state()))
     if (message._tag !== "Snapshot" && message._tag !== "Update") return yield* Effect.die(new Error(message._tag))
@@ -75,25 +80,47 @@ const singEvery = Effect.fnUntraced(function* (every: Duration.Duration) {
     const outcome = yield* Effect.callback<Outcome<DocumentRefusal>>((resume) =>
       room.submit(command, id, (outcome) => resume(Effect.succeed(outcome)))
     )
-    return outcome._tag === "Stored"
+    return outcome._tag
   })
 
-  /** Sings until its room ends. */
+  /** Writes once, unless other processes are faster each time. */
+  const writeOnce = Effect.fnUntraced(function* (room: DocumentRoom) {
+    writtenAt ??= now()
+    let outcome = yield* write(room)
+    for (let attempt = 1; outcome === "Refused" && attempt < ATTEMPTS; attempt++) outcome = yield* write(room)
+    // The storage is not the reason, and so no trial shows whether it stores.
+    if (outcome === "Refused") committer.forgive()
+  })
+
+  const pause = Effect.suspend(() => {
+    if (committer.failing()) return Effect.sleep(TRIAL)
+    return every === undefined ? Effect.void : Effect.raceFirst(Effect.sleep(every), committer.untilFailing)
+  })
+
+  /** Sings until its room ends, or for as long as a trial is due. */
   const sing = Effect.gen(function* () {
     writtenAt ??= now()
     const room = yield* rooms.get(KEY)
     yield* room.subscribe({ id, deliver, relay: () => {}, fail: () => {} })
-    while (!room.isDropped()) {
-      writtenAt ??= now()
-      for (let attempt = 1; attempt <= ATTEMPTS; attempt++) if (yield* write(room)) break
-      yield* Effect.sleep(every)
+    while (!room.isDropped() && (every !== undefined || committer.failing())) {
+      yield* writeOnce(room)
+      yield* pause
     }
   }).pipe(
     Effect.scoped,
     Effect.catch((error) => Effect.logDebug("The canary waits", error)),
-    Effect.catchDefect((defect) => Effect.logError("The canary failed", Cause.die(defect)))
+    Effect.catchDefect((defect) => {
+      committer.forgive()
+      return Effect.logError("The canary failed", Cause.die(defect))
+    })
   )
-  yield* Effect.forkScoped(Effect.forever(Effect.andThen(sing, Effect.sleep(every))))
+  const rest = Effect.suspend(() => {
+    if (every !== undefined || committer.failing()) return pause
+    writtenAt = undefined
+    return committer.untilFailing
+  })
+  const begin = every === undefined ? rest : Effect.void
+  yield* Effect.forkScoped(Effect.andThen(begin, Effect.forever(Effect.andThen(sing, rest))))
 })
 
 interface Author {
