@@ -67,6 +67,7 @@ export default defineConfig({
     teardownTimeout: 120_000,
     // Tests spend half of their time waiting for processes and databases.
     maxWorkers: 3,
+    globalSetup: ["test/support/temporaryFolder.ts"],
     // oclif writes to the process's own streams.
     disableConsoleIntercept: true,
     server: { deps: { inline: [/@sealog\//, /@verdant-web/] } },
