@@ -1,4 +1,6 @@
 /** Disks that are full or refuse writes, under a real server: it acknowledges nothing that is not stored, and goes on by itself. */
+import { execFileSync } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { PgStorage } from "@sealog/storage-pg"
@@ -10,8 +12,8 @@ import { assertStored } from "../support/secsync/Writers.ts"
 import { mintToken, runCommand, type ServerProcess, spawnServer } from "../support/servers/ServerProcess.ts"
 import { randomName } from "../support/servers/TestServer.ts"
 import { administer } from "../support/storage/databases.ts"
-import { ext4Disk, fill, mountInMemory } from "../support/storage/disks.ts"
-import { makeCluster } from "../support/storage/PostgresCluster.ts"
+import { type Ext4Disk, ext4Disk, fill, mountExt4, mountInMemory } from "../support/storage/disks.ts"
+import { makeCluster, type PostgresCluster } from "../support/storage/PostgresCluster.ts"
 import { until } from "../support/until.ts"
 
 // A test makes a disk and a Postgres of its own.
@@ -124,6 +126,45 @@ describe("a full disk of Postgres", () => {
         }),
         // Updates that fit into pages and segments that Postgres has are stored.
         storesSome: true
+      })
+      assert.isNull(server.exitCode())
+    })
+  )
+})
+
+/** Ends a Postgres that cannot remove its lock file, for which `pg_ctl stop` would wait for ever. */
+const endAtOnce = Effect.fnUntraced(function* (cluster: PostgresCluster) {
+  const pid = Number(readFileSync(join(cluster.data, "postmaster.pid"), "utf8").split("\n", 1)[0])
+  if (cluster.isRunning()) process.kill(pid, "SIGQUIT")
+  yield* until("Postgres has ended", () => !cluster.isRunning())
+})
+
+describe("a disk of Postgres that the kernel has made read-only", () => {
+  it.live("loses nothing, and the server goes on after a repair", () =>
+    Effect.gen(function* () {
+      let disk: Ext4Disk | undefined
+      const mount = (folder: string) => {
+        disk = mountExt4(folder, "192M")
+        return disk.remove
+      }
+      const cluster = yield* Effect.acquireRelease(
+        Effect.promise(() => makeCluster({ disk: { holds: "data", mount }, initdb: ["--wal-segsize=1"] })),
+        (cluster) => Effect.sync(cluster.remove)
+      )
+      yield* Effect.orDie(PgStorage.applyMigrations({ url: cluster.url }))
+      // The cluster was made without a flush. From here on, Postgres flushes what it has to.
+      execFileSync("sync", ["--file-system", cluster.data])
+      const server = yield* spawnServer(cluster.url)
+      yield* writeThrough({
+        database: cluster.url,
+        server,
+        refuse: Effect.sync(() => disk!.breakDown()),
+        allow: Effect.gen(function* () {
+          console.log(`Postgres ${cluster.isRunning() ? "runs" : "has given up"} on the disk that is read-only`)
+          yield* endAtOnce(cluster)
+          disk!.repair()
+          cluster.start()
+        })
       })
       assert.isNull(server.exitCode())
     })

@@ -1,6 +1,6 @@
 /** Small disks of a test's own, which become full or refuse writes. They take the right to mount, and e2fsprogs. */
 import { execFileSync } from "node:child_process"
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs"
+import { closeSync, mkdtempSync, openSync, readFileSync, rmdirSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { basename, join } from "node:path"
 import { Effect } from "effect"
@@ -64,42 +64,50 @@ export interface Ext4Disk {
   readonly breakDown: () => void
   /** Mounts it again, after a check. No process may use it. */
   readonly repair: () => void
+  /** Unmounts it, and removes its image. */
+  readonly remove: () => void
 }
 
-/** An ext4 in a file of 64 MiB, until the scope closes. */
-export const ext4Disk = Effect.acquireRelease(
-  Effect.sync(() => {
-    const folder = mkdtempSync(join(tmpdir(), "sealog-disk-"))
-    const image = `${folder}.image`
-    run("truncate", "--size", "64M", image)
-    run("mkfs.ext4", "-q", "-F", image)
-    const mount = () => run("mount", "-o", "loop,errors=remount-ro", image, folder)
-    mount()
-    const source = () =>
-      basename(
-        readFileSync("/proc/mounts", "utf8")
-          .split("\n")
-          .find((line) => line.split(" ")[1] === folder)!
-          .split(" ")[0]!
-      )
-    const disk: Ext4Disk = {
-      folder,
-      refuseWrites: (...filenames) => void run("chattr", "+i", ...filenames),
-      allowWrites: (...filenames) => void run("chattr", "-i", ...filenames),
-      breakDown: () => writeFileSync(`/sys/fs/ext4/${source()}/trigger_fs_error`, "1"),
-      repair: () => {
-        run("umount", folder)
-        // It has found errors and mended them: exit code 1.
-        run("sh", "-c", `e2fsck -fy ${image} 2>&1 || [ $? -eq 1 ]`)
-        mount()
-      }
-    }
-    return disk
-  }),
-  ({ folder }) =>
-    Effect.sync(() => {
+/** Mounts an ext4 in an empty folder. Its image lies beside it. `size`: as in "64M". */
+export const mountExt4 = (folder: string, size: string): Ext4Disk => {
+  const image = `${folder}.image`
+  run("truncate", "--size", size, image)
+  run("mkfs.ext4", "-q", "-F", image)
+  const mount = () => run("mount", "-o", "loop,errors=remount-ro", image, folder)
+  mount()
+  // Postgres takes no folder with anything in it.
+  rmdirSync(join(folder, "lost+found"))
+  const source = () =>
+    basename(
+      readFileSync("/proc/mounts", "utf8")
+        .split("\n")
+        .find((line) => line.split(" ")[1] === folder)!
+        .split(" ")[0]!
+    )
+  return {
+    folder,
+    refuseWrites: (...filenames) => void run("chattr", "+i", ...filenames),
+    allowWrites: (...filenames) => void run("chattr", "-i", ...filenames),
+    breakDown: () => writeFileSync(`/sys/fs/ext4/${source()}/trigger_fs_error`, "1"),
+    repair: () => {
+      run("umount", folder)
+      // It has found errors and mended them: exit code 1.
+      run("sh", "-c", `e2fsck -fy ${image} 2>&1 || [ $? -eq 1 ]`)
+      mount()
+    },
+    remove: () => {
       unmount(folder)
+      rmSync(image)
+    }
+  }
+}
+
+/** A folder that is an ext4 of 64 MiB, until the scope closes. */
+export const ext4Disk = Effect.acquireRelease(
+  Effect.sync(() => mountExt4(mkdtempSync(join(tmpdir(), "sealog-disk-")), "64M")),
+  ({ folder, remove }) =>
+    Effect.sync(() => {
+      remove()
       rmSync(folder, { recursive: true, force: true })
-      rmSync(`${folder}.image`)
     })
 )
