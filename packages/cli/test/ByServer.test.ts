@@ -145,6 +145,10 @@ describe("a command through a server's API", () => {
     ["prune", "first", "--document", "typo", "--yes"],
     ["delete", "typo", "--yes"],
     ["delete", "typo", "--allow-again"],
+    ["delete", "first", "--document", "typo", "--yes"],
+    ["delete", "first", "--document", "typo", "--dry-run"],
+    ["delete", "first", "--document", "typo", "--allow-again"],
+    ["delete", "typo", "--document", "plans", "--new-document", "--yes"],
     ["prune", "typo", "--yes"],
     ["suspend", "typo"],
     ["resume", "typo"],
@@ -197,6 +201,8 @@ describe("a command through a server's API", () => {
     ["delete", "LIBRARY", "--document", "plans", "--yes"],
     ["document", "create", "LIBRARY", "plans"],
     ["delete", "LIBRARY", "--document", "plans", "--allow-again"],
+    ["delete", "LIBRARY", "--document", "unseen", "--new-document", "--yes"],
+    ["document", "create", "LIBRARY", "unseen"],
     ["delete", "LIBRARY", "--yes", "--reason", "account closed"],
     ["delete", "LIBRARY", "--allow-again"]
   ]

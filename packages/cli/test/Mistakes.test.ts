@@ -112,7 +112,11 @@ const WITHOUT_DOCUMENT: ReadonlyArray<ReadonlyArray<string>> = [
   ["prune", "notes", "--document", "typo", "--dry-run"],
   ["document", "show", "notes", "typo"],
   ["events", "notes", "typo"],
-  ["replay", "--library", "notes", "--document", "typo"]
+  ["replay", "--library", "notes", "--document", "typo"],
+  ["delete", "notes", "--document", "typo", "--yes"],
+  ["delete", "notes", "--document", "typo", "--yes", "--new-library"],
+  ["delete", "notes", "--document", "typo", "--dry-run"],
+  ["delete", "notes", "--document", "typo", "--allow-again"]
 ]
 
 describe("a mistyped document", () => {
@@ -129,10 +133,19 @@ describe("a mistyped document", () => {
     }
   })
 
-  it("is no document that a deletion counts: only the name is closed", async () => {
+  it("is closed to clients on request, also with a library that is new", async () => {
     const cwd = await withDocument()
-    const planned = await run(["delete", "notes", "--document", "typo", "--dry-run"], { cwd })
-    assert.match(planned.stdout, /^Would delete typo for good: nothing stored, only its name is closed\.\n$/)
+    const close = (library: string, ...flags: ReadonlyArray<string>) =>
+      run(["delete", library, "--document", "new", ...flags], { cwd })
+    const planned = await close("notes", "--new-document", "--dry-run")
+    assert.match(planned.stdout, /^Would delete new for good: nothing stored, only its name is closed\.\n$/)
+    assert.strictEqual((await close("notes", "--new-document", "--yes")).code, 0)
+    assert.strictEqual(errorOf(await close("other", "--new-document", "--yes", "--json")).code, "NO_SUCH_LIBRARY")
+    assert.strictEqual((await close("other", "--new-library", "--yes")).code, 0)
+    for (const library of ["notes", "other"]) {
+      const created = await run(["document", "create", library, "new", "--json"], { cwd })
+      assert.strictEqual(errorOf(created).code, "DOCUMENT_DELETED")
+    }
   })
 })
 

@@ -2,7 +2,7 @@ import * as Args from "@oclif/core/args"
 import * as Flags from "@oclif/core/flags"
 import { BaseCommand } from "../BaseCommand.ts"
 import { documentIdOf, libraryIdOf } from "../input/ids.ts"
-import { newLibraryFlag } from "../input/newLibrary.ts"
+import { newDocumentFlag, newLibraryFlag } from "../input/newLibrary.ts"
 import { attributionOf, operatorFlags } from "../input/operator.ts"
 import { targetFlags } from "../input/server.ts"
 import { confirm } from "../output/confirm.ts"
@@ -33,6 +33,7 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
     ...targetFlags,
     ...operatorFlags,
     ...newLibraryFlag,
+    ...newDocumentFlag,
     document: Flags.string({ description: "delete only this Secsync document" }),
     files: Flags.string({
       description: "where the servers keep uploaded files: a directory, or s3 (configured by S3_… variables)",
@@ -49,7 +50,11 @@ Uploaded files are deleted with the Verdant data. With --files this command dele
 
   async run(): Promise<DeleteResult> {
     const { args, flags } = await this.parse(Delete)
-    const change = { by: attributionOf(flags), newLibrary: flags["new-library"] }
+    const change = {
+      by: attributionOf(flags),
+      newLibrary: flags["new-library"],
+      newDocument: flags["new-document"]
+    }
     const libraryId = libraryIdOf(args.libraryId)
     const documentId = flags.document === undefined ? undefined : documentIdOf(flags.document)
     const target = { libraryId, ...(documentId === undefined ? {} : { documentId }) }

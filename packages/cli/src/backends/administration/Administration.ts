@@ -68,6 +68,11 @@ export interface Change {
   readonly newLibrary?: boolean
 }
 
+/** `newDocument`: the document need not exist yet. */
+export interface DocumentChange extends Change {
+  readonly newDocument?: boolean
+}
+
 export interface Deletion {
   readonly documents: ReadonlyArray<EvictedDocument>
   /** True if the bytes of the files are deleted; false if a server will delete them. */
@@ -97,8 +102,8 @@ export interface Administration {
     visit: (page: ReadonlyArray<LoggedEvent>) => Effect.Effect<void, E>
   ) => Effect.Effect<void, unknown>
   readonly evict: (target: Target, options: { readonly dryRun: boolean }) => Deed<Deletion>
-  readonly delete: (target: Target, options: Change & { readonly dryRun: boolean }) => Deed<Deletion>
-  readonly allowAgain: (target: Target, change: Change) => Deed<void>
+  readonly delete: (target: Target, options: DocumentChange & { readonly dryRun: boolean }) => Deed<Deletion>
+  readonly allowAgain: (target: Target, change: DocumentChange) => Deed<void>
   readonly prune: (options: PruneOptions) => Deed<ReadonlyArray<PrunedDocument>>
   readonly suspend: (libraryId: LibraryId, change: Change) => Deed<boolean>
   readonly resume: (libraryId: LibraryId, change: Change) => Deed<boolean>

@@ -9,7 +9,7 @@ import type { CliFailure } from "../../output/CliFailure.ts"
 import { missingLibrary, noSuchDocument, noSuchLibrary, noSuchWebhook } from "../../output/notFound.ts"
 import { type ApiError, adminClient, explained, explanationOf } from "../adminApi.ts"
 import { libraryDamaged } from "../readVerdant.ts"
-import type { Administration, Change } from "./Administration.ts"
+import type { Administration, Change, DocumentChange } from "./Administration.ts"
 
 /** The largest page of the API. */
 const PAGE = 1000
@@ -106,12 +106,13 @@ const onServer = (address: ServerAddress): Effect.Effect<Administration> =>
           libraries.evict({ params: { libraryId }, payload: { ...target, dryRun } })
         ),
       delete: ({ libraryId, ...target }, { dryRun, ...change }) => {
-        const payload = { ...target, dryRun, ...payloadOf(change) }
-        return about(libraryId, libraries.delete({ params: { libraryId }, payload }))
+        const payload = { ...target, dryRun, ...documentPayloadOf(change) }
+        return aboutDocument({ libraryId, ...target }, libraries.delete({ params: { libraryId }, payload }))
       },
       allowAgain: ({ libraryId, ...target }, change) => {
-        const payload = { ...target, ...payloadOf(change) }
-        return Effect.asVoid(about(libraryId, libraries.allowAgain({ params: { libraryId }, payload })))
+        const payload = { ...target, ...documentPayloadOf(change) }
+        const allowed = libraries.allowAgain({ params: { libraryId }, payload })
+        return Effect.asVoid(aboutDocument({ libraryId, ...target }, allowed))
       },
       prune: (options) => aboutDocument(options, server.prune({ payload: options })),
       suspend: (libraryId, change) =>
@@ -170,6 +171,11 @@ const reasonOf = ({ by }: Change): { readonly reason?: string } =>
   by?.reason === undefined ? {} : { reason: by.reason }
 
 const payloadOf = (change: Change) => ({ ...reasonOf(change), newLibrary: change.newLibrary ?? false })
+
+const documentPayloadOf = (change: DocumentChange) => ({
+  ...payloadOf(change),
+  newDocument: change.newDocument ?? false
+})
 
 /** All entries of a list. An older server leaves its own streams out of a page, which is then shorter: an empty one is the end. */
 const allPages = Effect.fnUntraced(function* <A, E>(

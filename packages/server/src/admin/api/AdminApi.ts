@@ -66,6 +66,13 @@ const Why = Schema.Struct({ reason: Schema.optionalKey(Reason) })
 /** For deeds that a library may be the subject of before its first client comes. Without it, an unknown name is a typo. */
 const WhyAndNew = Schema.Struct({ ...Why.fields, newLibrary: Schema.optionalKey(Schema.Boolean) })
 
+/** For deeds that may also concern a document before it exists. */
+const WhyAndNewDocument = Schema.Struct({
+  ...WhyAndNew.fields,
+  documentId: Schema.optionalKey(DocumentId),
+  newDocument: Schema.optionalKey(Schema.Boolean)
+})
+
 /** At least one field, so that an empty request does not concern everybody. */
 const aboutSome = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
   Schema.Struct({ ...fields, all: Schema.optionalKey(Schema.Literal(true)) }).check(
@@ -120,17 +127,13 @@ const libraries = HttpApiGroup.make("libraries")
     }),
     HttpApiEndpoint.post("delete", "/libraries/:libraryId/delete", {
       params: library,
-      payload: Schema.Struct({
-        ...WhyAndNew.fields,
-        documentId: Schema.optionalKey(DocumentId),
-        dryRun: Schema.optionalKey(Schema.Boolean)
-      }),
+      payload: Schema.Struct({ ...WhyAndNewDocument.fields, dryRun: Schema.optionalKey(Schema.Boolean) }),
       success: Deleted,
       error: missing
     }),
     HttpApiEndpoint.post("allowAgain", "/libraries/:libraryId/allow-again", {
       params: library,
-      payload: Schema.Struct({ ...WhyAndNew.fields, documentId: Schema.optionalKey(DocumentId) }),
+      payload: WhyAndNewDocument,
       success: Change,
       error: missing
     }),

@@ -15,19 +15,20 @@ export const orDamaged = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effec
   Effect.catchDefect(effect, (defect) => Effect.fail(new LibraryDamaged({ message: errorText(defect) })))
 
 /** Fails for a library that the log does not have. */
-export const knownLibrary = Effect.fnUntraced(function* (libraryId: LibraryId) {
-  const streams = yield* EventLog.use((log) => orUnavailable(log.countStreams(libraryId)))
-  if (streams === 0) return yield* noSuchLibrary(libraryId)
-})
+export const knownLibrary = (libraryId: LibraryId) => knownTarget({ libraryId })
 
-/** Fails for a library that the log does not have, and for a named document that the library does not have. */
-export const knownTarget = Effect.fnUntraced(function* (target: {
-  readonly libraryId: LibraryId
-  readonly documentId?: DocumentId | undefined
-}) {
+/**
+ * Fails for a library that the log does not have, and for a named document that the library does not have, unless they may be new. A new
+ * library has new documents.
+ */
+export const knownTarget = Effect.fnUntraced(function* (
+  target: { readonly libraryId: LibraryId; readonly documentId?: DocumentId | undefined },
+  { newDocument = false, newLibrary = false }: { readonly newDocument?: boolean; readonly newLibrary?: boolean } = {}
+) {
   const { documentId, libraryId } = target
-  yield* knownLibrary(libraryId)
-  if (documentId === undefined) return
+  const streams = yield* EventLog.use((log) => orUnavailable(log.countStreams(libraryId)))
+  if (streams === 0) return newLibrary ? undefined : yield* noSuchLibrary(libraryId)
+  if (documentId === undefined || newDocument) return
   const [head] = yield* EventLog.use((log) => orUnavailable(log.heads([{ libraryId, streamId: documentId }])))
   if (head?.version === 0) return yield* noSuchDocument(libraryId, documentId)
 })

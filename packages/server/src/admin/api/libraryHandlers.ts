@@ -77,7 +77,7 @@ export const libraryHandlers = HttpApiBuilder.group(
       }),
       delete: Effect.fnUntraced(function* ({ params: { libraryId }, payload }) {
         const { documentId, dryRun = false } = payload
-        if (payload.newLibrary !== true) yield* knownLibrary(libraryId)
+        yield* knownTarget({ libraryId, documentId }, payload)
         const target = { libraryId, ...(documentId !== undefined && { documentId }) }
         const deleted = yield* orUnavailable(deleteForGood(target, { dryRun, by: yield* attributionOf(payload) }))
         if (!dryRun) yield* noteDone("deleted", { libraryId, documentId, documents: deleted.length })
@@ -86,9 +86,10 @@ export const libraryHandlers = HttpApiBuilder.group(
       allowAgain: ({ params: { libraryId }, payload }) => {
         const { documentId } = payload
         const target = { libraryId, ...(documentId !== undefined && { documentId }) }
-        return changeLibrary("allowed again", libraryId, payload, (_, by) =>
+        const allowed = changeLibrary("allowed again", libraryId, payload, (_, by) =>
           Effect.map(allowAgain(target, by), (streams) => streams > 0)
         )
+        return Effect.andThen(knownTarget(target, payload), allowed)
       },
       suspend: ({ params: { libraryId }, payload }) => changeLibrary("suspended", libraryId, payload, suspend),
       resume: ({ params: { libraryId }, payload }) => changeLibrary("resumed", libraryId, payload, resume),

@@ -3,8 +3,7 @@ import type { BlobStore, DocumentId, EventLog, LibraryId, Signals } from "@sealo
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import { requireDocument, requireLibrary } from "../../knownLibrary.ts"
-import type { Change } from "../Administration.ts"
+import { type MayBeNew, requireTarget } from "../../knownLibrary.ts"
 
 export interface LogOptions {
   /** The store of uploaded files; undefined: servers delete the files. */
@@ -19,29 +18,25 @@ export interface LogDeeds extends LogOptions {
   readonly onKnown: <A, E>(
     libraryId: LibraryId | undefined,
     deed: Effect.Effect<A, E, EventLog | Signals>,
-    change?: Change
+    mayBeNew?: MayBeNew
   ) => Effect.Effect<A, unknown>
-  /** As `onKnown`; fails with `NO_SUCH_DOCUMENT` if a document is named that the library does not hold. */
+  /** As `onKnown`; fails with `NO_SUCH_DOCUMENT` if a document is named that the library does not hold, which `newDocument` allows. */
   readonly onKnownDocument: <A, E>(
     target: { readonly libraryId?: LibraryId; readonly documentId?: DocumentId },
-    deed: Effect.Effect<A, E, EventLog | Signals>
+    deed: Effect.Effect<A, E, EventLog | Signals>,
+    mayBeNew?: MayBeNew
   ) => Effect.Effect<A, unknown>
 }
 
 export const logDeeds = (services: Context.Context<EventLog | Signals>, options: LogOptions): LogDeeds => {
   const on: LogDeeds["on"] = (deed) => Effect.provide(deed, services)
-  const onKnown: LogDeeds["onKnown"] = (libraryId, deed, { newLibrary = false } = {}) =>
-    on(libraryId === undefined || newLibrary ? deed : Effect.andThen(requireLibrary(libraryId), deed))
+  const onKnownDocument: LogDeeds["onKnownDocument"] = ({ libraryId, ...target }, deed, mayBeNew) =>
+    on(libraryId === undefined ? deed : Effect.andThen(requireTarget({ libraryId, ...target }, mayBeNew), deed))
   return {
     ...options,
     on,
-    onKnown,
-    onKnownDocument: ({ documentId, libraryId }, deed) =>
-      onKnown(
-        libraryId,
-        libraryId === undefined || documentId === undefined
-          ? deed
-          : Effect.andThen(requireDocument(libraryId, documentId), deed)
-      )
+    onKnown: (libraryId, deed, mayBeNew) =>
+      onKnownDocument(libraryId === undefined ? {} : { libraryId }, deed, mayBeNew),
+    onKnownDocument
   }
 }

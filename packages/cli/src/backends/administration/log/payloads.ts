@@ -28,16 +28,17 @@ export const payloads = ({
           ...deletionOf(dryRun)
         }))
       ),
-    delete: (target, { by = {}, dryRun, newLibrary = false }) =>
-      onKnown(
-        target.libraryId,
+    delete: (target, { by = {}, dryRun, ...mayBeNew }) =>
+      onKnownDocument(
+        target,
         Effect.map(withFiles(deleteForGood(target, { dryRun, by }), dryRun), (documents) => ({
           documents,
           ...deletionOf(dryRun)
         })),
-        { newLibrary }
+        mayBeNew
       ),
-    allowAgain: (target, { by, ...change }) => onKnown(target.libraryId, Effect.asVoid(allowAgain(target, by)), change),
+    allowAgain: (target, { by, ...mayBeNew }) =>
+      onKnownDocument(target, Effect.asVoid(allowAgain(target, by)), mayBeNew),
     prune: (options) => onKnownDocument(options, prune(options))
   }
 }
