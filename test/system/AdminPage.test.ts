@@ -276,7 +276,9 @@ describe("the operator's page", () => {
           await look("evicted")
           await confirm(page, "Delete…", "Delete for good", { typed: DOCUMENT, reason: "account closed" })
           await told(page, /for good/)
-          await page.getByRole("button", { name: "Allow again…" }).waitFor()
+          await page.goto(`${url}/admin#/libraries/atelier`)
+          await page.getByRole("row", { name: DOCUMENT }).getByText("deleted", { exact: true }).waitFor()
+          await page.goto(`${url}/admin#/libraries/atelier/documents/${DOCUMENT}`)
           await confirm(page, "Allow again…", "Allow again")
           await told(page, /Clients can make/)
 

@@ -93,23 +93,30 @@ for (const { name, fresh } of storages) {
       assert.strictEqual(jsonOf("replay", await sealog("replay", "--json"))["problemCount"], 0)
     })
 
-    it("shows a deleted document as evicted, until it is allowed again", async () => {
-      const isEvicted = async () => {
+    it("tells a deleted document from an evicted one, until it is allowed again", async () => {
+      const states = async () => {
         const { documents } = jsonOf("document-list", await sealog("document", "list", "notes", "--json"))
-        const [plans] = (documents as ReadonlyArray<{ documentId: string; evicted: boolean }>).filter(
-          ({ documentId }) => documentId === "plans"
+        type Listed = { readonly documentId: string; readonly deleted: boolean; readonly evicted: boolean }
+        return Object.fromEntries(
+          (documents as ReadonlyArray<Listed>).map(({ deleted, documentId, evicted }) => [
+            documentId,
+            deleted ? "deleted" : evicted ? "evicted" : "open"
+          ])
         )
-        return plans?.evicted
       }
       await sealog("document", "create", "notes", "plans")
-      assert.isFalse(await isEvicted())
+      assert.deepStrictEqual(await states(), { welcome: "evicted", plans: "open" })
       assert.strictEqual((await sealog("delete", "notes", "--document", "plans", "--yes")).code, 0)
-      assert.isTrue(await isEvicted())
+      assert.deepStrictEqual(await states(), { welcome: "evicted", plans: "deleted" })
+      const { stdout } = await sealog("document", "list", "notes")
+      assert.match(stdout, /^plans +2 +deleted/m)
+      assert.match(stdout, /^welcome +\d+ +evicted/m)
       assert.include((await sealog("document", "show", "notes", "plans")).stdout, "state       deleted")
+      assert.include((await sealog("document", "show", "notes", "welcome")).stdout, "state       evicted")
       assert.strictEqual((await sealog("delete", "notes", "--document", "plans", "--allow-again")).code, 0)
-      assert.isFalse(await isEvicted())
+      assert.deepStrictEqual(await states(), { welcome: "evicted", plans: "open" })
       assert.strictEqual((await sealog("document", "create", "notes", "plans")).code, 0)
-      assert.isFalse(await isEvicted())
+      assert.deepStrictEqual(await states(), { welcome: "evicted", plans: "open" })
     })
 
     it("serve answers until a signal stops it", async () => {

@@ -33,7 +33,8 @@ export default class Stats extends BaseCommand<StatsResult> {
     const { flags } = await this.parse(Stats)
     const libraryId = flags.library === undefined ? undefined : libraryIdOf(flags.library)
     const found = await this.administer(flags, ({ statistics }) => statistics(libraryId))
-    const evicted = found.evictedDocuments === 0 ? "" : `, of which ${number(found.evictedDocuments)} evicted`
+    const evicted =
+      found.evictedDocuments === 0 ? "" : `, of which ${number(found.evictedDocuments)} evicted or deleted`
     const facts = [
       ["libraries", number(found.libraries)],
       ["documents", `${number(found.documents)}${evicted}`],

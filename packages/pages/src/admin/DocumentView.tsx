@@ -32,7 +32,7 @@ export const DocumentView = ({
   )
   const [held, setHeld] = useState<ReadonlyArray<Event>>([])
   if (events.data !== undefined && events.data !== held) setHeld(events.data)
-  const isDeleted = held.at(-1)?.type === "Deleted"
+  const isDeleted = document?.deleted === true
   const chosen = held.find(({ version }) => version === selected)
   return (
     <>

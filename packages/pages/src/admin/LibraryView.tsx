@@ -60,7 +60,7 @@ export const LibraryView = ({ libraryId }: { readonly libraryId: string }) => {
           <Facts
             facts={[
               ["documents", number(library.documents)],
-              ["evicted", number(library.evictedDocuments)],
+              ["evicted or deleted", number(library.evictedDocuments)],
               ["events", number(library.events)],
               ["payloads", `${number(library.payloads)}, ${bytes(library.payloadBytes)}`],
               ["created (UTC)", minute(library.createdAt)],
@@ -132,27 +132,47 @@ const Documents = ({ libraryId, total }: { readonly libraryId: string; readonly 
           head={["Document", "Size#", "Quota", "Payloads#", "Events#", "Created", "Last activity"]}
           empty={filter === "" ? "No documents." : "No document has such a name."}
         >
-          {rows.map(({ createdAt, documentBytes, documentId, evicted, payloadBytes, payloads, updatedAt, version }) => (
-            <tr key={documentId}>
-              <th scope="row">
-                <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
-              </th>
-              <td class="right number">{evicted ? <Badge>evicted</Badge> : bytes(payloadBytes)}</td>
-              <td>
-                {documentBytes ? (
-                  <span class="nearest" title={share(documentBytes.use, documentBytes.atMost)}>
-                    <QuotaMeter label={`quota of ${documentId} in use`} {...documentBytes} /> {useOf(documentBytes)}
-                  </span>
-                ) : (
-                  "not known"
-                )}
-              </td>
-              <td class="right number">{number(payloads)}</td>
-              <td class="right number">{number(version)}</td>
-              <td>{ago(createdAt)}</td>
-              <td>{ago(updatedAt)}</td>
-            </tr>
-          ))}
+          {rows.map(
+            ({
+              createdAt,
+              deleted,
+              documentBytes,
+              documentId,
+              evicted,
+              payloadBytes,
+              payloads,
+              updatedAt,
+              version
+            }) => (
+              <tr key={documentId}>
+                <th scope="row">
+                  <a href={hrefOf("libraries", libraryId, "documents", documentId)}>{documentId}</a>
+                </th>
+                <td class="right number">
+                  {deleted ? (
+                    <Badge kind="danger">deleted</Badge>
+                  ) : evicted ? (
+                    <Badge>evicted</Badge>
+                  ) : (
+                    bytes(payloadBytes)
+                  )}
+                </td>
+                <td>
+                  {documentBytes ? (
+                    <span class="nearest" title={share(documentBytes.use, documentBytes.atMost)}>
+                      <QuotaMeter label={`quota of ${documentId} in use`} {...documentBytes} /> {useOf(documentBytes)}
+                    </span>
+                  ) : (
+                    "not known"
+                  )}
+                </td>
+                <td class="right number">{number(payloads)}</td>
+                <td class="right number">{number(version)}</td>
+                <td>{ago(createdAt)}</td>
+                <td>{ago(updatedAt)}</td>
+              </tr>
+            )
+          )}
         </Table>
       )}
       {below}

@@ -1,11 +1,14 @@
 /** Reads what the log holds: its streams, a library's documents, one document. */
 import { Effect } from "effect"
 import type { DocumentId, LibraryId } from "../domain/Ids.ts"
-import type { StreamKey } from "../domain/Stream.ts"
+import { DELETED, type StreamKey } from "../domain/Stream.ts"
 import * as Secsync from "../domain/secsync/index.ts"
 import { EventLog, type StreamSummary } from "../ports/EventLog.ts"
 
 const PAGE = 500
+
+/** Events that are read at a time. Each may take a connection to the database. */
+const READERS = 4
 
 /** Visits every stream of the log, of one library, or of one stream id, in the order of (library, stream). */
 export const eachStream = Effect.fn("eachStream")(function* <E, R>(
@@ -35,8 +38,24 @@ export const listDocuments = Effect.fn("listDocuments")(function* (libraryId: Li
   return streams as ReadonlyArray<StreamSummary> | undefined
 })
 
-/** Whether a document's payloads were purged, by an eviction or by a deletion that was not allowed again. */
-export const isEvicted = ({ ended }: StreamSummary): boolean => ended
+/**
+ * Returns a function that tells whether a document, one of `documents`, is evicted or deleted. Neither, if it was restored since, or
+ * allowed again. It reads an event of each document of either kind.
+ */
+export const endingsOf = Effect.fn("endingsOf")(function* (documents: ReadonlyArray<StreamSummary>) {
+  const log = yield* EventLog
+  const deleted = new Set<StreamSummary>()
+  const ended = documents.filter((document) => document.ended)
+  const readLast = Effect.fnUntraced(function* (document: StreamSummary) {
+    const [last] = yield* log.read(document.key, { after: document.version - 1, limit: 1, payloads: false })
+    if (last?.event.type === DELETED) deleted.add(document)
+  })
+  yield* Effect.forEach(ended, readLast, { concurrency: READERS, discard: true })
+  return (document: StreamSummary) => {
+    const isDeleted = deleted.has(document)
+    return { evicted: document.ended && !isDeleted, deleted: isDeleted }
+  }
+})
 
 export interface LibraryDetails {
   readonly libraryId: LibraryId
@@ -68,7 +87,7 @@ const withStream = (details: LibraryDetails | undefined, stream: StreamSummary):
   return {
     libraryId: stream.key.libraryId,
     documents: (details?.documents ?? 0) + documents,
-    evictedDocuments: (details?.evictedDocuments ?? 0) + (isEvicted(stream) ? documents : 0),
+    evictedDocuments: (details?.evictedDocuments ?? 0) + (stream.ended ? documents : 0),
     events: (details?.events ?? 0) + stream.version,
     payloads: (details?.payloads ?? 0) + stream.payloads,
     payloadBytes: (details?.payloadBytes ?? 0) + stream.payloadBytes,

@@ -1,7 +1,7 @@
 /** Totals of a log: its libraries, documents, events and payloads. */
 import { Effect } from "effect"
 import type { LibraryId } from "../domain/Ids.ts"
-import { eachStream, isEvicted } from "./Inspect.ts"
+import { eachStream } from "./Inspect.ts"
 
 export interface Statistics {
   readonly libraries: number
@@ -55,7 +55,7 @@ export const statistics = Effect.fn("statistics")(function* (filter: { readonly 
       library.payloadBytes += stream.payloadBytes
       if (streamId.startsWith("@")) return
       documents += 1
-      if (isEvicted(stream)) evictedDocuments += 1
+      if (stream.ended) evictedDocuments += 1
       largestDocuments = withLargest(largestDocuments, {
         libraryId,
         documentId: streamId,

@@ -59,7 +59,7 @@ export {
 export {
   type DocumentDetails,
   eachStream,
-  isEvicted,
+  endingsOf,
   type LibraryDetails,
   listDocuments,
   showDocument,

@@ -154,27 +154,38 @@ describe("the API of operators", () => {
     })
   )
 
-  it.live("shows a deleted document as evicted, until it is allowed again", () =>
+  it.live("tells a deleted document from an evicted one, until it is allowed again", () =>
     Effect.gen(function* () {
-      const { client } = yield* start()
+      const { client, server } = yield* start()
       const documentId = DocumentId.make("diary")
       const params = { libraryId: notes }
+      const writer = yield* connectRaw({ url: server.url, documentId: "evicted", token: yield* server.token("notes") })
+      writer.send(snapshotMessage(makeAuthor(), { docId: "evicted" }))
+      yield* writer.next("snapshot-saved")
+      yield* client.libraries.evict({ params, payload: { documentId: DocumentId.make("evicted") } })
       const create = client.documents.create({ params, payload: { documentId, newLibrary: true } })
       const shown = Effect.gen(function* () {
         const { evictedDocuments } = yield* client.libraries.show({ params })
         const totals = yield* client.server.statistics({ query: {} })
-        const [listed] = yield* client.documents.list({ params, query: {} })
+        const listed = yield* client.documents.list({ params, query: {} })
         const one = yield* client.documents.show({ params: { libraryId: notes, documentId } })
-        return [evictedDocuments, totals.evictedDocuments, listed?.evicted, one.evicted]
+        const states = [...listed, one].map(({ deleted, evicted }) => ({ deleted, evicted }))
+        assert.deepStrictEqual([totals.evictedDocuments, states[1]], [evictedDocuments, evicted])
+        assert.deepStrictEqual(states[0], states[2])
+        return [evictedDocuments, states[0]]
       })
+      const [open, evicted] = [
+        { deleted: false, evicted: false },
+        { deleted: false, evicted: true }
+      ]
       yield* create
-      assert.deepStrictEqual(yield* shown, [0, 0, false, false])
+      assert.deepStrictEqual(yield* shown, [1, open])
       yield* client.libraries.delete({ params, payload: { documentId } })
-      assert.deepStrictEqual(yield* shown, [1, 1, true, true])
+      assert.deepStrictEqual(yield* shown, [2, { deleted: true, evicted: false }])
       yield* client.libraries.allowAgain({ params, payload: { documentId } })
-      assert.deepStrictEqual(yield* shown, [0, 0, false, false])
+      assert.deepStrictEqual(yield* shown, [1, open])
       yield* create
-      assert.deepStrictEqual(yield* shown, [0, 0, false, false])
+      assert.deepStrictEqual(yield* shown, [1, open])
     })
   )
 

@@ -37,8 +37,9 @@ export interface DocumentSummary {
   readonly generation: number
   readonly payloads: number
   readonly payloadBytes: number
-  /** null: an older server does not tell it. */
+  /** null, as `deleted`: an older server does not tell it. */
   readonly evicted: boolean | null
+  readonly deleted: boolean | null
   readonly createdAt: number
   readonly updatedAt: number
   /**

@@ -16,6 +16,7 @@ interface DocumentListResult {
     readonly version: number
     readonly generation: number
     readonly evicted: boolean
+    readonly deleted: boolean
     readonly payloads: number
     readonly payloadBytes: number
     /** Milliseconds since 1970. */
@@ -56,6 +57,7 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
         version,
         generation,
         evicted,
+        deleted,
         payloads,
         payloadBytes,
         createdAt,
@@ -68,6 +70,7 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
           generation,
           // An older server does not tell it, and a document that was made again is taken as evicted.
           evicted: evicted ?? (payloads === 0 && generation > 0),
+          deleted: deleted ?? false,
           payloads,
           payloadBytes,
           createdAt,
@@ -77,10 +80,10 @@ export default class DocumentList extends BaseCommand<DocumentListResult> {
       })
     )
     const documents = all.toSorted(comparisons[flags.sort]).slice(0, flags.limit)
-    const rows = documents.map(({ documentBytes, documentId, version, evicted, payloadBytes, updatedAt }) => [
+    const rows = documents.map(({ deleted, documentBytes, documentId, version, evicted, payloadBytes, updatedAt }) => [
       documentId,
       version,
-      evicted ? "evicted" : bytes(payloadBytes),
+      deleted ? "deleted" : evicted ? "evicted" : bytes(payloadBytes),
       useOf(documentBytes),
       ago(updatedAt)
     ])

@@ -18,6 +18,7 @@ interface DocumentShowResult {
   readonly chain: string
   readonly activeSnapshotId: string | null
   readonly evictedSnapshotId: string | null
+  readonly deleted: boolean
   /** The number of updates since the active snapshot. */
   readonly updates: number
   /** The last clock of each author since then. */
@@ -84,12 +85,14 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
   }
 
   private async printSecsync(libraryId: LibraryId, { documentId, ...shown }: Document) {
+    // An older server does not tell the two apart.
+    const deleted = shown.deleted ?? (shown.evicted === true && shown.evictedSnapshotId === null)
     const state =
       shown.activeSnapshotId !== null
         ? `snapshot ${shown.activeSnapshotId}`
         : shown.evictedSnapshotId !== null
           ? `evicted at snapshot ${shown.evictedSnapshotId}`
-          : shown.evicted === true
+          : deleted
             ? "deleted"
             : "no snapshot"
     this.print(
@@ -114,6 +117,7 @@ For a Verdant document, named COLLECTION/ID: its content as JSON, as its users s
       chain: shown.chain,
       activeSnapshotId: shown.activeSnapshotId,
       evictedSnapshotId: shown.evictedSnapshotId,
+      deleted,
       updates: shown.updates,
       clocks: shown.clocks,
       payloads: shown.payloads,

@@ -51,7 +51,7 @@ export default class LibraryShow extends BaseCommand<LibraryShowResult> {
     const [shown, info] = await this.administer(flags, ({ library, verdant }) =>
       all([library(libraryId), verdant(libraryId)])
     )
-    const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted`
+    const evicted = shown.evictedDocuments === 0 ? "" : `, of which ${shown.evictedDocuments} evicted or deleted`
     this.print(
       [
         shown.suspended ? `${libraryId} (suspended)` : libraryId,

@@ -51,8 +51,10 @@ export const Document = Schema.Struct({
   generation: Count,
   payloads: Count,
   payloadBytes: Count,
-  /** Whether its payloads were purged, by an eviction or a deletion. */
+  /** Whether its payloads were purged by an eviction, and no client has restored them. Older servers tell it of a deleted one as well. */
   evicted: added(Schema.Boolean),
+  /** Whether it was deleted for good, and not allowed again. */
+  deleted: added(Schema.Boolean),
   createdAt: Time,
   updatedAt: Time,
   /**

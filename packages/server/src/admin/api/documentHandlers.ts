@@ -4,7 +4,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { EventLog, type StreamSummary } from "../../ports/EventLog.ts"
 import { Quotas } from "../../rooms/Quotas.ts"
 import { type Creation, createDocument } from "../Creation.ts"
-import { isEvicted, showDocument } from "../Inspect.ts"
+import { endingsOf, showDocument } from "../Inspect.ts"
 import { documentBytesIn } from "../LibraryQuota.ts"
 import { AdminApi } from "./AdminApi.ts"
 import { noteDone } from "./deeds.ts"
@@ -28,7 +28,10 @@ export const documentHandlers = HttpApiBuilder.group(
           ).pipe(orUnavailable)
         )
         const documentBytes = yield* orUnavailable(documentBytesIn(libraryId, byDefault))
-        return page.map((stream) => ({ ...summaryOf(stream), documentBytes: documentBytes(stream) }))
+        const endingOf = yield* orUnavailable(endingsOf(page))
+        return page.map((stream) => ({
+          ...{ ...summaryOf(stream), ...endingOf(stream), documentBytes: documentBytes(stream) }
+        }))
       }),
       create: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, newLibrary } }) {
         if (newLibrary !== true) yield* knownLibrary(libraryId)
@@ -42,7 +45,9 @@ export const documentHandlers = HttpApiBuilder.group(
         if (found === undefined) return yield* noSuchDocument(libraryId, documentId)
         const { activeSnapshotId = null, chain, clocks, evictedSnapshotId = null, updates } = found
         const documentBytes = (yield* orUnavailable(documentBytesIn(libraryId, byDefault)))(found)
-        return { ...summaryOf(found), documentBytes, chain, activeSnapshotId, updates, clocks, evictedSnapshotId }
+        const ending = (yield* orUnavailable(endingsOf([found])))(found)
+        const state = { chain, activeSnapshotId, updates, clocks, evictedSnapshotId }
+        return { ...summaryOf(found), ...ending, documentBytes, ...state }
       }),
       events: Effect.fnUntraced(function* ({ params: { documentId, libraryId }, query: { after = 0, limit = PAGE } }) {
         const page = yield* EventLog.use((log) =>
@@ -59,11 +64,9 @@ export const documentHandlers = HttpApiBuilder.group(
   })
 )
 
-const summaryOf = (stream: StreamSummary) => {
-  const { createdAt, generation, key, payloadBytes, payloads, updatedAt, version } = stream
-  const evicted = isEvicted(stream)
-  return { documentId: key.streamId, version, generation, payloads, payloadBytes, evicted, createdAt, updatedAt }
-}
+const summaryOf = ({ createdAt, generation, key, payloadBytes, payloads, updatedAt, version }: StreamSummary) => ({
+  ...{ documentId: key.streamId, version, generation, payloads, payloadBytes, createdAt, updatedAt }
+})
 
 /** The size that an event's data notes. The data of a damaged event may be any JSON. */
 const storedBytesOf = (data: object | null): number | null =>

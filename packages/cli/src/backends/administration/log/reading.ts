@@ -2,7 +2,7 @@
 import {
   documentBytesIn,
   eachEvent,
-  isEvicted,
+  endingsOf,
   isSuspended,
   listDocuments,
   makeNearestQuotas,
@@ -50,10 +50,11 @@ export const reading = ({
         const streams = yield* listDocuments(libraryId)
         if (streams === undefined) return yield* Effect.fail(noSuchLibrary(libraryId))
         const documentBytes = yield* documentBytesIn(libraryId)
+        const endingOf = yield* endingsOf(streams)
         return streams.map((stream) => ({
           ...stream,
           documentId: stream.key.streamId,
-          evicted: isEvicted(stream),
+          ...endingOf(stream),
           documentBytes: documentBytes(stream)
         }))
       })
@@ -69,7 +70,7 @@ export const reading = ({
         return {
           ...found,
           documentId,
-          evicted: isEvicted(found),
+          ...(yield* endingsOf([found]))(found),
           activeSnapshotId,
           evictedSnapshotId,
           documentBytes
