@@ -40,13 +40,11 @@ const untilText = async (page: Page, isRight: (text: string) => boolean): Promis
 }
 
 /** Waits until a window shows so many people, itself included. */
-const areHere = (page: Page, count: number, tab = "Notebook") =>
-  page
-    .getByRole("tabpanel", { name: tab })
-    .getByLabel("Here now")
-    .getByRole("listitem")
-    .nth(count - 1)
-    .waitFor()
+const areHere = async (page: Page, count: number, tab = "Notebook") => {
+  const people = page.getByRole("tabpanel", { name: tab }).getByLabel("Here now").getByRole("listitem")
+  await people.nth(count - 1).waitFor()
+  await people.nth(count).waitFor({ state: "detached" })
+}
 
 /**
  * Loads a window again, without the timer of Yjs that repeats its presence after 15 seconds, and forgets that of others after 30.
@@ -100,6 +98,18 @@ describe("the page of a server in dev mode", () => {
         await one.locator(".cm-ySelectionInfo", { hasText: await nameOf(two) }).waitFor({ state: "attached" })
         await two.locator(".cm-ySelectionInfo", { hasText: await nameOf(one) }).waitFor({ state: "attached" })
 
+        // A person has one colour: in the list of people, and beside the events of the person's key.
+        const colorsIn = (page: Page, role: "Here now" | "Events in the log, newest last") =>
+          page
+            .getByLabel(role)
+            .locator(".swatch > *")
+            .evaluateAll((swatches) => [...new Set(swatches.map((swatch) => swatch.getAttribute("fill")))])
+        for (const page of [one, two]) {
+          const people = await colorsIn(page, "Here now")
+          assert.lengthOf(people, 2)
+          assert.sameMembers(await colorsIn(page, "Events in the log, newest last"), people)
+        }
+
         const [, key = ""] = new URL(one.url()).hash.slice(1).split(".")
         assert.lengthOf(key, 43)
         const all = sent.join("\n")
@@ -122,11 +132,9 @@ describe("the page of a server in dev mode", () => {
         for (const page of [one, two]) await withoutRenewals(page)
         await editorOf(one).pressSequentially("Shopping: ")
         await untilText(two, (text) => text === "Shopping: ")
+        for (const page of [one, two]) await areHere(page, 2)
         await press(one, "Go offline")
-        await two
-          .getByLabel("Here now")
-          .getByText(/\(you\)/)
-          .waitFor()
+        await areHere(two, 1)
         await editorOf(one).press("Control+End")
         await editorOf(one).pressSequentially("apples")
         await one.getByText(/Offline, \d+ changes? waiting here/).waitFor()
@@ -142,6 +150,9 @@ describe("the page of a server in dev mode", () => {
         await isStored(two)
         // Also the one who did nothing since.
         for (const page of [one, two]) await areHere(page, 2)
+        // A window that shows another page has gone.
+        await two.goto("about:blank")
+        await areHere(one, 1)
       })
     })
   )

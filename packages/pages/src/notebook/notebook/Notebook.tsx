@@ -45,7 +45,7 @@ export const Notebook = ({ document: sealed, events, isReplaced, trials }: Noteb
             {statusText(status, isEmpty)}
           </p>
         </section>
-        <ServerView events={events} author={sealed.author} damaged={result?.damaged ?? NONE} />
+        <ServerView events={events} author={sealed.author} colors={sealed.colors} damaged={result?.damaged ?? NONE} />
       </div>
       <Bench document={sealed} trials={trials} />
     </>

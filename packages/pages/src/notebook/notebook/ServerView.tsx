@@ -8,6 +8,7 @@ import type { ServerEvent } from "./serverEvents.ts"
 export interface ServerViewProps {
   readonly events: Value<ReadonlyArray<ServerEvent>>
   readonly author: string
+  readonly colors: Value<ReadonlyMap<string, string>>
   /** Versions at which a verification found something. */
   readonly damaged: ReadonlySet<number>
 }
@@ -15,8 +16,9 @@ export interface ServerViewProps {
 /** The newest that are drawn. A notebook of thousands would make the page slow. */
 const SHOWN = 200
 
-export const ServerView = ({ author, damaged, events: all }: ServerViewProps) => {
+export const ServerView = ({ author, colors: known, damaged, events: all }: ServerViewProps) => {
   const events = useValue(all)
+  const colors = useValue(known)
   const list = useRef<HTMLOListElement>(null)
   const last = events.at(-1)
   // The newest event is at the end, as in the log.
@@ -42,6 +44,7 @@ export const ServerView = ({ author, damaged, events: all }: ServerViewProps) =>
             <Event
               key={event.version}
               event={event}
+              color={colors.get(event.author ?? "")}
               isOwn={event.author === author}
               isDamaged={damaged.has(event.version)}
             />
@@ -64,10 +67,12 @@ const NAMES: Readonly<Record<ServerEvent["type"], string>> = {
 
 const Event = ({
   event: { author, bytes: size, chain, ciphertext, clock, recordedAt, type, version },
+  color,
   isDamaged,
   isOwn
 }: {
   readonly event: ServerEvent
+  readonly color: string | undefined
   readonly isOwn: boolean
   readonly isDamaged: boolean
 }) => (
@@ -78,7 +83,7 @@ const Event = ({
     </span>
     <div class="facts small">
       <strong>{NAMES[type]}</strong>
-      {author !== undefined && <Author author={author} isOwn={isOwn} />}
+      {author !== undefined && <Author author={author} color={color} isOwn={isOwn} />}
       {clock !== undefined && <span class="muted number">clock {clock}</span>}
       {size !== undefined && <span class="muted number">{bytes(size)}</span>}
       <span class="muted number time">{time(recordedAt)}</span>

@@ -22,8 +22,15 @@ export interface SealedDocument {
   readonly author: string
   readonly status: Value<Status>
   readonly people: Value<ReadonlyArray<Person>>
+  /** The colours of people who were here since this window opened, by the public key with which they sign. */
+  readonly colors: Value<ReadonlyMap<string, string>>
   readonly goOffline: () => void
   readonly goOnline: () => void
+}
+
+/** A person, as the window tells the others. */
+interface Writer extends Person {
+  readonly author: string
 }
 
 /** Updates after which a client sends a snapshot: few, so that the page shows some. */
@@ -37,6 +44,7 @@ export const openDocument = async (
   const doc = new Y.Doc()
   const awareness = new awarenessProtocol.Awareness(doc)
   const signatureKeyPair = Secsync.createSignatureKeyPair(sodium)
+  const author = sodium.to_base64(signatureKeyPair.publicKey)
   const { accessToken } = await (await fetch(authEndpoint(person.id))).json()
 
   const actor = createActor(Secsync.createSyncMachine(), {
@@ -125,16 +133,19 @@ export const openDocument = async (
     if (state !== null) awareness.setLocalState(state)
   }
   const people = makeValue<ReadonlyArray<Person>>([person])
+  const colors = makeValue<ReadonlyMap<string, string>>(new Map([[author, person.color]]))
   awareness.on("change", () => {
-    const others = Array.from(awareness.getStates(), ([id, { user }]) =>
+    const others: ReadonlyArray<Writer> = Array.from(awareness.getStates(), ([id, { user }]) =>
       id === doc.clientID ? [] : (user ?? [])
     ).flat()
-    people.set([person, ...(others as ReadonlyArray<Person>)])
+    people.set([person, ...others])
+    if (others.some((other) => !colors.get().has(other.author)))
+      colors.set(new Map([...colors.get(), ...others.map((other) => [other.author, other.color] as const)]))
   })
   awareness.on("update", (_: unknown, origin: unknown) => {
     if (origin !== REMOTE) sendCursor()
   })
-  const showCursor = () => awareness.setLocalState({ user: { ...person, colorLight: `${person.color}33` } })
+  const showCursor = () => awareness.setLocalState({ user: { ...person, author, colorLight: `${person.color}33` } })
   const hideCursor = () => awareness.setLocalState(null)
   const forgetOthers = () => {
     const others = [...awareness.getStates().keys()].filter((id) => id !== doc.clientID)
@@ -147,14 +158,19 @@ export const openDocument = async (
   return {
     text: doc.getText("text"),
     awareness,
-    author: sodium.to_base64(signatureKeyPair.publicKey),
+    author,
     status,
     people,
+    colors,
     goOffline: () => {
       hideCursor()
       isMeantOnline = false
-      forgetOthers()
-      actor.send({ type: "DISCONNECT" })
+      // The client seals and sends the message behind `hideCursor` before the next timer, unless its connection has ended.
+      setTimeout(() => {
+        if (isMeantOnline) return
+        forgetOthers()
+        actor.send({ type: "DISCONNECT" })
+      })
     },
     goOnline: () => {
       isMeantOnline = true
