@@ -17,12 +17,15 @@ const settingsTable = (): string =>
   tableOf(
     ["flag and key", "variable", "meaning", "default"],
     settingsOf({ ...BaseCommand.baseFlags, ...Serve.flags }).map(
-      ({ defaultValue = "", description, isList, name, values, variable }) => [
+      ({ defaultValue = "", description, isList, name, unit, values, variable }) => [
         code(`--${name}`),
         code(variable),
-        [description, values === undefined ? "" : `: ${values.map(code).join(", ")}`, isList ? "; a list" : ""].join(
-          ""
-        ),
+        [
+          description,
+          values === undefined ? "" : `: ${values.map(code).join(", ")}`,
+          unit === undefined ? "" : `; in ${unit}`,
+          isList ? "; a list" : ""
+        ].join(""),
         defaultValue
       ]
     )

@@ -132,6 +132,21 @@ describe("config", () => {
   })
 })
 
+describe("a setting in MiB", () => {
+  it("says so in the help, in its default and in its value", async () => {
+    const cwd = freshFolder()
+    const { stdout: help } = await run(["serve", "--help"], { cwd })
+    assert.match(help, /--max-frame=<MiB>[\s\S]*?default:\s+32\s+MiB\)/)
+    assert.match(help, /--message-memory=<MiB>[\s\S]*?at\s+most\s+256\s+MiB\)/)
+    const byDefault = (await run(["config"], { cwd })).stdout
+    assert.match(byDefault, /^max-frame +32 MiB +default/m)
+    assert.match(byDefault, /^message-memory +a quarter of the heap, at most 256 MiB +default/m)
+    const given = (await run(["config"], { cwd, env: { SEALOG_MAX_FRAME: "5", SEALOG_MESSAGE_MEMORY: "64" } })).stdout
+    assert.match(given, /^max-frame +5 MiB +variable/m)
+    assert.match(given, /^message-memory +64 MiB +variable/m)
+  })
+})
+
 describe("a mistyped flag", () => {
   it("is answered with the nearest one", async () => {
     const ran = await run(["library", "list", "--databse", "sqlite:a.db", "--json"], { cwd: freshFolder() })

@@ -26,14 +26,14 @@ Passwords, tokens and secrets are not shown.`
 
   async run(): Promise<ConfigResult> {
     await this.parse(Config)
-    const settings = settingsOf(this.config.findCommand("serve", { must: true }).flags).map(
-      ({ defaultValue = null, name, variable }) => {
-        const given = process.env[variable]
-        const from = this.fromFile.has(variable) ? "file" : given ? "environment" : "default"
-        const value = given ? withoutCredentials(given) : defaultValue
-        return { name, variable, value, from } as const
-      }
-    )
+    const known = settingsOf(this.config.findCommand("serve", { must: true }).flags)
+    const units = new Map(known.map(({ unit, variable }) => [variable, unit]))
+    const settings = known.map(({ defaultValue = null, name, variable }) => {
+      const given = process.env[variable]
+      const from = this.fromFile.has(variable) ? "file" : given ? "environment" : "default"
+      const value = given ? withoutCredentials(given) : defaultValue
+      return { name, variable, value, from } as const
+    })
     const secrets = SECRET_VARIABLES.map(([variable]) => {
       const isSet = Boolean(process.env[variable])
       return {
@@ -53,7 +53,7 @@ Passwords, tokens and secrets are not shown.`
         all.map(({ from, name, value, variable }) => [
           // A secret is a variable alone.
           name ?? "–",
-          value ?? "not set",
+          from === "default" ? (value ?? "not set") : [value, units.get(variable)].join(" ").trimEnd(),
           sources[from] ?? "",
           variable
         ])

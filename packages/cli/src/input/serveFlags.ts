@@ -9,6 +9,9 @@ import { tokenFlags } from "./tokenSettings.ts"
 import { traceFlags } from "./traceSettings.ts"
 import { workerFlags } from "./workers.ts"
 
+/** The unit of a number, in the help and in `config`. */
+const MIB = "<MiB>"
+
 const LOG_LEVELS = ["trace", "debug", "info", "warning", "error", "none"] as const
 const LOG_FORMATS = ["logfmt", "json", "pretty"] as const
 
@@ -45,7 +48,8 @@ export const serveFlags = {
     default: "./data/files"
   }),
   "max-frame": Flags.integer({
-    description: "largest message of a client in MiB; a snapshot is one message (default: 32)",
+    description: "largest message of a client; a snapshot is one message (default: 32 MiB)",
+    helpValue: MIB,
     env: "SEALOG_MAX_FRAME",
     min: 1,
     max: 256
@@ -62,7 +66,8 @@ export const serveFlags = {
   }),
   "message-memory": Flags.integer({
     description:
-      "memory for large messages that arrive, and as much for what clients have not taken, in MiB (default: a quarter of the heap, at most 256)",
+      "memory for large messages that arrive, and as much for what clients have not taken (default: a quarter of the heap, at most 256 MiB)",
+    helpValue: MIB,
     env: "SEALOG_MESSAGE_MEMORY",
     min: 1
   }),

@@ -6,6 +6,7 @@ interface Flag {
   readonly env?: string | undefined
   readonly default?: unknown
   readonly type: string
+  readonly helpValue?: string | Array<string> | undefined
   readonly multiple?: boolean | undefined
   readonly allowNo?: boolean | undefined
   readonly options?: ReadonlyArray<string> | undefined
@@ -18,6 +19,8 @@ export interface Setting {
   /** undefined: none, or the description says when the server chooses one. */
   readonly defaultValue: string | undefined
   readonly description: string
+  /** The unit of its value, such as "MiB". A default has its unit in the text. */
+  readonly unit: string | undefined
   /** The values that it can have; undefined: any that its parser takes. */
   readonly values: ReadonlyArray<string> | undefined
   readonly isList: boolean
@@ -49,6 +52,7 @@ export const settingsOf = (flags: Readonly<Record<string, Flag>>): ReadonlyArray
         description: (flag.description ?? "").slice(0, (flag.description ?? "").length - whole.length),
         // A manifest has no defaults of switches. A switch that can be turned off is on.
         defaultValue: isSwitch ? String(flag.allowNo === true) : (flag.default ?? said)?.toString(),
+        unit: flag.helpValue?.toString().replaceAll(/[<>]/g, ""),
         values: isSwitch ? ["true", "false"] : flag.options,
         isList: flag.multiple === true
       }
