@@ -149,6 +149,30 @@ describe("a mistyped document", () => {
   })
 })
 
+describe("a stream of the server's own that has no event yet", () => {
+  it("is empty, and not a mistake", async () => {
+    const cwd = await withDocument()
+    for (const names of [["@access"], ["notes", "@library"], ["notes", "@verdant"]]) {
+      const ran = await run(["events", ...names], { cwd })
+      assert.deepStrictEqual([ran.code, ran.stdout, ran.stderr], [0, "No events.\n", ""], names.join(" "))
+      assert.deepStrictEqual(jsonOf("events", await run(["events", ...names, "--json"], { cwd }))["events"], [])
+    }
+    const ran = await run(["events", "typo", "@library", "--json"], { cwd })
+    assert.strictEqual(errorOf(ran).code, "NO_SUCH_LIBRARY")
+  })
+
+  it("is followed from its first event on", async () => {
+    const cwd = await withDocument()
+    const following = run(["events", "notes", "@library", "--follow"], {
+      cwd,
+      signalAtStdout: { signal: "SIGINT", fits: /LibrarySuspended/ }
+    })
+    await run(["suspend", "notes"], { cwd })
+    const ran = await following
+    assert.strictEqual(ran.code, 0, ran.stderr)
+  })
+})
+
 describe("wrong usage", () => {
   it("is told in one sentence, which names the flag or the argument", async () => {
     const cwd = freshFolder()
@@ -167,6 +191,8 @@ describe("wrong usage", () => {
       [["evict", "notes", "--suspend", "--document", "a"], "--document and --suspend exclude each other."],
       [["events", "notes", "--document", "a"], "The command has no flag --document."],
       [["suspend", "notes", "other"], "The command takes no argument other."],
+      [["-x"], "The command has no flag -x."],
+      [["--versoin"], "The command has no flag --versoin."],
       [["suspend", "notes", "--reason"], "--reason takes a value."],
       [
         ["serve", "--log-level", "loud"],

@@ -63,15 +63,18 @@ With --follow the command prints new events of every server and command until yo
       })
     }
     const events: Array<LoggedEvent> = []
+    let isEmpty = true
     const lineOf = this.jsonEnabled() ? (event: LoggedEvent) => JSON.stringify(event) : await textOf()
-    const show = (page: ReadonlyArray<LoggedEvent>) =>
-      this.jsonEnabled() && !follow
+    const show = (page: ReadonlyArray<LoggedEvent>) => {
+      isEmpty &&= page.length === 0
+      return this.jsonEnabled() && !follow
         ? Effect.sync(() => void events.push(...page))
         : writeLines(
             process.stdout,
             page.map((event) => escapeControls(lineOf(event))),
             follow
           )
+    }
     const from = after === undefined ? { last } : { after }
     await this.administer(
       flags,
@@ -81,6 +84,7 @@ With --follow the command prints new events of every server and command until yo
         ),
       (showing) => (follow ? this.executeUntilStopped(showing) : this.execute(showing))
     )
+    if (isEmpty && !follow) this.print("No events.")
     return follow ? undefined : { libraryId: scope.libraryId, events }
   }
 

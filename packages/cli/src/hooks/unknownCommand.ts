@@ -10,9 +10,11 @@ const unknownCommand: Hook.CommandNotFound = async ({ config, id, argv = [] }) =
   const isArgument = meant !== undefined && id.startsWith(`${meant}:`) && config.commandIDs.includes(meant)
   const failure = new CliFailure({
     code: "USAGE",
-    message: isArgument
-      ? `The command takes no argument ${id.slice(meant.length + 1).replaceAll(":", " ")}.`
-      : `There is no command ${id.replaceAll(":", " ")}.`,
+    message: id.startsWith("-")
+      ? `The command has no flag ${id}.`
+      : isArgument
+        ? `The command takes no argument ${id.slice(meant.length + 1).replaceAll(":", " ")}.`
+        : `There is no command ${id.replaceAll(":", " ")}.`,
     exitCode: 2,
     tryThis: meant === undefined ? "sync-admin --help" : `sync-admin ${meant.replaceAll(":", " ")} --help`
   })

@@ -39,7 +39,7 @@ export interface EventsOptions {
 /**
  * Visits events page by page. A stream's events come in the order of their versions. With `last`, the events of several
  * streams are merged by the time at which they were recorded; followed events come as they are written. Fails with
- * `NoSuchStream` when the log has no such library or stream.
+ * `NoSuchStream` when the log has no such library or document. A stream of the server's own has no events until one is written.
  */
 export const eachEvent = Effect.fn("eachEvent")(function* <E, R>(
   scope: EventsScope,
@@ -48,8 +48,15 @@ export const eachEvent = Effect.fn("eachEvent")(function* <E, R>(
 ) {
   const positions =
     "last" in from ? yield* visitLast(scope, from.last, visit) : yield* visitFrom(scope, from.after, visit)
-  if (positions.size === 0) return yield* new NoSuchStream({ libraryId: scope.libraryId, streamId: scope.streamId })
+  if (positions.size === 0 && !(yield* mayBegin(scope)))
+    return yield* new NoSuchStream({ libraryId: scope.libraryId, streamId: scope.streamId })
   if (follow) yield* visitNew(scope, positions, visit)
+})
+
+/** Whether the scope is a stream of the server's own that may have no event yet: for all libraries, or of a library that the log has. */
+const mayBegin = Effect.fnUntraced(function* ({ libraryId, streamId }: EventsScope) {
+  if (libraryId.startsWith("@")) return true
+  return streamId?.startsWith("@") === true && (yield* (yield* EventLog).countStreams(libraryId)) > 0
 })
 
 /** The last version that was visited, by stream name. */

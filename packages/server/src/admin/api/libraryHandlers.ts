@@ -113,8 +113,7 @@ export const libraryHandlers = HttpApiBuilder.group(
         const read = eachEvent(libraryAdministration(libraryId), { from: { last: DEEDS }, follow: false }, (page) =>
           Effect.sync(() => void events.push(...page.map(asJson)))
         )
-        // A library that no operator did anything to has no such stream.
-        yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", () => Effect.void))
+        yield* orUnavailable(Effect.catchTag(read, "NoSuchStream", Effect.die))
         return events
       }),
       quota: Effect.fnUntraced(function* ({ params: { libraryId } }) {

@@ -2,9 +2,9 @@
 import { Effect, Queue, Stream } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
 import { PrometheusMetrics } from "effect/observability"
-import type { LibraryId } from "../../domain/Ids.ts"
+import type { DocumentId, LibraryId } from "../../domain/Ids.ts"
 import { Connections, isNamed } from "../../ports/Connections.ts"
-import { EventLog, type StorageUnavailable } from "../../ports/EventLog.ts"
+import type { EventLog, StorageUnavailable } from "../../ports/EventLog.ts"
 import { Signals } from "../../ports/Signals.ts"
 import { CurrentWorkers } from "../../ports/Workers.ts"
 import { eachEvent, type LoggedEvent } from "../Events.ts"
@@ -13,7 +13,7 @@ import { revocations, revoke } from "../Revocation.ts"
 import { statistics } from "../Statistics.ts"
 import { AdminApi } from "./AdminApi.ts"
 import { attributionOf, noteDone } from "./deeds.ts"
-import { knownLibrary, knownTarget, noSuchDocument, noSuchLibrary, orUnavailable } from "./failures.ts"
+import { knownLibrary, knownTarget, orUnavailable } from "./failures.ts"
 import { asJson, PAGE } from "./pages.ts"
 
 /** Events without `last` or `after`. */
@@ -36,9 +36,9 @@ export const serverHandlers = ({ diskBytes }: ServerHandlersOptions) =>
       }),
       events: Effect.fnUntraced(function* ({ query: { after, follow, last = LAST, libraryId, streamId } }) {
         const scope = { libraryId: libraryId as LibraryId, ...(streamId !== undefined && { streamId }) }
-        const found = yield* EventLog.use((log) => orUnavailable(log.streams({ ...scope, limit: 1 })))
-        if (found.length === 0 && streamId === undefined) return yield* noSuchLibrary(libraryId)
-        if (found.length === 0) return yield* noSuchDocument(scope.libraryId, streamId ?? "")
+        const documentId = streamId?.startsWith("@") ? undefined : (streamId as DocumentId | undefined)
+        // The streams for all libraries, and those of the server's own, may have no event yet.
+        if (!libraryId.startsWith("@")) yield* knownTarget({ libraryId: scope.libraryId, documentId })
         const from = after === undefined ? { last } : { after }
         const services = yield* Effect.context<EventLog | Signals>()
         const signals = yield* Signals
