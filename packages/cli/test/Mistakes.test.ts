@@ -8,7 +8,7 @@ import { assert, describe, inject, it } from "vitest"
 import { makeCluster } from "#test-support/storage/PostgresCluster"
 import { databaseOf } from "../src/input/databaseUrl.ts"
 import { CliFailure } from "../src/output/CliFailure.ts"
-import { table } from "../src/output/format.ts"
+import { number, table } from "../src/output/format.ts"
 import { errorOf, freshFolder, jsonOf, run, secret, storeDocument } from "./support.ts"
 
 const withDocument = async (): Promise<string> => {
@@ -341,6 +341,13 @@ describe("a table", () => {
     assert.strictEqual(lineIn(40), "a-library-with-a-long…  1,000,000  12 kB")
     assert.include(lineIn(undefined), "of-many-letters  1,000,000  12 kB")
     assert.include(lineIn(200), "of-many-letters  1,000,000  12 kB")
+  })
+})
+
+describe("a number", () => {
+  it("has commas as in English text", () => {
+    for (const value of [0, 999, 1000, 1_234_567, -12_345, 0.5, 1234.5, 1_234.567_89, 100_000_000])
+      assert.strictEqual(number(value), value.toLocaleString("en"))
   })
 })
 

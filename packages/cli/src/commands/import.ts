@@ -4,7 +4,7 @@ import { provide } from "effect/Effect"
 import { BaseCommand } from "../BaseCommand.ts"
 import { readFrom } from "../input/stdin.ts"
 import { CliFailure } from "../output/CliFailure.ts"
-import { count, makeProgress } from "../output/format.ts"
+import { count, makeProgress, number } from "../output/format.ts"
 
 interface ImportResult {
   readonly streams: number
@@ -64,7 +64,7 @@ Events of the server itself are left out: revocations on the whole server, and w
     const report = await this.executeOn(flags.database, importing).finally(progress.end)
     const { events, leftOut, payloadsMissing, present, streams, written } = report
     this.print(
-      `Imported ${count(written, "event")} of ${events.toLocaleString("en")} in ${count(streams, "stream")}; ${present.toLocaleString("en")} ${present === 1 ? "was" : "were"} already there.`
+      `Imported ${count(written, "event")} of ${number(events)} in ${count(streams, "stream")}; ${number(present)} ${present === 1 ? "was" : "were"} already there.`
     )
     if (leftOut > 0)
       this.print(

@@ -7,7 +7,11 @@ export const bytes = (count: number): string => {
   return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`
 }
 
-export const number = (value: number): string => value.toLocaleString("en")
+/** "1,234,567.891". Not by `toLocaleString`: its first call reads the data of a language, which takes as long as half of bare Node. */
+export const number = (value: number): string => {
+  const rounded = Number.isInteger(value) ? value : Math.round(value * 1000) / 1000
+  return String(rounded).replace(/\B(?<!\.\d*)(?=(\d{3})+(?!\d))/g, ",")
+}
 
 export const count = (value: number, noun: string): string => `${number(value)} ${noun}${value === 1 ? "" : "s"}`
 
@@ -125,7 +129,7 @@ export const makeProgress = (label: string) => {
       const bar = "█".repeat(Math.round(share * 24)).padEnd(24, "░")
       const left = rate === 0 ? "?" : `${Math.ceil((total - done) / rate)} s left`
       process.stderr.write(
-        `\r\u001b[K${label} ${bar} ${done.toLocaleString("en")}/${total.toLocaleString("en")}  ${Math.round(rate).toLocaleString("en")}/s  ${left}`
+        `\r\u001b[K${label} ${bar} ${number(done)}/${number(total)}  ${number(Math.round(rate))}/s  ${left}`
       )
     },
     end: clear
