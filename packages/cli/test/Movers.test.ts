@@ -323,6 +323,7 @@ for (const { name, fresh } of storages) {
       assert.match(readFileSync(output, "utf8"), /^{"format"[\s\S]*}\n{"end"/)
       const nowhere = await sealog(from, "export", "--output", join(cwd, "not/there.jsonl"), "--json")
       assert.deepStrictEqual([nowhere.code, errorOf(nowhere).code], [1, "OUTPUT_FAILED"])
+      assert.match(errorOf(nowhere).message, /^The export cannot be written: ENOENT/)
       const unread = await sealog(from, "import", "--input", join(cwd, "not-there.jsonl"), "--json")
       assert.deepStrictEqual([unread.code, errorOf(unread).code], [2, "INPUT_UNREADABLE"])
     })

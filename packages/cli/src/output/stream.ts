@@ -22,7 +22,8 @@ export const writeTo =
   (stream: Writable): Write =>
   (text) =>
     Effect.callback((resume) => {
-      stream.write(text, (error) => resume(error ? Effect.fail(closedBy(error)) : Effect.void))
+      // A stream that failed before says only that it is closed.
+      stream.write(text, (error) => resume(error ? Effect.fail(closedBy(stream.errored ?? error)) : Effect.void))
     })
 
 /**
