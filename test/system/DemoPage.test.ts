@@ -98,7 +98,7 @@ describe("the page of a server in dev mode", () => {
         await one.locator(".cm-ySelectionInfo", { hasText: await nameOf(two) }).waitFor({ state: "attached" })
         await two.locator(".cm-ySelectionInfo", { hasText: await nameOf(one) }).waitFor({ state: "attached" })
 
-        // A person has one colour: in the list of people, and beside the events of the person's key.
+        // A person has one colour: in the list of people, and beside the events of the person's key. Two may have the same one.
         const colorsIn = (page: Page, role: "Here now" | "Events in the log, newest last") =>
           page
             .getByLabel(role)
@@ -106,7 +106,7 @@ describe("the page of a server in dev mode", () => {
             .evaluateAll((swatches) => [...new Set(swatches.map((swatch) => swatch.getAttribute("fill")))])
         for (const page of [one, two]) {
           const people = await colorsIn(page, "Here now")
-          assert.lengthOf(people, 2)
+          assert.isNotEmpty(people)
           assert.sameMembers(await colorsIn(page, "Events in the log, newest last"), people)
         }
 
