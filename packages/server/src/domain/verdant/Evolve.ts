@@ -1,7 +1,8 @@
 /** Applies events to a library's state. */
 import { HashMap, Option } from "effect"
 import type { FileId } from "../Ids.ts"
-import { purgesBefore, readsFrom, type StreamEvent } from "../Stream.ts"
+import { allAtOnce, type Steps } from "../Steps.ts"
+import { CHECKPOINT_ENDED, purgesBefore, readsFrom, type StreamEvent } from "../Stream.ts"
 import { openingState, withPart } from "./Checkpoint.ts"
 import { withSize } from "./EntityBounds.ts"
 import { addOperations } from "./EntityOperations.ts"
@@ -37,32 +38,63 @@ export const evolve = (state: LibraryState, event: StreamEvent, payload: Uint8Ar
   const { generation, version } = event
   const isBeginning = state.version === 0 && version > 1 && decoded._tag === "CheckpointBegun"
   const before = isBeginning ? openingState(event, decoded) : state
-  const placed = { ...before, version, generation }
-  if (before.opening !== undefined) return evolveOpening(placed, before.opening, event, decoded, payload)
-  const next = evolveWith(placed, event, decoded, payload)
+  if (before.opening !== undefined) return evolveOpening(before, before.opening, event, decoded, payload)
+  const next = evolveWith({ ...before, version, generation }, event, decoded, payload)
   return event.checkpoint ? { ...next, checkpoint: version, readsFrom: readsFrom(event) } : next
 }
 
 /** Applies an event while the library is being read from a checkpoint in parts. */
 const evolveOpening = (
-  { opening: _, ...state }: LibraryState,
+  before: LibraryState,
   opening: OpeningCheckpoint,
   event: StreamEvent,
   decoded: LibraryEvent,
   payload: Uint8Array | null
 ): LibraryState => {
-  const isOfCheckpoint = "of" in decoded ? decoded.of === opening.of : event.version === opening.of
-  if (decoded._tag === "CheckpointEnded" && isOfCheckpoint) {
-    const later: Array<NonNullable<LaterEvents>> = []
-    for (let rest = opening.later; rest !== undefined; rest = rest.older) later.push(rest)
-    const opened = later.reduceRight<LibraryState>((state, { event, payload }) => evolve(state, event, payload), state)
-    return evolve(opened, event, payload)
-  }
+  if (endsOpening(opening, event)) return evolve(allAtOnce(openInSteps(before)), event, payload)
+  const { generation, version } = event
+  const state = { ...before, version, generation, opening: undefined }
   // Holds the whole library, or nothing.
   if (event.checkpoint) return evolve(state, event, payload)
+  const isOfCheckpoint = "of" in decoded ? decoded.of === opening.of : version === opening.of
   if (!isOfCheckpoint) return { ...state, opening: { ...opening, later: { event, payload, older: opening.later } } }
   const next = evolveWith(state, event, decoded, payload)
   return { ...(decoded._tag === "CheckpointPart" ? withPart(next, payloadOf(event, payload)) : next), opening }
+}
+
+/** Whether the event ends the checkpoint from which the library is being read. */
+export const endsOpening = ({ of }: OpeningCheckpoint, { data, type }: StreamEvent): boolean =>
+  type === CHECKPOINT_ENDED && "of" in data && data.of === of
+
+/** The results of `openInSteps`, for a second call. */
+const opened = new WeakMap<LibraryState, LibraryState>()
+
+/**
+ * The library once all parts of its checkpoint are there: with the events that came while they were written. `prepare`: steps before
+ * each of them.
+ */
+export const openInSteps = function* (
+  before: LibraryState,
+  prepare?: (state: LibraryState, event: StreamEvent, payload: Uint8Array | null) => Steps<void> | undefined
+): Steps<LibraryState> {
+  const found = opened.get(before)
+  if (found !== undefined) return found
+  let state: LibraryState = { ...before, opening: undefined }
+  for (const { event, payload } of laterOf(before)) {
+    const steps = prepare?.(state, event, payload)
+    if (steps !== undefined) yield* steps
+    state = evolve(state, event, payload)
+    yield
+  }
+  opened.set(before, state)
+  return state
+}
+
+/** The events that came while the checkpoint was written, oldest first. */
+const laterOf = ({ opening }: LibraryState): ReadonlyArray<NonNullable<LaterEvents>> => {
+  const later: Array<NonNullable<LaterEvents>> = []
+  for (let rest = opening?.later; rest !== undefined; rest = rest.older) later.push(rest)
+  return later.reverse()
 }
 
 const evolveWith = (

@@ -1,6 +1,7 @@
 /** The slow part of applying an event, in steps that are done ahead of it. */
 import type { LongWork } from "../LongWork.ts"
 import type { StreamEvent } from "../Stream.ts"
+import { endsOpening, openInSteps } from "./Evolve.ts"
 import { longMerges } from "./Merging.ts"
 import { decodeMerged, prepareItems } from "./model/PayloadCodec.ts"
 import type { LibraryState } from "./State.ts"
@@ -11,6 +12,7 @@ const LONG = 64 * 1024
 
 /** Steps after which `evolve` of the same takes no time; undefined: it takes none anyway. */
 export const prepare = (state: LibraryState, event: StreamEvent, payload: Uint8Array | null): LongWork | undefined => {
+  if (state.opening !== undefined && endsOpening(state.opening, event)) return opening(state)
   if (payload === null) return undefined
   const { length } = payload
   if (event.type === "Folded") return length > LONG ? { length, steps: () => readWhole(payload) } : undefined
@@ -19,4 +21,16 @@ export const prepare = (state: LibraryState, event: StreamEvent, payload: Uint8A
   // An event that comes while a library is opened is applied later, to another state.
   if (event.type !== "OperationsMerged" || state.opening !== undefined) return undefined
   return longMerges(state, decodeMerged(payload))
+}
+
+/** The events that came while a checkpoint was written; undefined: there are none. */
+const opening = (state: LibraryState): LongWork | undefined => {
+  let length = 0
+  for (let rest = state.opening?.later; rest !== undefined; rest = rest.older)
+    length = Math.max(length, rest.payload?.length ?? 0)
+  if (state.opening?.later === undefined) return undefined
+  const steps = function* () {
+    yield* openInSteps(state, (before, event, payload) => prepare(before, event, payload)?.steps())
+  }
+  return { length, steps }
 }

@@ -7,7 +7,9 @@ import { makeReplica } from "#test-support/verdant/Replica"
 import { LibraryId } from "../../../src/domain/Ids.ts"
 import { noQuota } from "../../../src/domain/Quota.ts"
 import { allAtOnce } from "../../../src/domain/Steps.ts"
-import { emptyHead, place, type StreamEvent } from "../../../src/domain/Stream.ts"
+import { advance, emptyHead, type NewEvent, place, type StreamEvent } from "../../../src/domain/Stream.ts"
+import { checkpointParts } from "../../../src/domain/verdant/Checkpoint.ts"
+import type { LibraryCommand } from "../../../src/domain/verdant/Commands.ts"
 import { compact, everything, merge, mergeInSteps } from "../../../src/domain/verdant/Compaction.ts"
 import { contextOfLogAlone } from "../../../src/domain/verdant/Context.ts"
 import { decide } from "../../../src/domain/verdant/Decide.ts"
@@ -24,6 +26,7 @@ import type { OwnedOperation } from "../../../src/domain/verdant/model/StoredIte
 import { prepare } from "../../../src/domain/verdant/prepare.ts"
 import { entityOf, initial, type LibraryState } from "../../../src/domain/verdant/State.ts"
 import { allBatches } from "../../../src/domain/verdant/UnfoldedBatches.ts"
+import type { PlacedEvent } from "../../../src/ports/EventLog.ts"
 
 const oid = "items/1"
 const at = (tick: number) => `0001loyw3v28a${tick.toString(36).padStart(4, "0")}0000abc`
@@ -180,5 +183,47 @@ describe("many operations that one event holds", () => {
     assert.strictEqual(state.operations, 4000)
     assert.deepStrictEqual(shown(state), shown(again))
     assert.isUndefined(prepare(state, stored[0]!.event, new Uint8Array(100)))
+  })
+})
+
+describe("events that came while a checkpoint in parts was written", () => {
+  it("are applied in many steps, and give the same as at once", () => {
+    const key = { libraryId: LibraryId.make("notes"), streamId: VERDANT }
+    const filling = { userId: "ada", objects: 2000, perEvent: 100, now: Date.now() }
+    const filled = makeLargeLibrary(key, makeReplica("writer"), filling).events
+    const context = { ...contextOfLogAlone({ now: Date.now(), truancy: Number.POSITIVE_INFINITY }), quota: noQuota }
+    let [head, state] = [emptyHead, initial]
+    const log: Array<PlacedEvent> = []
+    const add = (event: NewEvent, payload: Uint8Array | null) => {
+      const placed = { event: place(key, head, event, "test", filling.now), payload }
+      head = advance(head, placed.event)
+      state = evolve(state, placed.event, payload)
+      log.push(placed)
+    }
+    const submit = (command: LibraryCommand) => {
+      const { event, payload } = Result.getOrThrow(decide(state, command, context))
+      add(event, payload)
+    }
+    const half = filled.length / 2
+    for (const { event, payload } of filled.slice(0, half)) add(event, payload)
+    const before = log.length
+    submit({ _tag: "BeginCheckpoint" })
+    const of = head.version
+    const parts = [...checkpointParts(state)]
+    for (const { event, payload } of filled.slice(half)) add(event, payload)
+    for (const [part, payload] of parts.entries()) submit({ _tag: "WriteCheckpointPart", of, part, payload })
+    submit({ _tag: "EndCheckpoint", of, parts: parts.length })
+
+    const { event: ended } = log.at(-1)!
+    const read = () =>
+      log.slice(before, -1).reduce((state, { event, payload }) => evolve(state, event, payload), initial)
+    const [opening, bare] = [read(), read()]
+    assert.isAtLeast([...prepare(opening, ended, null)!.steps()].length, half - 1)
+    const opened = evolve(opening, ended, null)
+    // The steps made it.
+    assert.strictEqual(evolve(opening, ended, null).entities, opened.entities)
+    assert.deepStrictEqual(shown(opened), shown(evolve(bare, ended, null)))
+    assert.strictEqual(opened.operations, state.operations)
+    assert.isUndefined(prepare(state, ended, null))
   })
 })
