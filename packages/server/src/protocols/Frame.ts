@@ -19,6 +19,20 @@ export const textFrame = (parts: ReadonlyArray<Part>): Frame => {
   return frame
 }
 
+/** The same frame of `before`, `bytes` and `after`, if it is what the memory around the bytes holds: nothing is copied. */
+export const frameAround = (before: string, bytes: Uint8Array, after: string): Frame | undefined => {
+  const length = lengthOf([before, bytes, after])
+  const header = Buffer.alloc(headerLength(length))
+  const start = header.length + Buffer.byteLength(before)
+  if (bytes.byteOffset !== start || bytes.buffer.byteLength !== header.length + length) return undefined
+  writeHeader(header, length)
+  const frame = Buffer.from(bytes.buffer)
+  const isSame =
+    Buffer.concat([header, Buffer.from(before)]).equals(frame.subarray(0, start)) &&
+    Buffer.from(after).equals(frame.subarray(start + bytes.length))
+  return isSame ? frame : undefined
+}
+
 /** Parts of at least so many bytes are shared. The memory of a shorter one is less than that of a further write. */
 const SHARED_BYTES = 64 * 1024
 

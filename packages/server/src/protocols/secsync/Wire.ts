@@ -17,7 +17,7 @@ import {
 import type { SnapshotProof } from "../../domain/secsync/Events.ts"
 import { type PackedMessage, packFields, type SealedFields } from "../../domain/secsync/PackedMessage.ts"
 import type { SignedText } from "../../signatures/verifySignature.ts"
-import { type Frame, textFrame, textFrameInPieces } from "../Frame.ts"
+import { type Frame, frameAround, textFrame, textFrameInPieces } from "../Frame.ts"
 import { hasFewValues } from "../JsonBudget.ts"
 
 // ---------------------------------------------------------------------------------------------- client → server
@@ -345,7 +345,14 @@ export const updateSaveFailed = (snapshotId: string, clock: number, requiresNewS
 export const updateSuperseded = (snapshotId: string, clock: number): Frame =>
   json({ type: "update-superseded", snapshotId, clock })
 
-export const snapshotFrame = (payload: Uint8Array): Frame => textFrame(['{"type":"snapshot","snapshot":', payload, "}"])
+const [BEFORE_SNAPSHOT, AFTER_SNAPSHOT] = ['{"type":"snapshot","snapshot":', "}"] as const
+
+export const snapshotFrame = (payload: Uint8Array): Frame =>
+  frameAround(BEFORE_SNAPSHOT, payload, AFTER_SNAPSHOT) ?? textFrame([BEFORE_SNAPSHOT, payload, AFTER_SNAPSHOT])
+
+/** The snapshot in its frame. Of these bytes `snapshotFrame` makes the frame without a copy, if its memory is the frame's alone. */
+export const snapshotWithin = <B extends ArrayBufferLike>(frame: Uint8Array<B>, { length }: Uint8Array) =>
+  frame.subarray(frame.length - AFTER_SNAPSHOT.length - length, -AFTER_SNAPSHOT.length)
 
 export const updateFrame = (payload: Uint8Array): Frame => withType("update", payload)
 

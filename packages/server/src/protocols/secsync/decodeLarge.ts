@@ -2,7 +2,7 @@
 import { blake2b256 } from "../../domain/Blake2b.ts"
 import { type Answer, handedOver } from "../../internal/JobThreads.ts"
 import { verifySignature } from "../../signatures/verifySignature.ts"
-import { type ClientMessage, decoderOf } from "./Wire.ts"
+import { type ClientMessage, decoderOf, snapshotFrame, snapshotWithin } from "./Wire.ts"
 
 export interface DecodeJob {
   /** The frame's text in UTF-8. */
@@ -27,7 +27,10 @@ export const decodeLarge = ({ bytes, returnsPublicData }: DecodeJob): Answer<Dec
   const decoded = decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString())
   if (!("signed" in decoded)) return { result: { message: decoded, publicData }, transfer: [] }
   const isGenuine = verifySignature(decoded.signed)
-  const payload = handedOver(decoded.payload)
+  const payload =
+    decoded._tag === "Snapshot"
+      ? snapshotWithin(handedOver(snapshotFrame(decoded.payload)), decoded.payload)
+      : handedOver(decoded.payload)
   const packed = decoded.packed && { ...decoded.packed, bytes: handedOver(decoded.packed.bytes) }
   const message = {
     ...decoded,

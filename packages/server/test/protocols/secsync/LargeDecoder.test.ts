@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { blake2b256 } from "@sealog/server/domain/Blake2b"
 import { makeLargeDecoder } from "@sealog/server/protocols/secsync/LargeDecoder"
-import { makeDecoder, type PublicDataSchemas } from "@sealog/server/protocols/secsync/Wire"
+import { makeDecoder, type PublicDataSchemas, snapshotFrame } from "@sealog/server/protocols/secsync/Wire"
 import { verifySignature } from "@sealog/server/signatures/verifySignature"
 import { ephemeralMessage, makeAuthor, snapshotMessage, updateMessage } from "@sealog/server/testing"
 import { Effect, Schema } from "effect"
@@ -57,6 +57,24 @@ const shown = (value: unknown): unknown =>
   )
 
 describe("the decoder of large frames", () => {
+  it.live("leaves a snapshot in the memory of its frame, which is not copied", () =>
+    Effect.gen(function* () {
+      const decodeLarge = yield* makeLargeDecoder()
+      for (const ciphertext of [10, 100, 1000, 60_000, 300_000]) {
+        const decoded = yield* decodeLarge(Buffer.from(textOf(0, ciphertext, {}, (text) => text)))
+        assert(decoded._tag === "Snapshot")
+        const frame = snapshotFrame(decoded.payload)
+        assert.strictEqual(frame.buffer, decoded.payload.buffer)
+        assert.deepStrictEqual(Buffer.from(frame), Buffer.from(snapshotFrame(Uint8Array.from(decoded.payload))))
+        // Memory that is as large and holds something else is no frame.
+        const other = Uint8Array.from(frame)
+        other[0] = 0
+        const payload = other.subarray(frame.length - 1 - decoded.payload.length, -1)
+        assert.deepStrictEqual(Buffer.from(snapshotFrame(payload)), Buffer.from(frame))
+      }
+    })
+  )
+
   for (const [name, app] of Object.entries({ "no schemas": {}, "schemas of the app": schemas })) {
     it.live(`decodes as the decoder of small frames, with ${name}`, () =>
       Effect.gen(function* () {
