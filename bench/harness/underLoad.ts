@@ -15,6 +15,8 @@ export interface UnderLoad {
   readonly cpu: Cpu
   /** The longest time for which the server's event loop did not turn, in milliseconds. NaN for servers of others. */
   readonly longestBlock: number
+  /** The same, while the load prepared. */
+  readonly longestBlockBefore: number
 }
 
 /** Runs a load of `bench/loads`. Its preparation counts for nothing. */
@@ -25,9 +27,11 @@ export const underLoad = async <Done extends object>(
 ): Promise<Done & UnderLoad> => {
   const usesPostgres = server.database.startsWith("postgres:")
   const postgres = () => (usesPostgres ? postgresCpuSeconds() : Promise.resolve(Number.NaN))
+  // A server's start is not counted.
+  await server.longestBlock()
   const load = startLoad<Done & { readonly loadCpuSeconds: number }>(kind, { ...options, url: server.url })
   await load.ready
-  await server.longestBlock()
+  const longestBlockBefore = await server.longestBlock()
   const [serverBefore, postgresBefore] = [server.cpuSeconds(), await postgres()]
   load.go()
   const done = await load.done
@@ -36,7 +40,7 @@ export const underLoad = async <Done extends object>(
     postgres: (await postgres()) - postgresBefore,
     load: done.loadCpuSeconds
   }
-  return { ...done, cpu, longestBlock: await server.longestBlock() }
+  return { ...done, cpu, longestBlockBefore, longestBlock: await server.longestBlock() }
 }
 
 const UNITS = { ms: 1e3, µs: 1e6 } as const

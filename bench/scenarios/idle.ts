@@ -16,16 +16,19 @@ export const scenario: Scenario = {
       [DOCUMENTS, CONNECTIONS].map((connections) => ({ storage, connections }))
     )
     const rows = await inTurns(bench, variants, ({ connections, storage }) =>
-      withServer("sealog", storage, async ({ cpuSeconds, rssBytes, url }) => {
+      withServer("sealog", storage, async ({ cpuSeconds, longestBlock, rssBytes, url }) => {
+        await longestBlock()
         const load = startLoad("idle", { url, token, connections, documents: DOCUMENTS, seconds: bench.seconds })
         await load.ready
+        const connecting = await longestBlock()
         await sleep(2000)
         const before = cpuSeconds()
         load.go()
         await load.done
         return {
           ...{ storage, connections, "RSS MB": rssBytes() / 1e6 },
-          "CPU %": (100 * (cpuSeconds() - before)) / bench.seconds
+          "CPU %": (100 * (cpuSeconds() - before)) / bench.seconds,
+          "longest block, connecting, ms": connecting
         }
       })
     )

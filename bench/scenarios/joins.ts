@@ -19,13 +19,18 @@ export const scenario: Scenario = {
     return inTurns(bench, variants, ({ megabytes, server, storage }) =>
       withServer(server, storage, async (started) => {
         const load = { token, clients: CLIENTS, atATime: AT_A_TIME, bytes: megabytes * MB }
-        const { cpu, longestBlock, p50, p99, seconds } = await underLoad<JoinsDone>(started, "joins", load)
+        const { cpu, longestBlock, longestBlockBefore, p50, p99, seconds } = await underLoad<JoinsDone>(
+          started,
+          "joins",
+          load
+        )
         return {
           ...{ server, storage, "document MB": megabytes },
           "join p50 ms": p50,
           "join p99 ms": p99,
           "all joined s": seconds,
           ...cpuFigures(cpu, "ms", "join", CLIENTS),
+          "longest block, stored, ms": longestBlockBefore,
           "longest block ms": longestBlock,
           "peak RSS MB": started.peakRssBytes() / MB
         }

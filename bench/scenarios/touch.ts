@@ -4,6 +4,7 @@ import { runCli } from "../harness/command.ts"
 import { generate } from "../harness/generator.ts"
 import { eachRound, inTurns, type Scenario } from "../harness/scenario.ts"
 import { freshDatabase, LIBRARY, startServer, token } from "../harness/servers.ts"
+import { cpuFigures, underLoad } from "../harness/underLoad.ts"
 import type { TouchDone } from "../loads/touch.ts"
 
 const DOCUMENTS = 100_000
@@ -21,12 +22,8 @@ export const scenario: Scenario = {
       await generate("fill", { database: database.url, libraryId: LIBRARY, documents: DOCUMENTS, events: 2 })
       const server = await startServer("sealog", { database: database.url })
       const before = server.rssBytes()
-      const { seconds } = await generate<TouchDone>("touch", {
-        url: server.url,
-        token,
-        documents: DOCUMENTS,
-        atATime: 20
-      })
+      const load = { token, documents: DOCUMENTS, atATime: 20 }
+      const { cpu, longestBlock, seconds } = await underLoad<TouchDone>(server, "touch", load)
       await sleep(ROOMS_IDLE)
       const [peak, after] = [server.peakRssBytes(), server.rssBytes()]
       await server.remove()
@@ -34,6 +31,8 @@ export const scenario: Scenario = {
       return {
         storage,
         "opened/s": DOCUMENTS / seconds,
+        ...cpuFigures(cpu, "µs", "document", DOCUMENTS),
+        "longest block ms": longestBlock,
         "RSS before MB": before / 1e6,
         "peak RSS MB": peak / 1e6,
         "RSS 20 s later MB": after / 1e6

@@ -1,8 +1,8 @@
 /** Measures how long a new device takes to receive a large Verdant library, and the memory for it. */
-import { generate, startLoad } from "../harness/generator.ts"
 import { eachRound, inTurns, type Scenario } from "../harness/scenario.ts"
 import { freshDatabase, type ServerName, type Storage, startServer, token } from "../harness/servers.ts"
 import { median } from "../harness/statistics.ts"
+import { cpuFigures, type UnderLoad, underLoad } from "../harness/underLoad.ts"
 import type { VerdantFillDone } from "../loads/verdantFill.ts"
 import type { VerdantJoinsDone } from "../loads/verdantJoins.ts"
 
@@ -22,34 +22,32 @@ export const scenario: Scenario = {
     return inTurns(bench, variants, async ({ objects, server, storage }) => {
       const database = await freshDatabase(storage)
       const filled = await startServer(server, { database: database.url })
-      const { seconds } = await generate<VerdantFillDone>("verdantFill", { url: filled.url, token, objects })
+      const filling = await underLoad<VerdantFillDone>(filled, "verdantFill", { token, objects })
       const fillPeak = filled.peakRssBytes()
-      bench.say(`filled in ${seconds.toFixed(1)} s`)
+      bench.say(`filled in ${filling.seconds.toFixed(1)} s`)
       await filled.stop()
 
-      const { cpuSeconds, peakRssBytes, rssBytes, remove, url } = await startServer(server, { database: database.url })
-      const results: Array<VerdantJoinsDone & { readonly peak: number; readonly cpu: number }> = []
-      const before = rssBytes()
+      const joined = await startServer(server, { database: database.url })
+      const results: Array<VerdantJoinsDone & UnderLoad & { readonly peak: number }> = []
+      const before = joined.rssBytes()
       for (const clients of [1, CLIENTS]) {
-        const cpu = cpuSeconds()
-        const load = startLoad<VerdantJoinsDone>("verdantJoins", { url, token, clients, objects })
-        await load.ready
-        load.go()
-        const done = await load.done
+        const done = await underLoad<VerdantJoinsDone>(joined, "verdantJoins", { token, clients, objects })
         bench.say(`first syncs took ${done.times.map((time) => time.toFixed(0)).join(", ")} ms`)
-        results.push({ ...done, peak: peakRssBytes(), cpu: (cpuSeconds() - cpu) / clients })
+        results.push({ ...done, peak: joined.peakRssBytes() })
       }
-      await remove()
+      await joined.remove()
       await database.remove()
       const [cold, warm] = results
       return {
         ...{ server, storage, objects },
-        "fill s": seconds,
+        "fill s": filling.seconds,
         "fill peak RSS MB": fillPeak / MB,
+        "fill, longest block ms": filling.longestBlock,
         "first sync MB": cold!.bytes / MB,
         "first sync, server just started ms": cold!.times[0] ?? Number.NaN,
         "first sync, then p50 ms": median(warm!.times),
-        "server CPU ms/sync": warm!.cpu * 1000,
+        ...cpuFigures(warm!.cpu, "ms", "sync", CLIENTS),
+        "longest block ms": Math.max(cold!.longestBlock, warm!.longestBlock),
         "RSS before MB": before / MB,
         "peak RSS after 1 MB": cold!.peak / MB,
         [`peak RSS after ${CLIENTS + 1} MB`]: warm!.peak / MB
