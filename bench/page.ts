@@ -73,7 +73,7 @@ const LINES: ReadonlyArray<Line> = [
     peer: reference
   },
   {
-    question: "until one of 200 clients that join at once has a document of 1 MB, slowest of a hundred, ms",
+    question: "until one of 200 clients, of which ten join at a time, has a document of 1 MB, slowest of a hundred, ms",
     scenario: "joins",
     column: "join p99 ms",
     where: { ...ours, "document MB": 1 },
@@ -135,7 +135,12 @@ xychart-beta horizontal
 
 const measured = (): string => {
   const scenarios = [...new Set(LINES.map(({ scenario }) => scenario))]
-  return scenarios.map((name) => `\`${name}\` at ${read(name).commit}`).join(", ")
+  return scenarios
+    .map((name) => {
+      const { commit, rounds } = read(name)
+      return `\`${name}\` at ${commit} in ${rounds}`
+    })
+    .join(", ")
 }
 
 const { machine, versions } = read("updates") as Baseline & { readonly versions: Readonly<Record<string, string>> }
@@ -157,6 +162,6 @@ ${chart()}
 | --- | --- | --- | --- | --- | --- |
 ${LINES.map(lineOf).join("\n")}
 
-Medians of five rounds, in which the servers take turns. Measured: ${measured()}.
+Medians of rounds in which the servers take turns. Measured, in so many rounds: ${measured()}.
 `
 )
