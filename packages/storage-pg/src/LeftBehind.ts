@@ -5,21 +5,31 @@
  */
 import { StorageUnavailable } from "@sealog/server/ports"
 import type { FailedStatement } from "@sealog/server/storage"
-import { type Duration, Effect, Fiber } from "effect"
+import { type Context, Duration, Effect } from "effect"
 import { unavailable } from "./Unavailable.ts"
 
 /** Fails an effect after a time, and leaves it behind to be interrupted. Whether it took effect is not known. */
 export const leftBehindAfter =
   (timeout: Duration.Input, failure: { readonly operation: string; readonly message: string }) =>
   <A, R>(effect: Effect.Effect<A, StorageUnavailable, R>): Effect.Effect<A, StorageUnavailable, R> =>
-    Effect.flatMap(Effect.forkDetach(effect), (fiber) =>
-      Fiber.join(fiber).pipe(
-        Effect.onInterrupt(() => Effect.sync(() => fiber.interruptUnsafe())),
-        Effect.timeoutOrElse({
-          duration: timeout,
-          orElse: () => new StorageUnavailable({ operation: failure.operation, cause: new Error(failure.message) })
+    Effect.contextWith((context: Context.Context<R>) =>
+      Effect.callback<A, StorageUnavailable>((resume) => {
+        // Begun at once, and by callbacks: a fork, a join and a timeout are three fibers and a turn of the event loop.
+        const fiber = Effect.runForkWith(context)(effect)
+        const { operation, message } = failure
+        const timer = setTimeout(() => {
+          resume(new StorageUnavailable({ operation, cause: new Error(message) }))
+          fiber.interruptUnsafe()
+        }, Duration.toMillis(timeout))
+        fiber.addObserver((exit) => {
+          clearTimeout(timer)
+          resume(exit)
         })
-      )
+        return Effect.sync(() => {
+          clearTimeout(timer)
+          fiber.interruptUnsafe()
+        })
+      })
     )
 
 /**
