@@ -130,7 +130,7 @@ export class VirtualTime {
     // Every effect shares this one context, so that no fiber makes its caches again.
     const context = Context.empty().pipe(
       Context.add(Logger.CurrentLoggers, new Set([logger])),
-      Context.add(EventLoop, { nextTurn, nextSlice: nextTurn }),
+      Context.add(EventLoop, { nextTurn, nextSlice: nextTurn, soon: (task) => void this.ready.push(task) }),
       Context.add(RandomId, randomId),
       Context.add(LongWorkLine, makeLongWorkLine()),
       Context.add(Clock.Clock, clock),

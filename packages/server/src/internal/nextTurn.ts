@@ -16,13 +16,16 @@ const giveTurn = (): void => {
 export const EventLoop = Context.Reference<{
   readonly nextTurn: Effect.Effect<void>
   readonly nextSlice: Effect.Effect<void>
+  /** Calls a task within this turn, once the call that is running has returned. */
+  readonly soon: (task: () => void) => void
 }>("@sealog/server/EventLoop", {
   defaultValue: () => ({
     nextTurn: Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void))),
     nextSlice: Effect.callback<void>((resume) => {
       waiting.push(() => resume(Effect.void))
       if (waiting.length === 1) setImmediate(giveTurn)
-    })
+    }),
+    soon: queueMicrotask
   })
 })
 

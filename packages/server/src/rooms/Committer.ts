@@ -9,7 +9,7 @@ import { Cause, Clock, Context, Effect, Exit, Latch, Layer } from "effect"
 import { isArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
 import type { StreamKey } from "../domain/Stream.ts"
 import { monotonicMillis } from "../internal/monotonicMillis.ts"
-import { nextTurn } from "../internal/nextTurn.ts"
+import { EventLoop, nextTurn } from "../internal/nextTurn.ts"
 import * as Metrics from "../metrics/Metrics.ts"
 import { type Append, type Appended, EventLog, StorageUnavailable } from "../ports/EventLog.ts"
 
@@ -70,6 +70,7 @@ export class Committer extends Context.Service<
       let held: Array<Taken> = []
       const some = yield* Latch.make()
       const clock = yield* Clock.Clock
+      const { soon } = yield* EventLoop
       const elapsed = () => monotonicMillis(clock)
       let isFailing = false
       const failure = yield* Latch.make()
@@ -86,8 +87,8 @@ export class Committer extends Context.Service<
 
       /**
        * Lets frames that have arrived, or whose signatures are being checked, share this transaction. It waits while each
-       * turn of the event loop brings more, and for less time than those frames would wait for the next transaction. The fiber
-       * wakes a turn after the first append was queued, so it does not wait for another one when that turn brought nothing.
+       * turn of the event loop brings more, and for less time than those frames would wait for the next transaction. An append
+       * that was queued alone does not wait: with one update in flight, nothing else comes.
        */
       const gather = Effect.gen(function* () {
         const sleeps = waiting.length === 0 && held.length === 0
@@ -101,6 +102,11 @@ export class Committer extends Context.Service<
           yield* nextTurn
         } while (growth > before && elapsed() < until)
       })
+
+      /** Wakes the fiber. */
+      const wake = (): void => {
+        if (waiting.length > 0) some.openUnsafe()
+      }
 
       /** Logs what rooms threw, and appends that were given up, since the last call. */
       let defects: Array<unknown> = []
@@ -231,8 +237,11 @@ export class Committer extends Context.Service<
         submit: (take, done) => {
           waiting.push({ take, done })
           growth += 1
-          if (waiting.length === 1) firstGrowth = growth
-          some.openUnsafe()
+          if (waiting.length > 1) return
+          firstGrowth = growth
+          // The latch runs the fiber within the call that opens it. Rooms whose signatures were verified together have all
+          // queued their appends by `soon`.
+          soon(wake)
         },
         grown: () => {
           growth += 1

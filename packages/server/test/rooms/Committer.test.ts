@@ -83,6 +83,28 @@ it.effect("a storage that throws fails its commit, and the next one is tried", (
   )
 })
 
+it.effect("appends that rooms queue at once are one commit, the first of them too", () => {
+  const batches: Array<ReadonlyArray<string>> = []
+  return withCommitter(
+    (log) =>
+      EventLog.of({
+        ...log,
+        append: (batch) => {
+          batches.push(batch.map(({ key }) => key.streamId))
+          return log.append(batch)
+        }
+      }),
+    (committer) =>
+      Effect.gen(function* () {
+        // By then the committer waits for its first append.
+        yield* nextTurn
+        const names = ["one", "two", "three"]
+        yield* Effect.forEach(names, (name) => commit(committer, name), { concurrency: "unbounded" })
+        assert.deepStrictEqual(batches, [names])
+      })
+  )
+})
+
 it.effect("tells since when a commit has been under way", () => {
   const ends = Latch.makeUnsafe()
   return withCommitter(
