@@ -72,7 +72,7 @@ export class Committer extends Context.Service<
       const clock = yield* Clock.Clock
       const { soon } = yield* EventLoop
       const elapsed = () => monotonicMillis(clock)
-      let isFailing = false
+      /** Open while the last commit has failed. */
       const failure = yield* Latch.make()
 
       let lastMillis = 0
@@ -128,15 +128,6 @@ export class Committer extends Context.Service<
         return results.map((result) =>
           result._tag === "Unreachable" ? Exit.fail(result.failure) : Exit.succeed(result)
         )
-      }
-
-      const fail = (): void => {
-        isFailing = true
-        failure.openUnsafe()
-      }
-      const forgive = (): void => {
-        isFailing = false
-        failure.closeUnsafe()
       }
 
       const end = (done: Waiting["done"], exit: Exit.Exit<Appended, StorageUnavailable>): void => {
@@ -217,8 +208,8 @@ export class Committer extends Context.Service<
             lastMillis = elapsed() - begun
             committingSince = undefined
             countCommit(lastMillis, appends, exits)
-            if (exits.every(Exit.isFailure)) fail()
-            else if (exits.some(isCommitted)) forgive()
+            if (exits.every(Exit.isFailure)) failure.openUnsafe()
+            else if (exits.some(isCommitted)) failure.closeUnsafe()
             for (const [i, taken] of batch.entries()) {
               const exit = exits[i]!
               if (Exit.isSuccess(exit) && exit.value._tag === "Held") keepHeld(taken)
@@ -247,9 +238,9 @@ export class Committer extends Context.Service<
           growth += 1
         },
         committingSince: () => committingSince,
-        failing: () => isFailing,
+        failing: () => failure.isOpen(),
         untilFailing: failure.await,
-        forgive
+        forgive: () => void failure.closeUnsafe()
       })
     })
   )

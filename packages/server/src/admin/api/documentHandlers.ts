@@ -30,7 +30,9 @@ export const documentHandlers = HttpApiBuilder.group(
         const documentBytes = yield* orUnavailable(documentBytesIn(libraryId, byDefault))
         const endingOf = yield* orUnavailable(endingsOf(page))
         return page.map((stream) => ({
-          ...{ ...summaryOf(stream), ...endingOf(stream), documentBytes: documentBytes(stream) }
+          ...summaryOf(stream),
+          ...endingOf(stream),
+          documentBytes: documentBytes(stream)
         }))
       }),
       create: Effect.fnUntraced(function* ({ params: { libraryId }, payload: { documentId, newLibrary } }) {
@@ -64,9 +66,10 @@ export const documentHandlers = HttpApiBuilder.group(
   })
 )
 
-const summaryOf = ({ createdAt, generation, key, payloadBytes, payloads, updatedAt, version }: StreamSummary) => ({
-  ...{ documentId: key.streamId, version, generation, payloads, payloadBytes, createdAt, updatedAt }
-})
+const summaryOf = (stream: StreamSummary) => {
+  const { createdAt, generation, key, payloadBytes, payloads, updatedAt, version } = stream
+  return { documentId: key.streamId, version, generation, payloads, payloadBytes, createdAt, updatedAt }
+}
 
 /** The size that an event's data notes. The data of a damaged event may be any JSON. */
 const storedBytesOf = (data: object | null): number | null =>

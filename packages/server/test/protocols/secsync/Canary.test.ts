@@ -6,6 +6,7 @@ import { makeTroubledLog } from "#test-support/storage/TroubledLog"
 import { serverAdministration } from "../../../src/domain/Administration.ts"
 import { LibraryId } from "../../../src/domain/Ids.ts"
 import { emptyHead, place } from "../../../src/domain/Stream.ts"
+import { nextTurn } from "../../../src/internal/nextTurn.ts"
 import { type Append, type Appended, EventLog, LogDamaged, StorageUnavailable } from "../../../src/ports/EventLog.ts"
 import { Signals } from "../../../src/ports/Signals.ts"
 import { layerCanary } from "../../../src/protocols/secsync/Canary.ts"
@@ -55,7 +56,6 @@ const commit = (committer: Committer["Service"], streamId: string) => {
   )
 }
 
-const nextTurn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 const until = (happened: () => boolean) => Effect.repeat(nextTurn, { until: happened })
 
 it.effect("tries whether a full disk takes writes again, and the server is not ready before it does", () =>
